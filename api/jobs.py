@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of a write: ``GET /v1/jobs/{id}``."""
+
+import datetime as dt
+import time
+
+import msgspec
+from flask import Blueprint, Response, abort, request
+
+from api.bulkhead import Bulkhead
+from api.identity import caller
+from api.prefer import read_preferences
+from bridge.bootstrap import Api
+from schemas.job import JobDocument, JobStatus
+
+#: How often a waiting client's job is looked at: soon at first, then ever less often.
+_FIRST_LOOK = dt.timedelta(milliseconds=20)
+_LAST_LOOK = dt.timedelta(milliseconds=500)
+
+
+def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
+    """Return the routes of jobs."""
+    blueprint = Blueprint("jobs", __name__)
+
+    @blueprint.get("/v1/jobs/<job_id>")
+    def show(job_id: str) -> Response:
+        wait = read_preferences(request.headers).wait
+        document = _look(bridge, job_id)
+        # Waiting is a preference: when too many wait already, the answer is how things stand now.
+        if wait and document.status is JobStatus.PENDING and bulkhead.try_enter():
+            try:
+                document = _wait(bridge, job_id, wait)
+            finally:
+                bulkhead.leave()
+        answer = Response(msgspec.json.encode(document), content_type="application/json")
+        if wait is not None:
+            answer.headers["Preference-Applied"] = f"wait={wait.seconds}"
+        answer.headers["Vary"] = "Prefer"
+        answer.headers["Cache-Control"] = "no-cache"
+        answer.add_etag()
+        answer.make_conditional(request)
+        return answer
+
+    return blueprint
+
+
+def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:
+    end = bridge.clock.monotonic() + wait
+    pause = _FIRST_LOOK
+    while True:
+        document = _look(bridge, job_id)
+        left = end - bridge.clock.monotonic()
+        if document.status is not JobStatus.PENDING or left <= dt.timedelta():
+            return document
+        time.sleep(min(pause, left).total_seconds())
+        pause = min(pause * 1.5, _LAST_LOOK)
+
+
+def _look(bridge: Api, job_id: str) -> JobDocument:
+    document = bridge.outbox.job(job_id, client=caller())
+    if document is None:
+        abort(
+            404,
+            "There is no such job, or it was settled longer ago than the retention. Jobs answer only to the"
+            " client that made them.",
+        )
+    return document

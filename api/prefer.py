@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``Prefer`` header: whether, and for how long, a client is ready to wait (RFC 7240, section 4)."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from werkzeug.datastructures import Headers
+
+#: A client may ask for more; it gets the answer of this moment and asks again.
+LONGEST_WAIT = dt.timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the client would like; it has to cope with what it gets."""
+
+    respond_async: bool = False
+    wait: dt.timedelta | None = None
+
+
+def read_preferences(headers: Headers) -> Preferences:
+    """Read all ``Prefer`` headers; the first of each kind counts, and what is not understood is ignored."""
+    respond_async, wait = False, None
+    for preference in ",".join(headers.getlist("Prefer")).split(","):
+        name, _, value = preference.split(";")[0].partition("=")
+        name, value = name.strip().lower(), value.strip().strip('"')
+        if name == "respond-async":
+            respond_async = True
+        elif name == "wait" and value.isdecimal() and wait is None:
+            wait = min(dt.timedelta(seconds=min(int(value), 10**6)), LONGEST_WAIT)
+    return Preferences(respond_async, wait)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application object that a WSGI server imports; the settings come from the environment."""
+
+import os
+
+from api import create_app
+from bridge.bootstrap import build_api
+from bridge.settings import read_settings
+from bridge.telemetry.logs import configure_logging
+
+configure_logging()
+app = create_app(build_api(read_settings(os.environ)))

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one composition root: settings in, a bridge out. Nothing is connected before it is used."""
+
+import datetime as dt
+import threading
+from dataclasses import dataclass
+
+from bridge.celery_dispatch import CeleryDispatch
+from bridge.clock import Clock, SystemClock
+from bridge.delivery import Delivery
+from bridge.dispatch import Dispatch
+from bridge.events import Observer
+from bridge.intake import Intake
+from bridge.outbox import Outbox
+from bridge.redis_outbox import RedisOutbox, connect
+from bridge.sagemaker import HttpUpstream
+from bridge.sagemaker.credentials import AwsCredentials
+from bridge.sagemaker.endpoint import endpoint_for
+from bridge.sagemaker.signing import Signer
+from bridge.settings import Settings
+from bridge.sweep import Sweep
+from bridge.telemetry.logs import log_event
+from bridge.upstream import Upstream
+
+#: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
+_INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
+_WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
+_BROKER_TIMEOUT = dt.timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What the HTTP side works with."""
+
+    settings: Settings
+    clock: Clock
+    outbox: Outbox
+    upstream: Upstream
+    dispatch: Dispatch
+    intake: Intake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker process works with. Setting ``stopping`` makes deliveries end after the call in flight."""
+
+    settings: Settings
+    delivery: Delivery
+    sweep: Sweep
+    stopping: threading.Event
+
+
+def build_api(settings: Settings) -> Api:
+    """Return the parts that take writes in and proxy reads."""
+    clock, observe = SystemClock(), log_event
+    outbox = _outbox(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
+    dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
+    return Api(
+        settings=settings,
+        clock=clock,
+        outbox=outbox,
+        upstream=_upstream(settings, clock),
+        dispatch=dispatch,
+        intake=Intake(outbox, dispatch),
+    )
+
+
+def build_worker(settings: Settings) -> Worker:
+    """Return the parts that deliver writes."""
+    clock, stopping = SystemClock(), threading.Event()
+    observe: Observer = log_event
+    outbox = _outbox(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
+    dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
+    delivery = Delivery(
+        outbox,
+        _upstream(settings, clock),
+        dispatch,
+        observe=observe,
+        clock=clock,
+        lease=settings.lease,
+        stopping=stopping,
+    )
+    sweep = Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period)
+    return Worker(settings=settings, delivery=delivery, sweep=sweep, stopping=stopping)
+
+
+def _outbox(settings: Settings, *, timeout: dt.timedelta, threads: int) -> RedisOutbox:
+    client = connect(settings.store_url, timeout=timeout, connections=threads + 4)
+    return RedisOutbox(client, retention=settings.job_retention)
+
+
+def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
+    endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
+    signer = Signer(endpoint.scope, AwsCredentials(settings.assume_role_arn)) if endpoint.scope else None
+    return HttpUpstream(
+        endpoint,
+        signer,
+        clock=clock,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+    )

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``mlflow-bridge``."""
+
+import dataclasses
+import os
+import sys
+
+import click
+
+from bridge.errors import BridgeError
+from bridge.settings import Settings, variable
+from bridge.up import up as run_all
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="mlflow-bridge")
+def main() -> None:
+    """A durable, queue-backed bridge between plain MLflow clients and Amazon SageMaker MLflow.
+
+    Everything is set by environment variables; `mlflow-bridge settings` lists them.
+    """
+
+
+@main.command()
+def up() -> None:
+    """Run the whole system on this machine until Ctrl-C.
+
+    Starts a Redis as the store unless BRIDGE_STORE_URL names one, an `mlflow server` as upstream unless
+    BRIDGE_UPSTREAM names one, the api and the workers. Whatever dies is restarted. What is accepted and not yet
+    delivered when it stops is delivered after the next start.
+    """
+    try:
+        run_all(os.environ, click.echo)
+    except BridgeError as error:
+        click.echo(f"mlflow-bridge: {error}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+def settings() -> None:
+    """List all settings: environment variable, default, meaning."""
+    for field in dataclasses.fields(Settings):
+        default = field.metadata["default"]
+        click.echo(f"{variable(field)}={default if default is not None else '(required)'}")
+        click.echo(click.wrap_text(field.metadata["about"], 100, "    ", "    "))

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port through which code learns the time, so that tests can say what time it is."""
+
+import datetime as dt
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time for what people read, monotonic time for how long things take."""
+
+    def now(self) -> dt.datetime:
+        """Return the current time in UTC."""
+        ...
+
+    def monotonic(self) -> dt.timedelta:
+        """Return a time that only grows, from an arbitrary start."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> dt.datetime:
+        """Return the current time in UTC."""
+        return dt.datetime.now(dt.UTC)
+
+    def monotonic(self) -> dt.timedelta:
+        """Return the time since an arbitrary start."""
+        return dt.timedelta(seconds=time.monotonic())

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Merges the writes at the head of a lane into one upstream call.
+
+Merging keeps what the writes mean in their order: MLflow stores the params, metrics and tags of a ``log-batch`` in the
+order in which they stand there, and the last tag of a name wins, as it would in single calls. Only a param can't be
+written twice in one call, so a second value for it begins the next call.
+
+The same jobs always make the same call, byte for byte.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bridge.upstream import Call
+from schemas.endpoints import upstream_path
+from schemas.job import Job
+from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES, MAX_METRICS, MAX_PARAMS, MAX_TAGS
+from schemas.requests import Param
+from schemas.write import Fragment, Op, Write
+
+#: What the run id and the names of the three lists add to a body, at most.
+_FRAME_BYTES = 400
+
+
+def next_call(jobs: Sequence[Job], *, at_most: int | None = None) -> tuple[Call, int]:
+    """Return the call that delivers as many of the first jobs as one call may, and how many those are.
+
+    ``at_most`` bounds their number. There must be at least one job; the first fits always.
+    """
+    batch = _Batch()
+    for job in jobs[:at_most]:
+        if not batch.take(job.write):
+            break
+    count = len(batch.writes)
+    first = batch.writes[0]
+    return (batch.call() if count > 1 else single_call(first)), count
+
+
+def single_call(write: Write) -> Call:
+    """Return the call that the client made, with the run named once and the timestamps fixed."""
+    if write.op is Op.LOG_BATCH:
+        return _log_batch(write, [write.metrics], [write.params], [write.tags])
+    entity = (write.metrics.json or write.params.json or write.tags.json).removeprefix(b"{")
+    body = b'{"run_id":' + msgspec.json.encode(write.run_id) + b"," + entity
+    return Call(path=upstream_path(write.op), body=body, workspace=write.workspace)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A ``log-batch`` call that grows while there is room for one more write."""
+
+    writes: list[Write] = field(default_factory=list)
+    _params: dict[str, str] = field(default_factory=dict)
+    _new_params: list[Fragment] = field(default_factory=list)
+    _metric_count: int = 0
+    _tag_count: int = 0
+    _bytes: int = _FRAME_BYTES
+
+    def take(self, write: Write) -> bool:
+        """Add the write if it may go into the same call as those before it; say whether it did."""
+        params = _read_params(write.params)
+        if self.writes and not self._fits(write, params):
+            return False
+        added = [param for param in params if param.key not in self._params]
+        self._new_params.append(
+            write.params if len(added) == len(params) else Fragment(len(added), _bare(msgspec.json.encode(added)))
+        )
+        self._params.update((param.key, param.value) for param in added)
+        self._metric_count += write.metrics.count
+        self._tag_count += write.tags.count
+        self._bytes += write.size + 3
+        self.writes.append(write)
+        return True
+
+    def _fits(self, write: Write, params: list[Param]) -> bool:
+        first = self.writes[0]
+        if (write.run_id, write.workspace) != (first.run_id, first.workspace):
+            return False
+        if any(self._params.get(param.key, param.value) != param.value for param in params):
+            return False
+        metrics = self._metric_count + write.metrics.count
+        param_count = len(self._params) + write.params.count
+        tags = self._tag_count + write.tags.count
+        return (
+            metrics <= MAX_METRICS
+            and param_count <= MAX_PARAMS
+            and tags <= MAX_TAGS
+            and metrics + param_count + tags <= MAX_ENTITIES
+            and self._bytes + write.size + 3 <= MAX_BATCH_BYTES
+        )
+
+    def call(self) -> Call:
+        """Return the call that delivers all writes taken."""
+        metrics = [write.metrics for write in self.writes]
+        return _log_batch(self.writes[0], metrics, self._new_params, [write.tags for write in self.writes])
+
+
+def _log_batch(first: Write, *lists: Sequence[Fragment]) -> Call:
+    body = [b'{"run_id":', msgspec.json.encode(first.run_id)]
+    for name, fragments in zip((b"metrics", b"params", b"tags"), lists, strict=True):
+        joined = b",".join(fragment.json for fragment in fragments if fragment.count)
+        if joined:
+            body.append(b',"%s":[%s]' % (name, joined))
+    body.append(b"}")
+    return Call(path=upstream_path(Op.LOG_BATCH), body=b"".join(body), workspace=first.workspace)
+
+
+def _read_params(fragment: Fragment) -> list[Param]:
+    return _PARAMS.decode(b"[" + fragment.json + b"]") if fragment.count else []
+
+
+def _bare(array: bytes) -> bytes:
+    return array[1:-1]
+
+
+_PARAMS = msgspec.json.Decoder(list[Param])

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""States of the world that stop a piece of work. Foreign exceptions are translated to these where they arise."""
+
+
+class BridgeError(Exception):
+    """Base of all errors of the bridge."""
+
+
+class InvalidSettings(BridgeError):
+    """A setting is missing, unknown or unreadable; the text says which, and what to write instead."""
+
+
+class StoreUnavailable(BridgeError):
+    """The store did not answer, or answered that it can't serve; whether it took a write is not known."""
+
+
+class LeaseLost(BridgeError):
+    """Another worker has claimed the lane since; nothing was changed, and the work in hand must be dropped."""
+
+
+class UpstreamUnreachable(BridgeError):
+    """No connection to upstream could be made, or it broke before an answer came."""
+
+
+class UpstreamTimeout(UpstreamUnreachable):
+    """Upstream took the request and did not answer in time."""
+
+
+class CredentialsUnavailable(BridgeError):
+    """No AWS credentials could be had to sign with."""
+
+
+class RequestIncomplete(BridgeError):
+    """The client's body ended before the length that it had announced."""

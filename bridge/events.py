@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts, told once. Code emits them; logs observe them. None holds a body or a credential."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that has happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritesDelivered(Event):
+    """Upstream took one call that carried these writes."""
+
+    lane: str
+    first: int
+    writes: int
+    attempt: int
+    took: dt.timedelta
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRefused(Event):
+    """Upstream refused a call that carried several writes; it is split to find the guilty one."""
+
+    lane: str
+    first: int
+    writes: int
+    status: int
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBuried(Event):
+    """A write became a dead letter."""
+
+    lane: str
+    position: int
+    reason: str
+    status: int
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneDeferred(Event):
+    """An attempt did not get through; the lane is tried again after ``delay``."""
+
+    lane: str
+    attempt: int
+    outcome: str
+    why: str
+    delay: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWasLost(Event):
+    """A worker found that its lane is another's by now."""
+
+    lane: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed(Event):
+    """The store could not be used for what ``during`` says."""
+
+    during: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchFailed(Event):
+    """A hint could not be published. Harmless: the sweep finds the lane."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanesSwept(Event):
+    """The sweep found lanes that were due and dispatched them."""
+
+    lanes: int
+
+
+class Observer(Protocol):
+    """Whoever is told of events."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of the event; never raise."""
+        ...

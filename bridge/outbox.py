@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port to the outbox: the durable store of undelivered jobs, and the truth about every job.
+
+What every implementation guarantees:
+
+* ``accept`` is atomic and durable when it returns: all of its writes are stored, or none.
+* A lane that holds a job is in the ready set, at the time when it is due. A claim moves that time to the end of its
+  lease, so an expired lease and a due lane are the same thing and nobody has to look for orphans.
+* Jobs leave a lane only by ``settle``, from its head, in order of position, by the one who holds the lease.
+* Whoever lost a lease to another claim changes nothing any more (``LeaseLost``).
+* What a claim returned is *frozen*: after a crash the next claim of that lane returns exactly the same jobs, so that
+  they make the same calls, byte for byte.
+* Every method can be repeated after an error that left open whether it took effect.
+
+Every method raises ``StoreUnavailable`` when the store can't do its part.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.upstream import Refused
+from schemas.job import Job, JobDocument
+from schemas.write import Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The store has the write; this is its job."""
+
+    job_id: str
+    lane: str
+    accepted_at: dt.datetime
+    #: The lane had nothing pending before: workers may not know of it.
+    was_idle: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's exclusive claim on a lane and the jobs at its head."""
+
+    lane: str
+    token: str = field(repr=False)
+    #: Position of the last settled job; the first of ``jobs`` is the next.
+    settled: int
+    #: How many attempts at the head of the lane have failed so far.
+    attempts: int
+    jobs: tuple[Job, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """An outcome, to be written down for the first ``count`` jobs of a claim."""
+
+    count: int
+    attempts: int
+    status: int
+    request_id: str | None = None
+    #: Why the (single) job is buried; None if the jobs are delivered.
+    refusal: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How much is waiting in the whole outbox."""
+
+    lanes: int
+    #: Since when the longest-due lane has been due; None if none is.
+    oldest_due: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durability:
+    """What the store does for an accepted write, as it says itself."""
+
+    #: ``fsync-always``, ``fsync-everysec``, ``none``, or ``unknown`` where the store does not tell.
+    level: str
+    #: What is wrong with the store for this purpose; empty if nothing is.
+    warnings: tuple[str, ...] = ()
+
+
+class Outbox(Protocol):
+    """See the head of this file for what is guaranteed."""
+
+    def accept(self, write: Write, *, client: str) -> Accepted:
+        """Store the write at the end of its lane."""
+        ...
+
+    def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
+        """Claim a lane that is due and return the jobs at its head, or None: empty, another's, or not yet due."""
+        ...
+
+    def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
+        """Write an outcome down and return the renewed claim with the next jobs, or None if the lane is empty now.
+
+        A settlement of no jobs only renews the lease.
+        """
+        ...
+
+    def release(self, claim: Claim, *, after: dt.timedelta, failure: str | None = None, thaw: bool = True) -> None:
+        """Give the lane back, due again after a while.
+
+        ``failure`` says why an attempt did not get through, and counts it. Without ``thaw`` the jobs stay frozen: they
+        were sent and may have arrived.
+        """
+        ...
+
+    def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
+        """Return lanes that are due, the longest due first; none from a partition swept by anybody within ``guard``."""
+        ...
+
+    def job(self, job_id: str, *, client: str) -> JobDocument | None:
+        """Return what is known of a job, or None if this client has no such job (or it is older than the retention)."""
+        ...
+
+    def backlog(self) -> Backlog:
+        """Return how much is waiting."""
+        ...
+
+    def report_worker(self, name: str) -> None:
+        """Note that this worker process is alive."""
+        ...
+
+    def workers(self) -> int:
+        """Return how many worker processes have reported lately."""
+        ...
+
+    def durability(self) -> Durability:
+        """Ask the store how durable an accepted write is."""
+        ...

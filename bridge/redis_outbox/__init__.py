@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox in Redis. The contract is `bridge.outbox`; the keys are in ``keys.py``, what changes them in ``lua/``."""
+
+import datetime as dt
+import secrets
+from typing import Any
+
+import redis
+
+from bridge.errors import LeaseLost
+from bridge.outbox import Accepted, Backlog, Claim, Durability, Settlement
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.client import connect, store_errors
+from bridge.redis_outbox.durability import read_durability
+from bridge.redis_outbox.records import DeadLetter, SettledCall, pack, pack_write, unpack_entry
+from bridge.redis_outbox.scripts import Scripts
+from bridge.redis_outbox.status import describe
+from schemas.job import JobDocument, JobId, UpstreamAnswer
+from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
+from schemas.write import Write
+
+__all__ = ["RedisOutbox", "connect"]
+
+#: A worker that has not reported for this long is not counted.
+_WORKER_SILENT = dt.timedelta(seconds=10)
+
+
+class RedisOutbox:
+    """See `bridge.outbox.Outbox` for every promise."""
+
+    def __init__(self, client: redis.Redis, *, retention: dt.timedelta) -> None:
+        # redis-py annotates each result as that of a blocking or an asynchronous client, which checks nothing.
+        self._client: Any = client
+        self._scripts = Scripts(client)
+        self._retention_ms = _ms(retention)
+        self._seal: bytes | None = None
+
+    def accept(self, write: Write, *, client: str) -> Accepted:
+        """Store the write at the end of its lane."""
+        lane = write.run_id
+        number = keys.partition(lane)
+        with store_errors():
+            seal = self._seal_key()
+            first, now_ms, was_idle = self._accept_once(lane, number, pack_write(write, client))
+        accepted_at = _time(int(now_ms))
+        job_id = JobId(partition=number, lane=lane, position=int(first), op=write.op, accepted_at=accepted_at)
+        return Accepted(job_id=job_id.seal(client, seal), lane=lane, accepted_at=accepted_at, was_idle=bool(was_idle))
+
+    def _accept_once(self, lane: str, number: int, record: bytes) -> Any:  # noqa: ANN401 - as accept.lua says
+        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
+        accept_id = secrets.token_bytes(8)
+        try:
+            return self._scripts.accept(lane_keys, [lane, accept_id, 0, record])
+        except redis.ConnectionError:
+            # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
+            # The accept may have been executed all the same: its id lets the script find that out.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+            return self._scripts.accept(lane_keys, [lane, accept_id, 1, record])
+
+    def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
+        """Claim a lane that is due."""
+        token = secrets.token_hex(8)
+        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
+        with store_errors():
+            head = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
+        return None if head is None else _claim(lane, token, head)
+
+    def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
+        """Write an outcome down for the jobs at the head of the claim."""
+        lane = claim.lane
+        number = keys.partition(lane)
+        lane_keys = [
+            keys.lane_state(lane),
+            keys.writes(lane),
+            keys.ready(number),
+            keys.settled(lane),
+            keys.dead(number),
+        ]
+        record = SettledCall(settlement.count, settlement.attempts, settlement.status, settlement.request_id)
+        arguments: list[Any] = [lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES]
+        arguments += [claim.settled, settlement.count, pack(record), self._retention_ms]
+        with store_errors():
+            if settlement.refusal:
+                arguments += self._letter(claim, settlement)
+            head = self._scripts.settle(lane_keys, arguments)
+        if head == b"lost":
+            raise LeaseLost(lane)
+        return None if head == b"empty" else _claim(lane, claim.token, head)
+
+    def _letter(self, claim: Claim, settlement: Settlement) -> list[bytes | str]:
+        refusal = settlement.refusal
+        if refusal is None or settlement.count != 1:
+            raise ValueError("only a job on its own is buried")
+        position = claim.settled + 1
+        entry = self._client.lindex(keys.writes(claim.lane), 0)
+        answer = UpstreamAnswer(
+            status=refusal.status,
+            error_code=refusal.error_code,
+            message=refusal.message,
+            request_id=refusal.request_id,
+        )
+        letter = DeadLetter("refused", settlement.attempts, answer, entry or b"")
+        return [keys.dead_field(claim.lane, position), pack(letter)]
+
+    def release(self, claim: Claim, *, after: dt.timedelta, failure: str | None = None, thaw: bool = True) -> None:
+        """Give the lane back, due again after a while."""
+        lane = claim.lane
+        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
+        with store_errors():
+            if not self._scripts.release(lane_keys, [lane, claim.token, _ms(after), failure or "", int(thaw)]):
+                raise LeaseLost(lane)
+
+    def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
+        """Return lanes that are due, from the partitions that nobody has swept within ``guard``."""
+        lanes: list[str] = []
+        with store_errors():
+            for number in range(keys.PARTITIONS):
+                if len(lanes) < limit:
+                    arguments = [limit - len(lanes), _ms(guard)]
+                    found = self._scripts.due([keys.ready(number), keys.sweep(number)], arguments)
+                    lanes += [lane.decode() for lane in found]
+        return lanes
+
+    def job(self, job_id: str, *, client: str) -> JobDocument | None:
+        """Return what is known of a job."""
+        with store_errors():
+            found = JobId.unseal(job_id, client, self._seal_key())
+            if not found:
+                return None
+            lane, number = found.lane, found.partition
+            lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(number), keys.dead(number)]
+            position = found.position
+            state = self._scripts.status(lane_keys, [lane, position, keys.dead_field(lane, position)])
+        return None if state is None else describe(job_id, found, state)
+
+    def backlog(self) -> Backlog:
+        """Return how much is waiting."""
+        lanes, oldest = 0, None
+        with store_errors():
+            for number in range(keys.PARTITIONS):
+                lanes += self._client.zcard(keys.ready(number))
+                for _, due in self._client.zrange(keys.ready(number), 0, 0, withscores=True):
+                    oldest = min(due, oldest) if oldest is not None else due
+            seconds, micros = self._client.time()
+        is_due = oldest is not None and oldest <= seconds * 1000 + micros // 1000
+        return Backlog(lanes=lanes, oldest_due=_time(int(oldest)) if oldest is not None and is_due else None)
+
+    def report_worker(self, name: str) -> None:
+        """Note that this worker process is alive."""
+        with store_errors():
+            seconds, _ = self._client.time()
+            self._client.zadd(keys.WORKERS, {name: seconds})
+            self._client.zremrangebyscore(keys.WORKERS, "-inf", seconds - 3600)
+
+    def workers(self) -> int:
+        """Return how many worker processes have reported lately."""
+        with store_errors():
+            seconds, _ = self._client.time()
+            return int(self._client.zcount(keys.WORKERS, seconds - _WORKER_SILENT.total_seconds(), "+inf"))
+
+    def durability(self) -> Durability:
+        """Ask the store how durable an accepted write is."""
+        with store_errors():
+            return read_durability(self._client)
+
+    def _seal_key(self) -> bytes:
+        """Return the key of job ids: made by whichever process comes first, kept in the store."""
+        if self._seal is None:
+            self._client.set(keys.SEAL, secrets.token_bytes(32), nx=True)
+            self._seal = self._client.get(keys.SEAL)
+        return self._seal or b""
+
+
+def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
+    settled = int(head[0])
+    jobs = tuple(
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[2:], settled + 1)
+    )
+    return Claim(lane=lane, token=token, settled=settled, attempts=int(head[1]), jobs=jobs)
+
+
+def _ms(span: dt.timedelta) -> int:
+    return round(span.total_seconds() * 1000)
+
+
+def _time(ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC)

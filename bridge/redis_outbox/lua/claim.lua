@@ -1,0 +1,23 @@
+-- Claim a lane that is due, and read the writes at its head.
+--
+-- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
+-- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
+-- ARGV[4] most writes         ARGV[5] most bytes
+--
+-- Returns nil if the lane is empty, another's, or not yet due; else
+-- {settled position, failed attempts, entry, entry, ...}.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local due = redis.call('ZSCORE', KEYS[3], ARGV[1])
+-- A lease that has not expired is a due time in the future: one comparison answers for both.
+if not due or tonumber(due) > now then
+  -- A repeat of a claim that took effect must still be answered with its jobs.
+  if not due or redis.call('HGET', KEYS[1], 'lease') ~= ARGV[2] then
+    return nil
+  end
+end
+
+redis.call('HSET', KEYS[1], 'lease', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'claims', 1)
+redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
+return read_head(KEYS, ARGV[4], ARGV[5])

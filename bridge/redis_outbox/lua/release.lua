@@ -1,0 +1,23 @@
+-- Give a lane back, due again after a while.
+--
+-- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
+-- ARGV[1] lane                ARGV[2] lease token         ARGV[3] delay in ms
+-- ARGV[4] why the attempt failed; '' if there was none    ARGV[5] '1' to thaw what the claim froze
+--
+-- Returns 1, or 0 if the lease is another's.
+if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[2] then
+  return 0
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
+redis.call('HDEL', KEYS[1], 'lease')
+redis.call('HSET', KEYS[1], 'claims', 0)
+if ARGV[4] ~= '' then
+  redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+  redis.call('HSET', KEYS[1], 'failure', ARGV[4])
+end
+if ARGV[5] == '1' then
+  redis.call('HDEL', KEYS[1], 'frozen')
+end
+return 1

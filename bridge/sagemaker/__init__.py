@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upstream over HTTP: SageMaker MLflow by ARN, signed, or any MLflow server by URL, unsigned."""
+
+import datetime as dt
+import hashlib
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
+from typing import IO
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from bridge.clock import Clock
+from bridge.errors import CredentialsUnavailable, RequestIncomplete, UpstreamTimeout, UpstreamUnreachable
+from bridge.sagemaker.endpoint import Endpoint
+from bridge.sagemaker.headers import to_client, to_upstream
+from bridge.sagemaker.outcome import classify, ours
+from bridge.sagemaker.signing import Signer, canonical_target
+from bridge.upstream import Answer, Call, Outcome, Request, Unavailable, Unknown
+
+_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+_CHUNK = 64 * 1024
+#: A request body up to this size is held in memory while it is hashed; a longer one goes through a temporary file.
+_SPOOLED = 1024 * 1024
+_PROBE_TIMEOUT = 2.0
+
+
+class HttpUpstream:
+    """See `bridge.upstream.Upstream` for every promise."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        signer: Signer | None,
+        *,
+        clock: Clock,
+        connect_timeout: dt.timedelta,
+        read_timeout: dt.timedelta,
+    ) -> None:
+        self._endpoint = endpoint
+        self._signer = signer
+        self._clock = clock
+        self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
+        self._local = threading.local()
+
+    def send(self, call: Call) -> Outcome:
+        """Send a call and return what it came to."""
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if call.workspace is not None:
+            headers["X-MLFLOW-WORKSPACE"] = call.workspace
+        try:
+            prepared = self._prepare("POST", call.path, headers, _sha256(call.body), call.body)
+            response = self._session().send(prepared, timeout=self._timeouts, allow_redirects=False)
+        except CredentialsUnavailable as error:
+            return Unavailable(why=str(error), ours=True)
+        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+            return Unavailable(why=f"no connection to upstream: {type(error).__name__}")
+        except requests.RequestException as error:
+            if _never_sent(error):
+                return Unavailable(why="no connection to upstream: refused, or its name is not known")
+            return Unknown(why=f"no answer from upstream: {type(error).__name__}")
+        return classify(response.status_code, response.headers, response.content, now=self._clock.now())
+
+    @contextmanager
+    def forward(self, request: Request) -> Iterator[Answer]:
+        """Forward a client's request and stream the answer."""
+        headers = dict(to_upstream(request.headers))
+        # requests would add its own; what the client can decode is the client's to say.
+        headers.setdefault("Accept-Encoding", "identity")
+        with _spooled(request) as (body, length, sha256):
+            prepared = self._prepare(request.method, request.target, headers, sha256, body, length)
+            with _upstream_errors():
+                response = self._session().send(prepared, timeout=self._timeouts, allow_redirects=False, stream=True)
+            with response:
+                if response.status_code in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
+                    self._raise_if_ours(response)
+                returned = to_client(response.raw.headers.items(), upstream_url=self._endpoint.url)
+                yield Answer(status=response.status_code, headers=tuple(returned), body=_chunks(response.raw))
+
+    def probe(self) -> Mapping[str, object]:
+        """Ask upstream for its version: it answers quickly, and needs credentials where there are any."""
+        try:
+            prepared = self._prepare("GET", "/version", {}, _EMPTY_SHA256, None)
+            timeouts = (_PROBE_TIMEOUT, _PROBE_TIMEOUT)
+            response = self._session().send(prepared, timeout=timeouts, allow_redirects=False)
+        except (CredentialsUnavailable, requests.RequestException) as error:
+            return {"reachable": False, "why": type(error).__name__}
+        refused = ours(response.status_code, response.headers, response.content)
+        return {"reachable": not refused and response.status_code < 500, "status": response.status_code}
+
+    def _prepare(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        sha256: str,
+        body: bytes | IO[bytes] | None,
+        length: int | None = None,
+    ) -> requests.PreparedRequest:
+        url = self._endpoint.url + canonical_target(target)
+        prepared = requests.Request(method, self._endpoint.url, headers=headers).prepare()
+        # requests would quote the URL once more; what is signed must be what is sent.
+        prepared.url = url
+        prepared.body = body
+        if isinstance(body, bytes):
+            length = len(body)
+        if length is not None:
+            prepared.headers["Content-Length"] = str(length)
+        prepared.headers["Host"] = self._endpoint.host
+        prepared.headers.setdefault("User-Agent", "mlflow-bridge")
+        if self._signer:
+            signed = self._signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
+            prepared.headers.update(signed)
+        return prepared
+
+    def _raise_if_ours(self, response: requests.Response) -> None:
+        if ours(response.status_code, response.headers, response.content):
+            error = response.headers.get("x-amzn-ErrorType", str(response.status_code)).split(":")[0]
+            raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
+
+    def _session(self) -> requests.Session:
+        """Return this thread's session: a keep-alive connection of its own, no proxies or netrc of the environment."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            session.mount(self._endpoint.url, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+            self._local.session = session
+        return session
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Whether the connection could not even be made, so that upstream can't have the request."""
+    cause: object = error.args[0] if error.args else None
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        cause = cause.reason
+    return isinstance(cause, urllib3.exceptions.NewConnectionError)
+
+
+@contextmanager
+def _spooled(request: Request) -> Iterator[tuple[IO[bytes] | None, int | None, str]]:
+    """Take the request's body in: a signature needs its hash first, and upstream should not wait for a slow client."""
+    if not request.content_length:
+        yield None, 0 if request.method in ("POST", "PUT", "PATCH") else None, _EMPTY_SHA256
+        return
+    digest = hashlib.sha256()
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as spool:
+        while chunk := request.body.read(_CHUNK):
+            digest.update(chunk)
+            spool.write(chunk)
+        length = spool.tell()
+        if length != request.content_length:
+            raise RequestIncomplete(f"The body ended after {length} of {request.content_length} bytes")
+        spool.seek(0)
+        yield spool, length, digest.hexdigest()
+
+
+def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    with _upstream_errors():
+        while chunk := raw.read1(_CHUNK, decode_content=False):
+            yield chunk
+
+
+@contextmanager
+def _upstream_errors() -> Iterator[None]:
+    try:
+        yield
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise UpstreamTimeout("Upstream did not answer in time") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error

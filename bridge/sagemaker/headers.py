@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which headers cross the bridge. Credentials, cookies and everything about one hop stay behind, both ways."""
+
+from collections.abc import Iterable, Iterator
+
+Headers = Iterable[tuple[str, str]]
+
+# RFC 9110, section 7.6.1, with the older names that are still seen.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# `Origin` was checked by us or is nobody's: MLflow would refuse any but its own. `Expect` is answered by our server.
+_NOT_SENT = _HOP_BY_HOP | {
+    "authorization",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "idempotency-key",
+    "origin",
+    "prefer",
+    "proxy",
+    "via",
+    "x-api-key",
+    "x-mlflow-sm-tracking-server-arn",
+    "x-sm-mlflow-app-arn",
+}
+# `x-amz-*` of a client that signs for itself would end in our signature, or at an LLM provider behind MLflow's gateway.
+_NOT_SENT_PREFIXES = ("x-amz-", "x-amzn-", "x-forwarded-")
+_NOT_RETURNED = _HOP_BY_HOP | {"date", "server", "set-cookie"}
+
+
+def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
+    """Yield the headers of a client's request that upstream may see."""
+    headers = list(headers)
+    dropped = _NOT_SENT | _named_by_connection(headers)
+    for name, value in headers:
+        if name.lower() not in dropped and not name.lower().startswith(_NOT_SENT_PREFIXES):
+            yield name, value
+
+
+def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str]]:
+    """Yield the headers of upstream's answer that the client may see. Redirects point to the bridge."""
+    headers = list(headers)
+    dropped = _NOT_RETURNED | _named_by_connection(headers)
+    for name, value in headers:
+        if name.lower() in dropped:
+            continue
+        if name.lower() == "location" and value.startswith(upstream_url):
+            yield name, value[len(upstream_url) :] or "/"
+        else:
+            yield name, value
+
+
+def _named_by_connection(headers: Headers) -> frozenset[str]:
+    return frozenset(
+        option.strip().lower() for name, value in headers if name.lower() == "connection" for option in value.split(",")
+    )

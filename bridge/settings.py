@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All settings of the bridge: read once from the environment into one frozen object.
+
+An unknown ``BRIDGE_*`` name is an error, so that a misspelt setting is not silently a default.
+"""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.errors import InvalidSettings
+
+PREFIX = "BRIDGE_"
+
+
+def _setting(default: str | None, read: Callable[[str], Any], about: str) -> Any:  # noqa: ANN401 - a dataclass field
+    return dataclasses.field(metadata={"default": default, "read": read, "about": about})
+
+
+def duration(text: str) -> dt.timedelta:
+    """Read ``250ms``, ``30s``, ``5m``, ``72h`` or ``7d``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not found:
+        raise ValueError("a duration such as 250ms, 30s, 5m, 72h or 7d")
+    unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return dt.timedelta(**{unit: float(found[1])})
+
+
+def size(text: str) -> int:
+    """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
+    if not found:
+        raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
+    return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if urlsplit(text).scheme not in schemes:
+            raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return text
+
+    return read
+
+
+def _upstream(text: str) -> str:
+    if text.startswith("arn:"):
+        if not re.fullmatch(r"arn:[\w-]+:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(tracking-server|app)/[\w-]{1,256}", text):
+            raise ValueError(
+                "the ARN of a tracking server (arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME)"
+                " or of an MLflow App (...:mlflow-app/ID)"
+            )
+        return text
+    try:
+        return _url("http", "https")(text).rstrip("/")
+    except ValueError as error:
+        raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server") from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number from 1 up")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError("a port from 0 (any free one) to 65535")
+    return int(text)
+
+
+_STORE_SCHEMES = ("redis", "rediss", "unix")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided. Each field is the environment variable ``BRIDGE_`` + its name in capitals."""
+
+    upstream: str = _setting(
+        None,
+        _upstream,
+        "Where writes go and reads come from: the ARN of a SageMaker tracking server or MLflow App,"
+        " or the URL of any MLflow server. `mlflow-bridge up` starts a local `mlflow server` when it is not set.",
+    )
+    upstream_endpoint: str | None = _setting(
+        "", _url("http", "https"), "The URL to use instead of the one that an ARN stands for, such as a VPC endpoint."
+    )
+    assume_role_arn: str | None = _setting(
+        "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
+    )
+    connect_timeout: dt.timedelta = _setting("3s", duration, "How long connecting to upstream may take.")
+    read_timeout: dt.timedelta = _setting(
+        "20s",
+        duration,
+        "How long upstream may stay silent on one call. A lane's lease is a little longer than both timeouts, so a"
+        " killed worker's lanes go on after about this long.",
+    )
+    store_url: str = _setting(
+        None,
+        _url(*_STORE_SCHEMES),
+        "The Redis that holds accepted writes: `redis://`, `rediss://` or `unix://`. It must be persistent and must"
+        " not evict. `mlflow-bridge up` starts one when it is not set.",
+    )
+    broker_url: str | None = _setting(
+        "",
+        _url(*_STORE_SCHEMES),
+        "The Redis that carries hints to the workers; may lose everything. Default: the store.",
+    )
+    host: str = _setting("127.0.0.1", str, "The address on which the api listens.")
+    port: int = _setting(
+        "8080", _port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one."
+    )
+    api_processes: int = _setting("1", _count, "How many server processes the api runs.")
+    api_threads: int = _setting(
+        "16", _count, "Threads per server process. A quarter of them is kept for writes, whatever reads are going on."
+    )
+    worker_processes: int = _setting("2", _count, "How many worker processes `mlflow-bridge up` starts.")
+    worker_concurrency: int = _setting("8", _count, "How many lanes one worker process delivers at a time.")
+    sweep_period: dt.timedelta = _setting(
+        "1s", duration, "How often workers look for lanes that are due and were not dispatched."
+    )
+    job_retention: dt.timedelta = _setting(
+        "24h", duration, "How long a delivered job can be asked for after its lane has drained."
+    )
+    max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
+    stop_grace: dt.timedelta = _setting("30s", duration, "How long a stop may take before what is left is killed.")
+    data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
+
+    @property
+    def broker(self) -> str:
+        """The URL of the broker in force."""
+        return self.broker_url or self.store_url
+
+    @property
+    def lease(self) -> dt.timedelta:
+        """How long a claim on a lane lasts: longer than one upstream call can take, with a margin to settle it in."""
+        return self.connect_timeout + self.read_timeout + dt.timedelta(seconds=5)
+
+    def __repr__(self) -> str:
+        """Show the settings with the passwords in URLs masked."""
+        shown = (f"{field.name}={_masked(getattr(self, field.name))!r}" for field in dataclasses.fields(self))
+        return f"Settings({', '.join(shown)})"
+
+
+def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
+    """Read all settings from the environment, or raise ``InvalidSettings`` that names every one that is wrong.
+
+    ``defaults`` stand in for variables that are not set.
+    """
+    faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        name = variable(field)
+        text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
+        if text is None:
+            faults.append(f"{name} is not set: {field.metadata['about']}")
+            continue
+        try:
+            values[field.name] = field.metadata["read"](text) if text else None
+        except ValueError as error:
+            faults.append(f"{name}={text!r} must be {error}")
+    if faults:
+        raise InvalidSettings("\n".join(faults))
+    return Settings(**values)
+
+
+def variable(field: "dataclasses.Field[Any]") -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + field.name.upper()
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = {variable(field) for field in dataclasses.fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def _masked(value: object) -> object:
+    return re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", value) if isinstance(value, str) else value

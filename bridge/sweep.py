@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The periodic repair: dispatches lanes that are due, whatever became of their first dispatch.
+
+It is what makes hints harmless to lose: a lane whose hint was lost, whose worker died, or whose backoff has ended is
+found here, at most one period late.
+"""
+
+import datetime as dt
+
+from bridge.dispatch import Dispatch
+from bridge.errors import StoreUnavailable
+from bridge.events import LanesSwept, Observer, StoreFailed
+from bridge.outbox import Outbox
+
+
+class Sweep:
+    """Runs in every worker; each partition is swept by one of them in each period."""
+
+    def __init__(self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer, period: dt.timedelta) -> None:
+        self._outbox = outbox
+        self._dispatch = dispatch
+        self._observe = observe
+        # A little less than the period, so that the next tick is not taken for the same one.
+        self._guard = period * 0.9
+
+    def tick(self, worker: str) -> None:
+        """Report this worker as alive and dispatch lanes that are due. Never raises.
+
+        No more are dispatched than the broker has room for, so a long backlog does not fill it with repeated hints.
+        """
+        try:
+            self._outbox.report_worker(worker)
+            room = self._dispatch.room()
+            lanes = self._outbox.due(limit=room, guard=self._guard) if room else []
+        except StoreUnavailable as error:
+            self._observe(StoreFailed(during="sweep", why=str(error)))
+            return
+        for lane in lanes:
+            self._dispatch.lane_due(lane)
+        if lanes:
+            self._observe(LanesSwept(lanes=len(lanes)))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs: one line an event, a constant name with fields. JSON for machines, columns on a terminal."""
+
+import dataclasses
+import datetime as dt
+import logging
+import re
+import sys
+from typing import Any
+
+import msgspec
+
+from bridge.events import (
+    BatchRefused,
+    DispatchFailed,
+    Event,
+    LaneDeferred,
+    LanesSwept,
+    LeaseWasLost,
+    StoreFailed,
+    WriteBuried,
+    WritesDelivered,
+)
+
+_LOG = logging.getLogger("bridge")
+
+_LEVELS: dict[type[Event], int] = {
+    WritesDelivered: logging.INFO,
+    BatchRefused: logging.WARNING,
+    WriteBuried: logging.ERROR,
+    LaneDeferred: logging.WARNING,
+    LeaseWasLost: logging.WARNING,
+    StoreFailed: logging.ERROR,
+    DispatchFailed: logging.WARNING,
+    LanesSwept: logging.DEBUG,
+}
+
+
+def log_event(event: Event) -> None:
+    """Log an event under its name in the log's spelling: ``WriteBuried`` is ``write_buried``."""
+    level = _LEVELS[type(event)]
+    if _LOG.isEnabledFor(level):
+        name = re.sub(r"(?<!^)([A-Z])", r"_\1", type(event).__name__).lower()
+        fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        _LOG.log(level, name, extra={"fields": fields})
+
+
+def configure_logging() -> None:
+    """Send all logs of this process to standard error, in one format."""
+    output = logging.StreamHandler()
+    output.setFormatter(_Columns() if sys.stderr.isatty() else _Json())
+    logging.basicConfig(level=logging.INFO, handlers=[output], force=True)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": dt.datetime.fromtimestamp(record.created, dt.UTC),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            "process": record.process,
+            **_plain(getattr(record, "fields", {})),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class _Columns(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%H:%M:%S.%f")[:-3]
+        fields = " ".join(f"{name}={value}" for name, value in _plain(getattr(record, "fields", {})).items())
+        line = f"{at} {record.levelname:<7} {record.getMessage():<28} {fields}".rstrip()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Durations as seconds; the rest is plain already."""
+    return {
+        name: round(value.total_seconds(), 4) if isinstance(value, dt.timedelta) else value
+        for name, value in fields.items()
+    }

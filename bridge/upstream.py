@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port to upstream: what is sent there, and what an attempt can come to."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One POST that delivers writes."""
+
+    path: str
+    body: bytes = field(repr=False)
+    workspace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """Upstream has it."""
+
+    status: int
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Upstream will never take it: the same call again would be refused again."""
+
+    status: int
+    error_code: str
+    message: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """Upstream can't take anything now, this call or another; the same call later may well succeed."""
+
+    why: str
+    status: int | None = None
+    retry_after: dt.timedelta | None = None
+    #: Our own credentials, clock or permissions are the trouble.
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """The call was sent and no answer came: upstream may or may not have it."""
+
+    why: str
+
+
+Outcome = Delivered | Refused | Unavailable | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A client's request on its way to upstream, unsigned and with the client's own headers."""
+
+    method: str
+    #: Path and query as the client wrote them, percent-encoded.
+    target: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: IO[bytes]
+    content_length: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Upstream's answer to a proxied request; ``body`` is read from upstream as it is consumed."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: Iterator[bytes]
+
+
+class Upstream(Protocol):
+    """MLflow behind SageMaker's door, or any MLflow server."""
+
+    def send(self, call: Call) -> Outcome:
+        """Send a call, signed now. Every way in which this can end is an outcome; nothing is raised."""
+        ...
+
+    def forward(self, request: Request) -> AbstractContextManager[Answer]:
+        """Forward a client's request, signed now, without the client's credentials, and stream the answer.
+
+        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``.
+        """
+        ...
+
+    def probe(self) -> Mapping[str, object]:
+        """Ask upstream whether it is there; say so within a second or two, without raising."""
+        ...

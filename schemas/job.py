@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job: our promise to deliver one write, and what is known of it at any moment."""
+
+import base64
+import datetime as dt
+import enum
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.write import Op, Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An accepted write and its place in its lane."""
+
+    write: Write
+    lane: str
+    #: Grows by one with each write of the lane; a lane's writes are delivered in this order.
+    position: int
+    accepted_at: dt.datetime
+    client: str
+
+
+class JobStatus(enum.StrEnum):
+    """What became of a job. There is no status for "being tried": a pending job may be tried at any moment."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What upstream said about a job the last time it answered."""
+
+    status: int
+    error_code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
+class JobError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job is dead, or why its last attempt did not succeed."""
+
+    #: ``refused`` (dead), ``unavailable`` or ``unknown`` (pending, will be tried again).
+    reason: str
+    message: str
+
+
+class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to "what became of my write?", as ``GET /v1/jobs/{id}`` gives it."""
+
+    job_id: str
+    status: JobStatus
+    run_id: str
+    op: Op
+    accepted_at: dt.datetime
+    settled_at: dt.datetime | None = None
+    #: How many times the job was sent upstream, as far as that is known.
+    attempts: int = 0
+    #: When the next attempt is due, while earlier ones failed.
+    next_attempt_at: dt.datetime | None = None
+    error: JobError | None = None
+    upstream: UpstreamAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobId:
+    """Where a job is found. It is its own record: no key is kept for it, its text holds all of this and a seal.
+
+    The seal is a keyed hash over the fields and the client, so an id answers only to the client that was given it.
+    """
+
+    partition: int
+    lane: str
+    position: int
+    op: Op
+    accepted_at: dt.datetime
+
+    def seal(self, client: str, key: bytes) -> str:
+        """Return the id's text for this client: about 56 characters that are safe in a URL."""
+        fields = self._fields()
+        return base64.urlsafe_b64encode(fields + _signature(fields, client, key)).rstrip(b"=").decode()
+
+    @classmethod
+    def unseal(cls, text: str, client: str, key: bytes) -> "JobId | None":
+        """Return the id if we gave this very text to this client, else None."""
+        if not _TEXT.fullmatch(text):
+            return None
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        fields, signature = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+        if not hmac.compare_digest(signature, _signature(fields, client, key)):
+            return None
+        return cls._from_fields(fields)
+
+    def _fields(self) -> bytes:
+        hexadecimal = bool(_RUN_ID.fullmatch(self.lane))
+        return b"".join(
+            (
+                bytes((_PACKED if hexadecimal else _PLAIN, self.partition, _OPS.index(self.op))),
+                _milliseconds(self.accepted_at).to_bytes(6),
+                self.position.to_bytes(7),
+                bytes.fromhex(self.lane) if hexadecimal else self.lane.encode(),
+            )
+        )
+
+    @classmethod
+    def _from_fields(cls, fields: bytes) -> "JobId":
+        version, partition, op = fields[:3]
+        lane = fields[16:]
+        return cls(
+            partition=partition,
+            lane=lane.hex() if version == _PACKED else lane.decode(),
+            position=int.from_bytes(fields[9:16]),
+            op=_OPS[op],
+            accepted_at=dt.datetime.fromtimestamp(int.from_bytes(fields[3:9]) / 1000, dt.UTC),
+        )
+
+
+_SEAL_BYTES = 10
+_PACKED, _PLAIN = 1, 2
+_TEXT = re.compile(r"[A-Za-z0-9_-]{35,500}")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+# Positions in this list are part of issued ids: append only.
+_OPS = [Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG, Op.LOG_BATCH]
+
+
+def _signature(fields: bytes, client: str, key: bytes) -> bytes:
+    return hashlib.blake2b(fields + client.encode(), digest_size=_SEAL_BYTES, key=key).digest()
+
+
+def _milliseconds(moment: dt.datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Error documents: MLflow's on MLflow's paths, problem details (RFC 9457) on the bridge's own."""
+
+import msgspec
+
+
+class MlflowError(msgspec.Struct, frozen=True):
+    """The body of an error on MLflow's own paths."""
+
+    error_code: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of an error on ``/v1`` paths. ``type`` is stable; ``detail`` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bodies of MLflow's logging calls, and how one becomes a write.
+
+``capture`` reads a body twice at most: once strictly, which is all that a well-formed body needs, and, where that
+fails, once more with `schemas.careful`, which repairs what MLflow would take and names what it would not.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from schemas.careful import repair
+from schemas.errors import InvalidWrite
+from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_run_id, check_tag
+from schemas.write import Fragment, Op, Write
+
+
+class Metric(msgspec.Struct, omit_defaults=True, gc=False):
+    """One value of a metric (https://mlflow.org/docs/latest/rest-api.html#metric)."""
+
+    key: str
+    value: float
+    #: Unix time in milliseconds; the moment of intake where the client sent none.
+    timestamp: int | None = None
+    step: int | None = 0
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
+class Param(msgspec.Struct, gc=False):
+    """One param: written once, never changed (https://mlflow.org/docs/latest/rest-api.html#param)."""
+
+    key: str
+    value: str = ""
+
+
+class Tag(msgspec.Struct, gc=False):
+    """One tag: the last value written wins (https://mlflow.org/docs/latest/rest-api.html#runtag)."""
+
+    key: str
+    value: str = ""
+
+
+class LogMetric(Metric, kw_only=True, omit_defaults=True):
+    """Body of ``runs/log-metric``."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+
+
+class LogParameter(Param, kw_only=True):
+    """Body of ``runs/log-parameter``."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+
+
+class SetTag(Tag, kw_only=True):
+    """Body of ``runs/set-tag``."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+
+
+class LogBatch(msgspec.Struct, kw_only=True):
+    """Body of ``runs/log-batch``. Unlike the single calls it does not know ``run_uuid``."""
+
+    run_id: str = ""
+    metrics: list[Metric] = []
+    params: list[Param] = []
+    tags: list[Tag] = []
+
+
+def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None) -> Write:
+    """Turn the body of an MLflow call into a write, or raise ``InvalidWrite`` with what MLflow would say.
+
+    ``now`` becomes the timestamp of each metric that has none.
+    """
+    decode, to_write = _CAPTURE[op]
+    try:
+        request = decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        request = _repaired(op, body)
+    else:
+        if not _finite(request) or any(name in body for name in _CAMEL_CASE):
+            request = _repaired(op, body)
+    return to_write(request, round(now.timestamp() * 1000), workspace)
+
+
+def _finite(request: object) -> bool:
+    """Whether no value is infinite or NaN: those need a look at how they were written."""
+    metrics = request.metrics if isinstance(request, LogBatch) else [request] if isinstance(request, Metric) else []
+    return all(metric.value - metric.value == 0.0 for metric in metrics)
+
+
+def _repaired(op: Op, body: bytes) -> Any:  # noqa: ANN401 - one of the four bodies, as `_CAPTURE` pairs them
+    try:
+        return msgspec.convert(repair(op, body), _BODIES[op], strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidWrite(f"The body of {op} is not valid: {error}.") from error
+
+
+def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
+    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    metric = Metric(
+        request.key,
+        request.value,
+        request.timestamp,
+        request.step,
+        request.model_id,
+        request.dataset_name,
+        request.dataset_digest,
+    )
+    return Write(
+        op=Op.LOG_METRIC,
+        run_id=run_id,
+        metrics=Fragment(1, _metric_json(metric, now_ms, "")),
+        workspace=workspace,
+    )
+
+
+def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
+    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    check_param(request.key, request.value, at="")
+    fragment = Fragment(1, _json(Param(request.key, request.value)))
+    return Write(op=Op.LOG_PARAMETER, run_id=run_id, params=fragment, workspace=workspace)
+
+
+def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
+    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    check_tag(request.key, request.value, at="")
+    return Write(
+        op=Op.SET_TAG,
+        run_id=run_id,
+        tags=Fragment(1, _json(Tag(request.key, request.value))),
+        workspace=workspace,
+    )
+
+
+def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
+    run_id = check_run_id(request.run_id, at="run_id", unknown=False)
+    check_count(len(request.metrics), len(request.params), len(request.tags))
+    metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
+    for i, param in enumerate(request.params):
+        check_param(param.key, param.value, at=f"params[{i}]")
+    for i, tag in enumerate(request.tags):
+        check_tag(tag.key, tag.value, at=f"tags[{i}]")
+    check_params_differ([param.key for param in request.params])
+    return Write(
+        op=Op.LOG_BATCH,
+        run_id=run_id,
+        metrics=Fragment(len(metrics), b",".join(metrics)),
+        params=Fragment(len(request.params), _json(request.params)[1:-1]),
+        tags=Fragment(len(request.tags), _json(request.tags)[1:-1]),
+        workspace=workspace,
+    )
+
+
+def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
+    if metric.timestamp is None:
+        metric.timestamp = now_ms
+    if metric.step is None:
+        metric.step = 0
+    check_metric(metric.key, metric.value, metric.timestamp, metric.step, at=at)
+    if metric.value - metric.value == 0.0:
+        return _json(metric)
+    # JSON has no such numbers; protobuf's JSON, which MLflow reads, wants their names as strings.
+    named = msgspec.structs.asdict(metric) | {"value": _NON_FINITE[str(metric.value)]}
+    return _json({name: value for name, value in named.items() if value is not None})
+
+
+# protobuf's JSON knows each field by two names; the strict reading knows only the usual one and would miss these.
+_CAMEL_CASE = (b'"runId"', b'"modelId"', b'"datasetName"', b'"datasetDigest"')
+
+_NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+_json = msgspec.json.Encoder().encode
+
+_BODIES: dict[Op, type[msgspec.Struct]] = {
+    Op.LOG_METRIC: LogMetric,
+    Op.LOG_PARAMETER: LogParameter,
+    Op.SET_TAG: SetTag,
+    Op.LOG_BATCH: LogBatch,
+}
+
+_ToWrite = Callable[[Any, int, str | None], Write]
+
+_TO_WRITE: dict[Op, _ToWrite] = {
+    Op.LOG_METRIC: _log_metric,
+    Op.LOG_PARAMETER: _log_parameter,
+    Op.SET_TAG: _set_tag,
+    Op.LOG_BATCH: _log_batch,
+}
+
+# `strict=False` is protobuf's JSON: "5" and 5.0 are integers, "0.25" is a number; 1.5 is no integer, true is no number.
+_CAPTURE: dict[Op, tuple[Callable[[bytes], Any], _ToWrite]] = {
+    op: (msgspec.json.Decoder(_BODIES[op], strict=False).decode, to_write) for op, to_write in _TO_WRITE.items()
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A write: one mutating MLflow call, captured and validated, not yet ours."""
+
+import enum
+
+import msgspec
+
+
+class Op(enum.StrEnum):
+    """Which MLflow call a write is, by the last part of its path."""
+
+    LOG_METRIC = "log-metric"
+    LOG_PARAMETER = "log-parameter"
+    SET_TAG = "set-tag"
+    LOG_BATCH = "log-batch"
+
+
+class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """JSON objects of one kind, joined by commas and without brackets, so that fragments can be joined again.
+
+    They are encoded once, at intake, and sent as these bytes at every attempt.
+    """
+
+    #: How many objects ``json`` holds.
+    count: int = 0
+    json: bytes = b""
+
+    def __add__(self, other: "Fragment") -> "Fragment":
+        if not (self.count and other.count):
+            return self if self.count else other
+        return Fragment(self.count + other.count, self.json + b"," + other.json)
+
+
+NOTHING = Fragment()
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that logs to a run. Timestamps are already fixed, so any number of deliveries send the same bytes."""
+
+    op: Op
+    #: The run that is written to; it names the write's lane.
+    run_id: str
+    metrics: Fragment = NOTHING
+    params: Fragment = NOTHING
+    tags: Fragment = NOTHING
+    #: The value of ``X-MLFLOW-WORKSPACE``, which must reach upstream with the write.
+    workspace: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes of JSON the write adds to a batch."""
+        return len(self.metrics.json) + len(self.params.json) + len(self.tags.json)

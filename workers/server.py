@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one worker process: the command ``mlflow-bridge-worker``."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
+
+from bridge.bootstrap import Worker, build_worker
+from bridge.celery_dispatch import QUEUE
+from bridge.errors import InvalidSettings
+from bridge.settings import read_settings
+from bridge.telemetry.logs import configure_logging
+from workers.app import create_app
+from workers.sweeping import Sweeping
+
+
+def main() -> None:
+    """Deliver until told to stop. SIGTERM lets the calls in flight finish and gives the lanes back."""
+    try:
+        settings = read_settings(os.environ)
+    except InvalidSettings as error:
+        sys.exit(f"mlflow-bridge-worker: {error}")
+    worker = build_worker(settings)
+    _follow(worker)
+    create_app(worker).worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--concurrency={settings.worker_concurrency}",
+            f"--queues={QUEUE}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=INFO",
+        ]
+    )
+
+
+def _follow(worker: Worker) -> None:
+    """Tie the worker to the life of its Celery process. Celery holds receivers weakly unless told otherwise."""
+
+    def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
+        Sweeping(worker).start()
+
+    def on_stop(**_: Any) -> None:  # noqa: ANN401
+        worker.stopping.set()
+
+    def on_logging(**_: Any) -> None:  # noqa: ANN401
+        configure_logging()
+        # Celery tells each task's coming and going; the deliveries tell it better.
+        logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+        logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+
+    worker_ready.connect(on_ready, weak=False)
+    worker_shutting_down.connect(on_stop, weak=False)
+    setup_logging.connect(on_logging, weak=False)
