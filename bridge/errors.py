@@ -10,6 +10,10 @@ class InvalidSettings(BridgeError):
     """A setting is missing, unknown or unreadable; the text says which, and what to write instead."""
 
 
+class CannotStart(BridgeError):
+    """The system can't be started on this machine; the text says why and what to do."""
+
+
 class StoreUnavailable(BridgeError):
     """The store did not answer, or answered that it can't serve; whether it took a write is not known."""
 

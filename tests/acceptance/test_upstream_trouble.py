@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An upstream in trouble: clients don't notice, the backlog waits and drains by itself."""
+
+import pytest
+
+from tests.servers import wait_until
+from tests.system import System
+from tests.upstream_faults import Answer, AnswerAfterCommit, CutAfterCommit, CutBeforeSend, Fault
+
+TROUBLE = {
+    "down": CutBeforeSend(),
+    "throttling": Answer(429, {"Retry-After": "1"}, b'{"message": "Rate exceeded"}'),
+    "throttling as AWS's control plane does": Answer(
+        400, {"x-amzn-ErrorType": "ThrottlingException"}, b'{"message": "Rate exceeded"}'
+    ),
+    "stopped": Answer(404, {"Content-Type": "text/plain"}, b"Tracking server could not be found"),
+    "expired credentials": Answer(
+        403,
+        {"x-amzn-ErrorType": "ExpiredTokenException"},
+        b'{"message": "The security token included in the request is expired"}',
+    ),
+    "a gateway's error page": Answer(502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>"),
+    "a captive portal": Answer(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>"),
+    "cut off after the commit": CutAfterCommit(),
+    "a timeout's answer after the commit": AnswerAfterCommit(Answer(504, {}, b"")),
+}
+
+
+@pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE.keys())
+def test_writes_are_accepted_and_delivered_once_when_it_is_over(bridge: System, fault: Fault) -> None:
+    run_id = bridge.create_run()
+    before = len(bridge.front.calls)
+    bridge.front.set_fault(fault)
+
+    jobs = [
+        bridge.log("log-metric", {"run_id": run_id, "key": "m", "value": i, "step": i, "timestamp": 1 + i})
+        for i in range(20)
+    ]
+    bridge.front.wait_for_calls(before + 2, timeout=30)
+    waiting = wait_until(lambda: (d := bridge.job(jobs[0].headers["Job-Id"], wait=0))["attempts"] and d)
+    bridge.front.set_fault(None)
+
+    assert [job.status_code for job in jobs] == [200] * 20
+    assert waiting["status"] == "pending"
+    assert waiting["error"]["reason"] in ("unavailable", "unknown")
+    assert waiting["next_attempt_at"]
+    assert [bridge.job(job.headers["Job-Id"])["status"] for job in jobs] == ["delivered"] * 20
+    assert sorted(point["step"] for point in bridge.history(run_id, "m")) == list(range(20))
+
+
+def test_a_call_that_may_have_arrived_is_repeated_byte_for_byte(bridge: System) -> None:
+    run_id = bridge.create_run()
+    before = len(bridge.front.calls)
+    bridge.front.script(CutAfterCommit(), matching=lambda _, path: "/runs/log-" in path)
+
+    first = bridge.log("log-metric", {"run_id": run_id, "key": "m", "value": 1, "step": 1})
+    bridge.front.wait_for_calls(before + 1)
+    bridge.log("log-metric", {"run_id": run_id, "key": "m", "value": 2, "step": 2})
+
+    assert bridge.job(first.headers["Job-Id"])["attempts"] == 2
+    calls = [call for call in bridge.front.calls[before:] if "/runs/log-" in call.path]
+    assert calls[0].body == calls[1].body
+    bridge.drained()
+    assert [point["step"] for point in bridge.history(run_id, "m")] == [1, 2]
+
+
+def test_a_read_of_an_upstream_in_trouble_is_answered_in_mlflows_shape(bridge: System) -> None:
+    bridge.front.set_fault(CutBeforeSend())
+    cut = bridge.http.get(f"{bridge.url}/api/2.0/mlflow/runs/get?run_id=x", timeout=30)
+    bridge.front.set_fault(TROUBLE["expired credentials"])
+    refused = bridge.http.get(f"{bridge.url}/api/2.0/mlflow/runs/get?run_id=x", timeout=30)
+
+    assert (cut.status_code, cut.json()["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
+    assert (refused.status_code, refused.json()["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
+    assert "token" not in refused.text

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that tests share: each is started once a session, on a free port, and stopped at its end."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server, mlflow_at, redis_at, running
+from tests.system import System, system
+
+
+@pytest.fixture(scope="session")
+def short_dir() -> Iterator[Path]:
+    """A directory whose path is short enough for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="bridge-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(short_dir: Path) -> Iterator[str]:
+    """A real MLflow server."""
+    server, url = mlflow_at(short_dir / "mlflow")
+    with running(server):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server(short_dir: Path) -> Iterator[tuple[Server, str]]:
+    """A real Redis, as durable as the embedded store."""
+    server, url = redis_at(short_dir / "redis")
+    with running(server):
+        yield server, url
+
+
+@pytest.fixture(scope="session")
+def shared_system(mlflow_url: str, short_dir: Path) -> Iterator[System]:
+    with system(mlflow_url, short_dir / "system") as running_system:
+        yield running_system
+
+
+@pytest.fixture
+def bridge(shared_system: System) -> Iterator[System]:
+    """A whole bridge of real processes; what went wrong upstream in the last test is over."""
+    shared_system.front.set_fault(None)
+    yield shared_system
+    shared_system.front.set_fault(None)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real servers for tests: Redis, MLflow and the bridge's own processes, on free ports and gone afterwards."""
+
+import contextlib
+import os
+import signal
+import socket
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.errors import StoreUnavailable
+from bridge.redis_outbox import connect
+from bridge.redis_outbox.client import store_errors
+from bridge.settings import duration
+from bridge.supervisor import Child
+
+START_TIMEOUT = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], Any], *, timeout: float = 30.0, every: float = 0.05) -> Any:
+    """Return the first true result, or fail after the timeout."""
+    end = time.monotonic() + timeout
+    while True:
+        if result := true():
+            return result
+        assert time.monotonic() < end, f"still not so after {timeout} s: {true}"
+        time.sleep(every)
+
+
+def get_ok(url: str) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(url, timeout=2).status_code == 200
+    return False
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment without what would change how the bridge, MLflow or AWS's libraries behave."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BRIDGE_", "MLFLOW_", "AWS_", "COV_", "PYTEST"))
+    }
+
+
+class Server:
+    """One process that a test may also kill, freeze and start again."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def start(self) -> None:
+        self.child.start()
+        wait_until(self._serves, timeout=START_TIMEOUT)
+
+    def _serves(self) -> bool:
+        status = self.child.exit_status
+        assert status is None, f"{self.child.name} ended with {status}:\n{self.child.last_lines(40)}"
+        return self.child.is_ready()
+
+    @property
+    def pid(self) -> int:
+        assert self.child.process
+        return self.child.process.pid
+
+    def kill(self) -> None:
+        """kill -9, with everything it has started."""
+        self.child.signal_group(signal.SIGKILL)
+        assert self.child.process
+        self.child.process.wait()
+
+    def stop(self, *, grace: float = 40.0) -> int:
+        """SIGTERM, and the exit status."""
+        assert self.child.process
+        self.child.process.terminate()
+        status = self.child.process.wait(grace)
+        self.child.signal_group(signal.SIGKILL)
+        return status
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP for as long as the `with` lasts."""
+        self.child.signal_group(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.child.signal_group(signal.SIGCONT)
+
+
+@contextmanager
+def running(*servers: Server) -> Iterator[None]:
+    """Have the servers run; whatever the test did to them, none is left."""
+    try:
+        for server in servers:
+            server.start()
+        yield
+    finally:
+        for server in reversed(servers):
+            server.child.signal_group(signal.SIGCONT)
+            server.child.signal_group(signal.SIGTERM)
+        for server in reversed(servers):
+            with contextlib.suppress(Exception):
+                if server.child.process:
+                    server.child.process.wait(20)
+            server.child.signal_group(signal.SIGKILL)
+
+
+def redis_at(directory: Path) -> tuple[Server, str]:
+    """Return a store, durable as the embedded one, and its URL."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "s.sock"
+    url = f"unix://{path}"
+    client = connect(url, timeout=duration("1s"), connections=2)
+
+    def pings() -> bool:
+        with contextlib.suppress(StoreUnavailable), store_errors():
+            return bool(client.ping())
+        return False
+
+    command = store_command(directory, path)
+    return Server(_child("store", command, clean_environ(), directory, pings)), url
+
+
+def mlflow_at(directory: Path) -> tuple[Server, str]:
+    """Return a real MLflow server and its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environ = clean_environ() | MLFLOW_ENVIRON
+    command = mlflow_command(directory, port)
+    return Server(_child("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))), url
+
+
+def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
+    """Return an api process with these settings and its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environ = clean_environ() | environ | {"BRIDGE_PORT": str(port)}
+    command = [script("mlflow-bridge-api")]
+    return Server(_child("api", command, environ, directory, lambda: get_ok(f"{url}/healthz"))), url
+
+
+def worker_with(environ: Mapping[str, str], directory: Path, name: str) -> Server:
+    """Return a worker process with these settings; it serves once it has said so."""
+    command = [script("mlflow-bridge-worker")]
+    child = _child(name, command, clean_environ() | environ, directory, lambda: " ready." in child.last_lines(200))
+    return Server(child)
+
+
+def script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def _child(
+    name: str, command: list[str], environ: Mapping[str, str], directory: Path, is_ready: Callable[[], bool]
+) -> Child:
+    directory.mkdir(parents=True, exist_ok=True)
+    return Child(name=name, command=command, environ=environ, log=directory / f"{name}.log", is_ready=is_ready)
