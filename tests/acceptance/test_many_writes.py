@@ -37,7 +37,6 @@ def test_every_write_is_delivered_once_and_in_order_although_a_worker_is_killed(
     calls = [call for call in bridge.front.calls[before:] if "/runs/log-" in call.path]
     assert len(calls) < WRITES / 4
     assert inversions(bridge, before, runs) == 0
-    print(f"{WRITES} writes in {len(calls)} upstream calls")
 
 
 def log_share(url: str, runs: list[str], client: int, third_sent: threading.Event) -> list[int]:

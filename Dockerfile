@@ -1,0 +1,27 @@
+# The bridge, without a local MLflow: one image for the api and the workers, told apart by the command.
+#   docker build -t mlflow-bridge .
+FROM python:3.12-slim AS build
+WORKDIR /app
+RUN python -m venv /venv
+COPY requirements/production.txt requirements/build.txt requirements/
+RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/production.txt
+COPY pyproject.toml README.md ./
+COPY schemas/ schemas/
+COPY bridge/ bridge/
+COPY api/ api/
+COPY workers/ workers/
+# The build's own tools stay out of the image.
+RUN python -m venv /build \
+ && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+ && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 bridge
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BRIDGE_HOST=0.0.0.0
+USER bridge
+WORKDIR /home
+EXPOSE 8080
+# The process is PID 1 and gets the SIGTERM of a stop itself.
+CMD ["mlflow-bridge-api"]

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `bridge.outbox` promises."""
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from bridge.errors import LeaseLost, StoreUnavailable
+from bridge.outbox import Claim, Settlement
+from bridge.redis_outbox import RedisOutbox, connect, keys
+from bridge.upstream import Refused
+from schemas.job import JobStatus
+from schemas.write import Write
+from tests.factories import RUN, metric, param, tag
+
+LEASE = dt.timedelta(seconds=30)
+NOW = dt.timedelta()
+SHORT = dt.timedelta(milliseconds=20)
+
+
+def accept(outbox: RedisOutbox, *writes: Write) -> list[str]:
+    return [outbox.accept(write, client="a").job_id for write in writes]
+
+
+def claimed(outbox: RedisOutbox, lane: str = RUN, lease: dt.timedelta = LEASE) -> Claim:
+    claim = outbox.claim(lane, lease=lease)
+    assert claim
+    return claim
+
+
+def delivered(count: int) -> Settlement:
+    return Settlement(count=count, attempts=1, status=200, request_id="r")
+
+
+def steps(claim: Claim | None) -> list[bytes]:
+    return [job.write.metrics.json for job in claim.jobs] if claim else []
+
+
+def written(*numbers: int) -> list[bytes]:
+    return [metric(number).metrics.json for number in numbers]
+
+
+def test_a_claim_returns_what_was_accepted_in_order(outbox: RedisOutbox) -> None:
+    writes = [metric(1), param("p", "v"), tag("t", "v"), metric(2, key="é", model_id="m")]
+    accept(outbox, *writes)
+
+    claim = claimed(outbox)
+
+    assert [job.write for job in claim.jobs] == writes
+    positions = [job.position for job in claim.jobs]
+    assert positions == list(range(claim.settled + 1, claim.settled + 5))
+    assert {job.client for job in claim.jobs} == {"a"}
+
+
+def test_only_the_first_write_finds_the_lane_idle(outbox: RedisOutbox) -> None:
+    found_idle = [outbox.accept(metric(step), client="a").was_idle for step in range(3)]
+
+    assert found_idle == [True, False, False]
+
+
+def test_a_claimed_lane_is_nobody_elses(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1))
+    claimed(outbox)
+
+    assert outbox.claim(RUN, lease=LEASE) is None
+
+
+def test_an_empty_lane_can_not_be_claimed(outbox: RedisOutbox) -> None:
+    assert outbox.claim(RUN, lease=LEASE) is None
+
+
+def test_settled_jobs_leave_the_lane_and_what_came_meanwhile_is_returned(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1), metric(2))
+    claim = claimed(outbox)
+    accept(outbox, metric(3))
+
+    following = outbox.settle(claim, delivered(2), lease=LEASE)
+
+    assert steps(following) == written(3)
+
+
+def test_a_lane_that_is_settled_empty_is_idle_again(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1))
+
+    left = outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
+
+    assert left is None
+    assert outbox.backlog().lanes == 0
+    assert outbox.accept(metric(2), client="a").was_idle
+
+
+def test_positions_go_on_growing_when_a_lane_was_forgotten(outbox: RedisOutbox, client: Any) -> None:
+    accept(outbox, metric(1))
+    first = claimed(outbox)
+    outbox.settle(first, delivered(1), lease=LEASE)
+    client.delete(keys.lane_state(RUN), keys.settled(RUN))
+
+    accept(outbox, metric(2))
+
+    assert claimed(outbox).settled > first.settled
+
+
+def test_what_a_claim_returned_is_returned_again_exactly_after_its_lease(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1), metric(2))
+    lost = claimed(outbox, lease=SHORT)
+    accept(outbox, metric(3))
+    time.sleep(0.03)
+
+    again = claimed(outbox)
+
+    assert again.jobs == lost.jobs
+    assert steps(outbox.settle(again, delivered(2), lease=LEASE)) == written(3)
+
+
+def test_who_lost_the_lease_changes_nothing(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1), metric(2))
+    lost = claimed(outbox, lease=SHORT)
+    time.sleep(0.03)
+    winner = claimed(outbox)
+
+    with pytest.raises(LeaseLost):
+        outbox.settle(lost, delivered(1), lease=LEASE)
+    with pytest.raises(LeaseLost):
+        outbox.release(lost, after=NOW)
+
+    assert outbox.settle(winner, delivered(2), lease=LEASE) is None
+
+
+def test_a_settlement_that_is_repeated_settles_once(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1), metric(2), metric(3))
+    claim = claimed(outbox)
+
+    first = outbox.settle(claim, delivered(1), lease=LEASE)
+    repeated = outbox.settle(claim, delivered(1), lease=LEASE)
+
+    assert steps(first) == steps(repeated) == written(2, 3)
+
+
+def test_an_accept_that_is_repeated_after_a_broken_connection_is_stored_once(
+    outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(outbox, metric(1))
+    execute = outbox._scripts.accept  # noqa: SLF001 - the wire is what breaks here
+    broken = iter([True])
+
+    def breaks_once_after_it_took_effect(*arguments: Any) -> Any:
+        result = execute(*arguments)
+        if next(broken, False):
+            raise redis.ConnectionError("the answer was lost")
+        return result
+
+    monkeypatch.setattr(outbox._scripts, "accept", breaks_once_after_it_took_effect)  # noqa: SLF001
+    repeated = outbox.accept(metric(2), client="a")
+    monkeypatch.undo()
+
+    claim = claimed(outbox)
+    assert steps(claim) == written(1, 2)
+    document = outbox.job(repeated.job_id, client="a")
+    assert document
+    assert document.status is JobStatus.PENDING
+    outbox.settle(claim, delivered(1), lease=LEASE)
+    assert outbox.job(repeated.job_id, client="a") == document
+
+
+def test_a_released_lane_comes_back_when_it_is_due(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1))
+    outbox.release(claimed(outbox), after=SHORT, failure="unavailable: down")
+
+    too_early = outbox.claim(RUN, lease=LEASE)
+    time.sleep(0.03)
+    claim = claimed(outbox)
+
+    assert too_early is None
+    assert claim.attempts == 1
+
+
+def test_a_thawed_release_lets_the_next_call_grow_and_a_frozen_one_does_not(outbox: RedisOutbox) -> None:
+    accept(outbox, metric(1))
+    outbox.release(claimed(outbox), after=NOW, failure="unknown: no answer", thaw=False)
+    accept(outbox, metric(2))
+
+    frozen = claimed(outbox)
+    outbox.release(frozen, after=NOW, failure="unavailable: down")
+    thawed = claimed(outbox)
+
+    assert steps(frozen) == written(1)
+    assert steps(thawed) == written(1, 2)
+
+
+def test_due_lanes_are_listed_once_a_period(outbox: RedisOutbox) -> None:
+    lanes = [f"{number:032x}" for number in range(40)]
+    accept(outbox, *(metric(1, run_id=lane) for lane in lanes))
+    claimed(outbox, lanes[0])
+
+    found = outbox.due(limit=100, guard=dt.timedelta(minutes=1))
+    again = outbox.due(limit=100, guard=dt.timedelta(minutes=1))
+
+    assert sorted(found) == lanes[1:]
+    assert again == []
+
+
+def test_no_more_due_lanes_are_listed_than_asked_for(outbox: RedisOutbox) -> None:
+    accept(outbox, *(metric(1, run_id=f"{number:032x}") for number in range(40)))
+
+    assert len(outbox.due(limit=7, guard=SHORT)) == 7
+
+
+def test_a_job_is_pending_then_delivered(outbox: RedisOutbox) -> None:
+    (job_id,) = accept(outbox, metric(1))
+    pending = outbox.job(job_id, client="a")
+    outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
+    settled = outbox.job(job_id, client="a")
+
+    assert pending
+    assert (pending.status, pending.attempts, pending.settled_at) == (JobStatus.PENDING, 0, None)
+    assert settled
+    assert (settled.status, settled.attempts) == (JobStatus.DELIVERED, 1)
+    assert settled.settled_at
+    assert settled.settled_at >= settled.accepted_at
+    assert settled.upstream
+    assert settled.upstream.request_id == "r"
+
+
+def test_each_job_of_many_calls_finds_its_own_outcome(outbox: RedisOutbox) -> None:
+    jobs = accept(outbox, *(metric(step) for step in range(60)))
+    claim: Claim | None = claimed(outbox)
+    for call in range(20):
+        assert claim
+        settlement = Settlement(count=3, attempts=call + 1, status=200, request_id=f"r{call}")
+        claim = outbox.settle(claim, settlement, lease=LEASE)
+
+    documents = [outbox.job(job_id, client="a") for job_id in jobs]
+
+    assert [document.attempts for document in documents if document] == [1 + step // 3 for step in range(60)]
+
+
+def test_a_refused_job_is_dead_with_upstreams_words_and_its_neighbours_are_not(outbox: RedisOutbox) -> None:
+    jobs = accept(outbox, metric(1), param("p", "2"), metric(3))
+    claim = outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
+    assert claim
+    refusal = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no", request_id="x")
+    buried = Settlement(count=1, attempts=2, status=400, request_id="x", refusal=refusal)
+    claim = outbox.settle(claim, buried, lease=LEASE)
+    assert claim
+    outbox.settle(claim, delivered(1), lease=LEASE)
+
+    first, dead, last = (outbox.job(job_id, client="a") for job_id in jobs)
+
+    assert first
+    assert dead
+    assert last
+    assert (first.status, last.status) == (JobStatus.DELIVERED, JobStatus.DELIVERED)
+    assert (dead.status, dead.attempts) == (JobStatus.DEAD, 2)
+    assert dead.upstream
+    assert (dead.upstream.error_code, dead.upstream.message) == ("INVALID_PARAMETER_VALUE", "no")
+    assert dead.error
+    assert dead.error.reason == "refused"
+
+
+def test_a_job_answers_only_to_the_client_that_made_it(outbox: RedisOutbox) -> None:
+    (job_id,) = accept(outbox, metric(1))
+
+    assert outbox.job(job_id, client="b") is None
+    assert outbox.job(job_id[:-1] + ("A" if job_id[-1] != "A" else "B"), client="a") is None
+
+
+def test_a_failed_attempt_shows_in_the_job(outbox: RedisOutbox) -> None:
+    (job_id,) = accept(outbox, metric(1))
+    outbox.release(claimed(outbox), after=LEASE, failure="unavailable: status 503: with: colons")
+
+    document = outbox.job(job_id, client="a")
+
+    assert document
+    assert document.attempts == 1
+    assert document.error
+    assert (document.error.reason, document.error.message) == ("unavailable", "status 503: with: colons")
+    assert document.next_attempt_at
+    assert document.next_attempt_at > document.accepted_at
+
+
+def test_a_claim_is_bounded_by_the_size_of_one_call(outbox: RedisOutbox) -> None:
+    accept(outbox, *(metric(step) for step in range(1005)))
+    long = [metric(step, run_id=f"{7:032x}", dataset_name="x" * 400_000) for step in range(5)]
+    accept(outbox, *long)
+
+    assert len(claimed(outbox).jobs) == 1000
+    assert len(claimed(outbox, f"{7:032x}").jobs) == 3
+
+
+def test_a_drained_lane_is_forgotten_after_the_retention_and_a_busy_one_never(outbox: RedisOutbox, client: Any) -> None:
+    accept(outbox, metric(1))
+    outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
+    drained = [client.pttl(key) for key in (keys.lane_state(RUN), keys.settled(RUN))]
+
+    accept(outbox, metric(2))
+    busy = [client.pttl(key) for key in (keys.lane_state(RUN), keys.settled(RUN))]
+
+    assert all(0 < left <= 3_600_000 for left in drained)
+    assert busy == [-1, -1]
+
+
+def test_old_outcomes_leave_the_log_of_a_busy_lane(client: Any) -> None:
+    outbox = RedisOutbox(client, retention=SHORT)
+    jobs = accept(outbox, *(metric(step) for step in range(6)))
+    claim: Claim | None = claimed(outbox)
+    for _ in range(4):
+        assert claim
+        claim = outbox.settle(claim, delivered(1), lease=LEASE)
+    time.sleep(0.03)
+    assert claim
+    outbox.settle(claim, delivered(1), lease=LEASE)
+
+    old = outbox.job(jobs[0], client="a")
+
+    assert client.llen(keys.settled(RUN)) <= 2
+    assert old
+    assert (old.status, old.settled_at) == (JobStatus.DELIVERED, None)
+
+
+@pytest.mark.parametrize("lane", [RUN, "run-with-{braces}", "é"])
+def test_every_key_of_a_lane_lies_in_the_slot_of_its_partition(lane: str) -> None:
+    number = keys.partition(lane)
+    every = {keys.lane_state(lane), keys.writes(lane), keys.settled(lane), keys.ready(number), keys.dead(number)}
+
+    assert {key.split("{", 1)[1].split("}", 1)[0] for key in every} == {f"p{number:02}"}
+
+
+def test_workers_that_report_are_counted(outbox: RedisOutbox) -> None:
+    outbox.report_worker("a")
+    outbox.report_worker("b")
+    outbox.report_worker("a")
+
+    assert outbox.workers() == 2
+
+
+def test_a_store_that_is_not_there_is_unavailable() -> None:
+    nowhere = RedisOutbox(connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE)
+
+    with pytest.raises(StoreUnavailable):
+        nowhere.accept(metric(1), client="a")
+    with pytest.raises(StoreUnavailable):
+        nowhere.claim(RUN, lease=LEASE)

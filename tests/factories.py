@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes and jobs for tests, with as little said as the test needs."""
+
+import datetime as dt
+import json
+from typing import Any
+
+from schemas.job import Job
+from schemas.requests import capture
+from schemas.write import Op, Write
+
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+RUN = "0123456789abcdef0123456789abcdef"
+
+
+def metric(step: int = 0, *, key: str = "m", run_id: str = RUN, **fields: Any) -> Write:
+    body = {"run_id": run_id, "key": key, "value": step, "step": step, "timestamp": 1, **fields}
+    return capture(Op.LOG_METRIC, json.dumps(body).encode(), now=NOW)
+
+
+def param(key: str, value: str, *, run_id: str = RUN) -> Write:
+    return capture(Op.LOG_PARAMETER, json.dumps({"run_id": run_id, "key": key, "value": value}).encode(), now=NOW)
+
+
+def tag(key: str, value: str, *, run_id: str = RUN) -> Write:
+    return capture(Op.SET_TAG, json.dumps({"run_id": run_id, "key": key, "value": value}).encode(), now=NOW)
+
+
+def job(write: Write, position: int = 1) -> Job:
+    return Job(write=write, lane=write.run_id, position=position, accepted_at=NOW, client="a")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-ins for the ports that tests of use cases don't want to be real."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from bridge.events import Event
+from bridge.upstream import Answer, Call, Delivered, Outcome, Request
+
+E = TypeVar("E", bound=Event)
+
+
+class FakeDispatch:
+    """Remembers hints."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.lanes: list[str] = []
+        self._room = room
+
+    def lane_due(self, lane: str) -> None:
+        self.lanes.append(lane)
+
+    def room(self) -> int:
+        return self._room
+
+    def ping(self) -> bool:
+        return True
+
+
+class FakeUpstream:
+    """Answers calls as the test says, and remembers them."""
+
+    def __init__(self, answer: Callable[[Call], Outcome] | None = None) -> None:
+        self.calls: list[Call] = []
+        self.answer = answer or (lambda _: Delivered(status=200))
+
+    def send(self, call: Call) -> Outcome:
+        self.calls.append(call)
+        return self.answer(call)
+
+    def forward(self, request: Request) -> AbstractContextManager[Answer]:
+        raise AssertionError(f"nothing is proxied here: {request}")
+
+    def probe(self) -> Mapping[str, object]:
+        return {"reachable": True}
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+    def monotonic(self) -> dt.timedelta:
+        return self.time - dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    def pass_(self, span: dt.timedelta) -> None:
+        self.time += span
+
+
+class Events:
+    """Observes, and lets a test look."""
+
+    def __init__(self) -> None:
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event, /) -> None:
+        self.seen.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.seen if isinstance(event, kind)]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The api in this process, over a real Redis, in front of a real MLflow whose door can be made to fail."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import create_app
+from bridge.bootstrap import Api, build_api
+from bridge.redis_outbox import connect
+from bridge.settings import read_settings
+from tests.servers import Server
+from tests.signature_front import SignatureFront
+
+
+@pytest.fixture
+def front(mlflow_url: str) -> Iterator[SignatureFront]:
+    """MLflow without signatures, behind a door that can be made to fail."""
+    with SignatureFront(mlflow_url, check=None) as front:
+        yield front
+
+
+@pytest.fixture
+def api(redis_server: tuple[Server, str], front: SignatureFront) -> Api:
+    url = redis_server[1]
+    connect(url, timeout=dt.timedelta(seconds=5), connections=1).flushall()
+    environ = {
+        "BRIDGE_STORE_URL": url,
+        "BRIDGE_UPSTREAM": front.url,
+        "BRIDGE_CONNECT_TIMEOUT": "1s",
+        "BRIDGE_READ_TIMEOUT": "3s",
+        "BRIDGE_MAX_BODY": "64KiB",
+        "BRIDGE_API_THREADS": "4",
+    }
+    return build_api(read_settings(environ))
+
+
+@pytest.fixture
+def app(api: Api) -> Flask:
+    return create_app(api)
+
+
+@pytest.fixture
+def http(app: Flask) -> FlaskClient:
+    return app.test_client()

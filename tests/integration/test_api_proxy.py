@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is not queued: proxied to a real MLflow."""
+
+import json
+import threading
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.signature_front import SignatureFront
+from tests.upstream_faults import Answer, CutBeforeSend, Delay, Hang
+
+GET_RUN = "/api/2.0/mlflow/runs/get?run_id=nobody"
+
+
+def test_an_answer_of_mlflow_comes_through_as_it_is(http: FlaskClient, front: SignatureFront) -> None:
+    created = http.post(
+        "/api/2.0/mlflow/runs/create", data=json.dumps({"experiment_id": "0"}), content_type="application/json"
+    )
+    missing = http.get(GET_RUN)
+
+    assert created.status_code == 200
+    assert created.json
+    assert created.json["run"]["info"]["run_id"]
+    assert missing.status_code == 404
+    assert missing.json
+    assert missing.json["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+    assert missing.headers["X-Content-Type-Options"] == "nosniff"
+    assert front.calls[0].body == b'{"experiment_id": "0"}'
+
+
+def test_path_and_query_reach_upstream_with_their_meaning(http: FlaskClient, front: SignatureFront) -> None:
+    http.get("/api/2.0/mlflow-artifacts/artifacts/a%20b/%C3%A9/100%25.txt?x=a+b&y=%2F&z")
+
+    (call,) = front.calls
+    assert call.path == "/api/2.0/mlflow-artifacts/artifacts/a%20b/%C3%A9/100%25.txt"
+    assert call.query == "x=a%20b&y=%2F&z="
+
+
+def test_the_clients_credentials_and_hop_headers_stay_behind(http: FlaskClient, front: SignatureFront) -> None:
+    left_behind = {
+        "Authorization": "Bearer secret",
+        "Cookie": "session=secret",
+        "X-Api-Key": "secret",
+        "X-Amz-Security-Token": "secret",
+        "X-Mlflow-Sm-Tracking-Server-Arn": "arn:of:another",
+        "X-Forwarded-For": "10.0.0.1",
+        "Origin": "https://evil.example",
+        "Connection": "close, X-Private",
+        "X-Private": "secret",
+        "Proxy-Authorization": "secret",
+    }
+
+    http.get(GET_RUN, headers=left_behind | {"X-MLFLOW-WORKSPACE": "w", "User-Agent": "mlflow-python-client/3"})
+
+    (call,) = front.calls
+    assert "secret" not in str(call.headers)
+    assert {"authorization", "cookie", "origin", "x-forwarded-for"}.isdisjoint(call.headers)
+    assert call.headers["host"] == front.url.removeprefix("http://")
+    assert call.headers["x-mlflow-workspace"] == "w"
+    assert call.headers["user-agent"] == "mlflow-python-client/3"
+
+
+def test_upstreams_cookies_and_its_server_name_stay_behind(http: FlaskClient, front: SignatureFront) -> None:
+    headers = {"Set-Cookie": "s=1", "Server": "uvicorn", "X-Frame-Options": "SAMEORIGIN", "Content-Encoding": "gzip"}
+    front.script(Answer(200, headers, b"not really gzip"))
+
+    answer = http.get("/")
+
+    assert answer.data == b"not really gzip"
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert {"Set-Cookie", "Server"}.isdisjoint(answer.headers)
+
+
+def test_a_redirect_of_upstream_leads_back_to_the_bridge(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Answer(308, {"Location": f"{front.url}/api/2.0/mlflow/runs/get?x=1"}))
+
+    answer = http.get("/api/2.0//mlflow/runs/get?x=1")
+
+    assert (answer.status_code, answer.headers["Location"]) == (308, "/api/2.0/mlflow/runs/get?x=1")
+
+
+def test_head_is_answered_without_a_body(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Answer(200, {"Content-Length": "5", "Content-Type": "text/plain"}, b"hello"))
+
+    answer = http.head("/version")
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Content-Length"] == "5"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_every_method_is_forwarded(http: FlaskClient, front: SignatureFront, method: str) -> None:
+    front.script(Answer(200, {}, b"ok"))
+
+    answer = http.open("/api/2.0/mlflow/anything", method=method, data=b"{}")
+
+    assert answer.status_code == 200
+    assert (front.calls[0].method, front.calls[0].body) == (method, b"{}")
+
+
+def test_a_get_of_a_queued_path_is_left_to_mlflow(http: FlaskClient) -> None:
+    assert http.get("/api/2.0/mlflow/runs/log-metric").status_code == 405
+
+
+def test_artifacts_go_up_and_come_down_unchanged(http: FlaskClient) -> None:
+    content = bytes(range(256)) * 12_000
+    path = "/api/2.0/mlflow-artifacts/artifacts/0/some/artifacts/model%20file.bin"
+
+    up = http.put(path, data=content)
+    down = http.get(path)
+    part = http.get(path, headers={"Range": "bytes=256-511"})
+
+    assert up.status_code == 200
+    assert down.data == content
+    assert (part.status_code, part.data) == (206, bytes(range(256)))
+
+
+def test_an_upstream_that_cuts_the_connection_is_502(http: FlaskClient, front: SignatureFront) -> None:
+    front.set_fault(CutBeforeSend())
+
+    answer = http.get(GET_RUN)
+
+    assert answer.status_code == 502
+    assert answer.json
+    assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_an_upstream_that_does_not_answer_is_504(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Hang(5))
+
+    answer = http.get(GET_RUN)
+
+    assert answer.status_code == 504
+    assert answer.json
+    assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_upstream_errors_other_than_ours_come_through(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Answer(503, {"Content-Type": "text/plain", "Retry-After": "7"}, b"maintenance"))
+
+    answer = http.get(GET_RUN)
+
+    assert (answer.status_code, answer.data, answer.headers["Retry-After"]) == (503, b"maintenance", "7")
+
+
+def test_reads_never_take_every_thread_and_those_without_a_seat_are_told_to_come_again(
+    app: Flask, front: SignatureFront
+) -> None:
+    front.set_fault(Hang(20))
+    readers = [threading.Thread(target=lambda: app.test_client().get(GET_RUN)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    front.wait_for_calls(3)
+
+    read = app.test_client().get(GET_RUN)
+    create = app.test_client().post("/api/2.0/mlflow/runs/create", data=b"{}")
+    front.set_fault(None)
+    for reader in readers:
+        reader.join()
+
+    assert (read.status_code, read.headers["Retry-After"]) == (503, "1")
+    assert create.status_code == 429, "the client repeats a create after a 429 only"
+    assert app.test_client().get("/version").status_code == 200
+
+
+def test_a_slow_upstream_within_the_timeout_is_waited_for(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Delay(0.3))
+
+    assert http.get("/version").status_code == 200

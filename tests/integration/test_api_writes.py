@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queued calls, over HTTP and a real store."""
+
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bridge.bootstrap import Api
+from tests.factories import RUN
+
+RUNS = "/api/2.0/mlflow/runs"
+METRIC = {"run_id": RUN, "key": "m", "value": 1.5, "timestamp": 1, "step": 2}
+
+
+def post(http: FlaskClient, call: str, body: Any, prefix: str = RUNS, **headers: str) -> TestResponse:
+    return http.post(f"{prefix}/{call}", data=json.dumps(body), content_type="application/json", headers=headers)
+
+
+@pytest.mark.parametrize("prefix", [RUNS, "/ajax-api/2.0/mlflow/runs"])
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("log-metric", METRIC),
+        ("log-parameter", {"run_id": RUN, "key": "p", "value": "v"}),
+        ("set-tag", {"run_id": RUN, "key": "t", "value": "v"}),
+        ("log-batch", {"run_id": RUN, "metrics": [], "tags": [{"key": "t", "value": "v"}]}),
+    ],
+)
+def test_a_write_is_answered_like_mlflow_and_says_where_its_job_is(
+    http: FlaskClient, call: str, body: Any, prefix: str
+) -> None:
+    answer = post(http, call, body, prefix)
+    job = http.get(answer.headers["Location"])
+
+    assert (answer.status_code, answer.data, answer.content_type) == (200, b"{}", "application/json")
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.headers['Job-Id']}"
+    assert answer.headers["Vary"] == "Prefer"
+    assert job.json
+    assert (job.json["status"], job.json["op"], job.json["run_id"]) == ("pending", call, RUN)
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "return=minimal, Respond-Async;x=1, wait=0"])
+def test_a_client_that_prefers_it_gets_202_and_the_job(http: FlaskClient, prefer: str) -> None:
+    answer = post(http, "log-metric", METRIC, Prefer=prefer)
+
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert answer.json
+    assert answer.json["job_id"] == answer.headers["Job-Id"]
+    assert answer.json == http.get(answer.headers["Location"]).json
+
+
+@pytest.mark.parametrize(
+    ("content_type", "message"),
+    [
+        (None, "Bad Request. Content-Type header is missing."),
+        ("text/plain", "Bad Request. Content-Type header must be one of ['application/json']."),
+        ("Application/JSON", "Bad Request. Content-Type header must be one of ['application/json']."),
+    ],
+)
+def test_another_content_type_is_refused_as_mlflow_refuses_it(
+    http: FlaskClient, content_type: str | None, message: str
+) -> None:
+    answer = http.post(f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type=content_type)
+
+    assert answer.status_code == 400
+    assert answer.json == {"error_code": "INVALID_PARAMETER_VALUE", "message": message}
+
+
+def test_a_charset_does_no_harm(http: FlaskClient) -> None:
+    answer = http.post(f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type="application/json; charset=utf-8")
+
+    assert answer.status_code == 200
+
+
+def test_a_body_that_is_too_long_is_refused_unread(http: FlaskClient) -> None:
+    answer = post(http, "set-tag", {"run_id": RUN, "key": "t", "value": "v" * 70_000})
+
+    assert answer.status_code == 413
+    assert answer.json
+    assert "at most 65536 are taken" in answer.json["message"]
+
+
+@pytest.mark.parametrize("path", [f"{RUNS}/log-metric", "/api/2.0/mlflow/runs/create"])
+def test_a_body_without_a_length_is_refused(http: FlaskClient, path: str) -> None:
+    chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = http.post(path, content_type="application/json", environ_overrides=chunked)
+
+    assert answer.status_code == 411
+    assert answer.json
+    assert "Content-Length" in answer.json["message"]
+
+
+def test_a_body_that_ends_early_is_refused(http: FlaskClient) -> None:
+    # As under granian, whose input just ends where the client stops sending.
+    longer = {"CONTENT_LENGTH": "500", "wsgi.input_terminated": True}
+    answer = http.post(
+        f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type="application/json", environ_overrides=longer
+    )
+
+    assert answer.status_code == 400
+    assert answer.json
+    assert "ended after" in answer.json["message"]
+
+
+def test_an_invalid_write_is_refused_and_leaves_nothing_behind(http: FlaskClient, api: Api) -> None:
+    answer = post(http, "log-metric", METRIC | {"step": 1.5})
+
+    assert answer.status_code == 400
+    assert answer.json
+    assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "'step'" in answer.json["message"]
+    assert api.outbox.backlog().lanes == 0
+
+
+def test_the_workspace_travels_with_the_write(http: FlaskClient, api: Api) -> None:
+    post(http, "log-metric", METRIC, **{"X-MLFLOW-WORKSPACE": "team-a"})
+
+    claim = api.outbox.claim(RUN, lease=api.settings.lease)
+
+    assert claim
+    assert claim.jobs[0].write.workspace == "team-a"
+
+
+def test_a_job_that_is_not_there_is_a_problem_document(http: FlaskClient) -> None:
+    answer = http.get("/v1/jobs/nonsense")
+
+    assert answer.status_code == 404
+    assert answer.content_type == "application/problem+json"
+    assert answer.json
+    assert answer.json["type"] == "urn:mlflow-bridge:problem:resource-does-not-exist"
+    assert answer.json["status"] == 404
+
+
+def test_a_job_that_has_not_changed_is_not_sent_again(http: FlaskClient) -> None:
+    location = post(http, "log-metric", METRIC).headers["Location"]
+    first = http.get(location)
+
+    again = http.get(location, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert again.status_code == 304
+
+
+def test_waiting_for_a_job_ends_when_the_wait_is_over(http: FlaskClient) -> None:
+    location = post(http, "log-metric", METRIC).headers["Location"]
+
+    answer = http.get(location, headers={"Prefer": "wait=1"})
+
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert answer.json
+    assert answer.json["status"] == "pending"
+
+
+def test_liveness_needs_nothing_and_readiness_tells_every_part(http: FlaskClient) -> None:
+    alive = http.get("/healthz")
+    ready = http.get("/readyz")
+
+    assert (alive.status_code, alive.json) == (200, {"status": "ok"})
+    assert ready.status_code == 200
+    assert ready.json
+    assert ready.json["status"] == "degraded", "there are no workers"
+    assert ready.json["store"]["durability"] == "fsync-always"
+    assert ready.json["store"]["warnings"] == []
+    assert ready.json["broker"] == {"reachable": True}
+    assert ready.json["workers"] == {"alive": 0}
+    assert ready.json["upstream"]["reachable"] is True

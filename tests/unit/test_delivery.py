@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One turn of a lane: order, merging, bisecting, deferring, fairness."""
+
+import datetime as dt
+import json
+import math
+import threading
+from typing import Any
+
+import fakeredis
+import pytest
+
+from bridge.delivery import Delivery
+from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, StoreFailed, WriteBuried, WritesDelivered
+from bridge.redis_outbox import RedisOutbox, connect
+from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.job import JobStatus
+from schemas.write import Write
+from tests.factories import RUN, metric, param, tag
+from tests.fakes import Events, FakeClock, FakeDispatch, FakeUpstream
+
+LEASE = dt.timedelta(seconds=30)
+REFUSED = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
+
+
+class Lane:
+    """One lane and all that delivers it."""
+
+    def __init__(self, *writes: Write) -> None:
+        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE)
+        self.upstream = FakeUpstream()
+        self.dispatch = FakeDispatch()
+        self.events = Events()
+        self.clock = FakeClock()
+        self.stopping = threading.Event()
+        self.jobs = [self.accept(write) for write in writes]
+        self.delivery = Delivery(
+            self.outbox,
+            self.upstream,
+            self.dispatch,
+            observe=self.events,
+            clock=self.clock,
+            lease=LEASE,
+            stopping=self.stopping,
+        )
+
+    def accept(self, write: Write) -> str:
+        return self.outbox.accept(write, client="a").job_id
+
+    def deliver(self) -> None:
+        self.delivery.deliver(RUN)
+
+    def statuses(self) -> list[JobStatus]:
+        documents = [self.outbox.job(job_id, client="a") for job_id in self.jobs]
+        return [document.status for document in documents if document]
+
+    def refuse(self, *guilty: int) -> None:
+        """Refuse every call that carries a metric with one of these steps."""
+
+        def answer(call: Call) -> Outcome:
+            return REFUSED if steps(call).intersection(guilty) else Delivered(status=200)
+
+        self.upstream.answer = answer
+
+
+def steps(call: Call) -> set[int]:
+    body = json.loads(call.body)
+    return {m.get("step", 0) for m in body.get("metrics", [body])}
+
+
+def test_writes_are_delivered_in_one_call_and_the_lane_is_empty() -> None:
+    lane = Lane(metric(1), metric(2), param("p", "v"), tag("t", "v"))
+
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 1
+    assert lane.statuses() == [JobStatus.DELIVERED] * 4
+    assert lane.outbox.backlog().lanes == 0
+    assert [event.writes for event in lane.events.of(WritesDelivered)] == [4]
+
+
+def test_what_arrives_during_a_call_joins_the_next() -> None:
+    lane = Lane(metric(1))
+    arriving = iter([metric(2), metric(3)])
+
+    def answer(_: Call) -> Outcome:
+        for write in arriving:
+            lane.accept(write)
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert [steps(call) for call in lane.upstream.calls] == [{1}, {2, 3}]
+
+
+@pytest.mark.parametrize("guilty", [(0,), (99,), (49, 50), (3, 4, 5, 70), tuple(range(7, 100, 14))], ids=str)
+def test_only_the_guilty_writes_are_buried(guilty: tuple[int, ...]) -> None:
+    lane = Lane(*(metric(step) for step in range(100)))
+    lane.refuse(*guilty)
+
+    lane.deliver()
+
+    expected = [JobStatus.DEAD if step in guilty else JobStatus.DELIVERED for step in range(100)]
+    assert lane.statuses() == expected
+    assert len(lane.events.of(WriteBuried)) == len(guilty)
+    assert lane.events.of(BatchRefused)
+    assert len(lane.upstream.calls) <= 1 + len(guilty) * (2 * math.ceil(math.log2(100)) + 1)
+
+
+def test_the_order_of_a_lane_survives_bisecting() -> None:
+    lane = Lane(*(metric(step) for step in range(64)))
+    lane.refuse(13, 40)
+    taken: list[int] = []
+    refuse = lane.upstream.answer
+
+    def answer(call: Call) -> Outcome:
+        outcome = refuse(call)
+        if isinstance(outcome, Delivered):
+            taken.extend(sorted(steps(call)))
+        return outcome
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert taken == [step for step in range(64) if step not in (13, 40)]
+
+
+def test_every_write_of_a_lane_can_be_refused() -> None:
+    lane = Lane(*(metric(step) for step in range(9)))
+    lane.upstream.answer = lambda _: REFUSED
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DEAD] * 9
+    assert lane.outbox.backlog().lanes == 0
+
+
+@pytest.mark.parametrize("outcome", [Unavailable(why="down"), Unknown(why="no answer")], ids=["unavailable", "unknown"])
+def test_an_attempt_that_does_not_get_through_keeps_the_lane_for_later(outcome: Outcome) -> None:
+    lane = Lane(metric(1), metric(2))
+    lane.upstream.answer = lambda _: outcome
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.PENDING] * 2
+    assert lane.outbox.backlog().lanes == 1
+    (deferred,) = lane.events.of(LaneDeferred)
+    assert deferred.attempt == 1
+    assert deferred.delay <= dt.timedelta(seconds=1)
+
+
+def test_upstreams_retry_after_is_obeyed() -> None:
+    lane = Lane(metric(1))
+    lane.upstream.answer = lambda _: Unavailable(why="throttled", retry_after=dt.timedelta(seconds=30))
+
+    lane.deliver()
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 1
+    assert lane.events.of(LaneDeferred)[0].delay >= dt.timedelta(seconds=30)
+
+
+def test_a_lane_that_never_ends_gives_others_their_turn() -> None:
+    lane = Lane(metric(0))
+    numbers = iter(range(1, 1000))
+
+    def answer(_: Call) -> Outcome:
+        lane.accept(metric(next(numbers)))
+        lane.clock.pass_(dt.timedelta(seconds=1))
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 5
+    assert lane.dispatch.lanes == [RUN]
+    assert lane.outbox.claim(RUN, lease=LEASE)
+
+
+def test_a_search_for_a_guilty_write_is_not_broken_off_by_the_end_of_a_turn() -> None:
+    lane = Lane(*(metric(step) for step in range(1000)))
+    lane.refuse(999)
+    refuse = lane.upstream.answer
+
+    def answer(call: Call) -> Outcome:
+        lane.clock.pass_(dt.timedelta(seconds=2))
+        return refuse(call)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert lane.statuses().count(JobStatus.DEAD) == 1
+
+
+def test_a_stop_gives_the_lane_back_after_the_call_in_flight() -> None:
+    lane = Lane(metric(1))
+
+    def answer(_: Call) -> Outcome:
+        lane.accept(metric(2))
+        lane.stopping.set()
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 1
+    assert lane.dispatch.lanes == []
+    assert lane.outbox.claim(RUN, lease=LEASE)
+
+
+def test_a_lane_that_another_has_claimed_meanwhile_is_left_to_it() -> None:
+    lane = Lane(metric(1))
+    client: Any = lane.outbox._client  # noqa: SLF001 - another worker's claim, without waiting for a lease to end
+
+    def answer(_: Call) -> Outcome:
+        client.hset(next(iter(client.scan_iter("*:lane:*"))), "lease", "another's")
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert len(lane.events.of(LeaseWasLost)) == 1
+    assert lane.statuses() == [JobStatus.PENDING]
+
+
+def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
+    lane = Lane()
+    gone = RedisOutbox(connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE)
+    delivery = Delivery(
+        gone,
+        lane.upstream,
+        lane.dispatch,
+        observe=lane.events,
+        clock=lane.clock,
+        lease=LEASE,
+        stopping=lane.stopping,
+    )
+
+    delivery.deliver(RUN)
+
+    assert [event.during for event in lane.events.of(StoreFailed)] == ["delivery"]
