@@ -137,7 +137,7 @@ def mlflow_at(directory: Path) -> tuple[Server, str]:
     """Return a real MLflow server and its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environ = clean_environ() | MLFLOW_ENVIRON
+    environ = clean_environ() | dict(MLFLOW_ENVIRON)
     command = mlflow_command(directory, port)
     return Server(_child("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))), url
 
@@ -146,7 +146,7 @@ def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
     """Return an api process with these settings and its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environ = clean_environ() | environ | {"BRIDGE_PORT": str(port)}
+    environ = clean_environ() | dict(environ) | {"BRIDGE_PORT": str(port)}
     command = [script("mlflow-bridge-api")]
     return Server(_child("api", command, environ, directory, lambda: get_ok(f"{url}/healthz"))), url
 
@@ -154,7 +154,9 @@ def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
 def worker_with(environ: Mapping[str, str], directory: Path, name: str) -> Server:
     """Return a worker process with these settings; it serves once it has said so."""
     command = [script("mlflow-bridge-worker")]
-    child = _child(name, command, clean_environ() | environ, directory, lambda: " ready." in child.last_lines(200))
+    child = _child(
+        name, command, clean_environ() | dict(environ), directory, lambda: " ready." in child.last_lines(200)
+    )
     return Server(child)
 
 

@@ -86,7 +86,7 @@ class System:
         while True:
             page = self.http.get(
                 f"{self.mlflow_url}/api/2.0/mlflow/metrics/get-history",
-                params={"run_id": run_id, "metric_key": key, "max_results": 5000, "page_token": token},
+                params={"run_id": run_id, "metric_key": key, "max_results": "5000", "page_token": token},
                 timeout=30,
             ).json()
             found += page.get("metrics", [])

@@ -8,7 +8,9 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -36,7 +38,7 @@ class Up:
             lambda: re.search(r"serves (http://\S+)", self.text) or self.process.poll() is not None, timeout=120
         )
         assert isinstance(found, re.Match), self.text
-        return found[1]
+        return str(found[1])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -90,13 +92,17 @@ def pid_of(data_dir: Path, pattern: str) -> int:
     raise AssertionError(f"no process {pattern}")
 
 
+def said(running: Up, pattern: str) -> bool:
+    return bool(re.search(pattern, running.text))
+
+
 def create_run(url: str) -> str:
     answer = requests.post(f"{url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, timeout=30)
     return str(answer.json()["run"]["info"]["run_id"])
 
 
 def log_metric(url: str, run_id: str, step: int) -> requests.Response:
-    body = METRIC | {"run_id": run_id, "step": step}
+    body: dict[str, Any] = METRIC | {"run_id": run_id, "step": step}
     return requests.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=body, timeout=30)
 
 
@@ -117,7 +123,7 @@ def test_it_serves_survives_the_death_of_each_child_and_leaves_no_orphan(short_d
 
         for name, command in CHILDREN.items():
             os.kill(pid_of(data_dir, command), signal.SIGKILL)
-            wait_until(lambda name=name: re.search(f"{name} was killed by SIGKILL; restarting it", first.text))
+            wait_until(partial(said, first, f"{name} was killed by SIGKILL; restarting it"))
             wait_until(lambda: is_ready(url), timeout=60)
 
         assert log_metric(url, run_id, 1).status_code == 200

@@ -7,7 +7,7 @@ from tests.servers import wait_until
 from tests.system import System
 from tests.upstream_faults import Answer, AnswerAfterCommit, CutAfterCommit, CutBeforeSend, Fault
 
-TROUBLE = {
+TROUBLE: dict[str, Fault] = {
     "down": CutBeforeSend(),
     "throttling": Answer(429, {"Retry-After": "1"}, b'{"message": "Rate exceeded"}'),
     "throttling as AWS's control plane does": Answer(

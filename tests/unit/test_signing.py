@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures as AWS computes them: by AWS's own vectors, and judged by a verifier that shares nothing with the signer."""
+"""Signatures as AWS computes them: by its own vectors, and by a verifier that shares nothing with the signer."""
 
 import hashlib
 import json

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: each is read, none is guessed, all faults are told at once, and passwords are not shown."""
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.errors import InvalidSettings
+from bridge.settings import Settings, duration, read_settings, size, variable
+
+REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
+SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
+MLFLOW_APP = "arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-1"
+
+#: Another value than the default for each setting, and what it is read as.
+OTHERS: dict[str, tuple[str, Any]] = {
+    "upstream": (SERVER, SERVER),
+    "upstream_endpoint": ("https://vpce.example/x", "https://vpce.example/x"),
+    "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
+    "connect_timeout": ("1500ms", dt.timedelta(seconds=1.5)),
+    "read_timeout": ("2m", dt.timedelta(minutes=2)),
+    "store_url": ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+    "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
+    "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
+    "port": ("0", 0),
+    "api_processes": ("4", 4),
+    "api_threads": ("64", 64),
+    "worker_processes": ("3", 3),
+    "worker_concurrency": ("1", 1),
+    "sweep_period": ("250ms", dt.timedelta(seconds=0.25)),
+    "job_retention": ("7d", dt.timedelta(days=7)),
+    "max_body": ("1GiB", 1 << 30),
+    "stop_grace": ("0.5h", dt.timedelta(minutes=30)),
+    "data_dir": ("/var/lib/bridge", Path("/var/lib/bridge")),
+}
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def _faults(environ: dict[str, str]) -> str:
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(environ)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_is_read_from_its_variable(name: str) -> None:
+    text, value = OTHERS[name]
+
+    settings = read_settings({**REQUIRED, variable(FIELDS[name]): text})
+
+    assert getattr(settings, name) == value
+    if name not in ("upstream", "store_url"):
+        assert getattr(read_settings(REQUIRED), name) != value
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_setting_has_a_variable_of_its_name_and_a_sentence_about_it(name: str) -> None:
+    assert variable(FIELDS[name]) == f"BRIDGE_{name.upper()}"
+    assert FIELDS[name].metadata["about"].endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if variable(FIELDS[name]) not in REQUIRED])
+def test_an_empty_value_is_the_default(name: str) -> None:
+    assert read_settings({**REQUIRED, variable(FIELDS[name]): ""}) == read_settings(REQUIRED)
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+@pytest.mark.parametrize("value", [{}, ""])
+def test_a_required_setting_that_is_missing_or_empty_is_named(name: str, value: object) -> None:
+    environ = {**REQUIRED, name: ""} if value == "" else {key: text for key, text in REQUIRED.items() if key != name}
+
+    assert _faults(environ).startswith(f"{name} is not set: ")
+
+
+def test_defaults_of_the_caller_stand_in_for_what_is_not_set_and_for_nothing_else() -> None:
+    stand_ins = {"upstream": "http://stand-in", "store_url": "redis://stand-in"}
+
+    assert read_settings({}, **stand_ins).upstream == "http://stand-in"
+    assert read_settings({"BRIDGE_UPSTREAM": ""}, **stand_ins).upstream == "http://stand-in"
+    assert read_settings(REQUIRED, **stand_ins).upstream == REQUIRED["BRIDGE_UPSTREAM"]
+
+
+@pytest.mark.parametrize("name", ["BRIDGE_UPSTREEM", "BRIDGE_", "BRIDGE_port", "BRIDGE_STORE_URL_"])
+def test_an_unknown_setting_is_refused(name: str) -> None:
+    assert _faults({**REQUIRED, name: "x"}) == f"{name}: there is no such setting"
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    assert read_settings({**REQUIRED, "PATH": "/bin", "XBRIDGE_PORT": "x", "bridge_port": "x"}) == read_settings(
+        REQUIRED
+    )
+
+
+def test_all_faults_are_told_at_once() -> None:
+    text = _faults(
+        {"BRIDGE_STORE_URL": "redis://s", "BRIDGE_PORT": "x", "BRIDGE_MAX_BODY": "1kb", "BRIDGE_SHADOW": "1"}
+    )
+
+    names = [line.partition("=")[0].partition(":")[0].partition(" ")[0] for line in text.splitlines()]
+    assert sorted(names) == ["BRIDGE_MAX_BODY", "BRIDGE_PORT", "BRIDGE_SHADOW", "BRIDGE_UPSTREAM"]
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("port", ["x", "-1", "65536", "80.0", " ", "\u00b2"]),
+        ("api_processes", ["0", "-1", "1.0", "x"]),
+        ("api_threads", ["0", "-1", "1.0", "x"]),
+        ("worker_processes", ["0", "-1", "x"]),
+        ("worker_concurrency", ["0", "-1", "x"]),
+        ("read_timeout", ["20", "20 s", "1h30m", "-1s", "s", "1S", ".5s", "1.s", "1e3s", "forever"]),
+        ("max_body", ["10MB", "1.5MiB", "-1", "1 MiB", "1kib", "x"]),
+        ("store_url", ["localhost:6379", "http://h", "/run/redis.sock", "x"]),
+        ("broker_url", ["amqp://h", "x"]),
+        ("upstream_endpoint", ["vpce.example", "ftp://h"]),
+        ("upstream", ["mlflow.example", "ftp://h", "sagemaker", "arn:aws:s3:::bucket", f"{SERVER}/x", f"{SERVER}\n"]),
+        ("upstream", [SERVER.replace("123456789012", "123"), SERVER.replace("mlflow-tracking-server", "model")]),
+    ],
+)
+def test_a_value_that_can_not_be_read_is_refused_with_what_would_be_right(name: str, texts: list[str]) -> None:
+    for text in texts:
+        fault = _faults({**REQUIRED, variable(FIELDS[name]): text})
+        assert fault.startswith(f"BRIDGE_{name.upper()}={text!r} must be "), fault
+
+
+@pytest.mark.parametrize("upstream", [SERVER, MLFLOW_APP, "http://localhost:5000", "https://mlflow.example/tracking"])
+def test_upstream_is_an_arn_of_either_kind_or_a_url(upstream: str) -> None:
+    assert read_settings({**REQUIRED, "BRIDGE_UPSTREAM": upstream}).upstream == upstream
+
+
+def test_a_slash_at_the_end_of_upstream_means_nothing() -> None:
+    assert read_settings({**REQUIRED, "BRIDGE_UPSTREAM": "http://h/x/"}).upstream == "http://h/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("30s", 30),
+        ("1.5s", 1.5),
+        ("5m", 300),
+        ("72h", 259_200),
+        ("7d", 604_800),
+        ("0s", 0),
+        ("007s", 7),
+    ],
+)
+def test_durations_have_units(text: str, seconds: float) -> None:
+    assert duration(text) == dt.timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("512B", 512),
+        ("1KiB", 1024),
+        ("64KiB", 65_536),
+        ("10MiB", 10_485_760),
+        ("2GiB", 1 << 31),
+    ],
+)
+def test_sizes_have_binary_units(text: str, count: int) -> None:
+    assert size(text) == count
+
+
+def test_the_broker_is_the_store_unless_it_is_set() -> None:
+    assert read_settings(REQUIRED).broker == "redis://store.example"
+    assert read_settings({**REQUIRED, "BRIDGE_BROKER_URL": "redis://b"}).broker == "redis://b"
+
+
+def test_a_lease_outlasts_the_longest_upstream_call() -> None:
+    settings = read_settings({**REQUIRED, "BRIDGE_CONNECT_TIMEOUT": "10s", "BRIDGE_READ_TIMEOUT": "5m"})
+
+    assert settings.lease > settings.connect_timeout + settings.read_timeout
+
+
+def test_settings_can_not_be_changed_once_read() -> None:
+    settings = read_settings(REQUIRED)
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc] # that it is an error is what is tested
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "shown"),
+    [
+        ("store_url", "redis://:s3cret@h/0", "redis://:***@h/0"),
+        ("store_url", "redis://user:s3cret@h/0", "redis://user:***@h/0"),
+        ("store_url", "redis://h/0", "redis://h/0"),
+        ("broker_url", "rediss://user:s3cret%40%2F@h:1/0", "rediss://user:***@h:1/0"),
+        ("upstream", "https://user:s3cret@mlflow.example", "https://user:***@mlflow.example"),
+        ("upstream_endpoint", "https://user:s3cret@h:8443/x", "https://user:***@h:8443/x"),
+    ],
+)
+def test_passwords_are_masked_where_settings_are_shown(name: str, url: str, shown: str) -> None:
+    settings = read_settings({**REQUIRED, variable(FIELDS[name]): url})
+
+    for text in (repr(settings), str(settings), f"{settings}"):
+        assert f"{name}={shown!r}" in text
+        assert "s3cret" not in text
+    assert getattr(settings, name) == url
+
+
+def test_settings_show_every_field() -> None:
+    assert all(f"{name}=" in repr(read_settings(REQUIRED)) for name in FIELDS)
