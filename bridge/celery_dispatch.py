@@ -7,10 +7,10 @@ Publishing costs a client more than accepting its write does, so hints are hande
 import datetime as dt
 import queue
 import threading
-from typing import Any
 
 from celery import Celery
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import ChannelError, LimitExceeded, OperationalError
+from redis.exceptions import RedisError
 
 from bridge.events import DispatchFailed, Observer
 
@@ -74,21 +74,24 @@ class CeleryDispatch:
 
     def room(self) -> int:
         """Return how many more hints the broker should be given now."""
-        try:
-            with self._app.pool.acquire(block=True, timeout=1) as connection:
-                waiting = _waiting_in_broker(connection)
-        except (OSError, OperationalError):
-            return 0
-        return max(0, _MOST_IN_BROKER - waiting - self._waiting.qsize())
+        waiting = self._waiting_in_broker()
+        return 0 if waiting is None else max(0, _MOST_IN_BROKER - waiting - self._waiting.qsize())
 
     def ping(self) -> bool:
         """Return whether the broker answers."""
+        return self._waiting_in_broker() is not None
+
+    def _waiting_in_broker(self) -> int | None:
+        """Return how many hints wait in the broker, None if it does not answer."""
         try:
             with self._app.pool.acquire(block=True, timeout=1) as connection:
-                _waiting_in_broker(connection)
-        except (OSError, OperationalError):
-            return False
-        return True
+                return int(connection.default_channel.queue_declare(QUEUE, passive=True).message_count)
+        except ChannelError:
+            # Kombu's way to say that there is no such queue: it exists only while something waits in it.
+            return 0
+        except (OSError, OperationalError, LimitExceeded, RedisError):
+            # A pooled connection that the broker has closed since raises the driver's own error, untranslated.
+            return None
 
     def _start(self) -> None:
         # Started on first use, so that the thread belongs to the process that uses it.
@@ -110,14 +113,6 @@ class CeleryDispatch:
         """Leave what waits to the sweep, so that a broker that is down does not cost a timeout for each hint."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
-
-
-def _waiting_in_broker(connection: Any) -> int:  # noqa: ANN401 - kombu is untyped
-    try:
-        return int(connection.default_channel.queue_declare(QUEUE, passive=True).message_count)
-    except ChannelError:
-        # The queue exists only while something waits in it.
-        return 0
 
 
 def _kombu_url(url: str) -> str:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread of each worker process that sweeps, and so shows that the worker is alive."""
 
+import logging
 import os
 import socket
 import threading
 
 from bridge.bootstrap import Worker
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sweeping:
@@ -23,6 +26,10 @@ class Sweeping:
     def _run(self) -> None:
         period = self._worker.settings.sweep_period.total_seconds()
         while True:
-            self._worker.sweep.tick(self._name)
+            try:
+                self._worker.sweep.tick(self._name)
+            except Exception:  # noqa: BLE001 - see the next line
+                # Whatever it was, the next tick may go well; without this thread lanes would wait for ever.
+                _LOG.exception("sweep_failed")
             if self._worker.stopping.wait(period):
                 return
