@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.celery_dispatch import CeleryDispatch
 from bridge.clock import Clock, SystemClock
-from bridge.delivery import Delivery
+from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.events import Observer
 from bridge.intake import Intake
@@ -77,7 +77,7 @@ def build_worker(settings: Settings) -> Worker:
         dispatch,
         observe=observe,
         clock=clock,
-        lease=settings.lease,
+        timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
         stopping=stopping,
     )
     sweep = Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period)

@@ -3,14 +3,16 @@
 
 1. Claim the lane, which returns the jobs at its head. Nothing to claim: another worker has it, or it is not due.
 2. Merge as many jobs as one call may carry, and send the call.
-3. Settle what came of it: delivered jobs leave the lane, a refused one becomes a dead letter. Settling returns the
-   next jobs, with all that arrived meanwhile.
+3. Settle what came of it: delivered jobs leave the lane; a refused one becomes a dead letter, and so does one that ends
+   its workers. Settling returns the next jobs, with all that arrived meanwhile.
 4. If upstream can't be reached, give the lane back with a later due time. The head of the lane is never skipped.
 5. After a bounded time, give the lane back due at once, so that a run that is written all the time can't keep a worker.
 """
 
 import datetime as dt
 import threading
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import assert_never
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
@@ -20,13 +22,26 @@ from bridge.clock import Clock
 from bridge.coalescing import next_call
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, Observer, StoreFailed, WriteBuried, WritesDelivered
-from bridge.outbox import Claim, Outbox, Settlement
+from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, Observer, StoreFailed, WritesBuried, WritesDelivered
+from bridge.outbox import RENEWAL, Burial, BurialReason, Claim, Outbox, Settlement
+from bridge.suspicion import Suspects, after_crashes, must_go_alone
 from bridge.upstream import Delivered, Refused, Unavailable, Unknown, Upstream
+from schemas.job import UpstreamAnswer
 
-#: How long one turn of a lane may take before other lanes get theirs.
-_TURN = dt.timedelta(seconds=5)
 _NOW = dt.timedelta()
+_POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long things may take."""
+
+    #: A claim on a lane; longer than one upstream call can take.
+    lease: dt.timedelta
+    #: The wait of a write for an upstream that can't be reached.
+    horizon: dt.timedelta
+    #: One turn of a lane, before other lanes get theirs.
+    turn: dt.timedelta = dt.timedelta(seconds=5)
 
 
 class Delivery:
@@ -40,7 +55,7 @@ class Delivery:
         *,
         observe: Observer,
         clock: Clock,
-        lease: dt.timedelta,
+        timing: Timing,
         stopping: threading.Event,
     ) -> None:
         self._outbox = outbox
@@ -48,13 +63,13 @@ class Delivery:
         self._dispatch = dispatch
         self._observe = observe
         self._clock = clock
-        self._lease = lease
+        self._timing = timing
         self._stopping = stopping
 
     def deliver(self, lane: str) -> None:
         """Deliver what is due in the lane, for at most one turn. Never raises: what failed is tried again later."""
         try:
-            claim = self._outbox.claim(lane, lease=self._lease)
+            claim = self._outbox.claim(lane, lease=self._timing.lease)
             if claim:
                 self._turn(claim)
         except LeaseLost:
@@ -64,8 +79,8 @@ class Delivery:
             self._observe(StoreFailed(during="delivery", why=str(error)))
 
     def _turn(self, claim: Claim) -> None:
-        end = self._clock.monotonic() + _TURN
-        suspects = _Suspects()
+        end = self._clock.monotonic() + self._timing.turn
+        suspects = Suspects()
         current: Claim | None = claim
         while current:
             # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
@@ -77,41 +92,53 @@ class Delivery:
                 return
             current = self._attempt(current, suspects)
 
-    def _attempt(self, claim: Claim, suspects: "_Suspects") -> Claim | None:
+    def _attempt(self, claim: Claim, suspects: Suspects) -> Claim | None:
         """Send one call and write down what came of it; return the claim to go on with, None to stop here."""
         if not claim.jobs:
-            return self._settle(claim, Settlement(count=0, attempts=0, status=0))
-        call, count = next_call(claim.jobs, at_most=suspects.at_most(claim.settled))
+            return self._settle(claim, RENEWAL)
+        jobs = len(claim.jobs)
+        if must_go_alone(claim.claims, jobs):
+            if claim.tried_alone:
+                return self._bury(claim, 1, claim.claims, _POISON)
+            self._settle(claim, Settlement(alone=True))
+        return self._send(
+            claim, min(suspects.at_most(claim.settled, jobs), after_crashes(claim.claims, jobs)), suspects
+        )
+
+    def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
+        """Send the first jobs, no more than ``limit`` of them, as one call."""
+        call, count = next_call(claim.jobs, at_most=limit)
         began = self._clock.monotonic()
         outcome = self._upstream.send(call)
-        attempt = claim.attempts + 1
         match outcome:
             case Delivered():
-                self._observe(
-                    WritesDelivered(
-                        lane=claim.lane,
-                        first=claim.settled + 1,
-                        writes=count,
-                        attempt=attempt,
-                        took=self._clock.monotonic() - began,
-                        request_id=outcome.request_id,
-                    )
-                )
-                return self._settle(
-                    claim,
-                    Settlement(count=count, attempts=attempt, status=outcome.status, request_id=outcome.request_id),
-                )
+                return self._delivered(claim, count, outcome, self._clock.monotonic() - began)
             case Refused() if count > 1:
                 return self._split(claim, count, outcome, suspects)
             case Refused():
-                return self._bury(claim, attempt, outcome)
+                return self._refused(claim, outcome)
             case Unavailable() | Unknown():
-                self._defer(claim, attempt, outcome)
+                self._defer(claim, outcome)
                 return None
             case _:
                 assert_never(outcome)
 
-    def _split(self, claim: Claim, count: int, refusal: Refused, suspects: "_Suspects") -> Claim | None:
+    def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
+        attempt = claim.attempts + 1
+        self._observe(
+            WritesDelivered(
+                lane=claim.lane,
+                first=claim.settled + 1,
+                writes=count,
+                attempt=attempt,
+                took=took,
+                request_id=outcome.request_id,
+            )
+        )
+        settlement = Settlement(count=count, attempts=attempt, status=outcome.status, request_id=outcome.request_id)
+        return self._settle(claim, settlement)
+
+    def _split(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
         """Narrow a refused batch down to its guilty write.
 
         Sending the rest again is safe although MLflow may have stored a part of the refused batch: equal metrics and
@@ -127,28 +154,51 @@ class Delivery:
             )
         )
         suspects.narrow(claim.settled + count)
-        return self._settle(claim, Settlement(count=0, attempts=0, status=0))
+        return self._settle(claim, RENEWAL)
 
-    def _bury(self, claim: Claim, attempt: int, refusal: Refused) -> Claim | None:
-        settlement = Settlement(
-            count=1, attempts=attempt, status=refusal.status, request_id=refusal.request_id, refusal=refusal
+    def _refused(self, claim: Claim, refusal: Refused) -> Claim | None:
+        answer = UpstreamAnswer(
+            status=refusal.status,
+            error_code=refusal.error_code,
+            message=refusal.message,
+            request_id=refusal.request_id,
         )
-        following = self._settle(claim, settlement)
+        burial = Burial(reason=BurialReason.REFUSED, message=refusal.message, answer=answer)
+        return self._bury(claim, 1, claim.attempts + 1, burial)
+
+    def _bury(self, claim: Claim, count: int, attempts: int, burial: Burial) -> Claim | None:
+        """Make dead letters of the first jobs."""
+        status = burial.answer.status if burial.answer else 0
+        following = self._settle(claim, Settlement(count=count, attempts=attempts, status=status, burial=burial))
         self._observe(
-            WriteBuried(
+            WritesBuried(
                 lane=claim.lane,
-                position=claim.settled + 1,
-                reason="refused",
-                status=refusal.status,
-                error_code=refusal.error_code,
+                first=claim.settled + 1,
+                writes=count,
+                reason=burial.reason,
+                status=status,
+                error_code=burial.answer.error_code if burial.answer else None,
             )
         )
         return following
 
-    def _defer(self, claim: Claim, attempt: int, outcome: Unavailable | Unknown) -> None:
-        """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly."""
+    def _defer(self, claim: Claim, outcome: Unavailable | Unknown) -> None:
+        """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly.
+
+        What has waited for longer than the horizon is buried, though never without this one more attempt: the bridge
+        itself may have been stopped all the while.
+        """
         unknown = isinstance(outcome, Unknown)
         reason = "unknown" if unknown else "unavailable"
+        attempt = claim.attempts + 1
+        oldest = self._clock.now() - self._timing.horizon
+        expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs))
+        if expired:
+            burial = Burial(reason=BurialReason.EXPIRED, message=f"last attempt: {outcome.why}")
+            following = self._bury(claim, expired, attempt, burial)
+            if not following:
+                return
+            claim = following
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
         self._outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=not unknown)
         self._observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
@@ -158,30 +208,7 @@ class Delivery:
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random(0.1, 0.5),
-            stop=stop_after_delay(self._lease.total_seconds()),
+            stop=stop_after_delay(self._timing.lease.total_seconds()),
             reraise=True,
         )
-        return retrying(self._outbox.settle, claim, settlement, lease=self._lease)
-
-
-class _Suspects:
-    """The jobs at the head of a lane among which upstream refuses at least one; halved until that one is alone."""
-
-    def __init__(self) -> None:
-        self._end = 0
-
-    def narrow(self, end: int) -> None:
-        """Note that a batch which ends at position ``end`` was refused."""
-        self._end = end
-
-    def among(self, settled: int) -> bool:
-        """Whether the next job is one of them."""
-        return settled < self._end
-
-    def at_most(self, settled: int) -> int | None:
-        """Return how many jobs the next call may carry, None if nothing is suspected.
-
-        Half of the suspects. Once that half is settled, the guilty write is in what is left, which is halved again: k
-        guilty writes among n cost about k * log2(n) calls.
-        """
-        return max(1, (self._end - settled) // 2) if self.among(settled) else None
+        return retrying(self._outbox.settle, claim, settlement, lease=self._timing.lease)

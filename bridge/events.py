@@ -35,14 +35,15 @@ class BatchRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteBuried(Event):
-    """A write became a dead letter."""
+class WritesBuried(Event):
+    """Writes became dead letters."""
 
     lane: str
-    position: int
+    first: int
+    writes: int
     reason: str
     status: int
-    error_code: str
+    error_code: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

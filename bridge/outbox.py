@@ -16,11 +16,11 @@ Every method raises ``StoreUnavailable`` when the store can't do its part.
 """
 
 import datetime as dt
+import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.upstream import Refused
-from schemas.job import Job, JobDocument
+from schemas.job import Job, JobDocument, UpstreamAnswer
 from schemas.write import Write
 
 
@@ -45,19 +45,49 @@ class Claim:
     settled: int
     #: How many attempts at the head of the lane have failed so far.
     attempts: int
+    #: One more than the claims of the lane, lately, whose worker came to a sudden end.
+    claims: int
+    #: The first job was being sent alone when that happened last.
+    tried_alone: bool = False
     jobs: tuple[Job, ...] = field(repr=False)
+
+
+class BurialReason(enum.StrEnum):
+    """Why a job was given up on."""
+
+    #: Upstream said that it will never take it.
+    REFUSED = "refused"
+    #: Upstream could not be reached for longer than the delivery horizon.
+    EXPIRED = "expired"
+    #: Its delivery ended its worker, time and again.
+    POISON = "poison"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burial:
+    """Why jobs become dead letters, and what upstream said, if it said anything."""
+
+    reason: BurialReason
+    message: str
+    answer: UpstreamAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """An outcome, to be written down for the first ``count`` jobs of a claim."""
 
-    count: int
-    attempts: int
-    status: int
+    count: int = 0
+    attempts: int = 0
+    status: int = 0
     request_id: str | None = None
-    #: Why the (single) job is buried; None if the jobs are delivered.
-    refusal: Refused | None = None
+    #: Set if the jobs are buried, None if they are delivered.
+    burial: Burial | None = None
+    #: Note that the first job is about to be sent alone because workers keep dying. Only with a count of 0.
+    alone: bool = False
+
+
+#: Settles nothing; the claim is renewed.
+RENEWAL = Settlement()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,11 @@ class Settings:
     sweep_period: dt.timedelta = _setting(
         "1s", duration, "How often workers look for lanes that are due and were not dispatched."
     )
+    delivery_horizon: dt.timedelta = _setting(
+        "72h",
+        duration,
+        "How long a write may wait for an upstream that can't be reached before it becomes a dead letter.",
+    )
     job_retention: dt.timedelta = _setting(
         "24h", duration, "How long a delivered job can be asked for after its lane has drained."
     )

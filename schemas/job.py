@@ -46,7 +46,7 @@ class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job is dead, or why its last attempt did not succeed."""
 
-    #: ``refused`` (dead), ``unavailable`` or ``unknown`` (pending, will be tried again).
+    #: ``refused``, ``expired`` or ``poison`` (dead); ``unavailable`` or ``unknown`` (pending, will be tried again).
     reason: str
     message: str
 

@@ -50,8 +50,8 @@ class FakeUpstream:
 class FakeClock:
     """Stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self.time = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+    def __init__(self, time: dt.datetime) -> None:
+        self.time = time
 
     def now(self) -> dt.datetime:
         return self.time

@@ -8,14 +8,14 @@ from typing import Any
 import redis
 
 from bridge.errors import LeaseLost
-from bridge.outbox import Accepted, Backlog, Claim, Durability, Settlement
+from bridge.outbox import Accepted, Backlog, Burial, Claim, Durability, Settlement
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import connect, store_errors
 from bridge.redis_outbox.durability import read_durability
 from bridge.redis_outbox.records import DeadLetter, SettledCall, pack, pack_write, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.status import describe
-from schemas.job import JobDocument, JobId, UpstreamAnswer
+from schemas.job import JobDocument, JobId
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
 from schemas.write import Write
 
@@ -78,29 +78,22 @@ class RedisOutbox:
         ]
         record = SettledCall(settlement.count, settlement.attempts, settlement.status, settlement.request_id)
         arguments: list[Any] = [lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES]
-        arguments += [claim.settled, settlement.count, pack(record), self._retention_ms]
+        arguments += [claim.settled, settlement.count, pack(record), self._retention_ms, int(settlement.alone)]
         with store_errors():
-            if settlement.refusal:
-                arguments += self._letter(claim, settlement)
+            if settlement.burial:
+                arguments += self._letters(claim, settlement, settlement.burial)
             head = self._scripts.settle(lane_keys, arguments)
         if head == b"lost":
             raise LeaseLost(lane)
         return None if head == b"empty" else _claim(lane, claim.token, head)
 
-    def _letter(self, claim: Claim, settlement: Settlement) -> list[bytes | str]:
-        refusal = settlement.refusal
-        if refusal is None or settlement.count != 1:
-            raise ValueError("only a job on its own is buried")
-        position = claim.settled + 1
-        entry = self._client.lindex(keys.writes(claim.lane), 0)
-        answer = UpstreamAnswer(
-            status=refusal.status,
-            error_code=refusal.error_code,
-            message=refusal.message,
-            request_id=refusal.request_id,
-        )
-        letter = DeadLetter("refused", settlement.attempts, answer, entry or b"")
-        return [keys.dead_field(claim.lane, position), pack(letter)]
+    def _letters(self, claim: Claim, settlement: Settlement, burial: Burial) -> list[bytes | str]:
+        entries = self._client.lrange(keys.writes(claim.lane), 0, settlement.count - 1)
+        letters: list[bytes | str] = []
+        for position, entry in enumerate(entries, claim.settled + 1):
+            letter = DeadLetter(burial.reason, burial.message, settlement.attempts, burial.answer, entry)
+            letters += [keys.dead_field(claim.lane, position), pack(letter)]
+        return letters
 
     def release(self, claim: Claim, *, after: dt.timedelta, failure: str | None = None, thaw: bool = True) -> None:
         """Give the lane back, due again after a while."""
@@ -174,9 +167,17 @@ class RedisOutbox:
 def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
     settled = int(head[0])
     jobs = tuple(
-        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[2:], settled + 1)
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[4:], settled + 1)
     )
-    return Claim(lane=lane, token=token, settled=settled, attempts=int(head[1]), jobs=jobs)
+    return Claim(
+        lane=lane,
+        token=token,
+        settled=settled,
+        attempts=int(head[1]),
+        claims=int(head[2]),
+        tried_alone=head[3] == b"1",
+        jobs=jobs,
+    )
 
 
 def _ms(span: dt.timedelta) -> int:

@@ -7,7 +7,8 @@ key                                   type    meaning
 ``bridge:{pNN}:lane:<lane>``          hash    ``accepted``, ``settled``: positions of the last such job; ``lease``:
                                               token of the current claim; ``frozen``: position up to which its jobs
                                               go; ``attempts``: failed attempts at the head; ``failure``: why the
-                                              last one failed; ``claims``: claims since the last settle or release
+                                              last one failed; ``claims``: the current claim and those that ended in
+                                              a crash; ``alone``: the head was last sent alone
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it

@@ -34,8 +34,9 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A job that was given up on, whole, and why."""
 
     reason: str
+    message: str
     attempts: int
-    answer: UpstreamAnswer
+    answer: UpstreamAnswer | None
     #: The entry of the write as it stood in its lane.
     entry: bytes
 

@@ -56,6 +56,6 @@ def _dead(stored: bytes) -> dict[str, Any]:
         "status": JobStatus.DEAD,
         "settled_at": buried_at,
         "attempts": letter.attempts,
-        "error": JobError(reason=letter.reason, message=letter.answer.message or ""),
+        "error": JobError(reason=letter.reason, message=letter.message),
         "upstream": letter.answer,
     }

@@ -18,7 +18,7 @@ from bridge.events import (
     LanesSwept,
     LeaseWasLost,
     StoreFailed,
-    WriteBuried,
+    WritesBuried,
     WritesDelivered,
 )
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger("bridge")
 _LEVELS: dict[type[Event], int] = {
     WritesDelivered: logging.INFO,
     BatchRefused: logging.WARNING,
-    WriteBuried: logging.ERROR,
+    WritesBuried: logging.ERROR,
     LaneDeferred: logging.WARNING,
     LeaseWasLost: logging.WARNING,
     StoreFailed: logging.ERROR,
@@ -37,7 +37,7 @@ _LEVELS: dict[type[Event], int] = {
 
 
 def log_event(event: Event) -> None:
-    """Log an event under its name in the log's spelling: ``WriteBuried`` is ``write_buried``."""
+    """Log an event under its name in the log's spelling: ``WritesBuried`` is ``writes_buried``."""
     level = _LEVELS[type(event)]
     if _LOG.isEnabledFor(level):
         name = re.sub(r"(?<!^)([A-Z])", r"_\1", type(event).__name__).lower()

@@ -9,10 +9,9 @@ import pytest
 import redis
 
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.outbox import Claim, Settlement
+from bridge.outbox import Burial, BurialReason, Claim, Settlement
 from bridge.redis_outbox import RedisOutbox, connect, keys
-from bridge.upstream import Refused
-from schemas.job import JobStatus
+from schemas.job import JobStatus, UpstreamAnswer
 from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
 
@@ -241,8 +240,9 @@ def test_a_refused_job_is_dead_with_upstreams_words_and_its_neighbours_are_not(o
     jobs = accept(outbox, metric(1), param("p", "2"), metric(3))
     claim = outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
     assert claim
-    refusal = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no", request_id="x")
-    buried = Settlement(count=1, attempts=2, status=400, request_id="x", refusal=refusal)
+    answer = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", message="no", request_id="x")
+    burial = Burial(reason=BurialReason.REFUSED, message="no", answer=answer)
+    buried = Settlement(count=1, attempts=2, status=400, request_id="x", burial=burial)
     claim = outbox.settle(claim, buried, lease=LEASE)
     assert claim
     outbox.settle(claim, delivered(1), lease=LEASE)

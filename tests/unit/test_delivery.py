@@ -10,9 +10,9 @@ from typing import Any
 import fakeredis
 import pytest
 
-from bridge.delivery import Delivery
-from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, StoreFailed, WriteBuried, WritesDelivered
-from bridge.redis_outbox import RedisOutbox, connect
+from bridge.delivery import Delivery, Timing
+from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, StoreFailed, WritesBuried, WritesDelivered
+from bridge.redis_outbox import RedisOutbox, connect, keys
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
 from schemas.job import JobStatus
 from schemas.write import Write
@@ -20,6 +20,7 @@ from tests.factories import RUN, metric, param, tag
 from tests.fakes import Events, FakeClock, FakeDispatch, FakeUpstream
 
 LEASE = dt.timedelta(seconds=30)
+HORIZON = dt.timedelta(hours=72)
 REFUSED = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
 
 
@@ -31,7 +32,7 @@ class Lane:
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()
         self.events = Events()
-        self.clock = FakeClock()
+        self.clock = FakeClock(dt.datetime.now(dt.UTC))
         self.stopping = threading.Event()
         self.jobs = [self.accept(write) for write in writes]
         self.delivery = Delivery(
@@ -40,7 +41,7 @@ class Lane:
             self.dispatch,
             observe=self.events,
             clock=self.clock,
-            lease=LEASE,
+            timing=Timing(lease=LEASE, horizon=HORIZON),
             stopping=self.stopping,
         )
 
@@ -49,6 +50,10 @@ class Lane:
 
     def deliver(self) -> None:
         self.delivery.deliver(RUN)
+
+    def expire_lease(self) -> None:
+        client: Any = self.outbox._client  # noqa: SLF001 - what the lease's end does, without waiting for it
+        client.zadd(keys.ready(keys.partition(RUN)), {RUN: 0})
 
     def statuses(self) -> list[JobStatus]:
         documents = [self.outbox.job(job_id, client="a") for job_id in self.jobs]
@@ -103,7 +108,7 @@ def test_only_the_guilty_writes_are_buried(guilty: tuple[int, ...]) -> None:
 
     expected = [JobStatus.DEAD if step in guilty else JobStatus.DELIVERED for step in range(100)]
     assert lane.statuses() == expected
-    assert len(lane.events.of(WriteBuried)) == len(guilty)
+    assert len(lane.events.of(WritesBuried)) == len(guilty)
     assert lane.events.of(BatchRefused)
     assert len(lane.upstream.calls) <= 1 + len(guilty) * (2 * math.ceil(math.log2(100)) + 1)
 
@@ -233,10 +238,81 @@ def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
         lane.dispatch,
         observe=lane.events,
         clock=lane.clock,
-        lease=LEASE,
+        timing=Timing(lease=LEASE, horizon=HORIZON),
         stopping=lane.stopping,
     )
 
     delivery.deliver(RUN)
 
     assert [event.during for event in lane.events.of(StoreFailed)] == ["delivery"]
+
+
+def test_what_upstream_could_not_be_given_within_the_horizon_expires_after_one_more_attempt() -> None:
+    lane = Lane(metric(1), metric(2))
+    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.clock.pass_(HORIZON + dt.timedelta(minutes=1))
+
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 1
+    assert lane.statuses() == [JobStatus.DEAD] * 2
+    document = lane.outbox.job(lane.jobs[0], client="a")
+    assert document
+    assert document.error
+    assert (document.error.reason, document.error.message) == ("expired", "last attempt: down")
+
+
+def test_what_is_older_than_the_horizon_is_delivered_if_upstream_takes_it() -> None:
+    lane = Lane(metric(1))
+    lane.clock.pass_(HORIZON * 2)
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DELIVERED]
+
+
+class Died(BaseException):
+    """The worker's process ended."""
+
+
+@pytest.mark.parametrize(("count", "poison"), [(1, 0), (2, 0), (2, 1), (40, 0), (40, 17), (40, 39)])
+def test_a_write_that_ends_its_workers_is_found_and_buried_alone(count: int, poison: int) -> None:
+    lane = Lane(*(metric(step) for step in range(count)))
+
+    def answer(call: Call) -> Outcome:
+        if poison in steps(call):
+            raise Died
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    deaths = 0
+    while JobStatus.PENDING in lane.statuses():
+        try:
+            lane.deliver()
+        except Died:
+            deaths += 1
+            lane.expire_lease()
+        assert deaths < 50
+
+    expected = [JobStatus.DEAD if step == poison else JobStatus.DELIVERED for step in range(count)]
+    assert lane.statuses() == expected
+    assert [event.reason for event in lane.events.of(WritesBuried)] == ["poison"]
+
+
+def test_workers_that_die_now_and_then_are_nobodys_fault() -> None:
+    lane = Lane(metric(0))
+    for step in range(1, 20):
+        lane.upstream.answer = _die
+        with pytest.raises(Died):
+            lane.deliver()
+        lane.expire_lease()
+        lane.upstream.answer = lambda _: Delivered(status=200)
+        lane.deliver()
+        lane.jobs.append(lane.accept(metric(step)))
+    lane.deliver()
+
+    assert set(lane.statuses()) == {JobStatus.DELIVERED}
+
+
+def _die(_: Call) -> Outcome:
+    raise Died

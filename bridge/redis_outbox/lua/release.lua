@@ -12,7 +12,8 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
 redis.call('HDEL', KEYS[1], 'lease')
-redis.call('HSET', KEYS[1], 'claims', 0)
+-- This claim has come to a proper end; crashes before it are not forgotten.
+redis.call('HINCRBY', KEYS[1], 'claims', -1)
 if ARGV[4] ~= '' then
   redis.call('HINCRBY', KEYS[1], 'attempts', 1)
   redis.call('HSET', KEYS[1], 'failure', ARGV[4])

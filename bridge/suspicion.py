@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many jobs a call may carry while one of them is suspected: refused with others, or the end of its worker."""
+
+#: A worker may die for reasons that are nobody's fault, a few times in a row.
+_TRUSTED_CLAIMS = 5
+
+
+class Suspects:
+    """The jobs at the head of a lane among which upstream refuses at least one; halved until that one is alone."""
+
+    def __init__(self) -> None:
+        self._end = 0
+
+    def narrow(self, end: int) -> None:
+        """Note that a batch which ends at position ``end`` was refused."""
+        self._end = end
+
+    def among(self, settled: int) -> bool:
+        """Whether the next job is one of them."""
+        return settled < self._end
+
+    def at_most(self, settled: int, jobs: int) -> int:
+        """Return how many of ``jobs`` the next call may carry.
+
+        Half of the suspects. Once that half is settled, the guilty write is in what is left, which is halved again: k
+        guilty writes among n cost about k * log2(n) calls.
+        """
+        return min(jobs, max(1, (self._end - settled) // 2)) if self.among(settled) else jobs
+
+
+def after_crashes(claims: int, jobs: int) -> int:
+    """Return how many of ``jobs`` a call may carry when the lane's last claims ended with their workers.
+
+    Half as many after each further one, down to a job alone: if that one ends its worker too, it is poison.
+    """
+    return jobs if claims <= _TRUSTED_CLAIMS else max(1, jobs >> (claims - _TRUSTED_CLAIMS))
+
+
+def must_go_alone(claims: int, jobs: int) -> bool:
+    """Whether the first job is sent on its own because workers keep dying."""
+    return claims > _TRUSTED_CLAIMS and after_crashes(claims, jobs) == 1
