@@ -13,6 +13,7 @@ from bridge.errors import RequestIncomplete
 from bridge.outbox import Accepted
 from schemas.endpoints import API_PREFIXES, QUEUED
 from schemas.errors import InvalidWrite
+from schemas.idempotency import read_idempotency
 from schemas.job import JobDocument, JobStatus
 from schemas.requests import capture
 from schemas.write import Op
@@ -31,12 +32,16 @@ def writes(bridge: Api) -> Blueprint:
 def _accept(bridge: Api, op: Op) -> Callable[[], Response]:
     def view() -> Response:
         body = _read_body(request, longest=bridge.settings.max_body)
-        write = capture(op, body, now=bridge.clock.now(), workspace=request.headers.get("X-MLFLOW-WORKSPACE"))
-        accepted = bridge.intake.accept(write, client=caller())
+        workspace = request.headers.get("X-MLFLOW-WORKSPACE")
+        idempotency = read_idempotency(request.headers.get("Idempotency-Key"), op, body, workspace)
+        write = capture(op, body, now=bridge.clock.now(), workspace=workspace)
+        accepted = bridge.intake.accept(write, client=caller(), idempotency=idempotency)
         answer = _answer_async(op, accepted) if read_preferences(request.headers).respond_async else _answer_plain()
         answer.headers["Location"] = f"/v1/jobs/{accepted.job_id}"
         answer.headers["Job-Id"] = accepted.job_id
         answer.headers["Vary"] = "Prefer"
+        if accepted.replayed:
+            answer.headers["Idempotency-Replayed"] = "true"
         return answer
 
     return view

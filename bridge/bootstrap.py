@@ -86,7 +86,9 @@ def build_worker(settings: Settings) -> Worker:
 
 def _outbox(settings: Settings, *, timeout: dt.timedelta, threads: int) -> RedisOutbox:
     client = connect(settings.store_url, timeout=timeout, connections=threads + 4)
-    return RedisOutbox(client, retention=settings.job_retention)
+    # A key that is forgotten while its write may still wait would let a repeat in.
+    idempotency_ttl = max(settings.idempotency_ttl, settings.delivery_horizon)
+    return RedisOutbox(client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl)
 
 
 def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:

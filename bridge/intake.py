@@ -3,6 +3,7 @@
 
 from bridge.dispatch import Dispatch
 from bridge.outbox import Accepted, Outbox
+from schemas.idempotency import Idempotency
 from schemas.write import Write
 
 
@@ -13,12 +14,12 @@ class Intake:
         self._outbox = outbox
         self._dispatch = dispatch
 
-    def accept(self, write: Write, *, client: str) -> Accepted:
+    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
         """Store the write for good and return its job, or raise ``StoreUnavailable``: then it may not be ours.
 
         Workers are told only of a lane that was idle: one that was not is known to them already.
         """
-        accepted = self._outbox.accept(write, client=client)
+        accepted = self._outbox.accept(write, client=client, idempotency=idempotency)
         if accepted.was_idle:
             self._dispatch.lane_due(accepted.lane)
         return accepted

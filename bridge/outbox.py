@@ -20,6 +20,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from schemas.idempotency import Idempotency
 from schemas.job import Job, JobDocument, UpstreamAnswer
 from schemas.write import Write
 
@@ -33,6 +34,8 @@ class Accepted:
     accepted_at: dt.datetime
     #: The lane had nothing pending before: workers may not know of it.
     was_idle: bool
+    #: The request is a repeat; the job is the first one's.
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +115,12 @@ class Durability:
 class Outbox(Protocol):
     """See the head of this file for what is guaranteed."""
 
-    def accept(self, write: Write, *, client: str) -> Accepted:
-        """Store the write at the end of its lane."""
+    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
+        """Store the write at the end of its lane.
+
+        With ``idempotency``, a repeat of a request of this client is answered with its first job and stores nothing;
+        the same key with another request raises ``KeyReused``.
+        """
         ...
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:

@@ -132,6 +132,9 @@ class Settings:
     job_retention: dt.timedelta = _setting(
         "24h", duration, "How long a delivered job can be asked for after its lane has drained."
     )
+    idempotency_ttl: dt.timedelta = _setting(
+        "24h", duration, "How long an Idempotency-Key is remembered; never for less than the delivery horizon."
+    )
     max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
     stop_grace: dt.timedelta = _setting("30s", duration, "How long a stop may take before what is left is killed.")
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")

@@ -15,6 +15,7 @@ from bridge.redis_outbox.durability import read_durability
 from bridge.redis_outbox.records import DeadLetter, SettledCall, pack, pack_write, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.status import describe
+from schemas.idempotency import Idempotency, KeyReused
 from schemas.job import JobDocument, JobId
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
 from schemas.write import Write
@@ -28,34 +29,62 @@ _WORKER_SILENT = dt.timedelta(seconds=10)
 class RedisOutbox:
     """See `bridge.outbox.Outbox` for every promise."""
 
-    def __init__(self, client: redis.Redis, *, retention: dt.timedelta) -> None:
+    def __init__(self, client: redis.Redis, *, retention: dt.timedelta, idempotency_ttl: dt.timedelta) -> None:
         # redis-py annotates each result as that of a blocking or an asynchronous client, which checks nothing.
         self._client: Any = client
         self._scripts = Scripts(client)
         self._retention_ms = _ms(retention)
+        self._idempotency_ms = _ms(idempotency_ttl)
         self._seal: bytes | None = None
 
-    def accept(self, write: Write, *, client: str) -> Accepted:
+    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
         """Store the write at the end of its lane."""
         lane = write.run_id
         number = keys.partition(lane)
         with store_errors():
             seal = self._seal_key()
-            first, now_ms, was_idle = self._accept_once(lane, number, pack_write(write, client))
+            if idempotency:
+                self._reserve(idempotency, client)
+            result = self._accept_once(lane, number, pack_write(write, client), client, idempotency)
+        if result == b"mismatch":
+            raise KeyReused
+        first, now_ms, was_idle, replayed = result
         accepted_at = _time(int(now_ms))
         job_id = JobId(partition=number, lane=lane, position=int(first), op=write.op, accepted_at=accepted_at)
-        return Accepted(job_id=job_id.seal(client, seal), lane=lane, accepted_at=accepted_at, was_idle=bool(was_idle))
+        return Accepted(
+            job_id=job_id.seal(client, seal),
+            lane=lane,
+            accepted_at=accepted_at,
+            was_idle=bool(was_idle),
+            replayed=bool(replayed),
+        )
 
-    def _accept_once(self, lane: str, number: int, record: bytes) -> Any:  # noqa: ANN401 - as accept.lua says
+    def _reserve(self, idempotency: Idempotency, client: str) -> None:
+        """Bind the key to the request, wherever its lane lies; what the accept records lies with the lane.
+
+        Losing the race for a key means that an equal request is being accepted, which the accept itself finds out, or
+        another one, which was first and keeps the key.
+        """
+        guard = keys.idempotency_guard(client, idempotency.key)
+        if self._client.set(guard, idempotency.fingerprint, nx=True, px=self._idempotency_ms):
+            return
+        if self._client.get(guard) not in (idempotency.fingerprint, None):
+            raise KeyReused
+
+    def _accept_once(self, lane: str, number: int, record: bytes, client: str, idempotency: Idempotency | None) -> Any:  # noqa: ANN401 - as accept.lua says
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
+        fingerprint = b""
+        if idempotency:
+            lane_keys.append(keys.idempotency(number, client, idempotency.key))
+            fingerprint = idempotency.fingerprint
         accept_id = secrets.token_bytes(8)
         try:
-            return self._scripts.accept(lane_keys, [lane, accept_id, 0, record])
+            return self._scripts.accept(lane_keys, [lane, accept_id, 0, fingerprint, self._idempotency_ms, record])
         except redis.ConnectionError:
             # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
             # The accept may have been executed all the same: its id lets the script find that out.
             self._client.connection_pool.disconnect(inuse_connections=False)
-            return self._scripts.accept(lane_keys, [lane, accept_id, 1, record])
+            return self._scripts.accept(lane_keys, [lane, accept_id, 1, fingerprint, self._idempotency_ms, record])
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""

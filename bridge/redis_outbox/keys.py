@@ -13,6 +13,8 @@ key                                   type    meaning
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
+``bridge:{pNN}:idempotency:<hash>``   string  a client's idempotency key, in its lane's partition: what was accepted
+``bridge:idempotency:<hash>``         string  a client's idempotency key: the fingerprint of its request
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:seal``                       string  the key that job ids are sealed with
@@ -21,6 +23,7 @@ key                                   type    meaning
 The hash tag ``{pNN}`` is the lane's partition: all keys that one script touches lie in one slot of a cluster.
 """
 
+import hashlib
 import zlib
 
 #: Fixed for good: it decides where a lane's keys lie.
@@ -60,6 +63,16 @@ def dead(number: int) -> str:
     return f"{_tag(number)}:dead"
 
 
+def idempotency(number: int, client: str, key: str) -> str:
+    """What was accepted under a client's idempotency key."""
+    return f"{_tag(number)}:idempotency:{_digest(client, key)}"
+
+
+def idempotency_guard(client: str, key: str) -> str:
+    """The one request that a client's idempotency key stands for."""
+    return f"bridge:idempotency:{_digest(client, key)}"
+
+
 def sweep(number: int) -> str:
     """The mark that a partition has been swept lately."""
     return f"{_tag(number)}:sweep"
@@ -68,6 +81,10 @@ def sweep(number: int) -> str:
 def dead_field(lane: str, position: int) -> str:
     """The field of a dead letter in its partition's hash."""
     return f"{lane}/{position}"
+
+
+def _digest(client: str, key: str) -> str:
+    return hashlib.blake2b(f"{client}\n{key}".encode(), digest_size=16).hexdigest()
 
 
 def _tag(number: int) -> str:

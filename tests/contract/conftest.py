@@ -25,4 +25,4 @@ def client(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def outbox(client: Any) -> RedisOutbox:
-    return RedisOutbox(client, retention=RETENTION)
+    return RedisOutbox(client, retention=RETENTION, idempotency_ttl=RETENTION)

@@ -11,8 +11,9 @@ import redis
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.outbox import Burial, BurialReason, Claim, Settlement
 from bridge.redis_outbox import RedisOutbox, connect, keys
+from schemas.idempotency import Idempotency, KeyReused, read_idempotency
 from schemas.job import JobStatus, UpstreamAnswer
-from schemas.write import Write
+from schemas.write import Op, Write
 from tests.factories import RUN, metric, param, tag
 
 LEASE = dt.timedelta(seconds=30)
@@ -303,7 +304,7 @@ def test_a_drained_lane_is_forgotten_after_the_retention_and_a_busy_one_never(ou
 
 
 def test_old_outcomes_leave_the_log_of_a_busy_lane(client: Any) -> None:
-    outbox = RedisOutbox(client, retention=SHORT)
+    outbox = RedisOutbox(client, retention=SHORT, idempotency_ttl=LEASE)
     jobs = accept(outbox, *(metric(step) for step in range(6)))
     claim: Claim | None = claimed(outbox)
     for _ in range(4):
@@ -337,9 +338,52 @@ def test_workers_that_report_are_counted(outbox: RedisOutbox) -> None:
 
 
 def test_a_store_that_is_not_there_is_unavailable() -> None:
-    nowhere = RedisOutbox(connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE)
+    nowhere = RedisOutbox(
+        connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE, idempotency_ttl=LEASE
+    )
 
     with pytest.raises(StoreUnavailable):
         nowhere.accept(metric(1), client="a")
     with pytest.raises(StoreUnavailable):
         nowhere.claim(RUN, lease=LEASE)
+
+
+def request(key: str, body: bytes = b"{}") -> Idempotency:
+    idempotency = read_idempotency(key, Op.LOG_METRIC, body, None)
+    assert idempotency
+    return idempotency
+
+
+def test_a_repeat_of_a_request_is_its_first_job_even_after_delivery(outbox: RedisOutbox) -> None:
+    first = outbox.accept(metric(1), client="a", idempotency=request("k"))
+    pending = outbox.accept(metric(1), client="a", idempotency=request("k"))
+    claim = claimed(outbox)
+    outbox.settle(claim, delivered(1), lease=LEASE)
+    after = outbox.accept(metric(1), client="a", idempotency=request("k"))
+
+    assert len(claim.jobs) == 1
+    assert (first.replayed, pending.replayed, after.replayed) == (False, True, True)
+    assert first.job_id == pending.job_id == after.job_id
+    assert outbox.backlog().lanes == 0
+
+
+def test_a_key_stands_for_one_request_of_one_client(outbox: RedisOutbox) -> None:
+    outbox.accept(metric(1), client="a", idempotency=request("k"))
+
+    for number in range(20):
+        with pytest.raises(KeyReused):
+            outbox.accept(metric(1, run_id=f"{number:032x}"), client="a", idempotency=request("k", b"other"))
+    other = outbox.accept(metric(1), client="b", idempotency=request("k", b"other"))
+
+    assert not other.replayed
+
+
+def test_a_key_is_forgotten_after_its_time(client: Any) -> None:
+    outbox = RedisOutbox(client, retention=LEASE, idempotency_ttl=SHORT)
+    outbox.accept(metric(1), client="a", idempotency=request("k"))
+    time.sleep(0.03)
+
+    again = outbox.accept(metric(2), client="a", idempotency=request("k", b"other"))
+
+    assert not again.replayed
+    assert len(claimed(outbox).jobs) == 2

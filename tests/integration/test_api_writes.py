@@ -167,3 +167,43 @@ def test_liveness_needs_nothing_and_readiness_tells_every_part(http: FlaskClient
     assert ready.json["broker"] == {"reachable": True}
     assert ready.json["workers"] == {"alive": 0}
     assert ready.json["upstream"]["reachable"] is True
+
+
+def test_a_repeat_with_the_same_key_is_the_same_job(http: FlaskClient, api: Api) -> None:
+    body = METRIC | {"timestamp": None}
+    first = post(http, "log-metric", body, **{"Idempotency-Key": '"a key"'})
+    again = post(http, "log-metric", body, **{"Idempotency-Key": '"a key"'})
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Job-Id"] == first.headers["Job-Id"]
+    claim = api.outbox.claim(RUN, lease=api.settings.lease)
+    assert claim
+    assert len(claim.jobs) == 1
+
+
+def test_a_key_that_comes_with_another_body_is_422(http: FlaskClient) -> None:
+    post(http, "log-metric", METRIC, **{"Idempotency-Key": "k-1"})
+
+    other = post(http, "log-metric", METRIC | {"value": 2}, **{"Idempotency-Key": '"k-1"'})
+
+    assert other.status_code == 422
+    assert other.json
+    assert "Idempotency-Key" in other.json["message"]
+
+
+@pytest.mark.parametrize("key", ["", '""', "two words", '"unfinished', "é", "x" * 256])
+def test_a_key_that_is_none_is_refused(http: FlaskClient, key: str) -> None:
+    answer = post(http, "log-metric", METRIC, **{"Idempotency-Key": key})
+
+    assert answer.status_code == 400
+    assert answer.json
+    assert "Idempotency-Key must be" in answer.json["message"]
+
+
+def test_a_refused_request_does_not_use_its_key_up(http: FlaskClient) -> None:
+    refused = post(http, "log-metric", METRIC | {"step": 1.5}, **{"Idempotency-Key": "k-2"})
+    mended = post(http, "log-metric", METRIC, **{"Idempotency-Key": "k-2"})
+
+    assert (refused.status_code, mended.status_code) == (400, 200)

@@ -28,7 +28,7 @@ class Lane:
     """One lane and all that delivers it."""
 
     def __init__(self, *writes: Write) -> None:
-        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE)
+        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE, idempotency_ttl=LEASE)
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()
         self.events = Events()
@@ -231,7 +231,9 @@ def test_a_lane_that_another_has_claimed_meanwhile_is_left_to_it() -> None:
 
 def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
     lane = Lane()
-    gone = RedisOutbox(connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE)
+    gone = RedisOutbox(
+        connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE, idempotency_ttl=LEASE
+    )
     delivery = Delivery(
         gone,
         lane.upstream,
