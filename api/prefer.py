@@ -5,9 +5,11 @@ import datetime as dt
 from dataclasses import dataclass
 
 from werkzeug.datastructures import Headers
+from werkzeug.http import parse_list_header
 
 #: A client may ask for more; it gets the answer of this moment and asks again.
 LONGEST_WAIT = dt.timedelta(seconds=60)
+_MANY_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,11 @@ class Preferences:
 def read_preferences(headers: Headers) -> Preferences:
     """Read all ``Prefer`` headers; the first of each kind counts, and what is not understood is ignored."""
     respond_async, wait = False, None
-    for preference in ",".join(headers.getlist("Prefer")).split(","):
+    for preference in parse_list_header(",".join(headers.getlist("Prefer"))):
         name, _, value = preference.split(";")[0].partition("=")
         name, value = name.strip().lower(), value.strip().strip('"')
         if name == "respond-async":
             respond_async = True
         elif name == "wait" and value.isdecimal() and wait is None:
-            wait = min(dt.timedelta(seconds=min(int(value), 10**6)), LONGEST_WAIT)
+            wait = min(dt.timedelta(seconds=int(value)), LONGEST_WAIT) if len(value) < _MANY_DIGITS else LONGEST_WAIT
     return Preferences(respond_async, wait)

@@ -7,6 +7,7 @@ import sys
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
+from bridge.bootstrap import build_api
 from bridge.errors import InvalidSettings
 from bridge.settings import read_settings
 
@@ -17,6 +18,8 @@ def main() -> None:
     """Serve until told to stop. SIGTERM lets requests in flight finish."""
     try:
         settings = read_settings(os.environ)
+        # Nothing is connected yet; what can't be built is better said here than by each server process.
+        build_api(settings)
     except InvalidSettings as error:
         sys.exit(f"mlflow-bridge-api: {error}")
     # A WSGI environment holds the process's own: there, HTTP_PROXY would look like a header of every client.

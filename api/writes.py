@@ -35,8 +35,9 @@ def _accept(bridge: Api, op: Op) -> Callable[[], Response]:
         workspace = request.headers.get("X-MLFLOW-WORKSPACE")
         idempotency = read_idempotency(request.headers.get("Idempotency-Key"), op, body, workspace)
         write = capture(op, body, now=bridge.clock.now(), workspace=workspace)
+        preferences = read_preferences(request.headers)
         accepted = bridge.intake.accept(write, client=caller(), idempotency=idempotency)
-        answer = _answer_async(op, accepted) if read_preferences(request.headers).respond_async else _answer_plain()
+        answer = _answer_async(op, accepted) if preferences.respond_async else _answer_plain()
         answer.headers["Location"] = f"/v1/jobs/{accepted.job_id}"
         answer.headers["Job-Id"] = accepted.job_id
         answer.headers["Vary"] = "Prefer"

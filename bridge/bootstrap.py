@@ -93,7 +93,7 @@ def _outbox(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis
 
 def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
-    signer = Signer(endpoint.scope, AwsCredentials(settings.assume_role_arn)) if endpoint.scope else None
+    signer = Signer(endpoint.scope, AwsCredentials(clock, settings.assume_role_arn)) if endpoint.scope else None
     return HttpUpstream(
         endpoint,
         signer,

@@ -20,8 +20,8 @@ from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES, MAX_METRICS, MAX_PARAM
 from schemas.requests import Param
 from schemas.write import Fragment, Op, Write
 
-#: What the run id and the names of the three lists add to a body, at most.
-_FRAME_BYTES = 400
+#: What the names of the three lists and the brackets add to a body, at most.
+_FRAME_BYTES = 100
 
 
 def next_call(jobs: Sequence[Job], *, at_most: int | None = None) -> tuple[Call, int]:
@@ -70,7 +70,7 @@ class _Batch:
         self._params.update((param.key, param.value) for param in added)
         self._metric_count += write.metrics.count
         self._tag_count += write.tags.count
-        self._bytes += write.size + 3
+        self._bytes += write.size + 3 + (0 if self.writes else len(msgspec.json.encode(write.run_id)))
         self.writes.append(write)
         return True
 

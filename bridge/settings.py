@@ -28,7 +28,13 @@ def duration(text: str) -> dt.timedelta:
     if not found:
         raise ValueError("a duration such as 250ms, 30s, 5m, 72h or 7d")
     unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    return dt.timedelta(**{unit: float(found[1])})
+    try:
+        span = dt.timedelta(**{unit: float(found[1])})
+    except OverflowError:
+        raise ValueError("a duration of less than a few million years") from None
+    if span < dt.timedelta(milliseconds=1):
+        raise ValueError("a duration of at least 1ms")
+    return span
 
 
 def size(text: str) -> int:
@@ -36,6 +42,8 @@ def size(text: str) -> int:
     found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
     if not found:
         raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
+    if not int(found[1]):
+        raise ValueError("a size of at least 1B")
     return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
 
 
@@ -56,10 +64,11 @@ def _upstream(text: str) -> str:
                 " or of an MLflow App (...:mlflow-app/ID)"
             )
         return text
-    try:
-        return _url("http", "https")(text).rstrip("/")
-    except ValueError as error:
-        raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server") from error
+    parts = urlsplit(text)
+    plain = text == text.strip() and not parts.query and not parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server, without a query")
+    return text.rstrip("/")
 
 
 def _count(text: str) -> int:
@@ -171,7 +180,7 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         try:
             values[field.name] = field.metadata["read"](text) if text else None
         except ValueError as error:
-            faults.append(f"{name}={text!r} must be {error}")
+            faults.append(f"{name}={_masked(text)!r} must be {error}")
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)
@@ -188,4 +197,7 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
 
 
 def _masked(value: object) -> object:
-    return re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", value) if isinstance(value, str) else value
+    """Hide what could be a password in a URL: all that stands before its last ``@``, and a parameter of that name."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"://.*@", "://***@", value))

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.bootstrap import build_api
+from bridge.bootstrap import Api, build_api
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.settings import Settings, read_settings
@@ -43,6 +43,7 @@ def up(environ: Mapping[str, str], say: Say) -> None:
             store_url=f"unix://{socket_path}",
             upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
         )
+        bridge = build_api(settings)
         port = settings.port or _free_port(settings.host)
         _check_port(settings.host, port)
         supervisor = Supervisor(say)
@@ -60,7 +61,7 @@ def up(environ: Mapping[str, str], say: Say) -> None:
                 supervisor.add(child)
             for child in others:
                 _await(supervisor, child, say)
-            _greet(settings, data_dir, port, say)
+            _greet(bridge, data_dir, port, say)
             supervisor.watch()
         except _Stopped:
             pass
@@ -141,8 +142,8 @@ def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
         raise _Stopped
 
 
-def _greet(settings: Settings, data_dir: Path, port: int, say: Say) -> None:
-    probe = build_api(settings).upstream.probe()
+def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
+    settings, probe = bridge.settings, bridge.upstream.probe()
     if not probe["reachable"]:
         say(
             f"Upstream {settings.upstream} does not answer as it should ({probe.get('why') or probe.get('status')})."

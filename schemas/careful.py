@@ -20,11 +20,10 @@ Json = dict[str, Any]
 def repair(op: Op, body: bytes) -> Json:
     """Return the body with each field in the type that MLflow would read, or raise ``InvalidWrite``."""
     fields = _load(body)
-    if "runId" in fields and "run_id" in fields:
-        raise InvalidWrite("Both 'run_id' and 'runId' are given; they are two names of one parameter. Send 'run_id'.")
+    _check_names(fields)
     if op is not Op.LOG_BATCH:
-        run_id = fields.get("run_id") or fields.get("run_uuid")
-        return {"run_id": _text(run_id, "run_id", required=True)} | _ENTITY[op](fields, "")
+        name = "run_uuid" if fields.get("run_id") is None and "run_uuid" in fields else "run_id"
+        return {"run_id": _text(fields.get(name), "run_id", required=True)} | _ENTITY[op](fields, "")
     read: Json = {"run_id": _text(fields.get("run_id"), "run_id", required=True)}
     for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
         if name in fields:
@@ -32,12 +31,18 @@ def repair(op: Op, body: bytes) -> Json:
     return read
 
 
+class _Constant(str):
+    """A bare ``NaN``, ``Infinity`` or ``-Infinity``: a number wherever it stands, never a text."""
+
+    __slots__ = ()
+
+
 def _load(body: bytes) -> Json:
     try:
-        loaded = json.loads(body, parse_constant=str)
+        loaded = json.loads(body, parse_constant=_Constant)
         if isinstance(loaded, str):
             # MLflow clients before 1.0 sent their JSON encoded twice, and MLflow still reads that.
-            loaded = json.loads(loaded, parse_constant=str)
+            loaded = json.loads(loaded, parse_constant=_Constant)
     except (ValueError, RecursionError) as error:
         raise InvalidWrite(f"Missing value for required parameter 'run_id'. The body is not JSON: {error}.") from error
     return _object(loaded, "body")
@@ -55,7 +60,14 @@ def _enumerate(value: object, name: str) -> list[tuple[str, object]]:
     return [(f"{name}[{i}]", one) for i, one in enumerate(value)]
 
 
+def _check_names(fields: Json) -> None:
+    for name, camel in _CAMEL_CASE.items():
+        if name in fields and camel in fields:
+            raise InvalidWrite(f"Request specifies both '{name}' and '{camel}'; provide only one of them.")
+
+
 def _metric(fields: Json, at: str) -> Json:
+    _check_names(fields)
     prefix = f"{at}." if at else ""
     read: Json = {
         "key": _text(fields.get("key"), prefix + "key", required=True),
@@ -64,11 +76,8 @@ def _metric(fields: Json, at: str) -> Json:
     for name in ("timestamp", "step"):
         if fields.get(name) is not None:
             read[name] = _int64(fields[name], prefix + name)
-    for name, camel in (
-        ("model_id", "modelId"),
-        ("dataset_name", "datasetName"),
-        ("dataset_digest", "datasetDigest"),
-    ):
+    for name in ("model_id", "dataset_name", "dataset_digest"):
+        camel = _CAMEL_CASE[name]
         text = _text(fields.get(name, fields.get(camel)), prefix + name)
         if text:
             read[name] = text
@@ -88,6 +97,8 @@ def _text(value: object, at: str, *, required: bool = False) -> str:
         if required:
             raise missing(at)
         return ""
+    if isinstance(value, _Constant):
+        raise mistyped(at, float(value))
     if not isinstance(value, str):
         raise mistyped(at, value)
     try:
@@ -123,8 +134,27 @@ def _int64(value: object, at: str) -> int:
     try:
         return int(value)  # type: ignore[call-overload,no-any-return] # narrowed by `whole`
     except ValueError as error:
-        raise mistyped(at, value) from error
+        # protobuf takes "3.0" and "1e3" as well, as it takes 3.0 and 1e3.
+        number = _float(str(value))
+        if number is None or not number.is_integer():
+            raise mistyped(at, value) from error
+        return int(number)
 
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_CAMEL_CASE = {
+    "run_id": "runId",
+    "run_uuid": "runUuid",
+    "model_id": "modelId",
+    "dataset_name": "datasetName",
+    "dataset_digest": "datasetDigest",
+}
 
 _ENTITY: dict[Op, Callable[[Json, str], Json]] = {
     Op.LOG_METRIC: _metric,

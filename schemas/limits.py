@@ -32,15 +32,15 @@ _NAME_RULE = (
 _SEE_DOCS = " See the API docs for more information about request parameters."
 
 
-def check_run_id(run_id: str, *, at: str, unknown: bool = True) -> str:
+def check_run_id(run_id: str | None, *, unknown: bool = True) -> str:
     """Return the run id, or raise. With ``unknown``, an impossible id names a run that does not exist, as in MLflow."""
     if not run_id:
-        raise missing(at)
+        raise missing("run_id")
     if _RUN_ID.fullmatch(run_id):
         return run_id
     if unknown:
         raise InvalidWrite(f"Run with id={run_id[:300]} not found", "RESOURCE_DOES_NOT_EXIST", 404)
-    raise InvalidWrite(f"Invalid run ID: '{run_id[:300]}'")
+    raise InvalidWrite(f"Invalid value {json.dumps(run_id[:300])} for parameter 'run_id' supplied.")
 
 
 def check_metric(key: str, value: float, timestamp: int, step: int, *, at: str) -> None:
@@ -109,7 +109,10 @@ def missing(at: str) -> InvalidWrite:
 
 def invalid(at: str, value: object, why: str) -> InvalidWrite:
     """The refusal for a value that MLflow can't store; ``why`` is a sentence."""
-    shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    try:
+        shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        shown = "of many levels"
     return InvalidWrite(f"Invalid value {shown[:300]} for parameter '{at}' supplied: {why}")
 
 

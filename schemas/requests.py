@@ -47,22 +47,22 @@ class Tag(msgspec.Struct, gc=False):
 class LogMetric(Metric, kw_only=True, omit_defaults=True):
     """Body of ``runs/log-metric``."""
 
-    run_id: str = ""
-    run_uuid: str = ""
+    run_id: str | None = None
+    run_uuid: str | None = None
 
 
 class LogParameter(Param, kw_only=True):
     """Body of ``runs/log-parameter``."""
 
-    run_id: str = ""
-    run_uuid: str = ""
+    run_id: str | None = None
+    run_uuid: str | None = None
 
 
 class SetTag(Tag, kw_only=True):
     """Body of ``runs/set-tag``."""
 
-    run_id: str = ""
-    run_uuid: str = ""
+    run_id: str | None = None
+    run_uuid: str | None = None
 
 
 class LogBatch(msgspec.Struct, kw_only=True):
@@ -82,12 +82,23 @@ def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = No
     decode, to_write = _CAPTURE[op]
     try:
         request = decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         request = _repaired(op, body)
     else:
-        if not _finite(request) or any(name in body for name in _CAMEL_CASE):
+        if not _finite(request) or any(name in body for name in _CAREFULLY) or not _is_text(body):
             request = _repaired(op, body)
     return to_write(request, round(now.timestamp() * 1000), workspace)
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether the whole body is UTF-8, also where the strict reading passes over it."""
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _finite(request: object) -> bool:
@@ -103,8 +114,13 @@ def _repaired(op: Op, body: bytes) -> Any:  # noqa: ANN401 - one of the four bod
         raise InvalidWrite(f"The body of {op} is not valid: {error}.") from error
 
 
+def _either(run_id: str | None, run_uuid: str | None) -> str | None:
+    """``run_uuid`` is the older name; it counts only where the newer one is absent, even if that one is empty."""
+    return run_uuid if run_id is None else run_id
+
+
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    run_id = check_run_id(_either(request.run_id, request.run_uuid))
     metric = Metric(
         request.key,
         request.value,
@@ -123,14 +139,14 @@ def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write
 
 
 def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    run_id = check_run_id(_either(request.run_id, request.run_uuid))
     check_param(request.key, request.value, at="")
     fragment = Fragment(1, _json(Param(request.key, request.value)))
     return Write(op=Op.LOG_PARAMETER, run_id=run_id, params=fragment, workspace=workspace)
 
 
 def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id or request.run_uuid, at="run_id")
+    run_id = check_run_id(_either(request.run_id, request.run_uuid))
     check_tag(request.key, request.value, at="")
     return Write(
         op=Op.SET_TAG,
@@ -141,7 +157,7 @@ def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id, at="run_id", unknown=False)
+    run_id = check_run_id(request.run_id, unknown=False)
     check_count(len(request.metrics), len(request.params), len(request.tags))
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
@@ -172,8 +188,8 @@ def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
     return _json({name: value for name, value in named.items() if value is not None})
 
 
-# protobuf's JSON knows each field by two names; the strict reading knows only the usual one and would miss these.
-_CAMEL_CASE = (b'"runId"', b'"modelId"', b'"datasetName"', b'"datasetDigest"')
+# protobuf's JSON knows each field by two names; the strict reading knows only the usual one and would miss the other.
+_CAREFULLY = (b'"runId"', b'"runUuid"', b'"modelId"', b'"datasetName"', b'"datasetDigest"')
 
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 

@@ -21,9 +21,9 @@ def main() -> None:
     """Deliver until told to stop. SIGTERM lets the calls in flight finish and gives the lanes back."""
     try:
         settings = read_settings(os.environ)
+        worker = build_worker(settings)
     except InvalidSettings as error:
         sys.exit(f"mlflow-bridge-worker: {error}")
-    worker = build_worker(settings)
     _follow(worker)
     create_app(worker).worker_main(
         [

@@ -5,6 +5,7 @@ A live credentials object that refreshes between two reads mixes the key of one 
 frozen ones can't. https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
 """
 
+import datetime as dt
 import threading
 
 import boto3
@@ -17,23 +18,45 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bridge.clock import Clock
 from bridge.errors import CredentialsUnavailable
+
+#: After a refresh that failed, the credentials at hand are used for this long before the next try.
+_REFRESH_PAUSE = dt.timedelta(seconds=10)
 
 
 class AwsCredentials:
     """The credentials of this process's environment, or of a role that they may assume."""
 
-    def __init__(self, assume_role_arn: str | None = None) -> None:
+    def __init__(self, clock: Clock, assume_role_arn: str | None = None) -> None:
+        self._clock = clock
         self._role = assume_role_arn
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
+        self._last: ReadOnlyCredentials | None = None
+        self._failed_at: dt.datetime | None = None
 
     def frozen(self) -> ReadOnlyCredentials:
-        """Return one consistent set of credentials, refreshed where due, or raise ``CredentialsUnavailable``."""
+        """Return one consistent set of credentials, refreshed where due, or raise ``CredentialsUnavailable``.
+
+        botocore refreshes minutes before the end and raises if that fails; the set at hand is used until its real end.
+        """
+        now = self._clock.now()
+        if self._last and self._failed_at and now < self._failed_at + _REFRESH_PAUSE and self._still_valid(now):
+            return self._last
         try:
-            return self._live().get_frozen_credentials()
-        except (BotoCoreError, ClientError, RuntimeError) as error:
-            raise CredentialsUnavailable(f"AWS credentials can't be refreshed: {type(error).__name__}") from error
+            self._last = self._live().get_frozen_credentials()
+        except _FAILURES as error:
+            self._failed_at = now
+            if self._last and self._still_valid(now):
+                return self._last
+            raise CredentialsUnavailable(f"AWS credentials can't be had: {type(error).__name__}") from error
+        self._failed_at = None
+        return self._last
+
+    def _still_valid(self, now: dt.datetime) -> bool:
+        expires_at: dt.datetime | None = getattr(self._credentials, "_expiry_time", None)
+        return expires_at is not None and now < expires_at
 
     def _live(self) -> Credentials:
         # Made on first use, so that it belongs to the process that uses it and not to the one that forked it.
@@ -58,3 +81,7 @@ class AwsCredentials:
             extra_args={"RoleSessionName": "mlflow-bridge"},
         )
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+
+
+# A provider may also read a file, run a program or parse what either says.
+_FAILURES = (BotoCoreError, ClientError, OSError, ValueError, KeyError, RuntimeError)

@@ -7,6 +7,8 @@ Hosts, services and headers of both kinds of ARN are those of AWS's plugin, aws/
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from bridge.errors import InvalidSettings
+
 # Partitions that SageMaker MLflow is offered in, and the suffix of its hosts there.
 _HOST_SUFFIX = {"aws": "aws", "aws-us-gov": "aws"}
 
@@ -42,7 +44,7 @@ def endpoint_for(upstream: str, override: str | None = None) -> Endpoint:
     _, partition, _, region, _, resource = upstream.split(":", 5)
     suffix = _HOST_SUFFIX.get(partition)
     if suffix is None and not override:
-        raise ValueError(f"SageMaker MLflow is not known in partition {partition!r}; set BRIDGE_UPSTREAM_ENDPOINT")
+        raise InvalidSettings(f"SageMaker MLflow is not known in partition {partition!r}: set BRIDGE_UPSTREAM_ENDPOINT")
     if resource.startswith("mlflow-app/"):
         url = f"https://mlflow.sagemaker.{region}.app.{suffix}"
         scope = SigningScope(service="sagemaker", region=region, arn_header="x-sm-mlflow-app-arn", arn=upstream)

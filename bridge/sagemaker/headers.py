@@ -2,6 +2,7 @@
 """Which headers cross the bridge. Credentials, cookies and everything about one hop stay behind, both ways."""
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 Headers = Iterable[tuple[str, str]]
 
@@ -37,7 +38,7 @@ _NOT_SENT = _HOP_BY_HOP | {
     "x-sm-mlflow-app-arn",
 }
 # `x-amz-*` of a client that signs for itself would end in our signature, or at an LLM provider behind MLflow's gateway.
-_NOT_SENT_PREFIXES = ("x-amz-", "x-amzn-", "x-forwarded-")
+_NOT_SENT_PREFIXES = ("proxy-", "x-amz-", "x-amzn-", "x-forwarded-")
 _NOT_RETURNED = _HOP_BY_HOP | {"date", "server", "set-cookie"}
 
 
@@ -57,10 +58,16 @@ def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str
     for name, value in headers:
         if name.lower() in dropped:
             continue
-        if name.lower() == "location" and value.startswith(upstream_url):
-            yield name, value[len(upstream_url) :] or "/"
-        else:
-            yield name, value
+        yield name, _at_bridge(value, upstream_url) if name.lower() == "location" else value
+
+
+def _at_bridge(location: str, upstream_url: str) -> str:
+    """Return a location within upstream as one within the bridge, any other one as it is."""
+    there, upstream = urlsplit(location), urlsplit(upstream_url)
+    if (there.scheme, there.hostname, there.port) != (upstream.scheme, upstream.hostname, upstream.port):
+        return location
+    path = there.path.removeprefix(upstream.path) or "/"
+    return urlunsplit(("", "", path, there.query, there.fragment))
 
 
 def _named_by_connection(headers: Headers) -> frozenset[str]:

@@ -18,6 +18,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import ClientError, ConnectTimeoutError, CredentialRetrievalError
 
+from bridge.clock import SystemClock
 from bridge.errors import CredentialsUnavailable
 from bridge.sagemaker.credentials import AwsCredentials
 
@@ -60,7 +61,7 @@ def _generation(number: int, lasts: dt.timedelta = dt.timedelta(minutes=1)) -> d
 def _found(monkeypatch: pytest.MonkeyPatch, credentials: Callable[[], Credentials | None]) -> AwsCredentials:
     """Credentials of a machine on which botocore's chain finds these."""
     monkeypatch.setattr(boto3.Session, "get_credentials", lambda _: credentials())
-    return AwsCredentials()
+    return AwsCredentials(SystemClock())
 
 
 def _refreshing(monkeypatch: pytest.MonkeyPatch, refresh: Refresh) -> AwsCredentials:
@@ -70,14 +71,14 @@ def _refreshing(monkeypatch: pytest.MonkeyPatch, refresh: Refresh) -> AwsCredent
 
 @pytest.mark.usefixtures("key")
 def test_the_environments_credentials_are_used() -> None:
-    assert AwsCredentials().frozen() == ReadOnlyCredentials("AKIAKEY", "secret", None)
+    assert AwsCredentials(SystemClock()).frozen() == ReadOnlyCredentials("AKIAKEY", "secret", None)
 
 
 @pytest.mark.usefixtures("key")
 def test_a_session_token_belongs_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
 
-    frozen = AwsCredentials().frozen()
+    frozen = AwsCredentials(SystemClock()).frozen()
 
     assert isinstance(frozen, ReadOnlyCredentials)
     assert frozen == ReadOnlyCredentials("AKIAKEY", "secret", "token")
@@ -87,21 +88,21 @@ def test_a_profiles_credentials_are_used(monkeypatch: pytest.MonkeyPatch, config
     config.write_text("[profile train]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = s\n")
     monkeypatch.setenv("AWS_PROFILE", "train")
 
-    assert AwsCredentials().frozen().access_key == "AKIAPROFILE"
+    assert AwsCredentials(SystemClock()).frozen().access_key == "AKIAPROFILE"
 
 
 def test_a_machine_without_credentials_says_so() -> None:
     with pytest.raises(CredentialsUnavailable, match="No AWS credentials were found"):
-        AwsCredentials().frozen()
+        AwsCredentials(SystemClock()).frozen()
 
 
 def test_a_role_can_not_be_assumed_without_credentials() -> None:
     with pytest.raises(CredentialsUnavailable, match="No AWS credentials were found to assume the role with"):
-        AwsCredentials(ROLE).frozen()
+        AwsCredentials(SystemClock(), ROLE).frozen()
 
 
 def test_credentials_that_appear_later_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials = AwsCredentials()
+    credentials = AwsCredentials(SystemClock())
     with pytest.raises(CredentialsUnavailable):
         credentials.frozen()
 
@@ -115,7 +116,7 @@ def test_a_profile_that_does_not_exist_is_a_lack_of_credentials(monkeypatch: pyt
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     with pytest.raises(CredentialsUnavailable, match="ProfileNotFound"):
-        AwsCredentials().frozen()
+        AwsCredentials(SystemClock()).frozen()
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
@@ -124,7 +125,7 @@ def test_half_a_key_is_a_lack_of_credentials(name: str, monkeypatch: pytest.Monk
     monkeypatch.delenv(name)
 
     with pytest.raises(CredentialsUnavailable):
-        AwsCredentials().frozen()
+        AwsCredentials(SystemClock()).frozen()
 
 
 def test_nothing_is_looked_up_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +158,7 @@ def test_a_refresh_that_fails_is_a_lack_of_credentials_and_tells_no_secret(
 ) -> None:
     credentials = _refreshing(monkeypatch, refresh)
 
-    with pytest.raises(CredentialsUnavailable, match="can't be refreshed") as caught:
+    with pytest.raises(CredentialsUnavailable, match="can't be had") as caught:
         credentials.frozen()
 
     assert "s3cret" not in str(caught.value)
@@ -215,7 +216,7 @@ def test_threads_share_one_set_of_credentials(monkeypatch: pytest.MonkeyPatch) -
 def test_a_role_is_assumed_with_the_environments_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count(1)
     monkeypatch.setattr(AssumeRoleCredentialFetcher, "fetch_credentials", lambda _: _generation(next(numbers)))
-    credentials = AwsCredentials(ROLE)
+    credentials = AwsCredentials(SystemClock(), ROLE)
 
     assert credentials.frozen() == ReadOnlyCredentials("key-1", "secret-1", "token-1")
     assert credentials.frozen() == ReadOnlyCredentials("key-2", "secret-2", "token-2")
@@ -227,4 +228,4 @@ def test_a_role_that_may_not_be_assumed_is_a_lack_of_credentials(monkeypatch: py
     monkeypatch.setattr(AssumeRoleCredentialFetcher, "fetch_credentials", lambda _: _fails(denied)())
 
     with pytest.raises(CredentialsUnavailable, match="ClientError"):
-        AwsCredentials(ROLE).frozen()
+        AwsCredentials(SystemClock(), ROLE).frozen()

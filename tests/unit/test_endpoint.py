@@ -3,6 +3,7 @@
 
 import pytest
 
+from bridge.errors import InvalidSettings
 from bridge.sagemaker.endpoint import Endpoint, SigningScope, endpoint_for
 
 
@@ -43,7 +44,7 @@ def test_an_app_is_reached_and_signed_as_awss_plugin_does_it(partition: str, reg
 
 @pytest.mark.parametrize("arn", [_server("aws-cn", "cn-north-1"), _app("aws-iso", "us-iso-east-1")])
 def test_a_partition_without_known_hosts_is_refused_with_what_to_set(arn: str) -> None:
-    with pytest.raises(ValueError, match=r"partition 'aws-(cn|iso)'; set BRIDGE_UPSTREAM_ENDPOINT"):
+    with pytest.raises(InvalidSettings, match=r"partition 'aws-(cn|iso)': set BRIDGE_UPSTREAM_ENDPOINT"):
         endpoint_for(arn)
 
 

@@ -145,7 +145,6 @@ def test_a_slash_at_the_end_of_upstream_means_nothing() -> None:
         ("5m", 300),
         ("72h", 259_200),
         ("7d", 604_800),
-        ("0s", 0),
         ("007s", 7),
     ],
 )
@@ -156,7 +155,6 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("0", 0),
         ("512", 512),
         ("512B", 512),
         ("1KiB", 1024),
@@ -190,12 +188,12 @@ def test_settings_can_not_be_changed_once_read() -> None:
 @pytest.mark.parametrize(
     ("name", "url", "shown"),
     [
-        ("store_url", "redis://:s3cret@h/0", "redis://:***@h/0"),
-        ("store_url", "redis://user:s3cret@h/0", "redis://user:***@h/0"),
+        ("store_url", "redis://:s3cret@h/0", "redis://***@h/0"),
+        ("store_url", "redis://user:s3cret@h/0", "redis://***@h/0"),
         ("store_url", "redis://h/0", "redis://h/0"),
-        ("broker_url", "rediss://user:s3cret%40%2F@h:1/0", "rediss://user:***@h:1/0"),
-        ("upstream", "https://user:s3cret@mlflow.example", "https://user:***@mlflow.example"),
-        ("upstream_endpoint", "https://user:s3cret@h:8443/x", "https://user:***@h:8443/x"),
+        ("broker_url", "rediss://user:s3cret%40%2F@h:1/0", "rediss://***@h:1/0"),
+        ("upstream", "https://user:s3cret@mlflow.example", "https://***@mlflow.example"),
+        ("upstream_endpoint", "https://user:s3cret@h:8443/x", "https://***@h:8443/x"),
     ],
 )
 def test_passwords_are_masked_where_settings_are_shown(name: str, url: str, shown: str) -> None:
