@@ -34,18 +34,20 @@ def _report(bridge: Api) -> dict[str, Any]:
         "store": store,
         "broker": {"reachable": bridge.dispatch.ping()},
         "workers": {"alive": store.pop("workers", 0)},
-        "upstream": bridge.upstream.probe(),
+        "upstream": {**bridge.upstream.probe(), "gate": store.pop("gate", None)},
     }
     if not store["reachable"]:
         return {"status": "unavailable", **parts}
-    well = parts["broker"]["reachable"] and parts["workers"]["alive"] and parts["upstream"]["reachable"]
+    upstream = parts["upstream"]
+    open_ = upstream["reachable"] and upstream["gate"].breaker == "closed"
+    well = parts["broker"]["reachable"] and parts["workers"]["alive"] and open_
     return {"status": "ready" if well else "degraded", **parts}
 
 
 def _store(bridge: Api) -> dict[str, Any]:
     try:
         durability, backlog = bridge.outbox.durability(), bridge.outbox.backlog()
-        workers = bridge.outbox.workers()
+        workers, gate = bridge.outbox.workers(), bridge.gate.state()
     except StoreUnavailable as error:
         return {"reachable": False, "why": str(error)}
     return {
@@ -55,4 +57,5 @@ def _store(bridge: Api) -> dict[str, Any]:
         "lanes_pending": backlog.lanes,
         "oldest_due": backlog.oldest_due,
         "workers": workers,
+        "gate": gate,
     }

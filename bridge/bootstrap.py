@@ -5,14 +5,18 @@ import datetime as dt
 import threading
 from dataclasses import dataclass
 
+from redis import Redis
+
 from bridge.celery_dispatch import CeleryDispatch
 from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.events import Observer
+from bridge.gate import Gate
 from bridge.intake import Intake
 from bridge.outbox import Outbox
 from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.gate import RedisGate
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.credentials import AwsCredentials
 from bridge.sagemaker.endpoint import endpoint_for
@@ -36,6 +40,7 @@ class Api:
     clock: Clock
     outbox: Outbox
     upstream: Upstream
+    gate: Gate
     dispatch: Dispatch
     intake: Intake
 
@@ -53,13 +58,15 @@ class Worker:
 def build_api(settings: Settings) -> Api:
     """Return the parts that take writes in and proxy reads."""
     clock, observe = SystemClock(), log_event
-    outbox = _outbox(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
+    client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
+    outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
         upstream=_upstream(settings, clock),
+        gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(outbox, dispatch),
     )
@@ -69,12 +76,14 @@ def build_worker(settings: Settings) -> Worker:
     """Return the parts that deliver writes."""
     clock, stopping = SystemClock(), threading.Event()
     observe: Observer = log_event
-    outbox = _outbox(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
+    client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
+    outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     delivery = Delivery(
-        outbox,
-        _upstream(settings, clock),
-        dispatch,
+        outbox=outbox,
+        upstream=_upstream(settings, clock),
+        gate=_gate(settings, client),
+        dispatch=dispatch,
         observe=observe,
         clock=clock,
         timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
@@ -84,11 +93,24 @@ def build_worker(settings: Settings) -> Worker:
     return Worker(settings=settings, delivery=delivery, sweep=sweep, stopping=stopping)
 
 
-def _outbox(settings: Settings, *, timeout: dt.timedelta, threads: int) -> RedisOutbox:
-    client = connect(settings.store_url, timeout=timeout, connections=threads + 4)
+def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
+    return connect(settings.store_url, timeout=timeout, connections=threads + 4)
+
+
+def _outbox(settings: Settings, client: Redis) -> RedisOutbox:
     # A key that is forgotten while its write may still wait would let a repeat in.
     idempotency_ttl = max(settings.idempotency_ttl, settings.delivery_horizon)
     return RedisOutbox(client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl)
+
+
+def _gate(settings: Settings, client: Redis) -> RedisGate:
+    return RedisGate(
+        client,
+        settings.upstream,
+        rate=settings.calls_per_second,
+        burst=settings.upstream_burst,
+        probe=settings.lease,
+    )
 
 
 def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:

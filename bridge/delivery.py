@@ -2,7 +2,7 @@
 """Delivers the jobs of one lane, in order, one upstream call at a time.
 
 1. Claim the lane, which returns the jobs at its head. Nothing to claim: another worker has it, or it is not due.
-2. Merge as many jobs as one call may carry, and send the call.
+2. Merge as many jobs as one call may carry, and send the call once the gate lets it through.
 3. Settle what came of it: delivered jobs leave the lane; a refused one becomes a dead letter, and so does one that ends
    its workers. Settling returns the next jobs, with all that arrived meanwhile.
 4. If upstream can't be reached, give the lane back with a later due time. The head of the lane is never skipped.
@@ -11,6 +11,7 @@
 
 import datetime as dt
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import assert_never
@@ -23,6 +24,7 @@ from bridge.coalescing import next_call
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, Observer, StoreFailed, WritesBuried, WritesDelivered
+from bridge.gate import Gate, Shut
 from bridge.outbox import RENEWAL, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.suspicion import Suspects, after_crashes, must_go_alone
 from bridge.upstream import Delivered, Refused, Unavailable, Unknown, Upstream
@@ -44,51 +46,43 @@ class Timing:
     turn: dt.timedelta = dt.timedelta(seconds=5)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """Delivers lanes. One instance serves all threads of a worker process."""
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        upstream: Upstream,
-        dispatch: Dispatch,
-        *,
-        observe: Observer,
-        clock: Clock,
-        timing: Timing,
-        stopping: threading.Event,
-    ) -> None:
-        self._outbox = outbox
-        self._upstream = upstream
-        self._dispatch = dispatch
-        self._observe = observe
-        self._clock = clock
-        self._timing = timing
-        self._stopping = stopping
+    outbox: Outbox
+    upstream: Upstream
+    gate: Gate
+    dispatch: Dispatch
+    observe: Observer
+    clock: Clock
+    timing: Timing
+    #: Once set, turns end after the call in flight.
+    stopping: threading.Event
 
     def deliver(self, lane: str) -> None:
         """Deliver what is due in the lane, for at most one turn. Never raises: what failed is tried again later."""
         try:
-            claim = self._outbox.claim(lane, lease=self._timing.lease)
+            claim = self.outbox.claim(lane, lease=self.timing.lease)
             if claim:
                 self._turn(claim)
         except LeaseLost:
-            self._observe(LeaseWasLost(lane=lane))
+            self.observe(LeaseWasLost(lane=lane))
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
-            self._observe(StoreFailed(during="delivery", why=str(error)))
+            self.observe(StoreFailed(during="delivery", why=str(error)))
 
     def _turn(self, claim: Claim) -> None:
-        end = self._clock.monotonic() + self._timing.turn
+        end = self.clock.monotonic() + self.timing.turn
         suspects = Suspects()
         current: Claim | None = claim
         while current:
             # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
-            over = self._clock.monotonic() >= end and not suspects.among(current.settled)
-            if over or self._stopping.is_set():
-                self._outbox.release(current, after=_NOW)
-                if not self._stopping.is_set():
-                    self._dispatch.lane_due(current.lane)
+            over = self.clock.monotonic() >= end and not suspects.among(current.settled)
+            if over or self.stopping.is_set():
+                self.outbox.release(current, after=_NOW)
+                if not self.stopping.is_set():
+                    self.dispatch.lane_due(current.lane)
                 return
             current = self._attempt(current, suspects)
 
@@ -106,13 +100,21 @@ class Delivery:
         )
 
     def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
-        """Send the first jobs, no more than ``limit`` of them, as one call."""
+        """Send the first jobs, no more than ``limit`` of them, as one call, when the gate lets it through."""
+        passage = self.gate.enter()
+        if isinstance(passage, Shut):
+            self._hold(claim, passage)
+            return None
+        if self.stopping.wait(passage.wait.total_seconds()):
+            return claim
         call, count = next_call(claim.jobs, at_most=limit)
-        began = self._clock.monotonic()
-        outcome = self._upstream.send(call)
+        began = self.clock.monotonic()
+        outcome = self.upstream.send(call)
+        with suppress(StoreUnavailable):
+            self.gate.report(outcome)
         match outcome:
             case Delivered():
-                return self._delivered(claim, count, outcome, self._clock.monotonic() - began)
+                return self._delivered(claim, count, outcome, self.clock.monotonic() - began)
             case Refused() if count > 1:
                 return self._split(claim, count, outcome, suspects)
             case Refused():
@@ -123,9 +125,14 @@ class Delivery:
             case _:
                 assert_never(outcome)
 
+    def _hold(self, claim: Claim, shut: Shut) -> None:
+        """Give the lane back until the gate may be open. Its writes gather meanwhile, and go out in larger calls."""
+        why = f"unavailable: {shut.why}"
+        self.outbox.release(claim, after=shut.after, failure=why, attempted=False, thaw=not claim.resumed)
+
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1
-        self._observe(
+        self.observe(
             WritesDelivered(
                 lane=claim.lane,
                 first=claim.settled + 1,
@@ -144,7 +151,7 @@ class Delivery:
         Sending the rest again is safe although MLflow may have stored a part of the refused batch: equal metrics and
         params are stored once, and tags are written again in their order.
         """
-        self._observe(
+        self.observe(
             BatchRefused(
                 lane=claim.lane,
                 first=claim.settled + 1,
@@ -170,7 +177,7 @@ class Delivery:
         """Make dead letters of the first jobs."""
         status = burial.answer.status if burial.answer else 0
         following = self._settle(claim, Settlement(count=count, attempts=attempts, status=status, burial=burial))
-        self._observe(
+        self.observe(
             WritesBuried(
                 lane=claim.lane,
                 first=claim.settled + 1,
@@ -191,7 +198,7 @@ class Delivery:
         unknown = isinstance(outcome, Unknown)
         reason = "unknown" if unknown else "unavailable"
         attempt = claim.attempts + 1
-        oldest = self._clock.now() - self._timing.horizon
+        oldest = self.clock.now() - self.timing.horizon
         expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs))
         if expired:
             burial = Burial(reason=BurialReason.EXPIRED, message=f"last attempt: {outcome.why}")
@@ -200,15 +207,15 @@ class Delivery:
                 return
             claim = following
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
-        self._outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=not unknown)
-        self._observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
+        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=not unknown)
+        self.observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
         """Settle, and keep trying while the lease lasts: what upstream has should not be sent again."""
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random(0.1, 0.5),
-            stop=stop_after_delay(self._timing.lease.total_seconds()),
+            stop=stop_after_delay(self.timing.lease.total_seconds()),
             reraise=True,
         )
-        return retrying(self._outbox.settle, claim, settlement, lease=self._timing.lease)
+        return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)

@@ -52,6 +52,8 @@ class Claim:
     claims: int
     #: The first job was being sent alone when that happened last.
     tried_alone: bool = False
+    #: The jobs are those of an earlier claim, which may have sent them: they must make the same calls.
+    resumed: bool = False
     jobs: tuple[Job, ...] = field(repr=False)
 
 
@@ -134,11 +136,19 @@ class Outbox(Protocol):
         """
         ...
 
-    def release(self, claim: Claim, *, after: dt.timedelta, failure: str | None = None, thaw: bool = True) -> None:
+    def release(
+        self,
+        claim: Claim,
+        *,
+        after: dt.timedelta,
+        failure: str | None = None,
+        attempted: bool = True,
+        thaw: bool = True,
+    ) -> None:
         """Give the lane back, due again after a while.
 
-        ``failure`` says why an attempt did not get through, and counts it. Without ``thaw`` the jobs stay frozen: they
-        were sent and may have arrived.
+        ``failure`` says why its writes did not get through, and counts as an attempt if there was one. Without ``thaw``
+        the jobs stay frozen: they were sent and may have arrived.
         """
         ...
 

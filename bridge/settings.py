@@ -77,12 +77,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > _MOST_CALLS:
+        raise ValueError(f"a number of calls a second, from 0 (no limit) to {_MOST_CALLS}")
+    return float(text)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise ValueError("a port from 0 (any free one) to 65535")
     return int(text)
 
 
+#: Sustained transactions a second of a tracking server of size Small, whose burst is twice that.
+_SMALLEST_SERVER = 25.0
+_MOST_CALLS = 100_000
 _STORE_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -120,6 +129,13 @@ class Settings:
         _url(*_STORE_SCHEMES),
         "The Redis that carries hints to the workers; may lose everything. Default: the store.",
     )
+    upstream_rate: float | None = _setting(
+        "",
+        _rate,
+        "How many calls a second all workers together send to upstream; 0 for no limit."
+        " Default: 25 for an ARN, which is what the smallest tracking server allows, no limit for a URL.",
+    )
+    upstream_burst: int = _setting("50", _count, "How many calls may go at once after a pause.")
     host: str = _setting("127.0.0.1", str, "The address on which the api listens.")
     port: int = _setting(
         "8080", _port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one."
@@ -152,6 +168,13 @@ class Settings:
     def broker(self) -> str:
         """The URL of the broker in force."""
         return self.broker_url or self.store_url
+
+    @property
+    def calls_per_second(self) -> float | None:
+        """The limit on calls to upstream in force, None if there is none."""
+        if self.upstream_rate is not None:
+            return self.upstream_rate or None
+        return _SMALLEST_SERVER if self.upstream.startswith("arn:") else None
 
     @property
     def lease(self) -> dt.timedelta:

@@ -44,6 +44,8 @@ class Unavailable:
     retry_after: dt.timedelta | None = None
     #: Our own credentials, clock or permissions are the trouble.
     ours: bool = False
+    #: Upstream is well and only asks for fewer calls.
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from bridge.events import Event
+from bridge.gate import GateState, Open, Passage
 from bridge.upstream import Answer, Call, Delivered, Outcome, Request
 
 E = TypeVar("E", bound=Event)
@@ -45,6 +46,23 @@ class FakeUpstream:
 
     def probe(self) -> Mapping[str, object]:
         return {"reachable": True}
+
+
+class FakeGate:
+    """Lets every call through at once, unless the test says otherwise."""
+
+    def __init__(self) -> None:
+        self.passage: Passage = Open(dt.timedelta())
+        self.reported: list[Outcome] = []
+
+    def enter(self) -> Passage:
+        return self.passage
+
+    def report(self, outcome: Outcome) -> None:
+        self.reported.append(outcome)
+
+    def state(self) -> GateState:
+        return GateState(breaker="closed", why=None, opens_again_at=None, rate=None)
 
 
 class FakeClock:

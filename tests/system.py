@@ -34,6 +34,7 @@ def bridge_environ(store_url: str, front: SignatureFront) -> dict[str, str]:
         "BRIDGE_CONNECT_TIMEOUT": "1s",
         "BRIDGE_READ_TIMEOUT": "5s",
         "BRIDGE_SWEEP_PERIOD": "500ms",
+        "BRIDGE_UPSTREAM_RATE": "1000",
         "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
         "AWS_SESSION_TOKEN": CREDENTIALS.session_token or "",

@@ -124,12 +124,21 @@ class RedisOutbox:
             letters += [keys.dead_field(claim.lane, position), pack(letter)]
         return letters
 
-    def release(self, claim: Claim, *, after: dt.timedelta, failure: str | None = None, thaw: bool = True) -> None:
+    def release(
+        self,
+        claim: Claim,
+        *,
+        after: dt.timedelta,
+        failure: str | None = None,
+        attempted: bool = True,
+        thaw: bool = True,
+    ) -> None:
         """Give the lane back, due again after a while."""
         lane = claim.lane
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
+        arguments: list[Any] = [lane, claim.token, _ms(after), failure or "", int(attempted), int(thaw)]
         with store_errors():
-            if not self._scripts.release(lane_keys, [lane, claim.token, _ms(after), failure or "", int(thaw)]):
+            if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)
 
     def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
@@ -196,7 +205,7 @@ class RedisOutbox:
 def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
     settled = int(head[0])
     jobs = tuple(
-        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[4:], settled + 1)
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[5:], settled + 1)
     )
     return Claim(
         lane=lane,
@@ -205,6 +214,7 @@ def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
         attempts=int(head[1]),
         claims=int(head[2]),
         tried_alone=head[3] == b"1",
+        resumed=head[4] == b"1",
         jobs=jobs,
     )
 

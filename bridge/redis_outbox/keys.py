@@ -13,9 +13,13 @@ key                                   type    meaning
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
-``bridge:{pNN}:idempotency:<hash>``   string  a client's idempotency key, in its lane's partition: what was accepted
-``bridge:idempotency:<hash>``         string  a client's idempotency key: the fingerprint of its request
+``bridge:{pNN}:idempotency:<hash>``   string  what was accepted under an idempotency key, beside its lane
+``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
+``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is
+                                              full again (us); ``rate``: lowered by throttling, ``slowed`` when (ms);
+                                              ``failures`` in a row; ``until``: when the open breaker lets a probe
+                                              through (ms), ``why``, ``trips``; ``probe``: when that is given up (ms)
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:seal``                       string  the key that job ids are sealed with
 ====================================  ======  =====================================================================
@@ -71,6 +75,11 @@ def idempotency(number: int, client: str, key: str) -> str:
 def idempotency_guard(client: str, key: str) -> str:
     """The one request that a client's idempotency key stands for."""
     return f"bridge:idempotency:{_digest(client, key)}"
+
+
+def gate(upstream: str) -> str:
+    """The bucket and the breaker of an upstream."""
+    return f"bridge:gate:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
 
 
 def sweep(number: int) -> str:

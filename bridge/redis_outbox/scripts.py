@@ -11,14 +11,15 @@ class Scripts:
     """The verbs of the outbox as callables on one client."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.accept = _load(client, "accept")
-        self.claim = _load(client, "read_head", "claim")
-        self.settle = _load(client, "read_head", "settle")
-        self.release = _load(client, "release")
-        self.due = _load(client, "due")
-        self.status = _load(client, "status")
+        self.accept = load(client, "accept")
+        self.claim = load(client, "read_head", "claim")
+        self.settle = load(client, "read_head", "settle")
+        self.release = load(client, "release")
+        self.due = load(client, "due")
+        self.status = load(client, "status")
 
 
-def _load(client: redis.Redis, *names: str) -> Script:
+def load(client: redis.Redis, *names: str) -> Script:
+    """Return the script that the named files make together, run on this client."""
     source = "\n".join((files(__package__) / "lua" / f"{name}.lua").read_text() for name in names)
     return client.register_script(source)

@@ -25,7 +25,7 @@ def describe(text: str, job_id: JobId, state: list[bytes]) -> JobDocument:
 
 def _pending(attempts: bytes, failure: bytes, due: bytes) -> dict[str, Any]:
     tried = int(attempts)
-    if not tried:
+    if not failure:
         return {"status": JobStatus.PENDING}
     reason, _, message = failure.decode().partition(": ")
     return {

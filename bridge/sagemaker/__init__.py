@@ -63,7 +63,10 @@ class HttpUpstream:
             if _never_sent(error):
                 return Unavailable(why="no connection to upstream: refused, or its name is not known")
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
-        return classify(response.status_code, response.headers, response.content, now=self._clock.now())
+        outcome = classify(response.status_code, response.headers, response.content, now=self._clock.now())
+        if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
+            self._signer.refused()
+        return outcome
 
     @contextmanager
     def forward(self, request: Request) -> Iterator[Answer]:

@@ -54,6 +54,11 @@ class AwsCredentials:
         self._failed_at = None
         return self._last
 
+    def forget(self) -> None:
+        """Look for credentials anew at the next signature: AWS does not take those at hand."""
+        with self._lock:
+            self._credentials = self._last = None
+
     def _still_valid(self, now: dt.datetime) -> bool:
         expires_at: dt.datetime | None = getattr(self._credentials, "_expiry_time", None)
         return expires_at is not None and now < expires_at

@@ -59,7 +59,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.da
         return Unavailable(why=why, status=status, ours=True)
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
-        return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now))
+        return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
     if status in _PERMANENT_STATUS and (answer.error_code or status == 413):
         return Refused(
             status=status,

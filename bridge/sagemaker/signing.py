@@ -28,6 +28,10 @@ class CredentialSource(Protocol):
         """Return access key, secret and token of one and the same refresh."""
         ...
 
+    def forget(self) -> None:
+        """Look for credentials anew at the next signature."""
+        ...
+
 
 class Signer:
     """Signs for one upstream."""
@@ -35,6 +39,10 @@ class Signer:
     def __init__(self, scope: SigningScope, credentials: CredentialSource) -> None:
         self._scope = scope
         self._credentials = credentials
+
+    def refused(self) -> None:
+        """Take note that AWS does not take what was signed with the credentials at hand."""
+        self._credentials.forget()
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], *, host: str, body_sha256: str) -> dict[str, str]:
         """Return the headers that make this request a signed one, to be added to those of ``headers``.

@@ -73,3 +73,21 @@ def test_a_read_of_an_upstream_in_trouble_is_answered_in_mlflows_shape(bridge: S
     assert (cut.status_code, cut.json()["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
     assert (refused.status_code, refused.json()["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
     assert "token" not in refused.text
+
+
+def test_while_upstream_is_down_it_is_asked_ever_less_often_and_readiness_says_why(bridge: System) -> None:
+    runs = [bridge.create_run() for _ in range(10)]
+    before = len(bridge.front.calls)
+    bridge.front.set_fault(TROUBLE["expired credentials"])
+
+    jobs = [bridge.log("log-metric", {"run_id": run_id, "key": "m", "value": 1}).headers["Job-Id"] for run_id in runs]
+    ready = wait_until(lambda: (report := bridge.ready())["upstream"]["gate"]["breaker"] != "closed" and report)
+    bridge.front.wait_for_calls(before + 3, timeout=30)
+    attempts = [call for call in bridge.front.calls[before:] if "/runs/log-" in call.path]
+    bridge.front.set_fault(None)
+
+    assert ready["status"] == "degraded"
+    assert "ExpiredToken" in ready["upstream"]["gate"]["why"]
+    assert len(attempts) <= 10, "one probe at a time, not one call for each run and worker"
+    assert [bridge.job(job)["status"] for job in jobs] == ["delivered"] * 10
+    wait_until(lambda: bridge.ready()["upstream"]["gate"]["breaker"] == "closed")

@@ -167,6 +167,7 @@ def test_liveness_needs_nothing_and_readiness_tells_every_part(http: FlaskClient
     assert ready.json["broker"] == {"reachable": True}
     assert ready.json["workers"] == {"alive": 0}
     assert ready.json["upstream"]["reachable"] is True
+    assert ready.json["upstream"]["gate"]["breaker"] == "closed"
 
 
 def test_a_repeat_with_the_same_key_is_the_same_job(http: FlaskClient, api: Api) -> None:

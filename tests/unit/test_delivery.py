@@ -12,12 +12,13 @@ import pytest
 
 from bridge.delivery import Delivery, Timing
 from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, StoreFailed, WritesBuried, WritesDelivered
+from bridge.gate import Open, Shut
 from bridge.redis_outbox import RedisOutbox, connect, keys
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
 from schemas.job import JobStatus
 from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
-from tests.fakes import Events, FakeClock, FakeDispatch, FakeUpstream
+from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeUpstream
 
 LEASE = dt.timedelta(seconds=30)
 HORIZON = dt.timedelta(hours=72)
@@ -31,14 +32,16 @@ class Lane:
         self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE, idempotency_ttl=LEASE)
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()
+        self.gate = FakeGate()
         self.events = Events()
         self.clock = FakeClock(dt.datetime.now(dt.UTC))
         self.stopping = threading.Event()
         self.jobs = [self.accept(write) for write in writes]
         self.delivery = Delivery(
-            self.outbox,
-            self.upstream,
-            self.dispatch,
+            outbox=self.outbox,
+            upstream=self.upstream,
+            gate=self.gate,
+            dispatch=self.dispatch,
             observe=self.events,
             clock=self.clock,
             timing=Timing(lease=LEASE, horizon=HORIZON),
@@ -235,9 +238,10 @@ def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
         connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE, idempotency_ttl=LEASE
     )
     delivery = Delivery(
-        gone,
-        lane.upstream,
-        lane.dispatch,
+        outbox=gone,
+        upstream=lane.upstream,
+        gate=lane.gate,
+        dispatch=lane.dispatch,
         observe=lane.events,
         clock=lane.clock,
         timing=Timing(lease=LEASE, horizon=HORIZON),
@@ -318,3 +322,36 @@ def test_workers_that_die_now_and_then_are_nobodys_fault() -> None:
 
 def _die(_: Call) -> Outcome:
     raise Died
+
+
+def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gather() -> None:
+    lane = Lane(metric(1))
+    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+
+    lane.deliver()
+    lane.jobs.append(lane.accept(metric(2)))
+    waiting = lane.outbox.job(lane.jobs[0], client="a")
+    lane.gate.passage = Open(dt.timedelta())
+    lane.deliver()
+
+    assert waiting
+    assert waiting.error
+    assert (waiting.attempts, waiting.error.message) == (0, "breaker")
+    assert [steps(call) for call in lane.upstream.calls] == [{1, 2}]
+    assert lane.gate.reported == [Delivered(status=200)]
+
+
+def test_what_may_have_been_sent_does_not_gather_behind_a_shut_gate() -> None:
+    lane = Lane(metric(1))
+    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.deliver()
+    lane.expire_lease()
+    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+    lane.deliver()
+    lane.accept(metric(2))
+
+    lane.gate.passage = Open(dt.timedelta())
+    lane.upstream.answer = lambda _: Delivered(status=200)
+    lane.deliver()
+
+    assert [steps(call) for call in lane.upstream.calls] == [{1}, {1}, {2}]

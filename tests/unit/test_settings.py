@@ -22,6 +22,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
     "store_url": ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
+    "upstream_rate": ("12.5", 12.5),
+    "upstream_burst": ("7", 7),
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
     "port": ("0", 0),
     "api_processes": ("4", 4),
@@ -111,6 +113,8 @@ def test_all_faults_are_told_at_once() -> None:
         ("api_processes", ["0", "-1", "1.0", "x"]),
         ("api_threads", ["0", "-1", "1.0", "x"]),
         ("worker_processes", ["0", "-1", "x"]),
+        ("upstream_rate", ["-1", "x", "1e3", "100001", "1."]),
+        ("upstream_burst", ["0", "x"]),
         ("worker_concurrency", ["0", "-1", "x"]),
         ("read_timeout", ["20", "20 s", "1h30m", "-1s", "s", "1S", ".5s", "1.s", "1e3s", "forever"]),
         ("max_body", ["10MB", "1.5MiB", "-1", "1 MiB", "1kib", "x"]),
@@ -207,3 +211,15 @@ def test_passwords_are_masked_where_settings_are_shown(name: str, url: str, show
 
 def test_settings_show_every_field() -> None:
     assert all(f"{name}=" in repr(read_settings(REQUIRED)) for name in FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "rate", "in_force"),
+    [(SERVER, "", 25.0), (SERVER, "0", None), (SERVER, "50", 50.0), ("http://h", "", None), ("http://h", "5", 5.0)],
+)
+def test_calls_are_limited_by_default_where_sagemaker_limits_them(
+    upstream: str, rate: str, in_force: float | None
+) -> None:
+    settings = read_settings({**REQUIRED, "BRIDGE_UPSTREAM": upstream, "BRIDGE_UPSTREAM_RATE": rate})
+
+    assert settings.calls_per_second == in_force

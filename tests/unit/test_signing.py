@@ -131,10 +131,14 @@ class Source:
     def __init__(self, credentials: ReadOnlyCredentials) -> None:
         self._credentials = credentials
         self.asked = 0
+        self.forgotten = 0
 
     def frozen(self) -> ReadOnlyCredentials:
         self.asked += 1
         return self._credentials
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,3 +251,11 @@ def test_credentials_are_asked_for_at_each_signature() -> None:
         signer.sign("GET", "https://h/", {}, host="h", body_sha256=hashlib.sha256(b"").hexdigest())
 
     assert source.asked == 3
+
+
+def test_credentials_that_are_refused_are_looked_for_anew() -> None:
+    source = Source(USER)
+
+    Signer(_scope(endpoint_for(SERVER)), source).refused()
+
+    assert source.forgotten == 1

@@ -5,7 +5,8 @@
 -- ARGV[4] most writes         ARGV[5] most bytes
 --
 -- Returns nil if the lane is empty, another's, or not yet due; else
--- {settled position, failed attempts, claims, '1' if the head was last sent alone else '0', entry, entry, ...}.
+-- {settled position, failed attempts, claims, '1' if the head was last sent alone else '0', '1' if an earlier claim
+-- had read the same writes else '0', entry, entry, ...}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZSCORE', KEYS[3], ARGV[1])

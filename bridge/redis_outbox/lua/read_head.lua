@@ -12,7 +12,7 @@ local function read_head(keys, most_writes, most_bytes)
     limit, bytes = frozen, math.huge
   end
 
-  local result = {state[1], state[3] or '0', state[4], state[5] or '0'}
+  local result = {state[1], state[3] or '0', state[4], state[5] or '0', frozen > 0 and '1' or '0'}
   local read, size = 0, 0
   while read < limit and size < bytes do
     local chunk = redis.call('LRANGE', keys[2], read, math.min(read + 100, limit) - 1)
@@ -20,7 +20,7 @@ local function read_head(keys, most_writes, most_bytes)
     for _, entry in ipairs(chunk) do
       if size >= bytes then break end
       read, size = read + 1, size + #entry
-      result[read + 4] = entry
+      result[read + 5] = entry
     end
   end
   redis.call('HSET', keys[1], 'frozen', string.format('%.0f', settled + read))

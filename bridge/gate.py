@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port to the gate before an upstream, shared by all workers: a token bucket and a circuit breaker.
+
+The bucket spaces calls to what upstream allows; it shrinks when upstream throttles all the same, and recovers slowly.
+The breaker opens after several failures in a row, or at once if the trouble is our own credentials; after a while it
+lets one call through to find out, and closes if that one is answered. Meanwhile writes wait in their lanes and gather.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.upstream import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """One call may go, after this wait; it has its place in the order of calls."""
+
+    wait: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """No call may go; asking again makes sense after this time."""
+
+    after: dt.timedelta
+    why: str
+
+
+Passage = Open | Shut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateState:
+    """How the gate stands, for people."""
+
+    #: ``closed`` (calls go), ``open`` (none goes) or ``half-open`` (one goes, to find out).
+    breaker: str
+    why: str | None
+    opens_again_at: dt.datetime | None
+    #: Calls a second at present; None if they are not limited.
+    rate: float | None
+
+
+class Gate(Protocol):
+    """All methods raise ``StoreUnavailable`` when the store can't be asked."""
+
+    def enter(self) -> Passage:
+        """Ask to send one call. Whoever is let in must report what came of it."""
+        ...
+
+    def report(self, outcome: Outcome) -> None:
+        """Tell what came of a call."""
+        ...
+
+    def state(self) -> GateState:
+        """Return how the gate stands."""
+        ...

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate in Redis: one hash for each upstream. The contract is `bridge.gate`."""
+
+import datetime as dt
+import random
+from typing import Any, assert_never
+
+import redis
+
+from bridge.gate import GateState, Open, Passage, Shut
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.client import store_errors
+from bridge.redis_outbox.scripts import load
+from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+
+#: A worker waits this long for its call's place; for a later one it lets go of the lane, whose writes gather meanwhile.
+_LONGEST_WAIT = dt.timedelta(seconds=1)
+_FAILURES = 5
+_LONGEST_OPEN = dt.timedelta(seconds=30)
+
+
+class RedisGate:
+    """See `bridge.gate.Gate` for the promises."""
+
+    def __init__(
+        self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
+    ) -> None:
+        self._client: Any = client
+        self._key = keys.gate(upstream)
+        self._rate = rate or 0
+        self._burst = burst
+        self._probe = probe
+        self._enter = load(client, "enter")
+        self._report = load(client, "report")
+
+    def enter(self) -> Passage:
+        """Ask to send one call."""
+        with store_errors():
+            word, ms, *why = self._enter([self._key], [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT)])
+        span = dt.timedelta(milliseconds=int(ms))
+        return Open(span) if word == b"open" else Shut(span, why[0].decode())
+
+    def report(self, outcome: Outcome) -> None:
+        """Tell what came of a call."""
+        kind, why, retry_after = _reading(outcome)
+        jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
+        arguments: list[Any] = [kind, why, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
+        with store_errors():
+            self._report([self._key], arguments)
+
+    def state(self) -> GateState:
+        """Return how the gate stands."""
+        with store_errors():
+            until, why, rate = self._client.hmget(self._key, "until", "why", "rate")
+            seconds, micros = self._client.time()
+        now = seconds * 1000 + micros // 1000
+        limit = float(rate or self._rate) or None
+        if until is None:
+            return GateState(breaker="closed", why=None, opens_again_at=None, rate=limit)
+        again = dt.datetime.fromtimestamp(int(until) / 1000, dt.UTC)
+        return GateState(
+            breaker="open" if int(until) > now else "half-open", why=why.decode(), opens_again_at=again, rate=limit
+        )
+
+
+def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
+    none = dt.timedelta()
+    match outcome:
+        case Delivered() | Refused():
+            return "answered", "", none
+        case Unknown():
+            return "failed", outcome.why, none
+        case Unavailable():
+            kind = "ours" if outcome.ours else "throttled" if outcome.throttled else "failed"
+            return kind, outcome.why, outcome.retry_after or none
+        case _:
+            assert_never(outcome)
+
+
+def _ms(span: dt.timedelta) -> int:
+    return round(span.total_seconds() * 1000)

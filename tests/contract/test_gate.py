@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `bridge.gate` promises."""
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+
+from bridge.gate import Open, Shut
+from bridge.redis_outbox.gate import RedisGate
+from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+
+PROBE = dt.timedelta(seconds=30)
+UP = Delivered(status=200)
+DOWN = Unavailable(why="down")
+
+
+def gate(client: Any, *, rate: float | None = None, burst: int = 1, probe: dt.timedelta = PROBE) -> RedisGate:
+    return RedisGate(client, "http://upstream", rate=rate, burst=burst, probe=probe)
+
+
+def seconds(passage: object) -> float:
+    assert isinstance(passage, Open)
+    return passage.wait.total_seconds()
+
+
+def test_without_a_limit_every_call_goes_at_once(client: Any) -> None:
+    assert [seconds(gate(client).enter()) for _ in range(100)] == [0.0] * 100
+
+
+def test_calls_are_spaced_after_a_burst_and_workers_share_the_bucket(client: Any) -> None:
+    workers = [gate(client, rate=10, burst=3) for _ in range(2)]
+
+    waits = [seconds(workers[number % 2].enter()) for number in range(8)]
+
+    assert waits[:3] == [0.0] * 3
+    assert waits[3:] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5], abs=0.08)
+
+
+def test_who_would_wait_for_too_long_is_told_to_come_again(client: Any) -> None:
+    slow = gate(client, rate=1)
+    passages = [slow.enter() for _ in range(4)]
+
+    assert [isinstance(passage, Shut) for passage in passages] == [False, False, True, True]
+    shut = passages[-1]
+    assert isinstance(shut, Shut)
+    assert shut.after > dt.timedelta(seconds=1)
+
+
+def test_throttling_makes_the_bucket_smaller_and_answers_let_it_recover(client: Any) -> None:
+    throttled = gate(client, rate=20)
+    throttled.report(Unavailable(why="throttled", throttled=True))
+    throttled.report(Unavailable(why="throttled", throttled=True))
+    smaller = throttled.state().rate
+    for _ in range(10):
+        throttled.report(UP)
+    recovering = throttled.state().rate
+    for _ in range(100):
+        throttled.report(UP)
+
+    assert smaller == pytest.approx(14)
+    assert recovering == pytest.approx(16)
+    assert throttled.state().rate == 20
+
+
+def test_a_retry_after_holds_every_worker(client: Any) -> None:
+    told, other = gate(client, rate=20), gate(client, rate=20)
+    told.report(Unavailable(why="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+
+    held = other.enter()
+
+    assert isinstance(held, Shut)
+    assert dt.timedelta(seconds=6) < held.after <= dt.timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("outcome", [DOWN, Unknown(why="no answer")], ids=["unavailable", "unknown"])
+def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcome) -> None:
+    one, other = gate(client), gate(client)
+    for _ in range(4):
+        one.report(outcome)
+    still = other.enter()
+    one.report(outcome)
+
+    shut = other.enter()
+
+    assert isinstance(still, Open)
+    assert isinstance(shut, Shut)
+    assert other.state().breaker == "open"
+
+
+@pytest.mark.parametrize(
+    "outcome", [UP, Refused(status=400, error_code="X", message="no")], ids=["delivered", "refused"]
+)
+def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcome: Outcome) -> None:
+    upstream = gate(client)
+    for _ in range(10):
+        for _ in range(4):
+            upstream.report(DOWN)
+        upstream.report(outcome)
+
+    assert upstream.state().breaker == "closed"
+
+
+def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(client: Any) -> None:
+    gate(client).report(Unavailable(why="AWS refused the bridge's credentials: ExpiredToken", ours=True))
+
+    state = gate(client).state()
+
+    assert (state.breaker, state.why) == ("open", "AWS refused the bridge's credentials: ExpiredToken")
+    assert state.opens_again_at
+
+
+def opened(client: Any) -> RedisGate:
+    """A gate whose breaker was opened and lets a probe through now."""
+    upstream = gate(client, probe=dt.timedelta(milliseconds=50))
+    upstream.report(Unavailable(why="down", ours=True))
+    shut = upstream.enter()
+    assert isinstance(shut, Shut)
+    time.sleep(shut.after.total_seconds() + 0.01)
+    return upstream
+
+
+def test_one_probe_goes_and_its_success_closes_the_breaker(client: Any) -> None:
+    upstream = opened(client)
+
+    probe, next_one = upstream.enter(), upstream.enter()
+    half_open = upstream.state().breaker
+    upstream.report(UP)
+
+    assert isinstance(probe, Open)
+    assert isinstance(next_one, Shut)
+    assert half_open == "half-open"
+    assert upstream.state().breaker == "closed"
+    assert isinstance(upstream.enter(), Open)
+
+
+def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
+    upstream = opened(client)
+    upstream.enter()
+
+    upstream.report(DOWN)
+
+    shut = upstream.enter()
+    assert isinstance(shut, Shut)
+    assert shut.after >= dt.timedelta(milliseconds=900)
+
+
+def test_a_probe_that_is_never_heard_of_again_is_replaced(client: Any) -> None:
+    upstream = opened(client)
+    upstream.enter()
+    time.sleep(0.06)
+
+    assert isinstance(upstream.enter(), Open)
+
+
+def test_upstreams_do_not_share_a_gate(client: Any) -> None:
+    gate(client).report(Unavailable(why="down", ours=True))
+
+    assert RedisGate(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
