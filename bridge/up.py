@@ -146,7 +146,7 @@ def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
     settings, probe = bridge.settings, bridge.upstream.probe()
     if not probe["reachable"]:
         say(
-            f"Upstream {settings.upstream} does not answer as it should ({probe.get('why') or probe.get('status')})."
+            f"Upstream {settings.upstream} does not answer as it should ({probe['why']})."
             " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
     url = _address(settings.host, port)

@@ -26,7 +26,10 @@ _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _CHUNK = 64 * 1024
 #: A request body up to this size is held in memory while it is hashed; a longer one goes through a temporary file.
 _SPOOLED = 1024 * 1024
-_PROBE_TIMEOUT = 2.0
+#: The cheapest call that every MLflow version has and that needs a working database behind it.
+_PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
+_PROBE_TIMEOUTS = (2.0, 2.0)
+_PROBE_LASTS = dt.timedelta(seconds=2)
 
 
 class HttpUpstream:
@@ -46,6 +49,7 @@ class HttpUpstream:
         self._clock = clock
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
         self._local = threading.local()
+        self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
 
     def send(self, call: Call) -> Outcome:
         """Send a call and return what it came to."""
@@ -85,15 +89,26 @@ class HttpUpstream:
                 yield Answer(status=response.status_code, headers=tuple(returned), body=_chunks(response.raw))
 
     def probe(self) -> Mapping[str, object]:
-        """Ask upstream for its version: it answers quickly, and needs credentials where there are any."""
+        """Ask upstream for one experiment; whoever asks again soon is told the same.
+
+        Only MLflow's JSON counts as an answer: SageMaker's door answers for a stopped server, too, with plain text.
+        """
+        now = self._clock.monotonic()
+        if self._probed is None or now - self._probed[0] > _PROBE_LASTS:
+            self._probed = (now, self._probe())
+        return self._probed[1]
+
+    def _probe(self) -> Mapping[str, object]:
         try:
-            prepared = self._prepare("GET", "/version", {}, _EMPTY_SHA256, None)
-            timeouts = (_PROBE_TIMEOUT, _PROBE_TIMEOUT)
-            response = self._session().send(prepared, timeout=timeouts, allow_redirects=False)
+            prepared = self._prepare("GET", _PROBE_TARGET, {}, _EMPTY_SHA256, None)
+            response = self._session().send(prepared, timeout=_PROBE_TIMEOUTS, allow_redirects=False)
         except (CredentialsUnavailable, requests.RequestException) as error:
             return {"reachable": False, "why": type(error).__name__}
-        refused = ours(response.status_code, response.headers, response.content)
-        return {"reachable": not refused and response.status_code < 500, "status": response.status_code}
+        answered = response.status_code == 200 and response.content.lstrip().startswith(b"{")
+        if answered:
+            return {"reachable": True, "why": None}
+        aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
+        return {"reachable": False, "why": f"status {response.status_code} {aws_error}".strip()}
 
     def _prepare(
         self,

@@ -10,6 +10,8 @@ from werkzeug.test import TestResponse
 
 from bridge.bootstrap import Api
 from tests.factories import RUN
+from tests.signature_front import SignatureFront
+from tests.upstream_faults import Answer
 
 RUNS = "/api/2.0/mlflow/runs"
 METRIC = {"run_id": RUN, "key": "m", "value": 1.5, "timestamp": 1, "step": 2}
@@ -208,3 +210,21 @@ def test_a_refused_request_does_not_use_its_key_up(http: FlaskClient) -> None:
     mended = post(http, "log-metric", METRIC, **{"Idempotency-Key": "k-2"})
 
     assert (refused.status_code, mended.status_code) == (400, 200)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(404, {"Content-Type": "text/plain"}, b"Tracking server could not be found"), "status 404"),
+        (Answer(403, {"x-amzn-ErrorType": "ExpiredTokenException:"}, b"{}"), "status 403 ExpiredTokenException"),
+        (Answer(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>"), "status 200"),
+    ],
+)
+def test_readiness_believes_only_mlflow(http: FlaskClient, front: SignatureFront, answer: Answer, why: str) -> None:
+    front.set_fault(answer)
+
+    ready = http.get("/readyz")
+
+    assert ready.json
+    assert ready.json["status"] == "degraded"
+    assert (ready.json["upstream"]["reachable"], ready.json["upstream"]["why"]) == (False, why)
