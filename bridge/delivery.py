@@ -80,7 +80,7 @@ class Delivery:
             # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
             over = self.clock.monotonic() >= end and not suspects.among(current.settled)
             if over or self.stopping.is_set():
-                self.outbox.release(current, after=_NOW)
+                self.outbox.release(current, after=_NOW, thaw=not current.resumed)
                 if not self.stopping.is_set():
                     self.dispatch.lane_due(current.lane)
                 return
@@ -95,9 +95,8 @@ class Delivery:
             if claim.tried_alone:
                 return self._bury(claim, 1, claim.claims, _POISON)
             self._settle(claim, Settlement(alone=True))
-        return self._send(
-            claim, min(suspects.at_most(claim.settled, jobs), after_crashes(claim.claims, jobs)), suspects
-        )
+        limit = min(suspects.at_most(claim.settled, jobs), after_crashes(claim.claims, jobs))
+        return self._send(claim, limit, suspects)
 
     def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
         """Send the first jobs, no more than ``limit`` of them, as one call, when the gate lets it through."""
@@ -207,7 +206,8 @@ class Delivery:
                 return
             claim = following
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
-        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=not unknown)
+        thaw = not unknown and not claim.resumed
+        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=thaw)
         self.observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import fakeredis
@@ -341,17 +342,34 @@ def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gathe
     assert lane.gate.reported == [Delivered(status=200)]
 
 
-def test_what_may_have_been_sent_does_not_gather_behind_a_shut_gate() -> None:
+def shut(lane: Lane) -> None:
+    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+
+
+def unavailable(lane: Lane) -> None:
+    lane.upstream.answer = lambda _: Unavailable(why="down")
+
+
+def stopped(lane: Lane) -> None:
+    lane.stopping.set()
+
+
+@pytest.mark.parametrize("trouble", [shut, unavailable, stopped])
+def test_what_may_have_been_sent_is_sent_again_as_it_was_whatever_comes_between(
+    trouble: Callable[[Lane], None],
+) -> None:
     lane = Lane(metric(1))
     lane.upstream.answer = lambda _: Unknown(why="no answer")
     lane.deliver()
     lane.expire_lease()
-    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+    trouble(lane)
     lane.deliver()
+    lane.expire_lease()
     lane.accept(metric(2))
 
     lane.gate.passage = Open(dt.timedelta())
+    lane.stopping.clear()
     lane.upstream.answer = lambda _: Delivered(status=200)
     lane.deliver()
 
-    assert [steps(call) for call in lane.upstream.calls] == [{1}, {1}, {2}]
+    assert [steps(call) for call in lane.upstream.calls][-2:] == [{1}, {2}]
