@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How writes come in: HTTP, on MLflow's own paths and the bridge's. The only code that knows Flask."""
 
+import re
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
 from flask import Flask
 
 from api.bulkhead import Bulkhead
@@ -15,12 +19,23 @@ from bridge.bootstrap import Api
 def create_app(bridge: Api) -> Flask:
     """Return the WSGI application of this bridge."""
     app = Flask(__name__, static_folder=None)
-    # MLflow decides what a doubled or trailing slash means; here it only must not hide a path from its rule.
-    app.url_map.merge_slashes = False
     bulkhead = Bulkhead(seats=max(1, bridge.settings.api_threads * 3 // 4))
     app.register_blueprint(writes(bridge))
     app.register_blueprint(jobs(bridge, bulkhead))
     app.register_blueprint(health(bridge))
     app.register_blueprint(proxy(bridge, bulkhead))
     answer_errors(app)
+    # Flask's own way to put something in front of itself.
+    app.wsgi_app = _single_slashes(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app
+
+
+def _single_slashes(inner: WSGIApplication) -> WSGIApplication:
+    """Read ``//api`` as ``/api``: a base URL that ends in a slash must not lead around the queue."""
+
+    def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if "//" in environ["PATH_INFO"]:
+            environ["PATH_INFO"] = re.sub("/{2,}", "/", environ["PATH_INFO"])
+        return inner(environ, start_response)
+
+    return outer

@@ -30,17 +30,18 @@ def health(bridge: Api) -> Blueprint:
 def _report(bridge: Api) -> dict[str, Any]:
     """Say how each part is doing. Only the store decides whether writes can be taken; the rest catches up later."""
     store = _store(bridge)
+    if not store["reachable"]:
+        # Each further question would take its own timeout, and no answer would change the verdict.
+        return {"status": "unavailable", "store": store}
+    workers, gate = store.pop("workers"), store.pop("gate")
     parts: dict[str, Any] = {
         "store": store,
         "broker": {"reachable": bridge.dispatch.ping()},
-        "workers": {"alive": store.pop("workers", 0)},
-        "upstream": {**bridge.upstream.probe(), "gate": store.pop("gate", None)},
+        "workers": {"alive": workers},
+        "upstream": {**bridge.upstream.probe(), "gate": gate},
     }
-    if not store["reachable"]:
-        return {"status": "unavailable", **parts}
-    upstream = parts["upstream"]
-    open_ = upstream["reachable"] and upstream["gate"].breaker == "closed"
-    well = parts["broker"]["reachable"] and parts["workers"]["alive"] and open_
+    upstream_well = parts["upstream"]["reachable"] and gate.breaker == "closed"
+    well = parts["broker"]["reachable"] and workers and upstream_well
     return {"status": "ready" if well else "degraded", **parts}
 
 

@@ -23,7 +23,9 @@ def proxy(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
     @blueprint.route("/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
     @blueprint.route("/<path:path>", methods=_METHODS, provide_automatic_options=False)
     def forward(path: str) -> ResponseReturnValue:  # noqa: ARG001 - the target is rebuilt from the environment
-        if request.content_length is None and "chunked" in request.headers.get("Transfer-Encoding", ""):
+        if not request.environ["PATH_INFO"].startswith("/"):
+            abort(400, "The request's target must be a path.")
+        if request.content_length is None and "Transfer-Encoding" in request.headers:
             abort(411, "Send the body with a Content-Length; chunked bodies are not taken.")
         with ExitStack() as stack:
             bulkhead.enter()

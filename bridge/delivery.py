@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
+from traceback import format_tb
 from typing import assert_never
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
@@ -23,7 +24,16 @@ from bridge.clock import Clock
 from bridge.coalescing import next_call
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, Observer, StoreFailed, WritesBuried, WritesDelivered
+from bridge.events import (
+    BatchRefused,
+    DeliveryBroke,
+    LaneDeferred,
+    LeaseWasLost,
+    Observer,
+    StoreFailed,
+    WritesBuried,
+    WritesDelivered,
+)
 from bridge.gate import Gate, Shut
 from bridge.outbox import RENEWAL, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.suspicion import Suspects, after_crashes, must_go_alone
@@ -65,12 +75,25 @@ class Delivery:
         try:
             claim = self.outbox.claim(lane, lease=self.timing.lease)
             if claim:
-                self._turn(claim)
+                self._guarded_turn(claim)
         except LeaseLost:
             self.observe(LeaseWasLost(lane=lane))
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
             self.observe(StoreFailed(during="delivery", why=str(error)))
+
+    def _guarded_turn(self, claim: Claim) -> None:
+        """Take a turn; a defect of ours must not look like a write that ends its workers."""
+        try:
+            self._turn(claim)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
+            self.observe(
+                DeliveryBroke(lane=claim.lane, why=repr(type(error)), where=format_tb(error.__traceback__)[-1])
+            )
+            failure = f"unavailable: the bridge has a defect ({type(error).__name__})"
+            self.outbox.release(claim, after=backoff(claim.attempts + 1), failure=failure, attempted=1, thaw=False)
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn
@@ -119,7 +142,7 @@ class Delivery:
             case Refused():
                 return self._refused(claim, outcome)
             case Unavailable() | Unknown():
-                self._defer(claim, outcome)
+                self._defer(claim, count, outcome)
                 return None
             case _:
                 assert_never(outcome)
@@ -127,7 +150,7 @@ class Delivery:
     def _hold(self, claim: Claim, shut: Shut) -> None:
         """Give the lane back until the gate may be open. Its writes gather meanwhile, and go out in larger calls."""
         why = f"unavailable: {shut.why}"
-        self.outbox.release(claim, after=shut.after, failure=why, attempted=False, thaw=not claim.resumed)
+        self.outbox.release(claim, after=shut.after, failure=why, thaw=not claim.resumed)
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1
@@ -188,7 +211,7 @@ class Delivery:
         )
         return following
 
-    def _defer(self, claim: Claim, outcome: Unavailable | Unknown) -> None:
+    def _defer(self, claim: Claim, count: int, outcome: Unavailable | Unknown) -> None:
         """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly.
 
         What has waited for longer than the horizon is buried, though never without this one more attempt: the bridge
@@ -204,10 +227,10 @@ class Delivery:
             following = self._bury(claim, expired, attempt, burial)
             if not following:
                 return
-            claim = following
+            claim, count = following, max(0, count - expired)
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
         thaw = not unknown and not claim.resumed
-        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", thaw=thaw)
+        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", attempted=count, thaw=thaw)
         self.observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:

@@ -58,6 +58,16 @@ class LaneDeferred(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryBroke(Event):
+    """A defect of the bridge ended a turn; the lane is tried again."""
+
+    lane: str
+    why: str
+    #: The line of code, without any values.
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseWasLost(Event):
     """A worker found that its lane is another's by now."""
 

@@ -142,13 +142,13 @@ class Outbox(Protocol):
         *,
         after: dt.timedelta,
         failure: str | None = None,
-        attempted: bool = True,
+        attempted: int = 0,
         thaw: bool = True,
     ) -> None:
         """Give the lane back, due again after a while.
 
-        ``failure`` says why its writes did not get through, and counts as an attempt if there was one. Without ``thaw``
-        the jobs stay frozen: they were sent and may have arrived.
+        ``failure`` says why its writes did not get through. ``attempted`` of its jobs were sent in vain; for those it
+        counts as an attempt. Without ``thaw`` the jobs stay frozen: they were sent and may have arrived.
         """
         ...
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import InvalidSettings
 
@@ -49,11 +49,20 @@ def size(text: str) -> int:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if urlsplit(text).scheme not in schemes:
+        if _split(text).scheme not in schemes:
             raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return text
 
     return read
+
+
+def _split(text: str) -> SplitResult:
+    parts = urlsplit(text)
+    try:
+        parts.port  # noqa: B018 - asking is what finds the fault
+    except ValueError:
+        raise ValueError("a URL whose port is a number up to 65535") from None
+    return parts
 
 
 def _upstream(text: str) -> str:
@@ -64,7 +73,7 @@ def _upstream(text: str) -> str:
                 " or of an MLflow App (...:mlflow-app/ID)"
             )
         return text
-    parts = urlsplit(text)
+    parts = _split(text)
     plain = text == text.strip() and not parts.query and not parts.fragment
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server, without a query")
@@ -183,7 +192,7 @@ class Settings:
 
     def __repr__(self) -> str:
         """Show the settings with the passwords in URLs masked."""
-        shown = (f"{field.name}={_masked(getattr(self, field.name))!r}" for field in dataclasses.fields(self))
+        shown = (f"{field.name}={masked(getattr(self, field.name))!r}" for field in dataclasses.fields(self))
         return f"Settings({', '.join(shown)})"
 
 
@@ -203,7 +212,7 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         try:
             values[field.name] = field.metadata["read"](text) if text else None
         except ValueError as error:
-            faults.append(f"{name}={_masked(text)!r} must be {error}")
+            faults.append(f"{name}={masked(text)!r} must be {error}")
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)
@@ -219,7 +228,7 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
-def _masked(value: object) -> object:
+def masked(value: object) -> object:
     """Hide what could be a password in a URL: all that stands before its last ``@``, and a parameter of that name."""
     if not isinstance(value, str):
         return value

@@ -8,6 +8,7 @@ workers, and keeps all of them running.
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import sysconfig
@@ -23,7 +24,7 @@ from typing import Any
 from bridge.bootstrap import Api, build_api
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.errors import CannotStart, StoreUnavailable
-from bridge.settings import Settings, read_settings
+from bridge.settings import Settings, masked, read_settings
 from bridge.supervisor import Child, Supervisor
 
 Say = Callable[[str], None]
@@ -144,16 +145,21 @@ def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
 
 def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
     settings, probe = bridge.settings, bridge.upstream.probe()
+    upstream = masked(settings.upstream)
+    try:
+        bridge.outbox.durability()
+    except StoreUnavailable as error:
+        say(f"The store {masked(settings.store_url)} does not answer ({error}). No write is accepted until it does.")
     if not probe["reachable"]:
         say(
-            f"Upstream {settings.upstream} does not answer as it should ({probe['why']})."
+            f"Upstream {upstream} does not answer as it should ({probe['why']})."
             " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
     url = _address(settings.host, port)
     say(
         f"""
 MLflow Bridge serves {url}
-  upstream  {settings.upstream}
+  upstream  {upstream}
   data      {data_dir}  (store, logs; delete it to begin anew)
   try       curl {url}/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{{"experiment_id":"0"}}'
   or        MLFLOW_TRACKING_URI={url} python your_training.py
@@ -165,8 +171,13 @@ MLflow Bridge serves {url}
 @contextmanager
 def _only_one(data_dir: Path) -> Iterator[int]:
     """Hold a lock on the data directory, so that no two stores ever write to the same files."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    data_dir.chmod(0o700)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.chmod(0o700)
+    except OSError as error:
+        raise CannotStart(
+            f"{data_dir} can't be used for data ({error.strerror}): set BRIDGE_DATA_DIR to another directory."
+        ) from error
     with (data_dir / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,7 +196,7 @@ def _only_one(data_dir: Path) -> Iterator[int]:
 @contextmanager
 def _socket_path(data_dir: Path) -> Iterator[Path]:
     path = data_dir / "store.sock"
-    if len(str(path)) <= _LONGEST_SOCKET_PATH:
+    if len(str(path)) <= _LONGEST_SOCKET_PATH and re.fullmatch(r"[\w./ -]+", str(path), re.ASCII):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-bridge-") as directory:
@@ -204,22 +215,27 @@ def _answers(settings: Settings) -> bool:
 
 def _serves(url: str) -> bool:
     with contextlib.suppress(OSError, urllib.error.URLError):
-        return bool(urllib.request.urlopen(url, timeout=1).status == 200)  # noqa: S310 - a URL of our own
+        # A proxy of the environment is not meant for our own children.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return bool(direct.open(url, timeout=1).status == 200)
     return False
 
 
 def _address(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - it is compared, not bound
-    return f"http://{shown}:{port}"
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    return _listening(host, 0)
 
 
 def _check_port(host: str, port: int) -> None:
+    _listening(host, port)
+
+
+def _listening(host: str, port: int) -> int:
+    """Listen there for a moment and return the port, or say why that can't be."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -227,5 +243,6 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             raise CannotStart(
                 f"{host}:{port} can't be listened on ({error.strerror}): set BRIDGE_PORT to another port, or to 0 for"
-                " any free one."
+                " any free one; BRIDGE_HOST must be an address of this machine."
             ) from error
+        return int(probe.getsockname()[1])

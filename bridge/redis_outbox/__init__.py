@@ -130,13 +130,13 @@ class RedisOutbox:
         *,
         after: dt.timedelta,
         failure: str | None = None,
-        attempted: bool = True,
+        attempted: int = 0,
         thaw: bool = True,
     ) -> None:
         """Give the lane back, due again after a while."""
         lane = claim.lane
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
-        arguments: list[Any] = [lane, claim.token, _ms(after), failure or "", int(attempted), int(thaw)]
+        arguments: list[Any] = [lane, claim.token, _ms(after), failure or "", attempted, int(thaw)]
         with store_errors():
             if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)

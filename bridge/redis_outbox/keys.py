@@ -6,7 +6,8 @@ key                                   type    meaning
 ====================================  ======  =====================================================================
 ``bridge:{pNN}:lane:<lane>``          hash    ``accepted``, ``settled``: positions of the last such job; ``lease``:
                                               token of the current claim; ``frozen``: position up to which its jobs
-                                              go; ``attempts``: failed attempts at the head; ``failure``: why the
+                                              go; ``attempts``: failed attempts at the head, ``tried``: position up
+                                              to which its writes were sent; ``failure``: why the
                                               last one failed; ``claims``: the current claim and those that ended in
                                               a crash; ``alone``: the head was last sent alone
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1

@@ -4,10 +4,8 @@
 import datetime as dt
 import hashlib
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.cookiejar import DefaultCookiePolicy
 from typing import IO
 
 import requests
@@ -24,6 +22,8 @@ from bridge.upstream import Answer, Call, Outcome, Request, Unavailable, Unknown
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _CHUNK = 64 * 1024
+#: Connections that are kept open; more are made when more threads than that send at a time.
+_POOL = 32
 #: A request body up to this size is held in memory while it is hashed; a longer one goes through a temporary file.
 _SPOOLED = 1024 * 1024
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
@@ -48,7 +48,7 @@ class HttpUpstream:
         self._signer = signer
         self._clock = clock
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
-        self._local = threading.local()
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0)
         self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
 
     def send(self, call: Call) -> Outcome:
@@ -58,7 +58,8 @@ class HttpUpstream:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace
         try:
             prepared = self._prepare("POST", call.path, headers, _sha256(call.body), call.body)
-            response = self._session().send(prepared, timeout=self._timeouts, allow_redirects=False)
+            response = self._exchange(prepared, self._timeouts)
+            body = response.content
         except CredentialsUnavailable as error:
             return Unavailable(why=str(error), ours=True)
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
@@ -67,7 +68,7 @@ class HttpUpstream:
             if _never_sent(error):
                 return Unavailable(why="no connection to upstream: refused, or its name is not known")
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
-        outcome = classify(response.status_code, response.headers, response.content, now=self._clock.now())
+        outcome = classify(response.status_code, response.headers, body, now=self._clock.now())
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
             self._signer.refused()
         return outcome
@@ -78,15 +79,16 @@ class HttpUpstream:
         headers = dict(to_upstream(request.headers))
         # requests would add its own; what the client can decode is the client's to say.
         headers.setdefault("Accept-Encoding", "identity")
-        with _spooled(request) as (body, length, sha256):
-            prepared = self._prepare(request.method, request.target, headers, sha256, body, length)
+        with _spooled(request) as (spool, length, sha256):
+            prepared = self._prepare(request.method, request.target, headers, sha256, spool, length)
             with _upstream_errors():
-                response = self._session().send(prepared, timeout=self._timeouts, allow_redirects=False, stream=True)
+                response = self._exchange(prepared, self._timeouts)
             with response:
+                returned = tuple(to_client(response.raw.headers.items(), upstream_url=self._endpoint.url))
+                body = _chunks(response.raw)
                 if response.status_code in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-                    self._raise_if_ours(response)
-                returned = to_client(response.raw.headers.items(), upstream_url=self._endpoint.url)
-                yield Answer(status=response.status_code, headers=tuple(returned), body=_chunks(response.raw))
+                    body = iter((self._read_unless_ours(response),))
+                yield Answer(status=response.status_code, headers=returned, body=body)
 
     def probe(self) -> Mapping[str, object]:
         """Ask upstream for one experiment; whoever asks again soon is told the same.
@@ -101,10 +103,12 @@ class HttpUpstream:
     def _probe(self) -> Mapping[str, object]:
         try:
             prepared = self._prepare("GET", _PROBE_TARGET, {}, _EMPTY_SHA256, None)
-            response = self._session().send(prepared, timeout=_PROBE_TIMEOUTS, allow_redirects=False)
-        except (CredentialsUnavailable, requests.RequestException) as error:
+            response = self._exchange(prepared, _PROBE_TIMEOUTS)
+            answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
+        except CredentialsUnavailable as error:
+            return {"reachable": False, "why": str(error)}
+        except requests.RequestException as error:
             return {"reachable": False, "why": type(error).__name__}
-        answered = response.status_code == 200 and response.content.lstrip().startswith(b"{")
         if answered:
             return {"reachable": True, "why": None}
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
@@ -135,21 +139,22 @@ class HttpUpstream:
             prepared.headers.update(signed)
         return prepared
 
-    def _raise_if_ours(self, response: requests.Response) -> None:
-        if ours(response.status_code, response.headers, response.content):
+    def _read_unless_ours(self, response: requests.Response) -> bytes:
+        """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
+        with _upstream_errors():
+            body = response.raw.read(decode_content=False)
+        if ours(response.status_code, response.headers, body):
             error = response.headers.get("x-amzn-ErrorType", str(response.status_code)).split(":")[0]
             raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
+        return bytes(body)
 
-    def _session(self) -> requests.Session:
-        """Return this thread's session: a keep-alive connection of its own, no proxies or netrc of the environment."""
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            session.mount(self._endpoint.url, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
-            self._local.session = session
-        return session
+    def _exchange(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
+        """Send a request over a pooled connection and return the answer as soon as its head is there.
+
+        The adapter is used without a session: that one would follow `Location` headers far enough to read the body
+        away, keep cookies, and let proxies and netrc files of the environment have their way.
+        """
+        return self._adapter.send(prepared, stream=True, timeout=timeouts, verify=True, proxies={})
 
 
 def _sha256(body: bytes) -> str:

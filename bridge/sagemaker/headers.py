@@ -58,13 +58,20 @@ def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str
     for name, value in headers:
         if name.lower() in dropped:
             continue
-        yield name, _at_bridge(value, upstream_url) if name.lower() == "location" else value
+        shown = _at_bridge(value, upstream_url) if name.lower() == "location" else value
+        if shown is not None:
+            yield name, shown
 
 
-def _at_bridge(location: str, upstream_url: str) -> str:
-    """Return a location within upstream as one within the bridge, any other one as it is."""
-    there, upstream = urlsplit(location), urlsplit(upstream_url)
-    if (there.scheme, there.hostname, there.port) != (upstream.scheme, upstream.hostname, upstream.port):
+def _at_bridge(location: str, upstream_url: str) -> str | None:
+    """Return a location within upstream as one within the bridge, any other as it is; None if it is no URL at all."""
+    upstream = urlsplit(upstream_url)
+    try:
+        there = urlsplit(location)
+        same = (there.scheme, there.hostname, there.port) == (upstream.scheme, upstream.hostname, upstream.port)
+    except ValueError:
+        return None
+    if not same:
         return location
     path = there.path.removeprefix(upstream.path) or "/"
     return urlunsplit(("", "", path, there.query, there.fragment))

@@ -21,6 +21,8 @@ _OURS = re.compile(
     re.IGNORECASE,
 )
 _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|request_?limit_?exceeded", re.IGNORECASE)
+# MLflow answers these with a 5xx although no repetition can help, such as for a workspace on a server without them.
+_PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 422})
 
@@ -60,7 +62,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.da
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
         return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
-    if status in _PERMANENT_STATUS and (answer.error_code or status == 413):
+    if answer.error_code in _PERMANENT_CODES or (status in _PERMANENT_STATUS and (answer.error_code or status == 413)):
         return Refused(
             status=status,
             error_code=answer.error_code or "REQUEST_TOO_LARGE",

@@ -12,6 +12,7 @@ import msgspec
 
 from bridge.events import (
     BatchRefused,
+    DeliveryBroke,
     DispatchFailed,
     Event,
     LaneDeferred,
@@ -29,6 +30,7 @@ _LEVELS: dict[type[Event], int] = {
     BatchRefused: logging.WARNING,
     WritesBuried: logging.ERROR,
     LaneDeferred: logging.WARNING,
+    DeliveryBroke: logging.ERROR,
     LeaseWasLost: logging.WARNING,
     StoreFailed: logging.ERROR,
     DispatchFailed: logging.WARNING,

@@ -167,7 +167,7 @@ def test_an_accept_that_is_repeated_after_a_broken_connection_is_stored_once(
 
 def test_a_released_lane_comes_back_when_it_is_due(outbox: RedisOutbox) -> None:
     accept(outbox, metric(1))
-    outbox.release(claimed(outbox), after=SHORT, failure="unavailable: down")
+    outbox.release(claimed(outbox), after=SHORT, failure="unavailable: down", attempted=1)
 
     too_early = outbox.claim(RUN, lease=LEASE)
     time.sleep(0.03)
@@ -270,7 +270,7 @@ def test_a_job_answers_only_to_the_client_that_made_it(outbox: RedisOutbox) -> N
 
 def test_a_failed_attempt_shows_in_the_job(outbox: RedisOutbox) -> None:
     (job_id,) = accept(outbox, metric(1))
-    outbox.release(claimed(outbox), after=LEASE, failure="unavailable: status 503: with: colons")
+    outbox.release(claimed(outbox), after=LEASE, failure="unavailable: status 503: with: colons", attempted=1)
 
     document = outbox.job(job_id, client="a")
 

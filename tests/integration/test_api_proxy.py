@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, CutBeforeSend, Delay, Hang
 
+DOUBLED = {"PATH_INFO": "//api/2.0//mlflow/runs/log-metric"}
 GET_RUN = "/api/2.0/mlflow/runs/get?run_id=nobody"
 
 
@@ -75,11 +76,54 @@ def test_upstreams_cookies_and_its_server_name_stay_behind(http: FlaskClient, fr
 
 
 def test_a_redirect_of_upstream_leads_back_to_the_bridge(http: FlaskClient, front: SignatureFront) -> None:
-    front.script(Answer(308, {"Location": f"{front.url}/api/2.0/mlflow/runs/get?x=1"}))
+    location = f"{front.url}/api/2.0/mlflow/runs/get?x=1"
+    front.script(Answer(308, {"Location": location, "Content-Type": "text/html"}, b"<p>Moved</p>"))
 
-    answer = http.get("/api/2.0//mlflow/runs/get?x=1")
+    answer = http.get("/api/2.0/mlflow/runs/old?x=1")
 
     assert (answer.status_code, answer.headers["Location"]) == (308, "/api/2.0/mlflow/runs/get?x=1")
+    assert answer.data == b"<p>Moved</p>"
+
+
+def test_a_location_that_is_no_url_does_no_harm(http: FlaskClient, front: SignatureFront) -> None:
+    front.script(Answer(302, {"Location": "http://[bad"}))
+
+    assert http.get("/old").status_code == 302
+
+
+def test_an_aws_error_that_is_not_about_our_credentials_comes_through_whole(
+    http: FlaskClient, front: SignatureFront
+) -> None:
+    front.script(Answer(400, {"x-amzn-ErrorType": "ValidationException:"}, b'{"message": "too long"}'))
+
+    answer = http.get(GET_RUN)
+
+    assert (answer.status_code, answer.data) == (400, b'{"message": "too long"}')
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", "gzip, chunked"])
+def test_a_body_of_unknown_length_is_refused_however_that_is_spelled(
+    http: FlaskClient, front: SignatureFront, coding: str
+) -> None:
+    answer = http.put("/anything", environ_overrides={"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": coding})
+
+    assert answer.status_code == 411
+    assert front.calls == []
+
+
+def test_doubled_slashes_do_not_lead_around_the_queue(http: FlaskClient, front: SignatureFront) -> None:
+    body = json.dumps({"run_id": "r", "key": "k", "value": 1, "timestamp": 1})
+
+    answer = http.post("/x", data=body, content_type="application/json", environ_overrides=DOUBLED)
+
+    assert answer.status_code == 200
+    assert answer.headers["Job-Id"]
+    assert front.calls == []
+
+
+def test_a_target_that_is_no_path_is_refused(http: FlaskClient, front: SignatureFront) -> None:
+    assert http.options("/", environ_overrides={"PATH_INFO": "*"}).status_code == 400
+    assert front.calls == []
 
 
 def test_head_is_answered_without_a_body(http: FlaskClient, front: SignatureFront) -> None:

@@ -12,7 +12,15 @@ import fakeredis
 import pytest
 
 from bridge.delivery import Delivery, Timing
-from bridge.events import BatchRefused, LaneDeferred, LeaseWasLost, StoreFailed, WritesBuried, WritesDelivered
+from bridge.events import (
+    BatchRefused,
+    DeliveryBroke,
+    LaneDeferred,
+    LeaseWasLost,
+    StoreFailed,
+    WritesBuried,
+    WritesDelivered,
+)
 from bridge.gate import Open, Shut
 from bridge.redis_outbox import RedisOutbox, connect, keys
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
@@ -373,3 +381,35 @@ def test_what_may_have_been_sent_is_sent_again_as_it_was_whatever_comes_between(
     lane.deliver()
 
     assert [steps(call) for call in lane.upstream.calls][-2:] == [{1}, {2}]
+
+
+def test_a_defect_of_the_bridge_is_not_the_writes_fault() -> None:
+    lane = Lane(metric(1))
+
+    def broken(call: Call) -> Outcome:
+        raise ValueError(call.body)
+
+    lane.upstream.answer = broken
+    for _ in range(30):
+        lane.deliver()
+        lane.expire_lease()
+    (waiting,) = lane.statuses()
+    lane.upstream.answer = lambda _: Delivered(status=200)
+    lane.deliver()
+
+    assert waiting is JobStatus.PENDING
+    assert lane.statuses() == [JobStatus.DELIVERED]
+    broke = lane.events.of(DeliveryBroke)
+    assert len(broke) == 30
+    assert RUN not in str([event.where + event.why for event in broke])
+
+
+def test_what_waits_behind_a_failing_call_was_not_attempted() -> None:
+    lane = Lane(metric(1), param("p", "1"), param("p", "2"))
+    lane.upstream.answer = lambda _: Unavailable(why="down")
+
+    lane.deliver()
+
+    documents = [lane.outbox.job(job_id, client="a") for job_id in lane.jobs]
+    assert [document.attempts for document in documents if document] == [1, 1, 0]
+    assert {document.error.message for document in documents if document and document.error} == {"down"}

@@ -35,7 +35,10 @@ REQUIRED = {"BRIDGE_UPSTREAM": "http://h", "BRIDGE_STORE_URL": "redis://h"}
 
 @pytest.mark.parametrize("url", ["redis://:s3/cret@h", "redis://u:x@s3cret@h", "redis://h/0?password=s3cret"])
 def test_no_password_is_shown(url: str) -> None:
-    shown = repr(read_settings({**REQUIRED, "BRIDGE_STORE_URL": url}))
+    try:
+        shown = repr(read_settings({**REQUIRED, "BRIDGE_STORE_URL": url}))
+    except InvalidSettings as error:
+        shown = str(error)
     assert "cret" not in shown
 
 

@@ -55,3 +55,10 @@ def test_what_is_logged_of_an_outage_holds_no_payload() -> None:
     outcome = _classify(503, body)
     assert isinstance(outcome, Unavailable)
     assert "s3cret" not in outcome.why  # LaneDeferred.why, which is logged
+
+
+@pytest.mark.parametrize("code", ["FEATURE_DISABLED", "NOT_IMPLEMENTED"])
+def test_a_5xx_that_no_repetition_can_help_is_a_refusal(code: str) -> None:
+    outcome = _classify(500, b'{"error_code":"%s","message":"not on this server"}' % code.encode())
+
+    assert outcome == Refused(status=500, error_code=code, message="not on this server")

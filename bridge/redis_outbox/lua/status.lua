@@ -6,15 +6,16 @@
 -- Returns nil if the lane is not known (any more), or one of
 -- {'pending', failed attempts, last failure, due time in ms}
 -- {'settled', record or '', dead letter or ''}
-local state = redis.call('HMGET', KEYS[1], 'settled', 'accepted', 'frozen', 'attempts', 'failure')
+local state = redis.call('HMGET', KEYS[1], 'settled', 'accepted', 'tried', 'attempts', 'failure')
 local position = tonumber(ARGV[2])
 local letter = redis.call('HGET', KEYS[4], ARGV[3])
 if not state[1] or position > tonumber(state[2]) then
   return letter and {'settled', '', letter} or nil
 end
 if position > tonumber(state[1]) then
-  -- Only what has been claimed can have been attempted.
-  return {'pending', state[4] or '0', state[5] or '', redis.call('ZSCORE', KEYS[3], ARGV[1]) or ''}
+  -- The lane's attempts are those of the writes at its head; what stands behind them only waits for the same reason.
+  local sent = state[3] and position <= tonumber(state[3])
+  return {'pending', sent and state[4] or '0', state[5] or '', redis.call('ZSCORE', KEYS[3], ARGV[1]) or ''}
 end
 
 -- The log is ordered by position: find the first record that ends at or after ours.
