@@ -28,7 +28,7 @@ def store_command(directory: Path, socket_path: Path) -> list[str]:
 
 
 def mlflow_command(directory: Path, port: int) -> list[str]:
-    """Return the command of an MLflow server on loopback whose runs and artifacts lie in ``directory``.
+    """Return the command of an MLflow server on loopback, to be run in ``directory``: its runs and artifacts lie there.
 
     One worker: with several, MLflow 3.17 answers each call on a kept-open connection 44 ms late.
     """
@@ -40,8 +40,9 @@ def mlflow_command(directory: Path, port: int) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True)
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"),
-        f"--backend-store-uri=sqlite:///{directory}/mlflow.db",
-        f"--artifacts-destination={directory}/artifacts",
+        # Relative, for a path may hold characters that mean something else in a URI.
+        "--backend-store-uri=sqlite:///mlflow.db",
+        "--artifacts-destination=./artifacts",
     ]
 
 

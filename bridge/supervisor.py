@@ -28,6 +28,8 @@ class Child:
     environ: Mapping[str, str] = dataclasses.field(repr=False)
     log: Path
     is_ready: Callable[[], bool]
+    #: The directory in which the process runs; None for ours.
+    directory: Path | None = None
     #: Descriptors that the process inherits.
     inherited: tuple[int, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
@@ -41,6 +43,7 @@ class Child:
             self.process = subprocess.Popen(
                 self.command,
                 env=dict(self.environ),
+                cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

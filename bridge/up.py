@@ -109,6 +109,7 @@ class _Plan:
         command = mlflow_command(self._data / "mlflow", port)
         child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
         child.environ = {**child.environ, **MLFLOW_ENVIRON}
+        child.directory = self._data / "mlflow"
         return child
 
     def api(self) -> Child:

@@ -139,7 +139,9 @@ def mlflow_at(directory: Path) -> tuple[Server, str]:
     url = f"http://127.0.0.1:{port}"
     environ = clean_environ() | dict(MLFLOW_ENVIRON)
     command = mlflow_command(directory, port)
-    return Server(_child("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))), url
+    child = _child("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))
+    child.directory = directory
+    return Server(child), url
 
 
 def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
