@@ -142,10 +142,15 @@ class RedisOutbox:
                 raise LeaseLost(lane)
 
     def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
-        """Return lanes that are due, from the partitions that nobody has swept within ``guard``."""
+        """Return lanes that are due, from the partitions that nobody has swept within ``guard``.
+
+        It begins at another partition each time: one that always has more due lanes than there is room for must not
+        keep those of the others waiting.
+        """
         lanes: list[str] = []
+        start = secrets.randbelow(keys.PARTITIONS)
         with store_errors():
-            for number in range(keys.PARTITIONS):
+            for number in (*range(start, keys.PARTITIONS), *range(start)):
                 if len(lanes) < limit:
                     arguments = [limit - len(lanes), _ms(guard)]
                     found = self._scripts.due([keys.ready(number), keys.sweep(number)], arguments)

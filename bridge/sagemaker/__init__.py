@@ -144,6 +144,8 @@ class HttpUpstream:
         with _upstream_errors():
             body = response.raw.read(decode_content=False)
         if ours(response.status_code, response.headers, body):
+            if self._signer:
+                self._signer.refused()
             error = response.headers.get("x-amzn-ErrorType", str(response.status_code)).split(":")[0]
             raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
         return bytes(body)

@@ -42,17 +42,20 @@ class AwsCredentials:
         botocore refreshes minutes before the end and raises if that fails; the set at hand is used until its real end.
         """
         now = self._clock.now()
-        if self._last and self._failed_at and now < self._failed_at + _REFRESH_PAUSE and self._still_valid(now):
-            return self._last
+        # Another thread may forget them at any moment; what is returned is looked at once.
+        last, failed_at = self._last, self._failed_at
+        usable = last is not None and self._still_valid(now)
+        if last and usable and failed_at and now < failed_at + _REFRESH_PAUSE:
+            return last
         try:
-            self._last = self._live().get_frozen_credentials()
+            fresh = self._live().get_frozen_credentials()
         except _FAILURES as error:
             self._failed_at = now
-            if self._last and self._still_valid(now):
-                return self._last
+            if last and usable:
+                return last
             raise CredentialsUnavailable(f"AWS credentials can't be had: {type(error).__name__}") from error
-        self._failed_at = None
-        return self._last
+        self._last, self._failed_at = fresh, None
+        return fresh
 
     def forget(self) -> None:
         """Look for credentials anew at the next signature: AWS does not take those at hand."""

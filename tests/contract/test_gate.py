@@ -2,7 +2,6 @@
 """What `bridge.gate` promises."""
 
 import datetime as dt
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bridge.gate import Open, Shut
 from bridge.redis_outbox.gate import RedisGate
 from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+from tests.servers import wait_until
 
 PROBE = dt.timedelta(seconds=30)
 UP = Delivered(status=200)
@@ -113,11 +113,10 @@ def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(clie
 
 def opened(client: Any) -> RedisGate:
     """A gate whose breaker was opened and lets a probe through now."""
-    upstream = gate(client, probe=dt.timedelta(milliseconds=50))
+    upstream = gate(client, probe=dt.timedelta(seconds=1))
     upstream.report(Unavailable(why="down", ours=True))
-    shut = upstream.enter()
-    assert isinstance(shut, Shut)
-    time.sleep(shut.after.total_seconds() + 0.01)
+    assert isinstance(upstream.enter(), Shut)
+    wait_until(lambda: upstream.state().breaker == "half-open")
     return upstream
 
 
@@ -149,9 +148,8 @@ def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
 def test_a_probe_that_is_never_heard_of_again_is_replaced(client: Any) -> None:
     upstream = opened(client)
     upstream.enter()
-    time.sleep(0.06)
 
-    assert isinstance(upstream.enter(), Open)
+    wait_until(lambda: isinstance(upstream.enter(), Open))
 
 
 def test_upstreams_do_not_share_a_gate(client: Any) -> None:

@@ -229,3 +229,26 @@ def test_a_role_that_may_not_be_assumed_is_a_lack_of_credentials(monkeypatch: py
 
     with pytest.raises(CredentialsUnavailable, match="ClientError"):
         AwsCredentials(SystemClock(), ROLE).frozen()
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "web_identity_token_file = /no/file\nrole_arn = arn:aws:iam::123456789012:role/x\nregion = eu-central-1",
+        "credential_process = /no/such/program",
+        "credential_process = echo garbage",
+    ],
+)
+def test_whatever_goes_wrong_is_a_lack_of_credentials(profile: str, config: Path) -> None:
+    config.write_text(f"[default]\n{profile}\n")
+    with pytest.raises(CredentialsUnavailable):
+        AwsCredentials(SystemClock()).frozen()
+
+
+def test_credentials_are_used_until_they_expire_though_a_refresh_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    expiry = (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)).isoformat()
+    answers = iter([{"access_key": "k", "secret_key": "s", "token": "t", "expiry_time": expiry}])
+    live = DeferredRefreshableCredentials(refresh_using=lambda: next(answers, None), method="test")
+    monkeypatch.setattr(boto3.Session, "get_credentials", lambda _: live)
+    credentials = AwsCredentials(SystemClock())
+    assert credentials.frozen() == credentials.frozen()

@@ -6,6 +6,7 @@ import json
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
@@ -246,16 +247,7 @@ def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
     gone = RedisOutbox(
         connect("unix:///nowhere.sock", timeout=LEASE, connections=1), retention=LEASE, idempotency_ttl=LEASE
     )
-    delivery = Delivery(
-        outbox=gone,
-        upstream=lane.upstream,
-        gate=lane.gate,
-        dispatch=lane.dispatch,
-        observe=lane.events,
-        clock=lane.clock,
-        timing=Timing(lease=LEASE, horizon=HORIZON),
-        stopping=lane.stopping,
-    )
+    delivery = replace(lane.delivery, outbox=gone)
 
     delivery.deliver(RUN)
 
