@@ -7,7 +7,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
+from api.backlog import backlog
 from api.bulkhead import Bulkhead
+from api.dead_letters import dead_letters
 from api.errors import answer_errors
 from api.health import health
 from api.jobs import jobs
@@ -22,6 +24,8 @@ def create_app(bridge: Api) -> Flask:
     bulkhead = Bulkhead(seats=max(1, bridge.settings.api_threads * 3 // 4))
     app.register_blueprint(writes(bridge))
     app.register_blueprint(jobs(bridge, bulkhead))
+    app.register_blueprint(backlog(bridge))
+    app.register_blueprint(dead_letters(bridge))
     app.register_blueprint(health(bridge))
     app.register_blueprint(proxy(bridge, bulkhead))
     answer_errors(app)

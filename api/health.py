@@ -29,6 +29,8 @@ def health(bridge: Api) -> Blueprint:
 
 def _report(bridge: Api) -> dict[str, Any]:
     """Say how each part is doing. Only the store decides whether writes can be taken; the rest catches up later."""
+    if bridge.stopping.is_set():
+        return {"status": "unavailable", "why": "it is stopping"}
     store = _store(bridge)
     if not store["reachable"]:
         # Each further question would take its own timeout, and no answer would change the verdict.
@@ -41,7 +43,7 @@ def _report(bridge: Api) -> dict[str, Any]:
         "upstream": {**bridge.upstream.probe(), "gate": gate},
     }
     upstream_well = parts["upstream"]["reachable"] and gate.breaker == "closed"
-    well = parts["broker"]["reachable"] and workers and upstream_well
+    well = parts["broker"]["reachable"] and workers and upstream_well and not store["faults"]
     return {"status": "ready" if well else "degraded", **parts}
 
 
@@ -54,8 +56,11 @@ def _store(bridge: Api) -> dict[str, Any]:
     return {
         "reachable": True,
         "durability": durability.level,
+        "faults": durability.faults,
         "warnings": durability.warnings,
         "lanes_pending": backlog.lanes,
+        "bytes_held": backlog.bytes,
+        "dead_letters": backlog.dead_letters,
         "oldest_due": backlog.oldest_due,
         "workers": workers,
         "gate": gate,

@@ -2,7 +2,6 @@
 """What became of a write: ``GET /v1/jobs/{id}``."""
 
 import datetime as dt
-import time
 
 import msgspec
 from flask import Blueprint, Response, abort, request
@@ -50,9 +49,9 @@ def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:
     while True:
         document = _look(bridge, job_id)
         left = end - bridge.clock.monotonic()
-        if document.status is not JobStatus.PENDING or left <= dt.timedelta():
+        if document.status is not JobStatus.PENDING or left <= dt.timedelta() or bridge.stopping.is_set():
             return document
-        time.sleep(min(pause, left).total_seconds())
+        bridge.stopping.wait(min(pause, left).total_seconds())
         pause = min(pause * 1.5, _LAST_LOOK)
 
 

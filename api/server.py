@@ -1,31 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the api: the command ``mlflow-bridge-api``."""
 
+import datetime as dt
 import os
 import sys
+import threading
+from collections.abc import Callable
+from typing import Any
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.server.mp import MPServer
 
-from bridge.bootstrap import build_api
-from bridge.errors import InvalidSettings
+from api.draining import DRAIN_SIGNAL
+from bridge.bootstrap import build_api, check_store
+from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 
 _MOST_CONNECTIONS = 20_000
 
 
 def main() -> None:
-    """Serve until told to stop. SIGTERM lets requests in flight finish."""
+    """Serve until told to stop. After SIGTERM new writes are answered with 503, and requests in flight finish."""
     try:
         settings = read_settings(os.environ)
-        # Nothing is connected yet; what can't be built is better said here than by each server process.
-        build_api(settings)
-    except InvalidSettings as error:
+        # What can't be built, or must not be used, is better said here than by each server process.
+        check_store(build_api(settings).outbox, _warn)
+    except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
     # A WSGI environment holds the process's own: there, HTTP_PROXY would look like a header of every client.
     for name in [name for name in os.environ if name.startswith("HTTP_")]:
         del os.environ[name]
-    Granian(
+    server = _Server(
         "api.wsgi:app",
         address=settings.host,
         port=settings.port,
@@ -38,4 +43,28 @@ def main() -> None:
         backpressure=_MOST_CONNECTIONS,
         respawn_failed_workers=True,
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
-    ).serve()
+    )
+    server.drain_delay = settings.drain_delay
+    server.serve()
+
+
+class _Server(MPServer):
+    """Tells its server processes first, when it is told to stop, and goes on to serve for a while."""
+
+    drain_delay = dt.timedelta()
+    _draining = False
+
+    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
+        """Begin to drain; at a second signal, stop at once."""
+        stop: Callable[[], None] = super().signal_handler_interrupt
+        if self._draining:
+            stop()
+            return
+        self._draining = True
+        for worker in self.wrks:
+            os.kill(worker.inner.pid, DRAIN_SIGNAL)
+        threading.Timer(self.drain_delay.total_seconds(), stop).start()
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"mlflow-bridge-api: warning: {text}\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 from flask import Blueprint, Request, Response, request
 
+from api.draining import Draining
 from api.identity import caller
 from api.prefer import read_preferences
 from bridge.bootstrap import Api
@@ -31,6 +32,8 @@ def writes(bridge: Api) -> Blueprint:
 
 def _accept(bridge: Api, op: Op) -> Callable[[], Response]:
     def view() -> Response:
+        if bridge.stopping.is_set():
+            raise Draining
         body = _read_body(request, longest=bridge.settings.max_body)
         workspace = request.headers.get("X-MLFLOW-WORKSPACE")
         idempotency = read_idempotency(request.headers.get("Idempotency-Key"), op, body, workspace)

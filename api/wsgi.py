@@ -4,9 +4,12 @@
 import os
 
 from api import create_app
+from api.draining import drain_on_signal
 from bridge.bootstrap import build_api
 from bridge.settings import read_settings
 from bridge.telemetry.logs import configure_logging
 
 configure_logging()
-app = create_app(build_api(read_settings(os.environ)))
+_bridge = build_api(read_settings(os.environ))
+drain_on_signal(_bridge.stopping)
+app = create_app(_bridge)

@@ -3,6 +3,7 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
@@ -11,11 +12,16 @@ from bridge.celery_dispatch import CeleryDispatch
 from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
+from bridge.draining import Draining
+from bridge.errors import CannotStart, StoreUnavailable
 from bridge.events import Observer
+from bridge.exchange import Exchange
 from bridge.gate import Gate
 from bridge.intake import Intake
-from bridge.outbox import Outbox
+from bridge.outbox import Caps, Outbox
 from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.credentials import AwsCredentials
@@ -34,7 +40,7 @@ _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What the HTTP side works with."""
+    """What the HTTP side works with. Setting ``stopping`` makes it refuse new writes and wait for nothing."""
 
     settings: Settings
     clock: Clock
@@ -43,6 +49,8 @@ class Api:
     gate: Gate
     dispatch: Dispatch
     intake: Intake
+    draining: Draining
+    stopping: threading.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +58,10 @@ class Worker:
     """What a worker process works with. Setting ``stopping`` makes deliveries end after the call in flight."""
 
     settings: Settings
+    outbox: Outbox
     delivery: Delivery
     sweep: Sweep
+    draining: Draining
     stopping: threading.Event
 
 
@@ -69,6 +79,8 @@ def build_api(settings: Settings) -> Api:
         gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(outbox, dispatch),
+        draining=_draining(settings, client, dispatch, clock, observe),
+        stopping=threading.Event(),
     )
 
 
@@ -81,16 +93,35 @@ def build_worker(settings: Settings) -> Worker:
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     delivery = Delivery(
         outbox=outbox,
-        upstream=_upstream(settings, clock),
-        gate=_gate(settings, client),
+        exchange=Exchange(upstream=_upstream(settings, clock), gate=_gate(settings, client), stopping=stopping),
         dispatch=dispatch,
         observe=observe,
         clock=clock,
         timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
-        stopping=stopping,
     )
     sweep = Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period)
-    return Worker(settings=settings, delivery=delivery, sweep=sweep, stopping=stopping)
+    draining = _draining(settings, client, dispatch, clock, observe)
+    return Worker(
+        settings=settings,
+        outbox=outbox,
+        delivery=delivery,
+        sweep=sweep,
+        draining=draining,
+        stopping=stopping,
+    )
+
+
+def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
+    """Raise ``CannotStart`` if the store would lose accepted writes. Warn of less, or if it does not answer yet."""
+    try:
+        durability = outbox.durability()
+    except StoreUnavailable as error:
+        warn(f"the store does not answer; no write is accepted until it does ({error})")
+        return
+    if durability.faults:
+        raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
+    for warning in durability.warnings:
+        warn(f"the store: {warning}")
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
@@ -100,7 +131,22 @@ def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
 def _outbox(settings: Settings, client: Redis) -> RedisOutbox:
     # A key that is forgotten while its write may still wait would let a repeat in.
     idempotency_ttl = max(settings.idempotency_ttl, settings.delivery_horizon)
-    return RedisOutbox(client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl)
+    caps = Caps(lane=settings.max_pending_run, client=settings.max_pending_client, store=settings.max_store)
+    return RedisOutbox(client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl, caps=caps)
+
+
+def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer) -> Draining:
+    # Long enough for a replay to be delivered or to die again, and to be asked for after that.
+    fate_ttl = settings.delivery_horizon + settings.job_retention
+    return Draining(
+        letters=RedisDeadLetters(client, fate_ttl=fate_ttl),
+        log=RedisDrainLog(client),
+        dispatch=dispatch,
+        observe=observe,
+        clock=clock,
+        period=settings.sweep_period,
+        retention=settings.dead_letter_retention,
+    )
 
 
 def _gate(settings: Settings, client: Redis) -> RedisGate:

@@ -8,7 +8,7 @@ written twice in one call, so a second value for it begins the next call.
 The same jobs always make the same call, byte for byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,8 @@ from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES, MAX_METRICS, MAX_PARAM
 from schemas.requests import Param
 from schemas.write import Fragment, Op, Write
 
+#: Distinct metric keys in a call that repeats another.
+_REPEATED_KEYS = 100
 #: What the names of the three lists and the brackets add to a body, at most.
 _FRAME_BYTES = 100
 
@@ -36,6 +38,23 @@ def next_call(jobs: Sequence[Job], *, at_most: int | None = None) -> tuple[Call,
     count = len(batch.writes)
     first = batch.writes[0]
     return (batch.call() if count > 1 else single_call(first)), count
+
+
+def repeated_calls(jobs: Sequence[Job]) -> list[Call]:
+    """Return the calls that deliver jobs which one call may have delivered already; together they say the same.
+
+    MLflow servers before 3.12 fail on a batch that repeats metrics of more than 100 keys, or NaN values
+    (mlflow#20807, mlflow#24612), so those go in calls of their own.
+    """
+    batch = _Batch()
+    for job in jobs:
+        batch.take(job.write)
+    first = batch.writes[0]
+    pieces = list(_metric_pieces(_joined([write.metrics for write in batch.writes])))
+    if len(pieces) < 2:
+        return [batch.call() if len(jobs) > 1 else single_call(first)]
+    beginning = batch.call(metrics=[pieces[0]])
+    return [beginning, *(_log_batch(first, [piece], [], []) for piece in pieces[1:])]
 
 
 def single_call(write: Write) -> Call:
@@ -91,20 +110,54 @@ class _Batch:
             and self._bytes + write.size + 3 <= MAX_BATCH_BYTES
         )
 
-    def call(self) -> Call:
-        """Return the call that delivers all writes taken."""
-        metrics = [write.metrics for write in self.writes]
+    def call(self, metrics: Sequence[Fragment] | None = None) -> Call:
+        """Return the call that delivers all writes taken, or these metrics in place of theirs."""
+        if metrics is None:
+            metrics = [write.metrics for write in self.writes]
         return _log_batch(self.writes[0], metrics, self._new_params, [write.tags for write in self.writes])
 
 
 def _log_batch(first: Write, *lists: Sequence[Fragment]) -> Call:
     body = [b'{"run_id":', msgspec.json.encode(first.run_id)]
     for name, fragments in zip((b"metrics", b"params", b"tags"), lists, strict=True):
-        joined = b",".join(fragment.json for fragment in fragments if fragment.count)
-        if joined:
-            body.append(b',"%s":[%s]' % (name, joined))
+        joined = _joined(fragments)
+        if joined.count:
+            body.append(b',"%s":[%s]' % (name, joined.json))
     body.append(b"}")
     return Call(path=upstream_path(Op.LOG_BATCH), body=b"".join(body), workspace=first.workspace)
+
+
+def _joined(fragments: Sequence[Fragment]) -> Fragment:
+    return Fragment(
+        sum(fragment.count for fragment in fragments),
+        b",".join(fragment.json for fragment in fragments if fragment.count),
+    )
+
+
+class _Known(msgspec.Struct):
+    """What of a metric decides the piece that it goes into."""
+
+    key: str
+    value: msgspec.Raw
+
+
+def _metric_pieces(metrics: Fragment) -> Iterator[Fragment]:
+    """Divide metrics into runs of at most 100 keys, and those whose value is NaN into runs after them."""
+    texts = msgspec.json.decode(b"[" + metrics.json + b"]", type=list[msgspec.Raw])
+    known = [(text, msgspec.json.decode(text, type=_Known)) for text in texts]
+    for nan in (False, True):
+        piece: list[bytes] = []
+        names: set[str] = set()
+        for text, metric in known:
+            if (bytes(metric.value) == b'"NaN"') is not nan:
+                continue
+            if len(names | {metric.key}) > _REPEATED_KEYS:
+                yield Fragment(len(piece), b",".join(piece))
+                piece, names = [], set()
+            piece.append(bytes(text))
+            names.add(metric.key)
+        if piece:
+            yield Fragment(len(piece), b",".join(piece))
 
 
 def _read_params(fragment: Fragment) -> list[Param]:

@@ -10,8 +10,6 @@
 """
 
 import datetime as dt
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from traceback import format_tb
@@ -21,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from bridge.backoff import backoff
 from bridge.clock import Clock
-from bridge.coalescing import next_call
+from bridge.coalescing import next_call, repeated_calls
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.events import (
@@ -34,10 +32,11 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
-from bridge.gate import Gate, Shut
-from bridge.outbox import RENEWAL, Burial, BurialReason, Claim, Outbox, Settlement
-from bridge.suspicion import Suspects, after_crashes, must_go_alone
-from bridge.upstream import Delivered, Refused, Unavailable, Unknown, Upstream
+from bridge.exchange import Exchange, Stopping
+from bridge.gate import Shut
+from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
+from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
+from bridge.upstream import Delivered, Refused, Unavailable, Unknown
 from schemas.job import UpstreamAnswer
 
 _NOW = dt.timedelta()
@@ -61,14 +60,11 @@ class Delivery:
     """Delivers lanes. One instance serves all threads of a worker process."""
 
     outbox: Outbox
-    upstream: Upstream
-    gate: Gate
+    exchange: Exchange
     dispatch: Dispatch
     observe: Observer
     clock: Clock
     timing: Timing
-    #: Once set, turns end after the call in flight.
-    stopping: threading.Event
 
     def deliver(self, lane: str) -> None:
         """Deliver what is due in the lane, for at most one turn. Never raises: what failed is tried again later."""
@@ -92,8 +88,9 @@ class Delivery:
             self.observe(
                 DeliveryBroke(lane=claim.lane, why=repr(type(error)), where=format_tb(error.__traceback__)[-1])
             )
-            failure = f"unavailable: the bridge has a defect ({type(error).__name__})"
-            self.outbox.release(claim, after=backoff(claim.attempts + 1), failure=failure, attempted=1, thaw=False)
+            why = f"the bridge has a defect ({type(error).__name__})"
+            attempt = Attempt(writes=1, reason="unavailable", message=why)
+            self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn
@@ -102,9 +99,9 @@ class Delivery:
         while current:
             # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
             over = self.clock.monotonic() >= end and not suspects.among(current.settled)
-            if over or self.stopping.is_set():
+            if over or self.exchange.stopping.is_set():
                 self.outbox.release(current, after=_NOW, thaw=not current.resumed)
-                if not self.stopping.is_set():
+                if not self.exchange.stopping.is_set():
                     self.dispatch.lane_due(current.lane)
                 return
             current = self._attempt(current, suspects)
@@ -118,39 +115,38 @@ class Delivery:
             if claim.tried_alone:
                 return self._bury(claim, 1, claim.claims, _POISON)
             self._settle(claim, Settlement(alone=True))
-        limit = min(suspects.at_most(claim.settled, jobs), after_crashes(claim.claims, jobs))
+        limit = min(
+            suspects.at_most(claim.settled, jobs),
+            after_crashes(claim.claims, jobs),
+            after_breaks(claim.broke, jobs),
+        )
         return self._send(claim, limit, suspects)
 
     def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
-        """Send the first jobs, no more than ``limit`` of them, as one call, when the gate lets it through."""
-        passage = self.gate.enter()
-        if isinstance(passage, Shut):
-            self._hold(claim, passage)
-            return None
-        if self.stopping.wait(passage.wait.total_seconds()):
-            return claim
+        """Send the first jobs, no more than ``limit`` of them, and write down what came of it."""
         call, count = next_call(claim.jobs, at_most=limit)
+        calls = repeated_calls(claim.jobs[:count]) if claim.resumed else [call]
         began = self.clock.monotonic()
-        outcome = self.upstream.send(call)
-        with suppress(StoreUnavailable):
-            self.gate.report(outcome)
+        outcome = self.exchange.send(calls, renew=lambda: self._settle(claim, RENEWAL))
+        took = self.clock.monotonic() - began
+        if isinstance(outcome, Stopping):
+            return claim
+        if isinstance(outcome, Shut):
+            # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
+            self.outbox.release(claim, after=outcome.after, held=outcome.why, thaw=not claim.resumed)
+            return None
+        if isinstance(outcome, Unavailable):
+            outcome = self.exchange.judge(claim, count, outcome)
         match outcome:
             case Delivered():
-                return self._delivered(claim, count, outcome, self.clock.monotonic() - began)
-            case Refused() if count > 1:
-                return self._split(claim, count, outcome, suspects)
+                return self._delivered(claim, count, outcome, took)
             case Refused():
-                return self._refused(claim, outcome)
+                return self._refused(claim, count, outcome, suspects)
             case Unavailable() | Unknown():
                 self._defer(claim, count, outcome)
                 return None
             case _:
                 assert_never(outcome)
-
-    def _hold(self, claim: Claim, shut: Shut) -> None:
-        """Give the lane back until the gate may be open. Its writes gather meanwhile, and go out in larger calls."""
-        why = f"unavailable: {shut.why}"
-        self.outbox.release(claim, after=shut.after, failure=why, thaw=not claim.resumed)
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1
@@ -167,11 +163,25 @@ class Delivery:
         settlement = Settlement(count=count, attempts=attempt, status=outcome.status, request_id=outcome.request_id)
         return self._settle(claim, settlement)
 
+    def _refused(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
+        """Bury a write that was refused alone; look for the guilty one among several."""
+        if count > 1:
+            return self._split(claim, count, refusal, suspects)
+        answer = UpstreamAnswer(
+            status=refusal.status,
+            error_code=refusal.error_code,
+            message=refusal.message,
+            request_id=refusal.request_id,
+        )
+        burial = Burial(reason=BurialReason.REFUSED, message=refusal.message, answer=answer)
+        return self._bury(claim, 1, claim.attempts + 1, burial)
+
     def _split(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
         """Narrow a refused batch down to its guilty write.
 
-        Sending the rest again is safe although MLflow may have stored a part of the refused batch: equal metrics and
-        params are stored once, and tags are written again in their order.
+        MLflow's log-batch is not one transaction: it stores params, then metrics, then tags, each by itself, so a part
+        of a refused batch may be there. Sending it again is safe all the same: equal params and metrics are stored
+        once, and tags are written again in their order.
         """
         self.observe(
             BatchRefused(
@@ -183,17 +193,14 @@ class Delivery:
             )
         )
         suspects.narrow(claim.settled + count)
-        return self._settle(claim, RENEWAL)
-
-    def _refused(self, claim: Claim, refusal: Refused) -> Claim | None:
-        answer = UpstreamAnswer(
+        refused = Attempt(
+            writes=count,
+            reason="refused",
+            message=refusal.message,
             status=refusal.status,
             error_code=refusal.error_code,
-            message=refusal.message,
-            request_id=refusal.request_id,
         )
-        burial = Burial(reason=BurialReason.REFUSED, message=refusal.message, answer=answer)
-        return self._bury(claim, 1, claim.attempts + 1, burial)
+        return self._settle(claim, Settlement(refused=refused))
 
     def _bury(self, claim: Claim, count: int, attempts: int, burial: Burial) -> Claim | None:
         """Make dead letters of the first jobs."""
@@ -230,7 +237,8 @@ class Delivery:
             claim, count = following, max(0, count - expired)
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
         thaw = not unknown and not claim.resumed
-        self.outbox.release(claim, after=delay, failure=f"{reason}: {outcome.why}", attempted=count, thaw=thaw)
+        failed = _failed(outcome, reason, count) if count else None
+        self.outbox.release(claim, after=delay, held=outcome.why, attempt=failed, thaw=thaw)
         self.observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
@@ -242,3 +250,10 @@ class Delivery:
             reraise=True,
         )
         return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)
+
+
+def _failed(outcome: Unavailable | Unknown, reason: str, writes: int) -> Attempt:
+    if isinstance(outcome, Unknown):
+        return Attempt(writes=writes, reason=reason, message=outcome.why)
+    broke = outcome.own_fault is not None
+    return Attempt(writes=writes, reason=reason, message=outcome.why, status=outcome.status, broke=broke)

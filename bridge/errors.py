@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """States of the world that stop a piece of work. Foreign exceptions are translated to these where they arise."""
 
+from typing import Literal
+
 
 class BridgeError(Exception):
     """Base of all errors of the bridge."""
@@ -16,6 +18,14 @@ class CannotStart(BridgeError):
 
 class StoreUnavailable(BridgeError):
     """The store did not answer, or answered that it can't serve; whether it took a write is not known."""
+
+
+class OverCap(BridgeError):
+    """A write would exceed what may wait: of its run, of its client, or in the whole store. Nothing was stored."""
+
+    def __init__(self, cap: Literal["lane", "client", "store"]) -> None:
+        super().__init__(cap)
+        self.cap = cap
 
 
 class LeaseLost(BridgeError):

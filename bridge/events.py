@@ -47,6 +47,22 @@ class WritesBuried(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LettersDrained(Event):
+    """Dead letters were replayed or discarded because somebody asked for it."""
+
+    action: str
+    letters: int
+    drain_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LettersExpired(Event):
+    """Dead letters were discarded because they were older than the retention that the operator has set."""
+
+    letters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneDeferred(Event):
     """An attempt did not get through; the lane is tried again after ``delay``."""
 

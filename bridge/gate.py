@@ -54,6 +54,10 @@ class Gate(Protocol):
         """Tell what came of a call."""
         ...
 
+    def delivered_since(self, moment: dt.datetime) -> bool:
+        """Return whether any call got through after this moment, by the store's clock."""
+        ...
+
     def state(self) -> GateState:
         """Return how the gate stands."""
         ...

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.idempotency import Idempotency
-from schemas.job import Job, JobDocument, UpstreamAnswer
+from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
 from schemas.write import Write
 
 
@@ -54,6 +54,11 @@ class Claim:
     tried_alone: bool = False
     #: The jobs are those of an earlier claim, which may have sent them: they must make the same calls.
     resumed: bool = False
+    #: On how many calls from this head upstream failed by itself (500), less one for each settlement since.
+    broke: int = 0
+    #: On how many of them the first job was alone, and since when.
+    broke_alone: int = 0
+    broke_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
 
 
@@ -78,6 +83,20 @@ class Burial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A call that did not deliver the first ``writes`` jobs of a claim."""
+
+    writes: int
+    #: ``refused`` (together with others), ``unavailable`` or ``unknown``.
+    reason: str
+    message: str
+    status: int | None = None
+    error_code: str | None = None
+    #: Upstream failed on this very call, and perhaps because of it.
+    broke: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """An outcome, to be written down for the first ``count`` jobs of a claim."""
 
@@ -89,6 +108,8 @@ class Settlement:
     burial: Burial | None = None
     #: Note that the first job is about to be sent alone because workers keep dying. Only with a count of 0.
     alone: bool = False
+    #: Note that the first jobs were refused together. Only with a count of 0.
+    refused: Attempt | None = None
 
 
 #: Settles nothing; the claim is renewed.
@@ -100,8 +121,20 @@ class Backlog:
     """How much is waiting in the whole outbox."""
 
     lanes: int
+    #: Of all pending writes and dead letters.
+    bytes: int
+    dead_letters: int
     #: Since when the longest-due lane has been due; None if none is.
     oldest_due: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """The most bytes that may wait. What is dead counts in the store only."""
+
+    lane: int
+    client: int
+    store: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +143,9 @@ class Durability:
 
     #: ``fsync-always``, ``fsync-everysec``, ``none``, or ``unknown`` where the store does not tell.
     level: str
-    #: What is wrong with the store for this purpose; empty if nothing is.
+    #: What can lose an accepted write; a store that has any of these is not to be used.
+    faults: tuple[str, ...] = ()
+    #: What an operator should know.
     warnings: tuple[str, ...] = ()
 
 
@@ -118,7 +153,7 @@ class Outbox(Protocol):
     """See the head of this file for what is guaranteed."""
 
     def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Store the write at the end of its lane.
+        """Store the write at the end of its lane, or raise ``OverCap``.
 
         With ``idempotency``, a repeat of a request of this client is answered with its first job and stores nothing;
         the same key with another request raises ``KeyReused``.
@@ -141,14 +176,14 @@ class Outbox(Protocol):
         claim: Claim,
         *,
         after: dt.timedelta,
-        failure: str | None = None,
-        attempted: int = 0,
+        held: str | None = None,
+        attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
         """Give the lane back, due again after a while.
 
-        ``failure`` says why its writes did not get through. ``attempted`` of its jobs were sent in vain; for those it
-        counts as an attempt. Without ``thaw`` the jobs stay frozen: they were sent and may have arrived.
+        ``attempt`` is the call that did not get through; ``held`` says why none was made. Without ``thaw`` the jobs
+        stay frozen: they were sent and may have arrived.
         """
         ...
 
@@ -162,6 +197,10 @@ class Outbox(Protocol):
 
     def backlog(self) -> Backlog:
         """Return how much is waiting."""
+        ...
+
+    def lane_backlog(self, lane: str) -> LaneBacklog:
+        """Return what is pending of one run, known or not."""
         ...
 
     def report_worker(self, name: str) -> None:

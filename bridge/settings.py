@@ -101,7 +101,8 @@ def _port(text: str) -> int:
 #: Sustained transactions a second of a tracking server of size Small, whose burst is twice that.
 _SMALLEST_SERVER = 25.0
 _MOST_CALLS = 100_000
-_STORE_SCHEMES = ("redis", "rediss", "unix")
+_BROKER_SCHEMES = ("redis", "rediss", "unix")
+_CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +130,16 @@ class Settings:
     )
     store_url: str = _setting(
         None,
-        _url(*_STORE_SCHEMES),
-        "The Redis that holds accepted writes: `redis://`, `rediss://` or `unix://`. It must be persistent and must"
-        " not evict. `mlflow-bridge up` starts one when it is not set.",
+        _url(*_BROKER_SCHEMES, *_CLUSTER_SCHEMES),
+        "The Redis that holds accepted writes: `redis://`, `rediss://`, `unix://`, or for one in cluster mode"
+        " `redis+cluster://`, `rediss+cluster://`. It must be persistent and must not evict. `mlflow-bridge up` starts"
+        " one when it is not set.",
     )
     broker_url: str | None = _setting(
         "",
-        _url(*_STORE_SCHEMES),
-        "The Redis that carries hints to the workers; may lose everything. Default: the store.",
+        _url(*_BROKER_SCHEMES),
+        "The Redis that carries hints to the workers; may lose everything. Default: the store, unless that is in"
+        " cluster mode, which Celery can't use.",
     )
     upstream_rate: float | None = _setting(
         "",
@@ -169,7 +172,30 @@ class Settings:
     idempotency_ttl: dt.timedelta = _setting(
         "24h", duration, "How long an Idempotency-Key is remembered; never for less than the delivery horizon."
     )
+    dead_letter_retention: dt.timedelta | None = _setting(
+        "",
+        duration,
+        "How long a dead letter is kept; what is older is discarded and logged. Default: until it is drained.",
+    )
+    max_pending_run: int = _setting(
+        "256MiB", size, "How many bytes of writes may wait for one run; beyond that its clients get 429."
+    )
+    max_pending_client: int = _setting(
+        "1GiB", size, "How many bytes of writes may wait for one client; beyond that it gets 429."
+    )
+    max_store: int = _setting(
+        "2GiB",
+        size,
+        "How many bytes of pending writes and dead letters the store may hold; beyond that clients get 503, as they do"
+        " when the store has used 80 % of its own `maxmemory`. Keep it well below the memory that the store has.",
+    )
     max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
+    drain_delay: dt.timedelta = _setting(
+        "1s",
+        duration,
+        "How long the api still answers when it is told to stop, new writes with 503, so that a load balancer sends"
+        " them elsewhere.",
+    )
     stop_grace: dt.timedelta = _setting("30s", duration, "How long a stop may take before what is left is killed.")
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
 
@@ -213,6 +239,10 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
             values[field.name] = field.metadata["read"](text) if text else None
         except ValueError as error:
             faults.append(f"{name}={masked(text)!r} must be {error}")
+    if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
+        faults.append(
+            "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
+        )
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)

@@ -30,6 +30,8 @@ class Child:
     is_ready: Callable[[], bool]
     #: The directory in which the process runs; None for ours.
     directory: Path | None = None
+    #: Children of a higher stage are stopped first, those of one stage together.
+    stage: int = 0
     #: Descriptors that the process inherits.
     inherited: tuple[int, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
@@ -59,6 +61,23 @@ class Child:
         """The exit status, negative for a signal; None while the process runs or has never been started."""
         return self.process.poll() if self.process else None
 
+    def terminate(self) -> None:
+        """Tell the process to end, if it runs."""
+        if self.process:
+            self.process.terminate()
+
+    def ends_before(self, end: float) -> bool:
+        """Wait until the process has ended, but no longer than until this monotonic time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(max(0.0, end - time.monotonic()))
+            return True
+        return False
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the process has ended, or raise ``subprocess.TimeoutExpired``."""
+        if self.process:
+            self.process.wait(timeout)
+
     def signal_group(self, number: signal.Signals) -> None:
         """Signal the process and all that it has started."""
         if self.process:
@@ -71,7 +90,7 @@ class Child:
 
 
 class Supervisor:
-    """Runs children in the order in which they were added; stops them in the opposite order."""
+    """Runs children in the order in which they were added; stops them stage by stage."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -120,18 +139,17 @@ class Supervisor:
         child.pause = min(child.pause * 2, _LONGEST_PAUSE)
 
     def stop(self, *, grace: float) -> None:
-        """Stop all children, the last added first; one that has not ended within the grace period is killed."""
-        for child in reversed(self._children):
-            if child.exit_status is None and child.process:
-                with contextlib.suppress(ProcessLookupError):
-                    child.process.terminate()
-                try:
-                    child.process.wait(grace)
-                except subprocess.TimeoutExpired:
+        """Stop all children, the highest stage first; what has not ended within the stage's grace period is killed."""
+        for stage in sorted({child.stage for child in self._children}, reverse=True):
+            end = time.monotonic() + grace
+            ending = [child for child in self._children if child.stage == stage and child.process]
+            for child in ending:
+                child.terminate()
+            for child in ending:
+                if not child.ends_before(end):
                     self._say(f"{child.name} has not ended within {grace:g} s and is killed")
-            child.signal_group(signal.SIGKILL)
-            if child.process:
-                child.process.wait()
+                child.signal_group(signal.SIGKILL)
+                child.wait()
 
 
 def _ending(status: int) -> str:

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many jobs a call may carry while one of them is suspected: refused with others, or the end of its worker."""
+"""How many jobs a call may carry while one of them is suspected.
+
+It may be the one that upstream refuses among others, that ends its worker, or on which upstream itself fails.
+"""
 
 #: A worker may die for reasons that are nobody's fault, a few times in a row.
 _TRUSTED_CLAIMS = 5
+#: Upstream may answer 500 for reasons that are nobody's fault, a few times in a row.
+_TRUSTED_BREAKS = 2
+#: How often a write is sent alone before a 500 is taken for its own fault.
+_TRIES_ALONE = 3
 
 
 class Suspects:
@@ -39,3 +46,13 @@ def after_crashes(claims: int, jobs: int) -> int:
 def must_go_alone(claims: int, jobs: int) -> bool:
     """Whether the first job is sent on its own because workers keep dying."""
     return claims > _TRUSTED_CLAIMS and after_crashes(claims, jobs) == 1
+
+
+def after_breaks(broke: int, jobs: int) -> int:
+    """Return how many of ``jobs`` a call may carry when upstream itself failed on calls from the lane's head."""
+    return jobs if broke <= _TRUSTED_BREAKS else max(1, jobs >> (broke - _TRUSTED_BREAKS))
+
+
+def tried_alone_enough(broke_alone: int) -> bool:
+    """Whether upstream has failed on the first job alone often enough to blame the job, others being delivered."""
+    return broke_alone >= _TRIES_ALONE

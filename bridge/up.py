@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.bootstrap import Api, build_api
+from bridge.bootstrap import Api, build_api, check_store
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.settings import Settings, masked, read_settings
@@ -45,6 +45,8 @@ def up(environ: Mapping[str, str], say: Say) -> None:
             upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
         )
         bridge = build_api(settings)
+        if not local_store:
+            check_store(bridge.outbox, say)
         port = settings.port or _free_port(settings.host)
         _check_port(settings.host, port)
         supervisor = Supervisor(say)
@@ -110,17 +112,18 @@ class _Plan:
         child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
         child.environ = {**child.environ, **MLFLOW_ENVIRON}
         child.directory = self._data / "mlflow"
+        child.stage = 1
         return child
 
     def api(self) -> Child:
         """The HTTP side."""
         url = _address(self._settings.host, self._port)
-        return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"))
+        return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
 
     def workers(self) -> list[Child]:
         """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""
         return [
-            self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True)
+            self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True, stage=2)
             for number in range(1, self._settings.worker_processes + 1)
         ]
 
@@ -147,10 +150,6 @@ def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
 def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
     settings, probe = bridge.settings, bridge.upstream.probe()
     upstream = masked(settings.upstream)
-    try:
-        bridge.outbox.durability()
-    except StoreUnavailable as error:
-        say(f"The store {masked(settings.store_url)} does not answer ({error}). No write is accepted until it does.")
     if not probe["reachable"]:
         say(
             f"Upstream {upstream} does not answer as it should ({probe['why']})."

@@ -46,6 +46,8 @@ class Unavailable:
     ours: bool = False
     #: Upstream is well and only asks for fewer calls.
     throttled: bool = False
+    #: Upstream failed on this very call (500). If it goes on to do so while it takes others, this is what it comes to.
+    own_fault: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

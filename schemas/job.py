@@ -24,6 +24,8 @@ class Job:
     position: int
     accepted_at: dt.datetime
     client: str
+    #: The bytes that the store holds for it.
+    size: int = 0
 
 
 class JobStatus(enum.StrEnum):
@@ -32,6 +34,7 @@ class JobStatus(enum.StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+    DISCARDED = "discarded"
 
 
 class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +52,26 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
     #: ``refused``, ``expired`` or ``poison`` (dead); ``unavailable`` or ``unknown`` (pending, will be tried again).
     reason: str
     message: str
+
+
+class LaneBacklog(msgspec.Struct, frozen=True, kw_only=True):
+    """What is pending of one run, as ``GET /v1/runs/{run_id}/backlog`` gives it."""
+
+    run_id: str
+    #: How many writes.
+    pending: int
+    bytes: int
+    oldest_accepted_at: dt.datetime | None = None
+    #: The age of the oldest, in seconds.
+    lag: float = 0.0
+    #: A worker is delivering it at this moment.
+    delivering: bool = False
+    #: How many attempts at the oldest have failed.
+    attempts: int = 0
+    #: When the next attempt is due, if it is not now.
+    next_attempt_at: dt.datetime | None = None
+    #: Why the last attempt failed.
+    error: JobError | None = None
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):

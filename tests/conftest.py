@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Server, mlflow_at, redis_at, running
+from tests.servers import Server, mlflow_at, redis_at, redis_cluster_at, running
 from tests.system import System, system
 
 
@@ -32,6 +32,13 @@ def redis_server(short_dir: Path) -> Iterator[tuple[Server, str]]:
     server, url = redis_at(short_dir / "redis")
     with running(server):
         yield server, url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(short_dir: Path) -> Iterator[str]:
+    """A real Redis in cluster mode, with three masters."""
+    with redis_cluster_at(short_dir / "cluster") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

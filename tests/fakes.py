@@ -54,12 +54,16 @@ class FakeGate:
     def __init__(self) -> None:
         self.passage: Passage = Open(dt.timedelta())
         self.reported: list[Outcome] = []
+        self.others_get_through = False
 
     def enter(self) -> Passage:
         return self.passage
 
     def report(self, outcome: Outcome) -> None:
         self.reported.append(outcome)
+
+    def delivered_since(self, moment: dt.datetime) -> bool:  # noqa: ARG002 - part of Gate
+        return self.others_get_through
 
     def state(self) -> GateState:
         return GateState(breaker="closed", why=None, opens_again_at=None, rate=None)

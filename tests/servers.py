@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import redis
 import requests
 
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
@@ -131,6 +132,48 @@ def redis_at(directory: Path) -> tuple[Server, str]:
 
     command = store_command(directory, path)
     return Server(_child("store", command, clean_environ(), directory, pings)), url
+
+
+@contextmanager
+def redis_cluster_at(directory: Path, masters: int = 3) -> Iterator[str]:
+    """Run a Redis in cluster mode and yield the bridge's URL of it."""
+    ports = _cluster_ports(masters)
+    with running(*(_cluster_node(directory / str(port), port) for port in ports)):
+        nodes: list[Any] = [redis.Redis(port=port) for port in ports]
+        for number, node in enumerate(nodes):
+            node.execute_command("CLUSTER ADDSLOTS", *range(16384)[number::masters])
+            for port in ports:
+                node.execute_command("CLUSTER MEET", "127.0.0.1", port)
+        wait_until(lambda: all(node.cluster("info")["cluster_state"] == "ok" for node in nodes))
+        wait_until(lambda: all(node.cluster("info")["cluster_known_nodes"] == str(masters) for node in nodes))
+        for node in nodes:
+            node.close()
+        yield f"redis+cluster://127.0.0.1:{ports[0]}"
+
+
+def _cluster_ports(count: int) -> list[int]:
+    """Return ports that are free together with those 10000 above, on which the nodes of a cluster speak."""
+    found: list[int] = []
+    while len(found) < count:
+        port = free_port()
+        with socket.socket() as bus, contextlib.suppress(OSError, OverflowError):
+            bus.bind(("127.0.0.1", port + 10_000))
+            found.append(port)
+    return found
+
+
+def _cluster_node(directory: Path, port: int) -> Server:
+    command = store_command(directory, directory / "s.sock")
+    config = directory / "redis.conf"
+    config.write_text(config.read_text().replace("port 0\n", f"port {port}\nbind 127.0.0.1\ncluster-enabled yes\n"))
+    client = redis.Redis(port=port, socket_timeout=1)
+
+    def pings() -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return bool(client.ping())
+        return False
+
+    return Server(_child("node", command, clean_environ(), directory, pings))
 
 
 def mlflow_at(directory: Path) -> tuple[Server, str]:

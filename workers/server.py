@@ -8,13 +8,13 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
-from bridge.bootstrap import Worker, build_worker
+from bridge.bootstrap import Worker, build_worker, check_store
 from bridge.celery_dispatch import QUEUE
-from bridge.errors import InvalidSettings
+from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 from bridge.telemetry.logs import configure_logging
 from workers.app import create_app
-from workers.sweeping import Sweeping
+from workers.sweeping import start_sweeping
 
 
 def main() -> None:
@@ -22,7 +22,8 @@ def main() -> None:
     try:
         settings = read_settings(os.environ)
         worker = build_worker(settings)
-    except InvalidSettings as error:
+        check_store(worker.outbox, _warn)
+    except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-worker: {error}")
     _follow(worker)
     create_app(worker).worker_main(
@@ -39,11 +40,15 @@ def main() -> None:
     )
 
 
+def _warn(text: str) -> None:
+    sys.stderr.write(f"mlflow-bridge-worker: warning: {text}\n")
+
+
 def _follow(worker: Worker) -> None:
     """Tie the worker to the life of its Celery process. Celery holds receivers weakly unless told otherwise."""
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
-        Sweeping(worker).start()
+        start_sweeping(worker)
 
     def on_stop(**_: Any) -> None:  # noqa: ANN401
         worker.stopping.set()

@@ -3,20 +3,25 @@
 
 import datetime as dt
 import secrets
+from collections import Counter
+from itertools import chain
 from typing import Any
 
 import redis
 
-from bridge.errors import LeaseLost
-from bridge.outbox import Accepted, Backlog, Burial, Claim, Durability, Settlement
+from bridge.errors import LeaseLost, OverCap
+from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Settlement
 from bridge.redis_outbox import keys
-from bridge.redis_outbox.client import connect, store_errors
+from bridge.redis_outbox.burial import letters
+from bridge.redis_outbox.client import connect, drop_idle_connections, store_errors
 from bridge.redis_outbox.durability import read_durability
-from bridge.redis_outbox.records import DeadLetter, SettledCall, pack, pack_write, unpack_entry
+from bridge.redis_outbox.occupancy import Occupancy
+from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, pack_write, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
-from bridge.redis_outbox.status import describe
+from bridge.redis_outbox.seal import Seal
+from bridge.redis_outbox.status import count_backlog, describe, describe_backlog
 from schemas.idempotency import Idempotency, KeyReused
-from schemas.job import JobDocument, JobId
+from schemas.job import JobDocument, JobId, LaneBacklog
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
 from schemas.write import Write
 
@@ -24,30 +29,38 @@ __all__ = ["RedisOutbox", "connect"]
 
 #: A worker that has not reported for this long is not counted.
 _WORKER_SILENT = dt.timedelta(seconds=10)
+_NO_CAPS = Caps(lane=1 << 50, client=1 << 50, store=1 << 50)
 
 
 class RedisOutbox:
     """See `bridge.outbox.Outbox` for every promise."""
 
-    def __init__(self, client: redis.Redis, *, retention: dt.timedelta, idempotency_ttl: dt.timedelta) -> None:
+    def __init__(
+        self, client: redis.Redis, *, retention: dt.timedelta, idempotency_ttl: dt.timedelta, caps: Caps = _NO_CAPS
+    ) -> None:
         # redis-py annotates each result as that of a blocking or an asynchronous client, which checks nothing.
         self._client: Any = client
         self._scripts = Scripts(client)
         self._retention_ms = _ms(retention)
         self._idempotency_ms = _ms(idempotency_ttl)
-        self._seal: bytes | None = None
+        self._caps = caps
+        self._occupancy = Occupancy(client, caps)
+        self._seal = Seal(client)
 
     def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Store the write at the end of its lane."""
+        """Store the write at the end of its lane, or raise ``OverCap``."""
         lane = write.run_id
         number = keys.partition(lane)
         with store_errors():
-            seal = self._seal_key()
+            seal = self._seal.key()
             if idempotency:
                 self._reserve(idempotency, client)
             result = self._accept_once(lane, number, pack_write(write, client), client, idempotency)
-        if result == b"mismatch":
-            raise KeyReused
+        match result:
+            case b"mismatch":
+                raise KeyReused
+            case b"lane" | b"client" | b"store":
+                raise OverCap(result.decode())
         first, now_ms, was_idle, replayed = result
         accepted_at = _time(int(now_ms))
         job_id = JobId(partition=number, lane=lane, position=int(first), op=write.op, accepted_at=accepted_at)
@@ -72,19 +85,32 @@ class RedisOutbox:
             raise KeyReused
 
     def _accept_once(self, lane: str, number: int, record: bytes, client: str, idempotency: Idempotency | None) -> Any:  # noqa: ANN401 - as accept.lua says
-        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
+        lane_keys = [
+            keys.lane_state(lane),
+            keys.writes(lane),
+            keys.ready(number),
+            keys.settled(lane),
+            keys.held(number),
+        ]
         fingerprint = b""
         if idempotency:
             lane_keys.append(keys.idempotency(number, client, idempotency.key))
             fingerprint = idempotency.fingerprint
         accept_id = secrets.token_bytes(8)
+
+        def accept(*, repeated: bool) -> Any:  # noqa: ANN401
+            room = self._occupancy.room(number, client)
+            caps = [client, self._caps.lane, *room]
+            arguments: list[Any] = [lane, accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
+            return self._scripts.accept(lane_keys, arguments)
+
         try:
-            return self._scripts.accept(lane_keys, [lane, accept_id, 0, fingerprint, self._idempotency_ms, record])
+            return accept(repeated=False)
         except redis.ConnectionError:
             # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
             # The accept may have been executed all the same: its id lets the script find that out.
-            self._client.connection_pool.disconnect(inuse_connections=False)
-            return self._scripts.accept(lane_keys, [lane, accept_id, 1, fingerprint, self._idempotency_ms, record])
+            drop_idle_connections(self._client)
+            return accept(repeated=True)
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""
@@ -104,39 +130,48 @@ class RedisOutbox:
             keys.ready(number),
             keys.settled(lane),
             keys.dead(number),
+            keys.letters(number),
+            keys.attempts(lane),
+            keys.held(number),
         ]
-        record = SettledCall(settlement.count, settlement.attempts, settlement.status, settlement.request_id)
-        arguments: list[Any] = [lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES]
-        arguments += [claim.settled, settlement.count, pack(record), self._retention_ms, int(settlement.alone)]
         with store_errors():
-            if settlement.burial:
-                arguments += self._letters(claim, settlement, settlement.burial)
-            head = self._scripts.settle(lane_keys, arguments)
+            head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
         if head == b"lost":
             raise LeaseLost(lane)
         return None if head == b"empty" else _claim(lane, claim.token, head)
 
-    def _letters(self, claim: Claim, settlement: Settlement, burial: Burial) -> list[bytes | str]:
-        entries = self._client.lrange(keys.writes(claim.lane), 0, settlement.count - 1)
-        letters: list[bytes | str] = []
-        for position, entry in enumerate(entries, claim.settled + 1):
-            letter = DeadLetter(burial.reason, burial.message, settlement.attempts, burial.answer, entry)
-            letters += [keys.dead_field(claim.lane, position), pack(letter)]
-        return letters
+    def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
+        count, burial, refused = settlement.count, settlement.burial, settlement.refused
+        record = SettledCall(count, settlement.attempts, settlement.status, settlement.request_id, burial is not None)
+        freed: Counter[str] = Counter()
+        for job in claim.jobs[:count]:
+            freed[job.client] += job.size
+        return [
+            *(claim.lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
+            *(claim.settled, count, pack(record), self._retention_ms, int(settlement.alone)),
+            *((refused.writes, _note(refused)) if refused else (0, "")),
+            *(len(freed), *chain.from_iterable(freed.items())),
+            *(letters(self._client, claim, settlement, burial) if burial else ()),
+        ]
 
     def release(
         self,
         claim: Claim,
         *,
         after: dt.timedelta,
-        failure: str | None = None,
-        attempted: int = 0,
+        held: str | None = None,
+        attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
         """Give the lane back, due again after a while."""
         lane = claim.lane
-        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
-        arguments: list[Any] = [lane, claim.token, _ms(after), failure or "", attempted, int(thaw)]
+        lane_keys = [keys.lane_state(lane), keys.ready(keys.partition(lane)), keys.attempts(lane)]
+        arguments: list[Any] = [lane, claim.token, _ms(after)]
+        if attempt:
+            failure = f"{attempt.reason}: {attempt.message}"
+            arguments += [failure, attempt.writes, int(thaw), _note(attempt), int(attempt.broke)]
+        else:
+            arguments += [f"unavailable: {held}" if held else "", 0, int(thaw), "", 0]
         with store_errors():
             if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)
@@ -160,26 +195,19 @@ class RedisOutbox:
     def job(self, job_id: str, *, client: str) -> JobDocument | None:
         """Return what is known of a job."""
         with store_errors():
-            found = JobId.unseal(job_id, client, self._seal_key())
-            if not found:
-                return None
-            lane, number = found.lane, found.partition
-            lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(number), keys.dead(number)]
-            position = found.position
-            state = self._scripts.status(lane_keys, [lane, position, keys.dead_field(lane, position)])
-        return None if state is None else describe(job_id, found, state)
+            found = JobId.unseal(job_id, client, self._seal.key())
+            return describe(job_id, found, self._scripts.status) if found else None
+
+    def lane_backlog(self, lane: str) -> LaneBacklog:
+        """Return what is pending of one run."""
+        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
+        with store_errors():
+            return describe_backlog(lane, self._scripts.backlog(lane_keys, [lane]))
 
     def backlog(self) -> Backlog:
         """Return how much is waiting."""
-        lanes, oldest = 0, None
         with store_errors():
-            for number in range(keys.PARTITIONS):
-                lanes += self._client.zcard(keys.ready(number))
-                for _, due in self._client.zrange(keys.ready(number), 0, 0, withscores=True):
-                    oldest = min(due, oldest) if oldest is not None else due
-            seconds, micros = self._client.time()
-        is_due = oldest is not None and oldest <= seconds * 1000 + micros // 1000
-        return Backlog(lanes=lanes, oldest_due=_time(int(oldest)) if oldest is not None and is_due else None)
+            return count_backlog(self._client)
 
     def report_worker(self, name: str) -> None:
         """Note that this worker process is alive."""
@@ -199,18 +227,11 @@ class RedisOutbox:
         with store_errors():
             return read_durability(self._client)
 
-    def _seal_key(self) -> bytes:
-        """Return the key of job ids: made by whichever process comes first, kept in the store."""
-        if self._seal is None:
-            self._client.set(keys.SEAL, secrets.token_bytes(32), nx=True)
-            self._seal = self._client.get(keys.SEAL)
-        return self._seal or b""
-
 
 def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
     settled = int(head[0])
     jobs = tuple(
-        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[5:], settled + 1)
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[8:], settled + 1)
     )
     return Claim(
         lane=lane,
@@ -220,8 +241,16 @@ def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
         claims=int(head[2]),
         tried_alone=head[3] == b"1",
         resumed=head[4] == b"1",
+        broke=int(head[5]),
+        broke_alone=int(head[6]),
+        broke_since=_time(int(head[7])) if head[7] else None,
         jobs=jobs,
     )
+
+
+def _note(attempt: Attempt) -> bytes:
+    status, error_code = attempt.status, attempt.error_code
+    return pack(FailedAttempt(attempt.writes, attempt.reason, attempt.message, status, error_code))
 
 
 def _ms(span: dt.timedelta) -> int:

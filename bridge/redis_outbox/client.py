@@ -4,28 +4,63 @@
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
 from redis.retry import Retry
 
-from bridge.errors import StoreUnavailable
+from bridge.errors import CannotStart, StoreUnavailable
 
 
 def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis:
     """Return a client that gives up on a command after ``timeout``. Nothing is sent before the first command.
 
     redis-py would retry ten times by default and so make a client wait for seconds; here the caller decides.
+
+    A cluster, ``redis+cluster://`` or ``rediss+cluster://``, is asked for its slots at once; ``CannotStart`` if it does
+    not answer.
     """
     seconds = timeout.total_seconds()
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds / 2,
-        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        retry=Retry(NoBackoff(), 0),
-        max_connections=connections,
-    )
+    options: dict[str, Any] = {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds / 2,
+        "max_connections": connections,
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    if not is_cluster(url):
+        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    try:
+        cluster: Any = RedisCluster.from_url(url.replace("+cluster", "", 1), retry=Retry(NoBackoff(), 1), **options)
+    except redis.RedisError as error:
+        raise CannotStart(f"the store's cluster does not answer: {error}") from error
+    return cast("redis.Redis", cluster)
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether the URL is that of a cluster."""
+    return urlsplit(url).scheme.endswith("+cluster")
+
+
+def drop_idle_connections(client: Any) -> None:  # noqa: ANN401 - redis-py's clients share no base
+    """Close the connections that wait in the pool: when one of them is found broken, the others are, too."""
+    if isinstance(client, RedisCluster):
+        client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+    else:
+        client.connection_pool.disconnect(inuse_connections=False)
+
+
+def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return a section of INFO of each server that holds a part of the store; none where it is not to be had."""
+    try:
+        if isinstance(client, RedisCluster):
+            return list(client.info(section, target_nodes=RedisCluster.PRIMARIES).values())
+        return [client.info(section)]
+    except redis.ResponseError:
+        return []
 
 
 @contextmanager

@@ -48,6 +48,12 @@ class RedisGate:
         with store_errors():
             self._report([self._key], arguments)
 
+    def delivered_since(self, moment: dt.datetime) -> bool:
+        """Return whether any call got through after this moment."""
+        with store_errors():
+            delivered = self._client.hget(self._key, "delivered")
+        return delivered is not None and int(delivered) > moment.timestamp() * 1000
+
     def state(self) -> GateState:
         """Return how the gate stands."""
         with store_errors():
@@ -66,7 +72,9 @@ class RedisGate:
 def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
     none = dt.timedelta()
     match outcome:
-        case Delivered() | Refused():
+        case Delivered():
+            return "delivered", "", none
+        case Refused():
             return "answered", "", none
         case Unknown():
             return "failed", outcome.why, none

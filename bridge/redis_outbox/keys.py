@@ -7,20 +7,33 @@ key                                   type    meaning
 ``bridge:{pNN}:lane:<lane>``          hash    ``accepted``, ``settled``: positions of the last such job; ``lease``:
                                               token of the current claim; ``frozen``: position up to which its jobs
                                               go; ``attempts``: failed attempts at the head, ``tried``: position up
-                                              to which its writes were sent; ``failure``: why the
-                                              last one failed; ``claims``: the current claim and those that ended in
-                                              a crash; ``alone``: the head was last sent alone
+                                              to which its writes were sent; ``failure``: why the last one failed;
+                                              ``claims``: the current claim and those that ended in a crash;
+                                              ``alone``: the head was last sent alone; ``broke``: calls on which
+                                              upstream failed, ``broke_alone``: those with the head alone,
+                                              ``broke_since`` (ms); ``bytes`` that are pending
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
+``bridge:{pNN}:attempts:<lane>``      list    one note a failed attempt at the head: position of the last write that
+                                              was sent, time, what came of it
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
+``bridge:{pNN}:letters``              zset    the index of ``dead``, in order of time: ``<time>/<lane>/<position>/
+                                              <reason>/<client>``
+``bridge:{pNN}:fate:<lane>/<pos.>``   string  what became of a dead letter: ``as:<position>`` of its replay, or
+                                              ``discarded:<time>``
+``bridge:{pNN}:held``                 hash    ``bytes`` of all pending writes and dead letters of the partition;
+                                              ``of:<client>``: bytes of a client's pending writes
 ``bridge:{pNN}:idempotency:<hash>``   string  what was accepted under an idempotency key, beside its lane
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
 ``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is
                                               full again (us); ``rate``: lowered by throttling, ``slowed`` when (ms);
-                                              ``failures`` in a row; ``until``: when the open breaker lets a probe
+                                              ``failures`` in a row; ``delivered``: when a call last
+                                              got through (ms); ``until``: when the open breaker lets a probe
                                               through (ms), ``why``, ``trips``; ``probe``: when that is given up (ms)
+``bridge:{drains}:active``            zset    drain that is not finished -> when it began (s)
+``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``paid`` (ms)
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:seal``                       string  the key that job ids are sealed with
 ====================================  ======  =====================================================================
@@ -34,6 +47,7 @@ import zlib
 #: Fixed for good: it decides where a lane's keys lie.
 PARTITIONS = 16
 
+ACTIVE_DRAINS = "bridge:{drains}:active"
 WORKERS = "bridge:workers"
 SEAL = "bridge:seal"
 
@@ -68,6 +82,26 @@ def dead(number: int) -> str:
     return f"{_tag(number)}:dead"
 
 
+def letters(number: int) -> str:
+    """The index of a partition's dead letters."""
+    return f"{_tag(number)}:letters"
+
+
+def attempts(lane: str) -> str:
+    """The failed attempts at the head of the lane."""
+    return f"{_tag(partition(lane))}:attempts:{lane}"
+
+
+def fate(lane: str, position: int) -> str:
+    """What became of a dead letter."""
+    return f"{_tag(partition(lane))}:fate:{dead_field(lane, position)}"
+
+
+def held(number: int) -> str:
+    """How many bytes the partition holds."""
+    return f"{_tag(number)}:held"
+
+
 def idempotency(number: int, client: str, key: str) -> str:
     """What was accepted under a client's idempotency key."""
     return f"{_tag(number)}:idempotency:{_digest(client, key)}"
@@ -91,6 +125,21 @@ def sweep(number: int) -> str:
 def dead_field(lane: str, position: int) -> str:
     """The field of a dead letter in its partition's hash."""
     return f"{lane}/{position}"
+
+
+def drain(drain_id: str) -> str:
+    """A drain: what was ordered, and how far it is."""
+    return f"bridge:{{drains}}:{drain_id}"
+
+
+def drain_guard(drain_id: str) -> str:
+    """Exists while a worker has advanced the drain lately."""
+    return f"bridge:{{drains}}:{drain_id}:guard"
+
+
+def letter_line(lane: str, position: int, reason: str, client: str) -> str:
+    """What the index says of a letter, after its time. A lane and a reason hold no slash."""
+    return f"/{dead_field(lane, position)}/{reason}/{client}"
 
 
 def _digest(client: str, key: str) -> str:

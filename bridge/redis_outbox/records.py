@@ -19,6 +19,8 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     metrics: Fragment = NOTHING
     params: Fragment = NOTHING
     tags: Fragment = NOTHING
+    #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
+    origin: int = 0
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -28,6 +30,17 @@ class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: int
     status: int
     request_id: str | None = None
+    buried: bool = False
+
+
+class FailedAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What came of one call that carried ``writes`` and did not deliver them."""
+
+    writes: int
+    reason: str
+    message: str
+    status: int | None = None
+    error_code: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,6 +52,8 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     answer: UpstreamAnswer | None
     #: The entry of the write as it stood in its lane.
     entry: bytes
+    #: The notes of the failed attempts that carried the write, but for the last: position, time, `FailedAttempt`.
+    notes: tuple[bytes, ...] = ()
 
 
 def pack_write(write: Write, client: str) -> bytes:
@@ -57,12 +72,36 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         tags=stored.tags,
         workspace=stored.workspace,
     )
-    return Job(write=write, lane=lane, position=position, accepted_at=read_time(entry), client=stored.client)
+    return Job(
+        write=write,
+        lane=lane,
+        position=position,
+        accepted_at=read_time(entry),
+        client=stored.client,
+        size=len(entry),
+    )
 
 
-def pack(record: SettledCall | DeadLetter) -> bytes:
-    """Return the stored form of an outcome or a dead letter."""
+def pack_replay(entry: bytes, *, position: int) -> tuple[bytes, str, int]:
+    """Return the record with which a dead letter's entry is accepted anew, its client, and where it stood at first."""
+    stored = _unpack_write(entry[_RECORD:])
+    origin = stored.origin or position
+    return _pack(msgspec.structs.replace(stored, origin=origin)), stored.client, origin
+
+
+def pack(record: SettledCall | DeadLetter | FailedAttempt) -> bytes:
+    """Return the stored form of an outcome, a dead letter or an attempt."""
     return _pack(record)
+
+
+def last_sent(note: bytes) -> int:
+    """Return the position of the last write that the attempt of a note carried."""
+    return int(note[:16])
+
+
+def unpack_note(note: bytes) -> tuple[dt.datetime, FailedAttempt]:
+    """Return when the attempt of a note failed, and how."""
+    return read_time(note[16:]), _unpack_attempt(note[29:])
 
 
 def unpack_settled(record: bytes) -> tuple[int, dt.datetime, SettledCall]:
@@ -86,4 +125,5 @@ _RECORD = 13 + 8
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_write = msgspec.msgpack.Decoder(_StoredWrite).decode
 _unpack_settled = msgspec.msgpack.Decoder(SettledCall).decode
+_unpack_attempt = msgspec.msgpack.Decoder(FailedAttempt).decode
 _unpack_letter = msgspec.msgpack.Decoder(DeadLetter).decode

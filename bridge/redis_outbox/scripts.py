@@ -11,12 +11,13 @@ class Scripts:
     """The verbs of the outbox as callables on one client."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.accept = load(client, "accept")
+        self.accept = load(client, "append", "accept")
         self.claim = load(client, "read_head", "claim")
-        self.settle = load(client, "read_head", "settle")
-        self.release = load(client, "release")
+        self.settle = load(client, "read_head", "note_attempt", "settle")
+        self.release = load(client, "note_attempt", "release")
         self.due = load(client, "due")
         self.status = load(client, "status")
+        self.backlog = load(client, "backlog")
 
 
 def load(client: redis.Redis, *names: str) -> Script:

@@ -1,53 +1,112 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns what status.lua found into the document that clients read."""
+"""Turns what the reading scripts find into the documents that people read."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
-from bridge.redis_outbox.records import unpack_letter, unpack_settled
-from schemas.job import JobDocument, JobError, JobId, JobStatus, UpstreamAnswer
+from bridge.outbox import Backlog
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.records import read_time, unpack_letter, unpack_settled
+from schemas.job import JobDocument, JobError, JobId, JobStatus, LaneBacklog, UpstreamAnswer
+
+Script = Callable[[list[str], list[Any]], Any]
+
+#: A letter can be replayed, die and be replayed again without end; its last fate is found within these steps.
+_MOST_REPLAYS = 100
 
 
-def describe(text: str, job_id: JobId, state: list[bytes]) -> JobDocument:
-    """Return the document of a job; ``state`` is status.lua's result."""
-    kind, *rest = state
+def describe(text: str, job_id: JobId, status: Script) -> JobDocument | None:
+    """Return the document of a job, None if nothing is known of it (any more); ``status`` is status.lua.
+
+    A job whose dead letter was replayed tells what became of the replay.
+    """
     known: dict[str, Any] = {
         "job_id": text,
         "run_id": job_id.lane,
         "op": job_id.op,
         "accepted_at": job_id.accepted_at,
     }
-    if kind == b"pending":
-        return JobDocument(**known, **_pending(*rest))
-    record, letter = rest
-    return JobDocument(**known, **(_dead(letter) if letter else _delivered(job_id.position, record)))
+    lane, number, position = job_id.lane, job_id.partition, job_id.position
+    for _ in range(_MOST_REPLAYS):
+        lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(number), keys.dead(number)]
+        lane_keys.append(keys.fate(lane, position))
+        match status(lane_keys, [lane, position, keys.dead_field(lane, position)]):
+            case [b"pending", attempts, failure, due]:
+                return JobDocument(**known, **_pending(attempts, failure, due))
+            case [b"dead", letter]:
+                return JobDocument(**known, **_dead(letter))
+            case [b"settled", record]:
+                delivered = _delivered(position, record)
+                return JobDocument(**known, **delivered) if delivered else None
+            case [b"drained", fate]:
+                verb, _, rest = fate.partition(b":")
+                if verb == b"discarded":
+                    return JobDocument(**known, status=JobStatus.DISCARDED, settled_at=read_time(rest))
+                position = int(rest)
+            case _:
+                return None
+    return None
+
+
+def describe_backlog(lane: str, state: list[Any]) -> LaneBacklog:
+    """Return the document of a lane's backlog; ``state`` is backlog.lua's result."""
+    pending, size, oldest, now, attempts, failure, due, leased = state
+    next_attempt = _time(due) if due and float(due) > int(now) and leased == b"0" else None
+    return LaneBacklog(
+        run_id=lane,
+        pending=pending,
+        bytes=int(size),
+        oldest_accepted_at=_time(oldest) if oldest else None,
+        lag=(int(now) - int(oldest)) / 1000 if oldest else 0.0,
+        delivering=leased == b"1",
+        attempts=int(attempts),
+        next_attempt_at=next_attempt,
+        error=_error(failure) if failure and pending else None,
+    )
+
+
+def count_backlog(client: Any) -> Backlog:  # noqa: ANN401 - see RedisOutbox
+    """Return how much is waiting in all partitions."""
+    pipeline = client.pipeline(transaction=False)
+    for number in range(keys.PARTITIONS):
+        pipeline.zcard(keys.ready(number))
+        pipeline.zrange(keys.ready(number), 0, 0, withscores=True)
+        pipeline.hget(keys.held(number), "bytes")
+        pipeline.zcard(keys.letters(number))
+    found = pipeline.execute()
+    seconds, micros = client.time()
+    dues = [due for head in found[1::4] for _, due in head if due <= seconds * 1000 + micros // 1000]
+    return Backlog(
+        lanes=sum(found[0::4]),
+        bytes=sum(int(size or 0) for size in found[2::4]),
+        dead_letters=sum(found[3::4]),
+        oldest_due=_time(min(dues)) if dues else None,
+    )
 
 
 def _pending(attempts: bytes, failure: bytes, due: bytes) -> dict[str, Any]:
-    tried = int(attempts)
     if not failure:
         return {"status": JobStatus.PENDING}
-    reason, _, message = failure.decode().partition(": ")
     return {
         "status": JobStatus.PENDING,
-        "attempts": tried,
-        "next_attempt_at": dt.datetime.fromtimestamp(float(due) / 1000, dt.UTC) if due else None,
-        "error": JobError(reason=reason, message=message),
+        "attempts": int(attempts),
+        "next_attempt_at": _time(due) if due else None,
+        "error": _error(failure),
     }
 
 
-def _delivered(position: int, record: bytes) -> dict[str, Any]:
-    if record:
-        last, settled_at, call = unpack_settled(record)
-        if position > last - call.count:
-            return {
-                "status": JobStatus.DELIVERED,
-                "settled_at": settled_at,
-                "attempts": call.attempts,
-                "upstream": UpstreamAnswer(status=call.status, request_id=call.request_id),
-            }
-    # The details are older than the retention; that it is settled and not dead is known all the same.
-    return {"status": JobStatus.DELIVERED}
+def _delivered(position: int, record: bytes) -> dict[str, Any] | None:
+    last, settled_at, call = unpack_settled(record)
+    if position <= last - call.count or call.buried:
+        # Its details, or what became of its dead letter, are older than the retention.
+        return None
+    return {
+        "status": JobStatus.DELIVERED,
+        "settled_at": settled_at,
+        "attempts": call.attempts,
+        "upstream": UpstreamAnswer(status=call.status, request_id=call.request_id),
+    }
 
 
 def _dead(stored: bytes) -> dict[str, Any]:
@@ -59,3 +118,12 @@ def _dead(stored: bytes) -> dict[str, Any]:
         "error": JobError(reason=letter.reason, message=letter.message),
         "upstream": letter.answer,
     }
+
+
+def _error(failure: bytes) -> JobError:
+    reason, _, message = failure.decode().partition(": ")
+    return JobError(reason=reason, message=message)
+
+
+def _time(ms: bytes | float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(float(ms) / 1000, dt.UTC)

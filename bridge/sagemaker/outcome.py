@@ -69,10 +69,18 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.da
             message=answer.message,
             request_id=answer.request_id,
         )
-    # What remains is a gateway, a middlebox or a server in trouble: none of them is the write's fault.
+    # What remains is a gateway, a middlebox or a server in trouble: none of them is the write's fault. Only a 500 may
+    # turn out to be, if upstream goes on to fail on this write alone.
     # Its words are not repeated: MLflow's quote SQL with the values of writes, and this is logged.
     why = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
-    return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now))
+    own_fault = _own_fault(answer, why) if status == 500 else None
+    return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), own_fault=own_fault)
+
+
+def _own_fault(answer: _Reading, why: str) -> Refused:
+    message = answer.message or f"upstream fails on this write each time: {why}"
+    code = answer.error_code or "INTERNAL_ERROR"
+    return Refused(status=answer.status, error_code=code, message=message, request_id=answer.request_id)
 
 
 def ours(status: int, headers: Mapping[str, str], body: bytes) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox over a real Redis and over the one in memory that unit tests use: one suite proves both."""
+"""The store's adapters over a real Redis, over one in cluster mode, and over the one in memory: one suite for all."""
 
 import datetime as dt
 from typing import Any
@@ -8,17 +8,29 @@ import fakeredis
 import pytest
 
 from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_outbox.drains import RedisDrainLog
 from tests.servers import Server
 
 RETENTION = dt.timedelta(hours=1)
+PATIENCE = dt.timedelta(seconds=5)
 
 
-@pytest.fixture(params=["redis", "fakeredis"])
+@pytest.fixture(params=["redis", "cluster", "fakeredis"])
 def client(request: pytest.FixtureRequest) -> Any:
-    if request.param == "fakeredis":
+    return client_of(request.param, request)
+
+
+def client_of(kind: str, request: pytest.FixtureRequest) -> Any:
+    """An empty store of this kind."""
+    if kind == "fakeredis":
         return fakeredis.FakeRedis(version=(7,))
-    server: tuple[Server, str] = request.getfixturevalue("redis_server")
-    client = connect(server[1], timeout=dt.timedelta(seconds=5), connections=8)
+    if kind == "cluster":
+        url: str = request.getfixturevalue("redis_cluster")
+    else:
+        server: tuple[Server, str] = request.getfixturevalue("redis_server")
+        url = server[1]
+    client = connect(url, timeout=PATIENCE, connections=8)
     client.flushall()
     return client
 
@@ -26,3 +38,13 @@ def client(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def outbox(client: Any) -> RedisOutbox:
     return RedisOutbox(client, retention=RETENTION, idempotency_ttl=RETENTION)
+
+
+@pytest.fixture
+def letters(client: Any) -> RedisDeadLetters:
+    return RedisDeadLetters(client, fate_ttl=RETENTION)
+
+
+@pytest.fixture
+def log(client: Any) -> RedisDrainLog:
+    return RedisDrainLog(client)

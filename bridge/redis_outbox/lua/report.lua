@@ -1,12 +1,14 @@
 -- Tell what came of a call to upstream.
 --
 -- KEYS[1] hash  gate
--- ARGV[1] 'answered', 'throttled', 'failed' or 'ours'      ARGV[2] why
+-- ARGV[1] 'delivered', 'answered', 'throttled', 'failed' or 'ours'      ARGV[2] why
 -- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls a second (0: not limited)
 -- ARGV[5] failures in a row that open the breaker          ARGV[6] longest time it stays open, in ms
 -- ARGV[7] jitter between 0.5 and 1
 --
 -- Returns nothing.
+-- First what needs no memory: Redis then lets the rest pass even when it is full.
+redis.call('HDEL', KEYS[1], '')
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'until', 'failures', 'rate', 'slowed')
@@ -31,6 +33,9 @@ end
 if state[1] or state[2] then
   -- Upstream answers: the breaker closes.
   redis.call('HDEL', KEYS[1], 'until', 'why', 'probe', 'failures', 'trips')
+end
+if ARGV[1] == 'delivered' then
+  redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', now))
 end
 local most = tonumber(ARGV[4])
 if ARGV[1] == 'throttled' then

@@ -1,52 +1,99 @@
 -- Write an outcome down for the writes at the head of a lane, and read the next ones.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
--- KEYS[4] list  settled       KEYS[5] hash  dead
+-- KEYS[4] list  settled       KEYS[5] hash  dead          KEYS[6] zset  letters
+-- KEYS[7] list  attempts      KEYS[8] hash  held
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
 -- ARGV[4] most writes         ARGV[5] most bytes
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
 -- ARGV[8] outcome record      ARGV[9] retention in ms
 -- ARGV[10] '1' to note that the first write will now be sent alone
--- ARGV[11...] for each settled write its field and dead letter, or nothing; the time of burial (13 digits) is put
--- before each letter
+-- ARGV[11] how many writes were refused together, '0' if none      ARGV[12] what came of that attempt
+-- ARGV[13] how many clients the settled writes are from
+-- ARGV[14...] for each of these, client and bytes; then for each write that is buried: its field, its dead letter, and
+-- its line in the index. The time of burial (13 digits) is put before letter and line.
 --
 -- Returns 'lost' if the lease is another's, 'empty' if nothing is left, else as claim.
-if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[2] then
+local state = redis.call('HMGET', KEYS[1], 'lease', 'settled', 'tried', 'claims', 'broke')
+if state[1] ~= ARGV[2] then
   return 'lost'
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local count = tonumber(ARGV[7])
--- A repeat finds the position already moved and must not move it again.
-if count > 0 and redis.call('HGET', KEYS[1], 'settled') == ARGV[6] then
-  redis.call('LTRIM', KEYS[2], count, -1)
-  local last = redis.call('HINCRBY', KEYS[1], 'settled', count)
+
+local function give_back(client, bytes)
+  redis.call('HINCRBY', KEYS[1], 'bytes', -bytes)
+  redis.call('HINCRBY', KEYS[8], 'bytes', -bytes)
+  if redis.call('HINCRBY', KEYS[8], 'of:' .. client, -bytes) <= 0 then
+    redis.call('HDEL', KEYS[8], 'of:' .. client)
+  end
+end
+
+local function bury(field, letter, line)
+  local at = string.format('%013.0f', now)
+  redis.call('HSET', KEYS[5], field, at .. letter)
+  redis.call('ZADD', KEYS[6], 0, at .. line)
+  redis.call('HINCRBY', KEYS[8], 'bytes', #letter)
+end
+
+local function forgive(last)
   redis.call('HSET', KEYS[1], 'attempts', 0)
-  redis.call('HDEL', KEYS[1], 'failure', 'alone')
-  -- Claims that ended in a crash are forgiven one by one: after a crash, batches grow again only step by step.
-  if tonumber(redis.call('HGET', KEYS[1], 'claims')) > 1 then
+  redis.call('HDEL', KEYS[1], 'failure', 'alone', 'broke_alone', 'broke_since')
+  -- Claims that ended in a crash, and calls on which upstream failed, are forgiven one by one: batches grow again
+  -- only step by step.
+  if tonumber(state[4]) > 1 then
     redis.call('HINCRBY', KEYS[1], 'claims', -1)
   end
+  if state[5] and redis.call('HINCRBY', KEYS[1], 'broke', -1) <= 0 then
+    redis.call('HDEL', KEYS[1], 'broke')
+  end
+  if state[3] and last >= tonumber(state[3]) then
+    redis.call('HDEL', KEYS[1], 'tried')
+    redis.call('DEL', KEYS[7])
+  end
+end
+
+local function log(last)
   -- A record is: position of the last write (16 digits), time (13 digits), outcome.
   redis.call('RPUSH', KEYS[4], string.format('%016.0f%013.0f', last, now) .. ARGV[8])
-  for i = 11, #ARGV, 2 do
-    redis.call('HSET', KEYS[5], ARGV[i], string.format('%013.0f', now) .. ARGV[i + 1])
-  end
   local horizon = now - ARGV[9]
   for _ = 1, 4 do
-    -- Two may expire for each one that is added, so a busy lane's log never outgrows its retention.
+    -- Several may expire for each one that is added, so a busy lane's log never outgrows its retention.
     local oldest = redis.call('LINDEX', KEYS[4], 0)
     if tonumber(string.sub(oldest, 17, 29)) >= horizon then break end
     redis.call('LPOP', KEYS[4])
   end
 end
 
+-- A repeat finds the position already moved and must not move it again.
+if count > 0 and state[2] == ARGV[6] then
+  -- First what needs no memory: Redis then lets the rest pass even when it is full.
+  redis.call('LTRIM', KEYS[2], count, -1)
+  local last = redis.call('HINCRBY', KEYS[1], 'settled', count)
+  forgive(last)
+  log(last)
+  local letters = 14 + 2 * ARGV[13]
+  for i = 14, letters - 1, 2 do
+    give_back(ARGV[i], ARGV[i + 1])
+  end
+  for i = letters, #ARGV, 3 do
+    bury(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  end
+end
+
 if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('ZREM', KEYS[3], ARGV[1])
-  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone')
+  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke')
   redis.call('PEXPIRE', KEYS[1], ARGV[9])
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
   return 'empty'
+end
+if count == 0 then
+  redis.call('ZREM', KEYS[3], '')
+end
+if ARGV[11] ~= '0' then
+  note_attempt(KEYS[1], KEYS[7], tonumber(ARGV[11]), now, ARGV[12])
 end
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
 local head = read_head(KEYS, ARGV[4], ARGV[5])

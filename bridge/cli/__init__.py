@@ -7,6 +7,9 @@ import sys
 
 import click
 
+from bridge.cli.backlog import backlog
+from bridge.cli.dead_letters import dead_letters
+from bridge.cli.jobs import jobs
 from bridge.errors import BridgeError
 from bridge.settings import Settings, variable
 from bridge.up import up as run_all
@@ -17,7 +20,8 @@ from bridge.up import up as run_all
 def main() -> None:
     """A durable, queue-backed bridge between plain MLflow clients and Amazon SageMaker MLflow.
 
-    Everything is set by environment variables; `mlflow-bridge settings` lists them.
+    The bridge itself is set by environment variables; `mlflow-bridge settings` lists them. The commands for operators
+    talk to a running bridge: the one at --url, else at MLFLOW_TRACKING_URI, else on this machine.
     """
 
 
@@ -43,3 +47,8 @@ def settings() -> None:
         default = field.metadata["default"]
         click.echo(f"{variable(field)}={default if default is not None else '(required)'}")
         click.echo(click.wrap_text(field.metadata["about"], 100, "    ", "    "))
+
+
+main.add_command(backlog)
+main.add_command(jobs)
+main.add_command(dead_letters)

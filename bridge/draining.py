@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays or discards dead letters: one at once, or many by an order that the workers carry out bit by bit.
+
+Each letter is drained atomically and the order's progress is kept in the store, so a restart in the middle loses
+nothing and repeats nothing.
+"""
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.clock import Clock
+from bridge.dead_letters import DeadLetters, DrainLog
+from bridge.dispatch import Dispatch
+from bridge.errors import StoreUnavailable
+from bridge.events import LettersDrained, LettersExpired, Observer, StoreFailed
+from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter, Replayed
+
+_CHUNK = 100
+#: A drain that was held up makes up for no more than this.
+_MOST_CATCHING_UP = dt.timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """The way out for dead letters."""
+
+    letters: DeadLetters
+    log: DrainLog
+    dispatch: Dispatch
+    observe: Observer
+    clock: Clock
+    #: How often workers go on with what was ordered.
+    period: dt.timedelta
+    #: How long a letter is kept; None: until somebody drains it.
+    retention: dt.timedelta | None
+
+    def replay(self, letter_id: str) -> Replayed | None:
+        """Take one letter back into its lane; None if there is no such letter."""
+        replayed = self.letters.replay(letter_id)
+        if replayed:
+            self.observe(LettersDrained(action=DrainAction.REPLAY, letters=1))
+            self.dispatch.lane_due(replayed.run_id)
+        return replayed
+
+    def discard(self, letter_id: str) -> bool:
+        """Remove one letter for good; return whether there was one."""
+        discarded = self.letters.discard(letter_id)
+        if discarded:
+            self.observe(LettersDrained(action=DrainAction.DISCARD, letters=1))
+        return discarded
+
+    def order(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Drain:
+        """Have all letters drained that are dead now and that the filter means; ``total`` says how many those are."""
+        now = self.clock.now()
+        until = min(wanted.until, now) if wanted.until else now
+        drain = Drain(
+            drain_id=secrets.token_hex(8),
+            action=action,
+            filter=msgspec.structs.replace(wanted, until=until),
+            rate=rate,
+            state=DrainState.RUNNING,
+            total=total,
+            done=0,
+            began_at=now,
+        )
+        self.log.begin(drain)
+        return drain
+
+    def tick(self) -> None:
+        """Go on with all orders for a part of one period. Never raises."""
+        try:
+            for drain, cursor, last in self.log.due(guard=self.period):
+                self._advance(drain, cursor, last)
+            self._expire()
+        except StoreUnavailable as error:
+            self.observe(StoreFailed(during="draining", why=str(error)))
+
+    def _advance(self, drain: Drain, cursor: str | None, last: dt.datetime) -> None:
+        end = self.clock.monotonic() + self.period / 2
+        now = self.clock.now()
+        left = self._allowance(drain, now - last)
+        done, state = drain.done, DrainState.RUNNING
+        while left and state is DrainState.RUNNING and self.clock.monotonic() < end:
+            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK, left))
+            drained = self._drain(drain.action, found.letter_ids)
+            done, left = done + drained, left - drained
+            cursor = found.cursor or cursor
+            state = DrainState.RUNNING if found.cursor else DrainState.FINISHED
+            if not self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, at=now):
+                break
+        if done > drain.done:
+            letters = done - drain.done
+            self.observe(LettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
+
+    @staticmethod
+    def _allowance(drain: Drain, elapsed: dt.timedelta) -> int:
+        """Return how many letters may be drained now: all, or what the rate allows since the last time."""
+        if drain.rate is None:
+            return drain.total + 1
+        most = max(1.0, drain.rate * _MOST_CATCHING_UP.total_seconds())
+        return int(min(drain.rate * elapsed.total_seconds(), most))
+
+    def _drain(self, action: DrainAction, letter_ids: list[str]) -> int:
+        if action is DrainAction.DISCARD:
+            return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
+        replayed = [found for letter_id in letter_ids if (found := self.letters.replay(letter_id))]
+        for lane in dict.fromkeys(each.run_id for each in replayed):
+            self.dispatch.lane_due(lane)
+        return len(replayed)
+
+    def _expire(self) -> None:
+        """Discard letters that are older than the retention, and say so."""
+        if self.retention is None:
+            return
+        expired = LetterFilter(until=self.clock.now() - self.retention)
+        discarded = self._drain(DrainAction.DISCARD, self.letters.find(expired, after=None, limit=_CHUNK).letter_ids)
+        if discarded:
+            self.observe(LettersExpired(letters=discarded))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends calls to upstream through the gate that all workers share, and tells the gate what came of each."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bridge.errors import StoreUnavailable
+from bridge.gate import Gate, Shut
+from bridge.outbox import Claim
+from bridge.suspicion import tried_alone_enough
+from bridge.upstream import Call, Delivered, Outcome, Unavailable, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The bridge is stopping; the call was not sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The way from a worker to upstream."""
+
+    upstream: Upstream
+    gate: Gate
+    #: Once set, no further call is begun.
+    stopping: threading.Event
+
+    def send(self, calls: Sequence[Call], *, renew: Callable[[], object]) -> Outcome | Shut | Stopping:
+        """Send calls until one is not delivered, and return what the last one came to.
+
+        ``renew`` is called between two calls, for a lease covers only one.
+        """
+        result = self._send_one(calls[0])
+        for call in calls[1:]:
+            if not isinstance(result, Delivered):
+                break
+            renew()
+            result = self._send_one(call)
+        return result
+
+    def judge(self, claim: Claim, count: int, outcome: Unavailable) -> Outcome:
+        """Return the outcome, or the refusal that it comes to after all.
+
+        A write on which upstream fails each time it is sent alone, while other writes get through, is at fault itself.
+        """
+        if count > 1 or not outcome.own_fault or not claim.broke_since:
+            return outcome
+        if tried_alone_enough(claim.broke_alone + 1) and self.gate.delivered_since(claim.broke_since):
+            return outcome.own_fault
+        return outcome
+
+    def _send_one(self, call: Call) -> Outcome | Shut | Stopping:
+        passage = self.gate.enter()
+        if isinstance(passage, Shut):
+            return passage
+        if self.stopping.wait(passage.wait.total_seconds()):
+            return Stopping()
+        outcome = self.upstream.send(call)
+        with suppress(StoreUnavailable):
+            self.gate.report(outcome)
+        return outcome

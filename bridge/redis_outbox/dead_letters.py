@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dead letters in Redis. The contract is `bridge.dead_letters.DeadLetters`.
+
+The index holds a line for each letter: ``<time of burial, ms>/<lane>/<position>/<reason>/<client>``. All that can be
+filtered by is in it, so letters are only read to be shown.
+"""
+
+import base64
+import datetime as dt
+import heapq
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+
+from bridge.coalescing import single_call
+from bridge.dead_letters import Found, InvalidCursor
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.client import store_errors
+from bridge.redis_outbox.records import DeadLetter, pack_replay, unpack_entry, unpack_letter, unpack_note
+from bridge.redis_outbox.scripts import load
+from bridge.redis_outbox.seal import Seal
+from schemas.dead_letter import (
+    AttemptDocument,
+    LetterDocument,
+    LetterFilter,
+    LetterPage,
+    LetterSummary,
+    Replayed,
+    WriteDocument,
+)
+from schemas.job import Job, JobId
+
+#: How many lines are read at a time.
+_CHUNK = 500
+#: How many lines are looked at for one page, so that a rare reason does not hold up a request.
+_MOST_LOOKED_AT = 20_000
+_LETTER_ID = re.compile(r"(.+)\.(\d{1,16})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What the index says of a letter."""
+
+    text: bytes
+
+    @property
+    def parts(self) -> tuple[str, str, str, str, str]:
+        at, lane, position, reason, client = self.text.decode().split("/", 4)
+        return at, lane, position, reason, client
+
+    def is_meant_by(self, wanted: LetterFilter) -> bool:
+        _, lane, _, reason, client = self.parts
+        return wanted.run_id in (None, lane) and wanted.reason in (None, reason) and wanted.client in (None, client)
+
+    @property
+    def letter_id(self) -> str:
+        _, lane, position, _, _ = self.parts
+        return f"{lane}.{position}"
+
+
+class RedisDeadLetters:
+    """See `bridge.dead_letters.DeadLetters` for every promise."""
+
+    def __init__(self, client: redis.Redis, *, fate_ttl: dt.timedelta) -> None:
+        self._client: Any = client
+        self._seal = Seal(client)
+        self._fate_ms = round(fate_ttl.total_seconds() * 1000)
+        self._replay = load(client, "append", "replay")
+        self._discard = load(client, "discard")
+
+    def page(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterPage:
+        """Return letters, the oldest first."""
+        found = self.find(wanted, after=after, limit=limit)
+        with store_errors():
+            letters = [letter for letter_id in found.letter_ids if (letter := self._read(letter_id))]
+        return LetterPage(letters=[_summary(job, at, letter) for job, at, letter in letters], next=found.cursor)
+
+    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
+        """Return the ids of letters, the oldest first."""
+        letter_ids: list[str] = []
+        line: _Line | None = None
+        with store_errors():
+            for looked_at, line in enumerate(self._walk(wanted, _decode_cursor(after)), 1):
+                if line.is_meant_by(wanted):
+                    letter_ids.append(line.letter_id)
+                if len(letter_ids) == limit or looked_at == _MOST_LOOKED_AT:
+                    return Found(letter_ids=letter_ids, cursor=_encode_cursor(line))
+        return Found(letter_ids=letter_ids, cursor=None)
+
+    def count(self, wanted: LetterFilter) -> int:
+        """Return how many letters the filter means."""
+        with store_errors():
+            return sum(line.is_meant_by(wanted) for line in self._walk(wanted, b""))
+
+    def letter(self, letter_id: str) -> LetterDocument | None:
+        """Return a letter."""
+        with store_errors():
+            found = self._read(letter_id)
+        return _document(*found) if found else None
+
+    def replay(self, letter_id: str) -> Replayed | None:
+        """Take a letter back to the end of its lane."""
+        with store_errors():
+            found = self._read(letter_id)
+            if not found:
+                return None
+            job, buried_at, letter = found
+            lane, number = job.lane, keys.partition(job.lane)
+            record, client, origin = pack_replay(letter.entry, position=job.position)
+            lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
+            letter_keys = [keys.held(number), keys.dead(number), keys.letters(number)]
+            fates = [keys.fate(lane, job.position), keys.fate(lane, origin)]
+            field, line = keys.dead_field(lane, job.position), _line(job, buried_at, letter)
+            arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, field, line, self._fate_ms]
+            result = self._replay([*lane_keys, *letter_keys, *fates], arguments)
+            seal = self._seal.key()
+        if result is None:
+            return None
+        accepted_at = dt.datetime.fromtimestamp(int(result[1]) / 1000, dt.UTC)
+        new = JobId(partition=number, lane=lane, position=int(result[0]), op=job.write.op, accepted_at=accepted_at)
+        return Replayed(letter_id=letter_id, job_id=new.seal(client, seal), run_id=lane)
+
+    def discard(self, letter_id: str) -> bool:
+        """Remove a letter for good."""
+        with store_errors():
+            found = self._read(letter_id)
+            if not found:
+                return False
+            job, buried_at, letter = found
+            lane, number = job.lane, keys.partition(job.lane)
+            _, _, origin = pack_replay(letter.entry, position=job.position)
+            letter_keys = [keys.held(number), keys.dead(number), keys.letters(number)]
+            fates = [keys.fate(lane, job.position), keys.fate(lane, origin)]
+            field, line = keys.dead_field(lane, job.position), _line(job, buried_at, letter)
+            return bool(self._discard([*letter_keys, *fates], [field, line, self._fate_ms]))
+
+    def _read(self, letter_id: str) -> tuple[Job, dt.datetime, DeadLetter] | None:
+        matched = _LETTER_ID.fullmatch(letter_id)
+        if not matched:
+            return None
+        lane, position = matched[1], int(matched[2])
+        stored = self._client.hget(keys.dead(keys.partition(lane)), keys.dead_field(lane, position))
+        if stored is None:
+            return None
+        buried_at, letter = unpack_letter(stored)
+        return unpack_entry(letter.entry, lane=lane, position=position), buried_at, letter
+
+    def _walk(self, wanted: LetterFilter, after: bytes) -> Iterator[_Line]:
+        """Go through the index from ``after`` on, in order of time, over the partitions that the filter concerns."""
+        numbers = range(keys.PARTITIONS) if wanted.run_id is None else [keys.partition(wanted.run_id)]
+        since = _stamp(wanted.since) if wanted.since else b"0"
+        begin = b"(" + after if after > since else b"[" + since
+        end = b"(" + _stamp(wanted.until) if wanted.until else b"+"
+        for text in heapq.merge(*(self._lines(keys.letters(number), begin, end) for number in numbers)):
+            yield _Line(text)
+
+    def _lines(self, key: str, begin: bytes, end: bytes) -> Iterator[bytes]:
+        while lines := self._client.zrangebylex(key, begin, end, start=0, num=_CHUNK):
+            yield from lines
+            begin = b"(" + lines[-1]
+
+
+def _line(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> bytes:
+    return _stamp(buried_at) + keys.letter_line(job.lane, job.position, letter.reason, job.client).encode()
+
+
+def _stamp(moment: dt.datetime) -> bytes:
+    return b"%013d" % max(0, round(moment.timestamp() * 1000))
+
+
+def _encode_cursor(line: _Line) -> str:
+    return base64.urlsafe_b64encode(line.text).decode()
+
+
+def _decode_cursor(cursor: str | None) -> bytes:
+    try:
+        line = base64.b64decode(cursor or "", altchars=b"-_", validate=True)
+    except ValueError:
+        raise InvalidCursor(cursor) from None
+    if cursor and line.count(b"/") < 4:
+        raise InvalidCursor(cursor)
+    return line
+
+
+def _summary(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> LetterSummary:
+    return LetterSummary(**_summed_up(job, buried_at, letter))
+
+
+def _document(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> LetterDocument:
+    call = single_call(job.write)
+    notes = [unpack_note(note) for note in letter.notes]
+    attempts = [
+        AttemptDocument(
+            at=at,
+            writes=failed.writes,
+            reason=failed.reason,
+            message=failed.message,
+            status=failed.status,
+            error_code=failed.error_code,
+        )
+        for at, failed in notes
+    ]
+    answer = letter.answer
+    last = AttemptDocument(
+        at=buried_at,
+        writes=1,
+        reason=letter.reason,
+        message=letter.message,
+        status=answer.status if answer else None,
+        error_code=answer.error_code if answer else None,
+    )
+    return LetterDocument(
+        **_summed_up(job, buried_at, letter),
+        write=WriteDocument(path=call.path, body=msgspec.Raw(call.body), workspace=call.workspace),
+        attempt_count=letter.attempts,
+        attempts=[*attempts, last],
+        upstream=answer,
+    )
+
+
+def _summed_up(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "letter_id": f"{job.lane}.{job.position}",
+        "run_id": job.lane,
+        "op": job.write.op,
+        "client": job.client,
+        "reason": letter.reason,
+        "message": letter.message,
+        "status": letter.answer.status if letter.answer else None,
+        "accepted_at": job.accepted_at,
+        "buried_at": buried_at,
+    }

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How full the store is, so that intake stops while there is still room for deliveries to write their outcomes."""
+
+import threading
+import time
+from typing import Any
+
+import redis
+
+from bridge.outbox import Caps
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.client import every_info
+
+#: The part of Redis' own ``maxmemory`` beyond which nothing more is accepted. Settling needs a little memory, too.
+_WATERMARK = 0.8
+#: How old the figures of other partitions may be. Meanwhile a cap can be exceeded by what arrives in this time.
+_FRESH_FOR = 1.0
+
+
+class Occupancy:
+    """What each partition holds, looked up about once a second by whichever accept comes next.
+
+    The accept script knows its own partition exactly. What the others hold it is told from here.
+    """
+
+    def __init__(self, client: redis.Redis, caps: Caps) -> None:
+        self._client: Any = client
+        self._caps = caps
+        self._held: list[dict[str, int]] = []
+        self._over_watermark = False
+        self._looked_at = float("-inf")
+        self._looking = threading.Lock()
+
+    def room(self, partition: int, client: str) -> tuple[int, int]:
+        """Return how many bytes this client may have pending, and everybody may hold, in this partition."""
+        if time.monotonic() - self._looked_at > _FRESH_FOR and self._looking.acquire(blocking=not self._held):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        if self._over_watermark:
+            return self._caps.client, 0
+        others = [held for number, held in enumerate(self._held) if number != partition]
+        elsewhere_of_client = sum(held.get(f"of:{client}", 0) for held in others)
+        elsewhere = sum(held.get("bytes", 0) for held in others)
+        return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
+
+    def _look(self) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for number in range(keys.PARTITIONS):
+            pipeline.hgetall(keys.held(number))
+        found = pipeline.execute()
+        self._over_watermark = any(_is_over(memory) for memory in every_info(self._client, "memory"))
+        self._held = [{field.decode(): int(value) for field, value in held.items()} for held in found]
+        self._looked_at = time.monotonic()
+
+
+def _is_over(memory: dict[str, Any]) -> bool:
+    most = memory.get("maxmemory", 0)
+    return bool(most) and memory.get("used_memory", 0) > most * _WATERMARK
