@@ -156,3 +156,17 @@ def test_upstreams_do_not_share_a_gate(client: Any) -> None:
     gate(client).report(Unavailable(why="down", ours=True))
 
     assert RedisGate(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
+
+
+def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) -> None:
+    watched = gate(client)
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+    nothing_yet = watched.delivered_since(before)
+    watched.report(Refused(status=400, error_code="", message=""))
+    watched.report(DOWN)
+    only_refused = watched.delivered_since(before)
+    gate(client).report(UP)
+
+    assert (nothing_yet, only_refused) == (False, False)
+    assert watched.delivered_since(before)
+    assert not watched.delivered_since(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1))

@@ -2,17 +2,13 @@
 """One turn of a lane: order, merging, bisecting, deferring, fairness."""
 
 import datetime as dt
-import json
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import fakeredis
 import pytest
 
-from bridge.delivery import Delivery, Timing
 from bridge.events import (
     BatchRefused,
     DeliveryBroke,
@@ -22,67 +18,12 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
-from bridge.exchange import Exchange
 from bridge.gate import Open, Shut
-from bridge.redis_outbox import RedisOutbox, connect, keys
-from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from bridge.redis_outbox import RedisOutbox, connect
+from bridge.upstream import Call, Delivered, Outcome, Unavailable, Unknown
 from schemas.job import JobStatus
-from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
-from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeUpstream
-
-LEASE = dt.timedelta(seconds=30)
-HORIZON = dt.timedelta(hours=72)
-REFUSED = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
-
-
-class Lane:
-    """One lane and all that delivers it."""
-
-    def __init__(self, *writes: Write) -> None:
-        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE, idempotency_ttl=LEASE)
-        self.upstream = FakeUpstream()
-        self.dispatch = FakeDispatch()
-        self.gate = FakeGate()
-        self.events = Events()
-        self.clock = FakeClock(dt.datetime.now(dt.UTC))
-        self.stopping = threading.Event()
-        self.jobs = [self.accept(write) for write in writes]
-        self.delivery = Delivery(
-            outbox=self.outbox,
-            exchange=Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping),
-            dispatch=self.dispatch,
-            observe=self.events,
-            clock=self.clock,
-            timing=Timing(lease=LEASE, horizon=HORIZON),
-        )
-
-    def accept(self, write: Write) -> str:
-        return self.outbox.accept(write, client="a").job_id
-
-    def deliver(self) -> None:
-        self.delivery.deliver(RUN)
-
-    def expire_lease(self) -> None:
-        client: Any = self.outbox._client  # noqa: SLF001 - what the lease's end does, without waiting for it
-        client.zadd(keys.ready(keys.partition(RUN)), {RUN: 0})
-
-    def statuses(self) -> list[JobStatus]:
-        documents = [self.outbox.job(job_id, client="a") for job_id in self.jobs]
-        return [document.status for document in documents if document]
-
-    def refuse(self, *guilty: int) -> None:
-        """Refuse every call that carries a metric with one of these steps."""
-
-        def answer(call: Call) -> Outcome:
-            return REFUSED if steps(call).intersection(guilty) else Delivered(status=200)
-
-        self.upstream.answer = answer
-
-
-def steps(call: Call) -> set[int]:
-    body = json.loads(call.body)
-    return {m.get("step", 0) for m in body.get("metrics", [body])}
+from tests.unit.lanes import HORIZON, LEASE, REFUSED, Lane, steps
 
 
 def test_writes_are_delivered_in_one_call_and_the_lane_is_empty() -> None:

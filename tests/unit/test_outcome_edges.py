@@ -62,3 +62,27 @@ def test_a_5xx_that_no_repetition_can_help_is_a_refusal(code: str) -> None:
     outcome = _classify(500, b'{"error_code":"%s","message":"not on this server"}' % code.encode())
 
     assert outcome == Refused(status=500, error_code=code, message="not on this server")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b'{"error_code":"INTERNAL_ERROR","message":"it broke"}', "INTERNAL_ERROR", "it broke"),
+        (b"<html>oops</html>", "INTERNAL_ERROR", "upstream fails on this write each time: status 500 with a body that"),
+    ],
+)
+def test_a_500_says_what_it_comes_to_if_it_is_the_writes_own_fault(body: bytes, code: str, message: str) -> None:
+    outcome = _classify(500, body)
+
+    assert isinstance(outcome, Unavailable)
+    assert outcome.own_fault
+    assert (outcome.own_fault.status, outcome.own_fault.error_code) == (500, code)
+    assert outcome.own_fault.message.startswith(message)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504, 520, 404, 200])
+def test_no_other_answer_can_turn_out_to_be_the_writes_own_fault(status: int) -> None:
+    outcome = _classify(status, b"<html>oops</html>")
+
+    assert isinstance(outcome, Unavailable)
+    assert outcome.own_fault is None

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may wait is bounded, and a store that is full can still be drained."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from bridge.errors import OverCap, StoreUnavailable
+from bridge.outbox import Attempt, Burial, BurialReason, Caps, Claim, Settlement
+from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_outbox.gate import RedisGate
+from bridge.upstream import Delivered
+from schemas.dead_letter import LetterFilter
+from schemas.write import Write
+from tests.factories import RUN, metric
+from tests.servers import Server
+
+LEASE = dt.timedelta(seconds=30)
+RETENTION = dt.timedelta(hours=1)
+MUCH = 1 << 40
+
+
+def outbox_with(client: Any, *, lane: int = MUCH, of_client: int = MUCH, store: int = MUCH) -> RedisOutbox:
+    caps = Caps(lane=lane, client=of_client, store=store)
+    return RedisOutbox(client, retention=RETENTION, idempotency_ttl=RETENTION, caps=caps)
+
+
+def accept_until_full(outbox: RedisOutbox, *writes: Write, client: str = "a") -> tuple[int, str]:
+    """How many writes were taken, and which cap the next one met."""
+    for taken, write in enumerate(writes):
+        try:
+            outbox.accept(write, client=client)
+        except OverCap as error:
+            return taken, error.cap
+    raise AssertionError("no cap was met")
+
+
+def drain(outbox: RedisOutbox, lane: str = RUN) -> None:
+    claim = outbox.claim(lane, lease=LEASE)
+    while claim:
+        claim = outbox.settle(claim, Settlement(count=len(claim.jobs), attempts=1, status=200), lease=LEASE)
+
+
+def test_a_run_may_have_so_much_waiting_and_other_runs_are_not_concerned(client: Any) -> None:
+    outbox = outbox_with(client, lane=1000)
+
+    taken, cap = accept_until_full(outbox, *(metric(step) for step in range(100)))
+    outbox.accept(metric(0, run_id=f"{7:032x}"), client="a")
+    drain(outbox)
+    again, _ = accept_until_full(outbox, *(metric(step) for step in range(100)))
+
+    assert cap == "lane"
+    assert 5 < taken < 20
+    assert again == taken
+    assert outbox.lane_backlog(RUN).bytes <= 1000
+
+
+def test_a_client_may_have_so_much_waiting_and_other_clients_are_not_concerned(client: Any) -> None:
+    outbox = outbox_with(client, of_client=1000)
+
+    taken, cap = accept_until_full(outbox, *(metric(step) for step in range(100)))
+    outbox.accept(metric(0), client="b")
+
+    assert (cap, taken > 5) == ("client", True)
+
+
+def test_the_caps_of_clients_and_of_the_store_span_all_partitions(client: Any) -> None:
+    spread = [metric(step, run_id=f"{step:032x}") for step in range(100)]
+    for write in spread[:40]:
+        outbox_with(client).accept(write, client="a")
+
+    # Another process begins with a look at all partitions.
+    with pytest.raises(OverCap, match="store"):
+        outbox_with(client, store=1000).accept(spread[50], client="a")
+    with pytest.raises(OverCap, match="client"):
+        outbox_with(client, of_client=1000).accept(spread[50], client="a")
+
+
+def test_dead_letters_count_as_held_by_the_store(client: Any) -> None:
+    outbox = outbox_with(client, store=1000)
+    taken, _ = accept_until_full(outbox, *(metric(step) for step in range(100)))
+    claim = outbox.claim(RUN, lease=LEASE)
+    assert claim
+    burial = Burial(reason=BurialReason.EXPIRED, message="down")
+    outbox.settle(claim, Settlement(count=taken, attempts=1, burial=burial), lease=LEASE)
+
+    with pytest.raises(OverCap, match="store"):
+        outbox.accept(metric(1), client="a")
+    assert outbox.backlog().bytes > 1000 - 200
+
+
+def test_what_waits_of_a_run_is_told(client: Any) -> None:
+    outbox = outbox_with(client)
+    unknown = outbox.lane_backlog(RUN)
+    for step in range(3):
+        outbox.accept(metric(step), client="a")
+    waiting = outbox.lane_backlog(RUN)
+    claim = outbox.claim(RUN, lease=LEASE)
+    assert claim
+    in_delivery = outbox.lane_backlog(RUN)
+    outbox.release(claim, after=LEASE, attempt=Attempt(writes=3, reason="unavailable", message="down"))
+    failed = outbox.lane_backlog(RUN)
+
+    assert (unknown.pending, unknown.bytes, unknown.oldest_accepted_at) == (0, 0, None)
+    assert (waiting.pending, waiting.delivering, waiting.attempts) == (3, False, 0)
+    assert waiting.bytes == sum(job.size for job in claim.jobs)
+    assert waiting.oldest_accepted_at == claim.jobs[0].accepted_at
+    assert (in_delivery.delivering, in_delivery.next_attempt_at) == (True, None)
+    assert (failed.delivering, failed.attempts) == (False, 1)
+    assert failed.error
+    assert failed.error.message == "down"
+    assert failed.next_attempt_at
+    assert 0 <= failed.lag < 60
+
+
+@pytest.fixture
+def real(redis_server: tuple[Server, str]) -> Any:
+    client = connect(redis_server[1], timeout=LEASE, connections=4)
+    client.flushall()
+    yield client
+    client.config_set("maxmemory", 0)
+
+
+def test_intake_stops_well_before_the_stores_own_limit(real: Any) -> None:
+    used = real.info("memory")["used_memory"]
+    real.config_set("maxmemory", used * 2)
+    outbox_with(real).accept(metric(1), client="a")
+    real.config_set("maxmemory", int(used * 1.1))
+
+    with pytest.raises(OverCap, match="store"):
+        outbox_with(real).accept(metric(2), client="a")
+
+
+def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) -> None:
+    outbox = outbox_with(real)
+    for step in range(10):
+        outbox.accept(metric(step), client="a")
+    real.config_set("maxmemory", 1)
+
+    with pytest.raises(StoreUnavailable):
+        outbox.accept(metric(10), client="a")
+    gate = RedisGate(real, "u", rate=10, burst=10, probe=LEASE)
+    gate.enter()
+    assert outbox.due(limit=10, guard=dt.timedelta(milliseconds=1)) == [RUN]
+    claim = outbox.claim(RUN, lease=LEASE)
+    assert isinstance(claim, Claim)
+    outbox.release(claim, after=dt.timedelta(), attempt=Attempt(writes=10, reason="unavailable", message="down"))
+    claim = outbox.claim(RUN, lease=LEASE)
+    assert isinstance(claim, Claim)
+    gate.report(Delivered(status=200))
+    burial = Burial(reason=BurialReason.EXPIRED, message="down")
+    claim = outbox.settle(claim, Settlement(count=1, attempts=1, burial=burial), lease=LEASE)
+    assert isinstance(claim, Claim)
+    claim = outbox.settle(claim, Settlement(), lease=LEASE)
+    assert isinstance(claim, Claim)
+
+    assert outbox.settle(claim, Settlement(count=9, attempts=1, status=200), lease=LEASE) is None
+    assert RedisDeadLetters(real, fate_ttl=RETENTION).count(LetterFilter()) == 1

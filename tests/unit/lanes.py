@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lane, the outbox that holds it, and a delivery whose upstream, gate and clock the test decides about."""
+
+import datetime as dt
+import json
+import threading
+from typing import Any
+
+import fakeredis
+
+from bridge.delivery import Delivery, Timing
+from bridge.exchange import Exchange
+from bridge.redis_outbox import RedisOutbox, keys
+from bridge.upstream import Call, Delivered, Outcome, Refused
+from schemas.job import JobStatus
+from schemas.write import Write
+from tests.factories import RUN
+from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeUpstream
+
+LEASE = dt.timedelta(seconds=30)
+HORIZON = dt.timedelta(hours=72)
+REFUSED = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
+
+
+class Lane:
+    """One lane and all that delivers it."""
+
+    def __init__(self, *writes: Write) -> None:
+        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE, idempotency_ttl=LEASE)
+        self.upstream = FakeUpstream()
+        self.dispatch = FakeDispatch()
+        self.gate = FakeGate()
+        self.events = Events()
+        self.clock = FakeClock(dt.datetime.now(dt.UTC))
+        self.stopping = threading.Event()
+        self.jobs = [self.accept(write) for write in writes]
+        self.delivery = Delivery(
+            outbox=self.outbox,
+            exchange=Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping),
+            dispatch=self.dispatch,
+            observe=self.events,
+            clock=self.clock,
+            timing=Timing(lease=LEASE, horizon=HORIZON),
+        )
+
+    def accept(self, write: Write) -> str:
+        return self.outbox.accept(write, client="a").job_id
+
+    def deliver(self) -> None:
+        self.delivery.deliver(RUN)
+
+    def expire_lease(self) -> None:
+        client: Any = self.outbox._client  # noqa: SLF001 - what the lease's end does, without waiting for it
+        client.zadd(keys.ready(keys.partition(RUN)), {RUN: 0})
+
+    def statuses(self) -> list[JobStatus]:
+        documents = [self.outbox.job(job_id, client="a") for job_id in self.jobs]
+        return [document.status for document in documents if document]
+
+    def refuse(self, *guilty: int) -> None:
+        """Refuse every call that carries a metric with one of these steps."""
+
+        def answer(call: Call) -> Outcome:
+            return REFUSED if steps(call).intersection(guilty) else Delivered(status=200)
+
+        self.upstream.answer = answer
+
+
+def steps(call: Call) -> set[int]:
+    body = json.loads(call.body)
+    return {m.get("step", 0) for m in body.get("metrics", [body])}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upstream that fails on one write by itself, and calls that may have arrived already."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bridge.events import WritesBuried
+from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.job import JobStatus
+from schemas.requests import capture
+from schemas.write import Op
+from tests.factories import NOW, RUN, metric, param, tag
+from tests.unit.lanes import Lane, steps
+
+VERDICT = Refused(status=500, error_code="INTERNAL_ERROR", message="it broke")
+BROKE = Unavailable(why="status 500", status=500, own_fault=VERDICT)
+
+
+def deliver_until_settled(lane: Lane, *, turns: int = 100) -> int:
+    """Take turns until nothing is pending; how many it took."""
+    for turn in range(turns):
+        if JobStatus.PENDING not in lane.statuses():
+            return turn
+        lane.expire_lease()
+        lane.deliver()
+    return turns
+
+
+def breaks_on(*guilty: int) -> Callable[[Call], Outcome]:
+    def answer(call: Call) -> Outcome:
+        return BROKE if steps(call).intersection(guilty) else Delivered(status=200)
+
+    return answer
+
+
+@pytest.mark.parametrize(("count", "guilty"), [(1, (0,)), (2, (1,)), (100, (0,)), (100, (70,)), (100, (10, 11, 99))])
+def test_a_write_on_which_upstream_fails_each_time_is_buried_alone(count: int, guilty: tuple[int, ...]) -> None:
+    lane = Lane(*(metric(step) for step in range(count)))
+    lane.gate.others_get_through = True
+    lane.upstream.answer = breaks_on(*guilty)
+
+    turns = deliver_until_settled(lane)
+
+    expected = [JobStatus.DEAD if step in guilty else JobStatus.DELIVERED for step in range(count)]
+    assert lane.statuses() == expected
+    assert [(event.reason, event.status) for event in lane.events.of(WritesBuried)] == [("refused", 500)] * len(guilty)
+    # A few attempts for each halving, and a few alone.
+    assert turns <= 25 * len(guilty)
+
+
+def test_while_nothing_gets_through_a_500_is_nobodys_fault() -> None:
+    lane = Lane(*(metric(step) for step in range(10)))
+    lane.upstream.answer = lambda _: BROKE
+
+    deliver_until_settled(lane, turns=30)
+    waiting = lane.statuses()
+    lane.upstream.answer = lambda _: Delivered(status=200)
+    deliver_until_settled(lane)
+
+    assert waiting == [JobStatus.PENDING] * 10
+    assert lane.statuses() == [JobStatus.DELIVERED] * 10
+
+
+def test_a_gateways_error_is_never_the_writes_fault() -> None:
+    lane = Lane(metric(0))
+    lane.gate.others_get_through = True
+    lane.upstream.answer = lambda _: Unavailable(why="status 503", status=503)
+
+    deliver_until_settled(lane, turns=30)
+
+    assert lane.statuses() == [JobStatus.PENDING]
+
+
+def test_a_server_that_is_back_is_given_full_batches_again() -> None:
+    lane = Lane(*(metric(step) for step in range(400)))
+    lane.upstream.answer = lambda _: BROKE
+    deliver_until_settled(lane, turns=8)
+    lane.upstream.answer = lambda _: Delivered(status=200)
+    before = len(lane.upstream.calls)
+
+    deliver_until_settled(lane)
+
+    sizes = [len(steps(call)) for call in lane.upstream.calls[before:]]
+    assert sum(sizes) == 400
+    assert sizes == sorted(sizes)
+    assert len(sizes) < 12
+
+
+def batch(keys: int, *, nan: bool = False) -> bytes:
+    metrics: list[dict[str, object]] = [
+        {"key": f"k{number}", "value": number, "timestamp": 1} for number in range(keys)
+    ]
+    if nan:
+        metrics.insert(1, {"key": "n", "value": "NaN", "timestamp": 1})
+    return json.dumps({"run_id": RUN, "metrics": metrics, "params": [{"key": "p", "value": "v"}]}).encode()
+
+
+def metrics_of(call: Call) -> list[str]:
+    body = json.loads(call.body)
+    return [each["key"] for each in body.get("metrics", [])]
+
+
+def test_what_may_have_arrived_is_repeated_in_calls_of_at_most_100_keys() -> None:
+    lane = Lane(capture(Op.LOG_BATCH, batch(250), now=NOW), tag("t", "v"))
+    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.deliver()
+    lane.expire_lease()
+    lane.upstream.answer = lambda _: Delivered(status=200)
+
+    lane.deliver()
+
+    first, *repeats = lane.upstream.calls
+    assert len(metrics_of(first)) == 250
+    assert [len(metrics_of(call)) for call in repeats] == [100, 100, 50]
+    assert [name for call in repeats for name in metrics_of(call)] == metrics_of(first)
+    whole = json.loads(first.body)
+    assert json.loads(repeats[0].body) | {"metrics": []} == whole | {"metrics": []}
+    assert all(set(json.loads(call.body)) == {"run_id", "metrics"} for call in repeats[1:])
+    assert lane.statuses() == [JobStatus.DELIVERED] * 2
+
+
+def test_values_that_are_not_numbers_are_repeated_apart() -> None:
+    lane = Lane(capture(Op.LOG_BATCH, batch(3, nan=True), now=NOW))
+    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.deliver()
+    lane.expire_lease()
+    lane.upstream.answer = lambda _: Delivered(status=200)
+
+    lane.deliver()
+
+    assert [metrics_of(call) for call in lane.upstream.calls] == [
+        ["k0", "n", "k1", "k2"],
+        ["k0", "k1", "k2"],
+        ["n"],
+    ]
+
+
+def test_a_repeat_that_needs_no_division_is_the_same_call() -> None:
+    lane = Lane(metric(1), param("p", "v"), tag("t", "v"), metric(2))
+    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    for _ in range(3):
+        lane.deliver()
+        lane.expire_lease()
+
+    assert len(lane.upstream.calls) == 3
+    assert len({call.body for call in lane.upstream.calls}) == 1
+
+
+def test_a_repeat_that_breaks_off_in_the_middle_is_repeated_whole() -> None:
+    lane = Lane(capture(Op.LOG_BATCH, batch(250), now=NOW))
+    delivered = Delivered(status=200)
+    outcomes: list[Outcome] = [Unknown(why="no answer"), delivered, Unavailable(why="down"), *[delivered] * 3]
+    answers = iter(outcomes)
+    lane.upstream.answer = lambda _: next(answers)
+    for _ in range(3):
+        lane.deliver()
+        lane.expire_lease()
+
+    assert [len(metrics_of(call)) for call in lane.upstream.calls] == [250, 100, 100, 100, 100, 50]
+    assert lane.statuses() == [JobStatus.DELIVERED]
+
+
+def test_a_write_that_is_refused_in_a_repeat_is_still_buried_alone() -> None:
+    lane = Lane(metric(1), param("p", "other"), metric(2))
+    refusal = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
+    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.deliver()
+    lane.expire_lease()
+    lane.upstream.answer = lambda call: refusal if b'"other"' in call.body else Delivered(status=200)
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DEAD, JobStatus.DELIVERED]
+
+
+def test_a_hot_run_keeps_its_worker_for_one_turn_only() -> None:
+    """However much it has, each turn ends after the call in flight; so others wait for a turn and one call at most."""
+    lane = Lane(*(metric(step) for step in range(5000)))
+
+    def answer(_: Call) -> Outcome:
+        lane.clock.pass_(dt.timedelta(seconds=1))
+        return Delivered(status=200)
+
+    lane.upstream.answer = answer
+    lane.deliver()
+
+    assert len(lane.upstream.calls) == 5
+    assert lane.dispatch.lanes == [RUN]
