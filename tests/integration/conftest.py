@@ -2,7 +2,7 @@
 """The api in this process, over a real Redis, in front of a real MLflow whose door can be made to fail."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -24,10 +24,11 @@ def front(mlflow_url: str) -> Iterator[SignatureFront]:
 
 
 @pytest.fixture
-def api(redis_server: tuple[Server, str], front: SignatureFront) -> Api:
+def environ(redis_server: tuple[Server, str], front: SignatureFront) -> dict[str, str]:
+    """Settings of a bridge before an empty store."""
     url = redis_server[1]
     connect(url, timeout=dt.timedelta(seconds=5), connections=1).flushall()
-    environ = {
+    return {
         "BRIDGE_STORE_URL": url,
         "BRIDGE_UPSTREAM": front.url,
         "BRIDGE_CONNECT_TIMEOUT": "1s",
@@ -35,7 +36,17 @@ def api(redis_server: tuple[Server, str], front: SignatureFront) -> Api:
         "BRIDGE_MAX_BODY": "64KiB",
         "BRIDGE_API_THREADS": "4",
     }
+
+
+@pytest.fixture
+def api(environ: dict[str, str]) -> Api:
     return build_api(read_settings(environ))
+
+
+@pytest.fixture
+def http_with(environ: dict[str, str]) -> Callable[[dict[str, str]], FlaskClient]:
+    """A client of a bridge with further settings."""
+    return lambda further: create_app(build_api(read_settings(environ | further))).test_client()
 
 
 @pytest.fixture

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dead letters and the backlog over HTTP, before a real Redis."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bridge.bootstrap import Api
+from bridge.outbox import Burial, BurialReason, Settlement
+from schemas.job import UpstreamAnswer
+from tests.factories import RUN, metric
+
+LEASE = dt.timedelta(seconds=30)
+PATH = "/v1/dead-letters"
+ANSWER = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
+
+
+def bury(api: Api, count: int, *, reason: BurialReason = BurialReason.REFUSED) -> list[str]:
+    jobs = [api.outbox.accept(metric(step), client="anonymous").job_id for step in range(count)]
+    claim = api.outbox.claim(RUN, lease=LEASE)
+    assert claim
+    burial = Burial(reason=reason, message="no", answer=ANSWER)
+    api.outbox.settle(claim, Settlement(count=count, attempts=1, status=400, burial=burial), lease=LEASE)
+    return jobs
+
+
+def problem(answer: TestResponse) -> str:
+    assert answer.content_type == "application/problem+json"
+    document = answer.get_json()
+    assert document["type"].startswith("urn:mlflow-bridge:problem:")
+    assert document["status"] == answer.status_code
+    return str(document["detail"])
+
+
+def status(http: FlaskClient, job_id: str) -> str:
+    return str(http.get(f"/v1/jobs/{job_id}").get_json()["status"])
+
+
+def test_a_letter_is_listed_shown_replayed_and_discarded(http: FlaskClient, api: Api) -> None:
+    first, second = bury(api, 2)
+
+    letters = http.get(PATH).get_json()["letters"]
+    shown = http.get(f"{PATH}/{letters[0]['letter_id']}").get_json()
+    replayed = http.post(f"{PATH}/{letters[0]['letter_id']}/replay")
+    discarded = http.delete(f"{PATH}/{letters[1]['letter_id']}")
+
+    assert [(letter["run_id"], letter["reason"], letter["op"]) for letter in letters] == [
+        (RUN, "refused", "log-metric")
+    ] * 2
+    assert shown["write"]["body"] == json.loads(b'{"run_id":"%s","key":"m","value":0.0,"timestamp":1}' % RUN.encode())
+    assert shown["upstream"]["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert len(shown["attempts"]) == 1
+    assert (replayed.status_code, discarded.status_code) == (202, 204)
+    assert replayed.headers["Location"] == f"/v1/jobs/{replayed.get_json()['job_id']}"
+    assert (status(http, first), status(http, second)) == ("pending", "discarded")
+    assert http.get(PATH).get_json() == {"letters": [], "next": None}
+
+
+def test_pages_are_linked_by_their_cursor(http: FlaskClient, api: Api) -> None:
+    bury(api, 5)
+
+    first = http.get(f"{PATH}?limit=3").get_json()
+    second = http.get(f"{PATH}?limit=3&cursor={first['next']}").get_json()
+
+    assert (len(first["letters"]), len(second["letters"]), second["next"]) == (3, 2, None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["reason=bored", "since=yesterday", "since=2026-01-01T00:00:00", "limit=0", "limit=x", "cursor=x", "colour=red"],
+)
+def test_a_query_that_is_not_understood_is_refused(http: FlaskClient, query: str) -> None:
+    answer = http.get(f"{PATH}?{query}")
+
+    assert answer.status_code == 400
+    assert problem(answer)
+
+
+@pytest.mark.parametrize("call", ["replay", "discard"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b'{"filter":{"colour":"red"}}', b'{"rat":1}', b'{"filter":{"since":"2026-01-01"}}', b"\xff"]
+)
+def test_a_body_that_is_not_understood_is_refused(http: FlaskClient, call: str, body: bytes) -> None:
+    answer = http.post(f"{PATH}/{call}", data=body)
+
+    assert answer.status_code == 400
+    assert problem(answer)
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_rate_must_be_above_nothing(http: FlaskClient, rate: int) -> None:
+    assert http.post(f"{PATH}/replay", json={"rate": rate}).status_code == 400
+
+
+def test_a_dry_run_only_counts(http: FlaskClient, api: Api) -> None:
+    bury(api, 3)
+    bury(api, 2, reason=BurialReason.EXPIRED)
+
+    counted = [
+        http.post(f"{PATH}/{call}", json={"filter": {"reason": "expired"}, "dry_run": True}).get_json()
+        for call in ("replay", "discard")
+    ]
+
+    assert counted == [{"count": 2}] * 2
+    assert len(http.get(PATH).get_json()["letters"]) == 5
+
+
+def test_many_are_discarded_only_by_who_knows_how_many(http: FlaskClient, api: Api) -> None:
+    bury(api, 3)
+
+    refusals = [http.post(f"{PATH}/discard", json=body) for body in ({}, {"count": 2}, {"count": 4})]
+    begun = http.post(f"{PATH}/discard", json={"count": 3})
+    api.draining.tick()
+
+    assert [answer.status_code for answer in refusals] == [409] * 3
+    assert '"count": 3' in problem(refusals[0])
+    assert begun.status_code == 202
+    assert http.get(begun.headers["Location"]).get_json()["state"] == "finished"
+    assert http.get(PATH).get_json()["letters"] == []
+
+
+def test_a_drain_can_be_followed_and_stopped(http: FlaskClient, api: Api) -> None:
+    jobs = bury(api, 3)
+
+    begun = http.post(f"{PATH}/replay", json={"filter": {"run_id": RUN}, "rate": 0.001})
+    place = begun.headers["Location"]
+    running = http.get(place).get_json()
+    stopped = http.delete(place)
+    api.draining.tick()
+
+    assert (running["state"], running["action"], running["total"], running["done"]) == ("running", "replay", 3, 0)
+    assert stopped.status_code == 204
+    assert http.get(place).get_json()["state"] == "cancelled"
+    assert http.delete(place).status_code == 409
+    assert {status(http, job_id) for job_id in jobs} == {"dead"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{PATH}/x"),
+        ("POST", f"{PATH}/{RUN}.1/replay"),
+        ("DELETE", f"{PATH}/{RUN}.1"),
+        ("GET", f"{PATH}/drains/x"),
+    ],
+)
+def test_what_is_not_there_is_not_found(http: FlaskClient, method: str, path: str) -> None:
+    answer = http.open(path, method=method)
+
+    assert answer.status_code == 404
+    assert problem(answer)
+
+
+def test_the_backlog_of_a_run_and_of_all_is_told(http: FlaskClient, api: Api) -> None:
+    bury(api, 1)
+    for step in range(3):
+        api.outbox.accept(metric(step), client="anonymous")
+
+    of_run = http.get(f"/v1/runs/{RUN}/backlog").get_json()
+    unknown = http.get("/v1/runs/unknown/backlog").get_json()
+    whole = http.get("/v1/backlog").get_json()
+
+    assert (of_run["run_id"], of_run["pending"], of_run["attempts"], of_run["error"]) == (RUN, 3, 0, None)
+    assert of_run["bytes"] > 0
+    assert of_run["lag"] >= 0
+    assert (unknown["pending"], unknown["oldest_accepted_at"]) == (0, None)
+    assert (whole["lanes"], whole["dead_letters"]) == (1, 1)
+    assert whole["bytes"] > of_run["bytes"]
+
+
+def test_a_bridge_that_stops_takes_no_new_writes_and_says_so(http: FlaskClient, api: Api) -> None:
+    (job_id,) = bury(api, 1)
+    pending = api.outbox.accept(metric(1), client="anonymous").job_id
+    api.stopping.set()
+
+    write: dict[str, Any] = {"run_id": RUN, "key": "m", "value": 1}
+    refused = http.post("/api/2.0/mlflow/runs/log-metric", json=write)
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "5"
+    assert http.get("/readyz").status_code == 503
+    assert status(http, job_id) == "dead"
+    assert http.get(f"/v1/jobs/{pending}", headers={"Prefer": "wait=60"}).get_json()["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("setting", "status_code"),
+    [("BRIDGE_MAX_PENDING_RUN", 429), ("BRIDGE_MAX_PENDING_CLIENT", 429), ("BRIDGE_MAX_STORE", 503)],
+)
+def test_what_exceeds_a_cap_is_refused_for_a_while(http_with: Any, setting: str, status_code: int) -> None:
+    http = http_with({setting: "500B"})
+    write: dict[str, Any] = {"run_id": RUN, "key": "m", "value": 1}
+
+    answers = [http.post("/api/2.0/mlflow/runs/log-metric", json=write) for _ in range(20)]
+
+    taken = [answer.status_code for answer in answers].count(200)
+    assert 1 < taken < 10
+    assert {answer.status_code for answer in answers[taken:]} == {status_code}
+    assert {answer.headers["Retry-After"] for answer in answers[taken:]} == {"5"}
+    assert "error_code" in answers[-1].get_json()
