@@ -17,6 +17,9 @@ run: .venv/local ## Run everything on this machine: store, MLflow, api, workers;
 test: .venv/dev ## Run the whole test suite against real servers
 	.venv/bin/pytest
 
+faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write
+	.venv/bin/pytest tests/faults --long
+
 check: lint types arch test ## What CI runs: lint, types, import contracts, tests
 
 lint: .venv/dev

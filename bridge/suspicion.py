@@ -9,7 +9,7 @@ _TRUSTED_CLAIMS = 5
 #: Upstream may answer 500 for reasons that are nobody's fault, a few times in a row.
 _TRUSTED_BREAKS = 2
 #: How often a write is sent alone before a 500 is taken for its own fault.
-_TRIES_ALONE = 3
+_TRIES_ALONE = 5
 
 
 class Suspects:

@@ -11,6 +11,10 @@ from tests.servers import Server, mlflow_at, redis_at, redis_cluster_at, running
 from tests.system import System, system
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="put the bridge through each fault at length: tests/faults")
+
+
 @pytest.fixture(scope="session")
 def short_dir() -> Iterator[Path]:
     """A directory whose path is short enough for a socket's."""

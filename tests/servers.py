@@ -198,10 +198,14 @@ def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
 
 def worker_with(environ: Mapping[str, str], directory: Path, name: str) -> Server:
     """Return a worker process with these settings; it serves once it has said so."""
+
+    def says_so() -> bool:
+        # The log also holds what an earlier process of this worker has said.
+        process = f'"process":{child.process.pid}' if child.process else "none"
+        return any(" ready." in line and process in line for line in child.last_lines(200).splitlines())
+
     command = [script("mlflow-bridge-worker")]
-    child = _child(
-        name, command, clean_environ() | dict(environ), directory, lambda: " ready." in child.last_lines(200)
-    )
+    child = _child(name, command, clean_environ() | dict(environ), directory, says_so)
     return Server(child)
 
 

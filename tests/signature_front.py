@@ -300,6 +300,9 @@ class _Door(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+            # An answer that announces more than it has is one that is cut off.
+            announced = int(dict(own + given).get("Content-Length", 0))
+            self.close_connection = self.close_connection or announced > len(answer.body)
 
     def _forwarded(self, target: bytes, body: bytes) -> Answer:
         host, port = self.server.front.upstream

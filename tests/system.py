@@ -2,7 +2,7 @@
 """A whole bridge of real processes before a signature-checking front and a real MLflow server."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,8 @@ class System:
     mlflow_url: str
     store: Server
     store_url: str
+    #: The store's, unless a setting says otherwise.
+    broker_url: str
     api: Server
     workers: list[Server]
     http: requests.Session = field(default_factory=requests.Session)
@@ -103,12 +105,14 @@ class System:
 
 
 @contextmanager
-def system(mlflow_url: str, directory: Path, *, workers: int = 2) -> Iterator[System]:
-    """Run a bridge with a store of its own until the `with` ends."""
+def system(
+    mlflow_url: str, directory: Path, *, workers: int = 2, settings: Mapping[str, str] | None = None
+) -> Iterator[System]:
+    """Run a bridge with a store of its own, and these settings besides, until the `with` ends."""
     with ExitStack() as stack:
         front = stack.enter_context(signature_front(mlflow_url))
         store, store_url = redis_at(directory)
-        environ = bridge_environ(store_url, front)
+        environ = bridge_environ(store_url, front) | dict(settings or {})
         api, url = api_with(environ, directory)
         worker_servers = [worker_with(environ, directory, f"worker-{number}") for number in range(workers)]
         stack.enter_context(running(store, *worker_servers, api))
@@ -118,6 +122,7 @@ def system(mlflow_url: str, directory: Path, *, workers: int = 2) -> Iterator[Sy
             mlflow_url=mlflow_url,
             store=store,
             store_url=store_url,
+            broker_url=environ.get("BRIDGE_BROKER_URL", store_url),
             api=api,
             workers=worker_servers,
         )
