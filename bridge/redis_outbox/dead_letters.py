@@ -63,6 +63,76 @@ class _Line:
         return f"{lane}.{position}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A letter as it was read: what is shown of it, and what the scripts that drain it need."""
+
+    job: Job
+    buried_at: dt.datetime
+    letter: DeadLetter
+
+    @property
+    def number(self) -> int:
+        return keys.partition(self.job.lane)
+
+    @property
+    def field(self) -> str:
+        return keys.dead_field(self.job.lane, self.job.position)
+
+    @property
+    def line(self) -> bytes:
+        job = self.job
+        line = keys.letter_line(job.lane, job.position, self.letter.reason, job.client)
+        return _stamp(self.buried_at) + line.encode()
+
+    @property
+    def replay(self) -> tuple[bytes, str, int]:
+        """Its record as a new write, its client, and the position at which it was accepted first."""
+        return pack_replay(self.letter.entry, position=self.job.position)
+
+    @property
+    def keys(self) -> list[str]:
+        """Where it is kept, and where it is noted what became of it and of the job that it replays."""
+        lane, (_, _, origin) = self.job.lane, self.replay
+        kept = [keys.held(self.number), keys.dead(self.number), keys.letters(self.number)]
+        return [*kept, keys.fate(lane, self.job.position), keys.fate(lane, origin)]
+
+    def summary(self) -> dict[str, Any]:
+        job, letter = self.job, self.letter
+        return {
+            "letter_id": f"{job.lane}.{job.position}",
+            "run_id": job.lane,
+            "op": job.write.op,
+            "client": job.client,
+            "reason": letter.reason,
+            "message": letter.message,
+            "status": letter.answer.status if letter.answer else None,
+            "accepted_at": job.accepted_at,
+            "buried_at": self.buried_at,
+        }
+
+    def document(self) -> LetterDocument:
+        call = single_call(self.job.write)
+        return LetterDocument(
+            **self.summary(),
+            write=WriteDocument(path=call.path, body=msgspec.Raw(call.body), workspace=call.workspace),
+            attempt_count=self.letter.attempts,
+            attempts=[*map(_attempt, self.letter.notes), self._last_attempt()],
+            upstream=self.letter.answer,
+        )
+
+    def _last_attempt(self) -> AttemptDocument:
+        letter, answer = self.letter, self.letter.answer
+        return AttemptDocument(
+            at=self.buried_at,
+            writes=1,
+            reason=letter.reason,
+            message=letter.message,
+            status=answer.status if answer else None,
+            error_code=answer.error_code if answer else None,
+        )
+
+
 class RedisDeadLetters:
     """See `bridge.dead_letters.DeadLetters` for every promise."""
 
@@ -78,7 +148,7 @@ class RedisDeadLetters:
         found = self.find(wanted, after=after, limit=limit)
         with store_errors():
             letters = [letter for letter_id in found.letter_ids if (letter := self._read(letter_id))]
-        return LetterPage(letters=[_summary(job, at, letter) for job, at, letter in letters], next=found.cursor)
+        return LetterPage(letters=[LetterSummary(**letter.summary()) for letter in letters], next=found.cursor)
 
     def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
         """Return the ids of letters, the oldest first."""
@@ -101,7 +171,7 @@ class RedisDeadLetters:
         """Return a letter."""
         with store_errors():
             found = self._read(letter_id)
-        return _document(*found) if found else None
+        return found.document() if found else None
 
     def replay(self, letter_id: str) -> Replayed | None:
         """Take a letter back to the end of its lane."""
@@ -109,15 +179,11 @@ class RedisDeadLetters:
             found = self._read(letter_id)
             if not found:
                 return None
-            job, buried_at, letter = found
-            lane, number = job.lane, keys.partition(job.lane)
-            record, client, origin = pack_replay(letter.entry, position=job.position)
+            job, lane, number = found.job, found.job.lane, found.number
             lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
-            letter_keys = [keys.held(number), keys.dead(number), keys.letters(number)]
-            fates = [keys.fate(lane, job.position), keys.fate(lane, origin)]
-            field, line = keys.dead_field(lane, job.position), _line(job, buried_at, letter)
-            arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, field, line, self._fate_ms]
-            result = self._replay([*lane_keys, *letter_keys, *fates], arguments)
+            record, client, _ = found.replay
+            arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, found.field, found.line]
+            result = self._replay([*lane_keys, *found.keys], [*arguments, self._fate_ms])
             seal = self._seal.key()
         if result is None:
             return None
@@ -129,17 +195,9 @@ class RedisDeadLetters:
         """Remove a letter for good."""
         with store_errors():
             found = self._read(letter_id)
-            if not found:
-                return False
-            job, buried_at, letter = found
-            lane, number = job.lane, keys.partition(job.lane)
-            _, _, origin = pack_replay(letter.entry, position=job.position)
-            letter_keys = [keys.held(number), keys.dead(number), keys.letters(number)]
-            fates = [keys.fate(lane, job.position), keys.fate(lane, origin)]
-            field, line = keys.dead_field(lane, job.position), _line(job, buried_at, letter)
-            return bool(self._discard([*letter_keys, *fates], [field, line, self._fate_ms]))
+            return bool(found and self._discard(found.keys, [found.field, found.line, self._fate_ms]))
 
-    def _read(self, letter_id: str) -> tuple[Job, dt.datetime, DeadLetter] | None:
+    def _read(self, letter_id: str) -> "_Letter | None":
         matched = _LETTER_ID.fullmatch(letter_id)
         if not matched:
             return None
@@ -148,7 +206,7 @@ class RedisDeadLetters:
         if stored is None:
             return None
         buried_at, letter = unpack_letter(stored)
-        return unpack_entry(letter.entry, lane=lane, position=position), buried_at, letter
+        return _Letter(unpack_entry(letter.entry, lane=lane, position=position), buried_at, letter)
 
     def _walk(self, wanted: LetterFilter, after: bytes) -> Iterator[_Line]:
         """Go through the index from ``after`` on, in order of time, over the partitions that the filter concerns."""
@@ -163,10 +221,6 @@ class RedisDeadLetters:
         while lines := self._client.zrangebylex(key, begin, end, start=0, num=_CHUNK):
             yield from lines
             begin = b"(" + lines[-1]
-
-
-def _line(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> bytes:
-    return _stamp(buried_at) + keys.letter_line(job.lane, job.position, letter.reason, job.client).encode()
 
 
 def _stamp(moment: dt.datetime) -> bytes:
@@ -187,51 +241,13 @@ def _decode_cursor(cursor: str | None) -> bytes:
     return line
 
 
-def _summary(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> LetterSummary:
-    return LetterSummary(**_summed_up(job, buried_at, letter))
-
-
-def _document(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> LetterDocument:
-    call = single_call(job.write)
-    notes = [unpack_note(note) for note in letter.notes]
-    attempts = [
-        AttemptDocument(
-            at=at,
-            writes=failed.writes,
-            reason=failed.reason,
-            message=failed.message,
-            status=failed.status,
-            error_code=failed.error_code,
-        )
-        for at, failed in notes
-    ]
-    answer = letter.answer
-    last = AttemptDocument(
-        at=buried_at,
-        writes=1,
-        reason=letter.reason,
-        message=letter.message,
-        status=answer.status if answer else None,
-        error_code=answer.error_code if answer else None,
+def _attempt(note: bytes) -> AttemptDocument:
+    at, failed = unpack_note(note)
+    return AttemptDocument(
+        at=at,
+        writes=failed.writes,
+        reason=failed.reason,
+        message=failed.message,
+        status=failed.status,
+        error_code=failed.error_code,
     )
-    return LetterDocument(
-        **_summed_up(job, buried_at, letter),
-        write=WriteDocument(path=call.path, body=msgspec.Raw(call.body), workspace=call.workspace),
-        attempt_count=letter.attempts,
-        attempts=[*attempts, last],
-        upstream=answer,
-    )
-
-
-def _summed_up(job: Job, buried_at: dt.datetime, letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "letter_id": f"{job.lane}.{job.position}",
-        "run_id": job.lane,
-        "op": job.write.op,
-        "client": job.client,
-        "reason": letter.reason,
-        "message": letter.message,
-        "status": letter.answer.status if letter.answer else None,
-        "accepted_at": job.accepted_at,
-        "buried_at": buried_at,
-    }
