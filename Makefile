@@ -6,7 +6,7 @@ INSTALL := .venv/bin/python requirements/install.py
 LOCK := requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types arch fix faults lock clean
+.PHONY: help run test check lint types arch fix faults bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -16,6 +16,9 @@ run: .venv/local ## Run everything on this machine: store, MLflow, api, workers;
 
 test: .venv/dev ## Run the whole test suite against real servers
 	.venv/bin/pytest
+
+bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for three minutes
+	.venv/bin/python -m benchmarks $(BENCH)
 
 faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write
 	.venv/bin/pytest tests/faults --long

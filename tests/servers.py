@@ -131,7 +131,7 @@ def redis_at(directory: Path) -> tuple[Server, str]:
         return False
 
     command = store_command(directory, path)
-    return Server(_child("store", command, clean_environ(), directory, pings)), url
+    return Server(process("store", command, clean_environ(), directory, pings)), url
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def _cluster_node(directory: Path, port: int) -> Server:
             return bool(client.ping())
         return False
 
-    return Server(_child("node", command, clean_environ(), directory, pings))
+    return Server(process("node", command, clean_environ(), directory, pings))
 
 
 def mlflow_at(directory: Path) -> tuple[Server, str]:
@@ -182,7 +182,7 @@ def mlflow_at(directory: Path) -> tuple[Server, str]:
     url = f"http://127.0.0.1:{port}"
     environ = clean_environ() | dict(MLFLOW_ENVIRON)
     command = mlflow_command(directory, port)
-    child = _child("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))
+    child = process("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))
     child.directory = directory
     return Server(child), url
 
@@ -193,7 +193,7 @@ def api_with(environ: Mapping[str, str], directory: Path) -> tuple[Server, str]:
     url = f"http://127.0.0.1:{port}"
     environ = clean_environ() | dict(environ) | {"BRIDGE_PORT": str(port)}
     command = [script("mlflow-bridge-api")]
-    return Server(_child("api", command, environ, directory, lambda: get_ok(f"{url}/healthz"))), url
+    return Server(process("api", command, environ, directory, lambda: get_ok(f"{url}/healthz"))), url
 
 
 def worker_with(environ: Mapping[str, str], directory: Path, name: str) -> Server:
@@ -205,7 +205,7 @@ def worker_with(environ: Mapping[str, str], directory: Path, name: str) -> Serve
         return any(" ready." in line and process in line for line in child.last_lines(200).splitlines())
 
     command = [script("mlflow-bridge-worker")]
-    child = _child(name, command, clean_environ() | dict(environ), directory, says_so)
+    child = process(name, command, clean_environ() | dict(environ), directory, says_so)
     return Server(child)
 
 
@@ -213,7 +213,7 @@ def script(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
-def _child(
+def process(
     name: str, command: list[str], environ: Mapping[str, str], directory: Path, is_ready: Callable[[], bool]
 ) -> Child:
     directory.mkdir(parents=True, exist_ok=True)

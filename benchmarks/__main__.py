@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m benchmarks``: runs the measures, prints the table and writes the figures to a file."""
+
+import datetime as dt
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from benchmarks.deliveries import delivered, drain, limited, slow
+from benchmarks.intake import accepted, floor, latency, proxy
+from benchmarks.storage import growth, store
+from benchmarks.table import Row, Setting
+
+MEASURES: dict[str, Callable[[Setting], Iterator[Row]]] = {
+    measure.__name__: measure
+    for measure in (latency, accepted, floor, delivered, drain, limited, slow, proxy, store, growth)
+}
+_RESULTS = Path(__file__).parent / "results"
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Fewer rounds and smaller amounts: about three minutes.")
+@click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Only these measures.")
+def main(*, quick: bool, only: tuple[str, ...]) -> None:
+    """Measure the bridge beside MLflow itself and a naive proxy, in one run on this machine."""
+    rows: list[Row] = []
+    began = time.monotonic()
+    chosen = only or tuple(MEASURES)
+    for number, name in enumerate(chosen, 1):
+        click.echo(f"[{number}/{len(chosen)}] {name}: {(MEASURES[name].__doc__ or '').splitlines()[0]}", err=True)
+        # Short, for the path of a socket may not be long.
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+            setting = Setting(directory=Path(directory), rounds=1 if quick else 3, scale=0.2 if quick else 1.0)
+            for row in MEASURES[name](setting):
+                rows.append(row)
+                click.echo(_line(row), err=True)
+    _write(rows)
+    click.echo(f"\n{time.monotonic() - began:.0f} s on {platform.machine()}, {os.cpu_count()} cores\n")
+    for row in rows:
+        click.echo(_line(row))
+
+
+def _line(row: Row) -> str:
+    met = {True: "met", False: "NOT MET", None: ""}[row.met]
+    return f"{row.name:<68} {row.ratio:>8.2f}  {row.target:<8} {met:<8} {row.figures}"
+
+
+def _write(rows: list[Row]) -> None:
+    now = dt.datetime.now(dt.UTC)
+    document = {
+        "at": now.isoformat(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "mlflow": version("mlflow"),
+        "rows": [asdict(row) for row in rows],
+    }
+    (_RESULTS / f"{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(document, indent=1))
+
+
+main()

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requests that measures send, and how often they are sent."""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import redis
+
+from benchmarks.contenders import Bridge
+from benchmarks.generator import Load, request
+from tests.servers import wait_until
+
+LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"
+LOG_BATCH = "/api/2.0/mlflow/runs/log-batch"
+_EPOCH = 1_700_000_000_000
+
+
+def metric_calls(url: str, runs: list[str], count: int, *, begin: int = 0) -> list[bytes]:
+    """Return requests that each log one value, spread over the runs."""
+    return [
+        request("POST", url + LOG_METRIC, metric(runs[step % len(runs)], step)) for step in range(begin, begin + count)
+    ]
+
+
+def metric(run_id: str, step: int) -> bytes:
+    """Return the body that logs one value."""
+    return json.dumps(
+        {"run_id": run_id, "key": "m", "value": step / 8, "step": step, "timestamp": _EPOCH + step}
+    ).encode()
+
+
+def ok(load: Load) -> Load:
+    """Return the load, all of whose requests were answered with 200."""
+    assert set(load.statuses) == {200}, load.statuses
+    return load
+
+
+def medians(rounds: int, measures: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
+    """Run each measure once a round, the contenders in turn, and return the median of each."""
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(rounds):
+        for name, measure in measures.items():
+            found[name].append(measure(number))
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def batch(run_id: str, begin: int) -> bytes:
+    """Return the body that logs a thousand values in one call."""
+    metrics = [
+        {"key": "m", "value": step / 8, "step": step, "timestamp": _EPOCH + step} for step in range(begin, begin + 1000)
+    ]
+    return json.dumps({"run_id": run_id, "metrics": metrics}).encode()
+
+
+def drained(bridge: Bridge) -> None:
+    """Wait until nothing is pending."""
+    client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
+    ready = [f"bridge:{{p{number:02}}}:ready" for number in range(16)]
+    wait_until(lambda: not client.exists(*ready), timeout=300, every=0.01)
+    client.close()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contenders: MLflow itself, a naive signing proxy before it, and the bridge before it. All on loopback."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.servers import (
+    Server,
+    api_with,
+    clean_environ,
+    free_port,
+    get_ok,
+    mlflow_at,
+    process,
+    redis_at,
+    running,
+    worker_with,
+)
+
+_AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIABENCH",
+    "AWS_SECRET_ACCESS_KEY": "a-secret-for-the-bench",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_ROOT = Path(__file__).parents[1]
+ARN = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/bench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """A bridge of real processes."""
+
+    url: str
+    store_url: str
+    api: Server
+    workers: list[Server]
+
+
+@contextmanager
+def mlflow(directory: Path) -> Iterator[str]:
+    """Run an MLflow server with one worker and yield its URL."""
+    server, url = mlflow_at(directory / "mlflow")
+    with running(server):
+        yield url
+
+
+@contextmanager
+def naive(upstream: str, directory: Path, *, threads: int = 8) -> Iterator[str]:
+    """Run the naive proxy in the WSGI server that the bridge uses, too."""
+    environ = {"BENCH_UPSTREAM": upstream, **_AWS}
+    with wsgi("benchmarks.naive_proxy:app", directory, environ, threads=threads) as url:
+        yield url
+
+
+@contextmanager
+def bridge(
+    upstream: str, directory: Path, *, workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Bridge]:
+    """Run a bridge that signs, with a store of its own that syncs each write to disk."""
+    store, store_url = redis_at(directory / "store")
+    environ = {
+        "BRIDGE_STORE_URL": store_url,
+        "BRIDGE_UPSTREAM": ARN,
+        "BRIDGE_UPSTREAM_ENDPOINT": upstream,
+        "BRIDGE_UPSTREAM_RATE": "0",
+        **_AWS,
+        **(settings or {}),
+    }
+    api, url = api_with(environ, directory)
+    delivering = [worker_with(environ, directory, f"worker-{number}") for number in range(workers)]
+    with running(store, *delivering, api):
+        yield Bridge(url=url, store_url=store_url, api=api, workers=delivering)
+
+
+@contextmanager
+def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threads: int = 16) -> Iterator[str]:
+    """Run a WSGI application in the bridge's own server, with as many threads as the bridge's api."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        *(sys.executable, "-m", "granian", application, "--interface", "wsgi", "--http", "1", "--no-ws"),
+        *("--host", "127.0.0.1", "--port", str(port), "--blocking-threads", str(threads), "--backpressure", "1000"),
+        *("--working-dir", str(_ROOT)),
+    ]
+    name = application.partition(":")[0].rpartition(".")[2]
+    whole = clean_environ() | {"PYTHONPATH": str(_ROOT)} | dict(environ)
+    server = Server(process(name, command, whole, directory, lambda: get_ok(f"{url}/health")))
+    with running(server):
+        yield url
+
+
+def create_runs(url: str, count: int) -> list[str]:
+    """Create runs on an MLflow server."""
+    with requests.Session() as http:
+        answers = [
+            http.post(f"{url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, timeout=30)
+            for _ in range(count)
+        ]
+    return [str(answer.json()["run"]["info"]["run_id"]) for answer in answers]
+
+
+def stored(url: str, run_id: str, key: str = "m") -> int:
+    """Return how many values of a metric MLflow itself has."""
+    count, token = 0, ""
+    with requests.Session() as http:
+        while True:
+            parameters = {"run_id": run_id, "metric_key": key, "max_results": "25000", "page_token": token}
+            page = http.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=parameters, timeout=60).json()
+            count += len(page.get("metrics", []))
+            token = page.get("next_page_token", "")
+            if not token:
+                return count

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reaches MLflow: how fast, against MLflow's own ceiling, and while upstream is limited or slow."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from benchmarks import contenders
+from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric_calls, ok
+from benchmarks.generator import closed, request
+from benchmarks.table import Row, Setting
+from tests.servers import redis_at, running
+from tests.signature_front import SignatureFront
+from tests.upstream_faults import Answer, Commit, Delay, Wait
+
+
+def delivered(setting: Setting) -> Iterator[Row]:
+    """Single metrics a second from the first request until the last one can be read from MLflow."""
+    with (
+        contenders.mlflow(setting.place("delivered")) as direct,
+        contenders.naive(direct, setting.place("delivered")) as naive,
+        contenders.bridge(direct, setting.place("delivered")) as bridge,
+    ):
+
+        def rate(url: str, count: int) -> Callable[[int], float]:
+            def measure(_: int) -> float:
+                runs = contenders.create_runs(direct, 20)
+                began = time.perf_counter()
+                ok(closed(url, metric_calls(url, runs, count), connections=16))
+                drained(bridge)
+                seconds = time.perf_counter() - began
+                assert sum(contenders.stored(direct, run_id) for run_id in runs) == count
+                return count / seconds
+
+            return measure
+
+        found = medians(
+            setting.rounds,
+            {"naive": rate(naive, setting.amount(600)), "bridge": rate(bridge.url, setting.amount(20_000))},
+        )
+        yield Row(
+            name="single metrics delivered, bridge / naive",
+            ratio=found["bridge"] / found["naive"],
+            target=">= 20",
+            figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items()),
+        )
+
+
+def drain(setting: Setting) -> Iterator[Row]:
+    """A standing backlog of single metrics against MLflow's own ceiling, full batches from a direct client."""
+    runs_count, each = 10, setting.amount(5) * 1000
+    with (
+        contenders.mlflow(setting.place("drain")) as direct,
+        contenders.bridge(direct, setting.place("drain")) as bridge,
+    ):
+
+        def straight(_: int) -> float:
+            runs = contenders.create_runs(direct, runs_count)
+            batches = [
+                request("POST", direct + LOG_BATCH, batch(run_id, begin))
+                for begin in range(0, each, 1000)
+                for run_id in runs
+            ]
+            return runs_count * each / ok(closed(direct, batches, connections=4)).seconds
+
+        def through(_: int) -> float:
+            runs = contenders.create_runs(direct, runs_count)
+            with bridge.workers[0].frozen():
+                calls = metric_calls(bridge.url, runs, runs_count * each)
+                ok(closed(bridge.url, calls, connections=16))
+                began = time.perf_counter()
+            drained(bridge)
+            seconds = time.perf_counter() - began
+            assert sum(contenders.stored(direct, run_id) for run_id in runs) == runs_count * each
+            return runs_count * each / seconds
+
+        found = medians(setting.rounds, {"direct": straight, "bridge": through})
+        yield Row(
+            name="draining a backlog, bridge / direct log-batch of 1000",
+            ratio=found["bridge"] / found["direct"],
+            target=">= 0.85",
+            figures=", ".join(f"{name} {rate:.0f} metrics/s" for name, rate in found.items()),
+        )
+
+
+class Limited:
+    """Lets so many calls a second through, as SageMaker does, and answers 429 to the rest."""
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = 1 / per_second
+        self._next = 0.0
+
+    def strike(self, commit: Commit, wait: Wait) -> Answer | None:  # noqa: ARG002 - part of Fault
+        """Forward the call if it has a place."""
+        now = time.monotonic()
+        if now < self._next - self._interval:
+            return Answer(429, {"Retry-After": "1"}, b'{"message":"Rate exceeded"}')
+        self._next = max(now, self._next) + self._interval
+        return commit()
+
+
+def limited(setting: Setting) -> Iterator[Row]:
+    """A burst over 100 runs, upstream limited to 25 calls a second, against the least time that it can take."""
+    each = setting.amount(10) * 100
+    with contenders.mlflow(setting.place("limited")) as direct, SignatureFront(direct, check=None) as front:
+        settings = {"BRIDGE_UPSTREAM_RATE": "25", "BRIDGE_UPSTREAM_BURST": "1"}
+        with contenders.bridge(front.url, setting.place("limited"), settings=settings) as bridge:
+            runs = contenders.create_runs(direct, 100)
+            batches = [request("POST", direct + LOG_BATCH, batch(run_id, 10**6)) for run_id in runs]
+            ceiling = 1000 * len(batches) / ok(closed(direct, batches, connections=4)).seconds
+            front.set_fault(Limited(25))
+            with bridge.workers[0].frozen():
+                ok(closed(bridge.url, metric_calls(bridge.url, runs, 100 * each), connections=16))
+                began = time.perf_counter()
+            drained(bridge)
+            seconds = time.perf_counter() - began
+            assert sum(contenders.stored(direct, run_id) for run_id in runs) == 100 * each + 1000 * len(runs)
+            least = max(100 / 25, 100 * each / ceiling)
+            calls = sum("/runs/log-" in call.path for call in front.calls)
+            yield Row(
+                name="backlog over 100 runs at 25 calls/s, time / least time",
+                ratio=seconds / least,
+                target="<= 1.3",
+                figures=f"{100 * each} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
+                f" (calls {100 / 25:.1f} s, MLflow itself {100 * each / ceiling:.1f} s)",
+            )
+
+
+def slow(setting: Setting) -> Iterator[Row]:
+    """Upstream that answers 100 ms late, one worker process with eight threads: lanes go in parallel."""
+    each = setting.amount(10) * 10
+    store, store_url = redis_at(setting.place("slow") / "floor-store")
+    environ = {"BENCH_STORE_URL": store_url}
+    with (
+        running(store),
+        contenders.wsgi("benchmarks.floor:bare_app", setting.place("slow") / "bare", environ) as upstream,
+        SignatureFront(upstream, check=None) as front,
+        contenders.bridge(front.url, setting.place("slow")) as bridge,
+    ):
+        runs = [f"{number:032x}" for number in range(200)]
+        front.set_fault(Delay(0.1))
+        with bridge.workers[0].frozen():
+            ok(closed(bridge.url, metric_calls(bridge.url, runs, 200 * each), connections=16))
+            began = time.perf_counter()
+        drained(bridge)
+        seconds = time.perf_counter() - began
+        least = 200 / 8 * 0.1
+        yield Row(
+            name="backlog over 200 runs, upstream 100 ms late, time / least time",
+            ratio=seconds / least,
+            target="<= 1.3",
+            figures=f"{seconds:.2f} s; least {least:.2f} s at a concurrency of 8",
+        )

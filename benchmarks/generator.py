@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load generator: one thread, many kept-alive connections, requests that are bytes before the clock starts.
+
+It speaks just enough HTTP/1.1 to send a request and find the end of its answer, so that it costs a fraction of what any
+of the servers under load costs. `benchmarks/README.md` says what it can do by itself.
+"""
+
+import selectors
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_READ = 1 << 18
+
+
+@dataclass(slots=True)
+class Load:
+    """What came of the requests of one run."""
+
+    seconds: float = 0.0
+    #: Of each request in the order of its answer, in seconds; from the time when it should have been sent.
+    latencies: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """The latency, in seconds, that this share of the requests did not exceed."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def request(method: str, url: str, body: bytes = b"") -> bytes:
+    """Return the bytes of a request."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n"
+    if body:
+        head += "Content-Type: application/json\r\n"
+    return head.encode() + b"\r\n" + body
+
+
+def closed(url: str, requests: Iterable[bytes], *, connections: int) -> Load:
+    """Send requests as fast as they are answered, one at a time on each connection."""
+    return _Run(url, connections).go(((0.0, each) for each in requests), paced=False)
+
+
+def opened(url: str, requests: Sequence[bytes], *, per_second: float, connections: int) -> Load:
+    """Send requests at a fixed rate, whatever the server does.
+
+    A request that finds all connections busy waits, and its wait counts: a stall is paid by every request that should
+    have been sent during it.
+    """
+    schedule = ((number / per_second, each) for number, each in enumerate(requests))
+    return _Run(url, connections).go(schedule, paced=True)
+
+
+class _Run:
+    def __init__(self, url: str, connections: int) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._selector = selectors.DefaultSelector()
+        self._free = deque(_Line(self._connect(), self._selector) for _ in range(connections))
+        self._load = Load()
+
+    def go(self, schedule: Iterator[tuple[float, bytes]], *, paced: bool) -> Load:
+        began = time.perf_counter()
+        busy, upcoming = 0, next(schedule, None)
+        while busy or upcoming:
+            now = time.perf_counter() - began
+            while upcoming and self._free and upcoming[0] <= now:
+                due = upcoming[0] if paced else now
+                self._free.popleft().send(upcoming[1], began + due)
+                busy, upcoming = busy + 1, next(schedule, None)
+            wait = max(0.0, upcoming[0] - now) if upcoming and self._free else 1.0
+            busy -= self._receive(wait)
+        self._load.seconds = time.perf_counter() - began
+        self._close()
+        return self._load
+
+    def _receive(self, wait: float) -> int:
+        """Take what has arrived; return how many answers are complete."""
+        complete = 0
+        for key, _ in self._selector.select(wait):
+            line: _Line = key.data
+            status = line.receive()
+            if status is None:
+                continue
+            self._load.latencies.append(time.perf_counter() - line.due)
+            self._load.statuses[status] += 1
+            self._free.append(line)
+            complete += 1
+        return complete
+
+    def _connect(self) -> socket.socket:
+        line = socket.create_connection(self._address)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line
+
+    def _close(self) -> None:
+        for line in self._free:
+            line.socket.close()
+        self._selector.close()
+
+
+class _Line:
+    """One kept-alive connection with at most one request on it."""
+
+    def __init__(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
+        self.socket = connection
+        self.due = 0.0
+        self._received = b""
+        selector.register(connection, selectors.EVENT_READ, self)
+
+    def send(self, text: bytes, due: float) -> None:
+        self.due = due
+        self._received = b""
+        self.socket.sendall(text)
+
+    def receive(self) -> int | None:
+        """Take what has arrived; return the status once the answer is complete."""
+        arrived = self.socket.recv(_READ)
+        if not arrived:
+            raise ConnectionError("the server closed a connection that was to be kept")
+        self._received += arrived
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end or len(body) < _announced(head):
+            return None
+        return int(head[9:12])
+
+
+def _announced(head: bytes) -> int:
+    for name in (b"\r\nContent-Length:", b"\r\ncontent-length:"):
+        _, found, rest = head.partition(name)
+        if found:
+            return int(rest.split(b"\r\n", 1)[0])
+    raise ValueError(f"an answer without a length: {head[:200]!r}")

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a measure is given, and what it returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table: a ratio, what it should be, and the figures that it is made of."""
+
+    name: str
+    ratio: float
+    #: ``<=`` or ``>=`` and a number, or nothing where there is no target.
+    target: str
+    figures: str
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None where there is none."""
+        if not self.target:
+            return None
+        sign, number = self.target.split()
+        return self.ratio <= float(number) if sign == "<=" else self.ratio >= float(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where and how long to measure."""
+
+    directory: Path
+    rounds: int
+    #: 1 for the full run, less for a quick one.
+    scale: float
+
+    def amount(self, full: int) -> int:
+        """Return how many of something this run takes."""
+        return max(1, round(full * self.scale))
+
+    def place(self, name: str) -> Path:
+        """Return a directory of the measure's own."""
+        return self.directory / name
