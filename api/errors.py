@@ -2,13 +2,16 @@
 """What an error is answered with: MLflow's error on MLflow's paths, a problem document on the bridge's own."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
-from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from api.bulkhead import Busy
 from api.draining import Draining
+from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
     OverCap,
@@ -30,61 +33,27 @@ _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 _QUEUED_PATHS = frozenset(prefix + path for prefix in API_PREFIXES for path in QUEUED)
 
 
-def answer_errors(app: Flask) -> None:
-    """Answer every error that a view may raise."""
-    app.register_error_handler(InvalidWrite, lambda e: _answer(e.status, e.error_code, e.message))
-    app.register_error_handler(StoreUnavailable, _store_unavailable)
-    app.register_error_handler(OverCap, _over_cap)
-    app.register_error_handler(Draining, lambda _: _ours("The bridge is stopping. Send the write again.", wait=5))
-    app.register_error_handler(Busy, lambda _: _ours("All connections for reads are in use."))
-    app.register_error_handler(UpstreamTimeout, lambda e: _answer(504, _UNAVAILABLE, f"{e}."))
-    app.register_error_handler(UpstreamUnreachable, lambda e: _answer(502, _UNAVAILABLE, f"{e}."))
-    app.register_error_handler(CredentialsUnavailable, _credentials_unavailable)
-    app.register_error_handler(RequestIncomplete, lambda e: _answer(400, "BAD_REQUEST", f"{e}."))
-    app.register_error_handler(HTTPException, lambda e: _answer(e.code or 500, _code_of(e), e.description or e.name))
-    app.register_error_handler(Exception, _unexpected)
+def reply_to(error: Exception, *, method: str, path: str) -> Reply:
+    """Return the answer to a request that ended in this error."""
+    asked = _Asked(method, path)
+    for kind in type(error).__mro__:
+        if kind in _REPLIES:
+            return _REPLIES[kind](asked, error)
+    raise error
 
 
-def _store_unavailable(error: Exception) -> Response:
-    _LOG.error("store_unavailable", extra={"fields": {"why": str(error), "path": request.path}})
-    return _ours("The bridge's store does not answer, so nothing is promised. Send the request again.")
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The request that is answered."""
 
+    method: str
+    path: str
 
-def _over_cap(error: OverCap) -> Response:
-    _LOG.warning("over_cap", extra={"fields": {"cap": error.cap, "path": request.path}})
-    if error.cap == "store":
-        return _ours("The bridge's store is nearly full; it takes writes again when some have been delivered.", wait=5)
-    whose = "run" if error.cap == "lane" else "client"
-    message = f"Too much of this {whose} waits to be delivered. Send the write again later."
-    answer = _answer(429, "REQUEST_LIMIT_EXCEEDED", message)
-    answer.headers["Retry-After"] = "5"
-    return answer
-
-
-def _credentials_unavailable(error: Exception) -> Response:
-    # The client can't mend it and need not know more; the operator finds the reason in the log.
-    _LOG.error("credentials_unavailable", extra={"fields": {"why": str(error)}})
-    return _answer(502, _UNAVAILABLE, "The bridge can't authenticate to upstream.")
-
-
-def _unexpected(error: Exception) -> Response:
-    _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": request.path}})
-    return _answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
-
-
-def _ours(message: str, *, wait: int = 1) -> Response:
-    """Answer that the bridge is short of something, with a status after which MLflow's client comes again.
-
-    It repeats reads and these writes after a 503, other POSTs only after a 429 (mlflow 3.18, ``rest_utils.py``).
-    """
-    repeated = request.method != "POST" or request.path in _QUEUED_PATHS or request.path.startswith(OWN_PATHS)
-    answer = _answer(503 if repeated else 429, _UNAVAILABLE, message)
-    answer.headers["Retry-After"] = str(wait)
-    return answer
-
-
-def _answer(status: int, error_code: str, message: str) -> Response:
-    if request.path.startswith(OWN_PATHS):
+    def answer(self, status: int, error_code: str, message: str, *, wait: int | None = None) -> Reply:
+        """Answer with an error, in the form that this path's callers expect."""
+        retry = (("Retry-After", str(wait)),) if wait is not None else ()
+        if not self.path.startswith(OWN_PATHS):
+            return Reply(status, msgspec.json.encode(MlflowError(error_code, message)), headers=retry)
         name = error_code.lower().replace("_", "-")
         problem = Problem(
             type=f"urn:mlflow-bridge:problem:{name}",
@@ -92,14 +61,65 @@ def _answer(status: int, error_code: str, message: str) -> Response:
             status=status,
             detail=message,
         )
-        return Response(msgspec.json.encode(problem), status, content_type="application/problem+json")
-    return Response(msgspec.json.encode(MlflowError(error_code, message)), status, content_type="application/json")
+        return Reply(status, msgspec.json.encode(problem), "application/problem+json", retry)
+
+    def short_of(self, message: str, *, wait: int = 1) -> Reply:
+        """Answer that the bridge is short of something, with a status after which MLflow's client comes again.
+
+        It repeats reads and these writes after a 503, other POSTs only after a 429 (mlflow 3.18, ``rest_utils.py``).
+        """
+        repeated = self.method != "POST" or self.path in _QUEUED_PATHS or self.path.startswith(OWN_PATHS)
+        return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
 
 
-def _code_of(error: HTTPException) -> str:
-    return {
+def _store_unavailable(asked: _Asked, error: Exception) -> Reply:
+    _LOG.error("store_unavailable", extra={"fields": {"why": str(error), "path": asked.path}})
+    return asked.short_of("The bridge's store does not answer, so nothing is promised. Send the request again.")
+
+
+def _over_cap(asked: _Asked, error: OverCap) -> Reply:
+    _LOG.warning("over_cap", extra={"fields": {"cap": error.cap, "path": asked.path}})
+    if error.cap == "store":
+        return asked.short_of(
+            "The bridge's store is nearly full; it takes writes again when some have been delivered.", wait=5
+        )
+    whose = "run" if error.cap == "lane" else "client"
+    message = f"Too much of this {whose} waits to be delivered. Send the write again later."
+    return asked.answer(429, "REQUEST_LIMIT_EXCEEDED", message, wait=5)
+
+
+def _credentials_unavailable(asked: _Asked, error: Exception) -> Reply:
+    # The client can't mend it and need not know more; the operator finds the reason in the log.
+    _LOG.error("credentials_unavailable", extra={"fields": {"why": str(error)}})
+    return asked.answer(502, _UNAVAILABLE, "The bridge can't authenticate to upstream.")
+
+
+def _http_error(asked: _Asked, error: HTTPException) -> Reply:
+    code = {
         404: "RESOURCE_DOES_NOT_EXIST",
         405: "METHOD_NOT_ALLOWED",
         409: "RESOURCE_CONFLICT",
         413: "REQUEST_TOO_LARGE",
     }.get(error.code or 500, "BAD_REQUEST")
+    return asked.answer(error.code or 500, code, error.description or error.name)
+
+
+def _unexpected(asked: _Asked, error: Exception) -> Reply:
+    _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": asked.path}})
+    return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
+
+
+# By the class of the error; the nearest base class counts.
+_REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
+    InvalidWrite: lambda asked, e: asked.answer(e.status, e.error_code, e.message),
+    OverCap: _over_cap,
+    StoreUnavailable: _store_unavailable,
+    Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
+    Busy: lambda asked, _: asked.short_of("All connections for reads are in use."),
+    UpstreamTimeout: lambda asked, e: asked.answer(504, _UNAVAILABLE, f"{e}."),
+    UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),
+    CredentialsUnavailable: _credentials_unavailable,
+    RequestIncomplete: lambda asked, e: asked.answer(400, "BAD_REQUEST", f"{e}."),
+    HTTPException: _http_error,
+    Exception: _unexpected,
+}

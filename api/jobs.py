@@ -23,7 +23,7 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
 
     @blueprint.get("/v1/jobs/<job_id>")
     def show(job_id: str) -> Response:
-        wait = read_preferences(request.headers).wait
+        wait = read_preferences(request.headers.get("Prefer")).wait
         document = _look(bridge, job_id)
         # Waiting is a preference: when too many wait already, the answer is how things stand now.
         if wait and document.status is JobStatus.PENDING and bulkhead.try_enter():

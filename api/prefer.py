@@ -4,7 +4,6 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from werkzeug.datastructures import Headers
 from werkzeug.http import parse_list_header
 
 #: A client may ask for more; it gets the answer of this moment and asks again.
@@ -20,10 +19,15 @@ class Preferences:
     wait: dt.timedelta | None = None
 
 
-def read_preferences(headers: Headers) -> Preferences:
-    """Read all ``Prefer`` headers; the first of each kind counts, and what is not understood is ignored."""
+_NONE = Preferences()
+
+
+def read_preferences(header: str | None) -> Preferences:
+    """Read the ``Prefer`` header; the first of each kind counts, and what is not understood is ignored."""
+    if header is None:
+        return _NONE
     respond_async, wait = False, None
-    for preference in parse_list_header(",".join(headers.getlist("Prefer"))):
+    for preference in parse_list_header(header):
         name, _, value = preference.split(";")[0].partition("=")
         name, value = name.strip().lower(), value.strip().strip('"')
         if name == "respond-async":

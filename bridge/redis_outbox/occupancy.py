@@ -3,6 +3,7 @@
 
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import redis
@@ -27,6 +28,7 @@ class Occupancy:
         self._client: Any = client
         self._caps = caps
         self._held: list[dict[str, int]] = []
+        self._total: Counter[str] = Counter()
         self._over_watermark = False
         self._looked_at = float("-inf")
         self._looking = threading.Lock()
@@ -40,9 +42,9 @@ class Occupancy:
                 self._looking.release()
         if self._over_watermark:
             return self._caps.client, 0
-        others = [held for number, held in enumerate(self._held) if number != partition]
-        elsewhere_of_client = sum(held.get(f"of:{client}", 0) for held in others)
-        elsewhere = sum(held.get("bytes", 0) for held in others)
+        here, field = self._held[partition], f"of:{client}"
+        elsewhere_of_client = self._total[field] - here.get(field, 0)
+        elsewhere = self._total["bytes"] - here.get("bytes", 0)
         return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
 
     def _look(self) -> None:
@@ -52,6 +54,7 @@ class Occupancy:
         found = pipeline.execute()
         self._over_watermark = any(_is_over(memory) for memory in every_info(self._client, "memory"))
         self._held = [{field.decode(): int(value) for field, value in held.items()} for held in found]
+        self._total = sum(map(Counter, self._held), Counter())
         self._looked_at = time.monotonic()
 
 
