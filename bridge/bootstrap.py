@@ -125,7 +125,8 @@ def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
-    return connect(settings.store_url, timeout=timeout, connections=threads + 4)
+    # Each thread keeps one for itself, and may need another for a moment.
+    return connect(settings.store_url, timeout=timeout, connections=2 * threads + 4)
 
 
 def _outbox(settings: Settings, client: Redis) -> RedisOutbox:

@@ -6,12 +6,14 @@ from importlib.resources import files
 import redis
 from redis.commands.core import Script
 
+from bridge.redis_outbox.client import PerThread
+
 
 class Scripts:
     """The verbs of the outbox as callables on one client."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.accept = load(client, "append", "accept")
+        self.accept = PerThread(client, lambda client: load(client, "append", "accept"))
         self.claim = load(client, "read_head", "claim")
         self.settle = load(client, "read_head", "note_attempt", "settle")
         self.release = load(client, "note_attempt", "release")
