@@ -97,7 +97,7 @@ def _begun(drain: Drain) -> Response:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= _MOST_LISTED:
+    if not text.isdecimal() or len(text) > 4 or not 0 < int(text) <= _MOST_LISTED:
         abort(400, f"limit must be a number from 1 to {_MOST_LISTED}.")
     return int(text)
 
@@ -107,8 +107,11 @@ def _no_letter() -> NoReturn:
 
 
 def _body(kind: type[T]) -> T:
+    if request.mimetype != "application/json":
+        # A web page can send other types to any address without being asked.
+        abort(415, "Send a JSON body with Content-Type: application/json; {} means all dead letters.")
     try:
-        return msgspec.json.decode(request.get_data() or b"{}", type=kind)
+        return msgspec.json.decode(request.get_data(), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         abort(400, f"The body is not valid: {error}.")
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
 
 from api.bulkhead import Bulkhead
+from api.errors import OWN_PATHS
 from bridge.bootstrap import Api
 from bridge.upstream import Request
 
@@ -25,6 +26,8 @@ def proxy(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
     def forward(path: str) -> ResponseReturnValue:  # noqa: ARG001 - the target is rebuilt from the environment
         if not request.environ["PATH_INFO"].startswith("/"):
             abort(400, "The request's target must be a path.")
+        if request.path.startswith(OWN_PATHS):
+            abort(404, "The bridge has no such path, or not for this method.")
         if request.content_length is None and "Transfer-Encoding" in request.headers:
             abort(411, "Send the body with a Content-Length; chunked bodies are not taken.")
         with ExitStack() as stack:

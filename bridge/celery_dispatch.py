@@ -9,7 +9,7 @@ import queue
 import threading
 
 from celery import Celery
-from kombu.exceptions import ChannelError, LimitExceeded, OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 from redis.exceptions import RedisError
 
 from bridge.events import DispatchFailed, Observer
@@ -85,10 +85,8 @@ class CeleryDispatch:
         """Return how many hints wait in the broker, None if it does not answer."""
         try:
             with self._app.pool.acquire(block=True, timeout=1) as connection:
-                return int(connection.default_channel.queue_declare(QUEUE, passive=True).message_count)
-        except ChannelError:
-            # Kombu's way to say that there is no such queue: it exists only while something waits in it.
-            return 0
+                # Not by declaring the queue: with a key prefix, kombu looks whether it exists under a wrong name.
+                return int(connection.default_channel.client.llen(QUEUE))
         except (OSError, OperationalError, LimitExceeded, RedisError):
             # A pooled connection that the broker has closed since raises the driver's own error, untranslated.
             return None

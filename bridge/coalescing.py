@@ -40,8 +40,10 @@ def next_call(jobs: Sequence[Job], *, at_most: int | None = None) -> tuple[Call,
     return (batch.call() if count > 1 else single_call(first)), count
 
 
-def repeated_calls(jobs: Sequence[Job]) -> list[Call]:
+def repeated_calls(jobs: Sequence[Job], *, most: int = MAX_METRICS) -> list[Call]:
     """Return the calls that deliver jobs which one call may have delivered already; together they say the same.
+
+    None carries more than ``most`` metrics.
 
     MLflow servers before 3.12 fail on a batch that repeats metrics of more than 100 keys, or NaN values
     (mlflow#20807, mlflow#24612), so those go in calls of their own.
@@ -50,7 +52,7 @@ def repeated_calls(jobs: Sequence[Job]) -> list[Call]:
     for job in jobs:
         batch.take(job.write)
     first = batch.writes[0]
-    pieces = list(_metric_pieces(_joined([write.metrics for write in batch.writes])))
+    pieces = list(_metric_pieces(_joined([write.metrics for write in batch.writes]), most))
     if len(pieces) < 2:
         return [batch.call() if len(jobs) > 1 else single_call(first)]
     beginning = batch.call(metrics=[pieces[0]])
@@ -141,8 +143,8 @@ class _Known(msgspec.Struct):
     value: msgspec.Raw
 
 
-def _metric_pieces(metrics: Fragment) -> Iterator[Fragment]:
-    """Divide metrics into runs of at most 100 keys, and those whose value is NaN into runs after them."""
+def _metric_pieces(metrics: Fragment, most: int) -> Iterator[Fragment]:
+    """Divide metrics into runs of at most 100 keys and ``most`` values; those whose value is NaN come last, apart."""
     texts = msgspec.json.decode(b"[" + metrics.json + b"]", type=list[msgspec.Raw])
     known = [(text, msgspec.json.decode(text, type=_Known)) for text in texts]
     for nan in (False, True):
@@ -151,7 +153,7 @@ def _metric_pieces(metrics: Fragment) -> Iterator[Fragment]:
         for text, metric in known:
             if (bytes(metric.value) == b'"NaN"') is not nan:
                 continue
-            if len(names | {metric.key}) > _REPEATED_KEYS:
+            if len(piece) == most or len(names | {metric.key}) > _REPEATED_KEYS:
                 yield Fragment(len(piece), b",".join(piece))
                 piece, names = [], set()
             piece.append(bytes(text))

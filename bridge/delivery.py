@@ -36,8 +36,9 @@ from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
-from bridge.upstream import Delivered, Refused, Unavailable, Unknown
+from bridge.upstream import Call, Delivered, Refused, Unavailable, Unknown
 from schemas.job import UpstreamAnswer
+from schemas.limits import MAX_METRICS
 
 _NOW = dt.timedelta()
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
@@ -124,8 +125,7 @@ class Delivery:
 
     def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
         """Send the first jobs, no more than ``limit`` of them, and write down what came of it."""
-        call, count = next_call(claim.jobs, at_most=limit)
-        calls = repeated_calls(claim.jobs[:count]) if claim.resumed else [call]
+        calls, count = _calls(claim, limit)
         began = self.clock.monotonic()
         outcome = self.exchange.send(calls, renew=lambda: self._settle(claim, RENEWAL))
         took = self.clock.monotonic() - began
@@ -174,6 +174,7 @@ class Delivery:
             request_id=refusal.request_id,
         )
         burial = Burial(reason=BurialReason.REFUSED, message=refusal.message, answer=answer)
+        suspects.buried(claim.settled + 1)
         return self._bury(claim, 1, claim.attempts + 1, burial)
 
     def _split(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
@@ -252,8 +253,21 @@ class Delivery:
         return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)
 
 
+def _calls(claim: Claim, limit: int) -> tuple[list[Call], int]:
+    """Return the calls that deliver the first jobs, and how many those are. Usually it is one call."""
+    call, count = next_call(claim.jobs, at_most=limit)
+    if not claim.resumed:
+        return [call], count
+    return repeated_calls(claim.jobs[:count], most=after_breaks(claim.broke, MAX_METRICS)), count
+
+
 def _failed(outcome: Unavailable | Unknown, reason: str, writes: int) -> Attempt:
     if isinstance(outcome, Unknown):
-        return Attempt(writes=writes, reason=reason, message=outcome.why)
-    broke = outcome.own_fault is not None
-    return Attempt(writes=writes, reason=reason, message=outcome.why, status=outcome.status, broke=broke)
+        return Attempt(writes=writes, reason=reason, message=outcome.why, broke="silent")
+    return Attempt(
+        writes=writes,
+        reason=reason,
+        message=outcome.why,
+        status=outcome.status,
+        broke="failed" if outcome.own_fault else "",
+    )

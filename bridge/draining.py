@@ -72,16 +72,15 @@ class Draining:
     def tick(self) -> None:
         """Go on with all orders for a part of one period. Never raises."""
         try:
+            self._expire()
             for drain, cursor, last in self.log.due(guard=self.period):
                 self._advance(drain, cursor, last)
-            self._expire()
         except StoreUnavailable as error:
             self.observe(StoreFailed(during="draining", why=str(error)))
 
     def _advance(self, drain: Drain, cursor: str | None, last: dt.datetime) -> None:
         end = self.clock.monotonic() + self.period / 2
-        now = self.clock.now()
-        left = self._allowance(drain, now - last)
+        left, at = self._allowance(drain, last)
         done, state = drain.done, DrainState.RUNNING
         while left and state is DrainState.RUNNING and self.clock.monotonic() < end:
             found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK, left))
@@ -89,19 +88,22 @@ class Draining:
             done, left = done + drained, left - drained
             cursor = found.cursor or cursor
             state = DrainState.RUNNING if found.cursor else DrainState.FINISHED
-            if not self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, at=now):
+            if not self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, at=at):
                 break
         if done > drain.done:
             letters = done - drain.done
             self.observe(LettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
 
-    @staticmethod
-    def _allowance(drain: Drain, elapsed: dt.timedelta) -> int:
-        """Return how many letters may be drained now: all, or what the rate allows since the last time."""
+    def _allowance(self, drain: Drain, last: dt.datetime) -> tuple[int, dt.datetime]:
+        """Return how many letters may be drained now, and until when those count: what is left of the rate adds up."""
+        now = self.clock.now()
         if drain.rate is None:
-            return drain.total + 1
+            return drain.total + 1, now
+        earned = drain.rate * (now - last).total_seconds()
         most = max(1.0, drain.rate * _MOST_CATCHING_UP.total_seconds())
-        return int(min(drain.rate * elapsed.total_seconds(), most))
+        if earned > most:
+            return int(most), now
+        return int(earned), last + dt.timedelta(seconds=int(earned) / drain.rate)
 
     def _drain(self, action: DrainAction, letter_ids: list[str]) -> int:
         if action is DrainAction.DISCARD:

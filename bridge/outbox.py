@@ -18,7 +18,7 @@ Every method raises ``StoreUnavailable`` when the store can't do its part.
 import datetime as dt
 import enum
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from schemas.idempotency import Idempotency
 from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
@@ -54,9 +54,9 @@ class Claim:
     tried_alone: bool = False
     #: The jobs are those of an earlier claim, which may have sent them: they must make the same calls.
     resumed: bool = False
-    #: On how many calls from this head upstream failed by itself (500), less one for each settlement since.
+    #: How many calls from this head upstream failed on (500) or did not answer, less one for each settlement since.
     broke: int = 0
-    #: On how many of them the first job was alone, and since when.
+    #: On how many it failed that carried the first job alone, and since when.
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
@@ -92,8 +92,8 @@ class Attempt:
     message: str
     status: int | None = None
     error_code: str | None = None
-    #: Upstream failed on this very call, and perhaps because of it.
-    broke: bool = False
+    #: Upstream failed on this very call, or did not answer it, and perhaps because of what it carried.
+    broke: Literal["failed", "silent", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,7 +196,11 @@ class Settings:
         "How long the api still answers when it is told to stop, new writes with 503, so that a load balancer sends"
         " them elsewhere.",
     )
-    stop_grace: dt.timedelta = _setting("30s", duration, "How long a stop may take before what is left is killed.")
+    stop_grace: dt.timedelta = _setting(
+        "30s",
+        duration,
+        "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
+    )
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
 
     @property

@@ -17,10 +17,17 @@ class Suspects:
 
     def __init__(self) -> None:
         self._end = 0
+        self._last_buried = 0
+        self._in_a_row = 0
 
     def narrow(self, end: int) -> None:
         """Note that a batch which ends at position ``end`` was refused."""
         self._end = end
+
+    def buried(self, position: int) -> None:
+        """Note that the job at this position was the guilty one."""
+        self._in_a_row = self._in_a_row + 1 if position == self._last_buried + 1 else 1
+        self._last_buried = position
 
     def among(self, settled: int) -> bool:
         """Whether the next job is one of them."""
@@ -30,8 +37,11 @@ class Suspects:
         """Return how many of ``jobs`` the next call may carry.
 
         Half of the suspects. Once that half is settled, the guilty write is in what is left, which is halved again: k
-        guilty writes among n cost about k * log2(n) calls.
+        guilty writes among n cost about k * log2(n) calls. Where one guilty write follows the other, the next is tried
+        alone: in a run that upstream does not know, all are guilty.
         """
+        if self._in_a_row > 1 and settled == self._last_buried:
+            return 1
         return min(jobs, max(1, (self._end - settled) // 2)) if self.among(settled) else jobs
 
 

@@ -125,7 +125,7 @@ class ReplayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     filter: LetterFilter = LetterFilter()
     #: Letters a second; absent: as fast as the workers can.
-    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
     #: Only count.
     dry_run: bool = False
 

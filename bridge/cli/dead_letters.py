@@ -2,17 +2,19 @@
 """``mlflow-bridge dead-letters``: list, show, replay, discard."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from bridge.cli.remote import Remote, path_part, show_json, with_remote
+from bridge.cli.remote import Remote, path_part, printable, show_json, with_remote
 
 _PATH = "/v1/dead-letters"
 _PAGE = 200
 _LOOK_EVERY = 0.3
+_RATE = click.FloatRange(min=0, min_open=True, max=1_000_000)
 
 
 @click.group()
@@ -43,7 +45,7 @@ def list_letters(url: str, limit: int | None, *, as_json: bool, **wanted: str | 
         if as_json:
             show_json(letter)
         else:
-            words = letter["message"].splitlines()[0][:60] if letter["message"] else ""
+            words = printable(letter["message"])[:60]
             columns = (letter["letter_id"], letter["buried_at"][:19], letter["reason"], letter["op"], words)
             click.echo("  ".join(columns))
         if number == limit:
@@ -60,21 +62,23 @@ def show(letter_id: str, url: str, *, as_json: bool) -> None:
         show_json(letter)
         return
     for name in ("letter_id", "run_id", "op", "client", "accepted_at", "buried_at", "reason", "message"):
-        click.echo(f"{name.replace('_', ' '):<12} {letter[name]}")
+        click.echo(f"{name.replace('_', ' '):<12} {printable(letter[name])}")
     click.echo(f"\nPOST {letter['write']['path']}")
-    click.echo(json.dumps(letter["write"]["body"], indent=2, ensure_ascii=False))
+    click.echo(json.dumps(letter["write"]["body"], indent=2))
     click.echo(f"\n{letter['attempt_count']} attempts, the latest last:")
     for attempt in letter["attempts"]:
         answer = " ".join(str(attempt[name]) for name in ("status", "error_code") if attempt[name])
         words = f"{attempt['reason']} {answer}".strip()
-        click.echo(f"  {attempt['at'][:19]}  {attempt['writes']:>4} writes  {words}: {attempt['message'][:200]}")
+        click.echo(
+            f"  {attempt['at'][:19]}  {attempt['writes']:>4} writes  {words}: {printable(attempt['message'])[:200]}"
+        )
 
 
 @dead_letters.command()
 @click.argument("letter_ids", nargs=-1)
 @with_filter
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--rate", type=float, help="So many letters a second; default: as fast as the workers can.")
+@click.option("--rate", type=_RATE, help="So many letters a second; default: as fast as the workers can.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @with_remote
 def replay(
@@ -92,10 +96,10 @@ def replay(
     Name them, or say which by a filter, or --all.
     """
     remote = Remote(url)
-    for letter_id in letter_ids:
-        replayed = remote.post(f"{_PATH}/{path_part(letter_id)}/replay")
-        show_json(replayed) if as_json else click.echo(f"{letter_id} is pending again: job {replayed['job_id']}")
-    if not letter_ids:
+    if letter_ids:
+        _only_ids(wanted, everything, rate, dry_run)
+        _each(letter_ids, lambda letter_id: _replay_one(remote, letter_id, as_json=as_json))
+    else:
         body = {"filter": _which(wanted, everything=everything), "rate": rate, "dry_run": dry_run}
         _drained(remote, remote.post(f"{_PATH}/replay", body), as_json=as_json)
 
@@ -122,18 +126,16 @@ def discard(
     Name them, or say which by a filter, or --all. For many, their number has to be confirmed.
     """
     remote = Remote(url)
-    for letter_id in letter_ids:
-        remote.delete(f"{_PATH}/{path_part(letter_id)}")
     if letter_ids:
+        _only_ids(wanted, everything, count, dry_run)
+        _each(letter_ids, lambda letter_id: _discard_one(remote, letter_id, as_json=as_json))
         return
     body = {"filter": _which(wanted, everything=everything), "dry_run": True}
     found = remote.post(f"{_PATH}/discard", body)
-    if not dry_run and found["count"]:
+    if not dry_run and (found["count"] or count):
         if count is None:
-            typed = click.prompt(f"{found['count']} dead letters would be lost. Type their number to go on", type=int)
-        else:
-            typed = count
-        found = remote.post(f"{_PATH}/discard", body | {"dry_run": False, "count": typed})
+            count = click.prompt(f"{found['count']} dead letters would be lost. Type their number to go on", type=int)
+        found = remote.post(f"{_PATH}/discard", body | {"dry_run": False, "count": count})
     _drained(remote, found, as_json=as_json)
 
 
@@ -171,12 +173,41 @@ def _which(wanted: dict[str, str | None], *, everything: bool) -> dict[str, str]
     return given
 
 
+def _only_ids(wanted: dict[str, str | None], *others: object) -> None:
+    if _given(wanted) or any(others):
+        raise click.UsageError("Name letters, or say which by options, not both: with ids, each is drained at once.")
+
+
+def _each(letter_ids: tuple[str, ...], act: Callable[[str], None]) -> None:
+    """Act on each letter; one that is missing does not keep the others from it."""
+    failed = False
+    for letter_id in letter_ids:
+        try:
+            act(letter_id)
+        except click.ClickException as error:
+            failed = True
+            click.echo(f"{letter_id}: {error.message}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _replay_one(remote: Remote, letter_id: str, *, as_json: bool) -> None:
+    replayed = remote.post(f"{_PATH}/{path_part(letter_id)}/replay")
+    show_json(replayed) if as_json else click.echo(f"{letter_id} is pending again: job {replayed['job_id']}")
+
+
+def _discard_one(remote: Remote, letter_id: str, *, as_json: bool) -> None:
+    remote.delete(f"{_PATH}/{path_part(letter_id)}")
+    show_json({"letter_id": letter_id}) if as_json else click.echo(f"{letter_id} is discarded")
+
+
 def _drained(remote: Remote, answer: dict[str, Any], *, as_json: bool) -> None:
     """Show a count, or follow a drain to its end. Ctrl-C leaves it to the workers."""
     if "drain_id" not in answer:
         show_json(answer) if as_json else click.echo(f"{answer['count']} dead letters")
         return
     path = f"{_PATH}/drains/{answer['drain_id']}"
+    click.echo(f"The workers do it: drain {answer['drain_id']}", err=True)
     try:
         with click.progressbar(length=answer["total"], label=answer["action"], hidden=as_json, show_pos=True) as bar:
             while answer["state"] == "running":
@@ -184,7 +215,7 @@ def _drained(remote: Remote, answer: dict[str, Any], *, as_json: bool) -> None:
                 answer = remote.get(path)
                 bar.update(answer["done"] - bar.pos)
     except (KeyboardInterrupt, click.Abort):
-        click.echo(f"\nThe workers go on. Follow it: mlflow-bridge dead-letters drain {answer['drain_id']}", err=True)
+        click.echo(f"\nThey go on. Follow it: mlflow-bridge dead-letters drain {answer['drain_id']}", err=True)
         raise
     if as_json:
         show_json(answer)

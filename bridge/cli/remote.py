@@ -41,14 +41,22 @@ class Remote:
             raise click.ClickException(
                 f"no bridge answers at {self._url} ({type(error).__name__}): start it, or name it with --url."
             ) from error
-        if answer.ok:
+        if not answer.ok:
+            raise click.ClickException(_why(answer))
+        try:
             return answer.json() if answer.content else None
-        raise click.ClickException(_why(answer))
+        except ValueError:
+            raise click.ClickException(_why(answer)) from None
 
 
 def path_part(text: str) -> str:
     """Return an id as it stands in a path."""
     return quote(text, safe="")
+
+
+def printable(text: str) -> str:
+    """Return a text with nothing in it that could steer a terminal: upstream's words quote what clients wrote."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def show_json(document: object) -> None:

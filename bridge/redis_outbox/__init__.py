@@ -169,9 +169,9 @@ class RedisOutbox:
         arguments: list[Any] = [lane, claim.token, _ms(after)]
         if attempt:
             failure = f"{attempt.reason}: {attempt.message}"
-            arguments += [failure, attempt.writes, int(thaw), _note(attempt), int(attempt.broke)]
+            arguments += [failure, attempt.writes, int(thaw), _note(attempt), attempt.broke]
         else:
-            arguments += [f"unavailable: {held}" if held else "", 0, int(thaw), "", 0]
+            arguments += [f"unavailable: {held}" if held else "", 0, int(thaw), "", ""]
         with store_errors():
             if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)

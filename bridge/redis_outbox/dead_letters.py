@@ -147,8 +147,10 @@ class RedisDeadLetters:
         """Return letters, the oldest first."""
         found = self.find(wanted, after=after, limit=limit)
         with store_errors():
-            letters = [letter for letter_id in found.letter_ids if (letter := self._read(letter_id))]
-        return LetterPage(letters=[LetterSummary(**letter.summary()) for letter in letters], next=found.cursor)
+            # Each is summed up before the next is read: letters can be long.
+            read = (self._read(letter_id) for letter_id in found.letter_ids)
+            letters = [LetterSummary(**letter.summary()) for letter in read if letter]
+        return LetterPage(letters=letters, next=found.cursor)
 
     def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
         """Return the ids of letters, the oldest first."""
@@ -224,7 +226,8 @@ class RedisDeadLetters:
 
 
 def _stamp(moment: dt.datetime) -> bytes:
-    return b"%013d" % max(0, round(moment.timestamp() * 1000))
+    # As many digits as the stamps in the index, with which it is compared as text.
+    return b"%013d" % min(max(0, round(moment.timestamp() * 1000)), 10**13 - 1)
 
 
 def _encode_cursor(line: _Line) -> str:

@@ -33,7 +33,8 @@ key                                   type    meaning
                                               got through (ms); ``until``: when the open breaker lets a probe
                                               through (ms), ``why``, ``trips``; ``probe``: when that is given up (ms)
 ``bridge:{drains}:active``            zset    drain that is not finished -> when it began (s)
-``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``paid`` (ms)
+``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
+``bridge:{drains}:<id>:guard``        string  exists while a worker has gone on with the drain lately
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:seal``                       string  the key that job ids are sealed with
 ====================================  ======  =====================================================================

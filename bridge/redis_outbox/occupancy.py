@@ -8,9 +8,11 @@ from typing import Any
 
 import redis
 
+from bridge.errors import StoreUnavailable
 from bridge.outbox import Caps
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import every_info
+from bridge.redis_outbox.durability import read_durability
 
 #: The part of Redis' own ``maxmemory`` beyond which nothing more is accepted. Settling needs a little memory, too.
 _WATERMARK = 0.8
@@ -48,6 +50,10 @@ class Occupancy:
         return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
 
     def _look(self) -> None:
+        faults = read_durability(self._client).faults
+        if faults:
+            # It may have been started, or replaced, after the processes that looked at it when they started.
+            raise StoreUnavailable("the store can't be trusted with accepted writes: " + "; ".join(faults))
         pipeline = self._client.pipeline(transaction=False)
         for number in range(keys.PARTITIONS):
             pipeline.hgetall(keys.held(number))

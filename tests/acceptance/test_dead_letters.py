@@ -89,7 +89,6 @@ def test_an_operator_shows_replays_and_discards_letters(bridge: System) -> None:
     wait_until(lambda: len(operate(bridge, "dead-letters", "list", "--run", run_id).splitlines()) == 3)
     wrong = operate(bridge, "dead-letters", "discard", "--run", run_id, "--count", "2", status=1)
     typed = operate(bridge, "dead-letters", "discard", "--run", run_id, typed="3\n")
-    bare = operate(bridge, "dead-letters", "replay", status=2)
 
     assert len(listed) == 3
     assert '"value": "second"' in shown
@@ -100,9 +99,20 @@ def test_an_operator_shows_replays_and_discards_letters(bridge: System) -> None:
     assert "3 of 3 dead letters: replay finished" in many
     assert '"count": 3' in wrong
     assert "3 of 3 dead letters: discard finished" in typed
-    assert "--all" in bare
     assert operate(bridge, "dead-letters", "list", "--run", run_id) == ""
     assert bridge.job(job_id)["status"] == "discarded"
+
+
+def test_a_command_that_is_not_meant_so_drains_nothing(bridge: System) -> None:
+    bare = operate(bridge, "dead-letters", "replay", status=2)
+    both = operate(bridge, "dead-letters", "discard", "nosuch.1", "--dry-run", status=2)
+    none = operate(bridge, "dead-letters", "discard", "--run", "nosuch", "--count", "7", status=1)
+    missing = operate(bridge, "dead-letters", "replay", "nosuch.1", "nosuch.2", status=1)
+
+    assert "--all" in bare
+    assert "not both" in both
+    assert "would discard 0 dead letters" in none
+    assert missing.count("no such dead letter") == 2
 
 
 def test_an_operator_sees_what_waits(bridge: System) -> None:

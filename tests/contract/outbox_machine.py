@@ -147,7 +147,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), thaw=st.booleans(), tried=st.booleans())
     def release(self, data: st.DataObject, thaw: bool, tried: bool) -> None:  # noqa: FBT001
         lane, claim = self._held(data)
-        attempt = Attempt(writes=1, reason="unavailable", message="down", broke=True) if tried else None
+        attempt = Attempt(writes=1, reason="unavailable", message="down", broke="failed") if tried else None
         self.outbox.release(claim, after=NOW, attempt=attempt, thaw=thaw)
         self.held[lane] = None
         if thaw:

@@ -99,6 +99,30 @@ def test_attempts_that_carried_only_others_are_not_the_letters(outbox: RedisOutb
     assert [len(letter.attempts) for letter in found if letter] == [2, 1, 1]
 
 
+def test_an_attempt_that_carried_more_is_not_forgotten_for_one_that_carried_less(
+    outbox: RedisOutbox, letters: RedisDeadLetters
+) -> None:
+    for step in range(4):
+        outbox.accept(metric(step), client="a")
+    claim: Claim | None = claimed(outbox)
+    for size in (4, 2, 1):
+        assert claim
+        refused = Attempt(writes=size, reason="refused", message="no", status=400)
+        settlement = Settlement(refused=refused) if size > 1 else Settlement(count=1, attempts=1, burial=REFUSED)
+        claim = outbox.settle(claim, settlement, lease=LEASE)
+    assert claim
+    outbox.settle(claim, Settlement(count=3, attempts=1, burial=REFUSED), lease=LEASE)
+
+    found = [letters.letter(letter_id) for letter_id in ids(letters)]
+
+    assert [[attempt.writes for attempt in letter.attempts] for letter in found if letter] == [
+        [4, 2, 1],
+        [4, 2, 1],
+        [4, 1],
+        [4, 1],
+    ]
+
+
 def test_only_the_latest_fifty_attempts_are_kept_and_all_are_counted(
     outbox: RedisOutbox, letters: RedisDeadLetters, client: Any
 ) -> None:
@@ -131,6 +155,8 @@ def test_letters_are_filtered_by_reason_run_client_and_time(outbox: RedisOutbox,
     assert len(ids(letters, run_id=RUN, reason="refused")) == letters.count(LetterFilter(reason="refused")) == 2
     assert len(ids(letters, since=when[0])) == 4
     assert ids(letters, until=when[0]) == []
+    far = dt.datetime(2300, 1, 1, tzinfo=dt.UTC)
+    assert (len(ids(letters, until=far)), len(ids(letters, since=far))) == (4, 0)
     assert ids(letters, since=when[-1] + dt.timedelta(milliseconds=1)) == []
 
 

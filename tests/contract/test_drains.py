@@ -124,6 +124,17 @@ def test_a_rate_of_less_than_one_a_second_adds_up(dead: Dead) -> None:
     assert dead.state(drain).done == 3
 
 
+def test_no_part_of_a_rate_is_lost_between_two_ticks(dead: Dead) -> None:
+    dead.bury(50)
+    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=1.9, total=50)
+
+    for _ in range(20):
+        dead.tick()
+
+    # 38, but for what rounding to microseconds takes.
+    assert 37 <= dead.state(drain).done <= 38
+
+
 def test_a_worker_that_dies_in_the_middle_costs_nothing(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some letters were replayed and the progress was not noted."""
     dead.bury(50)

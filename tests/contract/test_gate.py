@@ -158,6 +158,17 @@ def test_upstreams_do_not_share_a_gate(client: Any) -> None:
     assert RedisGate(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
 
 
+def test_a_retry_after_holds_although_a_call_that_was_on_its_way_gets_through(client: Any) -> None:
+    told, other = gate(client, rate=20), gate(client, rate=20)
+    told.report(Unavailable(why="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+
+    other.report(UP)
+    held = other.enter()
+
+    assert isinstance(held, Shut)
+    assert held.after > dt.timedelta(seconds=6)
+
+
 def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) -> None:
     watched = gate(client)
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)

@@ -71,7 +71,16 @@ def test_pages_are_linked_by_their_cursor(http: FlaskClient, api: Api) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["reason=bored", "since=yesterday", "since=2026-01-01T00:00:00", "limit=0", "limit=x", "cursor=x", "colour=red"],
+    [
+        "reason=bored",
+        "since=yesterday",
+        "since=2026-01-01T00:00:00",
+        "limit=0",
+        "limit=x",
+        "limit=" + "9" * 5000,
+        "cursor=x",
+        "colour=red",
+    ],
 )
 def test_a_query_that_is_not_understood_is_refused(http: FlaskClient, query: str) -> None:
     answer = http.get(f"{PATH}?{query}")
@@ -85,14 +94,21 @@ def test_a_query_that_is_not_understood_is_refused(http: FlaskClient, query: str
     "body", [b"[]", b"{", b'{"filter":{"colour":"red"}}', b'{"rat":1}', b'{"filter":{"since":"2026-01-01"}}', b"\xff"]
 )
 def test_a_body_that_is_not_understood_is_refused(http: FlaskClient, call: str, body: bytes) -> None:
-    answer = http.post(f"{PATH}/{call}", data=body)
+    answer = http.post(f"{PATH}/{call}", data=body, content_type="application/json")
 
     assert answer.status_code == 400
     assert problem(answer)
 
 
-@pytest.mark.parametrize("rate", [0, -1])
-def test_a_rate_must_be_above_nothing(http: FlaskClient, rate: int) -> None:
+@pytest.mark.parametrize("call", ["replay", "discard"])
+def test_a_body_of_another_type_is_refused_for_a_web_page_could_send_it(http: FlaskClient, call: str) -> None:
+    answers = [http.post(f"{PATH}/{call}"), http.post(f"{PATH}/{call}", data=b"{}", content_type="text/plain")]
+
+    assert [answer.status_code for answer in answers] == [415, 415]
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1.7e308])
+def test_a_rate_must_be_above_nothing_and_within_reason(http: FlaskClient, rate: int) -> None:
     assert http.post(f"{PATH}/replay", json={"rate": rate}).status_code == 400
 
 
@@ -146,6 +162,9 @@ def test_a_drain_can_be_followed_and_stopped(http: FlaskClient, api: Api) -> Non
         ("POST", f"{PATH}/{RUN}.1/replay"),
         ("DELETE", f"{PATH}/{RUN}.1"),
         ("GET", f"{PATH}/drains/x"),
+        ("PUT", PATH),
+        ("POST", f"{PATH}/a/b.1/replay"),
+        ("GET", "/v1/runs/x"),
     ],
 )
 def test_what_is_not_there_is_not_found(http: FlaskClient, method: str, path: str) -> None:

@@ -122,6 +122,50 @@ def test_what_may_have_arrived_is_repeated_in_calls_of_at_most_100_keys() -> Non
     assert lane.statuses() == [JobStatus.DELIVERED] * 2
 
 
+@pytest.mark.parametrize("single", [False, True], ids=["many writes", "one batch"])
+def test_calls_for_which_upstream_needs_too_long_get_smaller_until_it_answers_in_time(*, single: bool) -> None:
+    """Upstream commits each time, but answers in time only for up to 100 metrics."""
+    writes = [capture(Op.LOG_BATCH, one_key(600), now=NOW)] if single else [metric(step) for step in range(600)]
+    lane = Lane(*writes)
+
+    def answer(call: Call) -> Outcome:
+        return Unknown(why="ReadTimeout") if len(metrics_of(call)) > 100 else Delivered(status=200)
+
+    lane.upstream.answer = answer
+    turns = deliver_until_settled(lane)
+
+    assert set(lane.statuses()) == {JobStatus.DELIVERED}
+    assert turns < 30
+
+
+def one_key(values: int) -> bytes:
+    metrics = [{"key": "k", "value": n, "timestamp": 1, "step": n} for n in range(values)]
+    return json.dumps({"run_id": RUN, "metrics": metrics}).encode()
+
+
+def test_an_outage_of_timeouts_does_not_leave_a_lane_crawling() -> None:
+    lane = Lane(*(metric(step) for step in range(1000)))
+    lane.upstream.answer = lambda _: Unknown(why="ReadTimeout")
+    deliver_until_settled(lane, turns=60)
+    lane.upstream.answer = lambda _: Delivered(status=200)
+    before = len(lane.upstream.calls)
+
+    deliver_until_settled(lane)
+
+    assert set(lane.statuses()) == {JobStatus.DELIVERED}
+    assert len(lane.upstream.calls) - before < 20
+
+
+def test_in_a_run_of_which_upstream_refuses_all_each_write_costs_about_one_call() -> None:
+    lane = Lane(*(metric(step) for step in range(300)))
+    lane.upstream.answer = lambda _: Refused(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message="no run")
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DEAD] * 300
+    assert len(lane.upstream.calls) < 330
+
+
 def test_values_that_are_not_numbers_are_repeated_apart() -> None:
     lane = Lane(capture(Op.LOG_BATCH, batch(3, nan=True), now=NOW))
     lane.upstream.answer = lambda _: Unknown(why="no answer")

@@ -5,7 +5,9 @@
 local function note_attempt(lane_key, attempts_key, sent, now, outcome)
   local last = tonumber(redis.call('HGET', lane_key, 'settled')) + sent
   redis.call('HINCRBY', lane_key, 'attempts', 1)
-  redis.call('HSET', lane_key, 'tried', string.format('%.0f', last))
+  if last > tonumber(redis.call('HGET', lane_key, 'tried') or 0) then
+    redis.call('HSET', lane_key, 'tried', string.format('%.0f', last))
+  end
   redis.call('RPUSH', attempts_key, string.format('%016.0f%013.0f', last, now) .. outcome)
   redis.call('LTRIM', attempts_key, -50, -1)
 end

@@ -4,7 +4,7 @@
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] delay in ms
 -- ARGV[4] why the writes did not get through, or ''        ARGV[5] how many writes were sent in vain
 -- ARGV[6] '1' to thaw what the claim froze                 ARGV[7] what came of the attempt, if there was one
--- ARGV[8] '1' if upstream failed on this very call
+-- ARGV[8] 'failed' if upstream failed on this very call, 'silent' if it did not answer, else ''
 --
 -- Returns 1, or 0 if the lease is another's.
 if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[2] then
@@ -26,11 +26,12 @@ end
 if ARGV[6] == '1' then
   redis.call('HDEL', KEYS[1], 'frozen')
 end
-if ARGV[8] == '1' then
-  redis.call('HINCRBY', KEYS[1], 'broke', 1)
-  if ARGV[5] == '1' then
-    redis.call('HINCRBY', KEYS[1], 'broke_alone', 1)
-    redis.call('HSETNX', KEYS[1], 'broke_since', string.format('%.0f', now))
-  end
+if ARGV[8] ~= '' and redis.call('HINCRBY', KEYS[1], 'broke', 1) > 12 then
+  -- Enough to send the smallest call; more would only make the way back to large ones longer.
+  redis.call('HSET', KEYS[1], 'broke', 12)
+end
+if ARGV[8] == 'failed' and ARGV[5] == '1' then
+  redis.call('HINCRBY', KEYS[1], 'broke_alone', 1)
+  redis.call('HSETNX', KEYS[1], 'broke_since', string.format('%.0f', now))
 end
 return 1

@@ -30,8 +30,10 @@ if ARGV[1] == 'failed' or ARGV[1] == 'ours' then
   return nil
 end
 
-if state[1] or state[2] then
-  -- Upstream answers: the breaker closes.
+local still_shut = state[1] and tonumber(state[1]) > now
+if (state[1] or state[2]) and not still_shut then
+  -- Upstream answers: the breaker closes. Not so for a call that was on its way when it opened, or when upstream asked
+  -- to be left alone.
   redis.call('HDEL', KEYS[1], 'until', 'why', 'probe', 'failures', 'trips')
 end
 if ARGV[1] == 'delivered' then
