@@ -24,8 +24,8 @@ def besieged(mlflow_url: str, short_dir: Path) -> Iterator[System]:
     settings = {
         "BRIDGE_BROKER_URL": broker_url,
         "BRIDGE_CONNECT_TIMEOUT": "500ms",
-        "BRIDGE_READ_TIMEOUT": "2s",
-        "BRIDGE_WORKER_CONCURRENCY": "4",
+        "BRIDGE_READ_TIMEOUT": "1500ms",
+        "BRIDGE_WORKER_CONCURRENCY": "3",
     }
     with running(broker), system(mlflow_url, short_dir / "faults", settings=settings) as running_system:
         yield running_system

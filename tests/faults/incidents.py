@@ -5,12 +5,14 @@ import datetime as dt
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bridge.redis_outbox import connect
 from tests.faults.load import Load
 from tests.servers import Server
+from tests.signature_front import SignatureFront
 from tests.system import System
 from tests.upstream_faults import (
     Answer,
@@ -67,11 +69,20 @@ class Sometimes:
 def _upstream_fault(*faults: Fault, share: float = 1.0) -> Callable[[Scene], None]:
     def happen(scene: Scene) -> None:
         front = scene.system.front
-        front.set_fault(Sometimes(faults, share), matching=_is_write)
-        time.sleep(scene.seconds)
-        front.set_fault(None)
+        with _calls_in_trouble(front):
+            front.set_fault(Sometimes(faults, share), matching=_is_write)
+            time.sleep(scene.seconds)
+            front.set_fault(None)
 
     return happen
+
+
+@contextmanager
+def _calls_in_trouble(front: SignatureFront) -> Iterator[None]:
+    """A fault that no call meets would prove nothing."""
+    before = len(front.calls)
+    yield
+    assert any(call.status != call.upstream_status for call in front.calls[before:])
 
 
 def _is_write(method: str, path: str) -> bool:
@@ -119,9 +130,11 @@ def _flush_broker(scene: Scene) -> None:
 
 
 def _skew_clock(scene: Scene) -> None:
-    scene.system.front.clock_offset = dt.timedelta(minutes=20)
-    time.sleep(scene.seconds)
-    scene.system.front.clock_offset = dt.timedelta()
+    front = scene.system.front
+    with _calls_in_trouble(front):
+        front.clock_offset = dt.timedelta(minutes=20)
+        time.sleep(scene.seconds)
+        front.clock_offset = dt.timedelta()
 
 
 def _aws_error(error: str, message: str) -> Answer:
@@ -146,7 +159,7 @@ INCIDENTS = [
             Answer(429, {"Retry-After": "1"}, _THROTTLED),
             Answer(400, {"x-amzn-ErrorType": "ThrottlingException"}, _THROTTLED),
         ),
-        short=1.5,
+        short=1,
         long=30,
     ),
     Incident(
@@ -156,7 +169,7 @@ INCIDENTS = [
             _aws_error("UnrecognizedClientException", "The security token included in the request is invalid."),
             _aws_error("AccessDeniedException", "User is not authorized to perform: sagemaker-mlflow:LogMetric"),
         ),
-        short=2,
+        short=1.5,
         long=60,
     ),
     Incident(
@@ -168,7 +181,7 @@ INCIDENTS = [
             AnswerAfterCommit(Answer(500, {}, b"\x00\xff garbage")),
             share=0.4,
         ),
-        short=3,
+        short=2,
         long=60,
     ),
     Incident(

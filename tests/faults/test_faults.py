@@ -59,7 +59,7 @@ def put_through(bridge: System, incident: Incident, size: Size, *, seconds: floa
         load.wait_accepted(2 * len(runs))
         incident.happen(Scene(system=bridge, load=load, seconds=seconds))
         watch = stopwatch()
-        load.wait_accepted(3 * len(runs))
+        load.wait_accepted(5 * len(runs))
     bridge.drained(timeout=120)
     drained_in = watch.seconds
     evidence = gather(bridge, load.sent(), bridge.front.calls[before:])
