@@ -182,7 +182,7 @@ INCIDENTS = [
             share=0.4,
         ),
         short=2,
-        long=60,
+        long=45,
     ),
     Incident(
         name="garbage",
