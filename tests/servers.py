@@ -166,10 +166,9 @@ def _cluster_node(directory: Path, port: int) -> Server:
     command = store_command(directory, directory / "s.sock")
     config = directory / "redis.conf"
     config.write_text(config.read_text().replace("port 0\n", f"port {port}\nbind 127.0.0.1\ncluster-enabled yes\n"))
-    client = redis.Redis(port=port, socket_timeout=1)
 
     def pings() -> bool:
-        with contextlib.suppress(redis.RedisError):
+        with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=1) as client:
             return bool(client.ping())
         return False
 

@@ -30,7 +30,9 @@ def client_of(kind: str, request: pytest.FixtureRequest) -> Any:
     else:
         server: tuple[Server, str] = request.getfixturevalue("redis_server")
         url = server[1]
-    client = connect(url, timeout=PATIENCE, connections=8)
+    # Each outbox that a test makes keeps a connection for its thread.
+    client = connect(url, timeout=PATIENCE, connections=200)
+    request.addfinalizer(client.close)
     client.flushall()
     return client
 

@@ -117,10 +117,11 @@ def test_what_waits_of_a_run_is_told(client: Any) -> None:
 
 @pytest.fixture
 def real(redis_server: tuple[Server, str]) -> Any:
-    client = connect(redis_server[1], timeout=LEASE, connections=4)
+    client = connect(redis_server[1], timeout=LEASE, connections=20)
     client.flushall()
     yield client
     client.config_set("maxmemory", 0)
+    client.close()
 
 
 def test_intake_stops_well_before_the_stores_own_limit(real: Any) -> None:
