@@ -94,6 +94,14 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
         yield url
 
 
+@contextmanager
+def void(directory: Path) -> Iterator[str]:
+    """Run an upstream that takes everything at once and keeps nothing that anybody reads."""
+    store, store_url = redis_at(directory / "void-store")
+    with running(store), wsgi("benchmarks.floor:bare_app", directory / "void", {"BENCH_STORE_URL": store_url}) as url:
+        yield url
+
+
 def create_runs(url: str, count: int) -> list[str]:
     """Create runs on an MLflow server."""
     with requests.Session() as http:

@@ -8,7 +8,6 @@ from benchmarks import contenders
 from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric_calls, ok
 from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
-from tests.servers import redis_at, running
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, Commit, Delay, Wait
 
@@ -128,11 +127,8 @@ def limited(setting: Setting) -> Iterator[Row]:
 def slow(setting: Setting) -> Iterator[Row]:
     """Upstream that answers 100 ms late, one worker process with eight threads: lanes go in parallel."""
     each = setting.amount(10) * 10
-    store, store_url = redis_at(setting.place("slow") / "floor-store")
-    environ = {"BENCH_STORE_URL": store_url}
     with (
-        running(store),
-        contenders.wsgi("benchmarks.floor:bare_app", setting.place("slow") / "bare", environ) as upstream,
+        contenders.void(setting.place("slow")) as upstream,
         SignatureFront(upstream, check=None) as front,
         contenders.bridge(front.url, setting.place("slow")) as bridge,
     ):

@@ -113,12 +113,8 @@ def floor(setting: Setting) -> Iterator[Row]:
 
 def proxy(setting: Setting) -> Iterator[Row]:
     """Reads through the bridge and through the naive proxy. What answers them does nothing else."""
-    store, store_url = redis_at(setting.place("proxy") / "floor-store")
     with (
-        running(store),
-        contenders.wsgi(
-            "benchmarks.floor:bare_app", setting.place("proxy") / "bare", {"BENCH_STORE_URL": store_url}
-        ) as upstream,
+        contenders.void(setting.place("proxy")) as upstream,
         contenders.naive(upstream, setting.place("proxy")) as naive,
         contenders.bridge(upstream, setting.place("proxy"), workers=0) as bridge,
     ):

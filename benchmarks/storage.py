@@ -10,18 +10,13 @@ from benchmarks import contenders
 from benchmarks.calls import drained, metric, metric_calls, ok
 from benchmarks.generator import closed
 from benchmarks.table import Row, Setting
-from tests.servers import redis_at, running
 
 
 def store(setting: Setting) -> Iterator[Row]:
     """What the store spends on a pending write, on a delivered job, and how many commands."""
     own = len(metric("0" * 32, 1000))
-    floor_store, floor_url = redis_at(setting.place("store") / "floor-store")
     with (
-        running(floor_store),
-        contenders.wsgi(
-            "benchmarks.floor:bare_app", setting.place("store") / "bare", {"BENCH_STORE_URL": floor_url}
-        ) as upstream,
+        contenders.void(setting.place("store")) as upstream,
         contenders.bridge(upstream, setting.place("store")) as bridge,
     ):
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))

@@ -222,20 +222,20 @@ class Delivery:
     def _defer(self, claim: Claim, count: int, outcome: Unavailable | Unknown) -> None:
         """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly.
 
-        What has waited for longer than the horizon is buried, though never without this one more attempt: the bridge
-        itself may have been stopped all the while.
+        What was sent now and has waited for longer than the horizon is buried. Never without this one more attempt: the
+        bridge itself may have been stopped all the while.
         """
         unknown = isinstance(outcome, Unknown)
         reason = "unknown" if unknown else "unavailable"
         attempt = claim.attempts + 1
         oldest = self.clock.now() - self.timing.horizon
-        expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs))
+        expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs[:count]))
         if expired:
             burial = Burial(reason=BurialReason.EXPIRED, message=f"last attempt: {outcome.why}")
             following = self._bury(claim, expired, attempt, burial)
             if not following:
                 return
-            claim, count = following, max(0, count - expired)
+            claim, count = following, count - expired
         delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
         thaw = not unknown and not claim.resumed
         failed = _failed(outcome, reason, count) if count else None

@@ -37,17 +37,24 @@ class Occupancy:
 
     def room(self, partition: int, client: str) -> tuple[int, int]:
         """Return how many bytes this client may have pending, and everybody may hold, in this partition."""
-        if time.monotonic() - self._looked_at > _FRESH_FOR and self._looking.acquire(blocking=not self._held):
+        # Where nothing is known yet, a client waits for the first look, but not for one timeout after the other.
+        if self._is_stale() and self._looking.acquire(timeout=0 if self._held else _FRESH_FOR):
             try:
-                self._look()
+                if self._is_stale():
+                    self._look()
             finally:
                 self._looking.release()
+        if not self._held:
+            raise StoreUnavailable("the store has not said yet how full it is")
         if self._over_watermark:
             return self._caps.client, 0
         here, field = self._held[partition], f"of:{client}"
         elsewhere_of_client = self._total[field] - here.get(field, 0)
         elsewhere = self._total["bytes"] - here.get("bytes", 0)
         return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._looked_at > _FRESH_FOR
 
     def _look(self) -> None:
         faults = read_durability(self._client).faults

@@ -209,6 +209,17 @@ def test_what_upstream_could_not_be_given_within_the_horizon_expires_after_one_m
     assert (document.error.reason, document.error.message) == ("expired", "last attempt: down")
 
 
+def test_what_was_not_sent_does_not_expire() -> None:
+    """A param that is written twice can't go into one call, so the third write is not a part of the attempt."""
+    lane = Lane(metric(1), param("p", "1"), param("p", "2"))
+    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.clock.pass_(HORIZON + dt.timedelta(minutes=1))
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DEAD, JobStatus.DEAD, JobStatus.PENDING]
+
+
 def test_what_is_older_than_the_horizon_is_delivered_if_upstream_takes_it() -> None:
     lane = Lane(metric(1))
     lane.clock.pass_(HORIZON * 2)
