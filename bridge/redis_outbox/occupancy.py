@@ -59,7 +59,9 @@ class Occupancy:
     def _look(self) -> None:
         faults = read_durability(self._client).faults
         if faults:
-            # It may have been started, or replaced, after the processes that looked at it when they started.
+            # It may have been started, or replaced, after the processes that looked at it when they started. Nobody
+            # may go on with what was known of it before.
+            self._held = []
             raise StoreUnavailable("the store can't be trusted with accepted writes: " + "; ".join(faults))
         pipeline = self._client.pipeline(transaction=False)
         for number in range(keys.PARTITIONS):

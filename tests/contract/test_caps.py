@@ -15,7 +15,7 @@ from bridge.upstream import Delivered
 from schemas.dead_letter import LetterFilter
 from schemas.write import Write
 from tests.factories import RUN, metric
-from tests.servers import Server
+from tests.servers import Server, wait_until
 
 LEASE = dt.timedelta(seconds=30)
 RETENTION = dt.timedelta(hours=1)
@@ -159,3 +159,23 @@ def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) 
 
     assert outbox.settle(claim, Settlement(count=9, attempts=1, status=200), lease=LEASE) is None
     assert RedisDeadLetters(real, fate_ttl=RETENTION).count(LetterFilter()) == 1
+
+
+def test_a_store_that_becomes_unfit_is_given_no_more_writes(real: Any) -> None:
+    outbox = outbox_with(real)
+    outbox.accept(metric(1), client="a")
+    real.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+
+        def refused() -> bool:
+            try:
+                outbox.accept(metric(2), client="a")
+            except StoreUnavailable as error:
+                return "noeviction" in str(error)
+            return False
+
+        wait_until(refused)
+        assert refused()
+    finally:
+        real.config_set("maxmemory-policy", "noeviction")
+    outbox.accept(metric(3), client="a")
