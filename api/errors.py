@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from bridge.errors import (
     CredentialsUnavailable,
     OverCap,
     RequestIncomplete,
+    RequestStalled,
     StoreUnavailable,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -101,7 +102,10 @@ def _http_error(asked: _Asked, error: HTTPException) -> Reply:
         409: "RESOURCE_CONFLICT",
         413: "REQUEST_TOO_LARGE",
     }.get(error.code or 500, "BAD_REQUEST")
-    return asked.answer(error.code or 500, code, error.description or error.name)
+    reply = asked.answer(error.code or 500, code, error.description or error.name)
+    # Of what the error says in headers, only which methods there are instead is for the client.
+    allowed = getattr(error, "valid_methods", None)
+    return replace(reply, headers=(("Allow", ", ".join(sorted(allowed))),)) if allowed else reply
 
 
 def _unexpected(asked: _Asked, error: Exception) -> Reply:
@@ -120,6 +124,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),
     CredentialsUnavailable: _credentials_unavailable,
     RequestIncomplete: lambda asked, e: asked.answer(400, "BAD_REQUEST", f"{e}."),
+    RequestStalled: lambda asked, e: asked.answer(408, "REQUEST_TIMEOUT", f"{e}."),
     HTTPException: _http_error,
     Exception: _unexpected,
 }

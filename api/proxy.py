@@ -1,62 +1,114 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is not queued: sent to upstream while the client waits, and streamed back."""
+"""Everything that is not queued: sent to upstream while the client waits, and streamed back.
 
+A thread is taken while upstream is waited for, never while the client is.
+"""
+
+import asyncio
+from collections.abc import Iterator
 from contextlib import ExitStack
-from urllib.parse import quote
+from dataclasses import dataclass
 
-from flask import Blueprint, Response, abort, request
-from flask.typing import ResponseReturnValue
-
-from api.bulkhead import Bulkhead
-from api.errors import OWN_PATHS
+from api.asgi_types import Send
+from api.bulkhead import Threads
+from api.incoming import Incoming
 from bridge.bootstrap import Api
-from bridge.upstream import Request
+from bridge.spool import Spool
+from bridge.upstream import Answer, Request, Upstream
+from schemas.errors import InvalidWrite
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-# What RFC 3986 allows in a path beside letters, digits and the percent sign's own doing.
-_PATH_SAFE = "/-._~!$&'()*+,;=:@"
+#: What a client sends is written to the spool in pieces of this size, for each of them takes a thread for a moment.
+_PIECE = 1 << 20
 
 
-def proxy(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
-    """Return the route that takes every path no other route takes."""
-    blueprint = Blueprint("proxy", __name__)
+class Proxy:
+    """Answers what upstream is asked."""
 
-    @blueprint.route("/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
-    @blueprint.route("/<path:path>", methods=_METHODS, provide_automatic_options=False)
-    def forward(path: str) -> ResponseReturnValue:  # noqa: ARG001 - the target is rebuilt from the environment
-        if not request.environ["PATH_INFO"].startswith("/"):
-            abort(400, "The request's target must be a path.")
-        if request.path.startswith(OWN_PATHS):
-            abort(404, "The bridge has no such path, or not for this method.")
-        if request.content_length is None and "Transfer-Encoding" in request.headers:
-            abort(411, "Send the body with a Content-Length; chunked bodies are not taken.")
+    def __init__(self, bridge: Api) -> None:
+        self._upstream = bridge.upstream
+        self._threads = Threads(count=bridge.settings.api_threads, name="proxy")
+
+    async def forward(self, request: Incoming) -> "_Proxied":
+        """Return upstream's answer as soon as its beginning is there."""
+        if not request.target.startswith("/"):
+            raise InvalidWrite("The request's target must be a path.", "BAD_REQUEST")
         with ExitStack() as stack:
-            bulkhead.enter()
-            stack.callback(bulkhead.leave)
-            answer = stack.enter_context(bridge.upstream.forward(_request()))
-            body = answer.body if request.method != "HEAD" else iter(())
-            response = Response(body, answer.status)
-            response.headers.clear()
-            response.headers.extend(answer.headers)
-            # The seat and upstream's connection are given back when the last byte has been sent or the client is gone.
-            response.call_on_close(stack.pop_all().close)
-            return response
+            spool = Spool()
+            stack.callback(spool.close)
+            await self._take_in(request, spool)
+            asked = Request(
+                method=request.method,
+                target=request.target,
+                headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
+                body=spool,
+            )
+            begun = await self._threads.begin(lambda: _begin(self._upstream, asked))
+        return _Proxied(request, self._threads, begun)
 
-    return blueprint
-
-
-def _request() -> Request:
-    return Request(
-        method=request.method,
-        target=_target(),
-        headers=tuple(request.headers.items()),
-        body=request.stream,
-        content_length=request.content_length,
-    )
+    async def _take_in(self, request: Incoming, spool: Spool) -> None:
+        piece = bytearray()
+        async for chunk in request.chunks():
+            piece += chunk
+            if len(piece) >= _PIECE:
+                full, piece = bytes(piece), bytearray()
+                await self._threads.go_on(lambda full=full: spool.write(full))  # type: ignore[misc]
+        spool.write(bytes(piece))
 
 
-def _target() -> str:
-    """Return path and query. WSGI hands the path over decoded, as Latin-1 text of its bytes (PEP 3333)."""
-    path = quote(request.environ["PATH_INFO"].encode("latin-1"), safe=_PATH_SAFE)
-    query = request.environ.get("QUERY_STRING", "")
-    return f"{path}?{query}" if query else path
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An answer of which the first bytes are there."""
+
+    answer: Answer
+    first: bytes
+    #: None if the first bytes are all there are; else to be closed.
+    rest: ExitStack | None
+
+
+def _begin(upstream: Upstream, asked: Request) -> _Begun:
+    with ExitStack() as stack:
+        answer = stack.enter_context(upstream.forward(asked))
+        if asked.method == "HEAD":
+            return _Begun(answer, b"", None)
+        first = next(answer.body, b"")
+        if len(first) == _length(answer) or not first:
+            return _Begun(answer, first, None)
+        return _Begun(answer, first, stack.pop_all())
+
+
+def _length(answer: Answer) -> int | None:
+    lengths = [value for name, value in answer.headers if name.lower() == "content-length"]
+    return int(lengths[0]) if lengths and lengths[0].isdecimal() else None
+
+
+class _Proxied:
+    """Upstream's answer on its way to the client."""
+
+    def __init__(self, request: Incoming, threads: Threads, begun: _Begun) -> None:
+        self._request = request
+        self._threads = threads
+        self._begun = begun
+
+    async def send_to(self, send: Send) -> None:
+        """Send it, and stop to read it from upstream when the client has gone."""
+        answer, rest = self._begun.answer, self._begun.rest
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": self._begun.first, "more_body": rest is not None})
+            if rest:
+                await self._send_rest(send, answer.body)
+        finally:
+            if rest:
+                rest.close()
+
+    async def _send_rest(self, send: Send, body: Iterator[bytes]) -> None:
+        gone = asyncio.ensure_future(self._request.gone())
+        try:
+            while chunk := await self._threads.go_on(lambda: next(body, b"")):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if gone.done():
+                    return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()

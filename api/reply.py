@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An answer as it goes out, whatever framework sends it."""
+"""An answer as it goes out, whatever made it."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
+from typing import Protocol
+
+from api.asgi_types import Send
 
 JSON = "application/json"
 
 
+class Response(Protocol):
+    """Something that can be sent as the answer to a request."""
+
+    async def send_to(self, send: Send) -> None:
+        """Send it. What is raised once it has begun breaks the connection off, so that nobody takes it for whole."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Status, body and headers."""
+    """An answer that is known whole: status, body and headers."""
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def status_line(self) -> str:
-        """The status as WSGI wants it (PEP 3333)."""
-        return _LINES.get(self.status) or f"{self.status} Unknown"
-
     def header_list(self) -> list[tuple[str, str]]:
         """All headers, with type and length."""
         return [("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers]
 
-
-_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+    async def send_to(self, send: Send) -> None:
+        """Send it."""
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.header_list()]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})

@@ -27,18 +27,14 @@ def main() -> None:
         check_store(build_api(settings).outbox, _warn)
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
-    # A WSGI environment holds the process's own: there, HTTP_PROXY would look like a header of every client.
-    for name in [name for name in os.environ if name.startswith("HTTP_")]:
-        del os.environ[name]
     server = _Server(
-        "api.wsgi:app",
+        "api.asgi:app",
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,
         workers=settings.api_processes,
-        blocking_threads=settings.api_threads,
         # It counts connections, idle ones included: a small number would lock clients out that keep theirs open.
         backpressure=_MOST_CONNECTIONS,
         respawn_failed_workers=True,

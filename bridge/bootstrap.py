@@ -34,6 +34,8 @@ from bridge.upstream import Upstream
 
 #: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
 _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
+#: For as long may the event loop stand still, before a thread goes on to wait.
+_PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 
@@ -70,6 +72,7 @@ def build_api(settings: Settings) -> Api:
     clock, observe = SystemClock(), log_event
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     outbox = _outbox(settings, client)
+    prompt = _outbox(settings, _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     return Api(
         settings=settings,
@@ -78,7 +81,7 @@ def build_api(settings: Settings) -> Api:
         upstream=_upstream(settings, clock),
         gate=_gate(settings, client),
         dispatch=dispatch,
-        intake=Intake(outbox, dispatch),
+        intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         stopping=threading.Event(),
     )
@@ -125,8 +128,8 @@ def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
-    # Each thread keeps one for itself, and may need another for a moment.
-    return connect(settings.store_url, timeout=timeout, connections=2 * threads + 4)
+    # A few more than threads, for what works beside them.
+    return connect(settings.store_url, timeout=timeout, connections=threads + 8)
 
 
 def _outbox(settings: Settings, client: Redis) -> RedisOutbox:

@@ -46,3 +46,7 @@ class CredentialsUnavailable(BridgeError):
 
 class RequestIncomplete(BridgeError):
     """The client's body ended before the length that it had announced."""
+
+
+class RequestStalled(BridgeError):
+    """The client stopped in the middle of its body."""

@@ -1,25 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes writes in: each is durable in the outbox before its client hears of it."""
+"""Takes writes in: each is durable in the outbox before its client hears of it.
+
+Writes that arrive together are accepted together, in one round trip and one sync to disk: the more arrive, the less
+each costs. While the store answers at once the caller waits for it, which is the fastest there is. When it does not, a
+thread goes on, so that whoever calls from an event loop is free for everything else.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
 
 from bridge.dispatch import Dispatch
-from bridge.outbox import Accepted, Outbox
-from schemas.idempotency import Idempotency
-from schemas.write import Write
+from bridge.errors import StoreUnavailable
+from bridge.outbox import Accepted, Offer, Outbox, Verdict
+
+#: The most that one round trip carries: the first should not wait long for the last.
+MOST_TOGETHER = 128
+
+#: Told the verdicts, or the defect that prevented them, in the order of the offers.
+Tell = Callable[[Sequence[Verdict | Exception]], None]
 
 
 class Intake:
     """The write path."""
 
-    def __init__(self, outbox: Outbox, dispatch: Dispatch) -> None:
-        self._outbox = outbox
+    def __init__(self, *, prompt: Outbox, patient: Outbox, dispatch: Dispatch) -> None:
+        """``prompt`` and ``patient`` are the same outbox; the first gives up on the store after a moment."""
+        self._prompt = prompt
+        self._patient = patient
         self._dispatch = dispatch
+        self._is_prompt = True
+        self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], Tell]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
-    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Store the write for good and return its job, or raise ``StoreUnavailable``: then it may not be ours.
+    def submit(self, offers: Sequence[Offer], tell: Tell) -> None:
+        """Have up to ``MOST_TOGETHER`` writes accepted and the verdicts told, now or, by a thread, a little later."""
+        if self._is_prompt:
+            verdicts = self._accept(self._prompt, offers, repeated=False)
+            if not _store_failed(verdicts):
+                tell(verdicts)
+                return
+            self._is_prompt = False
+        self._waiting.put((offers, tell))
+        if self._thread is None:
+            self._start()
 
-        Workers are told only of a lane that was idle: one that was not is known to them already.
-        """
-        accepted = self._outbox.accept(write, client=client, idempotency=idempotency)
-        if accepted.was_idle:
-            self._dispatch.lane_due(accepted.lane)
-        return accepted
+    def _start(self) -> None:
+        # Started on first use, so that the thread belongs to the process that uses it.
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._accept_waiting, name="intake", daemon=True)
+                self._thread.start()
+
+    def _accept_waiting(self) -> None:
+        while True:
+            offers, tell = self._waiting.get()
+            # They may have been stored by the prompt attempt; what was never tried is not searched for in vain often.
+            verdicts = self._accept(self._patient, offers, repeated=True)
+            tell(verdicts)
+            self._is_prompt = not _store_failed(verdicts)
+            if not self._is_prompt:
+                self._fail_waiting(verdicts[0])
+
+    def _fail_waiting(self, verdict: Verdict | Exception) -> None:
+        """Tell those who have waited meanwhile: they must not wait for one timeout after the other."""
+        for _ in range(self._waiting.qsize()):
+            offers, tell = self._waiting.get()
+            tell([verdict] * len(offers))
+
+    def _accept(self, outbox: Outbox, offers: Sequence[Offer], *, repeated: bool) -> Sequence[Verdict | Exception]:
+        """Return what came of each offer. Workers are told of lanes that were idle; the others are known to them."""
+        try:
+            verdicts = outbox.accept_all(offers, repeated=repeated)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the thread, and its clients must be told
+            return [error for _ in offers]
+        for verdict in verdicts:
+            if isinstance(verdict, Accepted) and verdict.was_idle:
+                self._dispatch.lane_due(verdict.lane)
+        return verdicts
+
+
+def _store_failed(verdicts: Sequence[Verdict | Exception]) -> bool:
+    return all(isinstance(verdict, StoreUnavailable) for verdict in verdicts)

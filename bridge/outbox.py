@@ -3,7 +3,7 @@
 
 What every implementation guarantees:
 
-* ``accept`` is atomic and durable when it returns: all of its writes are stored, or none.
+* What is said to be accepted is durable.
 * A lane that holds a job is in the ready set, at the time when it is due. A claim moves that time to the end of its
   lease, so an expired lease and a due lane are the same thing and nobody has to look for orphans.
 * Jobs leave a lane only by ``settle``, from its head, in order of position, by the one who holds the lease.
@@ -12,15 +12,18 @@ What every implementation guarantees:
   they make the same calls, byte for byte.
 * Every method can be repeated after an error that left open whether it took effect.
 
-Every method raises ``StoreUnavailable`` when the store can't do its part.
+Every method but ``accept_all``, where it is a verdict, raises ``StoreUnavailable`` when the store can't do its part.
 """
 
 import datetime as dt
 import enum
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from schemas.idempotency import Idempotency
+from bridge.errors import OverCap, StoreUnavailable
+from schemas.idempotency import Idempotency, KeyReused
 from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
 from schemas.write import Write
 
@@ -60,6 +63,24 @@ class Claim:
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A write that asks to be accepted, and whose it is.
+
+    With ``idempotency``, a repeat of a request of this client is answered with its first job and stores nothing.
+    """
+
+    write: Write
+    client: str
+    idempotency: Idempotency | None = None
+    #: The same each time the offer is made, so that the store knows it again.
+    accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
+
+
+#: What comes of an offer. All but the first store nothing; after ``StoreUnavailable`` the write may be ours.
+Verdict = Accepted | OverCap | KeyReused | StoreUnavailable
 
 
 class BurialReason(enum.StrEnum):
@@ -153,10 +174,15 @@ class Outbox(Protocol):
     """See the head of this file for what is guaranteed."""
 
     def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Store the write at the end of its lane, or raise ``OverCap``.
+        """Accept one write, or raise what its verdict is."""
+        ...
 
-        With ``idempotency``, a repeat of a request of this client is answered with its first job and stores nothing;
-        the same key with another request raises ``KeyReused``.
+    def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
+        """Store each write at the end of its lane, in the order of the offers, in few round trips.
+
+        Each offer gets a verdict of its own: over a cap, or with an idempotency key that came with another request
+        before, it is declined, and the others are not touched by that. ``repeated`` says that they were offered before
+        and may have been stored then.
         """
         ...
 

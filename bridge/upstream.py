@@ -5,7 +5,9 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import Protocol
+
+from bridge.spool import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,8 @@ class Request:
     #: Path and query as the client wrote them, percent-encoded.
     target: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: IO[bytes]
-    content_length: int | None
+    #: None if the client sent none. It stays the caller's to close.
+    body: Spool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

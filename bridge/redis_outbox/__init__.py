@@ -4,23 +4,24 @@
 import datetime as dt
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import redis
 
-from bridge.errors import LeaseLost, OverCap
-from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Settlement
+from bridge.errors import LeaseLost
+from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Offer, Settlement, Verdict
 from bridge.redis_outbox import keys
+from bridge.redis_outbox.acceptance import Acceptance
 from bridge.redis_outbox.burial import letters
-from bridge.redis_outbox.client import connect, drop_idle_connections, store_errors
+from bridge.redis_outbox.client import connect, store_errors
 from bridge.redis_outbox.durability import read_durability
-from bridge.redis_outbox.occupancy import Occupancy
-from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, pack_write, unpack_entry
+from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.seal import Seal
 from bridge.redis_outbox.status import count_backlog, describe, describe_backlog
-from schemas.idempotency import Idempotency, KeyReused
+from schemas.idempotency import Idempotency
 from schemas.job import JobDocument, JobId, LaneBacklog
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
 from schemas.write import Write
@@ -42,75 +43,23 @@ class RedisOutbox:
         self._client: Any = client
         self._scripts = Scripts(client)
         self._retention_ms = _ms(retention)
-        self._idempotency_ms = _ms(idempotency_ttl)
-        self._caps = caps
-        self._occupancy = Occupancy(client, caps)
         self._seal = Seal(client)
-
-    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Store the write at the end of its lane, or raise ``OverCap``."""
-        lane = write.run_id
-        number = keys.partition(lane)
-        with store_errors():
-            seal = self._seal.key()
-            if idempotency:
-                self._reserve(idempotency, client)
-            result = self._accept_once(lane, number, pack_write(write, client), client, idempotency)
-        match result:
-            case b"mismatch":
-                raise KeyReused
-            case b"lane" | b"client" | b"store":
-                raise OverCap(result.decode())
-        first, now_ms, was_idle, replayed = result
-        accepted_at = _time(int(now_ms))
-        job_id = JobId(partition=number, lane=lane, position=int(first), op=write.op, accepted_at=accepted_at)
-        return Accepted(
-            job_id=job_id.seal(client, seal),
-            lane=lane,
-            accepted_at=accepted_at,
-            was_idle=bool(was_idle),
-            replayed=bool(replayed),
+        self._acceptance = Acceptance(
+            client, self._scripts, self._seal, idempotency_ttl_ms=_ms(idempotency_ttl), caps=caps
         )
 
-    def _reserve(self, idempotency: Idempotency, client: str) -> None:
-        """Bind the key to the request, wherever its lane lies; what the accept records lies with the lane.
+    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
+        """Accept one write, or raise what its verdict is."""
+        [verdict] = self._acceptance.accept_all(
+            [Offer(write=write, client=client, idempotency=idempotency)], repeated=False
+        )
+        if isinstance(verdict, Accepted):
+            return verdict
+        raise verdict
 
-        Losing the race for a key means that an equal request is being accepted, which the accept itself finds out, or
-        another one, which was first and keeps the key.
-        """
-        guard = keys.idempotency_guard(client, idempotency.key)
-        if self._client.set(guard, idempotency.fingerprint, nx=True, px=self._idempotency_ms):
-            return
-        if self._client.get(guard) not in (idempotency.fingerprint, None):
-            raise KeyReused
-
-    def _accept_once(self, lane: str, number: int, record: bytes, client: str, idempotency: Idempotency | None) -> Any:  # noqa: ANN401 - as accept.lua says
-        lane_keys = [
-            keys.lane_state(lane),
-            keys.writes(lane),
-            keys.ready(number),
-            keys.settled(lane),
-            keys.held(number),
-        ]
-        fingerprint = b""
-        if idempotency:
-            lane_keys.append(keys.idempotency(number, client, idempotency.key))
-            fingerprint = idempotency.fingerprint
-        accept_id = secrets.token_bytes(8)
-
-        def accept(*, repeated: bool) -> Any:  # noqa: ANN401
-            room = self._occupancy.room(number, client)
-            caps = [client, self._caps.lane, *room]
-            arguments: list[Any] = [lane, accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
-            return self._scripts.accept(lane_keys, arguments)
-
-        try:
-            return accept(repeated=False)
-        except redis.ConnectionError:
-            # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
-            # The accept may have been executed all the same: its id lets the script find that out.
-            drop_idle_connections(self._client)
-            return accept(repeated=True)
+    def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
+        """Accept each write at the end of its lane, in few round trips."""
+        return self._acceptance.accept_all(offers, repeated=repeated)
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""

@@ -2,8 +2,7 @@
 """Connects to the store, with the time that may be spent on it, and translates its errors."""
 
 import datetime as dt
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
-from redis.commands.core import Script
 from redis.retry import Retry
 
 from bridge.errors import CannotStart, StoreUnavailable
@@ -45,29 +43,6 @@ def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis
 def is_cluster(url: str) -> bool:
     """Return whether the URL is that of a cluster."""
     return urlsplit(url).scheme.endswith("+cluster")
-
-
-class PerThread:
-    """A script for which each thread has a connection of its own.
-
-    To take a connection from the pool and give it back costs a sizeable part of what a command costs. A cluster has a
-    pool for each node and keeps it.
-    """
-
-    def __init__(self, client: redis.Redis, load: Callable[[redis.Redis], Script]) -> None:
-        self._client = client
-        self._load = load
-        self._local = threading.local()
-
-    def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401
-        """Run the script."""
-        script: Script | None = getattr(self._local, "script", None)
-        if script is None:
-            client = self._client
-            if type(client) is redis.Redis:
-                client = redis.Redis(connection_pool=client.connection_pool, single_connection_client=True)
-            script = self._local.script = self._load(client)
-        return script(keys, args)
 
 
 def drop_idle_connections(client: Any) -> None:  # noqa: ANN401 - redis-py's clients share no base

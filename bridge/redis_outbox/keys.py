@@ -98,6 +98,12 @@ def fate(lane: str, position: int) -> str:
     return f"{_tag(partition(lane))}:fate:{dead_field(lane, position)}"
 
 
+def for_accept(lane: str, number: int) -> list[str]:
+    """The keys of accept.lua, in its order: state, writes, ready, settled, held. Made at once, for they are many."""
+    tag = _TAGS[number]
+    return [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}", f"{tag}:ready", f"{tag}:settled:{lane}", f"{tag}:held"]
+
+
 def held(number: int) -> str:
     """How many bytes the partition holds."""
     return f"{_tag(number)}:held"
@@ -148,4 +154,7 @@ def _digest(client: str, key: str) -> str:
 
 
 def _tag(number: int) -> str:
-    return f"bridge:{{p{number:02}}}"
+    return _TAGS[number]
+
+
+_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]

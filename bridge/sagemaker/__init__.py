@@ -3,17 +3,16 @@
 
 import datetime as dt
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, cast
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from bridge.clock import Clock
-from bridge.errors import CredentialsUnavailable, RequestIncomplete, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import CredentialsUnavailable, UpstreamTimeout, UpstreamUnreachable
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
 from bridge.sagemaker.outcome import classify, ours
@@ -24,8 +23,6 @@ _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _CHUNK = 64 * 1024
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
-#: A request body up to this size is held in memory while it is hashed; a longer one goes through a temporary file.
-_SPOOLED = 1024 * 1024
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
 _PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
 _PROBE_TIMEOUTS = (2.0, 2.0)
@@ -79,16 +76,15 @@ class HttpUpstream:
         headers = dict(to_upstream(request.headers))
         # requests would add its own; what the client can decode is the client's to say.
         headers.setdefault("Accept-Encoding", "identity")
-        with _spooled(request) as (spool, length, sha256):
-            prepared = self._prepare(request.method, request.target, headers, sha256, spool, length)
-            with _upstream_errors():
-                response = self._exchange(prepared, self._timeouts)
-            with response:
-                returned = tuple(to_client(response.raw.headers.items(), upstream_url=self._endpoint.url))
-                body = _chunks(response.raw)
-                if response.status_code in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-                    body = iter((self._read_unless_ours(response),))
-                yield Answer(status=response.status_code, headers=returned, body=body)
+        prepared = self._prepare(request.method, request.target, headers, *_body_of(request))
+        with _upstream_errors():
+            response = self._exchange(prepared, self._timeouts)
+        with response:
+            returned = tuple(to_client(response.raw.headers.items(), upstream_url=self._endpoint.url))
+            body = _chunks(response.raw)
+            if response.status_code in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
+                body = iter((self._read_unless_ours(response),))
+            yield Answer(status=response.status_code, headers=returned, body=body)
 
     def probe(self) -> Mapping[str, object]:
         """Ask upstream for one experiment; whoever asks again soon is told the same.
@@ -171,22 +167,13 @@ def _never_sent(error: requests.RequestException) -> bool:
     return isinstance(cause, urllib3.exceptions.NewConnectionError)
 
 
-@contextmanager
-def _spooled(request: Request) -> Iterator[tuple[IO[bytes] | None, int | None, str]]:
-    """Take the request's body in: a signature needs its hash first, and upstream should not wait for a slow client."""
-    if not request.content_length:
-        yield None, 0 if request.method in ("POST", "PUT", "PATCH") else None, _EMPTY_SHA256
-        return
-    digest = hashlib.sha256()
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as spool:
-        while chunk := request.body.read(_CHUNK):
-            digest.update(chunk)
-            spool.write(chunk)
-        length = spool.tell()
-        if length != request.content_length:
-            raise RequestIncomplete(f"The body ended after {length} of {request.content_length} bytes")
-        spool.seek(0)
-        yield spool, length, digest.hexdigest()
+def _body_of(request: Request) -> tuple[str, IO[bytes] | None, int | None]:
+    """Return the hash of the body, the body, and its length where upstream wants to hear it."""
+    spool = request.body
+    if not spool or not spool.length:
+        return _EMPTY_SHA256, None, 0 if request.method in ("POST", "PUT", "PATCH") else None
+    spool.file.seek(0)
+    return spool.sha256, cast("IO[bytes]", spool.file), spool.length
 
 
 def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -18,8 +18,8 @@ PACKAGES = ["api", "bridge", "schemas", "workers"]
 PYTHON = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LUA = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.lua"))
 
-#: The only module that reads the environment when it is imported: a WSGI server finds the application in it.
-READS_THE_ENVIRONMENT = "api.wsgi"
+#: The only module that reads the environment when it is imported: the server finds the application in it.
+READS_THE_ENVIRONMENT = "api.asgi"
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 LONGEST_FILE = 300

@@ -5,13 +5,12 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
-from api import create_app
 from bridge.bootstrap import Api, build_api
 from bridge.redis_outbox import connect
 from bridge.settings import read_settings
+from tests.asgi_client import client_of
 from tests.servers import Server
 from tests.signature_front import SignatureFront
 
@@ -44,16 +43,11 @@ def api(environ: dict[str, str]) -> Api:
 
 
 @pytest.fixture
-def http_with(environ: dict[str, str]) -> Callable[[dict[str, str]], FlaskClient]:
+def http_with(environ: dict[str, str]) -> Callable[[dict[str, str]], Client]:
     """A client of a bridge with further settings."""
-    return lambda further: create_app(build_api(read_settings(environ | further))).test_client()
+    return lambda further: client_of(build_api(read_settings(environ | further)))
 
 
 @pytest.fixture
-def app(api: Api) -> Flask:
-    return create_app(api)
-
-
-@pytest.fixture
-def http(app: Flask) -> FlaskClient:
-    return app.test_client()
+def http(api: Api) -> Client:
+    return client_of(api)

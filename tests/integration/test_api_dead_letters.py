@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap import Api
 from bridge.outbox import Burial, BurialReason, Settlement
@@ -36,11 +35,11 @@ def problem(answer: TestResponse) -> str:
     return str(document["detail"])
 
 
-def status(http: FlaskClient, job_id: str) -> str:
+def status(http: Client, job_id: str) -> str:
     return str(http.get(f"/v1/jobs/{job_id}").get_json()["status"])
 
 
-def test_a_letter_is_listed_shown_replayed_and_discarded(http: FlaskClient, api: Api) -> None:
+def test_a_letter_is_listed_shown_replayed_and_discarded(http: Client, api: Api) -> None:
     first, second = bury(api, 2)
 
     letters = http.get(PATH).get_json()["letters"]
@@ -60,7 +59,7 @@ def test_a_letter_is_listed_shown_replayed_and_discarded(http: FlaskClient, api:
     assert http.get(PATH).get_json() == {"letters": [], "next": None}
 
 
-def test_pages_are_linked_by_their_cursor(http: FlaskClient, api: Api) -> None:
+def test_pages_are_linked_by_their_cursor(http: Client, api: Api) -> None:
     bury(api, 5)
 
     first = http.get(f"{PATH}?limit=3").get_json()
@@ -82,7 +81,7 @@ def test_pages_are_linked_by_their_cursor(http: FlaskClient, api: Api) -> None:
         "colour=red",
     ],
 )
-def test_a_query_that_is_not_understood_is_refused(http: FlaskClient, query: str) -> None:
+def test_a_query_that_is_not_understood_is_refused(http: Client, query: str) -> None:
     answer = http.get(f"{PATH}?{query}")
 
     assert answer.status_code == 400
@@ -93,7 +92,7 @@ def test_a_query_that_is_not_understood_is_refused(http: FlaskClient, query: str
 @pytest.mark.parametrize(
     "body", [b"[]", b"{", b'{"filter":{"colour":"red"}}', b'{"rat":1}', b'{"filter":{"since":"2026-01-01"}}', b"\xff"]
 )
-def test_a_body_that_is_not_understood_is_refused(http: FlaskClient, call: str, body: bytes) -> None:
+def test_a_body_that_is_not_understood_is_refused(http: Client, call: str, body: bytes) -> None:
     answer = http.post(f"{PATH}/{call}", data=body, content_type="application/json")
 
     assert answer.status_code == 400
@@ -101,18 +100,18 @@ def test_a_body_that_is_not_understood_is_refused(http: FlaskClient, call: str, 
 
 
 @pytest.mark.parametrize("call", ["replay", "discard"])
-def test_a_body_of_another_type_is_refused_for_a_web_page_could_send_it(http: FlaskClient, call: str) -> None:
+def test_a_body_of_another_type_is_refused_for_a_web_page_could_send_it(http: Client, call: str) -> None:
     answers = [http.post(f"{PATH}/{call}"), http.post(f"{PATH}/{call}", data=b"{}", content_type="text/plain")]
 
     assert [answer.status_code for answer in answers] == [415, 415]
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1.7e308])
-def test_a_rate_must_be_above_nothing_and_within_reason(http: FlaskClient, rate: int) -> None:
+def test_a_rate_must_be_above_nothing_and_within_reason(http: Client, rate: int) -> None:
     assert http.post(f"{PATH}/replay", json={"rate": rate}).status_code == 400
 
 
-def test_a_dry_run_only_counts(http: FlaskClient, api: Api) -> None:
+def test_a_dry_run_only_counts(http: Client, api: Api) -> None:
     bury(api, 3)
     bury(api, 2, reason=BurialReason.EXPIRED)
 
@@ -125,7 +124,7 @@ def test_a_dry_run_only_counts(http: FlaskClient, api: Api) -> None:
     assert len(http.get(PATH).get_json()["letters"]) == 5
 
 
-def test_many_are_discarded_only_by_who_knows_how_many(http: FlaskClient, api: Api) -> None:
+def test_many_are_discarded_only_by_who_knows_how_many(http: Client, api: Api) -> None:
     bury(api, 3)
 
     refusals = [http.post(f"{PATH}/discard", json=body) for body in ({}, {"count": 2}, {"count": 4})]
@@ -139,7 +138,7 @@ def test_many_are_discarded_only_by_who_knows_how_many(http: FlaskClient, api: A
     assert http.get(PATH).get_json()["letters"] == []
 
 
-def test_a_drain_can_be_followed_and_stopped(http: FlaskClient, api: Api) -> None:
+def test_a_drain_can_be_followed_and_stopped(http: Client, api: Api) -> None:
     jobs = bury(api, 3)
 
     begun = http.post(f"{PATH}/replay", json={"filter": {"run_id": RUN}, "rate": 0.001})
@@ -162,19 +161,26 @@ def test_a_drain_can_be_followed_and_stopped(http: FlaskClient, api: Api) -> Non
         ("POST", f"{PATH}/{RUN}.1/replay"),
         ("DELETE", f"{PATH}/{RUN}.1"),
         ("GET", f"{PATH}/drains/x"),
-        ("PUT", PATH),
         ("POST", f"{PATH}/a/b.1/replay"),
         ("GET", "/v1/runs/x"),
     ],
 )
-def test_what_is_not_there_is_not_found(http: FlaskClient, method: str, path: str) -> None:
+def test_what_is_not_there_is_not_found(http: Client, method: str, path: str) -> None:
     answer = http.open(path, method=method)
 
     assert answer.status_code == 404
     assert problem(answer)
 
 
-def test_the_backlog_of_a_run_and_of_all_is_told(http: FlaskClient, api: Api) -> None:
+def test_another_method_is_told_which_there_are(http: Client) -> None:
+    answer = http.put(PATH)
+
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    assert problem(answer)
+
+
+def test_the_backlog_of_a_run_and_of_all_is_told(http: Client, api: Api) -> None:
     bury(api, 1)
     for step in range(3):
         api.outbox.accept(metric(step), client="anonymous")
@@ -191,7 +197,7 @@ def test_the_backlog_of_a_run_and_of_all_is_told(http: FlaskClient, api: Api) ->
     assert whole["bytes"] > of_run["bytes"]
 
 
-def test_a_bridge_that_stops_takes_no_new_writes_and_says_so(http: FlaskClient, api: Api) -> None:
+def test_a_bridge_that_stops_takes_no_new_writes_and_says_so(http: Client, api: Api) -> None:
     (job_id,) = bury(api, 1)
     pending = api.outbox.accept(metric(1), client="anonymous").job_id
     api.stopping.set()

@@ -5,8 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap import Api
 from tests.factories import RUN
@@ -17,7 +16,7 @@ RUNS = "/api/2.0/mlflow/runs"
 METRIC = {"run_id": RUN, "key": "m", "value": 1.5, "timestamp": 1, "step": 2}
 
 
-def post(http: FlaskClient, call: str, body: Any, prefix: str = RUNS, **headers: str) -> TestResponse:
+def post(http: Client, call: str, body: Any, prefix: str = RUNS, **headers: str) -> TestResponse:
     return http.post(f"{prefix}/{call}", data=json.dumps(body), content_type="application/json", headers=headers)
 
 
@@ -32,7 +31,7 @@ def post(http: FlaskClient, call: str, body: Any, prefix: str = RUNS, **headers:
     ],
 )
 def test_a_write_is_answered_like_mlflow_and_says_where_its_job_is(
-    http: FlaskClient, call: str, body: Any, prefix: str
+    http: Client, call: str, body: Any, prefix: str
 ) -> None:
     answer = post(http, call, body, prefix)
     job = http.get(answer.headers["Location"])
@@ -45,7 +44,7 @@ def test_a_write_is_answered_like_mlflow_and_says_where_its_job_is(
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "return=minimal, Respond-Async;x=1, wait=0"])
-def test_a_client_that_prefers_it_gets_202_and_the_job(http: FlaskClient, prefer: str) -> None:
+def test_a_client_that_prefers_it_gets_202_and_the_job(http: Client, prefer: str) -> None:
     answer = post(http, "log-metric", METRIC, Prefer=prefer)
 
     assert answer.status_code == 202
@@ -64,7 +63,7 @@ def test_a_client_that_prefers_it_gets_202_and_the_job(http: FlaskClient, prefer
     ],
 )
 def test_another_content_type_is_refused_as_mlflow_refuses_it(
-    http: FlaskClient, content_type: str | None, message: str
+    http: Client, content_type: str | None, message: str
 ) -> None:
     answer = http.post(f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type=content_type)
 
@@ -72,43 +71,21 @@ def test_another_content_type_is_refused_as_mlflow_refuses_it(
     assert answer.json == {"error_code": "INVALID_PARAMETER_VALUE", "message": message}
 
 
-def test_a_charset_does_no_harm(http: FlaskClient) -> None:
+def test_a_charset_does_no_harm(http: Client) -> None:
     answer = http.post(f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type="application/json; charset=utf-8")
 
     assert answer.status_code == 200
 
 
-def test_a_body_that_is_too_long_is_refused_unread(http: FlaskClient) -> None:
+def test_a_body_that_is_too_long_is_refused_unread(http: Client) -> None:
     answer = post(http, "set-tag", {"run_id": RUN, "key": "t", "value": "v" * 70_000})
 
     assert answer.status_code == 413
     assert answer.json
-    assert "at most 65536 are taken" in answer.json["message"]
+    assert "at most 65536 bytes are taken" in answer.json["message"]
 
 
-@pytest.mark.parametrize("path", [f"{RUNS}/log-metric", "/api/2.0/mlflow/runs/create"])
-def test_a_body_without_a_length_is_refused(http: FlaskClient, path: str) -> None:
-    chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
-    answer = http.post(path, content_type="application/json", environ_overrides=chunked)
-
-    assert answer.status_code == 411
-    assert answer.json
-    assert "Content-Length" in answer.json["message"]
-
-
-def test_a_body_that_ends_early_is_refused(http: FlaskClient) -> None:
-    # As under granian, whose input just ends where the client stops sending.
-    longer = {"CONTENT_LENGTH": "500", "wsgi.input_terminated": True}
-    answer = http.post(
-        f"{RUNS}/log-metric", data=json.dumps(METRIC), content_type="application/json", environ_overrides=longer
-    )
-
-    assert answer.status_code == 400
-    assert answer.json
-    assert "ended after" in answer.json["message"]
-
-
-def test_an_invalid_write_is_refused_and_leaves_nothing_behind(http: FlaskClient, api: Api) -> None:
+def test_an_invalid_write_is_refused_and_leaves_nothing_behind(http: Client, api: Api) -> None:
     answer = post(http, "log-metric", METRIC | {"step": 1.5})
 
     assert answer.status_code == 400
@@ -118,7 +95,7 @@ def test_an_invalid_write_is_refused_and_leaves_nothing_behind(http: FlaskClient
     assert api.outbox.backlog().lanes == 0
 
 
-def test_the_workspace_travels_with_the_write(http: FlaskClient, api: Api) -> None:
+def test_the_workspace_travels_with_the_write(http: Client, api: Api) -> None:
     post(http, "log-metric", METRIC, **{"X-MLFLOW-WORKSPACE": "team-a"})
 
     claim = api.outbox.claim(RUN, lease=api.settings.lease)
@@ -127,7 +104,7 @@ def test_the_workspace_travels_with_the_write(http: FlaskClient, api: Api) -> No
     assert claim.jobs[0].write.workspace == "team-a"
 
 
-def test_a_job_that_is_not_there_is_a_problem_document(http: FlaskClient) -> None:
+def test_a_job_that_is_not_there_is_a_problem_document(http: Client) -> None:
     answer = http.get("/v1/jobs/nonsense")
 
     assert answer.status_code == 404
@@ -137,7 +114,7 @@ def test_a_job_that_is_not_there_is_a_problem_document(http: FlaskClient) -> Non
     assert answer.json["status"] == 404
 
 
-def test_a_job_that_has_not_changed_is_not_sent_again(http: FlaskClient) -> None:
+def test_a_job_that_has_not_changed_is_not_sent_again(http: Client) -> None:
     location = post(http, "log-metric", METRIC).headers["Location"]
     first = http.get(location)
 
@@ -146,7 +123,7 @@ def test_a_job_that_has_not_changed_is_not_sent_again(http: FlaskClient) -> None
     assert again.status_code == 304
 
 
-def test_waiting_for_a_job_ends_when_the_wait_is_over(http: FlaskClient) -> None:
+def test_waiting_for_a_job_ends_when_the_wait_is_over(http: Client) -> None:
     location = post(http, "log-metric", METRIC).headers["Location"]
 
     answer = http.get(location, headers={"Prefer": "wait=1"})
@@ -156,7 +133,7 @@ def test_waiting_for_a_job_ends_when_the_wait_is_over(http: FlaskClient) -> None
     assert answer.json["status"] == "pending"
 
 
-def test_liveness_needs_nothing_and_readiness_tells_every_part(http: FlaskClient) -> None:
+def test_liveness_needs_nothing_and_readiness_tells_every_part(http: Client) -> None:
     alive = http.get("/healthz")
     ready = http.get("/readyz")
 
@@ -172,7 +149,7 @@ def test_liveness_needs_nothing_and_readiness_tells_every_part(http: FlaskClient
     assert ready.json["upstream"]["gate"]["breaker"] == "closed"
 
 
-def test_a_repeat_with_the_same_key_is_the_same_job(http: FlaskClient, api: Api) -> None:
+def test_a_repeat_with_the_same_key_is_the_same_job(http: Client, api: Api) -> None:
     body = METRIC | {"timestamp": None}
     first = post(http, "log-metric", body, **{"Idempotency-Key": '"a key"'})
     again = post(http, "log-metric", body, **{"Idempotency-Key": '"a key"'})
@@ -186,7 +163,7 @@ def test_a_repeat_with_the_same_key_is_the_same_job(http: FlaskClient, api: Api)
     assert len(claim.jobs) == 1
 
 
-def test_a_key_that_comes_with_another_body_is_422(http: FlaskClient) -> None:
+def test_a_key_that_comes_with_another_body_is_422(http: Client) -> None:
     post(http, "log-metric", METRIC, **{"Idempotency-Key": "k-1"})
 
     other = post(http, "log-metric", METRIC | {"value": 2}, **{"Idempotency-Key": '"k-1"'})
@@ -197,7 +174,7 @@ def test_a_key_that_comes_with_another_body_is_422(http: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("key", ["", '""', "two words", '"unfinished', "é", "x" * 256])
-def test_a_key_that_is_none_is_refused(http: FlaskClient, key: str) -> None:
+def test_a_key_that_is_none_is_refused(http: Client, key: str) -> None:
     answer = post(http, "log-metric", METRIC, **{"Idempotency-Key": key})
 
     assert answer.status_code == 400
@@ -205,7 +182,7 @@ def test_a_key_that_is_none_is_refused(http: FlaskClient, key: str) -> None:
     assert "Idempotency-Key must be" in answer.json["message"]
 
 
-def test_a_refused_request_does_not_use_its_key_up(http: FlaskClient) -> None:
+def test_a_refused_request_does_not_use_its_key_up(http: Client) -> None:
     refused = post(http, "log-metric", METRIC | {"step": 1.5}, **{"Idempotency-Key": "k-2"})
     mended = post(http, "log-metric", METRIC, **{"Idempotency-Key": "k-2"})
 
@@ -220,7 +197,7 @@ def test_a_refused_request_does_not_use_its_key_up(http: FlaskClient) -> None:
         (Answer(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>"), "status 200"),
     ],
 )
-def test_readiness_believes_only_mlflow(http: FlaskClient, front: SignatureFront, answer: Answer, why: str) -> None:
+def test_readiness_believes_only_mlflow(http: Client, front: SignatureFront, answer: Answer, why: str) -> None:
     front.set_fault(answer)
 
     ready = http.get("/readyz")

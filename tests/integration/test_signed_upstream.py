@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from api import create_app
 from bridge.bootstrap import build_api
 from bridge.coalescing import single_call
 from bridge.settings import read_settings
 from bridge.upstream import Delivered, Unavailable
+from tests.asgi_client import client_of
 from tests.factories import metric
 from tests.servers import Server
 from tests.signature_check import APP, TRACKING_SERVER, SignatureCheck, UpstreamKind
@@ -38,7 +38,7 @@ def test_calls_and_proxied_requests_are_signed_as_its_kind_wants(
             "BRIDGE_UPSTREAM_ENDPOINT": front.url,
         }
         bridge = build_api(read_settings(environ))
-        http = create_app(bridge).test_client()
+        http = client_of(bridge)
         created = http.post(
             "/api/2.0/mlflow/runs/create", data=json.dumps({"experiment_id": "0"}), content_type="application/json"
         )

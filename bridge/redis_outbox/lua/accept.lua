@@ -42,19 +42,18 @@ for i = 10, #ARGV do
   records[#records + 1] = ARGV[i]
   size = size + 21 + #ARGV[i]
 end
-local in_lane = tonumber(redis.call('HGET', KEYS[1], 'bytes') or 0)
-if in_lane + size > tonumber(ARGV[7]) then
+local there = weigh(KEYS, ARGV[6])
+if there[2] + size > tonumber(ARGV[7]) then
   return 'lane'
 end
-local held = redis.call('HMGET', KEYS[5], 'of:' .. ARGV[6], 'bytes')
-if (tonumber(held[1]) or 0) + size > tonumber(ARGV[8]) then
+if there[4] + size > tonumber(ARGV[8]) then
   return 'client'
 end
-if (tonumber(held[2]) or 0) + size > tonumber(ARGV[9]) then
+if there[3] + size > tonumber(ARGV[9]) then
   return 'store'
 end
 
-local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size)
+local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, there)
 if KEYS[6] then
   redis.call('SET', KEYS[6], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
 end

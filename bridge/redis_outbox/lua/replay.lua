@@ -15,7 +15,7 @@ if not letter then
 end
 redis.call('HDEL', KEYS[6], ARGV[5])
 redis.call('HINCRBY', KEYS[5], 'bytes', 13 - #letter)
-local first, now = append(KEYS, ARGV[1], ARGV[2], ARGV[3], {ARGV[4]}, 21 + #ARGV[4])
+local first, now = append(KEYS, ARGV[1], ARGV[2], ARGV[3], {ARGV[4]}, 21 + #ARGV[4], weigh(KEYS, ARGV[3]))
 redis.call('ZREM', KEYS[7], ARGV[6])
 redis.call('SET', KEYS[8], 'as:' .. first, 'PX', ARGV[7])
 redis.call('SET', KEYS[9], 'as:' .. first, 'PX', ARGV[7])

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides who answers a request: the queue, the bridge's own routes, or upstream."""
+
+from api.asgi_types import Receive, Scope, Send
+from api.errors import OWN_PATHS, reply_to
+from api.incoming import Incoming
+from api.native import Native
+from api.patience import Patience
+from api.proxy import Proxy
+from api.reply import Response
+from api.writes import OPS, Writes
+from bridge.bootstrap import Api
+
+#: How long, in seconds, a client may send nothing while its body is not complete.
+_PATIENCE = 30.0
+
+
+class Front:
+    """The ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+
+    def __init__(self, bridge: Api) -> None:
+        self._patience = Patience(seconds=_PATIENCE)
+        self._writes = Writes(bridge)
+        self._native = Native(bridge)
+        self._proxy = Proxy(bridge)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        match scope["type"]:
+            case "http":
+                response = await self._respond(Incoming(scope, receive, self._patience))
+                await response.send_to(send)
+            case "lifespan":
+                await _live(receive, send)
+
+    async def _respond(self, request: Incoming) -> Response:
+        try:
+            op = OPS.get(request.path)
+            if op is not None and request.method == "POST":
+                return await self._writes.accept(op, request)
+            if request.path.startswith(OWN_PATHS):
+                return await self._native.respond(request)
+            return await self._proxy.forward(request)
+        except Exception as error:  # noqa: BLE001 - each has its answer
+            return reply_to(error, method=request.method, path=request.path)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Start and stop with the server. Nothing is connected before it is used."""
+    for _ in range(2):
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})

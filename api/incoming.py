@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request as it comes in. While its body is on its way no thread waits for it, however slowly it comes."""
+
+import re
+from collections.abc import AsyncIterator
+from functools import cached_property
+from urllib.parse import quote
+
+from api.asgi_types import Message, Receive, Scope
+from api.patience import Patience
+from bridge.errors import RequestIncomplete
+from schemas.errors import InvalidWrite
+
+# What RFC 3986 allows in a path beside letters and digits.
+_PATH_SAFE = "/-._~!$&'()*+,;=:@"
+_SLASHES = re.compile("/{2,}")
+_SLASHES_RAW = re.compile(b"/{2,}")
+
+
+class Incoming:
+    """What was asked, and by whom."""
+
+    def __init__(self, scope: Scope, receive: Receive, patience: Patience) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._patience = patience
+        self.method: str = scope["method"]
+        path: str = scope["path"]
+        # A base URL that ends in a slash must not lead around the queue.
+        self.path = _SLASHES.sub("/", path) if "//" in path else path
+
+    @cached_property
+    def target(self) -> str:
+        """Path and query as the client wrote them, percent-encoded."""
+        # A server that keeps the path only decoded can't tell a slash of the path from one in a name.
+        raw = self.scope.get("raw_path") or quote(self.scope["path"], safe=_PATH_SAFE).encode()
+        path, query = _SLASHES_RAW.sub(b"/", raw), self.scope["query_string"]
+        return (path + b"?" + query if query else path).decode("latin-1")
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Name, in lower case, and value of each header, in their order."""
+        pairs: list[tuple[bytes, bytes]] = self.scope["headers"]
+        return pairs
+
+    @cached_property
+    def _headers(self) -> dict[bytes, bytes]:
+        return dict(self.scope["headers"])
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header by its name in lower case, or None. Of one that came several times, the last."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def body(self, *, longest: int) -> bytes:
+        """Return the whole body, or raise ``InvalidWrite`` for one that is too long."""
+        announced = self._announced() or 0
+        if announced > longest:
+            await self._discard(longest)
+            raise _too_large(longest)
+        message = await self._next(0)
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            whole = bytearray(body)
+            while message.get("more_body"):
+                message = await self._next(len(whole))
+                whole += message.get("body", b"")
+                if len(whole) > longest:
+                    await self._discard(longest)
+                    raise _too_large(longest)
+            body = bytes(whole)
+        return body
+
+    async def _discard(self, most: int) -> None:
+        """Read on for a while: a client that is still sending would find its connection broken, and no answer."""
+        async for chunk in self.chunks():
+            most -= len(chunk)
+            if most < 0:
+                return
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, or raise ``RequestIncomplete`` or ``RequestStalled`` if it does not."""
+        received, more = 0, True
+        while more:
+            message = await self._next(received)
+            chunk = message.get("body", b"")
+            received += len(chunk)
+            more = message.get("more_body", False)
+            if chunk:
+                yield chunk
+
+    async def gone(self) -> None:
+        """Return when the client has gone. To be asked once its body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _next(self, received: int) -> Message:
+        message = await self._patience.next(self._receive)
+        if message["type"] != "http.request":
+            raise RequestIncomplete(f"The body ended after {received} of {self._announced()} bytes")
+        return message
+
+    def _announced(self) -> int | None:
+        announced = self._headers.get(b"content-length", b"")
+        # hyper lets nothing but digits through; a number of more than twenty of them is too large, whatever it is.
+        return int(announced[:20]) if announced.isdigit() else None
+
+
+def _too_large(longest: int) -> InvalidWrite:
+    return InvalidWrite(
+        f"The body is too long; at most {longest} bytes are taken. Send several smaller batches.",
+        "REQUEST_TOO_LARGE",
+        413,
+    )

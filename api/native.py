@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge's own routes: jobs, backlog, dead letters, health. In Flask, in threads of their own."""
+
+from dataclasses import dataclass
+
+from a2wsgi import WSGIMiddleware
+from flask import Flask, request
+from flask import Response as FlaskResponse
+
+from api.asgi_types import Message, Scope, Send
+from api.backlog import backlog
+from api.bulkhead import Bulkhead
+from api.dead_letters import dead_letters
+from api.errors import reply_to
+from api.health import health
+from api.incoming import Incoming
+from api.jobs import jobs
+from bridge.bootstrap import Api
+
+
+class Native:
+    """Answers what is asked of the bridge itself."""
+
+    def __init__(self, bridge: Api) -> None:
+        self._most = bridge.settings.max_body
+        # Its types of WSGI and ASGI are its own.
+        self._app = WSGIMiddleware(create_native(bridge), workers=bridge.settings.api_threads)  # type: ignore[arg-type]
+
+    async def respond(self, request: Incoming) -> "_Called":
+        """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
+        body = await request.body(longest=self._most)
+        return _Called(self._app, {**request.scope, "path": request.path}, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    app: WSGIMiddleware
+    scope: Scope
+    body: bytes
+
+    async def send_to(self, send: Send) -> None:
+        """Have the routes answer."""
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": self.body, "more_body": False}
+
+        await self.app(self.scope, receive, send)  # type: ignore[arg-type]
+
+
+def create_native(bridge: Api) -> Flask:
+    """Return the Flask application of the routes."""
+    app = Flask(__name__, static_folder=None)
+    # Of the threads, a quarter never waits for a job.
+    bulkhead = Bulkhead(seats=max(1, bridge.settings.api_threads * 3 // 4))
+    app.register_blueprint(jobs(bridge, bulkhead))
+    app.register_blueprint(backlog(bridge))
+    app.register_blueprint(dead_letters(bridge))
+    app.register_blueprint(health(bridge))
+    app.register_error_handler(Exception, _answer_error)
+    return app
+
+
+def _answer_error(error: Exception) -> FlaskResponse:
+    reply = reply_to(error, method=request.method, path=request.path)
+    return FlaskResponse(reply.body, reply.status, reply.header_list())

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accepts what is offered: all offers of a moment in one round trip, each with a verdict of its own."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from bridge.errors import OverCap, StoreUnavailable
+from bridge.outbox import Accepted, Caps, Offer, Verdict
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.client import drop_idle_connections, store_errors
+from bridge.redis_outbox.occupancy import Occupancy
+from bridge.redis_outbox.records import pack_write
+from bridge.redis_outbox.scripts import Scripts
+from bridge.redis_outbox.seal import Seal
+from schemas.idempotency import KeyReused
+from schemas.job import JobId
+
+
+class Acceptance:
+    """The store's side of intake. See `bridge.outbox.Outbox.accept_all` for the promise."""
+
+    def __init__(
+        self, client: redis.Redis, scripts: Scripts, seal: Seal, *, idempotency_ttl_ms: int, caps: Caps
+    ) -> None:
+        self._client: Any = client
+        self._scripts = scripts
+        self._idempotency_ms = idempotency_ttl_ms
+        self._caps = caps
+        self._occupancy = Occupancy(client, caps)
+        self._seal = seal
+
+    def accept_all(self, offers: Sequence[Offer], *, repeated: bool) -> list[Verdict]:
+        """Accept each write at the end of its lane."""
+        try:
+            with store_errors():
+                seal = self._seal.key()
+                reused = {number for number, offer in enumerate(offers) if not self._reserve(offer)}
+                tried = [offer for number, offer in enumerate(offers) if number not in reused]
+                results = iter(self._run(tried, repeated=repeated))
+        except StoreUnavailable as error:
+            return [error for _ in offers]
+        return [
+            KeyReused() if number in reused else _verdict(offer, next(results), seal)
+            for number, offer in enumerate(offers)
+        ]
+
+    def _reserve(self, offer: Offer) -> bool:
+        """Bind the key, if there is one, to the request, wherever its lane lies; return whether it is this one's.
+
+        Losing the race for a key means that an equal request is being accepted, which the accept itself finds out, or
+        another one, which was first and keeps the key.
+        """
+        idempotency = offer.idempotency
+        if idempotency is None:
+            return True
+        guard = keys.idempotency_guard(offer.client, idempotency.key)
+        if self._client.set(guard, idempotency.fingerprint, nx=True, px=self._idempotency_ms):
+            return True
+        return self._client.get(guard) in (idempotency.fingerprint, None)
+
+    def _run(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
+        try:
+            return self._scripts.accept([self._arguments(offer, repeated=repeated) for offer in offers])
+        except redis.ConnectionError:
+            # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
+            # The accepts may have been executed all the same: their ids let the script find that out.
+            drop_idle_connections(self._client)
+            return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
+
+    def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
+        lane, idempotency, fingerprint = offer.write.run_id, offer.idempotency, b""
+        number = keys.partition(lane)
+        lane_keys = keys.for_accept(lane, number)
+        if idempotency:
+            lane_keys.append(keys.idempotency(number, offer.client, idempotency.key))
+            fingerprint = idempotency.fingerprint
+        room = self._occupancy.room(number, offer.client)
+        caps = (offer.client, self._caps.lane, *room)
+        record = pack_write(offer.write, offer.client)
+        return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
+
+
+def _verdict(offer: Offer, result: Any, seal: bytes) -> Verdict:  # noqa: ANN401 - as accept.lua says, or an error
+    match result:
+        case [first, now_ms, was_idle, replayed]:
+            accepted_at = dt.datetime.fromtimestamp(int(now_ms) / 1000, dt.UTC)
+            write = offer.write
+            job_id = JobId(
+                partition=keys.partition(write.run_id),
+                lane=write.run_id,
+                position=int(first),
+                op=write.op,
+                accepted_at=accepted_at,
+            )
+            return Accepted(
+                job_id=job_id.seal(offer.client, seal),
+                lane=write.run_id,
+                accepted_at=accepted_at,
+                was_idle=bool(was_idle),
+                replayed=bool(replayed),
+            )
+        case b"mismatch":
+            return KeyReused()
+        case b"lane" | b"client" | b"store":
+            return OverCap(result.decode())
+    return StoreUnavailable(f"{type(result).__name__}: {result}")
