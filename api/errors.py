@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from api.bulkhead import Busy
+from api.busy import Busy
 from api.draining import Draining
 from api.reply import Reply
 from bridge.errors import (
@@ -119,7 +119,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     OverCap: _over_cap,
     StoreUnavailable: _store_unavailable,
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
-    Busy: lambda asked, _: asked.short_of("All connections for reads are in use."),
+    Busy: lambda asked, _: asked.short_of("Too many requests to upstream are under way."),
     UpstreamTimeout: lambda asked, e: asked.answer(504, _UNAVAILABLE, f"{e}."),
     UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),
     CredentialsUnavailable: _credentials_unavailable,

@@ -31,7 +31,7 @@ class Front:
                 response = await self._respond(Incoming(scope, receive, self._patience))
                 await response.send_to(send)
             case "lifespan":
-                await _live(receive, send)
+                await self._live(receive, send)
 
     async def _respond(self, request: Incoming) -> Response:
         try:
@@ -44,9 +44,14 @@ class Front:
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
 
+    async def close(self) -> None:
+        """Let go of what it holds, on the loop that it has run on."""
+        await self._proxy.close()
 
-async def _live(receive: Receive, send: Send) -> None:
-    """Start and stop with the server. Nothing is connected before it is used."""
-    for _ in range(2):
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Start and stop with the server. Nothing is connected before it is used."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})

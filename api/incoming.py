@@ -52,6 +52,11 @@ class Incoming:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    @property
+    def has_body(self) -> bool:
+        """Whether the client announces a body (RFC 9112, section 6.3)."""
+        return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
+
     async def body(self, *, longest: int) -> bytes:
         """Return the whole body, or raise ``InvalidWrite`` for one that is too long."""
         announced = self._announced() or 0

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is not queued: sent to upstream while the client waits, and streamed back.
-
-A thread is taken while upstream is waited for, never while the client is.
-"""
+"""Everything that is not queued: sent to upstream while the client waits, and streamed back."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from api.asgi_types import Send
-from api.bulkhead import Threads
+from api.busy import Busy
 from api.incoming import Incoming
 from bridge.bootstrap import Api
+from bridge.forwarding import Answer, Request
 from bridge.spool import Spool
-from bridge.upstream import Answer, Request, Upstream
 from schemas.errors import InvalidWrite
 
-#: What a client sends is written to the spool in pieces of this size, for each of them takes a thread for a moment.
+#: How many requests to upstream may be under way, and how long, in seconds, a further one waits for a place.
+_MOST = 512
+_PATIENCE = 1.0
+#: A body is written to its spool in pieces of this size, by a thread, for a disk may be slow.
 _PIECE = 1 << 20
 
 
@@ -25,55 +24,89 @@ class Proxy:
     """Answers what upstream is asked."""
 
     def __init__(self, bridge: Api) -> None:
-        self._upstream = bridge.upstream
-        self._threads = Threads(count=bridge.settings.api_threads, name="proxy")
+        self._forwarding = bridge.forwarding
+        self._places = asyncio.Semaphore(_MOST)
 
     async def forward(self, request: Incoming) -> "_Proxied":
         """Return upstream's answer as soon as its beginning is there."""
         if not request.target.startswith("/"):
             raise InvalidWrite("The request's target must be a path.", "BAD_REQUEST")
-        with ExitStack() as stack:
-            spool = Spool()
-            stack.callback(spool.close)
-            await self._take_in(request, spool)
-            asked = Request(
-                method=request.method,
-                target=request.target,
-                headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers),
-                body=spool,
-            )
-            begun = await self._threads.begin(lambda: _begin(self._upstream, asked))
-        return _Proxied(request, self._threads, begun)
+        async with AsyncExitStack() as stack:
+            body = await _take_in(request, stack)
+            asked = Request(method=request.method, target=request.target, headers=_text(request.headers), body=body)
+            await self._take_place(stack)
+            answer = await stack.enter_async_context(self._forwarding.forward(asked))
+            first = b"" if request.method == "HEAD" else await anext(answer.body, b"")
+            return _Proxied(request, answer, first, stack.pop_all())
 
-    async def _take_in(self, request: Incoming, spool: Spool) -> None:
-        piece = bytearray()
-        async for chunk in request.chunks():
-            piece += chunk
-            if len(piece) >= _PIECE:
-                full, piece = bytes(piece), bytearray()
-                await self._threads.go_on(lambda full=full: spool.write(full))  # type: ignore[misc]
-        spool.write(bytes(piece))
+    async def close(self) -> None:
+        """Close the connections to upstream."""
+        await self._forwarding.close()
 
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """An answer of which the first bytes are there."""
-
-    answer: Answer
-    first: bytes
-    #: None if the first bytes are all there are; else to be closed.
-    rest: ExitStack | None
+    async def _take_place(self, stack: AsyncExitStack) -> None:
+        if self._places.locked():
+            try:
+                await asyncio.wait_for(self._places.acquire(), _PATIENCE)
+            except TimeoutError as error:
+                raise Busy from error
+        else:
+            await self._places.acquire()
+        stack.callback(self._places.release)
 
 
-def _begin(upstream: Upstream, asked: Request) -> _Begun:
-    with ExitStack() as stack:
-        answer = stack.enter_context(upstream.forward(asked))
-        if asked.method == "HEAD":
-            return _Begun(answer, b"", None)
-        first = next(answer.body, b"")
-        if len(first) == _length(answer) or not first:
-            return _Begun(answer, first, None)
-        return _Begun(answer, first, stack.pop_all())
+async def _take_in(request: Incoming, stack: AsyncExitStack) -> Spool | None:
+    if not request.has_body:
+        return None
+    spool = Spool()
+    stack.callback(spool.close)
+    piece = bytearray()
+    async for chunk in request.chunks():
+        piece += chunk
+        if len(piece) >= _PIECE:
+            await asyncio.to_thread(spool.write, bytes(piece))
+            piece.clear()
+    spool.write(bytes(piece))
+    return spool
+
+
+class _Proxied:
+    """Upstream's answer on its way to the client."""
+
+    def __init__(self, request: Incoming, answer: Answer, first: bytes, stack: AsyncExitStack) -> None:
+        self._request = request
+        self._answer = answer
+        self._first = first
+        self._stack = stack
+
+    async def send_to(self, send: Send) -> None:
+        """Send it, and stop to read it from upstream when the client has gone."""
+        answer, first = self._answer, self._first
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        complete = self._request.method == "HEAD" or not first or len(first) == _length(answer)
+        async with self._stack:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": first, "more_body": not complete})
+            if not complete:
+                await self._send_rest(send, answer.body)
+
+    async def _send_rest(self, send: Send, body: AsyncIterator[bytes]) -> None:
+        sending = asyncio.ensure_future(_copy(body, send))
+        gone = asyncio.ensure_future(self._request.gone())
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            sending.cancel()
+            gone.cancel()
+            # The body must not be closed while it is being read.
+            await asyncio.wait({sending})
+
+
+async def _copy(body: AsyncIterator[bytes], send: Send) -> None:
+    async for chunk in body:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _length(answer: Answer) -> int | None:
@@ -81,34 +114,13 @@ def _length(answer: Answer) -> int | None:
     return int(lengths[0]) if lengths and lengths[0].isdecimal() else None
 
 
-class _Proxied:
-    """Upstream's answer on its way to the client."""
+def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), _value(value)) for name, value in headers)
 
-    def __init__(self, request: Incoming, threads: Threads, begun: _Begun) -> None:
-        self._request = request
-        self._threads = threads
-        self._begun = begun
 
-    async def send_to(self, send: Send) -> None:
-        """Send it, and stop to read it from upstream when the client has gone."""
-        answer, rest = self._begun.answer, self._begun.rest
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-        try:
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": self._begun.first, "more_body": rest is not None})
-            if rest:
-                await self._send_rest(send, answer.body)
-        finally:
-            if rest:
-                rest.close()
-
-    async def _send_rest(self, send: Send, body: Iterator[bytes]) -> None:
-        gone = asyncio.ensure_future(self._request.gone())
-        try:
-            while chunk := await self._threads.go_on(lambda: next(body, b"")):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                if gone.done():
-                    return
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            gone.cancel()
+def _value(value: bytes) -> str:
+    """Return a value as the text that it is sent on as: UTF-8, as nearly everybody means it, or else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import click
 
-from benchmarks.deliveries import delivered, drain, limited, slow
-from benchmarks.intake import accepted, floor, latency, proxy
+from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
+from benchmarks.intake import accepted, batches, floor, latency, proxy
 from benchmarks.storage import growth, store
+from benchmarks.streams import crowd, stream
 from benchmarks.table import Row, Setting
 
-MEASURES: dict[str, Callable[[Setting], Iterator[Row]]] = {
-    measure.__name__: measure
-    for measure in (latency, accepted, floor, delivered, drain, limited, slow, proxy, store, growth)
-}
+_ALL: tuple[Callable[[Setting], Iterator[Row]], ...] = (
+    *(latency, accepted, batches, floor, proxy, stream, crowd),
+    *(delivered, drain, limited, slow, two_workers, store, growth),
+)
+MEASURES = {measure.__name__: measure for measure in _ALL}
 _RESULTS = Path(__file__).parent / "results"
 
 
@@ -41,6 +43,7 @@ def main(*, quick: bool, only: tuple[str, ...]) -> None:
             setting = Setting(directory=Path(directory), rounds=1 if quick else 3, scale=0.2 if quick else 1.0)
             for row in MEASURES[name](setting):
                 rows.append(row)
+                setting.tell("")
                 click.echo(_line(row), err=True)
     _write(rows)
     click.echo(f"\n{time.monotonic() - began:.0f} s on {platform.machine()}, {os.cpu_count()} cores\n")

@@ -10,6 +10,7 @@ import redis
 
 from benchmarks.contenders import Bridge
 from benchmarks.generator import Load, request
+from benchmarks.table import Setting
 from tests.servers import wait_until
 
 LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"
@@ -37,19 +38,21 @@ def ok(load: Load) -> Load:
     return load
 
 
-def medians(rounds: int, measures: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
+def medians(setting: Setting, measures: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
     """Run each measure once a round, the contenders in turn, and return the median of each."""
     found: dict[str, list[float]] = {name: [] for name in measures}
-    for number in range(rounds):
+    for number in range(setting.rounds):
         for name, measure in measures.items():
+            setting.tell(f"round {number + 1} of {setting.rounds}: {name}")
             found[name].append(measure(number))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def batch(run_id: str, begin: int) -> bytes:
-    """Return the body that logs a thousand values in one call."""
+def batch(run_id: str, begin: int, *, count: int = 1000) -> bytes:
+    """Return the body that logs so many values in one call."""
     metrics = [
-        {"key": "m", "value": step / 8, "step": step, "timestamp": _EPOCH + step} for step in range(begin, begin + 1000)
+        {"key": "m", "value": step / 8, "step": step, "timestamp": _EPOCH + step}
+        for step in range(begin, begin + count)
     ]
     return json.dumps({"run_id": run_id, "metrics": metrics}).encode()
 

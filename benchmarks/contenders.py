@@ -42,9 +42,9 @@ class Bridge:
 
 
 @contextmanager
-def mlflow(directory: Path) -> Iterator[str]:
-    """Run an MLflow server with one worker and yield its URL."""
-    server, url = mlflow_at(directory / "mlflow")
+def mlflow(directory: Path, *, workers: int = 1) -> Iterator[str]:
+    """Run an MLflow server and yield its URL; its own default are four workers."""
+    server, url = mlflow_at(directory / "mlflow", workers=workers)
     with running(server):
         yield url
 
@@ -96,9 +96,8 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
 
 @contextmanager
 def void(directory: Path) -> Iterator[str]:
-    """Run an upstream that takes everything at once and keeps nothing that anybody reads."""
-    store, store_url = redis_at(directory / "void-store")
-    with running(store), wsgi("benchmarks.floor:bare_app", directory / "void", {"BENCH_STORE_URL": store_url}) as url:
+    """Run an upstream that takes everything at once and keeps nothing."""
+    with wsgi("benchmarks.void:app", directory / "void", {}) as url:
         yield url
 
 

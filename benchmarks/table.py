@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a measure is given, and what it returns."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,3 +41,9 @@ class Setting:
     def place(self, name: str) -> Path:
         """Return a directory of the measure's own."""
         return self.directory / name
+
+    def tell(self, text: str) -> None:
+        """Show what is being done, where somebody may be watching."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K    {text}")
+            sys.stderr.flush()

@@ -16,6 +16,7 @@ from bridge.draining import Draining
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.events import Observer
 from bridge.exchange import Exchange
+from bridge.forwarding import Forwarding
 from bridge.gate import Gate
 from bridge.intake import Intake
 from bridge.outbox import Caps, Outbox
@@ -25,7 +26,8 @@ from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.credentials import AwsCredentials
-from bridge.sagemaker.endpoint import endpoint_for
+from bridge.sagemaker.endpoint import Endpoint, endpoint_for
+from bridge.sagemaker.forwarding import HttpForwarding
 from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 from bridge.sweep import Sweep
@@ -48,6 +50,7 @@ class Api:
     clock: Clock
     outbox: Outbox
     upstream: Upstream
+    forwarding: Forwarding
     gate: Gate
     dispatch: Dispatch
     intake: Intake
@@ -79,6 +82,7 @@ def build_api(settings: Settings) -> Api:
         clock=clock,
         outbox=outbox,
         upstream=_upstream(settings, clock),
+        forwarding=_forwarding(settings, clock),
         gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
@@ -164,8 +168,7 @@ def _gate(settings: Settings, client: Redis) -> RedisGate:
 
 
 def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
-    endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
-    signer = Signer(endpoint.scope, AwsCredentials(clock, settings.assume_role_arn)) if endpoint.scope else None
+    endpoint, signer = _door(settings, clock)
     return HttpUpstream(
         endpoint,
         signer,
@@ -173,3 +176,16 @@ def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
     )
+
+
+def _forwarding(settings: Settings, clock: Clock) -> HttpForwarding:
+    endpoint, signer = _door(settings, clock)
+    return HttpForwarding(
+        endpoint, signer, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
+    )
+
+
+def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
+    endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
+    signer = Signer(endpoint.scope, AwsCredentials(clock, settings.assume_role_arn)) if endpoint.scope else None
+    return endpoint, signer

@@ -154,7 +154,7 @@ class Settings:
     )
     api_processes: int = _setting("1", _count, "How many server processes the api runs.")
     api_threads: int = _setting(
-        "16", _count, "Threads per server process. A quarter of them is kept for writes, whatever reads are going on."
+        "16", _count, "Threads per server process for the bridge's own routes. Writes and proxied requests need none."
     )
     worker_processes: int = _setting("2", _count, "How many worker processes `mlflow-bridge up` starts.")
     worker_concurrency: int = _setting("8", _count, "How many lanes one worker process delivers at a time.")

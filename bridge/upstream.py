@@ -2,12 +2,9 @@
 """The port to upstream: what is sent there, and what an attempt can come to."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-
-from bridge.spool import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,39 +59,11 @@ class Unknown:
 Outcome = Delivered | Refused | Unavailable | Unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A client's request on its way to upstream, unsigned and with the client's own headers."""
-
-    method: str
-    #: Path and query as the client wrote them, percent-encoded.
-    target: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    #: None if the client sent none. It stays the caller's to close.
-    body: Spool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Upstream's answer to a proxied request; ``body`` is read from upstream as it is consumed."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: Iterator[bytes]
-
-
 class Upstream(Protocol):
     """MLflow behind SageMaker's door, or any MLflow server."""
 
     def send(self, call: Call) -> Outcome:
         """Send a call, signed now. Every way in which this can end is an outcome; nothing is raised."""
-        ...
-
-    def forward(self, request: Request) -> AbstractContextManager[Answer]:
-        """Forward a client's request, signed now, without the client's credentials, and stream the answer.
-
-        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``.
-        """
         ...
 
     def probe(self) -> Mapping[str, object]:

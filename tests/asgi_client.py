@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks the api in this process, without a socket."""
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from a2wsgi import ASGIMiddleware
@@ -16,6 +20,16 @@ class _Client(Client):
         return super().open(*args, **(kwargs | {"buffered": True}))
 
 
-def client_of(bridge: Api) -> Client:
-    """Return a client whose requests run on an event loop, as under the real server."""
-    return _Client(ASGIMiddleware(create_app(bridge)))  # type: ignore[arg-type] # its types of WSGI and ASGI are its own
+@contextmanager
+def client_of(bridge: Api) -> Iterator[Client]:
+    """Yield a client whose requests run on an event loop, as under the real server."""
+    app, loop = create_app(bridge), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield _Client(ASGIMiddleware(app, loop=loop))  # type: ignore[arg-type] # its types of WSGI and ASGI are its own
+    finally:
+        asyncio.run_coroutine_threadsafe(app.close(), loop).result(timeout=10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

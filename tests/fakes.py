@@ -3,12 +3,11 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from bridge.events import Event
 from bridge.gate import GateState, Open, Passage
-from bridge.upstream import Answer, Call, Delivered, Outcome, Request
+from bridge.upstream import Call, Delivered, Outcome
 
 E = TypeVar("E", bound=Event)
 
@@ -40,9 +39,6 @@ class FakeUpstream:
     def send(self, call: Call) -> Outcome:
         self.calls.append(call)
         return self.answer(call)
-
-    def forward(self, request: Request) -> AbstractContextManager[Answer]:
-        raise AssertionError(f"nothing is proxied here: {request}")
 
     def probe(self) -> Mapping[str, object]:
         return {"reachable": True}

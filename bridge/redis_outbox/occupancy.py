@@ -4,6 +4,7 @@
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -18,10 +19,12 @@ from bridge.redis_outbox.durability import read_durability
 _WATERMARK = 0.8
 #: How old the figures of other partitions may be. Meanwhile a cap can be exceeded by what arrives in this time.
 _FRESH_FOR = 1.0
+#: After this time an accept waits for new ones.
+_USABLE_FOR = 2.0
 
 
 class Occupancy:
-    """What each partition holds, looked up about once a second by whichever accept comes next.
+    """What each partition holds, looked up about once a second while anything is accepted.
 
     The accept script knows its own partition exactly. What the others hold it is told from here.
     """
@@ -37,15 +40,13 @@ class Occupancy:
 
     def room(self, partition: int, client: str) -> tuple[int, int]:
         """Return how many bytes this client may have pending, and everybody may hold, in this partition."""
-        # Where nothing is known yet, a client waits for the first look, but not for one timeout after the other.
-        if self._is_stale() and self._looking.acquire(timeout=0 if self._held else _FRESH_FOR):
-            try:
-                if self._is_stale():
-                    self._look()
-            finally:
-                self._looking.release()
-        if not self._held:
-            raise StoreUnavailable("the store has not said yet how full it is")
+        age = time.monotonic() - self._looked_at
+        if self._held and age < _USABLE_FOR:
+            if age > _FRESH_FOR and self._looking.acquire(blocking=False):
+                # Nobody waits for a look while the last one is still good.
+                threading.Thread(target=self._look_again, name="occupancy", daemon=True).start()
+        else:
+            self._look_now()
         if self._over_watermark:
             return self._caps.client, 0
         here, field = self._held[partition], f"of:{client}"
@@ -53,8 +54,24 @@ class Occupancy:
         elsewhere = self._total["bytes"] - here.get("bytes", 0)
         return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
 
-    def _is_stale(self) -> bool:
-        return time.monotonic() - self._looked_at > _FRESH_FOR
+    def _look_again(self) -> None:
+        """Look, in a thread; what goes wrong is found out again by whoever can no longer go on without a look."""
+        try:
+            with suppress(redis.RedisError, StoreUnavailable):
+                self._look()
+        finally:
+            self._looking.release()
+
+    def _look_now(self) -> None:
+        # A client waits for the first look, but not for one timeout after the other.
+        if self._looking.acquire(timeout=_FRESH_FOR):
+            try:
+                if not self._held or time.monotonic() - self._looked_at >= _FRESH_FOR:
+                    self._look()
+            finally:
+                self._looking.release()
+        if not self._held:
+            raise StoreUnavailable("the store has not said yet how full it is")
 
     def _look(self) -> None:
         faults = read_durability(self._client).faults

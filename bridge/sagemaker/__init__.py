@@ -3,24 +3,19 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, cast
+from collections.abc import Mapping
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from bridge.clock import Clock
-from bridge.errors import CredentialsUnavailable, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import CredentialsUnavailable
 from bridge.sagemaker.endpoint import Endpoint
-from bridge.sagemaker.headers import to_client, to_upstream
-from bridge.sagemaker.outcome import classify, ours
-from bridge.sagemaker.signing import Signer, canonical_target
-from bridge.upstream import Answer, Call, Outcome, Request, Unavailable, Unknown
+from bridge.sagemaker.outcome import classify
+from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
+from bridge.upstream import Call, Outcome, Unavailable, Unknown
 
-_EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-_CHUNK = 64 * 1024
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
@@ -70,22 +65,6 @@ class HttpUpstream:
             self._signer.refused()
         return outcome
 
-    @contextmanager
-    def forward(self, request: Request) -> Iterator[Answer]:
-        """Forward a client's request and stream the answer."""
-        headers = dict(to_upstream(request.headers))
-        # requests would add its own; what the client can decode is the client's to say.
-        headers.setdefault("Accept-Encoding", "identity")
-        prepared = self._prepare(request.method, request.target, headers, *_body_of(request))
-        with _upstream_errors():
-            response = self._exchange(prepared, self._timeouts)
-        with response:
-            returned = tuple(to_client(response.raw.headers.items(), upstream_url=self._endpoint.url))
-            body = _chunks(response.raw)
-            if response.status_code in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-                body = iter((self._read_unless_ours(response),))
-            yield Answer(status=response.status_code, headers=returned, body=body)
-
     def probe(self) -> Mapping[str, object]:
         """Ask upstream for one experiment; whoever asks again soon is told the same.
 
@@ -98,7 +77,7 @@ class HttpUpstream:
 
     def _probe(self) -> Mapping[str, object]:
         try:
-            prepared = self._prepare("GET", _PROBE_TARGET, {}, _EMPTY_SHA256, None)
+            prepared = self._prepare("GET", _PROBE_TARGET, {}, EMPTY_SHA256, None)
             response = self._exchange(prepared, _PROBE_TIMEOUTS)
             answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
@@ -116,35 +95,21 @@ class HttpUpstream:
         target: str,
         headers: Mapping[str, str],
         sha256: str,
-        body: bytes | IO[bytes] | None,
-        length: int | None = None,
+        body: bytes | None,
     ) -> requests.PreparedRequest:
         url = self._endpoint.url + canonical_target(target)
         prepared = requests.Request(method, self._endpoint.url, headers=headers).prepare()
         # requests would quote the URL once more; what is signed must be what is sent.
         prepared.url = url
         prepared.body = body
-        if isinstance(body, bytes):
-            length = len(body)
-        if length is not None:
-            prepared.headers["Content-Length"] = str(length)
+        if body is not None:
+            prepared.headers["Content-Length"] = str(len(body))
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
         if self._signer:
             signed = self._signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
             prepared.headers.update(signed)
         return prepared
-
-    def _read_unless_ours(self, response: requests.Response) -> bytes:
-        """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
-        with _upstream_errors():
-            body = response.raw.read(decode_content=False)
-        if ours(response.status_code, response.headers, body):
-            if self._signer:
-                self._signer.refused()
-            error = response.headers.get("x-amzn-ErrorType", str(response.status_code)).split(":")[0]
-            raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
-        return bytes(body)
 
     def _exchange(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
         """Send a request over a pooled connection and return the answer as soon as its head is there.
@@ -165,28 +130,3 @@ def _never_sent(error: requests.RequestException) -> bool:
     if isinstance(cause, urllib3.exceptions.MaxRetryError):
         cause = cause.reason
     return isinstance(cause, urllib3.exceptions.NewConnectionError)
-
-
-def _body_of(request: Request) -> tuple[str, IO[bytes] | None, int | None]:
-    """Return the hash of the body, the body, and its length where upstream wants to hear it."""
-    spool = request.body
-    if not spool or not spool.length:
-        return _EMPTY_SHA256, None, 0 if request.method in ("POST", "PUT", "PATCH") else None
-    spool.file.seek(0)
-    return spool.sha256, cast("IO[bytes]", spool.file), spool.length
-
-
-def _chunks(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    with _upstream_errors():
-        while chunk := raw.read1(_CHUNK, decode_content=False):
-            yield chunk
-
-
-@contextmanager
-def _upstream_errors() -> Iterator[None]:
-    try:
-        yield
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise UpstreamTimeout("Upstream did not answer in time") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error

@@ -15,6 +15,7 @@ from botocore.credentials import (
     Credentials,
     DeferredRefreshableCredentials,
     ReadOnlyCredentials,
+    RefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -56,6 +57,13 @@ class AwsCredentials:
             raise CredentialsUnavailable(f"AWS credentials can't be had: {type(error).__name__}") from error
         self._last, self._failed_at = fresh, None
         return fresh
+
+    def are_at_hand(self) -> bool:
+        """Return whether ``frozen`` would answer without asking anybody for fresh ones."""
+        credentials = self._credentials
+        if isinstance(credentials, RefreshableCredentials):
+            return not credentials.refresh_needed()
+        return credentials is not None
 
     def forget(self) -> None:
         """Look for credentials anew at the next signature: AWS does not take those at hand."""

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html. The arithm
 decided here: a fixed list of headers, and a query in the one form that every verifier agrees on.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -18,6 +19,8 @@ from bridge.sagemaker.endpoint import SigningScope
 #: botocore's own list changes from version to version; a header that a hop may alter must not be in ours.
 SIGNED_HEADERS = frozenset({"host", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
 
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
 _UNRESERVED = "-._~"
 
 
@@ -26,6 +29,10 @@ class CredentialSource(Protocol):
 
     def frozen(self) -> ReadOnlyCredentials:
         """Return access key, secret and token of one and the same refresh."""
+        ...
+
+    def are_at_hand(self) -> bool:
+        """Return whether ``frozen`` would answer at once, without asking anybody."""
         ...
 
     def forget(self) -> None:
@@ -39,6 +46,10 @@ class Signer:
     def __init__(self, scope: SigningScope, credentials: CredentialSource) -> None:
         self._scope = scope
         self._credentials = credentials
+
+    def is_ready(self) -> bool:
+        """Return whether ``sign`` would not wait for credentials."""
+        return self._credentials.are_at_hand()
 
     def refused(self) -> None:
         """Take note that AWS does not take what was signed with the credentials at hand."""

@@ -3,6 +3,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from werkzeug.test import Client
@@ -43,11 +44,13 @@ def api(environ: dict[str, str]) -> Api:
 
 
 @pytest.fixture
-def http_with(environ: dict[str, str]) -> Callable[[dict[str, str]], Client]:
+def http_with(environ: dict[str, str]) -> Iterator[Callable[[dict[str, str]], Client]]:
     """A client of a bridge with further settings."""
-    return lambda further: client_of(build_api(read_settings(environ | further)))
+    with ExitStack() as stack:
+        yield lambda further: stack.enter_context(client_of(build_api(read_settings(environ | further))))
 
 
 @pytest.fixture
-def http(api: Api) -> Client:
-    return client_of(api)
+def http(api: Api) -> Iterator[Client]:
+    with client_of(api) as client:
+        yield client

@@ -7,6 +7,7 @@ import threading
 import pytest
 from werkzeug.test import Client
 
+from api import proxy
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, CutBeforeSend, Delay, Hang
 
@@ -179,14 +180,20 @@ def test_upstream_errors_other_than_ours_come_through(http: Client, front: Signa
     assert (answer.status_code, answer.data, answer.headers["Retry-After"]) == (503, b"maintenance", "7")
 
 
-def test_reads_that_find_no_thread_are_told_to_come_again_and_writes_need_none(
+@pytest.fixture
+def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "_MOST", 3)
+
+
+@pytest.mark.usefixtures("_few_places")
+def test_what_is_too_much_for_upstream_is_told_to_come_again_and_writes_go_on(
     http: Client, front: SignatureFront
 ) -> None:
     front.set_fault(Hang(20))
-    readers = [threading.Thread(target=lambda: http.get(GET_RUN)) for _ in range(4)]
+    readers = [threading.Thread(target=lambda: http.get(GET_RUN)) for _ in range(proxy._MOST)]  # noqa: SLF001
     for reader in readers:
         reader.start()
-    front.wait_for_calls(4)
+    front.wait_for_calls(len(readers))
 
     read = http.get(GET_RUN)
     create = http.post("/api/2.0/mlflow/runs/create", data=b"{}")
@@ -197,7 +204,6 @@ def test_reads_that_find_no_thread_are_told_to_come_again_and_writes_need_none(
         reader.join()
 
     assert write.status_code == 200
-
     assert (read.status_code, read.headers["Retry-After"]) == (503, "1")
     assert create.status_code == 429, "the client repeats a create after a 429 only"
     assert http.get("/version").status_code == 200

@@ -2,6 +2,7 @@
 """Both kinds of SageMaker MLflow, each behind a door that checks every signature, before a real MLflow."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
@@ -31,14 +32,14 @@ def test_calls_and_proxied_requests_are_signed_as_its_kind_wants(
     arn: str, kind: UpstreamKind, mlflow_url: str, redis_server: tuple[Server, str]
 ) -> None:
     check = SignatureCheck(credentials=(CREDENTIALS,), region="eu-central-1", kind=kind, arn=arn)
-    with SignatureFront(mlflow_url, check=check) as front:
+    with SignatureFront(mlflow_url, check=check) as front, ExitStack() as stack:
         environ = {
             "BRIDGE_STORE_URL": redis_server[1],
             "BRIDGE_UPSTREAM": arn,
             "BRIDGE_UPSTREAM_ENDPOINT": front.url,
         }
         bridge = build_api(read_settings(environ))
-        http = client_of(bridge)
+        http = stack.enter_context(client_of(bridge))
         created = http.post(
             "/api/2.0/mlflow/runs/create", data=json.dumps({"experiment_id": "0"}), content_type="application/json"
         )

@@ -137,6 +137,9 @@ class Source:
         self.asked += 1
         return self._credentials
 
+    def are_at_hand(self) -> bool:
+        return True
+
     def forget(self) -> None:
         self.forgotten += 1
 

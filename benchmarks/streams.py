@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What large and slow transfers cost: memory, and the time of everybody else."""
+
+import itertools
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks import contenders
+from benchmarks.calls import LOG_METRIC, metric, metric_calls, ok
+from benchmarks.generator import opened, request
+from benchmarks.table import Row, Setting
+
+_MIB = 1 << 20
+_OFFERED = 200
+
+
+def stream(setting: Setting) -> Iterator[Row]:
+    """A download and an upload of 1 GiB through the bridge, and the memory of its api meanwhile."""
+    size = setting.amount(1024) * _MIB
+    with (
+        contenders.void(setting.place("stream")) as upstream,
+        contenders.bridge(upstream, setting.place("stream"), workers=0) as bridge,
+    ):
+        _download(bridge.url, _MIB)
+        before = _memory(bridge.api.pid)
+        for verb, transfer in (("download", _download), ("upload", _upload)):
+            began = time.perf_counter()
+            transfer(bridge.url, size)
+            seconds = time.perf_counter() - began
+            after = _memory(bridge.api.pid, peak=True)
+            yield Row(
+                name=f"memory of the api after a {verb} of {size // _MIB} MiB, peak / before",
+                ratio=after / before,
+                target="<= 1.5",
+                figures=f"{after // 1024} MiB, {before // 1024} MiB before; {size / seconds / _MIB:.0f} MiB/s",
+            )
+
+
+def crowd(setting: Setting) -> Iterator[Row]:
+    """p99 of log-metric while six clients download 1 GiB slowly and forty send their bodies slowly."""
+    with (
+        contenders.void(setting.place("crowd")) as upstream,
+        contenders.bridge(upstream, setting.place("crowd"), workers=0) as bridge,
+    ):
+        runs = [f"{number:032x}" for number in range(50)]
+        count = setting.amount(2000)
+        begins = itertools.count(step=count)
+
+        def p99() -> float:
+            calls = metric_calls(bridge.url, runs, count, begin=next(begins))
+            return ok(opened(bridge.url, calls, per_second=_OFFERED, connections=64)).percentile(0.99)
+
+        p99()
+        alone, among = [], []
+        for number in range(setting.rounds):
+            setting.tell(f"round {number + 1} of {setting.rounds}")
+            alone.append(p99())
+            with _slow_clients(bridge.url):
+                among.append(p99())
+        yield Row(
+            name="p99 of log-metric among 46 slow clients / without them",
+            ratio=statistics.median(among) / statistics.median(alone),
+            target="<= 2",
+            figures=f"{_OFFERED}/s: {statistics.median(among) * 1e3:.2f} ms, {statistics.median(alone) * 1e3:.2f} ms",
+        )
+
+
+@contextmanager
+def _slow_clients(url: str) -> Iterator[None]:
+    """Have six clients take 640 KiB a second each of a download, and forty send a byte of a body every half second."""
+    whole = request("POST", url + LOG_METRIC, metric("0" * 32, 1))
+    begun, rest = whole[:-60], whole[-60:]
+    over = threading.Event()
+    with ExitStack() as stack:
+        readers = [stack.enter_context(_connected(url, receive_buffer=65536)) for _ in range(6)]
+        senders = [stack.enter_context(_connected(url)) for _ in range(40)]
+        for reader in readers:
+            reader.sendall(request("GET", f"{url}/mib/1024"))
+        for sender in senders:
+            sender.sendall(begun)
+        thread = threading.Thread(target=_trickle, args=(readers, senders, rest, over))
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _trickle(
+    readers: Sequence[socket.socket], senders: Sequence[socket.socket], rest: bytes, over: threading.Event
+) -> None:
+    for turn in itertools.count():
+        for reader in readers:
+            reader.recv(65536)
+        # The last byte is never sent.
+        if turn % 5 == 0 and turn // 5 < len(rest) - 1:
+            for sender in senders:
+                sender.sendall(rest[turn // 5 : turn // 5 + 1])
+        if over.wait(0.1):
+            return
+
+
+def _download(url: str, size: int) -> None:
+    with _connected(url) as connection:
+        connection.sendall(request("GET", f"{url}/mib/{size // _MIB}"))
+        received = 0
+        while received < size:
+            arrived = connection.recv(_MIB)
+            assert arrived, f"the download ended after {received} of {size} bytes"
+            received += len(arrived)
+
+
+def _upload(url: str, size: int) -> None:
+    piece = bytes(_MIB)
+    head = f"PUT /api/2.0/mlflow-artifacts/artifacts/big HTTP/1.1\r\nHost: bridge\r\nContent-Length: {size}\r\n\r\n"
+    with _connected(url) as connection:
+        connection.sendall(head.encode())
+        for _ in range(size // _MIB):
+            connection.sendall(piece)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@contextmanager
+def _connected(url: str, *, receive_buffer: int = 0) -> Iterator[socket.socket]:
+    parts = urlsplit(url)
+    with socket.socket() as connection:
+        if receive_buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(120)
+        connection.connect((parts.hostname, parts.port))
+        yield connection
+
+
+def _memory(pid: int, *, peak: bool = False) -> int:
+    """Return the memory of the largest process among this one and its children, in KiB."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    field = "VmHWM:" if peak else "VmRSS:"
+    return max(_status(process, field) for process in (str(pid), *children))
+
+
+def _status(process: str, field: str) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))

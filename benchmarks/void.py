@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An upstream that answers everything with ``{}``, and a download with as much as was asked for."""
+
+from collections.abc import Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+_PIECE = bytes(256 * 1024)
+
+
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a request; ``/mib/<count>`` is a download of so many MiB."""
+    _, _, count = environ["PATH_INFO"].partition("/mib/")
+    if count:
+        start_response("200 OK", [("Content-Length", str(int(count) << 20))])
+        return _zeros(int(count))
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2")])
+    return [b"{}"]
+
+
+def _zeros(mebibytes: int) -> Iterator[bytes]:
+    for _ in range(mebibytes * 4):
+        yield _PIECE

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port that proxied requests go through: to upstream and back while the client waits, on an event loop."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A client's request on its way to upstream, unsigned and with the client's own headers."""
+
+    method: str
+    #: Path and query as the client wrote them, percent-encoded.
+    target: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    #: None if the client sent none. It stays the caller's to close.
+    body: Spool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Upstream's answer; ``body`` is read from upstream as it is consumed."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: AsyncIterator[bytes]
+
+
+class Forwarding(Protocol):
+    """MLflow behind SageMaker's door, or any MLflow server, for whoever asks it something now."""
+
+    def forward(self, request: Request) -> AbstractAsyncContextManager[Answer]:
+        """Forward a client's request, signed now, without the client's credentials, and stream the answer.
+
+        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections to upstream."""
+        ...

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forwards requests to upstream and streams the answers back, many at a time in one thread."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import IO, cast
+
+import aiohttp
+import certifi
+from multidict import CIMultiDict
+from yarl import URL
+
+from bridge.errors import CredentialsUnavailable, UpstreamTimeout, UpstreamUnreachable
+from bridge.forwarding import Answer, Request
+from bridge.sagemaker.endpoint import Endpoint
+from bridge.sagemaker.headers import to_client, to_upstream
+from bridge.sagemaker.outcome import ours
+from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
+from bridge.spool import Spool
+
+_CHUNK = 256 * 1024
+#: What the client did not say, nobody says for it.
+_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+class HttpForwarding:
+    """See `bridge.forwarding.Forwarding` for every promise. To be used on one event loop."""
+
+    def __init__(
+        self, endpoint: Endpoint, signer: Signer | None, *, connect_timeout: timedelta, read_timeout: timedelta
+    ) -> None:
+        self._endpoint = endpoint
+        self._signer = signer
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=read_timeout.total_seconds()
+        )
+
+    @cached_property
+    def _session(self) -> aiohttp.ClientSession:
+        # Made on first use, for it belongs to the event loop that uses it. No cookies, no proxies of the environment.
+        connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=certifi.where()))
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_ADDED,
+        )
+
+    @asynccontextmanager
+    async def forward(self, request: Request) -> AsyncIterator[Answer]:
+        """Forward a client's request and stream the answer."""
+        url = self._endpoint.url + canonical_target(request.target)
+        headers = CIMultiDict(to_upstream(request.headers))
+        headers.setdefault("User-Agent", "mlflow-bridge")
+        # What the client can decode is the client's to say.
+        headers.setdefault("Accept-Encoding", "identity")
+        headers["Host"] = self._endpoint.host
+        length = request.body.length if request.body else 0
+        if length or request.method in _WITH_BODY:
+            headers["Content-Length"] = str(length)
+        headers.update(await self._signature(request, url, headers))
+        try:
+            # The URL is the one that was signed, to the letter; a redirect is the client's to follow.
+            async with self._session.request(
+                request.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=_body_of(request.body),
+                allow_redirects=False,
+            ) as response:
+                yield await self._answer(response)
+        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+            raise UpstreamTimeout("Upstream did not answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if "_session" in self.__dict__:
+            await self._session.close()
+
+    async def _signature(self, request: Request, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        signer = self._signer
+        if signer is None:
+            return {}
+        sha256 = request.body.sha256 if request.body and request.body.length else EMPTY_SHA256
+
+        def sign() -> dict[str, str]:
+            return signer.sign(request.method, url, headers, host=self._endpoint.host, body_sha256=sha256)
+
+        # Credentials that have to be fetched first would hold up everybody on the loop.
+        return sign() if signer.is_ready() else await asyncio.to_thread(sign)
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+        raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        body: AsyncIterator[bytes] = response.content.iter_any()
+        if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
+            body = _once(await self._read_unless_ours(response))
+        returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
+        return Answer(status=response.status, headers=returned, body=body)
+
+    async def _read_unless_ours(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
+        body = await response.read()
+        if ours(response.status, response.headers, body):
+            if self._signer:
+                self._signer.refused()
+            error = response.headers.get("x-amzn-ErrorType", str(response.status)).split(":")[0]
+            raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
+        return body
+
+
+def _body_of(spool: Spool | None) -> bytes | AsyncIterator[bytes] | None:
+    if not spool or not spool.length:
+        return None
+    file = cast("IO[bytes]", spool.file)
+    file.seek(0)
+    return file.read() if spool.length <= _CHUNK else _pieces(file)
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(file.read, _CHUNK):
+        yield piece
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body

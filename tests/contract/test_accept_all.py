@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several writes accepted in one round trip: each has its own verdict, and all keep their order."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import redis
+
+from bridge.errors import OverCap
+from bridge.outbox import Accepted, Caps, Offer
+from bridge.redis_outbox import RedisOutbox
+from schemas.idempotency import Idempotency, KeyReused
+from schemas.write import Write
+from tests.contract.conftest import RETENTION
+from tests.factories import RUN, metric, tag
+
+LEASE = dt.timedelta(seconds=30)
+OTHER = f"{1:032x}"
+
+
+def offer(write: Write, *, key: str | None = None, request: bytes = b"r" * 16) -> Offer:
+    return Offer(write=write, client="a", idempotency=Idempotency(key=key, fingerprint=request) if key else None)
+
+
+def pending(outbox: RedisOutbox, lane: str) -> list[Write]:
+    claim = outbox.claim(lane, lease=LEASE)
+    assert claim
+    return [job.write for job in claim.jobs]
+
+
+def test_each_write_goes_to_the_end_of_its_lane_in_the_order_of_the_offers(outbox: RedisOutbox) -> None:
+    writes = [metric(step, run_id=RUN if step % 2 else OTHER) for step in range(300)]
+
+    verdicts = outbox.accept_all([offer(write) for write in writes])
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 300
+    assert [verdict.was_idle for verdict in verdicts if isinstance(verdict, Accepted)] == [True, True] + [False] * 298
+    assert pending(outbox, RUN) == writes[1::2]
+    assert pending(outbox, OTHER) == writes[0::2]
+
+
+def test_a_verdict_is_about_one_offer_only(client: Any) -> None:
+    caps = Caps(lane=1000, client=1 << 40, store=1 << 40)
+    outbox = RedisOutbox(client, retention=RETENTION, idempotency_ttl=RETENTION, caps=caps)
+    outbox.accept_all([offer(metric(1), key="k")])
+    long = tag("long", "x" * 900)
+
+    verdicts = outbox.accept_all(
+        [offer(metric(3)), offer(metric(4), key="k", request=b"o" * 16), offer(long), offer(metric(5))]
+    )
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted, KeyReused, OverCap, Accepted]
+    assert pending(outbox, RUN) == [metric(1), metric(3), metric(5)]
+
+
+def test_a_key_that_comes_twice_at_once_is_one_write(outbox: RedisOutbox) -> None:
+    first, second = outbox.accept_all([offer(metric(1), key="k"), offer(metric(1), key="k")])
+
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert (first.job_id, first.replayed, second.replayed) == (second.job_id, False, True)
+    assert pending(outbox, RUN) == [metric(1)]
+
+
+def test_offers_that_are_repeated_are_stored_once(outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts: Any = outbox._scripts  # noqa: SLF001 - the wire is what breaks here
+    execute, broken = scripts.accept, iter([True])
+
+    def breaks_once_after_it_took_effect(calls: Any) -> Any:
+        result = execute(calls)
+        if next(broken, False):
+            raise redis.ConnectionError("the answers were lost")
+        return result
+
+    monkeypatch.setattr(scripts, "accept", breaks_once_after_it_took_effect)
+    offers = [offer(metric(step)) for step in range(5)]
+
+    verdicts = outbox.accept_all(offers)
+    again = outbox.accept_all(offers, repeated=True)
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 5
+    assert [each.job_id for each in again if isinstance(each, Accepted)] == [
+        each.job_id for each in verdicts if isinstance(each, Accepted)
+    ]
+    assert pending(outbox, RUN) == [metric(step) for step in range(5)]
+
+
+def test_a_store_that_has_forgotten_the_script_is_given_it_again(outbox: RedisOutbox, client: Any) -> None:
+    outbox.accept_all([offer(metric(1))])
+    client.script_flush()
+
+    verdicts = outbox.accept_all([offer(metric(2)), offer(metric(3))])
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 2
+    assert pending(outbox, RUN) == [metric(1), metric(2), metric(3)]

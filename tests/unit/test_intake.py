@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes are accepted on the spot while the store is prompt, and by a thread while it is not."""
+
+import datetime as dt
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+from bridge.errors import StoreUnavailable
+from bridge.intake import Intake
+from bridge.outbox import Accepted, Offer, Outbox, Verdict
+from tests.factories import RUN, metric
+from tests.fakes import FakeDispatch
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+class Store:
+    """An outbox that accepts, unless it is down, and remembers what it was asked."""
+
+    def __init__(self, *, up: bool = True) -> None:
+        self.up = up
+        self.asked: list[tuple[int, bool]] = []
+        self.asking = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
+        self.asked.append((len(offers), repeated))
+        self.asking.set()
+        assert self.may_answer.wait(10)
+        if not self.up:
+            return [StoreUnavailable("down") for _ in offers]
+        return [
+            Accepted(job_id=f"job-{number}", lane=offer.write.run_id, accepted_at=NOW, was_idle=number == 0)
+            for number, offer in enumerate(offers)
+        ]
+
+
+def intake_over(prompt: Store, patient: Store, dispatch: FakeDispatch | None = None) -> Intake:
+    return Intake(prompt=cast("Outbox", prompt), patient=cast("Outbox", patient), dispatch=dispatch or FakeDispatch())
+
+
+def offers(count: int) -> list[Offer]:
+    return [Offer(write=metric(step), client="a") for step in range(count)]
+
+
+def told() -> tuple["queue.SimpleQueue[Any]", Any]:
+    verdicts: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    return verdicts, verdicts.put
+
+
+def test_a_prompt_store_is_waited_for_and_workers_hear_of_idle_lanes_only() -> None:
+    prompt, patient, dispatch = Store(), Store(), FakeDispatch()
+    verdicts, tell = told()
+
+    intake_over(prompt, patient, dispatch).submit(offers(3), tell)
+
+    assert [verdict.job_id for verdict in verdicts.get_nowait()] == ["job-0", "job-1", "job-2"]
+    assert dispatch.lanes == [RUN]
+    assert (prompt.asked, patient.asked) == ([(3, False)], [])
+
+
+def test_what_a_store_does_not_answer_at_once_is_offered_again_as_a_repeat() -> None:
+    prompt, patient = Store(up=False), Store()
+    verdicts, tell = told()
+    intake = intake_over(prompt, patient)
+
+    intake.submit(offers(2), tell)
+
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts.get(timeout=10))
+    assert patient.asked == [(2, True)]
+
+
+def test_the_store_is_trusted_to_be_prompt_again_once_it_has_answered() -> None:
+    prompt, patient = Store(up=False), Store()
+    verdicts, tell = told()
+    intake = intake_over(prompt, patient)
+    intake.submit(offers(1), tell)
+    verdicts.get(timeout=10)
+    prompt.up = True
+
+    # The thread says so a moment after it has told the verdicts.
+    while not any(asked == (7, False) for asked in prompt.asked):
+        intake.submit(offers(7), tell)
+        verdicts.get(timeout=10)
+
+    assert len(prompt.asked) >= 2
+
+
+def test_whoever_waits_for_a_store_that_is_down_is_told_with_the_first() -> None:
+    prompt, patient = Store(up=False), Store(up=False)
+    patient.may_answer.clear()
+    verdicts, tell = told()
+    intake = intake_over(prompt, patient)
+    intake.submit(offers(1), tell)
+    assert patient.asking.wait(10)
+    for _ in range(5):
+        intake.submit(offers(2), tell)
+
+    patient.may_answer.set()
+
+    found = [verdicts.get(timeout=10) for _ in range(6)]
+    assert [len(group) for group in found] == [1, 2, 2, 2, 2, 2]
+    assert all(isinstance(verdict, StoreUnavailable) for group in found for verdict in group)
+    assert patient.asked == [(1, True)]
+
+
+def test_a_defect_is_told_and_ends_nothing() -> None:
+    class Broken(Store):
+        def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
+            raise ZeroDivisionError(f"{len(offers)} {repeated}")
+
+    verdicts, tell = told()
+    intake = intake_over(Broken(), Store())
+
+    intake.submit(offers(1), tell)
+    intake.submit(offers(1), tell)
+
+    assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
+    assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
