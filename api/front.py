@@ -2,11 +2,13 @@
 """Decides who answers a request: the queue, the bridge's own routes, or upstream."""
 
 from api.asgi_types import Receive, Scope, Send
+from api.barrier import Barrier
 from api.errors import OWN_PATHS, reply_to
 from api.incoming import Incoming
 from api.native import Native
 from api.patience import Patience
 from api.proxy import Proxy
+from api.recent import Recent
 from api.reply import Response
 from api.writes import OPS, Writes
 from bridge.bootstrap import Api
@@ -20,9 +22,10 @@ class Front:
 
     def __init__(self, bridge: Api) -> None:
         self._patience = Patience(seconds=_PATIENCE)
-        self._writes = Writes(bridge)
+        recent = Recent()
+        self._writes = Writes(bridge, recent)
         self._native = Native(bridge)
-        self._proxy = Proxy(bridge)
+        self._proxy = Proxy(bridge, Barrier(bridge, recent))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

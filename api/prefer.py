@@ -19,13 +19,14 @@ class Preferences:
     wait: dt.timedelta | None = None
 
 
-_NONE = Preferences()
+#: What a client without the header has.
+NO_PREFERENCES = Preferences()
 
 
 def read_preferences(header: str | None) -> Preferences:
     """Read the ``Prefer`` header; the first of each kind counts, and what is not understood is ignored."""
     if header is None:
-        return _NONE
+        return NO_PREFERENCES
     respond_async, wait = False, None
     for preference in parse_list_header(header):
         name, _, value = preference.split(";")[0].partition("=")

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from api.asgi_types import Send
+from api.barrier import Barrier, Headers
 from api.busy import Busy
+from api.identity import caller
 from api.incoming import Incoming
 from bridge.bootstrap import Api
 from bridge.forwarding import Answer, Request
@@ -23,8 +25,9 @@ _PIECE = 1 << 20
 class Proxy:
     """Answers what upstream is asked."""
 
-    def __init__(self, bridge: Api) -> None:
+    def __init__(self, bridge: Api, barrier: Barrier) -> None:
         self._forwarding = bridge.forwarding
+        self._barrier = barrier
         self._places = asyncio.Semaphore(_MOST)
 
     async def forward(self, request: Incoming) -> "_Proxied":
@@ -34,10 +37,11 @@ class Proxy:
         async with AsyncExitStack() as stack:
             body = await _take_in(request, stack)
             asked = Request(method=request.method, target=request.target, headers=_text(request.headers), body=body)
+            told = await self._barrier.pass_through(request, body, client=caller())
             await self._take_place(stack)
             answer = await stack.enter_async_context(self._forwarding.forward(asked))
             first = b"" if request.method == "HEAD" else await anext(answer.body, b"")
-            return _Proxied(request, answer, first, stack.pop_all())
+            return _Proxied(request, answer, first, told, stack.pop_all())
 
     async def close(self) -> None:
         """Close the connections to upstream."""
@@ -72,16 +76,19 @@ async def _take_in(request: Incoming, stack: AsyncExitStack) -> Spool | None:
 class _Proxied:
     """Upstream's answer on its way to the client."""
 
-    def __init__(self, request: Incoming, answer: Answer, first: bytes, stack: AsyncExitStack) -> None:
+    def __init__(self, request: Incoming, answer: Answer, first: bytes, told: Headers, stack: AsyncExitStack) -> None:
         self._request = request
         self._answer = answer
         self._first = first
+        self._told = told
         self._stack = stack
 
     async def send_to(self, send: Send) -> None:
         """Send it, and stop to read it from upstream when the client has gone."""
         answer, first = self._answer, self._first
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*answer.headers, *self._told)
+        ]
         complete = self._request.method == "HEAD" or not first or len(first) == _length(answer)
         async with self._stack:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})

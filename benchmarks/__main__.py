@@ -65,6 +65,7 @@ def _write(rows: list[Row]) -> None:
         "mlflow": version("mlflow"),
         "rows": [asdict(row) for row in rows],
     }
+    _RESULTS.mkdir(exist_ok=True)
     (_RESULTS / f"{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(document, indent=1))
 
 

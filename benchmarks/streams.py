@@ -57,6 +57,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
             return ok(opened(bridge.url, calls, per_second=_OFFERED, connections=64)).percentile(0.99)
 
         p99()
+        _download(bridge.url, 16 * _MIB)
         alone, among = [], []
         for number in range(setting.rounds):
             setting.tell(f"round {number + 1} of {setting.rounds}")
@@ -86,6 +87,8 @@ def _slow_clients(url: str) -> Iterator[None]:
             sender.sendall(begun)
         thread = threading.Thread(target=_trickle, args=(readers, senders, rest, over))
         thread.start()
+        # Until what lies between the downloads and their slow readers is full, they are not slow.
+        time.sleep(1)
         try:
             yield
         finally:

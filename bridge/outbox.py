@@ -170,6 +170,19 @@ class Durability:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a lane goes, and how far it is settled: positions of jobs. Both are 0 for one that is not known."""
+
+    accepted: int
+    settled: int
+
+    @property
+    def pending(self) -> int:
+        """How many writes wait."""
+        return self.accepted - self.settled
+
+
 class Outbox(Protocol):
     """See the head of this file for what is guaranteed."""
 
@@ -219,6 +232,10 @@ class Outbox(Protocol):
 
     def job(self, job_id: str, *, client: str) -> JobDocument | None:
         """Return what is known of a job, or None if this client has no such job (or it is older than the retention)."""
+        ...
+
+    def extents(self, lanes: Sequence[str]) -> list[Extent]:
+        """Return how far each lane goes, and is settled, now."""
         ...
 
     def backlog(self) -> Backlog:

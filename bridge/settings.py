@@ -190,6 +190,12 @@ class Settings:
         " when the store has used 80 % of its own `maxmemory`. Keep it well below the memory that the store has.",
     )
     max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
+    read_barrier: dt.timedelta = _setting(
+        "2s",
+        duration,
+        "How long a read of a run waits, unless it says otherwise, until what was logged to the run before it is"
+        " delivered.",
+    )
     drain_delay: dt.timedelta = _setting(
         "1s",
         duration,

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from bridge.errors import LeaseLost
-from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Offer, Settlement, Verdict
+from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Extent, Offer, Settlement, Verdict
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.acceptance import Acceptance
 from bridge.redis_outbox.burial import letters
@@ -146,6 +146,14 @@ class RedisOutbox:
         with store_errors():
             found = JobId.unseal(job_id, client, self._seal.key())
             return describe(job_id, found, self._scripts.status) if found else None
+
+    def extents(self, lanes: Sequence[str]) -> list[Extent]:
+        """Return how far each lane goes, and is settled."""
+        pipeline = self._client.pipeline(transaction=False)
+        for lane in lanes:
+            pipeline.hmget(keys.lane_state(lane), "accepted", "settled")
+        with store_errors():
+            return [Extent(int(accepted or 0), int(settled or 0)) for accepted, settled in pipeline.execute()]
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
         """Return what is pending of one run."""

@@ -36,6 +36,8 @@ class HttpForwarding:
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
+        # Made now, for it takes a tenth of a second, in which the event loop would stand still.
+        self._tls = ssl.create_default_context(cafile=certifi.where()) if endpoint.url.startswith("https:") else None
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=connect_timeout.total_seconds(), sock_read=read_timeout.total_seconds()
         )
@@ -43,7 +45,7 @@ class HttpForwarding:
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
         # Made on first use, for it belongs to the event loop that uses it. No cookies, no proxies of the environment.
-        connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=certifi.where()))
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets a client read what it has written: a proxied call waits for the writes that were accepted before it.
+
+It waits for positions, not for empty lanes: a run that is written all the time stays readable.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+
+from api.incoming import Incoming
+from api.prefer import Preferences, read_preferences
+from api.recent import Recent
+from api.waiting import wait_until
+from bridge.bootstrap import Api
+from bridge.errors import StoreUnavailable
+from bridge.outbox import Extent
+from bridge.spool import Spool
+from schemas.naming import Scope, named_in_body, named_in_query, scope_of
+
+#: A longer body is that of an upload; no call that names a run is as long.
+_LONGEST_NAMING = 64 * 1024
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Barrier:
+    """Makes calls wait, and tells how much they have not waited for."""
+
+    def __init__(self, bridge: Api, recent: Recent) -> None:
+        self._bridge = bridge
+        self._recent = recent
+
+    async def pass_through(self, request: Incoming, body: Spool | None, *, client: str) -> Headers:
+        """Return when the writes that the call may be about are settled, or as long as it wants to wait is over.
+
+        The headers say what of a named run is still pending, and that the client's preference was heard.
+        """
+        scope = scope_of(request.path)
+        if scope is Scope.NONE:
+            return ()
+        lanes = self._recent.lanes(client) if scope is Scope.RECENT else _named(request, body)
+        preferences = read_preferences(request.header(b"prefer"))
+        headers = _applied(preferences)
+        if lanes:
+            pending = await self._wait(lanes, preferences.wait)
+            if pending and scope is Scope.NAMED:
+                headers = (*headers, ("Bridge-Pending-Writes", str(pending)))
+        return headers
+
+    async def _wait(self, lanes: Sequence[str], wait: dt.timedelta | None) -> int:
+        """Return how many writes are still pending."""
+        try:
+            before = await asyncio.to_thread(self._bridge.outbox.extents, lanes)
+            if not any(extent.pending for extent in before):
+                return 0
+            longest = self._bridge.settings.read_barrier if wait is None else wait
+            if longest and await self._may_be_delivered():
+                now = await wait_until(
+                    lambda: self._bridge.outbox.extents(lanes),
+                    lambda now: _reached(now, before),
+                    longest=longest,
+                    stopping=self._bridge.stopping,
+                )
+            else:
+                now = before
+        except StoreUnavailable:
+            # A read needs no store.
+            return 0
+        return sum(extent.pending for extent in now)
+
+    async def _may_be_delivered(self) -> bool:
+        """Return whether waiting makes sense: while the breaker is open nothing is delivered."""
+        return (await asyncio.to_thread(self._bridge.gate.state)).breaker != "open"
+
+
+def _named(request: Incoming, body: Spool | None) -> list[str]:
+    named = named_in_query(request.scope["query_string"].decode("latin-1"))
+    if not named and body and body.length <= _LONGEST_NAMING:
+        body.file.seek(0)
+        named = named_in_body(body.file.read())
+    return named
+
+
+def _reached(now: Sequence[Extent], before: Sequence[Extent]) -> bool:
+    # A lane that was forgotten meanwhile has nothing pending.
+    return all(
+        extent.settled >= earlier.accepted or not extent.pending for extent, earlier in zip(now, before, strict=True)
+    )
+
+
+def _applied(preferences: Preferences) -> Headers:
+    wait = preferences.wait
+    return () if wait is None else (("Preference-Applied", f"wait={wait.seconds}"),)
