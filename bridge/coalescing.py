@@ -63,8 +63,8 @@ def single_call(write: Write) -> Call:
     """Return the call that the client made, with the run named once and the timestamps fixed."""
     if write.op is Op.LOG_BATCH:
         return _log_batch(write, [write.metrics], [write.params], [write.tags])
-    entity = (write.metrics.json or write.params.json or write.tags.json).removeprefix(b"{")
-    body = b'{"run_id":' + msgspec.json.encode(write.run_id) + b"," + entity
+    entity = (write.whole or write.metrics.json or write.params.json or write.tags.json).removeprefix(b"{")
+    body = b'{"run_id":' + msgspec.json.encode(write.run_id) + (b"" if entity == b"}" else b",") + entity
     return Call(path=upstream_path(write.op), body=body, workspace=write.workspace)
 
 
@@ -97,6 +97,8 @@ class _Batch:
 
     def _fits(self, write: Write, params: list[Param]) -> bool:
         first = self.writes[0]
+        if first.whole or write.whole:
+            return False
         if (write.run_id, write.workspace) != (first.run_id, first.workspace):
             return False
         if any(self._params.get(param.key, param.value) != param.value for param in params):

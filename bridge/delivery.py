@@ -36,7 +36,8 @@ from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
-from bridge.upstream import Call, Delivered, Refused, Unavailable, Unknown
+from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.endpoints import was_done_before
 from schemas.job import UpstreamAnswer
 from schemas.limits import MAX_METRICS
 
@@ -135,18 +136,27 @@ class Delivery:
             # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
             self.outbox.release(claim, after=outcome.after, held=outcome.why, thaw=not claim.resumed)
             return None
-        if isinstance(outcome, Unavailable):
-            outcome = self.exchange.judge(claim, count, outcome)
-        match outcome:
-            case Delivered():
+        match self._meaning(claim, count, outcome):
+            case Delivered() as outcome:
                 return self._delivered(claim, count, outcome, took)
-            case Refused():
+            case Refused() as outcome:
                 return self._refused(claim, count, outcome, suspects)
-            case Unavailable() | Unknown():
+            case (Unavailable() | Unknown()) as outcome:
                 self._defer(claim, count, outcome)
                 return None
-            case _:
-                assert_never(outcome)
+            case never:
+                assert_never(never)
+
+    def _meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
+        """Return what upstream's answer comes to, in the light of what was sent before."""
+        match outcome:
+            case Unavailable():
+                return self.exchange.judge(claim, count, outcome)
+            case Refused() if claim.resumed and count == 1:
+                answer = (outcome.status, outcome.error_code, outcome.message)
+                if was_done_before(claim.jobs[0].write.op, *answer):
+                    return Delivered(status=200, request_id=outcome.request_id)
+        return outcome
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1

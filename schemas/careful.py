@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 def repair(op: Op, body: bytes) -> Json:
     """Return the body with each field in the type that MLflow would read, or raise ``InvalidWrite``."""
-    fields = _load(body)
+    fields = load_object(body)
     _check_names(fields)
     if op is not Op.LOG_BATCH:
         name = "run_uuid" if fields.get("run_id") is None and "run_uuid" in fields else "run_id"
@@ -37,7 +37,8 @@ class _Constant(str):
     __slots__ = ()
 
 
-def _load(body: bytes) -> Json:
+def load_object(body: bytes) -> Json:
+    """Return the JSON object that a body holds, or raise ``InvalidWrite``."""
     try:
         loaded = json.loads(body, parse_constant=_Constant)
         if isinstance(loaded, str):

@@ -154,7 +154,10 @@ _PACKED, _PLAIN = 1, 2
 _TEXT = re.compile(r"[A-Za-z0-9_-]{35,2000}")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 # Positions in this list are part of issued ids: append only.
-_OPS = [Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG, Op.LOG_BATCH]
+_OPS = [
+    *(Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG, Op.LOG_BATCH),
+    *(Op.DELETE_TAG, Op.UPDATE_RUN, Op.LOG_INPUTS, Op.LOG_OUTPUTS),
+]
 
 
 def _signature(fields: bytes, client: str, key: bytes) -> bytes:

@@ -102,6 +102,12 @@ def check_params_differ(keys: list[str]) -> None:
     )
 
 
+def check_longest(value: str, limit: int, what: str) -> None:
+    """Raise where a text is longer than MLflow stores."""
+    if len(value) > limit:
+        raise _too_long(what, limit)
+
+
 def missing(at: str) -> InvalidWrite:
     """The refusal for a required parameter that is absent, null or empty."""
     return InvalidWrite(f"Missing value for required parameter '{at}'.{_SEE_DOCS}")

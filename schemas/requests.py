@@ -14,6 +14,7 @@ import msgspec
 from schemas.careful import repair
 from schemas.errors import InvalidWrite
 from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_run_id, check_tag
+from schemas.whole import capture_whole
 from schemas.write import Fragment, Op, Write
 
 
@@ -79,6 +80,8 @@ def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = No
 
     ``now`` becomes the timestamp of each metric that has none.
     """
+    if op not in _CAPTURE:
+        return capture_whole(op, body, workspace=workspace)
     decode, to_write = _CAPTURE[op]
     try:
         request = decode(body)

@@ -13,6 +13,10 @@ class Op(enum.StrEnum):
     LOG_PARAMETER = "log-parameter"
     SET_TAG = "set-tag"
     LOG_BATCH = "log-batch"
+    DELETE_TAG = "delete-tag"
+    UPDATE_RUN = "update"
+    LOG_INPUTS = "log-inputs"
+    LOG_OUTPUTS = "outputs"
 
 
 class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,10 +47,12 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Fragment = NOTHING
     params: Fragment = NOTHING
     tags: Fragment = NOTHING
+    #: The whole call, a JSON object without its run, where it is one that can't be merged with others; else empty.
+    whole: bytes = b""
     #: The value of ``X-MLFLOW-WORKSPACE``, which must reach upstream with the write.
     workspace: str | None = None
 
     @property
     def size(self) -> int:
         """How many bytes of JSON the write adds to a batch."""
-        return len(self.metrics.json) + len(self.params.json) + len(self.tags.json)
+        return len(self.metrics.json) + len(self.params.json) + len(self.tags.json) + len(self.whole)

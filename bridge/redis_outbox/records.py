@@ -21,6 +21,7 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: Fragment = NOTHING
     #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
     origin: int = 0
+    whole: bytes = b""
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,7 +59,8 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def pack_write(write: Write, client: str) -> bytes:
     """Return the record of a write; its run is not in it, the lane tells it."""
-    return _pack(_StoredWrite(write.op, client, write.workspace, write.metrics, write.params, write.tags))
+    metrics, params, tags = write.metrics, write.params, write.tags
+    return _pack(_StoredWrite(write.op, client, write.workspace, metrics, params, tags, whole=write.whole))
 
 
 def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
@@ -70,6 +72,7 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         metrics=stored.metrics,
         params=stored.params,
         tags=stored.tags,
+        whole=stored.whole,
         workspace=stored.workspace,
     )
     return Job(

@@ -24,6 +24,7 @@ _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|re
 # MLflow answers these with a 5xx although no repetition can help, such as for a workspace on a server without them.
 _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
+_UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 422})
 
 
@@ -52,9 +53,9 @@ class _Reading:
 def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Outcome:
     """Return what an answer to a delivery comes to. ``headers`` must be case-insensitive."""
     answer = _read(status, headers, body)
-    # Each of these calls is answered with an empty object. Anything else is not from MLflow, and to believe it would be
-    # to lose the writes; what waits in vain is seen.
-    if status == 200 and _EMPTY_OBJECT.fullmatch(body):
+    # Each of these calls is answered with an empty object, or the run that was updated. Anything else is not from
+    # MLflow, and to believe it would be to lose the writes; what waits in vain is seen.
+    if status == 200 and (_EMPTY_OBJECT.fullmatch(body) or _UPDATED.fullmatch(body)):
         return Delivered(status=status, request_id=answer.request_id)
     if ours(status, headers, body):
         why = f"AWS refused the bridge's credentials: {answer.aws_error or status}"

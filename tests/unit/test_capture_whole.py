@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls that are queued as they are: what of their bodies is kept, and what is refused."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from bridge.coalescing import next_call, single_call
+from schemas.endpoints import QUEUED, was_done_before
+from schemas.errors import InvalidWrite
+from schemas.requests import capture
+from schemas.write import Op, Write
+from tests.factories import NOW, RUN, job, metric
+
+DATASET = {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}
+
+
+def captured(op: Op, **fields: Any) -> Write:
+    return capture(op, json.dumps({"run_id": RUN} | fields).encode(), now=NOW)
+
+
+def sent(write: Write) -> Any:
+    return msgspec.json.decode(single_call(write).body)
+
+
+@pytest.mark.parametrize(
+    ("op", "fields"),
+    [
+        (Op.DELETE_TAG, {"key": "t"}),
+        (Op.UPDATE_RUN, {}),
+        (Op.UPDATE_RUN, {"status": "FINISHED", "end_time": 1700000000000, "run_name": "n"}),
+        (Op.UPDATE_RUN, {"status": 3}),
+        (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET, "tags": [{"key": "k", "value": "v"}]}]}),
+        (Op.LOG_INPUTS, {"models": [{"model_id": "m-1"}]}),
+        (Op.LOG_OUTPUTS, {"models": [{"model_id": "m-1", "step": 7}]}),
+    ],
+)
+def test_a_call_is_sent_as_it_came(op: Op, fields: dict[str, Any]) -> None:
+    assert sent(captured(op, **fields)) == {"run_id": RUN} | fields
+
+
+def test_protobufs_other_spellings_are_understood() -> None:
+    assert sent(captured(Op.UPDATE_RUN, endTime="1700000000000", runName="n")) == {
+        "run_id": RUN,
+        "end_time": 1700000000000,
+        "run_name": "n",
+    }
+    by_older_name = capture(Op.UPDATE_RUN, json.dumps({"run_uuid": RUN, "status": "KILLED"}).encode(), now=NOW)
+    assert sent(by_older_name) == {"run_id": RUN, "status": "KILLED"}
+    twice = json.dumps(json.dumps({"run_id": RUN, "key": "t"})).encode()
+    assert sent(capture(Op.DELETE_TAG, twice, now=NOW)) == {"run_id": RUN, "key": "t"}
+
+
+@pytest.mark.parametrize(
+    ("op", "fields", "names"),
+    [
+        (Op.DELETE_TAG, {}, "'key'"),
+        (Op.DELETE_TAG, {"key": 3}, "$.key"),
+        (Op.UPDATE_RUN, {"status": "DONE"}, "'status'"),
+        (Op.UPDATE_RUN, {"status": "finished"}, "'status'"),
+        (Op.UPDATE_RUN, {"status": 6}, "'status'"),
+        (Op.UPDATE_RUN, {"end_time": 1.5}, "$.end_time"),
+        (Op.UPDATE_RUN, {"end_time": 1, "endTime": 2}, "'endTime'"),
+        (Op.UPDATE_RUN, {"run_name": 3}, "$.run_name"),
+        (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET | {"digest": "x" * 37}}]}, "'digest'"),
+        (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET, "tags": [{"key": "k", "value": 3}]}]}, "tags[0].value"),
+        (Op.LOG_INPUTS, {"datasets": {}}, "$.datasets"),
+        (Op.LOG_OUTPUTS, {}, "'models'"),
+        (Op.LOG_OUTPUTS, {"models": [{"model_id": "m", "step": 1.5}]}, "$.models[0].step"),
+    ],
+)
+def test_what_mlflow_would_refuse_or_drop_is_refused_by_name(op: Op, fields: dict[str, Any], names: str) -> None:
+    with pytest.raises(InvalidWrite) as refused:
+        captured(op, **fields)
+
+    assert refused.value.status == 400
+    assert names in refused.value.message
+
+
+@pytest.mark.parametrize("op", [Op.DELETE_TAG, Op.UPDATE_RUN, Op.LOG_INPUTS, Op.LOG_OUTPUTS])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"3", b"{", b'{"run_id": 3}', b'{"run_id": ""}', b'{"key": "t"}', b"\xff"]
+)
+def test_a_body_that_names_no_run_is_refused(op: Op, body: bytes) -> None:
+    with pytest.raises(InvalidWrite):
+        capture(op, body, now=NOW)
+
+
+def test_such_a_call_goes_alone_and_in_its_place() -> None:
+    update = captured(Op.UPDATE_RUN, status="FINISHED")
+    jobs = [job(write, position) for position, write in enumerate([metric(1), metric(2), update, metric(3)], 1)]
+
+    first, count = next_call(jobs)
+    second, then = next_call(jobs[2:])
+
+    assert (first.path, count) == ("/api/2.0/mlflow/runs/log-batch", 2)
+    assert (second.path, then) == ("/api/2.0/mlflow/runs/update", 1)
+
+
+def test_only_what_can_be_done_but_once_is_taken_for_done() -> None:
+    gone = (404, "RESOURCE_DOES_NOT_EXIST", "No tag with name: t in run with id r")
+    stored = (400, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: inputs.source_type")
+
+    assert {op for op in QUEUED.values() if was_done_before(op, *gone)} == {Op.DELETE_TAG}
+    assert {op for op in QUEUED.values() if was_done_before(op, *stored)} == {Op.LOG_OUTPUTS}
+    assert not was_done_before(Op.DELETE_TAG, 404, "RESOURCE_DOES_NOT_EXIST", "Run with id=r not found")
