@@ -1,6 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """When there is too much to do at once."""
 
+from collections.abc import Sequence
+
+from schemas.bulk import AcceptedJob
+
 
 class Busy(Exception):
     """So much is under way already that the client should come back soon."""
+
+
+class PartlyAccepted(Exception):
+    """Some writes of a request are ours, and others could not be taken."""
+
+    def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception) -> None:
+        super().__init__(f"{sum(job is not None for job in jobs)} of {len(jobs)} writes were accepted")
+        self.jobs = tuple(jobs)
+        self.reason = reason

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from api.busy import Busy
+from api.busy import Busy, PartlyAccepted
 from api.draining import Draining
 from api.reply import Reply
 from bridge.errors import (
@@ -21,6 +21,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from schemas.bulk import Fault, InvalidWrites
 from schemas.endpoints import API_PREFIXES, QUEUED
 from schemas.errors import InvalidWrite
 from schemas.problem import MlflowError, Problem
@@ -28,7 +29,7 @@ from schemas.problem import MlflowError, Problem
 _LOG = logging.getLogger(__name__)
 
 #: Paths that are ours; on every other one a client expects to hear MLflow.
-OWN_PATHS = ("/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/healthz", "/readyz")
+OWN_PATHS = ("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/healthz", "/readyz")
 
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 _QUEUED_PATHS = frozenset(prefix + path for prefix in API_PREFIXES for path in QUEUED)
@@ -50,7 +51,9 @@ class _Asked:
     method: str
     path: str
 
-    def answer(self, status: int, error_code: str, message: str, *, wait: int | None = None) -> Reply:
+    def answer(
+        self, status: int, error_code: str, message: str, *, wait: int | None = None, errors: tuple[Fault, ...] = ()
+    ) -> Reply:
         """Answer with an error, in the form that this path's callers expect."""
         retry = (("Retry-After", str(wait)),) if wait is not None else ()
         if not self.path.startswith(OWN_PATHS):
@@ -61,6 +64,7 @@ class _Asked:
             title=error_code.replace("_", " ").capitalize(),
             status=status,
             detail=message,
+            errors=errors,
         )
         return Reply(status, msgspec.json.encode(problem), "application/problem+json", retry)
 
@@ -108,6 +112,18 @@ def _http_error(asked: _Asked, error: HTTPException) -> Reply:
     return replace(reply, headers=(("Allow", ", ".join(sorted(allowed))),)) if allowed else reply
 
 
+def _invalid_writes(asked: _Asked, error: InvalidWrites) -> Reply:
+    return asked.answer(400, "INVALID_PARAMETER_VALUE", str(error), errors=error.faults)
+
+
+def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
+    advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
+    reply = reply_to(error.reason, method=asked.method, path=asked.path)
+    problem = msgspec.json.decode(reply.body, type=Problem)
+    detail = f"{error}; {advice} {problem.detail}"
+    return replace(reply, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
+
+
 def _unexpected(asked: _Asked, error: Exception) -> Reply:
     _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": asked.path}})
     return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
@@ -125,6 +141,8 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     CredentialsUnavailable: _credentials_unavailable,
     RequestIncomplete: lambda asked, e: asked.answer(400, "BAD_REQUEST", f"{e}."),
     RequestStalled: lambda asked, e: asked.answer(408, "REQUEST_TIMEOUT", f"{e}."),
+    InvalidWrites: _invalid_writes,
+    PartlyAccepted: _partly_accepted,
     HTTPException: _http_error,
     Exception: _unexpected,
 }

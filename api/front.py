@@ -3,6 +3,7 @@
 
 from api.asgi_types import Receive, Scope, Send
 from api.barrier import Barrier
+from api.bulk import PATH, Bulk
 from api.errors import OWN_PATHS, reply_to
 from api.incoming import Incoming
 from api.native import Native
@@ -24,6 +25,7 @@ class Front:
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._writes = Writes(bridge, recent)
+        self._bulk = Bulk(bridge, recent)
         self._native = Native(bridge)
         self._proxy = Proxy(bridge, Barrier(bridge, recent))
 
@@ -41,6 +43,8 @@ class Front:
             op = OPS.get(request.path)
             if op is not None and request.method == "POST":
                 return await self._writes.accept(op, request)
+            if request.path == PATH and request.method == "POST":
+                return await self._bulk.accept(request)
             if request.path.startswith(OWN_PATHS):
                 return await self._native.respond(request)
             return await self._proxy.forward(request)

@@ -2,6 +2,7 @@
 """What became of a write: ``GET /v1/jobs/{id}``."""
 
 import datetime as dt
+from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, abort, request
@@ -15,6 +16,7 @@ from schemas.job import JobDocument, JobStatus
 #: How often a waiting client's job is looked at: soon at first, then ever less often.
 _FIRST_LOOK = dt.timedelta(milliseconds=20)
 _LAST_LOOK = dt.timedelta(milliseconds=500)
+_MOST_LOOKED_UP = 1000
 
 
 def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
@@ -40,7 +42,22 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
         answer.make_conditional(request)
         return answer
 
+    @blueprint.post("/v1/jobs/lookup")
+    def lookup() -> Response:
+        if request.mimetype != "application/json":
+            abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
+        try:
+            asked = msgspec.json.decode(request.get_data(), type=_Lookup)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            abort(400, f"The body is not valid: {error}.")
+        found = [bridge.outbox.job(job_id, client=caller()) for job_id in asked.job_ids]
+        return Response(msgspec.json.encode({"jobs": found}), content_type="application/json")
+
     return blueprint
+
+
+class _Lookup(msgspec.Struct):
+    job_ids: Annotated[list[str], msgspec.Meta(max_length=_MOST_LOOKED_UP)]
 
 
 def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:

@@ -95,9 +95,9 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
 
 
 @contextmanager
-def void(directory: Path) -> Iterator[str]:
-    """Run an upstream that takes everything at once and keeps nothing."""
-    with wsgi("benchmarks.void:app", directory / "void", {}) as url:
+def void(directory: Path, *, delay: float = 0.0) -> Iterator[str]:
+    """Run an upstream that takes everything, so many seconds late, and keeps nothing."""
+    with wsgi("benchmarks.void:app", directory / "void", {"BENCH_DELAY": str(delay)}) as url:
         yield url
 
 

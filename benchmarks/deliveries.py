@@ -10,7 +10,7 @@ from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric_calls, o
 from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
 from tests.signature_front import SignatureFront
-from tests.upstream_faults import Answer, Commit, Delay, Wait
+from tests.upstream_faults import Answer, Commit, Wait
 
 
 def delivered(setting: Setting) -> Iterator[Row]:
@@ -130,12 +130,10 @@ def slow(setting: Setting) -> Iterator[Row]:
     """Upstream that answers 100 ms late, one worker process with eight threads: lanes go in parallel."""
     each = setting.amount(10) * 10
     with (
-        contenders.void(setting.place("slow")) as upstream,
-        SignatureFront(upstream, check=None) as front,
-        contenders.bridge(front.url, setting.place("slow")) as bridge,
+        contenders.void(setting.place("slow"), delay=0.1) as upstream,
+        contenders.bridge(upstream, setting.place("slow")) as bridge,
     ):
         runs = [f"{number:032x}" for number in range(200)]
-        front.set_fault(Delay(0.1))
         with bridge.workers[0].frozen():
             ok(closed(bridge.url, metric_calls(bridge.url, runs, 200 * each), connections=16))
             began = time.perf_counter()

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """An upstream that answers everything with ``{}``, and a download with as much as was asked for."""
 
+import os
+import time
 from collections.abc import Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 _PIECE = bytes(256 * 1024)
+#: How late, in seconds, what is written is answered.
+_DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -13,7 +17,8 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     if count:
         start_response("200 OK", [("Content-Length", str(int(count) << 20))])
         return _zeros(int(count))
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)):
+        time.sleep(_DELAY)
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2")])
     return [b"{}"]
 

@@ -8,7 +8,7 @@ thread goes on, so that whoever calls from an event loop is free for everything 
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
@@ -16,6 +16,9 @@ from bridge.outbox import Accepted, Offer, Outbox, Verdict
 
 #: The most that one round trip carries: the first should not wait long for the last.
 MOST_TOGETHER = 128
+
+#: The same for writes that came in one request, whose client waits for all of them anyway.
+_MOST_OF_ONE_REQUEST = 256
 
 #: Told the verdicts, or the defect that prevented them, in the order of the offers.
 Tell = Callable[[Sequence[Verdict | Exception]], None]
@@ -33,6 +36,15 @@ class Intake:
         self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], Tell]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+
+    def accept(self, offers: Sequence[Offer]) -> Iterator[Verdict | Exception]:
+        """Yield what came of each write, in round trips of many. The first goes alone: it may decide about the rest.
+
+        What has not been asked for has not been offered.
+        """
+        yield from self._accept(self._patient, offers[:1], repeated=False)
+        for begin in range(1, len(offers), _MOST_OF_ONE_REQUEST):
+            yield from self._accept(self._patient, offers[begin : begin + _MOST_OF_ONE_REQUEST], repeated=False)
 
     def submit(self, offers: Sequence[Offer], tell: Tell) -> None:
         """Have up to ``MOST_TOGETHER`` writes accepted and the verdicts told, now or, by a thread, a little later."""

@@ -22,6 +22,9 @@ class Idempotency:
     key: str
     #: Equal for equal requests, whatever the moment: 16 bytes.
     fingerprint: bytes = field(repr=False)
+    #: The key stands for one request wherever its lane lies, which costs a round trip to make sure of. False for a part
+    #: of a request whose own key has been made sure of.
+    whole: bool = True
 
 
 class KeyReused(InvalidWrite):
@@ -37,6 +40,12 @@ class KeyReused(InvalidWrite):
 
 def read_idempotency(header: str | None, op: Op, body: bytes, workspace: str | None) -> Idempotency | None:
     """Return the idempotency of a request, None without a key, or raise ``InvalidWrite`` for a key of another form."""
+    key = read_key(header)
+    return None if key is None else Idempotency(key=key, fingerprint=fingerprint(op, body, workspace))
+
+
+def read_key(header: str | None) -> str | None:
+    """Return the key that a header holds, None without one, or raise ``InvalidWrite`` for one of another form."""
     if header is None:
         return None
     text = header.strip()
@@ -49,5 +58,9 @@ def read_idempotency(header: str | None, op: Op, body: bytes, workspace: str | N
             f"The Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters, bare or, with spaces, in quotes.",
             "BAD_REQUEST",
         )
-    seen = hashlib.blake2b(f"{op}\n{workspace or ''}\n".encode() + body, digest_size=16)
-    return Idempotency(key=key, fingerprint=seen.digest())
+    return key
+
+
+def fingerprint(what: str, body: bytes, workspace: str | None) -> bytes:
+    """Return what is equal for equal requests: 16 bytes."""
+    return hashlib.blake2b(f"{what}\n{workspace or ''}\n".encode() + body, digest_size=16).digest()

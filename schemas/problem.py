@@ -3,6 +3,8 @@
 
 import msgspec
 
+from schemas.bulk import AcceptedJob, Fault
+
 
 class MlflowError(msgspec.Struct, frozen=True):
     """The body of an error on MLflow's own paths."""
@@ -18,3 +20,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     status: int
     detail: str | None = None
+    #: What is wrong where, if a request brought several things.
+    errors: tuple[Fault, ...] = ()
+    #: What was done nevertheless: the job of each write, null for one that was not accepted.
+    jobs: tuple[AcceptedJob | None, ...] = ()

@@ -54,7 +54,7 @@ class Acceptance:
         another one, which was first and keeps the key.
         """
         idempotency = offer.idempotency
-        if idempotency is None:
+        if idempotency is None or not idempotency.whole:
             return True
         guard = keys.idempotency_guard(offer.client, idempotency.key)
         if self._client.set(guard, idempotency.fingerprint, nx=True, px=self._idempotency_ms):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api import bulk
 from api.native import create_native
 from bridge.bootstrap import build_api
 from bridge.settings import Settings, read_settings, variable
@@ -33,10 +34,11 @@ def _rows(name: str) -> dict[str, list[str]]:
 
 
 def _routes() -> set[tuple[str, str]]:
-    """Each path that the api serves, with each of its methods but those that Flask adds."""
+    """Each path of the bridge's own, with each of its methods but those that Flask adds."""
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
     rules = create_native(bridge).url_map.iter_rules()
-    return {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    return native | {("POST", bulk.PATH)}
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=variable)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many writes in one request: ``POST /v1/writes``."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from api.busy import PartlyAccepted
+from api.coding import decoded
+from api.draining import Draining
+from api.identity import caller
+from api.incoming import Incoming
+from api.recent import Recent
+from api.reply import Reply
+from bridge.bootstrap import Api
+from bridge.outbox import Accepted, Offer, Verdict
+from schemas.bulk import AcceptedJob, AcceptedJobs, read_writes
+from schemas.errors import InvalidWrite
+from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
+
+PATH = "/v1/writes"
+
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+
+
+class Bulk:
+    """Answers requests that bring many writes."""
+
+    def __init__(self, bridge: Api, recent: Recent) -> None:
+        self._bridge = bridge
+        self._recent = recent
+
+    async def accept(self, request: Incoming) -> Reply:
+        """Accept all writes of a request, in their order. If one of them is invalid, none."""
+        if self._bridge.stopping.is_set():
+            raise Draining
+        body = await request.body(longest=self._bridge.settings.max_body)
+        return await asyncio.to_thread(self._accept, request, body)
+
+    def _accept(self, request: Incoming, body: bytes) -> Reply:
+        offers = self._offers(request, body)
+        jobs: list[AcceptedJob | None] = [None] * len(offers)
+        declined: Verdict | Exception | None = None
+        replayed = True
+        for number, verdict in enumerate(self._bridge.intake.accept(offers)):
+            match verdict:
+                case Accepted():
+                    jobs[number] = AcceptedJob(verdict.job_id, verdict.lane, offers[number].write.op)
+                    self._recent.note(offers[number].client, verdict.lane)
+                    replayed = replayed and verdict.replayed
+                case KeyReused():
+                    raise verdict
+                case _:
+                    declined = declined or verdict
+        if isinstance(declined, Exception):
+            raise PartlyAccepted(jobs, declined) if any(jobs) else declined
+        headers = (("Idempotency-Replayed", "true"),) if replayed and jobs else ()
+        return Reply(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
+
+    def _offers(self, request: Incoming, body: bytes) -> Sequence[Offer]:
+        kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
+        if kind not in _LINES and kind != "application/json":
+            raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
+        plain = decoded(body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body)
+        writes = read_writes(
+            plain,
+            is_lines=kind in _LINES,
+            now=self._bridge.clock.now(),
+            workspace=request.header(b"x-mlflow-workspace"),
+        )
+        key = read_key(request.header(b"idempotency-key"))
+        whole = fingerprint(PATH, plain, request.header(b"x-mlflow-workspace"))
+        return [
+            Offer(write=write, client=caller(), idempotency=_part(key, whole, number))
+            for number, write in enumerate(writes)
+        ]
+
+
+def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:
+    """Return the idempotency of a write under the key of its request; the first one's decides about the request."""
+    if key is None:
+        return None
+    if number == 0:
+        return Idempotency(key=key, fingerprint=whole)
+    return Idempotency(key=f"{key}\n{number}", fingerprint=whole, whole=False)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many writes in one request, for many runs: the bodies of ``POST /v1/writes`` and what is answered to them."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.errors import InvalidWrite
+from schemas.requests import capture
+from schemas.write import Op, Write
+
+#: More than these are answered by their number only.
+_MOST_FAULTS = 100
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with one write."""
+
+    #: Where it stands (RFC 6901); in NDJSON each line is an element.
+    pointer: str
+    error_code: str
+    detail: str
+
+
+class InvalidWrites(Exception):
+    """At least one write of a request can't be taken, so none of them is."""
+
+    def __init__(self, faults: tuple[Fault, ...], *, count: int) -> None:
+        super().__init__(f"{count} of the writes can't be taken; nothing was stored.")
+        self.faults = faults
+
+
+class AcceptedJob(msgspec.Struct, frozen=True):
+    """The job of one of the writes."""
+
+    job_id: str
+    run_id: str
+    op: Op
+
+
+class AcceptedJobs(msgspec.Struct, frozen=True):
+    """The jobs of all the writes, in their order."""
+
+    jobs: tuple[AcceptedJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    pointer: str
+    json: bytes
+
+
+class _Document(msgspec.Struct):
+    writes: list[msgspec.Raw]
+
+
+class _Named(msgspec.Struct):
+    op: str
+
+
+def read_writes(body: bytes, *, is_lines: bool, now: dt.datetime, workspace: str | None) -> list[Write]:
+    """Return the writes of a request, in their order, or raise ``InvalidWrites`` with what is wrong with which.
+
+    Each is an object with ``op`` and the fields of that call of MLflow's.
+    """
+    writes: list[Write] = []
+    faults: list[Fault] = []
+    count = 0
+    for found in _lines(body) if is_lines else _elements(body):
+        try:
+            writes.append(capture(_op(found.json), found.json, now=now, workspace=workspace))
+        except InvalidWrite as error:
+            count += 1
+            if len(faults) < _MOST_FAULTS:
+                faults.append(Fault(found.pointer, error.error_code, error.message))
+    if faults:
+        raise InvalidWrites(tuple(faults), count=count)
+    return writes
+
+
+def _elements(body: bytes) -> Iterator[_Found]:
+    try:
+        document = msgspec.json.decode(body, type=_Document)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidWrite(f'The body must be {{"writes": [...]}}: {error}.', "BAD_REQUEST") from error
+    for number, text in enumerate(document.writes):
+        yield _Found(f"/writes/{number}", bytes(text))
+
+
+def _lines(body: bytes) -> Iterator[_Found]:
+    for number, line in enumerate(body.split(b"\n")):
+        if line.strip():
+            yield _Found(f"/{number}", line)
+
+
+def _op(text: bytes) -> Op:
+    try:
+        return Op(msgspec.json.decode(text, type=_Named).op)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidWrite(f"Each write is a JSON object with an `op`: {error}.", "BAD_REQUEST") from error
+    except ValueError as error:
+        known = ", ".join(Op)
+        raise InvalidWrite(f"{error}. The ops are {known}.") from error
