@@ -29,7 +29,17 @@ from schemas.problem import MlflowError, Problem
 _LOG = logging.getLogger(__name__)
 
 #: Paths that are ours; on every other one a client expects to hear MLflow.
-OWN_PATHS = ("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/healthz", "/readyz")
+OWN_PATHS = (
+    "/v1/writes",
+    "/v1/jobs",
+    "/v1/runs",
+    "/v1/backlog",
+    "/v1/dead-letters",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+)
 
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 _QUEUED_PATHS = frozenset(prefix + path for prefix in API_PREFIXES for path in QUEUED)

@@ -2,7 +2,6 @@
 """What became of a write: ``GET /v1/jobs/{id}``."""
 
 import datetime as dt
-from typing import Annotated
 
 import msgspec
 from flask import Blueprint, Response, abort, request
@@ -11,12 +10,11 @@ from api.bulkhead import Bulkhead
 from api.identity import caller
 from api.prefer import read_preferences
 from bridge.bootstrap import Api
-from schemas.job import JobDocument, JobStatus
+from schemas.job import JobDocument, JobDocuments, JobStatus, Lookup
 
 #: How often a waiting client's job is looked at: soon at first, then ever less often.
 _FIRST_LOOK = dt.timedelta(milliseconds=20)
 _LAST_LOOK = dt.timedelta(milliseconds=500)
-_MOST_LOOKED_UP = 1000
 
 
 def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
@@ -47,17 +45,13 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
         try:
-            asked = msgspec.json.decode(request.get_data(), type=_Lookup)
+            asked = msgspec.json.decode(request.get_data(), type=Lookup)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             abort(400, f"The body is not valid: {error}.")
         found = [bridge.outbox.job(job_id, client=caller()) for job_id in asked.job_ids]
-        return Response(msgspec.json.encode({"jobs": found}), content_type="application/json")
+        return Response(msgspec.json.encode(JobDocuments(found)), content_type="application/json")
 
     return blueprint
-
-
-class _Lookup(msgspec.Struct):
-    job_ids: Annotated[list[str], msgspec.Meta(max_length=_MOST_LOOKED_UP)]
 
 
 def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:

@@ -15,6 +15,7 @@ from api.errors import reply_to
 from api.health import health
 from api.incoming import Incoming
 from api.jobs import jobs
+from api.openapi import openapi
 from bridge.bootstrap import Api
 
 
@@ -56,6 +57,7 @@ def create_native(bridge: Api) -> Flask:
     app.register_blueprint(backlog(bridge))
     app.register_blueprint(dead_letters(bridge))
     app.register_blueprint(health(bridge))
+    app.register_blueprint(openapi())
     app.register_error_handler(Exception, _answer_error)
     return app
 

@@ -14,14 +14,17 @@ from tests.servers import redis_at, running
 
 def latency(setting: Setting) -> Iterator[Row]:
     """Latency of one log-metric at the same offered load, counted from when it should have been sent."""
+    store, store_url = redis_at(setting.place("latency") / "floor-store")
     with (
+        running(store),
+        contenders.wsgi("benchmarks.floor:bare_app", setting.place("floor"), {"BENCH_STORE_URL": store_url}) as floor,
         contenders.mlflow(setting.place("latency")) as direct,
         contenders.naive(direct, setting.place("latency")) as naive,
         contenders.bridge(direct, setting.place("latency")) as bridge,
     ):
         runs = contenders.create_runs(direct, 20)
         ceiling = ok(closed(direct, metric_calls(direct, runs, 400, begin=10**7), connections=8)).rate
-        urls = {"direct": direct, "naive": naive, "bridge": bridge.url}
+        urls = {"direct": direct, "naive": naive, "bare floor": floor, "bridge": bridge.url}
         for load in (0.5, 0.9):
             yield from _latency_at(load, ceiling * load, urls, bridge, runs, setting)
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
@@ -89,6 +90,18 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: dt.datetime | None = None
     error: JobError | None = None
     upstream: UpstreamAnswer | None = None
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Body of ``POST /v1/jobs/lookup``."""
+
+    job_ids: Annotated[list[str], msgspec.Meta(max_length=1000)]
+
+
+class JobDocuments(msgspec.Struct, frozen=True):
+    """What is known of many jobs, in the order in which they were asked for; null for one of which nothing is."""
+
+    jobs: list[JobDocument | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

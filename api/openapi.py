@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenAPI 3.1 description of the bridge's own paths and of the queued calls: ``GET /openapi.json``, ``GET /docs``.
+
+The schemas are those that requests are decoded with and answers are made of.
+"""
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+
+from schemas.bulk import AcceptedJobs
+from schemas.dead_letter import DiscardOrder, Drain, LetterCount, LetterDocument, LetterPage, Replayed, ReplayOrder
+from schemas.endpoints import API_PREFIXES, QUEUED
+from schemas.job import JobDocument, JobDocuments, LaneBacklog, Lookup
+from schemas.problem import MlflowError, Problem
+from schemas.requests import LogBatch, LogMetric, LogParameter, SetTag
+from schemas.whole import DeleteTag, LogInputs, LogOutputs, UpdateRun
+from schemas.write import Op
+
+_JSON, _PROBLEM, _LINES = "application/json", "application/problem+json", "application/x-ndjson"
+
+#: What the body of each queued call holds, besides the run where it is not said here.
+_BODIES: dict[Op, type[msgspec.Struct]] = {
+    Op.LOG_METRIC: LogMetric,
+    Op.LOG_PARAMETER: LogParameter,
+    Op.SET_TAG: SetTag,
+    Op.LOG_BATCH: LogBatch,
+    Op.DELETE_TAG: DeleteTag,
+    Op.UPDATE_RUN: UpdateRun,
+    Op.LOG_INPUTS: LogInputs,
+    Op.LOG_OUTPUTS: LogOutputs,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operation:
+    method: str
+    path: str
+    summary: str
+    #: The type of the document that each status brings; None for none.
+    answers: dict[int, type | None]
+    body: type | None = None
+    prefers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    problems: tuple[int, ...] = field(default=())
+
+
+_LETTERS = "/v1/dead-letters"
+_FILTER = ("reason", "run_id", "client", "since", "until", "cursor", "limit")
+
+_OPERATIONS = (
+    _Operation(
+        method="get",
+        path="/v1/jobs/{job_id}",
+        summary="What became of a write",
+        answers={200: JobDocument, 304: None},
+        prefers=("wait=N",),
+        problems=(404,),
+    ),
+    _Operation(
+        method="post",
+        path="/v1/jobs/lookup",
+        summary="What became of many writes",
+        body=Lookup,
+        answers={200: JobDocuments},
+        problems=(400, 413, 415),
+    ),
+    _Operation(
+        method="get", path="/v1/runs/{run_id}/backlog", summary="What waits of one run", answers={200: LaneBacklog}
+    ),
+    _Operation(method="get", path="/v1/backlog", summary="What waits in all", answers={200: None}),
+    _Operation(
+        method="get",
+        path=_LETTERS,
+        summary="Dead letters, the oldest first",
+        query=_FILTER,
+        answers={200: LetterPage},
+        problems=(400,),
+    ),
+    _Operation(
+        method="get",
+        path=f"{_LETTERS}/{{letter_id}}",
+        summary="One dead letter, whole",
+        answers={200: LetterDocument},
+        problems=(404,),
+    ),
+    _Operation(
+        method="post",
+        path=f"{_LETTERS}/{{letter_id}}/replay",
+        summary="Take a dead letter back into its lane",
+        answers={202: Replayed},
+        problems=(404,),
+    ),
+    _Operation(
+        method="delete",
+        path=f"{_LETTERS}/{{letter_id}}",
+        summary="Discard a dead letter",
+        answers={204: None},
+        problems=(404,),
+    ),
+    _Operation(
+        method="post",
+        path=f"{_LETTERS}/replay",
+        summary="Replay many dead letters, in the background",
+        body=ReplayOrder,
+        answers={200: LetterCount, 202: Drain},
+        problems=(400, 413, 415),
+    ),
+    _Operation(
+        method="post",
+        path=f"{_LETTERS}/discard",
+        summary="Discard many dead letters, in the background",
+        body=DiscardOrder,
+        answers={200: LetterCount, 202: Drain},
+        problems=(400, 409, 413, 415),
+    ),
+    _Operation(
+        method="get",
+        path=f"{_LETTERS}/drains/{{drain_id}}",
+        summary="How far a replay or discard of many is",
+        answers={200: Drain},
+        problems=(404,),
+    ),
+    _Operation(
+        method="delete",
+        path=f"{_LETTERS}/drains/{{drain_id}}",
+        summary="Stop a replay or discard of many",
+        answers={204: None},
+        problems=(409,),
+    ),
+    _Operation(method="get", path="/healthz", summary="The process is up", answers={200: None}),
+    _Operation(
+        method="get", path="/readyz", summary="Whether the bridge keeps its promises", answers={200: None, 503: None}
+    ),
+)
+
+
+def openapi() -> Blueprint:
+    """Return the routes of the description."""
+    blueprint = Blueprint("openapi", __name__)
+
+    @blueprint.get("/openapi.json")
+    def document() -> Response:
+        return Response(msgspec.json.encode(description()), content_type=_JSON)
+
+    @blueprint.get("/docs")
+    def page() -> Response:
+        return Response(_page(description()), content_type="text/html; charset=utf-8")
+
+    return blueprint
+
+
+@cache
+def description() -> dict[str, Any]:
+    """Return the whole description."""
+    types = {type_ for each in _OPERATIONS for type_ in (each.body, *each.answers.values()) if type_}
+    types |= {*_BODIES.values(), AcceptedJobs, JobDocument, MlflowError, Problem}
+    ordered = sorted(types, key=lambda type_: type_.__name__)
+    _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in _OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    paths["/v1/writes"] = {"post": _bulk()}
+    for path, op in QUEUED.items():
+        paths[API_PREFIXES[0] + path] = {"post": _queued(op)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "MLflow Bridge", "version": "1", "summary": "Durable, asynchronous logging to MLflow"},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _described(operation: _Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "parameters": [*_in_path(operation.path), *_in_query(operation.query), *_prefer(operation.prefers)],
+        "responses": {
+            **{str(status): _answer(type_) for status, type_ in operation.answers.items()},
+            **_problems(*operation.problems, 503),
+        },
+    }
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _ref(operation.body)}}}
+    return described
+
+
+def _queued(op: Op) -> dict[str, Any]:
+    run = {"type": "object", "properties": {"run_id": {"type": "string"}}, "required": ["run_id"]}
+    return {
+        "summary": f"Queue MLflow's {op}",
+        "parameters": [*_prefer(("respond-async", "wait=N")), _KEY],
+        "requestBody": {
+            "required": True,
+            "content": {_JSON: {"schema": {"allOf": [run, _ref(_BODIES[op])]}}},
+        },
+        "responses": {
+            "200": {"description": "Stored durably, or with wait=N delivered", "content": {_JSON: {}}},
+            "202": _answer(JobDocument),
+            **{
+                str(status): {"description": text, "content": {_JSON: {"schema": _ref(MlflowError)}}}
+                for status, text in _REFUSALS.items()
+            },
+        },
+    }
+
+
+def _bulk() -> dict[str, Any]:
+    write = {"type": "object", "properties": {"op": {"enum": [*Op]}, "run_id": {"type": "string"}}, "required": ["op"]}
+    writes = {"type": "object", "properties": {"writes": {"type": "array", "items": write}}, "required": ["writes"]}
+    return {
+        "summary": "Many writes for many runs",
+        "parameters": [_KEY],
+        "requestBody": {
+            "required": True,
+            "content": {_JSON: {"schema": writes}, _LINES: {"schema": {"type": "string"}}},
+        },
+        "responses": {"202": _answer(AcceptedJobs), **_problems(400, 408, 413, 415, 422, 429, 503)},
+    }
+
+
+_REFUSALS = {
+    400: "The write is invalid",
+    404: "No run can have such an id, or with wait=N MLflow's own refusal",
+    408: "Nothing more of the body came",
+    413: "The body is too long",
+    422: "The Idempotency-Key came with another request before",
+    429: "Too much waits already",
+    503: "Nothing was promised; send it again",
+}
+_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"}}
+
+
+def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    if preferences:
+        told = f"RFC 7240: {', '.join(preferences)}"
+        yield {
+            "name": "Prefer",
+            "in": "header",
+            "description": told,
+            "schema": {"type": "string", "pattern": "^[!-~]*$"},
+        }
+
+
+def _in_path(path: str) -> Iterator[dict[str, Any]]:
+    for part in path.split("/"):
+        if part.startswith("{"):
+            yield {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _in_query(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for name in names:
+        yield {"name": name, "in": "query", "schema": {"type": "string"}}
+
+
+def _answer(type_: type | None) -> dict[str, Any]:
+    if type_ is None:
+        return {"description": "Done"}
+    return {"description": (type_.__doc__ or "").splitlines()[0], "content": {_JSON: {"schema": _ref(type_)}}}
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    content = {_PROBLEM: {"schema": _ref(Problem)}}
+    return {str(status): {"description": "A problem (RFC 9457)", "content": content} for status in statuses}
+
+
+def _ref(type_: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{type_.__name__}"}
+
+
+def _page(document: dict[str, Any]) -> str:
+    """Return a page that needs nothing but itself."""
+    rows = "".join(
+        f"<tr><td><b>{method.upper()}</b></td><td><code>{html.escape(path)}</code></td>"
+        f"<td>{html.escape(operation['summary'])}</td><td>{', '.join(operation['responses'])}</td></tr>"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    )
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>MLflow Bridge</title>"
+        "<style>body{font:16px sans-serif;margin:2em}td{padding:.3em 1em .3em 0;vertical-align:top}</style>"
+        "<h1>MLflow Bridge</h1><p>The machine-readable description is <a href=/openapi.json>/openapi.json</a>.</p>"
+        f"<table>{rows}</table>"
+    )

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bridge says of its own paths is true and whole, and needs no other host."""
+
+import re
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from werkzeug.test import Client
+
+from api.native import create_native
+from bridge.bootstrap import Api
+from schemas.endpoints import API_PREFIXES, QUEUED
+
+
+def test_the_description_is_valid(http: Client) -> None:
+    document = http.get("/openapi.json").get_json()
+
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_every_path_is_described_with_each_of_its_methods(http: Client, api: Api) -> None:
+    described = {
+        (method.upper(), path)
+        for path, methods in http.get("/openapi.json").get_json()["paths"].items()
+        for method in methods
+    }
+
+    rules = create_native(api).url_map.iter_rules()
+    native = {
+        (method, re.sub("<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", rule.rule))
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    own = {("GET", "/openapi.json"), ("GET", "/docs")}
+    assert native - own <= described
+    assert {("POST", "/v1/writes"), *(("POST", API_PREFIXES[0] + path) for path in QUEUED)} <= described
+
+
+def test_the_page_lists_them_and_loads_nothing(http: Client) -> None:
+    page = http.get("/docs").text
+
+    assert "/v1/dead-letters/{letter_id}/replay" in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "src=" not in page
