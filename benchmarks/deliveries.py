@@ -47,7 +47,7 @@ def delivered(setting: Setting) -> Iterator[Row]:
 
 def drain(setting: Setting) -> Iterator[Row]:
     """A standing backlog of single metrics against MLflow's own ceiling, full batches from a direct client."""
-    runs_count, each = 10, setting.amount(5) * 1000
+    runs_count, each = 10, setting.amount(4) * 1000
     with (
         contenders.mlflow(setting.place("drain")) as direct,
         contenders.bridge(direct, setting.place("drain")) as bridge,
@@ -151,7 +151,7 @@ def slow(setting: Setting) -> Iterator[Row]:
 def two_workers(setting: Setting) -> Iterator[Row]:
     """A backlog over 200 runs drained by two worker processes and by one, upstream not the limit."""
     runs = [f"{number:032x}" for number in range(200)]
-    count = setting.amount(100_000)
+    count = setting.amount(40_000)
     with (
         contenders.void(setting.place("workers")) as upstream,
         contenders.bridge(upstream, setting.place("workers"), workers=2) as bridge,

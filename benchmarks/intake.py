@@ -32,7 +32,7 @@ def latency(setting: Setting) -> Iterator[Row]:
 def _latency_at(
     load: float, offered: float, urls: dict[str, str], bridge: contenders.Bridge, runs: list[str], setting: Setting
 ) -> Iterator[Row]:
-    count = setting.amount(1000)
+    count = setting.amount(600)
     begins = itertools.count(int(load * 10**6), step=count)
     percentiles: dict[tuple[str, float], list[float]] = {}
     for number, (name, url) in itertools.product(range(setting.rounds), urls.items()):

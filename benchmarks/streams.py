@@ -49,7 +49,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
         contenders.bridge(upstream, setting.place("crowd"), workers=0) as bridge,
     ):
         runs = [f"{number:032x}" for number in range(50)]
-        count = setting.amount(2000)
+        count = setting.amount(1500)
         begins = itertools.count(step=count)
 
         def p99() -> float:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.servers import clean_environ
-from tests.system import System
+from tests.system import ARN, CREDENTIALS, System
 
 TRAINING = """
 import json
@@ -50,3 +50,39 @@ def test_the_mlflow_client_loses_nothing_and_sees_no_error(bridge: System) -> No
         points = {point["step"]: point["value"] for point in bridge.history(run_id, key)}
         assert points == dict(enumerate(values))
     assert [point["value"] for point in bridge.history(run_id, "last")] == ["NaN"]
+
+
+BY_PLUGIN = """
+import mlflow
+
+with mlflow.start_run() as run:
+    mlflow.log_param("p", 1)
+    mlflow.log_metrics({f"m{number}": number for number in range(100)})
+    mlflow.log_metric("m", 1, step=1)
+    mlflow.set_tag("t", "v")
+assert mlflow.get_run(run.info.run_id).data.metrics["m"] == 1
+print(run.info.run_id)
+"""
+
+
+def test_awss_plugin_works_through_the_bridge_and_its_own_signature_goes_no_further(bridge: System) -> None:
+    environ = clean_environ() | {
+        "MLFLOW_TRACKING_URI": ARN,
+        "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": bridge.url,
+        "AWS_ACCESS_KEY_ID": "AKIAOFTHECLIENT00000",
+        "AWS_SECRET_ACCESS_KEY": "of-the-client",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    before = len(bridge.front.calls)
+
+    done = subprocess.run(
+        [sys.executable, "-c", BY_PLUGIN], env=environ, capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    run = bridge.run(done.stdout.split()[-1])
+    assert (run["info"]["status"], len(run["data"]["metrics"])) == ("FINISHED", 101)
+    signatures = {call.headers["authorization"] for call in bridge.front.calls[before:]}
+    assert all(CREDENTIALS.access_key in signature for signature in signatures)
+    assert not any("AKIAOFTHECLIENT" in signature for signature in signatures)
