@@ -92,7 +92,7 @@ def growth(setting: Setting) -> Iterator[Row]:
             name="accept script, in 1000 lanes, among many lanes / among no others",
             ratio=wide / small,
             target="<= 1.2",
-            figures=f"{wide:.1f} us among {many} lanes, {small:.1f} us alone; in 10 lanes {still_hot:.1f} and {hot:.1f} us",
+            figures=f"{wide:.1f} us among {many} lanes, {small:.1f} us alone; 10 lanes: {still_hot:.1f}, {hot:.1f} us",
         )
         yield Row(
             name="accept script, in 10 lanes, deep backlog / empty",
