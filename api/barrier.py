@@ -21,6 +21,9 @@ from schemas.naming import Scope, named_in_body, named_in_query, scope_of
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
 
+#: How long a store that was not prompt is left alone, in seconds.
+_PAUSE = 1.0
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -30,6 +33,8 @@ class Barrier:
     def __init__(self, bridge: Api, recent: Recent) -> None:
         self._bridge = bridge
         self._recent = recent
+        #: When the store may be asked again after it was not prompt, on the clock of the event loop.
+        self._ask_again_at = 0.0
 
     async def pass_through(self, request: Incoming, body: Spool | None, *, client: str) -> Headers:
         """Return when the writes that the call may be about are settled, or as long as it wants to wait is over.
@@ -50,8 +55,12 @@ class Barrier:
 
     async def _wait(self, lanes: Sequence[str], wait: dt.timedelta | None) -> int:
         """Return how many writes are still pending."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._ask_again_at:
+            return 0
         try:
-            before = await asyncio.to_thread(self._bridge.outbox.extents, lanes)
+            # On the loop: a thread would cost more than the question does.
+            before = self._bridge.prompt.extents(lanes)
             if not any(extent.pending for extent in before):
                 return 0
             longest = self._bridge.settings.read_barrier if wait is None else wait
@@ -65,7 +74,8 @@ class Barrier:
             else:
                 now = before
         except StoreUnavailable:
-            # A read needs no store.
+            # A read needs no store, and must not wait for one.
+            self._ask_again_at = loop.time() + _PAUSE
             return 0
         return sum(extent.pending for extent in now)
 

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decodes compressed bodies (RFC 9110, section 8.4), no further than a body may be long."""
 
-import io
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import zstandard
 
 from schemas.errors import InvalidWrite
 
-_GZIP = 16 + zlib.MAX_WBITS
+#: What is unpacked at a time: small, for a few bytes can stand for very many.
+_SLICE = 1024
+_ZSTD_WINDOW = 1 << 23
 
 
 def decoded(body: bytes, coding: str | None, *, longest: int) -> bytes:
     """Return the body without its ``Content-Encoding``, or raise ``InvalidWrite``."""
+    coding = (coding or "identity").strip().lower()
+    if coding == "identity":
+        return body
+    unpacker = _UNPACKERS.get(coding)
+    if unpacker is None:
+        raise InvalidWrite(f"Content-Encoding {coding} is not known; use gzip or zstd.", "BAD_REQUEST", 415)
     try:
-        match (coding or "identity").strip().lower():
-            case "identity":
-                return body
-            case "gzip" | "x-gzip":
-                plain = _gunzipped(body, longest)
-            case "zstd":
-                with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)) as reader:
-                    plain = reader.read(longest + 1)
-            case other:
-                raise InvalidWrite(f"Content-Encoding {other} is not known; use gzip or zstd.", "BAD_REQUEST", 415)
+        plain = _unpacked(body, unpacker, longest)
     except (zlib.error, EOFError, zstandard.ZstdError) as error:
         raise InvalidWrite(f"The body is not what its Content-Encoding says: {error}.", "BAD_REQUEST") from error
     if len(plain) > longest:
@@ -31,13 +31,25 @@ def decoded(body: bytes, coding: str | None, *, longest: int) -> bytes:
     return plain
 
 
-def _gunzipped(body: bytes, longest: int) -> bytes:
-    """Unpack all members of a gzip file."""
-    plain = b""
-    while body and len(plain) <= longest:
-        member = zlib.decompressobj(_GZIP)
-        plain += member.decompress(body, longest + 1 - len(plain))
-        if not member.eof and len(plain) <= longest:
-            raise EOFError("it ends early")
-        body = member.unused_data
-    return plain
+def _unpacked(body: bytes, unpacker: Callable[[], Any], longest: int) -> bytes:
+    """Unpack all members, or frames, that stand one behind the other; the last must be whole."""
+    plain, member = bytearray(), None
+    for begin in range(0, len(body), _SLICE):
+        packed = body[begin : begin + _SLICE]
+        while packed:
+            member = member or unpacker()
+            plain += member.decompress(packed)
+            if len(plain) > longest:
+                return bytes(plain)
+            packed = member.unused_data if member.eof else b""
+            member = None if member.eof else member
+    if member is not None:
+        raise EOFError("it ends early")
+    return bytes(plain)
+
+
+_UNPACKERS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(16 + zlib.MAX_WBITS),
+    "x-gzip": lambda: zlib.decompressobj(16 + zlib.MAX_WBITS),
+    "zstd": lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
+}

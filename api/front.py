@@ -40,6 +40,7 @@ class Front:
 
     async def _respond(self, request: Incoming) -> Response:
         try:
+            request.check_path()
             op = OPS.get(request.path)
             if op is not None and request.method == "POST":
                 return await self._writes.accept(op, request)

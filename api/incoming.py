@@ -29,13 +29,19 @@ class Incoming:
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
 
+    def check_path(self) -> None:
+        """Raise for a path with dot segments: upstream would read it as another one, past the queue or its base."""
+        if "/." in self.path and not {".", ".."}.isdisjoint(self.path.split("/")):
+            raise InvalidWrite("The path must not have segments `.` or `..`.", "BAD_REQUEST")
+
     @cached_property
     def target(self) -> str:
         """Path and query as the client wrote them, percent-encoded."""
         # A server that keeps the path only decoded can't tell a slash of the path from one in a name.
         raw = self.scope.get("raw_path") or quote(self.scope["path"], safe=_PATH_SAFE).encode()
         path, query = _SLASHES_RAW.sub(b"/", raw), self.scope["query_string"]
-        return (path + b"?" + query if query else path).decode("latin-1")
+        # Bytes beyond ASCII are quoted one by one later on, whatever they mean.
+        return (path + b"?" + query if query else path).decode("utf-8", "surrogateescape")
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -71,7 +77,8 @@ class Incoming:
                 message = await self._next(len(whole))
                 whole += message.get("body", b"")
                 if len(whole) > longest:
-                    await self._discard(longest)
+                    if message.get("more_body"):
+                        await self._discard(longest)
                     raise _too_large(longest)
             body = bytes(whole)
         return body

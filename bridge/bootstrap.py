@@ -49,6 +49,8 @@ class Api:
     settings: Settings
     clock: Clock
     outbox: Outbox
+    #: The same outbox; it gives up on the store after a moment, so that an event loop may ask it.
+    prompt: Outbox
     upstream: Upstream
     forwarding: Forwarding
     gate: Gate
@@ -81,6 +83,7 @@ def build_api(settings: Settings) -> Api:
         settings=settings,
         clock=clock,
         outbox=outbox,
+        prompt=prompt,
         upstream=_upstream(settings, clock),
         forwarding=_forwarding(settings, clock),
         gate=_gate(settings, client),

@@ -152,7 +152,8 @@ class Delivery:
         match outcome:
             case Unavailable():
                 return self.exchange.judge(claim, count, outcome)
-            case Refused() if claim.resumed and count == 1:
+            # An earlier attempt at this very head came to no answer, or ended its worker.
+            case Refused() if claim.resumed and count == 1 and (claim.attempts or claim.claims > 1):
                 answer = (outcome.status, outcome.error_code, outcome.message)
                 if was_done_before(claim.jobs[0].write.op, *answer):
                     return Delivered(status=200, request_id=outcome.request_id)

@@ -8,6 +8,7 @@ thread goes on, so that whoever calls from an event loop is free for everything 
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from bridge.dispatch import Dispatch
@@ -19,6 +20,9 @@ MOST_TOGETHER = 128
 
 #: The same for writes that came in one request, whose client waits for all of them anyway.
 _MOST_OF_ONE_REQUEST = 256
+
+#: A store that has answered within so many seconds is prompt again.
+_PROMPT = 0.05
 
 #: Told the verdicts, or the defect that prevented them, in the order of the offers.
 Tell = Callable[[Sequence[Verdict | Exception]], None]
@@ -33,28 +37,34 @@ class Intake:
         self._patient = patient
         self._dispatch = dispatch
         self._is_prompt = True
-        self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], Tell]] = queue.SimpleQueue()
+        #: Offers, whether they were offered before, and whom to tell.
+        self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], bool, Tell]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def accept(self, offers: Sequence[Offer]) -> Iterator[Verdict | Exception]:
         """Yield what came of each write, in round trips of many. The first goes alone: it may decide about the rest.
 
-        What has not been asked for has not been offered.
+        After a round trip in which one was declined no more are offered: they would come before it when it comes again.
         """
-        yield from self._accept(self._patient, offers[:1], repeated=False)
-        for begin in range(1, len(offers), _MOST_OF_ONE_REQUEST):
-            yield from self._accept(self._patient, offers[begin : begin + _MOST_OF_ONE_REQUEST], repeated=False)
+        begin, count = 0, 1
+        while begin < len(offers):
+            verdicts = self._accept(self._patient, offers[begin : begin + count], repeated=False)
+            yield from verdicts
+            if not all(isinstance(verdict, Accepted) for verdict in verdicts):
+                return
+            begin, count = begin + count, _MOST_OF_ONE_REQUEST
 
     def submit(self, offers: Sequence[Offer], tell: Tell) -> None:
         """Have up to ``MOST_TOGETHER`` writes accepted and the verdicts told, now or, by a thread, a little later."""
-        if self._is_prompt:
+        tried = self._is_prompt
+        if tried:
             verdicts = self._accept(self._prompt, offers, repeated=False)
             if not _store_failed(verdicts):
                 tell(verdicts)
                 return
             self._is_prompt = False
-        self._waiting.put((offers, tell))
+        self._waiting.put((offers, tried, tell))
         if self._thread is None:
             self._start()
 
@@ -67,18 +77,19 @@ class Intake:
 
     def _accept_waiting(self) -> None:
         while True:
-            offers, tell = self._waiting.get()
-            # They may have been stored by the prompt attempt; what was never tried is not searched for in vain often.
-            verdicts = self._accept(self._patient, offers, repeated=True)
+            offers, tried, tell = self._waiting.get()
+            began = time.monotonic()
+            verdicts = self._accept(self._patient, offers, repeated=tried)
             tell(verdicts)
-            self._is_prompt = not _store_failed(verdicts)
-            if not self._is_prompt:
+            if _store_failed(verdicts):
                 self._fail_waiting(verdicts[0])
+            else:
+                self._is_prompt = time.monotonic() - began < _PROMPT
 
     def _fail_waiting(self, verdict: Verdict | Exception) -> None:
         """Tell those who have waited meanwhile: they must not wait for one timeout after the other."""
         for _ in range(self._waiting.qsize()):
-            offers, tell = self._waiting.get()
+            offers, _, tell = self._waiting.get()
             tell([verdict] * len(offers))
 
     def _accept(self, outbox: Outbox, offers: Sequence[Offer], *, repeated: bool) -> Sequence[Verdict | Exception]:

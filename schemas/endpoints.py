@@ -34,5 +34,7 @@ def was_done_before(op: Op, status: int, error_code: str, message: str) -> bool:
         case Op.DELETE_TAG:
             return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST" and message.startswith("No tag with name")
         case Op.LOG_OUTPUTS:
-            return status == 400 and error_code == "BAD_REQUEST" and "UNIQUE" in message.upper()
+            # In the words of SQLite and PostgreSQL, or of MySQL.
+            stored = any(word in message.upper() for word in ("UNIQUE", "DUPLICATE"))
+            return status == 400 and error_code == "BAD_REQUEST" and stored
     return False

@@ -53,13 +53,15 @@ def named_in_body(body: bytes) -> list[str]:
         fields = _FIELDS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
-    return _texts((fields.run_id, fields.run_uuid, fields.source_run_id))
+    return _texts((fields.run_id, fields.run_uuid, fields.source_run_id, fields.runId, fields.runUuid))
 
 
 class _Fields(msgspec.Struct):
     run_id: object = None
     run_uuid: object = None
     source_run_id: object = None
+    runId: object = None  # noqa: N815 - protobuf's other spelling
+    runUuid: object = None  # noqa: N815
 
 
 def _texts(values: Iterable[object]) -> list[str]:

@@ -6,7 +6,7 @@ word what it can't read. Here such a body is refused, with the path to what is w
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,6 +15,7 @@ from schemas.errors import InvalidWrite
 from schemas.limits import check_longest, check_run_id, invalid, missing
 from schemas.write import Op, Write
 
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
 
@@ -29,7 +30,7 @@ class UpdateRun(msgspec.Struct, omit_defaults=True):
 
     status: str | int | None = None
     #: Unix time in milliseconds.
-    end_time: int | None = None
+    end_time: _Int64 | None = None
     run_name: str | None = None
 
 
@@ -75,7 +76,7 @@ class ModelOutput(msgspec.Struct, omit_defaults=True):
     """A model that a run has made."""
 
     model_id: str | None = None
-    step: int | None = None
+    step: _Int64 | None = None
 
 
 class LogOutputs(msgspec.Struct, omit_defaults=True):
@@ -86,20 +87,25 @@ class LogOutputs(msgspec.Struct, omit_defaults=True):
 
 def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
     """Turn the body of one of these calls into a write, or raise ``InvalidWrite``."""
-    fields = _in_snake_case(load_object(body))
+    kind, check = _KINDS[op]
+    try:
+        fields = _in_snake_case(load_object(body))
+        request = msgspec.convert(fields, kind, strict=False)
+        whole = msgspec.json.encode(request)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
+    lane = check_run_id(_run_id(op, fields))
+    check(request)
+    return Write(op=op, run_id=lane, whole=whole, workspace=workspace)
+
+
+def _run_id(op: Op, fields: Json) -> str | None:
     run_id = fields.get("run_id")
     if run_id is None and op is Op.UPDATE_RUN:
         run_id = fields.get("run_uuid")
     if run_id is not None and not isinstance(run_id, str):
         raise invalid("run_id", run_id, "It must be a text.")
-    kind, check = _KINDS[op]
-    try:
-        request = msgspec.convert(fields, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
-    lane = check_run_id(run_id)
-    check(request)
-    return Write(op=op, run_id=lane, whole=msgspec.json.encode(request), workspace=workspace)
+    return run_id
 
 
 def _in_snake_case(fields: Json) -> Json:
@@ -126,11 +132,8 @@ def _check_delete_tag(request: DeleteTag) -> None:
 
 def _check_update(request: UpdateRun) -> None:
     status = request.status
-    if isinstance(status, str) and status.isdecimal():
-        status = int(status)
-    known = status is None or status in _STATUSES or (isinstance(status, int) and 1 <= status <= len(_STATUSES))
-    if not known:
-        raise invalid("status", status, f"It must be one of {', '.join(_STATUSES)}; MLflow would ignore it.")
+    if status is not None and str(status)[:100] not in (*_STATUSES, "1", "2", "3", "4", "5"):
+        raise invalid("status", str(status)[:100], f"It must be one of {', '.join(_STATUSES)}; MLflow would ignore it.")
 
 
 def _check_inputs(request: LogInputs) -> None:

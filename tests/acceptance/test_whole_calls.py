@@ -58,3 +58,14 @@ def test_a_tag_that_was_never_there_is_mlflows_refusal(bridge: System) -> None:
     answer = bridge.log("delete-tag", {"run_id": run_id, "key": "never"}, Prefer="wait=30")
 
     assert (answer.status_code, answer.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_nor_is_it_taken_for_done_behind_a_write_that_was_delivered(bridge: System) -> None:
+    run_id = bridge.create_run()
+    with bridge.workers[0].frozen(), bridge.workers[1].frozen():
+        log(bridge, "log-metric", run_id=run_id, key="m", value=1)
+        job_id = log(bridge, "delete-tag", run_id=run_id, key="never")
+
+    document = bridge.job(job_id)
+
+    assert (document["status"], document["upstream"]["status"]) == ("dead", 404)

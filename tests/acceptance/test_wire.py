@@ -147,3 +147,26 @@ def test_a_slash_in_a_name_and_bytes_beyond_ascii_reach_upstream_as_they_were_se
     assert status == 200
     assert call.query == "q=%C3%A9"
     assert call.headers["x-note"] == "caf\u00e9"
+
+
+@pytest.mark.parametrize("path", ["/api/2.0/mlflow/x/../runs/log-metric", "/./version", "/api/%2e%2e/version", "/.."])
+def test_no_dot_segment_leads_around_the_queue_or_out_of_upstream(bridge: System, path: str) -> None:
+    status, answer = ask(bridge.url, head("GET", path))
+
+    assert status == 400
+    assert b"segments" in answer
+
+
+def test_bytes_beyond_ascii_in_a_target_are_quoted_once(bridge: System) -> None:
+    def is_this(_: str, path: str) -> bool:
+        return path.startswith("/get-artifact-")
+
+    bridge.front.script(Answer(200, {}, b"ok"), matching=is_this)
+
+    with connected(bridge.url) as connection:
+        connection.sendall("GET /get-artifact-é?path=é HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode())
+        answer = everything(connection)
+
+    [call] = bridge.front.wait_for_calls(1, matching=is_this)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert (call.path, call.query) == ("/get-artifact-%C3%A9", "path=%C3%A9")

@@ -3,6 +3,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -57,6 +58,32 @@ def test_lines_may_be_compressed(http: Client, api: Api, coding: str) -> None:
     assert len(answer.get_json()["jobs"]) == 500
     assert api.outbox.lane_backlog(RUN).pending == 500
     assert pending(api, RUN)[:3] == [metric(0), metric(1), metric(2)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_what_was_packed_in_parts_is_whole_and_a_part_that_ends_early_is_refused(
+    http: Client, api: Api, pack: Callable[[bytes], bytes]
+) -> None:
+    coding = {"Content-Encoding": "gzip" if pack is gzip.compress else "zstd"}
+    first, second = (pack(lines(METRIC | {"step": step, "value": step})) for step in (1, 2))
+
+    cut = post_lines(http, first + second[:-1], **coding)
+    whole = post_lines(http, first + second, **coding)
+
+    assert cut.status_code == 400
+    assert whole.status_code == 202
+    assert pending(api, RUN) == [metric(1), metric(2)]
+
+
+def test_after_a_write_that_is_declined_no_more_are_offered(http_with: Any, api: Api) -> None:
+    narrow = http_with({"BRIDGE_MAX_PENDING_RUN": "2000B"})
+    body = lines(*(METRIC | {"step": step} for step in range(300)), TAG)
+
+    answer = post_lines(narrow, body)
+
+    assert answer.status_code == 429
+    assert answer.get_json()["jobs"][-1] is None
+    assert api.outbox.lane_backlog(OTHER).pending == 0
 
 
 def test_one_invalid_write_keeps_all_out_and_each_is_named(http: Client, api: Api) -> None:

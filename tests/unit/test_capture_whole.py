@@ -79,6 +79,27 @@ def test_what_mlflow_would_refuse_or_drop_is_refused_by_name(op: Op, fields: dic
     assert names in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("op", "body"),
+    [
+        (Op.DELETE_TAG, '{"run_id": "%s", "key": "\\ud800"}'),
+        (Op.DELETE_TAG, '{"run_id": "%s", "\\ud800": 1, "key": "\\udfff"}'),
+        (Op.DELETE_TAG, '{"run_id": "%s", "key": NaN}'),
+        (Op.UPDATE_RUN, '{"run_id": "%s", "status": "' + "9" * 5000 + '"}'),
+        (Op.UPDATE_RUN, '{"run_id": "%s", "end_time": 9223372036854775808}'),
+        (Op.UPDATE_RUN, '{"run_id": "%s", "end_time": "-9223372036854775809"}'),
+        (Op.LOG_OUTPUTS, '{"run_id": "%s", "models": [{"model_id": "m", "step": 9223372036854775808}]}'),
+        (Op.LOG_INPUTS, '{"run_id": "%s", "x": ' + "[" * 2000 + "]" * 2000 + "}"),
+    ],
+)
+def test_what_no_server_could_read_is_refused(op: Op, body: str) -> None:
+    with pytest.raises(InvalidWrite) as refused:
+        capture(op, body.replace("%s", RUN).encode(), now=NOW)
+
+    assert refused.value.status == 400
+    assert len(refused.value.message) < 2000
+
+
 @pytest.mark.parametrize("op", [Op.DELETE_TAG, Op.UPDATE_RUN, Op.LOG_INPUTS, Op.LOG_OUTPUTS])
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"3", b"{", b'{"run_id": 3}', b'{"run_id": ""}', b'{"key": "t"}', b"\xff"]
@@ -105,4 +126,5 @@ def test_only_what_can_be_done_but_once_is_taken_for_done() -> None:
 
     assert {op for op in QUEUED.values() if was_done_before(op, *gone)} == {Op.DELETE_TAG}
     assert {op for op in QUEUED.values() if was_done_before(op, *stored)} == {Op.LOG_OUTPUTS}
+    assert was_done_before(Op.LOG_OUTPUTS, 400, "BAD_REQUEST", "(pymysql.err.IntegrityError) (1062, Duplicate entry")
     assert not was_done_before(Op.DELETE_TAG, 404, "RESOURCE_DOES_NOT_EXIST", "Run with id=r not found")

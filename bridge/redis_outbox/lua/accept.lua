@@ -25,14 +25,18 @@ if KEYS[6] then
     return {string.sub(known, 38), string.sub(known, 25, 37), 1, replayed}
   end
 elseif ARGV[3] == '1' then
-  -- Only a repeat pays for the search. If the first try was executed and even delivered since, the write is stored
-  -- a second time with the same bytes, which MLflow collapses.
-  local length = redis.call('LLEN', KEYS[2])
-  local tail = redis.call('LRANGE', KEYS[2], -256, -1)
-  for i, entry in ipairs(tail) do
+  -- Only a repeat pays for the search, which ends after many entries or long ones. What it does not find, because it was
+  -- delivered since or lies too deep, is stored a second time, with the same bytes.
+  local length, read = redis.call('LLEN', KEYS[2]), 0
+  for back = 1, math.min(256, length) do
+    local entry = redis.call('LINDEX', KEYS[2], -back)
     if string.sub(entry, 14, 21) == ARGV[2] then
       local settled = tonumber(redis.call('HGET', KEYS[1], 'settled'))
-      return {string.format('%.0f', settled + length - #tail + i), string.sub(entry, 1, 13), 1, 0}
+      return {string.format('%.0f', settled + length - back + 1), string.sub(entry, 1, 13), 1, 0}
+    end
+    read = read + #entry
+    if read > 1048576 then
+      break
     end
   end
 end
