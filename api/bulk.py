@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -30,13 +31,15 @@ class Bulk:
     def __init__(self, bridge: Api, recent: Recent) -> None:
         self._bridge = bridge
         self._recent = recent
+        # Its own, so that a store that hangs keeps nobody else from a thread.
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="bulk")
 
     async def accept(self, request: Incoming) -> Reply:
         """Accept all writes of a request, in their order. If one of them is invalid, none."""
         if self._bridge.stopping.is_set():
             raise Draining
         body = await request.body(longest=self._bridge.settings.max_body)
-        return await asyncio.to_thread(self._accept, request, body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._accept, request, body)
 
     def _accept(self, request: Incoming, body: bytes) -> Reply:
         offers = self._offers(request, body)

@@ -5,10 +5,13 @@ import asyncio
 import datetime as dt
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Their own, so that a store that hangs keeps nobody else from a thread. None is started before it is needed.
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="waiting")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 
 
@@ -22,7 +25,7 @@ async def wait_until(
     loop = asyncio.get_running_loop()
     end, pause = loop.time() + longest.total_seconds(), _FIRST_PAUSE
     while True:
-        found = await asyncio.to_thread(look)
+        found = await loop.run_in_executor(_THREADS, look)
         left = end - loop.time()
         if enough(found) or left <= 0 or stopping.is_set():
             return found

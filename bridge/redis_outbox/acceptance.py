@@ -37,7 +37,7 @@ class Acceptance:
         try:
             with store_errors():
                 seal = self._seal.key()
-                reused = {number for number, offer in enumerate(offers) if not self._reserve(offer)}
+                reused = self._reserve(offers)
                 tried = [offer for number, offer in enumerate(offers) if number not in reused]
                 results = iter(self._run(tried, repeated=repeated))
         except StoreUnavailable as error:
@@ -47,19 +47,25 @@ class Acceptance:
             for number, offer in enumerate(offers)
         ]
 
-    def _reserve(self, offer: Offer) -> bool:
-        """Bind the key, if there is one, to the request, wherever its lane lies; return whether it is this one's.
+    def _reserve(self, offers: Sequence[Offer]) -> set[int]:
+        """Bind each key to its request, wherever its lane lies; return the offers whose key is another request's.
 
         Losing the race for a key means that an equal request is being accepted, which the accept itself finds out, or
         another one, which was first and keeps the key.
         """
-        idempotency = offer.idempotency
-        if idempotency is None or not idempotency.whole:
-            return True
-        guard = keys.idempotency_guard(offer.client, idempotency.key)
-        if self._client.set(guard, idempotency.fingerprint, nx=True, px=self._idempotency_ms):
-            return True
-        return self._client.get(guard) in (idempotency.fingerprint, None)
+        keyed = [
+            (number, keys.idempotency_guard(offer.client, offer.idempotency.key), offer.idempotency.fingerprint)
+            for number, offer in enumerate(offers)
+            if offer.idempotency and offer.idempotency.whole
+        ]
+        if not keyed:
+            return set()
+        pipeline = self._client.pipeline(transaction=False)
+        for _, guard, fingerprint in keyed:
+            pipeline.set(guard, fingerprint, nx=True, px=self._idempotency_ms)
+            pipeline.get(guard)
+        bound = pipeline.execute()[1::2]
+        return {number for (number, _, fingerprint), kept in zip(keyed, bound, strict=True) if kept != fingerprint}
 
     def _run(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:
