@@ -20,11 +20,11 @@ Json = dict[str, Any]
 def repair(op: Op, body: bytes) -> Json:
     """Return the body with each field in the type that MLflow would read, or raise ``InvalidWrite``."""
     fields = load_object(body)
-    _check_names(fields)
+    check_names(fields)
     if op is not Op.LOG_BATCH:
         name = "run_uuid" if fields.get("run_id") is None and "run_uuid" in fields else "run_id"
-        return {"run_id": _text(fields.get(name), "run_id", required=True)} | _ENTITY[op](fields, "")
-    read: Json = {"run_id": _text(fields.get("run_id"), "run_id", required=True)}
+        return {"run_id": read_text(fields.get(name), "run_id", required=True)} | _ENTITY[op](fields, "")
+    read: Json = {"run_id": read_text(fields.get("run_id"), "run_id", required=True)}
     for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
         if name in fields:
             read[name] = [entity(_object(one, at), at) for at, one in _enumerate(fields[name], name)]
@@ -61,17 +61,18 @@ def _enumerate(value: object, name: str) -> list[tuple[str, object]]:
     return [(f"{name}[{i}]", one) for i, one in enumerate(value)]
 
 
-def _check_names(fields: Json) -> None:
+def check_names(fields: Json) -> None:
+    """Raise where a field is given by both of its names."""
     for name, camel in _CAMEL_CASE.items():
         if name in fields and camel in fields:
             raise InvalidWrite(f"Request specifies both '{name}' and '{camel}'; provide only one of them.")
 
 
 def _metric(fields: Json, at: str) -> Json:
-    _check_names(fields)
+    check_names(fields)
     prefix = f"{at}." if at else ""
     read: Json = {
-        "key": _text(fields.get("key"), prefix + "key", required=True),
+        "key": read_text(fields.get("key"), prefix + "key", required=True),
         "value": _double(fields.get("value"), prefix + "value"),
     }
     for name in ("timestamp", "step"):
@@ -79,7 +80,7 @@ def _metric(fields: Json, at: str) -> Json:
             read[name] = _int64(fields[name], prefix + name)
     for name in ("model_id", "dataset_name", "dataset_digest"):
         camel = _CAMEL_CASE[name]
-        text = _text(fields.get(name, fields.get(camel)), prefix + name)
+        text = read_text(fields.get(name, fields.get(camel)), prefix + name)
         if text:
             read[name] = text
     return read
@@ -88,12 +89,13 @@ def _metric(fields: Json, at: str) -> Json:
 def _pair(fields: Json, at: str) -> Json:
     prefix = f"{at}." if at else ""
     return {
-        "key": _text(fields.get("key"), prefix + "key", required=True),
-        "value": _text(fields.get("value"), prefix + "value"),
+        "key": read_text(fields.get("key"), prefix + "key", required=True),
+        "value": read_text(fields.get("value"), prefix + "value"),
     }
 
 
-def _text(value: object, at: str, *, required: bool = False) -> str:
+def read_text(value: object, at: str, *, required: bool = False) -> str:
+    """Return a text that can be stored, empty for none, or raise ``InvalidWrite``."""
     if value is None or value == "":
         if required:
             raise missing(at)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from schemas.careful import Json, load_object
+from schemas.careful import Json, check_names, load_object, read_text
 from schemas.errors import InvalidWrite
 from schemas.limits import check_longest, check_run_id, invalid, missing
 from schemas.write import Op, Write
@@ -88,40 +88,34 @@ class LogOutputs(msgspec.Struct, omit_defaults=True):
 def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
     """Turn the body of one of these calls into a write, or raise ``InvalidWrite``."""
     kind, check = _KINDS[op]
+    fields = load_object(body)
+    check_names(fields)
+    name = "run_uuid" if fields.get("run_id") is None and op is Op.UPDATE_RUN else "run_id"
+    lane = check_run_id(read_text(fields.get(name), "run_id", required=True))
     try:
-        fields = _in_snake_case(load_object(body))
-        request = msgspec.convert(fields, kind, strict=False)
+        request = msgspec.convert(_known(fields), kind, strict=False)
         whole = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
-    lane = check_run_id(_run_id(op, fields))
     check(request)
     return Write(op=op, run_id=lane, whole=whole, workspace=workspace)
 
 
-def _run_id(op: Op, fields: Json) -> str | None:
-    run_id = fields.get("run_id")
-    if run_id is None and op is Op.UPDATE_RUN:
-        run_id = fields.get("run_uuid")
-    if run_id is not None and not isinstance(run_id, str):
-        raise invalid("run_id", run_id, "It must be a text.")
-    return run_id
-
-
-def _in_snake_case(fields: Json) -> Json:
-    """Return the fields by their usual names; protobuf also takes ``endTime`` for ``end_time``."""
+def _known(fields: Json) -> Json:
+    """Return the fields that these calls have, by their usual names; protobuf also takes ``endTime``."""
     known: Json = {}
     for name, value in fields.items():
         usual = _CAMEL.get(name, name)
         if usual != name and usual in fields:
             raise InvalidWrite(f"Request specifies both '{usual}' and '{name}'; provide only one of them.")
-        known[usual] = _nested(value)
+        if usual in _NAMES:
+            known[usual] = _nested(value)
     return known
 
 
 def _nested(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return _in_snake_case(value)
+        return _known(value)
     return [_nested(each) for each in value] if isinstance(value, list) else value
 
 
@@ -168,3 +162,9 @@ _KINDS: dict[Op, tuple[type[msgspec.Struct], Callable[[Any], None]]] = {
     Op.LOG_INPUTS: (LogInputs, _check_inputs),
     Op.LOG_OUTPUTS: (LogOutputs, _check_outputs),
 }
+
+_NAMES = frozenset(
+    name
+    for kind in (DeleteTag, UpdateRun, LogInputs, LogOutputs, DatasetInput, Dataset, InputTag, ModelInput, ModelOutput)
+    for name in kind.__struct_fields__
+)

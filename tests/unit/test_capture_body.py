@@ -14,7 +14,7 @@ BAD = (400, "INVALID_PARAMETER_VALUE")
 
 
 def _body(**run: str) -> bytes:
-    return raw(**run, key='"k"', value='"1"', timestamp="5")
+    return raw(**run, key='"k"', value='"1"', timestamp="5", models="[]")
 
 
 @pytest.mark.parametrize("op", EVERY)
@@ -85,7 +85,7 @@ def test_an_unknown_field_is_ignored_whatever_it_holds(op: Op, unknown: str) -> 
 
 @pytest.mark.parametrize("op", EVERY)
 def test_of_a_field_that_is_given_twice_the_last_counts(op: Op) -> None:
-    body = b'{"run_id":"first","key":"k","value":"1","run_id":"second"}'
+    body = b'{"run_id":"first","key":"k","value":"1","models":[],"run_id":"second"}'
 
     assert take(op, body).run_id == "second"
 
@@ -180,7 +180,7 @@ def test_the_workspace_travels_with_the_write(op: Op, workspace: str | None) -> 
 
 @pytest.mark.parametrize("op", EVERY)
 def test_the_same_body_at_the_same_moment_becomes_the_same_bytes(op: Op) -> None:
-    body = raw(run_id=f'"{RUN}"', key='"k"', value='"NaN"', metrics='[{"key":"m","value":NaN}]')
+    body = raw(run_id=f'"{RUN}"', models="[]", key='"k"', value='"NaN"', metrics='[{"key":"m","value":NaN}]')
 
     assert take(op, body) == take(op, body)
 
