@@ -86,6 +86,19 @@ def test_offers_that_are_repeated_are_stored_once(outbox: RedisOutbox, monkeypat
     assert pending(outbox, RUN) == [metric(step) for step in range(5)]
 
 
+def test_a_first_try_that_arrives_after_its_repeat_does_not_come_behind_what_was_written_since(
+    outbox: RedisOutbox,
+) -> None:
+    first = [offer(tag("t", "old"))]
+    outbox.accept_all(first, repeated=True)
+    outbox.accept_all([offer(tag("t", "new"))])
+
+    [late] = outbox.accept_all(first)
+
+    assert not isinstance(late, Accepted)
+    assert pending(outbox, RUN) == [tag("t", "old"), tag("t", "new")]
+
+
 def test_a_store_that_has_forgotten_the_script_is_given_it_again(outbox: RedisOutbox, client: Any) -> None:
     outbox.accept_all([offer(metric(1))])
     client.script_flush()

@@ -12,6 +12,7 @@
 --
 -- Returns {position of the first write, time in ms, 1 if the lane was idle else 0, 1 if this is a replay else 0},
 -- or 'mismatch' if the idempotency key came with another request before,
+-- or 'late' if this accept was repeated before, by one who has been answered,
 -- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
 --
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
@@ -47,6 +48,11 @@ for i = 10, #ARGV do
   size = size + 21 + #ARGV[i]
 end
 local there = weigh(KEYS, ARGV[6])
+if ARGV[3] == '0' and string.find(there[5], ARGV[2], 1, true) then
+  -- A first try that comes after its repeat, from a connection that was given up: stored now, it would stand behind what
+  -- was written since.
+  return 'late'
+end
 if there[2] + size > tonumber(ARGV[7]) then
   return 'lane'
 end
@@ -58,6 +64,9 @@ if there[3] + size > tonumber(ARGV[9]) then
 end
 
 local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, there)
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], 'repeated', string.sub(there[5] .. ARGV[2], -512))
+end
 if KEYS[6] then
   redis.call('SET', KEYS[6], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
 end
