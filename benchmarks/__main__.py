@@ -29,7 +29,7 @@ _RESULTS = Path(__file__).parent / "results"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer rounds and smaller amounts: about three minutes.")
+@click.option("--quick", is_flag=True, help="One round and a tenth of the amounts: about three minutes.")
 @click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Only these measures.")
 def main(*, quick: bool, only: tuple[str, ...]) -> None:
     """Measure the bridge beside MLflow itself and a naive proxy, in one run on this machine."""
@@ -40,7 +40,7 @@ def main(*, quick: bool, only: tuple[str, ...]) -> None:
         click.echo(f"[{number}/{len(chosen)}] {name}: {(MEASURES[name].__doc__ or '').splitlines()[0]}", err=True)
         # Short, for the path of a socket may not be long.
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
-            setting = Setting(directory=Path(directory), rounds=1 if quick else 3, scale=0.2 if quick else 1.0)
+            setting = Setting(directory=Path(directory), rounds=1 if quick else 3, scale=0.1 if quick else 1.0)
             for row in MEASURES[name](setting):
                 rows.append(row)
                 setting.tell("")
