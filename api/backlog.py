@@ -4,18 +4,22 @@
 import dataclasses
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from bridge.bootstrap import Api
+from schemas.errors import InvalidWrite
+from schemas.lane import NamedRun, check_run_name
 
 
 def backlog(bridge: Api) -> Blueprint:
     """Return the routes of the backlog."""
     blueprint = Blueprint("backlog", __name__)
 
-    @blueprint.get("/v1/runs/<run_id>/backlog")
-    def of_run(run_id: str) -> Response:
-        return Response(msgspec.json.encode(bridge.outbox.lane_backlog(run_id)), content_type="application/json")
+    @blueprint.get("/v1/runs/<path:run>/backlog")
+    def of_run(run: str) -> Response:
+        return Response(
+            msgspec.json.encode(bridge.outbox.lane_backlog(_lane(bridge, run))), content_type="application/json"
+        )
 
     @blueprint.get("/v1/backlog")
     def whole() -> Response:
@@ -23,3 +27,12 @@ def backlog(bridge: Api) -> Blueprint:
         return Response(msgspec.json.encode(document), content_type="application/json")
 
     return blueprint
+
+
+def _lane(bridge: Api, run: str) -> str:
+    """Return the lane of a run that is given by its client's name for it, if that is known, or by its id."""
+    try:
+        lane = NamedRun(check_run_name(run), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+    except InvalidWrite:
+        return run
+    return lane if bridge.outbox.extents([lane])[lane].accepted else run

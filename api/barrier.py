@@ -6,7 +6,7 @@ It waits for positions, not for empty lanes: a run that is written all the time 
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from api.incoming import Incoming
 from api.prefer import Preferences, read_preferences
@@ -16,7 +16,8 @@ from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Extent
 from bridge.spool import Spool
-from schemas.naming import Scope, named_in_body, named_in_query, scope_of
+from schemas.endpoints import Waits
+from schemas.naming import named_in_body, named_in_query, what_it_waits_for
 
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
@@ -41,15 +42,15 @@ class Barrier:
 
         The headers say what of a named run is still pending, and that the client's preference was heard.
         """
-        scope = scope_of(request.path)
-        if scope is Scope.NONE:
+        waits = what_it_waits_for(request.method, request.path)
+        if waits is Waits.NONE:
             return ()
-        lanes = self._recent.lanes(client) if scope is Scope.RECENT else _named(request, body)
+        lanes = self._recent.lanes(client) if waits is Waits.RECENT else _named(request, body)
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
         if lanes:
             pending = await self._wait(lanes, preferences.wait)
-            if pending and scope is Scope.NAMED:
+            if pending and waits is Waits.NAMED:
                 headers = (*headers, ("Bridge-Pending-Writes", str(pending)))
         return headers
 
@@ -61,7 +62,7 @@ class Barrier:
         try:
             # On the loop: a thread would cost more than the question does.
             before = self._bridge.prompt.extents(lanes)
-            if not any(extent.pending for extent in before):
+            if not any(extent.pending for extent in before.values()):
                 return 0
             longest = self._bridge.settings.read_barrier if wait is None else wait
             if longest and await self._may_be_delivered():
@@ -77,7 +78,7 @@ class Barrier:
             # A read needs no store, and must not wait for one.
             self._ask_again_at = loop.time() + _PAUSE
             return 0
-        return sum(extent.pending for extent in now)
+        return sum(extent.pending for extent in now.values())
 
     async def _may_be_delivered(self) -> bool:
         """Return whether waiting makes sense: while the breaker is open nothing is delivered."""
@@ -92,10 +93,12 @@ def _named(request: Incoming, body: Spool | None) -> list[str]:
     return named
 
 
-def _reached(now: Sequence[Extent], before: Sequence[Extent]) -> bool:
+def _reached(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool:
     # A lane that was forgotten meanwhile has nothing pending.
     return all(
-        extent.settled >= earlier.accepted or not extent.pending for extent, earlier in zip(now, before, strict=True)
+        now[lane].settled >= earlier.accepted or not now[lane].pending
+        for lane, earlier in before.items()
+        if lane in now
     )
 
 

@@ -19,6 +19,7 @@ from bridge.outbox import Accepted, Offer, Verdict
 from schemas.bulk import AcceptedJob, AcceptedJobs, read_writes
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
+from schemas.lane import run_of
 
 PATH = "/v1/writes"
 
@@ -49,7 +50,9 @@ class Bulk:
         for number, verdict in enumerate(self._bridge.intake.accept(offers)):
             match verdict:
                 case Accepted():
-                    jobs[number] = AcceptedJob(verdict.job_id, verdict.lane, offers[number].write.op)
+                    jobs[number] = AcceptedJob(
+                        verdict.job_id, verdict.lane, run_of(verdict.lane), offers[number].write.op
+                    )
                     self._recent.note(offers[number].client, verdict.lane)
                     replayed = replayed and verdict.replayed
                 case KeyReused():

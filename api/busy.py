@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When there is too much to do at once."""
+"""Requests that can't be served, or not wholly, although nothing is wrong with them."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,10 @@ from schemas.bulk import AcceptedJob
 
 class Busy(Exception):
     """So much is under way already that the client should come back soon."""
+
+
+class NotPassedOn(Exception):
+    """The call is one that MLflow takes from its own host only, or that is not meant for clients."""
 
 
 class PartlyAccepted(Exception):

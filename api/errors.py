@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from api.busy import Busy, PartlyAccepted
+from api.busy import Busy, NotPassedOn, PartlyAccepted
 from api.draining import Draining
 from api.reply import Reply
 from bridge.errors import (
@@ -22,7 +22,7 @@ from bridge.errors import (
     UpstreamUnreachable,
 )
 from schemas.bulk import Fault, InvalidWrites
-from schemas.endpoints import API_PREFIXES, QUEUED
+from schemas.endpoints import OTLP_PATH, find
 from schemas.errors import InvalidWrite
 from schemas.problem import MlflowError, Problem
 
@@ -42,7 +42,6 @@ OWN_PATHS = (
 )
 
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
-_QUEUED_PATHS = frozenset(prefix + path for prefix in API_PREFIXES for path in QUEUED)
 
 
 def reply_to(error: Exception, *, method: str, path: str) -> Reply:
@@ -66,6 +65,9 @@ class _Asked:
     ) -> Reply:
         """Answer with an error, in the form that this path's callers expect."""
         retry = (("Retry-After", str(wait)),) if wait is not None else ()
+        if self.path == OTLP_PATH:
+            # In the form of FastAPI, with which MLflow answers there.
+            return Reply(status, msgspec.json.encode({"detail": message}), headers=retry)
         if not self.path.startswith(OWN_PATHS):
             return Reply(status, msgspec.json.encode(MlflowError(error_code, message)), headers=retry)
         name = error_code.lower().replace("_", "-")
@@ -83,7 +85,9 @@ class _Asked:
 
         It repeats reads and these writes after a 503, other POSTs only after a 429 (mlflow 3.18, ``rest_utils.py``).
         """
-        repeated = self.method != "POST" or self.path in _QUEUED_PATHS or self.path.startswith(OWN_PATHS)
+        found = find(self.method, self.path)
+        queued = found is not None and found.op is not None
+        repeated = self.method != "POST" or queued or self.path.startswith(OWN_PATHS)
         return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
 
 
@@ -145,6 +149,9 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     OverCap: _over_cap,
     StoreUnavailable: _store_unavailable,
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
+    NotPassedOn: lambda asked, _: asked.answer(
+        403, "PERMISSION_DENIED", "The bridge does not pass this on: MLflow takes it from its own host only."
+    ),
     Busy: lambda asked, _: asked.short_of("Too many requests to upstream are under way."),
     UpstreamTimeout: lambda asked, e: asked.answer(504, _UNAVAILABLE, f"{e}."),
     UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),

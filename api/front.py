@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides who answers a request: the queue, the bridge's own routes, or upstream."""
 
+from api import bulk, runs
 from api.asgi_types import Receive, Scope, Send
 from api.barrier import Barrier
-from api.bulk import PATH, Bulk
+from api.bulk import Bulk
+from api.busy import NotPassedOn
 from api.errors import OWN_PATHS, reply_to
 from api.incoming import Incoming
 from api.native import Native
@@ -11,8 +13,10 @@ from api.patience import Patience
 from api.proxy import Proxy
 from api.recent import Recent
 from api.reply import Response
-from api.writes import OPS, Writes
+from api.runs import Runs
+from api.writes import Writes
 from bridge.bootstrap import Api
+from schemas.endpoints import Way, find
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
 _PATIENCE = 30.0
@@ -26,6 +30,7 @@ class Front:
         recent = Recent()
         self._writes = Writes(bridge, recent)
         self._bulk = Bulk(bridge, recent)
+        self._runs = Runs(bridge, self._writes)
         self._native = Native(bridge)
         self._proxy = Proxy(bridge, Barrier(bridge, recent))
 
@@ -41,11 +46,13 @@ class Front:
     async def _respond(self, request: Incoming) -> Response:
         try:
             request.check_path()
-            op = OPS.get(request.path)
-            if op is not None and request.method == "POST":
-                return await self._writes.accept(op, request)
-            if request.path == PATH and request.method == "POST":
-                return await self._bulk.accept(request)
+            found = find(request.method, request.path)
+            if found and found.op:
+                return await self._writes.accept(found.op, request, found.subject)
+            if found and found.endpoint.answer is Way.REFUSED:
+                return reply_to(NotPassedOn(), method=request.method, path=request.path)
+            if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
+                return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
             if request.path.startswith(OWN_PATHS):
                 return await self._native.respond(request)
             return await self._proxy.forward(request)

@@ -59,6 +59,11 @@ class Incoming:
         return None if value is None else value.decode("latin-1")
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Each header by its name in lower case. Of one that came several times, the last."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
+
+    @property
     def has_body(self) -> bool:
         """Whether the client announces a body (RFC 9112, section 6.3)."""
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"

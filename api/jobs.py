@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a write: ``GET /v1/jobs/{id}``."""
+"""What became of a write, ``GET /v1/jobs/{id}``, or of many."""
 
 import datetime as dt
 

@@ -14,8 +14,10 @@ from api.dead_letters import dead_letters
 from api.errors import reply_to
 from api.health import health
 from api.incoming import Incoming
+from api.job_list import job_list
 from api.jobs import jobs
 from api.openapi import openapi
+from api.runs import runs
 from bridge.bootstrap import Api
 
 
@@ -54,7 +56,9 @@ def create_native(bridge: Api) -> Flask:
     # Of the threads, a quarter never waits for a job.
     bulkhead = Bulkhead(seats=max(1, bridge.settings.api_threads * 3 // 4))
     app.register_blueprint(jobs(bridge, bulkhead))
+    app.register_blueprint(job_list(bridge))
     app.register_blueprint(backlog(bridge))
+    app.register_blueprint(runs(bridge, bulkhead))
     app.register_blueprint(dead_letters(bridge))
     app.register_blueprint(health(bridge))
     app.register_blueprint(openapi())

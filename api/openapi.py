@@ -6,138 +6,20 @@ The schemas are those that requests are decoded with and answers are made of.
 
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
 
+from api.operations import BODIES, OPERATIONS, Operation
 from schemas.bulk import AcceptedJobs
-from schemas.dead_letter import DiscardOrder, Drain, LetterCount, LetterDocument, LetterPage, Replayed, ReplayOrder
-from schemas.endpoints import API_PREFIXES, QUEUED
-from schemas.job import JobDocument, JobDocuments, LaneBacklog, Lookup
+from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
+from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
-from schemas.requests import LogBatch, LogMetric, LogParameter, SetTag
-from schemas.whole import DeleteTag, LogInputs, LogOutputs, UpdateRun
 from schemas.write import Op
 
 _JSON, _PROBLEM, _LINES = "application/json", "application/problem+json", "application/x-ndjson"
-
-#: What the body of each queued call holds, besides the run where it is not said here.
-_BODIES: dict[Op, type[msgspec.Struct]] = {
-    Op.LOG_METRIC: LogMetric,
-    Op.LOG_PARAMETER: LogParameter,
-    Op.SET_TAG: SetTag,
-    Op.LOG_BATCH: LogBatch,
-    Op.DELETE_TAG: DeleteTag,
-    Op.UPDATE_RUN: UpdateRun,
-    Op.LOG_INPUTS: LogInputs,
-    Op.LOG_OUTPUTS: LogOutputs,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Operation:
-    method: str
-    path: str
-    summary: str
-    #: The type of the document that each status brings; None for none.
-    answers: dict[int, type | None]
-    body: type | None = None
-    prefers: tuple[str, ...] = ()
-    query: tuple[str, ...] = ()
-    problems: tuple[int, ...] = field(default=())
-
-
-_LETTERS = "/v1/dead-letters"
-_FILTER = ("reason", "run_id", "client", "since", "until", "cursor", "limit")
-
-_OPERATIONS = (
-    _Operation(
-        method="get",
-        path="/v1/jobs/{job_id}",
-        summary="What became of a write",
-        answers={200: JobDocument, 304: None},
-        prefers=("wait=N",),
-        problems=(404,),
-    ),
-    _Operation(
-        method="post",
-        path="/v1/jobs/lookup",
-        summary="What became of many writes",
-        body=Lookup,
-        answers={200: JobDocuments},
-        problems=(400, 413, 415),
-    ),
-    _Operation(
-        method="get", path="/v1/runs/{run_id}/backlog", summary="What waits of one run", answers={200: LaneBacklog}
-    ),
-    _Operation(method="get", path="/v1/backlog", summary="What waits in all", answers={200: None}),
-    _Operation(
-        method="get",
-        path=_LETTERS,
-        summary="Dead letters, the oldest first",
-        query=_FILTER,
-        answers={200: LetterPage},
-        problems=(400,),
-    ),
-    _Operation(
-        method="get",
-        path=f"{_LETTERS}/{{letter_id}}",
-        summary="One dead letter, whole",
-        answers={200: LetterDocument},
-        problems=(404,),
-    ),
-    _Operation(
-        method="post",
-        path=f"{_LETTERS}/{{letter_id}}/replay",
-        summary="Take a dead letter back into its lane",
-        answers={202: Replayed},
-        problems=(404,),
-    ),
-    _Operation(
-        method="delete",
-        path=f"{_LETTERS}/{{letter_id}}",
-        summary="Discard a dead letter",
-        answers={204: None},
-        problems=(404,),
-    ),
-    _Operation(
-        method="post",
-        path=f"{_LETTERS}/replay",
-        summary="Replay many dead letters, in the background",
-        body=ReplayOrder,
-        answers={200: LetterCount, 202: Drain},
-        problems=(400, 413, 415),
-    ),
-    _Operation(
-        method="post",
-        path=f"{_LETTERS}/discard",
-        summary="Discard many dead letters, in the background",
-        body=DiscardOrder,
-        answers={200: LetterCount, 202: Drain},
-        problems=(400, 409, 413, 415),
-    ),
-    _Operation(
-        method="get",
-        path=f"{_LETTERS}/drains/{{drain_id}}",
-        summary="How far a replay or discard of many is",
-        answers={200: Drain},
-        problems=(404,),
-    ),
-    _Operation(
-        method="delete",
-        path=f"{_LETTERS}/drains/{{drain_id}}",
-        summary="Stop a replay or discard of many",
-        answers={204: None},
-        problems=(409,),
-    ),
-    _Operation(method="get", path="/healthz", summary="The process is up", answers={200: None}),
-    _Operation(
-        method="get", path="/readyz", summary="Whether the bridge keeps its promises", answers={200: None, 503: None}
-    ),
-)
 
 
 def openapi() -> Blueprint:
@@ -158,16 +40,18 @@ def openapi() -> Blueprint:
 @cache
 def description() -> dict[str, Any]:
     """Return the whole description."""
-    types = {type_ for each in _OPERATIONS for type_ in (each.body, *each.answers.values()) if type_}
-    types |= {*_BODIES.values(), AcceptedJobs, JobDocument, MlflowError, Problem}
+    types = {type_ for each in OPERATIONS for type_ in (each.body, *each.answers.values()) if type_}
+    types |= {*BODIES.values(), AcceptedJobs, JobDocument, MlflowError, Problem}
     ordered = sorted(types, key=lambda type_: type_.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
-    for operation in _OPERATIONS:
+    for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     paths["/v1/writes"] = {"post": _bulk()}
-    for path, op in QUEUED.items():
-        paths[API_PREFIXES[0] + path] = {"post": _queued(op)}
+    for endpoint in QUEUED:
+        if endpoint.path != OTLP_PATH:
+            paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _queued(endpoint)
+    paths[OTLP_PATH] = {"post": _export()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "MLflow Bridge", "version": "1", "summary": "Durable, asynchronous logging to MLflow"},
@@ -176,7 +60,7 @@ def description() -> dict[str, Any]:
     }
 
 
-def _described(operation: _Operation) -> dict[str, Any]:
+def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": [*_in_path(operation.path), *_in_query(operation.query), *_prefer(operation.prefers)],
@@ -190,15 +74,16 @@ def _described(operation: _Operation) -> dict[str, Any]:
     return described
 
 
-def _queued(op: Op) -> dict[str, Any]:
-    run = {"type": "object", "properties": {"run_id": {"type": "string"}}, "required": ["run_id"]}
+def _queued(endpoint: Endpoint) -> dict[str, Any]:
+    schemas: list[dict[str, Any]] = [_ref(BODIES[Op(endpoint.op)])]
+    if endpoint.lane == "run":
+        named = [{"required": ["run_id"]}, {"required": ["run"]}]
+        properties = {"run_id": {"type": "string"}, "run": {"type": "string"}}
+        schemas.append({"type": "object", "properties": properties, "anyOf": named})
     return {
-        "summary": f"Queue MLflow's {op}",
-        "parameters": [*_prefer(("respond-async", "wait=N")), _KEY],
-        "requestBody": {
-            "required": True,
-            "content": {_JSON: {"schema": {"allOf": [run, _ref(_BODIES[op])]}}},
-        },
+        "summary": f"Queue MLflow's {endpoint.op}",
+        "parameters": [*_in_path(endpoint.path), *_prefer(("respond-async", "wait=N")), _KEY],
+        "requestBody": {"required": True, "content": {_JSON: {"schema": {"allOf": schemas}}}},
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered", "content": {_JSON: {}}},
             "202": _answer(JobDocument),
@@ -206,6 +91,26 @@ def _queued(op: Op) -> dict[str, Any]:
                 str(status): {"description": text, "content": {_JSON: {"schema": _ref(MlflowError)}}}
                 for status, text in _REFUSALS.items()
             },
+        },
+    }
+
+
+def _export() -> dict[str, Any]:
+    experiment = {
+        "name": "x-mlflow-experiment-id",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    }
+    spans: dict[str, Any] = {kind: {} for kind in ("application/x-protobuf", _JSON)}
+    return {
+        "summary": "Queue spans that OpenTelemetry exports (OTLP)",
+        "parameters": [experiment, *_prefer(("respond-async", "wait=N")), _KEY],
+        "requestBody": {"required": True, "content": spans},
+        "responses": {
+            "200": {"description": "Stored durably, or with wait=N delivered"},
+            "202": _answer(JobDocument),
+            **{str(status): {"description": text, "content": {_JSON: {}}} for status, text in _REFUSALS.items()},
         },
     }
 

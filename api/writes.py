@@ -17,15 +17,14 @@ from api.waiting import wait_until
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Accepted, Offer
-from schemas.endpoints import API_PREFIXES, QUEUED
 from schemas.errors import InvalidWrite
 from schemas.idempotency import read_idempotency
 from schemas.job import JobDocument, JobStatus, UpstreamAnswer
+from schemas.lane import run_of
+from schemas.otlp import capture_export
 from schemas.problem import MlflowError
 from schemas.requests import capture
 from schemas.write import Op
-
-OPS = {prefix + path: op for prefix in API_PREFIXES for path, op in QUEUED.items()}
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -41,43 +40,36 @@ class Writes:
         self._together = Together(bridge.intake)
         self._recent = recent
 
-    async def accept(self, op: Op, request: Incoming) -> Reply:
-        """Accept a write, and answer as its client prefers (RFC 7240)."""
+    async def accept(self, op: Op, request: Incoming, subject: str = "") -> Reply:
+        """Accept a write, and answer as its client prefers (RFC 7240). ``subject`` is what the path names."""
+        accepted, headers = await self.take(op, request, subject)
+        preferences = read_preferences(request.header(b"prefer"))
+        if preferences is NO_PREFERENCES:
+            # MLflow's own answer; its client takes no other status than 200 for a success.
+            return _done(op, headers)
+        return await self._as_preferred(preferences, op, accepted, headers)
+
+    async def take(self, op: Op, request: Incoming, subject: str = "") -> tuple[Accepted, Headers]:
+        """Accept a write and return what is to be said of it, or raise why it is not accepted."""
         if self._bridge.stopping.is_set():
             raise Draining
-        _check_content_type(request)
+        if op is not Op.EXPORT_TRACES and request.method == "POST":
+            _check_content_type(request)
         body = await request.body(longest=self._bridge.settings.max_body)
         read = self._read if len(body) < _LONG else self._read_in_thread
-        offer = await read(op, request, body)
+        offer = await read(op, request, body, subject)
         accepted = await self._together.accept(offer)
         self._recent.note(offer.client, accepted.lane)
-        headers: Headers = (
+        return accepted, (
             ("Location", f"/v1/jobs/{accepted.job_id}"),
             ("Job-Id", accepted.job_id),
             ("Vary", "Prefer"),
             *((("Idempotency-Replayed", "true"),) if accepted.replayed else ()),
         )
-        preferences = read_preferences(request.header(b"prefer"))
-        if preferences is NO_PREFERENCES:
-            # MLflow's own answer; its client takes no other status than 200 for a success.
-            return Reply(200, b"{}", headers=headers)
-        return await self._as_preferred(preferences, op, accepted, offer.client, headers)
 
-    async def _as_preferred(
-        self, preferences: Preferences, op: Op, accepted: Accepted, client: str, headers: Headers
-    ) -> Reply:
-        """Answer with what upstream said, if it says so in time, or else with the job."""
-        document = _pending(op, accepted)
-        if preferences.wait:
-            headers = (*headers, ("Preference-Applied", f"wait={preferences.wait.seconds}"))
-            document = await self._settled(accepted, client, preferences.wait) or document
-        elif preferences.respond_async:
-            headers = (*headers, ("Preference-Applied", "respond-async"))
-        elif preferences.wait is None:
-            return Reply(200, b"{}", headers=headers)
-        return _settled_reply(document, headers) or Reply(202, msgspec.json.encode(document), headers=headers)
-
-    async def _settled(self, accepted: Accepted, client: str, wait: dt.timedelta) -> JobDocument | None:
+    async def settled(self, accepted: Accepted, wait: dt.timedelta) -> JobDocument | None:
+        """Return the job once it is settled, or as it is when the time is over; None if nothing is known of it."""
+        client = caller()
         try:
             return await wait_until(
                 lambda: self._bridge.outbox.job(accepted.job_id, client=client),
@@ -89,19 +81,42 @@ class Writes:
             # The write is ours; that nothing more is known of it now is no error.
             return None
 
-    async def _read(self, op: Op, request: Incoming, body: bytes) -> Offer:
-        return self._offer(op, request, body)
+    async def _as_preferred(self, preferences: Preferences, op: Op, accepted: Accepted, headers: Headers) -> Reply:
+        """Answer with what upstream said, if it says so in time, or else with the job."""
+        document = _pending(op, accepted)
+        if preferences.wait:
+            headers = (*headers, ("Preference-Applied", f"wait={preferences.wait.seconds}"))
+            document = await self.settled(accepted, preferences.wait) or document
+        elif preferences.respond_async:
+            headers = (*headers, ("Preference-Applied", "respond-async"))
+        elif preferences.wait is None:
+            return _done(op, headers)
+        return _settled_reply(document, headers) or Reply(202, msgspec.json.encode(document), headers=headers)
 
-    async def _read_in_thread(self, op: Op, request: Incoming, body: bytes) -> Offer:
-        return await asyncio.to_thread(self._offer, op, request, body)
+    async def _read(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
+        return self._offer(op, request, body, subject)
 
-    def _offer(self, op: Op, request: Incoming, body: bytes) -> Offer:
+    async def _read_in_thread(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
+        return await asyncio.to_thread(self._offer, op, request, body, subject)
+
+    def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
         workspace = request.header(b"x-mlflow-workspace")
+        if op is Op.EXPORT_TRACES:
+            write = capture_export(body, request.texts, workspace=workspace)
+        else:
+            write = capture(op, body, now=self._bridge.clock.now(), workspace=workspace, subject=subject)
         return Offer(
-            write=capture(op, body, now=self._bridge.clock.now(), workspace=workspace),
+            write=write,
             client=caller(),
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, workspace),
         )
+
+
+def _done(op: Op, headers: Headers) -> Reply:
+    """Answer as MLflow would: with an empty object, which has no bytes in protobuf."""
+    if op is Op.EXPORT_TRACES:
+        return Reply(200, b"", "application/x-protobuf", headers)
+    return Reply(200, b"{}", headers=headers)
 
 
 def _check_content_type(request: Incoming) -> None:
@@ -115,7 +130,8 @@ def _pending(op: Op, accepted: Accepted) -> JobDocument:
     return JobDocument(
         job_id=accepted.job_id,
         status=JobStatus.PENDING,
-        run_id=accepted.lane,
+        lane=accepted.lane,
+        run_id=run_of(accepted.lane),
         op=op,
         accepted_at=accepted.accepted_at,
     )
@@ -125,7 +141,7 @@ def _settled_reply(document: JobDocument, headers: Headers) -> Reply | None:
     """Return the answer of MLflow that the client would have had without the bridge, None if there is none yet."""
     match document:
         case JobDocument(status=JobStatus.DELIVERED):
-            return Reply(200, b"{}", headers=headers)
+            return _done(document.op, headers)
         case JobDocument(status=JobStatus.DEAD, upstream=UpstreamAnswer() as answer):
             error = MlflowError(answer.error_code or "INTERNAL_ERROR", answer.message or "")
             return Reply(answer.status, msgspec.json.encode(error), headers=headers)

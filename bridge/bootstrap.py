@@ -24,6 +24,9 @@ from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_outbox.run_names import RedisRunNames
+from bridge.run_creation import RunCreation
+from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.credentials import AwsCredentials
 from bridge.sagemaker.endpoint import Endpoint, endpoint_for
@@ -57,6 +60,7 @@ class Api:
     dispatch: Dispatch
     intake: Intake
     draining: Draining
+    names: RunNames
     stopping: threading.Event
 
 
@@ -90,6 +94,7 @@ def build_api(settings: Settings) -> Api:
         dispatch=dispatch,
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
+        names=_names(settings, client),
         stopping=threading.Event(),
     )
 
@@ -101,9 +106,11 @@ def build_worker(settings: Settings) -> Worker:
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
+    exchange = Exchange(upstream=_upstream(settings, clock), gate=_gate(settings, client), stopping=stopping)
     delivery = Delivery(
         outbox=outbox,
-        exchange=Exchange(upstream=_upstream(settings, clock), gate=_gate(settings, client), stopping=stopping),
+        exchange=exchange,
+        run_creation=RunCreation(exchange=exchange, names=_names(settings, client)),
         dispatch=dispatch,
         observe=observe,
         clock=clock,
@@ -158,6 +165,10 @@ def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Cloc
         period=settings.sweep_period,
         retention=settings.dead_letter_retention,
     )
+
+
+def _names(settings: Settings, client: Redis) -> RedisRunNames:
+    return RedisRunNames(client, retention=settings.run_name_retention)
 
 
 def _gate(settings: Settings, client: Redis) -> RedisGate:

@@ -8,14 +8,19 @@ written twice in one call, so a second value for it begins the next call.
 The same jobs always make the same call, byte for byte.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import msgspec
 
+from bridge.outbox import Claim
+from bridge.suspicion import after_breaks
 from bridge.upstream import Call
-from schemas.endpoints import upstream_path
+from schemas.endpoints import endpoint_of
 from schemas.job import Job
+from schemas.lane import named_run, run_of, subject
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES, MAX_METRICS, MAX_PARAMS, MAX_TAGS
 from schemas.requests import Param
 from schemas.write import Fragment, Op, Write
@@ -26,21 +31,30 @@ _REPEATED_KEYS = 100
 _FRAME_BYTES = 100
 
 
-def next_call(jobs: Sequence[Job], *, at_most: int | None = None) -> tuple[Call, int]:
+def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:
+    """Return the calls that deliver the first jobs of a claim, and how many those are. Usually it is one call."""
+    call, count = next_call(claim.jobs, at_most=limit, run_id=run_id)
+    if not claim.resumed:
+        return [call], count
+    return repeated_calls(claim.jobs[:count], most=after_breaks(claim.broke, MAX_METRICS), run_id=run_id), count
+
+
+def next_call(jobs: Sequence[Job], *, at_most: int | None = None, run_id: str | None = None) -> tuple[Call, int]:
     """Return the call that delivers as many of the first jobs as one call may, and how many those are.
 
-    ``at_most`` bounds their number. There must be at least one job; the first fits always.
+    ``at_most`` bounds their number. There must be at least one job; the first fits always. ``run_id`` is that of the
+    run, where the lane does not tell it.
     """
-    batch = _Batch()
+    batch = _Batch(run_id)
     for job in jobs[:at_most]:
         if not batch.take(job.write):
             break
     count = len(batch.writes)
     first = batch.writes[0]
-    return (batch.call() if count > 1 else single_call(first)), count
+    return (batch.call() if count > 1 else single_call(first, run_id)), count
 
 
-def repeated_calls(jobs: Sequence[Job], *, most: int = MAX_METRICS) -> list[Call]:
+def repeated_calls(jobs: Sequence[Job], *, most: int = MAX_METRICS, run_id: str | None = None) -> list[Call]:
     """Return the calls that deliver jobs which one call may have delivered already; together they say the same.
 
     None carries more than ``most`` metrics.
@@ -48,30 +62,52 @@ def repeated_calls(jobs: Sequence[Job], *, most: int = MAX_METRICS) -> list[Call
     MLflow servers before 3.12 fail on a batch that repeats metrics of more than 100 keys, or NaN values
     (mlflow#20807, mlflow#24612), so those go in calls of their own.
     """
-    batch = _Batch()
+    batch = _Batch(run_id)
     for job in jobs:
         batch.take(job.write)
     first = batch.writes[0]
     pieces = list(_metric_pieces(_joined([write.metrics for write in batch.writes]), most))
     if len(pieces) < 2:
-        return [batch.call() if len(jobs) > 1 else single_call(first)]
+        return [batch.call() if len(jobs) > 1 else single_call(first, run_id)]
     beginning = batch.call(metrics=[pieces[0]])
-    return [beginning, *(_log_batch(first, [piece], [], []) for piece in pieces[1:])]
+    return [beginning, *(_log_batch(first, run_id, [piece], [], []) for piece in pieces[1:])]
 
 
-def single_call(write: Write) -> Call:
+def single_call(write: Write, run_id: str | None = None) -> Call:
     """Return the call that the client made, with the run named once and the timestamps fixed."""
     if write.op is Op.LOG_BATCH:
-        return _log_batch(write, [write.metrics], [write.params], [write.tags])
-    entity = (write.whole or write.metrics.json or write.params.json or write.tags.json).removeprefix(b"{")
-    body = b'{"run_id":' + msgspec.json.encode(write.run_id) + (b"" if entity == b"}" else b",") + entity
-    return Call(path=upstream_path(write.op), body=body, workspace=write.workspace)
+        return _log_batch(write, run_id, [write.metrics], [write.params], [write.tags])
+    if write.op is Op.CREATE_RUN:
+        return Call(path="/v1/runs", body=write.whole, workspace=write.workspace)
+    endpoint = endpoint_of(write.op)
+    if write.op is Op.EXPORT_TRACES:
+        headers = write.headers
+        return Call(path=endpoint.path, body=write.whole, workspace=write.workspace, headers=headers, optional=True)
+    path, body = endpoint.path, write.whole or write.metrics.json or write.params.json or write.tags.json
+    if "{" in path:
+        path = _VARYING.sub(quote(subject(write.lane), safe=""), path)
+    else:
+        body = _about(write, run_id) + (b"" if body == b"{}" else b",") + body.removeprefix(b"{")
+    return Call(path=path, body=body, workspace=write.workspace, method=endpoint.method)
+
+
+def _about(write: Write, run_id: str | None) -> bytes:
+    """Return the beginning of a body: what the call is about. A named run without an id is called by its name."""
+    named = None if run_id else named_run(write.lane)
+    if named:
+        field_, value = "run", named.name
+    elif run_id or run_of(write.lane):
+        field_, value = "run_id", run_id or write.lane
+    else:
+        field_, value = f"{endpoint_of(write.op).lane}_id", subject(write.lane)
+    return b'{"%s":%s' % (field_.encode(), msgspec.json.encode(value))
 
 
 @dataclass(slots=True)
 class _Batch:
     """A ``log-batch`` call that grows while there is room for one more write."""
 
+    run_id: str | None
     writes: list[Write] = field(default_factory=list)
     _params: dict[str, str] = field(default_factory=dict)
     _new_params: list[Fragment] = field(default_factory=list)
@@ -91,7 +127,7 @@ class _Batch:
         self._params.update((param.key, param.value) for param in added)
         self._metric_count += write.metrics.count
         self._tag_count += write.tags.count
-        self._bytes += write.size + 3 + (0 if self.writes else len(msgspec.json.encode(write.run_id)))
+        self._bytes += write.size + 3 + (0 if self.writes else len(msgspec.json.encode(write.lane)))
         self.writes.append(write)
         return True
 
@@ -99,7 +135,7 @@ class _Batch:
         first = self.writes[0]
         if first.whole or write.whole:
             return False
-        if (write.run_id, write.workspace) != (first.run_id, first.workspace):
+        if (write.lane, write.workspace) != (first.lane, first.workspace):
             return False
         if any(self._params.get(param.key, param.value) != param.value for param in params):
             return False
@@ -118,17 +154,17 @@ class _Batch:
         """Return the call that delivers all writes taken, or these metrics in place of theirs."""
         if metrics is None:
             metrics = [write.metrics for write in self.writes]
-        return _log_batch(self.writes[0], metrics, self._new_params, [write.tags for write in self.writes])
+        return _log_batch(self.writes[0], self.run_id, metrics, self._new_params, [write.tags for write in self.writes])
 
 
-def _log_batch(first: Write, *lists: Sequence[Fragment]) -> Call:
-    body = [b'{"run_id":', msgspec.json.encode(first.run_id)]
+def _log_batch(first: Write, run_id: str | None, *lists: Sequence[Fragment]) -> Call:
+    body = [_about(first, run_id)]
     for name, fragments in zip((b"metrics", b"params", b"tags"), lists, strict=True):
         joined = _joined(fragments)
         if joined.count:
             body.append(b',"%s":[%s]' % (name, joined.json))
     body.append(b"}")
-    return Call(path=upstream_path(Op.LOG_BATCH), body=b"".join(body), workspace=first.workspace)
+    return Call(path=_LOG_BATCH, body=b"".join(body), workspace=first.workspace)
 
 
 def _joined(fragments: Sequence[Fragment]) -> Fragment:
@@ -171,5 +207,8 @@ def _read_params(fragment: Fragment) -> list[Param]:
 def _bare(array: bytes) -> bytes:
     return array[1:-1]
 
+
+_LOG_BATCH = endpoint_of(Op.LOG_BATCH).path
+_VARYING = re.compile(r"\{\w+\}")
 
 _PARAMS = msgspec.json.Decoder(list[Param])

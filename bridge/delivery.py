@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from bridge.backoff import backoff
 from bridge.clock import Clock
-from bridge.coalescing import next_call, repeated_calls
+from bridge.coalescing import calls_for
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.events import (
@@ -35,11 +35,12 @@ from bridge.events import (
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
+from bridge.run_creation import RunCreation
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
-from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
-from schemas.endpoints import was_done_before
+from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.endpoints import may_be_early, was_done_before
 from schemas.job import UpstreamAnswer
-from schemas.limits import MAX_METRICS
+from schemas.lane import named_run
 
 _NOW = dt.timedelta()
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
@@ -63,6 +64,7 @@ class Delivery:
 
     outbox: Outbox
     exchange: Exchange
+    run_creation: RunCreation
     dispatch: Dispatch
     observe: Observer
     clock: Clock
@@ -126,9 +128,8 @@ class Delivery:
 
     def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
         """Send the first jobs, no more than ``limit`` of them, and write down what came of it."""
-        calls, count = _calls(claim, limit)
         began = self.clock.monotonic()
-        outcome = self.exchange.send(calls, renew=lambda: self._settle(claim, RENEWAL))
+        outcome, count = self._carry(claim, limit)
         took = self.clock.monotonic() - began
         if isinstance(outcome, Stopping):
             return claim
@@ -147,16 +148,36 @@ class Delivery:
             case never:
                 assert_never(never)
 
+    def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Shut | Stopping, int]:
+        """Send the first jobs, and return what came of it and how many those are."""
+
+        def renew() -> object:
+            return self._settle(claim, RENEWAL)
+
+        if named_run(claim.lane):
+            return self.run_creation.send(claim, limit, renew)
+        calls, count = calls_for(claim, limit)
+        return self.exchange.send(calls, renew=renew), count
+
     def _meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
         """Return what upstream's answer comes to, in the light of what was sent before."""
         match outcome:
             case Unavailable():
                 return self.exchange.judge(claim, count, outcome)
-            # An earlier attempt at this very head came to no answer, or ended its worker.
-            case Refused() if claim.resumed and count == 1 and (claim.attempts or claim.claims > 1):
-                answer = (outcome.status, outcome.error_code, outcome.message)
-                if was_done_before(claim.jobs[0].write.op, *answer):
-                    return Delivered(status=200, request_id=outcome.request_id)
+            case Refused() if count == 1:
+                return self._refusal(claim, outcome)
+        return outcome
+
+    def _refusal(self, claim: Claim, outcome: Refused) -> Outcome:
+        """Return what the refusal of a write that went alone comes to."""
+        op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
+        if may_be_early(op, *answer):
+            why = "upstream does not know what the write is about, which may be on its way to it"
+            return self.exchange.judge(claim, 1, Unavailable(why=why, status=outcome.status, own_fault=outcome))
+        # An earlier attempt at this very head came to no answer, or ended its worker.
+        repeated = claim.resumed and (claim.attempts or claim.claims > 1)
+        if repeated and was_done_before(op, *answer):
+            return Delivered(status=200, request_id=outcome.request_id)
         return outcome
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
@@ -262,14 +283,6 @@ class Delivery:
             reraise=True,
         )
         return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)
-
-
-def _calls(claim: Claim, limit: int) -> tuple[list[Call], int]:
-    """Return the calls that deliver the first jobs, and how many those are. Usually it is one call."""
-    call, count = next_call(claim.jobs, at_most=limit)
-    if not claim.resumed:
-        return [call], count
-    return repeated_calls(claim.jobs[:count], most=after_breaks(claim.broke, MAX_METRICS)), count
 
 
 def _failed(outcome: Unavailable | Unknown, reason: str, writes: int) -> Attempt:

@@ -42,7 +42,7 @@ class Draining:
         replayed = self.letters.replay(letter_id)
         if replayed:
             self.observe(LettersDrained(action=DrainAction.REPLAY, letters=1))
-            self.dispatch.lane_due(replayed.run_id)
+            self.dispatch.lane_due(replayed.lane)
         return replayed
 
     def discard(self, letter_id: str) -> bool:
@@ -109,7 +109,7 @@ class Draining:
         if action is DrainAction.DISCARD:
             return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
         replayed = [found for letter_id in letter_ids if (found := self.letters.replay(letter_id))]
-        for lane in dict.fromkeys(each.run_id for each in replayed):
+        for lane in dict.fromkeys(each.lane for each in replayed):
             self.dispatch.lane_due(lane)
         return len(replayed)
 

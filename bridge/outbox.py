@@ -234,8 +234,15 @@ class Outbox(Protocol):
         """Return what is known of a job, or None if this client has no such job (or it is older than the retention)."""
         ...
 
-    def extents(self, lanes: Sequence[str]) -> list[Extent]:
-        """Return how far each lane goes, and is settled, now."""
+    def pending_jobs(self, lane: str, *, client: str, after: int, limit: int) -> tuple[list[str], int | None]:
+        """Return the ids of the client's pending jobs of a lane, in order, from behind the position ``after`` on.
+
+        With them comes the position to go on behind, None at the end. A page may be short and yet have a next one.
+        """
+        ...
+
+    def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
+        """Return how far each lane goes, and is settled, now; with the lanes of the names that runs among them have."""
         ...
 
     def backlog(self) -> Backlog:

@@ -169,6 +169,9 @@ class Settings:
     job_retention: dt.timedelta = _setting(
         "24h", duration, "How long a delivered job can be asked for after its lane has drained."
     )
+    run_name_retention: dt.timedelta = _setting(
+        "720h", duration, "How long it is remembered, after its last use, which run a client's own name stands for."
+    )
     idempotency_ttl: dt.timedelta = _setting(
         "24h", duration, "How long an Idempotency-Key is remembered; never for less than the delivery horizon."
     )

@@ -9,11 +9,19 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One POST that delivers writes."""
+    """One request that delivers writes, or asks what has to be known for it."""
 
+    #: With its query, if it has one.
     path: str
     body: bytes = field(repr=False)
     workspace: str | None = None
+    method: str = "POST"
+    #: What the body is; JSON if nothing is said.
+    headers: tuple[tuple[str, str], ...] = ()
+    #: The field that upstream's answer holds; empty where there is nothing to tell but that it was done.
+    answer: str = ""
+    #: Not every upstream has this call: that it is not found says nothing about upstream.
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +30,8 @@ class Delivered:
 
     status: int
     request_id: str | None = None
+    #: What it answered, where the call wanted to know something.
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,8 @@ class Unavailable:
     throttled: bool = False
     #: Upstream failed on this very call (500). If it goes on to do so while it takes others, this is what it comes to.
     own_fault: Refused | None = None
+    #: There may be nothing amiss with upstream but that it does not have this call.
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,18 @@ def repair(op: Op, body: bytes) -> Json:
     check_names(fields)
     if op is not Op.LOG_BATCH:
         name = "run_uuid" if fields.get("run_id") is None and "run_uuid" in fields else "run_id"
-        return {"run_id": read_text(fields.get(name), "run_id", required=True)} | _ENTITY[op](fields, "")
-    read: Json = {"run_id": read_text(fields.get("run_id"), "run_id", required=True)}
+        return _run(fields, name) | _ENTITY[op](fields, "")
+    read = _run(fields, "run_id")
     for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
         if name in fields:
             read[name] = [entity(_object(one, at), at) for at, one in _enumerate(fields[name], name)]
     return read
+
+
+def _run(fields: Json, name: str) -> Json:
+    """Return the run by its id in the field of this name, or by the name that its client has given it."""
+    run_id = read_text(fields.get(name), "run_id", required="run" not in fields)
+    return {"run_id": run_id} if run_id else {"run": fields["run"]}
 
 
 class _Constant(str):
@@ -37,15 +43,18 @@ class _Constant(str):
     __slots__ = ()
 
 
-def load_object(body: bytes) -> Json:
-    """Return the JSON object that a body holds, or raise ``InvalidWrite``."""
+def load_object(body: bytes, *, first: str = "run_id") -> Json:
+    """Return the JSON object that a body holds, or raise ``InvalidWrite``.
+
+    MLflow takes what is not JSON for an empty object, and misses the ``first`` field that it looks for.
+    """
     try:
         loaded = json.loads(body, parse_constant=_Constant)
         if isinstance(loaded, str):
             # MLflow clients before 1.0 sent their JSON encoded twice, and MLflow still reads that.
             loaded = json.loads(loaded, parse_constant=_Constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidWrite(f"Missing value for required parameter 'run_id'. The body is not JSON: {error}.") from error
+        raise InvalidWrite(f"Missing value for required parameter '{first}'. The body is not JSON: {error}.") from error
     return _object(loaded, "body")
 
 

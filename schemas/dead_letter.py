@@ -20,6 +20,8 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     #: ``refused``, ``expired`` or ``poison``.
     reason: Literal["refused", "expired", "poison"] | None = None
     run_id: str | None = None
+    #: What orders the write, where that is not a run's id.
+    lane: str | None = None
     client: str | None = None
     #: Buried at this time or later.
     since: _Moment | None = None
@@ -31,7 +33,10 @@ class LetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter in a list."""
 
     letter_id: str
-    run_id: str
+    #: The job that it was.
+    job_id: str
+    lane: str
+    run_id: str | None
     op: Op
     client: str
     reason: str
@@ -85,7 +90,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     letter_id: str
     job_id: str
-    run_id: str
+    lane: str
+    run_id: str | None
 
 
 class DrainAction(enum.StrEnum):

@@ -1,27 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of MLflow's calls are queued. Every call that is not listed is proxied synchronously."""
+"""Every call of MLflow's REST API that is known, and what the bridge does with it: the table in ``endpoints.tsv``.
+
+Its columns:
+
+* ``method``, ``path``: with ``{name}`` for a part that varies; one named ``path``, or that ends so, may hold slashes.
+* ``under``: ``ajax`` where MLflow serves the call under ``/ajax-api`` as well as under ``/api``.
+* ``kind``: ``read``, ``write`` or ``stream`` (an answer, or a body, that can be long).
+* ``answer``: ``queued``, ``proxied`` or ``refused``.
+* ``op``: of a queued call, the write that it becomes (`schemas.write.Op`).
+* ``lane``: of a queued call, what orders it (`schemas.lane`); of a proxied one, the undelivered writes that it waits
+  for: those of the runs that it is about (``named``), or whatever its client has written lately (``recent``).
+* ``again``: what a second delivery comes to: nothing new (``same``), another thing of the kind (``another``), or a
+  refusal of this status; ``-`` where it is not known, and the bridge sends nothing twice.
+* ``checked``: of a queued call, the module of `schemas` that validates it.
+
+A call that is not in the table is proxied.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+import msgspec
 
 from schemas.write import Op
 
-#: MLflow serves each of its calls under both.
-API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 
-#: Method POST, path below a prefix.
-QUEUED = {
-    "/runs/log-metric": Op.LOG_METRIC,
-    "/runs/log-parameter": Op.LOG_PARAMETER,
-    "/runs/set-tag": Op.SET_TAG,
-    "/runs/log-batch": Op.LOG_BATCH,
-    "/runs/delete-tag": Op.DELETE_TAG,
-    "/runs/update": Op.UPDATE_RUN,
-    "/runs/log-inputs": Op.LOG_INPUTS,
-    "/runs/outputs": Op.LOG_OUTPUTS,
-}
+class Way(StrEnum):
+    """What the bridge does with a call."""
+
+    QUEUED = "queued"
+    PROXIED = "proxied"
+    #: MLflow takes it from its own host only, or it is not meant for clients; through the bridge it would be open.
+    REFUSED = "refused"
 
 
-def upstream_path(op: Op) -> str:
-    """The path at which upstream takes this call."""
-    return f"{API_PREFIXES[0]}/runs/{op}"
+class Waits(StrEnum):
+    """Which undelivered writes a proxied call waits for."""
+
+    NAMED = "named"
+    RECENT = "recent"
+    NONE = "-"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the table."""
+
+    method: str
+    path: str
+    under: str
+    kind: str
+    answer: Way
+    op: str
+    lane: str
+    again: str
+    checked: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths at which MLflow serves it."""
+        return (self.path, "/ajax-api" + self.path.removeprefix("/api")) if self.under == "ajax" else (self.path,)
+
+    @property
+    def waits(self) -> Waits:
+        """What it waits for, if it is proxied."""
+        return Waits(self.lane) if self.answer is Way.PROXIED else Waits.NONE
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The row of a call, and what varies in its path."""
+
+    endpoint: Endpoint
+    #: The write that it becomes, if it is queued.
+    op: Op | None = None
+    #: The first part that varies, decoded; empty if none does.
+    subject: str = ""
+
+
+#: Where OpenTelemetry's exporters send spans (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request).
+OTLP_PATH = "/v1/traces"
+
+
+def find(method: str, path: str) -> Found | None:
+    """Return the row of this call, None for one that is not known. A HEAD has the row of the GET that it stands for."""
+    method = "GET" if method == "HEAD" else method
+    found = _EXACT.get((method, path))
+    if found:
+        return found
+    for pattern, endpoint in _PATTERNS[method]:
+        if match := pattern.fullmatch(path):
+            return Found(endpoint, _op(endpoint), match[1])
+    return None
+
+
+@cache
+def endpoint_of(op: Op) -> Endpoint:
+    """Return the call with which a write of this kind is delivered. ``create-run`` is none of MLflow's own."""
+    return next(endpoint for endpoint in ENDPOINTS if endpoint.op == op)
 
 
 def was_done_before(op: Op, status: int, error_code: str, message: str) -> bool:
@@ -31,10 +110,60 @@ def was_done_before(op: Op, status: int, error_code: str, message: str) -> bool:
     takes again without a word.
     """
     match op:
-        case Op.DELETE_TAG:
-            return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST" and message.startswith("No tag with name")
+        case Op.DELETE_TAG | Op.DELETE_EXPERIMENT_TAG | Op.DELETE_TRACE_TAG:
+            absent = message.startswith(("No tag with name", "No trace tag with key"))
+            return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST" and absent
         case Op.LOG_OUTPUTS:
             # In the words of SQLite and PostgreSQL, or of MySQL.
             stored = any(word in message.upper() for word in ("UNIQUE", "DUPLICATE"))
             return status == 400 and error_code == "BAD_REQUEST" and stored
     return False
+
+
+def may_be_early(op: Op, status: int, error_code: str, message: str) -> bool:
+    """Return whether this refusal may only mean that the trace, which goes another way, has not arrived yet."""
+    match op:
+        case Op.SET_TRACE_TAG:
+            return status == 400 and error_code == "BAD_REQUEST" and "FOREIGN KEY" in message.upper()
+        case Op.LINK_PROMPTS:
+            return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST"
+    return False
+
+
+def _read() -> Iterator[Endpoint]:
+    table = files(__package__).joinpath("endpoints.tsv").read_text(encoding="utf-8")
+    for row in csv.DictReader(table.splitlines(), delimiter="\t"):
+        yield msgspec.convert(row, Endpoint)
+
+
+def _op(endpoint: Endpoint) -> Op | None:
+    return Op(endpoint.op) if endpoint.answer is Way.QUEUED else None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    # Each second one is a name.
+    return re.compile(
+        "".join(
+            re.escape(part) if number % 2 == 0 else "(.+)" if part.endswith("path") else "([^/]+)"
+            for number, part in enumerate(parts)
+        )
+    )
+
+
+#: The whole table, and what of it is queued.
+ENDPOINTS = tuple(_read())
+
+_EXACT = {
+    (endpoint.method, path): Found(endpoint, _op(endpoint))
+    for endpoint in ENDPOINTS
+    for path in endpoint.paths
+    if "{" not in path
+}
+_PATTERNS: defaultdict[str, list[tuple[re.Pattern[str], Endpoint]]] = defaultdict(list)
+for _endpoint in ENDPOINTS:
+    for _path in _endpoint.paths:
+        if "{" in _path:
+            _PATTERNS[_endpoint.method].append((_pattern(_path), _endpoint))
+
+QUEUED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.answer is Way.QUEUED)

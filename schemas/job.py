@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -58,7 +58,8 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
 class LaneBacklog(msgspec.Struct, frozen=True, kw_only=True):
     """What is pending of one run, as ``GET /v1/runs/{run_id}/backlog`` gives it."""
 
-    run_id: str
+    lane: str
+    run_id: str | None
     #: How many writes.
     pending: int
     bytes: int
@@ -80,7 +81,10 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: str
     status: JobStatus
-    run_id: str
+    #: What orders the write: the run's id, or what else it is about (`schemas.lane`).
+    lane: str
+    #: The run, None for a write that is about something else, or about a run that its client has named.
+    run_id: str | None
     op: Op
     accepted_at: dt.datetime
     settled_at: dt.datetime | None = None
@@ -102,6 +106,26 @@ class JobDocuments(msgspec.Struct, frozen=True):
     """What is known of many jobs, in the order in which they were asked for; null for one of which nothing is."""
 
     jobs: list[JobDocument | None]
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs ``GET /v1/jobs`` is asked for: those of one run, or of another lane."""
+
+    run_id: str | None = None
+    #: A run by its client's name for it.
+    run: str | None = None
+    lane: str | None = None
+    #: What was delivered is known by the ids of its jobs only.
+    status: Literal["pending", "dead"] = "pending"
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Some jobs of a lane, the oldest first; ``next`` is the cursor of the page that follows, None at the end."""
+
+    jobs: list[JobDocument]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +194,8 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _OPS = [
     *(Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG, Op.LOG_BATCH),
     *(Op.DELETE_TAG, Op.UPDATE_RUN, Op.LOG_INPUTS, Op.LOG_OUTPUTS),
+    *(Op.SET_EXPERIMENT_TAG, Op.DELETE_EXPERIMENT_TAG, Op.SET_TRACE_TAG, Op.DELETE_TRACE_TAG),
+    *(Op.LINK_TRACES, Op.LINK_PROMPTS, Op.EXPORT_TRACES, Op.CREATE_RUN),
 ]
 
 

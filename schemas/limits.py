@@ -22,6 +22,7 @@ MAX_BATCH_BYTES = 1_000_000
 _MAX_KEY = 250
 _MAX_PARAM_VALUE = 6000
 _MAX_TAG_VALUE = 8000
+_MAX_EXPERIMENT_TAG_VALUE = 20000
 _MAX_INT64 = 2**63 - 1
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _NAME = re.compile(r"^[/\w.\- :]*$")
@@ -73,6 +74,13 @@ def check_tag(key: str, value: str, *, at: str) -> None:
         raise _too_long(_join(at, "key"), _MAX_KEY)
     if len(value) > _MAX_TAG_VALUE:
         raise _too_long(_join(at, "value"), _MAX_TAG_VALUE)
+
+
+def check_experiment_tag(key: str, value: str) -> None:
+    """Raise unless MLflow would store this tag of an experiment."""
+    _check_name(key, at="key")
+    check_longest(key, _MAX_KEY, "key")
+    check_longest(value, _MAX_EXPERIMENT_TAG_VALUE, "value")
 
 
 def check_count(metrics: int, params: int, tags: int) -> None:

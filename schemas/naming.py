@@ -1,59 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which runs a proxied call is about, so that it can wait for what was logged to them before."""
+"""Which lanes a proxied call is about, so that it can wait for what was written to them before."""
 
-import re
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from schemas.endpoints import API_PREFIXES
+from schemas.endpoints import Waits, find
+from schemas.lane import experiment_lane, trace_lane
 
-_PREFIX = re.compile("(?:" + "|".join(prefix.rsplit("/2.0", 1)[0] for prefix in API_PREFIXES) + r")/\d\.0/mlflow(/.*)")
-_RUN = ("run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid")
-
-#: Calls that read, or change, many runs without naming them.
-_SEARCHES = frozenset(
-    {"/runs/search", "/experiments/search-datasets", "/logged-models/search", "/traces/search", "/datasets/search"}
-)
-#: Paths outside of the API that name a run in their query.
-_ELSEWHERE = frozenset({"/get-artifact"})
+_RUN = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
+_EXPERIMENT = frozenset({"experiment_id", "experimentId"})
+_TRACE = frozenset({"trace_id", "request_id"})
+#: Calls that are not known, but belong to MLflow's API, may name a run like the others.
+_API = ("/api/", "/ajax-api/")
 
 
-class Scope(StrEnum):
-    """What of the undelivered writes a call may be about."""
-
-    #: The runs that it names, if it names any.
-    NAMED = "named"
-    #: Whatever its client has logged lately.
-    RECENT = "recent"
-    #: Nothing.
-    NONE = "none"
-
-
-def scope_of(path: str) -> Scope:
-    """Return what a call of this path may be about."""
-    if path in _ELSEWHERE:
-        return Scope.NAMED
-    found = _PREFIX.fullmatch(path)
-    if not found:
-        return Scope.RECENT if path == "/graphql" else Scope.NONE
-    return Scope.RECENT if found[1] in _SEARCHES else Scope.NAMED
+def what_it_waits_for(method: str, path: str) -> Waits:
+    """Return which undelivered writes a call may be about."""
+    found = find(method, path)
+    if found:
+        return found.endpoint.waits
+    return Waits.NAMED if path.startswith(_API) and "/mlflow/" in path else Waits.NONE
 
 
 def named_in_query(query: str) -> list[str]:
-    """Return the runs that a query names."""
-    return _texts(value for name, value in parse_qsl(query) if name in _RUN)
+    """Return the lanes of what a query names."""
+    return _lanes(parse_qsl(query))
 
 
 def named_in_body(body: bytes) -> list[str]:
-    """Return the runs that a JSON body names at its top; none for anything else."""
+    """Return the lanes of what a JSON body names at its top; none for anything else."""
     try:
         fields = _FIELDS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
-    return _texts((fields.run_id, fields.run_uuid, fields.source_run_id, fields.runId, fields.runUuid))
+    return _lanes((name, getattr(fields, name)) for name in fields.__struct_fields__)
 
 
 class _Fields(msgspec.Struct):
@@ -62,11 +44,26 @@ class _Fields(msgspec.Struct):
     source_run_id: object = None
     runId: object = None  # noqa: N815 - protobuf's other spelling
     runUuid: object = None  # noqa: N815
+    experiment_id: object = None
+    experimentId: object = None  # noqa: N815
+    trace_id: object = None
+    request_id: object = None
 
 
-def _texts(values: Iterable[object]) -> list[str]:
-    """Return those values that are texts, each once."""
-    return list(dict.fromkeys(value for value in values if isinstance(value, str) and value))
+def _lanes(pairs: Iterable[tuple[str, object]]) -> list[str]:
+    """Return the lanes that these names and values stand for, each once."""
+    return list(
+        dict.fromkeys(lane for name, value in pairs if isinstance(value, str) and value for lane in _lane(name, value))
+    )
+
+
+def _lane(name: str, value: str) -> Iterator[str]:
+    if name in _RUN:
+        yield value
+    elif name in _EXPERIMENT:
+        yield experiment_lane(value)
+    elif name in _TRACE:
+        yield trace_lane(value)
 
 
 _FIELDS = msgspec.json.Decoder(_Fields)

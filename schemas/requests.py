@@ -13,7 +13,10 @@ import msgspec
 
 from schemas.careful import repair
 from schemas.errors import InvalidWrite
-from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_run_id, check_tag
+from schemas.lane import run_lane
+from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_tag
+from schemas.run import capture_run
+from schemas.tagging import TAGGING, capture_tagging
 from schemas.whole import capture_whole
 from schemas.write import Fragment, Op, Write
 
@@ -46,10 +49,11 @@ class Tag(msgspec.Struct, gc=False):
 
 
 class LogMetric(Metric, kw_only=True, omit_defaults=True):
-    """Body of ``runs/log-metric``."""
+    """Body of ``runs/log-metric``. ``run`` is a name in place of the id, as in all of these; see `schemas.run`."""
 
     run_id: str | None = None
     run_uuid: str | None = None
+    run: Any = None
 
 
 class LogParameter(Param, kw_only=True):
@@ -57,6 +61,7 @@ class LogParameter(Param, kw_only=True):
 
     run_id: str | None = None
     run_uuid: str | None = None
+    run: Any = None
 
 
 class SetTag(Tag, kw_only=True):
@@ -64,24 +69,26 @@ class SetTag(Tag, kw_only=True):
 
     run_id: str | None = None
     run_uuid: str | None = None
+    run: Any = None
 
 
 class LogBatch(msgspec.Struct, kw_only=True):
     """Body of ``runs/log-batch``. Unlike the single calls it does not know ``run_uuid``."""
 
     run_id: str = ""
+    run: Any = None
     metrics: list[Metric] = []
     params: list[Param] = []
     tags: list[Tag] = []
 
 
-def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None) -> Write:
+def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None, subject: str = "") -> Write:
     """Turn the body of an MLflow call into a write, or raise ``InvalidWrite`` with what MLflow would say.
 
-    ``now`` becomes the timestamp of each metric that has none.
+    ``now`` becomes the timestamp of each metric that has none; ``subject`` is what the path names.
     """
     if op not in _CAPTURE:
-        return capture_whole(op, body, workspace=workspace)
+        return _capture_other(op, body, now, workspace, subject)
     decode, to_write = _CAPTURE[op]
     try:
         request = decode(body)
@@ -91,6 +98,14 @@ def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = No
         if not _finite(request) or any(name in body for name in _CAREFULLY) or not _is_text(body):
             request = _repaired(op, body)
     return to_write(request, round(now.timestamp() * 1000), workspace)
+
+
+def _capture_other(op: Op, body: bytes, now: dt.datetime, workspace: str | None, subject: str) -> Write:
+    if op in TAGGING:
+        return capture_tagging(op, body, workspace=workspace, trace_id=subject)
+    if op is Op.CREATE_RUN:
+        return capture_run(body, now=now, workspace=workspace)
+    return capture_whole(op, body, workspace=workspace)
 
 
 def _is_text(body: bytes) -> bool:
@@ -123,7 +138,7 @@ def _either(run_id: str | None, run_uuid: str | None) -> str | None:
 
 
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
     metric = Metric(
         request.key,
         request.value,
@@ -135,32 +150,32 @@ def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write
     )
     return Write(
         op=Op.LOG_METRIC,
-        run_id=run_id,
+        lane=lane,
         metrics=Fragment(1, _metric_json(metric, now_ms, "")),
         workspace=workspace,
     )
 
 
 def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
     check_param(request.key, request.value, at="")
     fragment = Fragment(1, _json(Param(request.key, request.value)))
-    return Write(op=Op.LOG_PARAMETER, run_id=run_id, params=fragment, workspace=workspace)
+    return Write(op=Op.LOG_PARAMETER, lane=lane, params=fragment, workspace=workspace)
 
 
 def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
     check_tag(request.key, request.value, at="")
     return Write(
         op=Op.SET_TAG,
-        run_id=run_id,
+        lane=lane,
         tags=Fragment(1, _json(Tag(request.key, request.value))),
         workspace=workspace,
     )
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id, unknown=False)
+    lane = run_lane(request.run_id, request.run, workspace, unknown=False)
     check_count(len(request.metrics), len(request.params), len(request.tags))
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
@@ -170,7 +185,7 @@ def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
     check_params_differ([param.key for param in request.params])
     return Write(
         op=Op.LOG_BATCH,
-        run_id=run_id,
+        lane=lane,
         metrics=Fragment(len(metrics), b",".join(metrics)),
         params=Fragment(len(request.params), _json(request.params)[1:-1]),
         tags=Fragment(len(request.tags), _json(request.tags)[1:-1]),

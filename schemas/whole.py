@@ -12,7 +12,8 @@ import msgspec
 
 from schemas.careful import Json, check_names, load_object, read_text
 from schemas.errors import InvalidWrite
-from schemas.limits import check_longest, check_run_id, invalid, missing
+from schemas.lane import run_lane
+from schemas.limits import check_longest, invalid, missing
 from schemas.write import Op, Write
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -91,14 +92,14 @@ def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write
     fields = load_object(body)
     check_names(fields)
     name = "run_uuid" if fields.get("run_id") is None and op is Op.UPDATE_RUN else "run_id"
-    lane = check_run_id(read_text(fields.get(name), "run_id", required=True))
+    lane = run_lane(read_text(fields.get(name), "run_id"), fields.get("run"), workspace)
     try:
         request = msgspec.convert(_known(fields), kind, strict=False)
         whole = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
     check(request)
-    return Write(op=op, run_id=lane, whole=whole, workspace=workspace)
+    return Write(op=op, lane=lane, whole=whole, workspace=workspace)
 
 
 def _known(fields: Json) -> Json:

@@ -7,7 +7,7 @@ import msgspec
 
 
 class Op(enum.StrEnum):
-    """Which MLflow call a write is, by the last part of its path."""
+    """Which call a write is; most are named by the last part of MLflow's path."""
 
     LOG_METRIC = "log-metric"
     LOG_PARAMETER = "log-parameter"
@@ -17,6 +17,16 @@ class Op(enum.StrEnum):
     UPDATE_RUN = "update"
     LOG_INPUTS = "log-inputs"
     LOG_OUTPUTS = "outputs"
+    SET_EXPERIMENT_TAG = "set-experiment-tag"
+    DELETE_EXPERIMENT_TAG = "delete-experiment-tag"
+    SET_TRACE_TAG = "set-trace-tag"
+    DELETE_TRACE_TAG = "delete-trace-tag"
+    LINK_TRACES = "link-to-run"
+    LINK_PROMPTS = "link-prompts"
+    #: Spans, as an OpenTelemetry exporter sends them.
+    EXPORT_TRACES = "export-traces"
+    #: Not one of MLflow's: create a run under a name that its client has chosen.
+    CREATE_RUN = "create-run"
 
 
 class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,16 +49,18 @@ NOTHING = Fragment()
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that logs to a run. Timestamps are already fixed, so any number of deliveries send the same bytes."""
+    """One call that logs something. Timestamps are already fixed, so any number of deliveries send the same bytes."""
 
     op: Op
-    #: The run that is written to; it names the write's lane.
-    run_id: str
+    #: What is written to: a run's id, or another of `schemas.lane`.
+    lane: str
     metrics: Fragment = NOTHING
     params: Fragment = NOTHING
     tags: Fragment = NOTHING
-    #: The whole call, a JSON object without its run, where it is one that can't be merged with others; else empty.
+    #: The whole call, without what it is about, where it is one that can't be merged with others; else empty.
     whole: bytes = b""
+    #: Headers that must reach upstream with the body, where it is more than JSON.
+    headers: tuple[tuple[str, str], ...] = ()
     #: The value of ``X-MLFLOW-WORKSPACE``, which must reach upstream with the write.
     workspace: str | None = None
 

@@ -27,4 +27,4 @@ def tag(key: str, value: str, *, run_id: str = RUN) -> Write:
 
 
 def job(write: Write, position: int = 1) -> Job:
-    return Job(write=write, lane=write.run_id, position=position, accepted_at=NOW, client="a")
+    return Job(write=write, lane=write.lane, position=position, accepted_at=NOW, client="a")

@@ -17,6 +17,7 @@ from bridge.redis_outbox.acceptance import Acceptance
 from bridge.redis_outbox.burial import letters
 from bridge.redis_outbox.client import connect, store_errors
 from bridge.redis_outbox.durability import read_durability
+from bridge.redis_outbox.listing import id_of, pending_jobs
 from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.seal import Seal
@@ -147,13 +148,26 @@ class RedisOutbox:
             found = JobId.unseal(job_id, client, self._seal.key())
             return describe(job_id, found, self._scripts.status) if found else None
 
-    def extents(self, lanes: Sequence[str]) -> list[Extent]:
-        """Return how far each lane goes, and is settled."""
-        pipeline = self._client.pipeline(transaction=False)
-        for lane in lanes:
-            pipeline.hmget(keys.lane_state(lane), "accepted", "settled")
+    def pending_jobs(self, lane: str, *, client: str, after: int, limit: int) -> tuple[list[str], int | None]:
+        """Return the ids of the client's pending jobs of a lane."""
         with store_errors():
-            return [Extent(int(accepted or 0), int(settled or 0)) for accepted, settled in pipeline.execute()]
+            found, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
+            return [id_of(job, self._seal.key()) for job in found], last
+
+    def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
+        """Return how far each lane goes, and is settled; and so for the names that runs among them have."""
+        with store_errors():
+            found = {}
+            while lanes:
+                pipeline = self._client.pipeline(transaction=False)
+                for lane in lanes:
+                    pipeline.hmget(keys.lane_state(lane), "accepted", "settled")
+                    pipeline.get(keys.run_alias(lane))
+                answers = pipeline.execute()
+                for lane, (accepted, settled) in zip(lanes, answers[::2], strict=True):
+                    found[lane] = Extent(int(accepted or 0), int(settled or 0))
+                lanes = [alias.decode() for alias in answers[1::2] if alias and alias.decode() not in found]
+            return found
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
         """Return what is pending of one run."""

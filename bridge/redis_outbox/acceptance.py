@@ -77,7 +77,7 @@ class Acceptance:
             return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
 
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
-        lane, idempotency, fingerprint = offer.write.run_id, offer.idempotency, b""
+        lane, idempotency, fingerprint = offer.write.lane, offer.idempotency, b""
         number = keys.partition(lane)
         lane_keys = keys.for_accept(lane, number)
         if idempotency:
@@ -95,15 +95,15 @@ def _verdict(offer: Offer, result: Any, seal: bytes) -> Verdict:  # noqa: ANN401
             accepted_at = dt.datetime.fromtimestamp(int(now_ms) / 1000, dt.UTC)
             write = offer.write
             job_id = JobId(
-                partition=keys.partition(write.run_id),
-                lane=write.run_id,
+                partition=keys.partition(write.lane),
+                lane=write.lane,
                 position=int(first),
                 op=write.op,
                 accepted_at=accepted_at,
             )
             return Accepted(
                 job_id=job_id.seal(offer.client, seal),
-                lane=write.run_id,
+                lane=write.lane,
                 accepted_at=accepted_at,
                 was_idle=bool(was_idle),
                 replayed=bool(replayed),

@@ -21,6 +21,7 @@ from bridge.coalescing import single_call
 from bridge.dead_letters import Found, InvalidCursor
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import store_errors
+from bridge.redis_outbox.listing import id_of
 from bridge.redis_outbox.records import DeadLetter, pack_replay, unpack_entry, unpack_letter, unpack_note
 from bridge.redis_outbox.scripts import load
 from bridge.redis_outbox.seal import Seal
@@ -34,6 +35,7 @@ from schemas.dead_letter import (
     WriteDocument,
 )
 from schemas.job import Job, JobId
+from schemas.lane import run_of
 
 #: How many lines are read at a time.
 _CHUNK = 500
@@ -55,7 +57,11 @@ class _Line:
 
     def is_meant_by(self, wanted: LetterFilter) -> bool:
         _, lane, _, reason, client = self.parts
-        return wanted.run_id in (None, lane) and wanted.reason in (None, reason) and wanted.client in (None, client)
+        return (
+            {wanted.run_id, wanted.lane} <= {None, lane}
+            and wanted.reason in (None, reason)
+            and wanted.client in (None, client)
+        )
 
     @property
     def letter_id(self) -> str:
@@ -97,11 +103,13 @@ class _Letter:
         kept = [keys.held(self.number), keys.dead(self.number), keys.letters(self.number)]
         return [*kept, keys.fate(lane, self.job.position), keys.fate(lane, origin)]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, seal: bytes) -> dict[str, Any]:
         job, letter = self.job, self.letter
         return {
+            "job_id": id_of(job, seal),
             "letter_id": f"{job.lane}.{job.position}",
-            "run_id": job.lane,
+            "lane": job.lane,
+            "run_id": run_of(job.lane),
             "op": job.write.op,
             "client": job.client,
             "reason": letter.reason,
@@ -111,10 +119,10 @@ class _Letter:
             "buried_at": self.buried_at,
         }
 
-    def document(self) -> LetterDocument:
+    def document(self, seal: bytes) -> LetterDocument:
         call = single_call(self.job.write)
         return LetterDocument(
-            **self.summary(),
+            **self.summary(seal),
             write=WriteDocument(path=call.path, body=msgspec.Raw(call.body), workspace=call.workspace),
             attempt_count=self.letter.attempts,
             attempts=[*map(_attempt, self.letter.notes), self._last_attempt()],
@@ -149,7 +157,7 @@ class RedisDeadLetters:
         with store_errors():
             # Each is summed up before the next is read: letters can be long.
             read = (self._read(letter_id) for letter_id in found.letter_ids)
-            letters = [LetterSummary(**letter.summary()) for letter in read if letter]
+            letters = [LetterSummary(**letter.summary(self._seal.key())) for letter in read if letter]
         return LetterPage(letters=letters, next=found.cursor)
 
     def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
@@ -173,7 +181,7 @@ class RedisDeadLetters:
         """Return a letter."""
         with store_errors():
             found = self._read(letter_id)
-        return found.document() if found else None
+            return found.document(self._seal.key()) if found else None
 
     def replay(self, letter_id: str) -> Replayed | None:
         """Take a letter back to the end of its lane."""
@@ -191,7 +199,7 @@ class RedisDeadLetters:
             return None
         accepted_at = dt.datetime.fromtimestamp(int(result[1]) / 1000, dt.UTC)
         new = JobId(partition=number, lane=lane, position=int(result[0]), op=job.write.op, accepted_at=accepted_at)
-        return Replayed(letter_id=letter_id, job_id=new.seal(client, seal), run_id=lane)
+        return Replayed(letter_id=letter_id, job_id=new.seal(client, seal), lane=lane, run_id=run_of(lane))
 
     def discard(self, letter_id: str) -> bool:
         """Remove a letter for good."""
@@ -212,7 +220,8 @@ class RedisDeadLetters:
 
     def _walk(self, wanted: LetterFilter, after: bytes) -> Iterator[_Line]:
         """Go through the index from ``after`` on, in order of time, over the partitions that the filter concerns."""
-        numbers = range(keys.PARTITIONS) if wanted.run_id is None else [keys.partition(wanted.run_id)]
+        lane = wanted.lane or wanted.run_id
+        numbers = range(keys.PARTITIONS) if lane is None else [keys.partition(lane)]
         since = _stamp(wanted.since) if wanted.since else b"0"
         begin = b"(" + after if after > since else b"[" + since
         end = b"(" + _stamp(wanted.until) if wanted.until else b"+"

@@ -79,7 +79,7 @@ def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
         case Unknown():
             return "failed", outcome.why, none
         case Unavailable():
-            kind = "ours" if outcome.ours else "throttled" if outcome.throttled else "failed"
+            kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
             return kind, outcome.why, outcome.retry_after or none
         case _:
             assert_never(outcome)

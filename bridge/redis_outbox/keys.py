@@ -27,6 +27,8 @@ key                                   type    meaning
                                               ``of:<client>``: bytes of a client's pending writes
 ``bridge:{pNN}:idempotency:<hash>``   string  what was accepted under an idempotency key, beside its lane
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
+``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
+``bridge:{pNN}:alias:<run id>``       string  the lane of the name that the run has, beside its own
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
 ``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is
                                               full again (us); ``rate``: lowered by throttling, ``slowed`` when (ms);
@@ -103,6 +105,16 @@ def for_accept(lane: str, number: int) -> list[str]:
     """The keys of accept.lua, in its order: state, writes, ready, settled, held. Made at once, for they are many."""
     tag = _TAGS[number]
     return [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}", f"{tag}:ready", f"{tag}:settled:{lane}", f"{tag}:held"]
+
+
+def run_name(lane: str) -> str:
+    """The run that the lane of a named run stands for."""
+    return f"{_tag(partition(lane))}:run:{lane}"
+
+
+def run_alias(run_id: str) -> str:
+    """The lane of a run's name."""
+    return f"{_tag(partition(run_id))}:alias:{run_id}"
 
 
 def held(number: int) -> str:

@@ -22,6 +22,7 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
     origin: int = 0
     whole: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,9 +59,10 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def pack_write(write: Write, client: str) -> bytes:
-    """Return the record of a write; its run is not in it, the lane tells it."""
+    """Return the record of a write; its lane is not in it, for that is where it lies."""
     metrics, params, tags = write.metrics, write.params, write.tags
-    return _pack(_StoredWrite(write.op, client, write.workspace, metrics, params, tags, whole=write.whole))
+    stored = _StoredWrite(write.op, client, write.workspace, metrics, params, tags, 0, write.whole, write.headers)
+    return _pack(stored)
 
 
 def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
@@ -68,11 +70,12 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
     stored = _unpack_write(entry[_RECORD:])
     write = Write(
         op=Op(stored.op),
-        run_id=lane,
+        lane=lane,
         metrics=stored.metrics,
         params=stored.params,
         tags=stored.tags,
         whole=stored.whole,
+        headers=stored.headers,
         workspace=stored.workspace,
     )
     return Job(

@@ -9,6 +9,7 @@ from bridge.outbox import Backlog
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.records import read_time, unpack_letter, unpack_settled
 from schemas.job import JobDocument, JobError, JobId, JobStatus, LaneBacklog, UpstreamAnswer
+from schemas.lane import run_of
 
 Script = Callable[[list[str], list[Any]], Any]
 
@@ -23,7 +24,8 @@ def describe(text: str, job_id: JobId, status: Script) -> JobDocument | None:
     """
     known: dict[str, Any] = {
         "job_id": text,
-        "run_id": job_id.lane,
+        "lane": job_id.lane,
+        "run_id": run_of(job_id.lane),
         "op": job_id.op,
         "accepted_at": job_id.accepted_at,
     }
@@ -54,7 +56,8 @@ def describe_backlog(lane: str, state: list[Any]) -> LaneBacklog:
     pending, size, oldest, now, attempts, failure, due, leased = state
     next_attempt = _time(due) if due and float(due) > int(now) and leased == b"0" else None
     return LaneBacklog(
-        run_id=lane,
+        lane=lane,
+        run_id=run_of(lane),
         pending=pending,
         bytes=int(size),
         oldest_accepted_at=_time(oldest) if oldest else None,

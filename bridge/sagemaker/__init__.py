@@ -45,11 +45,12 @@ class HttpUpstream:
 
     def send(self, call: Call) -> Outcome:
         """Send a call and return what it came to."""
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = dict(call.headers) if call.headers else {"Content-Type": "application/json"}
+        headers["Accept"] = "*/*" if call.headers else "application/json"
         if call.workspace is not None:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace
         try:
-            prepared = self._prepare("POST", call.path, headers, _sha256(call.body), call.body)
+            prepared = self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
             response = self._exchange(prepared, self._timeouts)
             body = response.content
         except CredentialsUnavailable as error:
@@ -60,7 +61,7 @@ class HttpUpstream:
             if _never_sent(error):
                 return Unavailable(why="no connection to upstream: refused, or its name is not known")
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
-        outcome = classify(response.status_code, response.headers, body, now=self._clock.now())
+        outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
             self._signer.refused()
         return outcome

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable
+from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable
 
 #: An answer's ``Retry-After`` can't park a lane for longer than this; after it, the answer is asked for again.
 _LONGEST_RETRY_AFTER = dt.timedelta(hours=1)
@@ -25,7 +25,9 @@ _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|re
 _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
-_PERMANENT_STATUS = frozenset({400, 404, 409, 413, 422})
+_PERMANENT_STATUS = frozenset({400, 404, 409, 413, 415, 422})
+#: How a server says that it does not know a call.
+_NOT_FOUND = frozenset({404, 405, 501})
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -33,6 +35,8 @@ class _Body(msgspec.Struct, frozen=True):
     message: str | None = None
     Message: str | None = None
     type_: str = msgspec.field(default="", name="__type")
+    #: Where MLflow answers with FastAPI: a text, or a list of what is wrong.
+    detail: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,14 @@ class _Reading:
         return self.headers.get("x-amzn-requestid")
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.datetime) -> Outcome:
+def classify(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: dt.datetime, call: Call | None = None
+) -> Outcome:
     """Return what an answer to a delivery comes to. ``headers`` must be case-insensitive."""
-    answer = _read(status, headers, body)
-    # Each of these calls is answered with an empty object, or the run that was updated. Anything else is not from
-    # MLflow, and to believe it would be to lose the writes; what waits in vain is seen.
-    if status == 200 and (_EMPTY_OBJECT.fullmatch(body) or _UPDATED.fullmatch(body)):
-        return Delivered(status=status, request_id=answer.request_id)
+    answer = _read(status, headers, body, of_fastapi=bool(call and call.optional))
+    if status == 200 and _is_mlflows(body, call):
+        told = body if call and call.answer else b""
+        return Delivered(status=status, request_id=answer.request_id, body=told)
     if ours(status, headers, body):
         why = f"AWS refused the bridge's credentials: {answer.aws_error or status}"
         return Unavailable(why=why, status=status, ours=True)
@@ -74,8 +79,29 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, now: dt.da
     # turn out to be, if upstream goes on to fail on this write alone.
     # Its words are not repeated: MLflow's quote SQL with the values of writes, and this is logged.
     why = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
-    own_fault = _own_fault(answer, why) if status == 500 else None
-    return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), own_fault=own_fault)
+    missing = bool(call and call.optional and status in _NOT_FOUND)
+    own_fault = _own_fault(answer, why) if status == 500 or missing else None
+    wait = retry_after(headers, now=now)
+    return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
+
+
+def _is_mlflows(body: bytes, call: Call | None) -> bool:
+    """Return whether this may be MLflow's answer to the call.
+
+    Most are answered with an empty object, or the run that was updated. Anything else is not from MLflow, and to
+    believe it would be to lose the writes; what waits in vain is seen.
+    """
+    if call and call.optional and not body:
+        # An export is answered in protobuf, whose empty object has no bytes.
+        return True
+    if not call or not call.answer:
+        return bool(_EMPTY_OBJECT.fullmatch(body) or _UPDATED.fullmatch(body))
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    # What is empty is left out: a search without a hit is answered with an empty object.
+    return isinstance(fields, dict) and (call.answer in fields or not fields)
 
 
 def _own_fault(answer: _Reading, why: str) -> Refused:
@@ -108,16 +134,18 @@ def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta
     return min(max(wait, dt.timedelta()), _LONGEST_RETRY_AFTER)
 
 
-def _read(status: int, headers: Mapping[str, str], body: bytes) -> _Reading:
+def _read(status: int, headers: Mapping[str, str], body: bytes, *, of_fastapi: bool = False) -> _Reading:
     try:
         fields = msgspec.json.decode(body, type=_Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         fields = _Body()
     aws_error = headers.get("x-amzn-ErrorType", "") or fields.type_
+    detailed = of_fastapi and fields.detail is not None and status in (400, 413, 415, 422)
+    message = fields.message or fields.Message or (str(fields.detail) if detailed else "")
     return _Reading(
         status=status,
         headers=headers,
-        error_code=fields.error_code,
-        message=(fields.message or fields.Message or "")[:2000],
+        error_code=fields.error_code or ("BAD_REQUEST" if detailed else ""),
+        message=message[:2000],
         aws_error=aws_error.split(":")[0],
     )

@@ -37,7 +37,7 @@ def bury(outbox: RedisOutbox, *writes: Write, burial: Burial = REFUSED, client: 
     """Accept writes of one run, bury them, and return their jobs."""
     jobs = [outbox.accept(write, client=client).job_id for write in writes]
     settlement = Settlement(count=len(writes), attempts=1, status=400, burial=burial)
-    assert outbox.settle(claimed(outbox, writes[0].run_id), settlement, lease=LEASE) is None
+    assert outbox.settle(claimed(outbox, writes[0].lane), settlement, lease=LEASE) is None
     return jobs
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from api import bulk
+from api import bulk, runs
 from api.native import create_native
 from bridge.bootstrap import build_api
 from bridge.settings import Settings, read_settings, variable
-from schemas.endpoints import API_PREFIXES
 
+API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
 
 #: The words of the design, each of which means one thing everywhere.
@@ -38,7 +38,7 @@ def _routes() -> set[tuple[str, str]]:
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
     rules = create_native(bridge).url_map.iter_rules()
     native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-    return native | {("POST", bulk.PATH)}
+    return native | {("POST", bulk.PATH), ("POST", runs.PATH)}
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=variable)

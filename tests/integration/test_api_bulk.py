@@ -112,12 +112,25 @@ def test_every_op_can_be_sent(http: Client, api: Api) -> None:
         Op.UPDATE_RUN: {"status": "FINISHED"},
         Op.LOG_INPUTS: {},
         Op.LOG_OUTPUTS: {"models": []},
+        Op.LINK_TRACES: {"trace_ids": ["tr-1"]},
+        Op.SET_EXPERIMENT_TAG: {"experiment_id": "7", "key": "t", "value": "v"},
+        Op.DELETE_EXPERIMENT_TAG: {"experiment_id": "7", "key": "t"},
+        Op.SET_TRACE_TAG: {"trace_id": "tr-1", "key": "t", "value": "v"},
+        Op.DELETE_TRACE_TAG: {"trace_id": "tr-1", "key": "t"},
+        Op.LINK_PROMPTS: {"trace_id": "tr-1", "prompt_versions": [{"name": "p", "version": "1"}]},
+        Op.CREATE_RUN: {"run": "nightly/1"},
     }
+    assert set(Op) - set(fields) == {Op.EXPORT_TRACES}, "spans have a path of their own"
 
-    answer = http.post(PATH, json={"writes": [{"op": op, "run_id": RUN} | fields[op] for op in Op]})
+    answer = http.post(PATH, json={"writes": [{"op": op, "run_id": RUN} | fields[op] for op in fields]})
 
+    assert answer.status_code == 400, "a run that is to be created has no id"
+    writes = [{"op": op} | ({} if op is Op.CREATE_RUN else {"run_id": RUN}) | fields[op] for op in fields]
+    answer = http.post(PATH, json={"writes": writes})
     assert answer.status_code == 202, answer.data
-    assert [write.op for write in pending(api, RUN)] == list(Op)
+    lanes = [job["lane"] for job in answer.get_json()["jobs"]]
+    assert lanes == [*[RUN] * 9, "experiment:7", "experiment:7", *["trace:tr-1"] * 3, "run:nightly%2F1"]
+    assert [write.op for write in pending(api, RUN)] == list(fields)[:9]
 
 
 def test_a_request_that_is_repeated_under_its_key_stores_nothing(http: Client, api: Api) -> None:

@@ -8,7 +8,7 @@ from werkzeug.test import Client
 
 from api.native import create_native
 from bridge.bootstrap import Api
-from schemas.endpoints import API_PREFIXES, QUEUED
+from schemas.endpoints import QUEUED
 
 
 def test_the_description_is_valid(http: Client) -> None:
@@ -32,7 +32,7 @@ def test_every_path_is_described_with_each_of_its_methods(http: Client, api: Api
     }
     own = {("GET", "/openapi.json"), ("GET", "/docs")}
     assert native - own <= described
-    assert {("POST", "/v1/writes"), *(("POST", API_PREFIXES[0] + path) for path in QUEUED)} <= described
+    assert {("POST", "/v1/writes"), ("POST", "/v1/runs"), *((each.method, each.path) for each in QUEUED)} <= described
 
 
 def test_the_page_lists_them_and_loads_nothing(http: Client) -> None:

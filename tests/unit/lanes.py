@@ -11,6 +11,8 @@ import fakeredis
 from bridge.delivery import Delivery, Timing
 from bridge.exchange import Exchange
 from bridge.redis_outbox import RedisOutbox, keys
+from bridge.redis_outbox.run_names import RedisRunNames
+from bridge.run_creation import RunCreation
 from bridge.upstream import Call, Delivered, Outcome, Refused
 from schemas.job import JobStatus
 from schemas.write import Write
@@ -26,7 +28,8 @@ class Lane:
     """One lane and all that delivers it."""
 
     def __init__(self, *writes: Write) -> None:
-        self.outbox = RedisOutbox(fakeredis.FakeRedis(version=(7,)), retention=LEASE, idempotency_ttl=LEASE)
+        client = fakeredis.FakeRedis(version=(7,))
+        self.outbox = RedisOutbox(client, retention=LEASE, idempotency_ttl=LEASE)
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()
         self.gate = FakeGate()
@@ -34,9 +37,12 @@ class Lane:
         self.clock = FakeClock(dt.datetime.now(dt.UTC))
         self.stopping = threading.Event()
         self.jobs = [self.accept(write) for write in writes]
+        exchange = Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping)
+        self.names = RedisRunNames(client, retention=LEASE)
         self.delivery = Delivery(
             outbox=self.outbox,
-            exchange=Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping),
+            exchange=exchange,
+            run_creation=RunCreation(exchange=exchange, names=self.names),
             dispatch=self.dispatch,
             observe=self.events,
             clock=self.clock,

@@ -49,7 +49,7 @@ def what_is_held(write: Write) -> Reading:
     metrics, params, tags = (json.loads(b"[" + part.json + b"]") for part in (write.metrics, write.params, write.tags))
     defaults = {"step": 0, "model_id": "", "dataset_name": "", "dataset_digest": ""}
     return Reading(
-        write.run_id,
+        write.lane,
         tuple(_of_fields({**defaults, **metric, "value": float(metric["value"])}) for metric in metrics),
         tuple((param["key"], param["value"]) for param in params),
         tuple((tag["key"], tag["value"]) for tag in tags),

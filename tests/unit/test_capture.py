@@ -39,7 +39,7 @@ def test_a_metric_is_held_with_all_its_fields_and_nothing_else() -> None:
 
     metric = {"key": "loss", "value": 0.5, "timestamp": 5, "step": 7}
     assert held(write.metrics) == [metric | {"model_id": "m-1", "dataset_name": "d", "dataset_digest": "x"}]
-    assert write == Write(op=Op.LOG_METRIC, run_id=RUN, metrics=write.metrics, workspace="research")
+    assert write == Write(op=Op.LOG_METRIC, lane=RUN, metrics=write.metrics, workspace="research")
     assert write.size == len(write.metrics.json)
 
 
@@ -58,7 +58,7 @@ def test_a_param_or_tag_is_held_as_it_was_sent(op: Op) -> None:
     fragment = Fragment(1, b'{"key":"lr","value":"0.1"}')
     expected = (fragment, NOTHING) if op is Op.LOG_PARAMETER else (NOTHING, fragment)
     assert (write.params, write.tags) == expected
-    assert (write.op, write.run_id, write.metrics, write.workspace) == (op, RUN, NOTHING, None)
+    assert (write.op, write.lane, write.metrics, write.workspace) == (op, RUN, NOTHING, None)
 
 
 @pytest.mark.parametrize(

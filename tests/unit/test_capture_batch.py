@@ -33,13 +33,13 @@ def test_a_batch_is_held_in_the_order_in_which_it_was_sent() -> None:
     write = take(Op.LOG_BATCH, _batch(metrics=metrics, params=params, tags=tags), workspace="w")
 
     assert (held(write.metrics), held(write.params), held(write.tags)) == (metrics, params, tags)
-    assert (write.op, write.run_id, write.workspace) == (Op.LOG_BATCH, RUN, "w")
+    assert (write.op, write.lane, write.workspace) == (Op.LOG_BATCH, RUN, "w")
     assert write.size == len(write.metrics.json) + len(write.params.json) + len(write.tags.json)
 
 
 @pytest.mark.parametrize("body", [_batch(), _batch(metrics=[], params=[], tags=[])])
 def test_an_empty_batch_is_taken_for_mlflow_takes_it(body: bytes) -> None:
-    assert take(Op.LOG_BATCH, body) == Write(op=Op.LOG_BATCH, run_id=RUN)
+    assert take(Op.LOG_BATCH, body) == Write(op=Op.LOG_BATCH, lane=RUN)
 
 
 def test_metrics_without_timestamp_are_fixed_at_the_moment_of_intake_each() -> None:
@@ -70,7 +70,7 @@ def test_one_bare_nan_costs_none_of_its_neighbours_anything() -> None:
 def test_a_metrics_own_run_id_is_ignored_for_the_batchs_decides() -> None:
     write = take(Op.LOG_BATCH, _batch(metrics=[GOOD_METRIC | {"run_id": "another"}]))
 
-    assert write.run_id == RUN
+    assert write.lane == RUN
     assert held(write.metrics) == [GOOD_METRIC]
 
 

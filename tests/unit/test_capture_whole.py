@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bridge.coalescing import next_call, single_call
-from schemas.endpoints import QUEUED, was_done_before
+from schemas.endpoints import was_done_before
 from schemas.errors import InvalidWrite
 from schemas.requests import capture
 from schemas.write import Op, Write
@@ -124,7 +124,9 @@ def test_only_what_can_be_done_but_once_is_taken_for_done() -> None:
     gone = (404, "RESOURCE_DOES_NOT_EXIST", "No tag with name: t in run with id r")
     stored = (400, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: inputs.source_type")
 
-    assert {op for op in QUEUED.values() if was_done_before(op, *gone)} == {Op.DELETE_TAG}
-    assert {op for op in QUEUED.values() if was_done_before(op, *stored)} == {Op.LOG_OUTPUTS}
+    assert {op for op in Op if was_done_before(op, *gone)} == {
+        *(Op.DELETE_TAG, Op.DELETE_EXPERIMENT_TAG, Op.DELETE_TRACE_TAG)
+    }
+    assert {op for op in Op if was_done_before(op, *stored)} == {Op.LOG_OUTPUTS}
     assert was_done_before(Op.LOG_OUTPUTS, 400, "BAD_REQUEST", "(pymysql.err.IntegrityError) (1062, Duplicate entry")
     assert not was_done_before(Op.DELETE_TAG, 404, "RESOURCE_DOES_NOT_EXIST", "Run with id=r not found")

@@ -1,7 +1,7 @@
 -- Tell what came of a call to upstream.
 --
 -- KEYS[1] hash  gate
--- ARGV[1] 'delivered', 'answered', 'throttled', 'failed' or 'ours'      ARGV[2] why
+-- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'ours' or 'missing'      ARGV[2] why
 -- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls a second (0: not limited)
 -- ARGV[5] failures in a row that open the breaker          ARGV[6] longest time it stays open, in ms
 -- ARGV[7] jitter between 0.5 and 1
@@ -14,7 +14,11 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'until', 'failures', 'rate', 'slowed')
 local retry_after = tonumber(ARGV[3])
 
-if ARGV[1] == 'failed' or ARGV[1] == 'ours' then
+if ARGV[1] == 'missing' and not state[1] then
+  -- Upstream may only not know this call. While the breaker is shut to find out, it counts as a failure.
+  return nil
+end
+if ARGV[1] == 'failed' or ARGV[1] == 'ours' or ARGV[1] == 'missing' then
   if state[1] and tonumber(state[1]) > now then
     -- A call that was on its way when the breaker opened; it says nothing new.
     return nil

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that clients name themselves: ``POST /v1/runs`` has one created, ``GET /v1/runs/{name}`` tells its id."""
+
+import datetime as dt
+
+import msgspec
+from flask import Blueprint, Response, abort, request
+
+from api.bulkhead import Bulkhead
+from api.incoming import Incoming
+from api.prefer import read_preferences
+from api.reply import Reply
+from api.writes import Writes
+from bridge.bootstrap import Api
+from schemas.job import JobDocument, JobStatus
+from schemas.lane import NamedRun, check_run_name, named_run
+from schemas.run import RunDocument, RunState
+from schemas.write import Op
+
+PATH = "/v1/runs"
+
+#: How often it is looked whether a run has been created, for a client that waits.
+_LOOK = dt.timedelta(milliseconds=100)
+
+
+class Runs:
+    """Answers requests for new runs."""
+
+    def __init__(self, bridge: Api, writes: Writes) -> None:
+        self._bridge = bridge
+        self._writes = writes
+
+    async def accept(self, request: Incoming) -> Reply:
+        """Accept the creation of a run, and answer with what is known of it; with ``wait=N``, once it is settled."""
+        accepted, headers = await self._writes.take(Op.CREATE_RUN, request)
+        wait = read_preferences(request.header(b"prefer")).wait
+        document = None
+        if wait:
+            headers = (*headers, ("Preference-Applied", f"wait={wait.seconds}"))
+            document = await self._writes.settled(accepted, wait)
+        named = named_run(accepted.lane)
+        if named is None:
+            raise AssertionError(accepted.lane)
+        known = RunDocument(run=named.name, state=_state(document), job_id=accepted.job_id)
+        if known.state is RunState.CREATED:
+            known = msgspec.structs.replace(known, run_id=self._bridge.names.run_id(accepted.lane))
+        location = ("Location", f"{PATH}/{named.name}")
+        headers = (location, *(pair for pair in headers if pair[0] != "Location"))
+        return Reply(201 if known.run_id else 202, msgspec.json.encode(known), headers=headers)
+
+
+def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
+    """Return the routes of named runs."""
+    blueprint = Blueprint("runs", __name__)
+
+    @blueprint.get("/v1/runs/<path:name>")
+    def show(name: str) -> Response:
+        lane = NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+        wait = read_preferences(request.headers.get("Prefer")).wait
+        run_id = bridge.names.run_id(lane)
+        if run_id is None and not bridge.outbox.extents([lane])[lane].accepted:
+            abort(404, "Nothing is known of a run of this name. POST /v1/runs has one created.")
+        if run_id is None and wait and bulkhead.try_enter():
+            try:
+                run_id = _wait(bridge, lane, wait)
+            finally:
+                bulkhead.leave()
+        state = RunState.CREATED if run_id else RunState.PENDING
+        document = RunDocument(run=name, state=state, run_id=run_id)
+        return Response(msgspec.json.encode(document), content_type="application/json")
+
+    return blueprint
+
+
+def _wait(bridge: Api, lane: str, wait: dt.timedelta) -> str | None:
+    end = bridge.clock.monotonic() + wait
+    while True:
+        run_id = bridge.names.run_id(lane)
+        if run_id or bridge.clock.monotonic() >= end or bridge.stopping.wait(_LOOK.total_seconds()):
+            return run_id
+
+
+def _state(document: JobDocument | None) -> RunState:
+    match document:
+        case JobDocument(status=JobStatus.DELIVERED):
+            return RunState.CREATED
+        case JobDocument(status=JobStatus.DEAD | JobStatus.DISCARDED):
+            return RunState.DEAD
+    return RunState.PENDING

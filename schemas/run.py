@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that its client names itself, to be created when upstream can be reached, and what is known of one."""
+
+import datetime as dt
+import enum
+from typing import Annotated
+
+import msgspec
+
+from schemas.careful import load_object
+from schemas.errors import InvalidWrite
+from schemas.lane import NamedRun, check_run_name
+from schemas.limits import check_tag
+from schemas.write import Op, Write
+
+#: By this tag a named run is found again, and is never created twice.
+NAME_TAG = "mlflow-bridge.run"
+
+
+class RunTag(msgspec.Struct):
+    """A tag that the run has from its beginning."""
+
+    key: str
+    value: str = ""
+
+
+class CreateRun(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Body of ``POST /v1/runs``."""
+
+    #: The name, by which later writes call the run: ``"run": "nightly/17"`` in place of their ``run_id``.
+    run: str
+    #: The experiment; "0", MLflow's default one, if it is not said.
+    experiment_id: str | None = None
+    #: The experiment by its name; it is created if there is none. Not together with ``experiment_id``.
+    experiment_name: str | None = None
+    #: What MLflow shows; the run's name, if it is not said.
+    run_name: str | None = None
+    #: Unix time in milliseconds; the moment of intake, if it is not said.
+    start_time: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    tags: list[RunTag] = []
+    #: What the write is, among others in ``POST /v1/writes``.
+    op: str = ""
+
+
+class RunState(enum.StrEnum):
+    """How far the creation of a named run is."""
+
+    #: It waits to be created.
+    PENDING = "pending"
+    CREATED = "created"
+    #: Its creation was refused; the job, and its dead letter, say why.
+    DEAD = "dead"
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a named run."""
+
+    run: str
+    state: RunState
+    #: MLflow's id, once the run is created.
+    run_id: str | None = None
+    #: The job of its creation, in the answer to the request for it.
+    job_id: str | None = None
+
+
+def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Write:
+    """Turn the body of a request for a named run into a write, or raise ``InvalidWrite``."""
+    fields = load_object(body, first="run")
+    lane = NamedRun(check_run_name(fields.get("run")), workspace).lane
+    try:
+        request = msgspec.convert(fields, CreateRun)
+        request.start_time = round(now.timestamp() * 1000) if request.start_time is None else request.start_time
+        request.op = ""
+        whole = msgspec.json.encode(request)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidWrite(f"The body is not valid: {error}.") from error
+    _check(request)
+    return Write(op=Op.CREATE_RUN, lane=lane, whole=whole, workspace=workspace)
+
+
+def _check(request: CreateRun) -> None:
+    if request.experiment_id is not None and request.experiment_name is not None:
+        raise InvalidWrite("Give experiment_id or experiment_name, not both.")
+    for field in ("experiment_id", "experiment_name", "run_name"):
+        if getattr(request, field) == "":
+            raise InvalidWrite(f"Invalid value \"\" for parameter '{field}' supplied: leave it out, or say something.")
+    for number, tag in enumerate(request.tags):
+        check_tag(tag.key, tag.value, at=f"tags[{number}]")
+        if tag.key == NAME_TAG:
+            raise InvalidWrite(f"The tag {NAME_TAG} is the bridge's own; it will hold the name of the run.")
