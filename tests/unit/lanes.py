@@ -56,8 +56,11 @@ class Lane:
         self.delivery.deliver(RUN)
 
     def expire_lease(self) -> None:
+        self.expire_lease_of(RUN)
+
+    def expire_lease_of(self, lane: str) -> None:
         client: Any = self.outbox._client  # noqa: SLF001 - what the lease's end does, without waiting for it
-        client.zadd(keys.ready(keys.partition(RUN)), {RUN: 0})
+        client.zadd(keys.ready(keys.partition(lane)), {lane: 0})
 
     def statuses(self) -> list[JobStatus]:
         documents = [self.outbox.job(job_id, client="a") for job_id in self.jobs]
