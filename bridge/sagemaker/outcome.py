@@ -59,7 +59,7 @@ def classify(
 ) -> Outcome:
     """Return what an answer to a delivery comes to. ``headers`` must be case-insensitive."""
     answer = _read(status, headers, body, of_fastapi=bool(call and call.optional))
-    if status == 200 and _is_mlflows(body, call):
+    if status == 200 and _is_mlflows(headers, body, call):
         told = body if call and call.answer else b""
         return Delivered(status=status, request_id=answer.request_id, body=told)
     if ours(status, headers, body):
@@ -85,7 +85,7 @@ def classify(
     return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
 
 
-def _is_mlflows(body: bytes, call: Call | None) -> bool:
+def _is_mlflows(headers: Mapping[str, str], body: bytes, call: Call | None) -> bool:
     """Return whether this may be MLflow's answer to the call.
 
     Most are answered with an empty object, or the run that was updated. Anything else is not from MLflow, and to
@@ -93,7 +93,7 @@ def _is_mlflows(body: bytes, call: Call | None) -> bool:
     """
     if call and call.optional and not body:
         # An export is answered in protobuf, whose empty object has no bytes.
-        return True
+        return headers.get("Content-Type", "").startswith("application/x-protobuf")
     if not call or not call.answer:
         return bool(_EMPTY_OBJECT.fullmatch(body) or _UPDATED.fullmatch(body))
     try:

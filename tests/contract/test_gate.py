@@ -181,3 +181,17 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
     assert (nothing_yet, only_refused) == (False, False)
     assert watched.delivered_since(before)
     assert not watched.delivered_since(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1))
+
+
+def test_a_call_that_upstream_does_not_know_opens_no_breaker_and_closes_none(client: Any) -> None:
+    missing = Unavailable(why="status 404", missing=True)
+    unknown = gate(client)
+    for _ in range(20):
+        unknown.report(missing)
+    before = unknown.state().breaker
+    for _ in range(5):
+        unknown.report(DOWN)
+    unknown.report(missing)
+
+    assert before == "closed"
+    assert unknown.state().breaker == "open"

@@ -8,7 +8,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from bridge.sagemaker.outcome import classify, ours, retry_after
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable
+from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 HTML = b"<!doctype html><title>Error</title>"
@@ -225,3 +225,46 @@ def test_retry_after_is_seconds_or_a_date_within_an_hour(text: str, wait: int) -
 def test_a_retry_after_that_says_nothing_is_as_good_as_none(text: str) -> None:
     assert retry_after(CaseInsensitiveDict({"Retry-After": text}), now=NOW) is None
     assert retry_after(CaseInsensitiveDict(), now=NOW) is None
+
+
+EXPORT = Call(path="/v1/traces", body=b"spans", optional=True)
+
+
+def export_answer(status: int, body: bytes = b"", content_type: str = "application/x-protobuf") -> Outcome:
+    return classify(status, CaseInsensitiveDict({"Content-Type": content_type}), body, now=NOW, call=EXPORT)
+
+
+def test_an_export_is_answered_without_a_byte_of_protobuf() -> None:
+    assert export_answer(200) == Delivered(status=200)
+    assert isinstance(export_answer(200, content_type="text/html"), Unavailable)
+    assert isinstance(export_answer(200, b"ok"), Unavailable)
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_what_mlflow_says_of_an_export_in_the_words_of_fastapi_is_a_refusal(status: int) -> None:
+    refused = export_answer(status, b'{"detail":"no spans found"}', "application/json")
+
+    assert refused == Refused(status=status, error_code="BAD_REQUEST", message="no spans found")
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("body", [b"", HTML, b'{"detail":"Not Found"}'])
+def test_an_upstream_without_exports_may_only_miss_this_call(status: int, body: bytes) -> None:
+    missing = export_answer(status, body)
+
+    assert isinstance(missing, Unavailable)
+    assert (missing.missing, missing.own_fault is None) == (True, False)
+    assert isinstance(answer(status, body), Unavailable)
+    assert not getattr(answer(status, body), "missing")  # noqa: B009 - of an outcome that was just narrowed
+
+
+@pytest.mark.parametrize(
+    ("body", "delivered"),
+    [(b'{"run":{}}', True), (b"{}", True), (b'{"runs":[]}', False), (b"[]", False), (b"<p>", False), (b"\xff", False)],
+)
+def test_a_question_is_answered_with_the_field_that_it_asks_for(body: bytes, *, delivered: bool) -> None:
+    asked = Call(path="/api/2.0/mlflow/runs/create", body=b"{}", answer="run")
+    outcome = classify(200, CaseInsensitiveDict(), body, now=NOW, call=asked)
+
+    assert isinstance(outcome, Delivered) == delivered
+    assert not isinstance(outcome, Delivered) or outcome.body == body
