@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A headless Chromium, driven by chromedriver in its own protocol: W3C WebDriver, which is JSON over HTTP."""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.servers import Server, clean_environ, free_port, get_ok, process, running
+
+#: A name of this machine that only the browser knows, and that is not one of the names of loopback.
+NAME = "bridge.example"
+
+_FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-breakpad"),
+    *("--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1400,1000"),
+    # No other host is there, and a page that would like to tell one of its use knows so at once.
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+_PATIENCE = 30
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_SELECT_ALL, _RELEASE = "\ue009a", "\ue000"
+
+#: Calls back with what the expression is as soon as that is true, looking again whenever the page changes.
+_UNTIL = """
+const [patience, done] = arguments;
+const end = (found) => { watcher.disconnect(); done(found); };
+const look = () => { const found = (%s); if (found) end(found); };
+const watcher = new MutationObserver(look);
+watcher.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+setTimeout(() => end(null), patience * 1000);
+look();
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request of a page, and what came of it."""
+
+    method: str
+    url: str
+    #: 0 as long as there is no answer.
+    status: int = 0
+    #: Chromium's name for what went wrong.
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One window."""
+
+    _session: str
+    _http: requests.Session = field(default_factory=requests.Session)
+
+    def open(self, url: str) -> None:
+        """Go to a page, and return when it has been loaded."""
+        self._call("POST", "/url", {"url": url})
+
+    def until(self, expression: str) -> Any:
+        """Return what a JavaScript expression is as soon as that is true; fail if it does not come to that."""
+        found = self._call("POST", "/execute/async", {"script": _UNTIL % expression, "args": [_PATIENCE]})
+        assert found, f"still not so after {_PATIENCE} s: {expression}; the page says:\n{self.text()}"
+        return found
+
+    def text(self) -> str:
+        """Return what can be read on the page."""
+        return str(self.run("return document.body.innerText"))
+
+    def run(self, script: str) -> Any:
+        """Return what a script returns."""
+        return self._call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def click(self, selector: str) -> None:
+        """Click on an element as soon as it is there."""
+        self._call("POST", f"/element/{self._element(selector)}/click", {})
+
+    def enter(self, selector: str, text: str) -> None:
+        """Type a text instead of the one that an input has."""
+        keys = _SELECT_ALL + _RELEASE + text
+        self._call("POST", f"/element/{self._element(selector)}/value", {"text": keys})
+
+    def picture(self) -> bytes:
+        """Return what the window shows, as PNG."""
+        return base64.b64decode(self._call("GET", "/screenshot"))
+
+    def exchanges(self) -> list[Exchange]:
+        """Return what was asked for since this was called last, in that order."""
+        found: dict[str, Exchange] = {}
+        for line in self._call("POST", "/se/log", {"type": "performance"}):
+            event = json.loads(line["message"])["message"]
+            _note(found, event["method"], event["params"])
+        return [*found.values()]
+
+    def _element(self, selector: str) -> str:
+        return str(self.until(f"document.querySelector('{selector}')")[_ELEMENT])
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        answer = self._http.request(method, self._session + path, json=body, timeout=2 * _PATIENCE)
+        value = answer.json()["value"]
+        assert answer.status_code == 200, f"{path}: {value['error']}: {value['message']}"
+        return value
+
+
+def _note(found: dict[str, Exchange], event: str, params: dict[str, Any]) -> None:
+    name = params.get("requestId", "")
+    match event:
+        case "Network.requestWillBeSent":
+            found[name] = Exchange(method=params["request"]["method"], url=params["request"]["url"])
+        case "Network.responseReceived" if name in found:
+            found[name] = replace(found[name], status=params["response"]["status"])
+        case "Network.loadingFailed" if name in found:
+            found[name] = replace(found[name], error=params["errorText"])
+
+
+@contextmanager
+def chromium(directory: Path) -> Iterator[Browser]:
+    """Run a browser that has never been used, until the `with` ends."""
+    server, url, options = _chromedriver(directory)
+    wanted = {
+        "goog:chromeOptions": options,
+        "goog:loggingPrefs": {"performance": "ALL"},
+        "timeouts": {"script": 2000 * _PATIENCE, "pageLoad": 1000 * _PATIENCE},
+    }
+    with running(server):
+        answer = requests.post(f"{url}/session", json={"capabilities": {"alwaysMatch": wanted}}, timeout=2 * _PATIENCE)
+        assert answer.status_code == 200, answer.text
+        session = f"{url}/session/{answer.json()['value']['sessionId']}"
+        try:
+            yield Browser(session)
+        finally:
+            requests.delete(session, timeout=_PATIENCE)
+
+
+def _chromedriver(directory: Path) -> tuple[Server, str, dict[str, Any]]:
+    """Return the driver, its URL, and how it is to start the browser."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.fail("Chromium is missing; install it: apt-get install chromium chromium-driver", pytrace=False)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environ = clean_environ() | {"HOME": str(directory)}
+    child = process("chromedriver", [driver, f"--port={port}"], environ, directory, lambda: get_ok(f"{url}/status"))
+    return Server(child), url, {"binary": browser, "args": [*_FLAGS, f"--user-data-dir={directory / 'profile'}"]}
