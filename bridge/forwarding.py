@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port that proxied requests go through: to upstream and back while the client waits, on an event loop."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,6 +28,12 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: AsyncIterator[bytes]
+
+
+def is_event_stream(headers: Iterable[tuple[str, str]]) -> bool:
+    """Return whether these are the headers of server-sent events, each of which somebody waits for."""
+    types = [value for name, value in headers if name.lower() == "content-type"]
+    return any(value.partition(";")[0].strip().lower() == "text/event-stream" for value in types)
 
 
 class Forwarding(Protocol):

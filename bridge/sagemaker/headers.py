@@ -4,6 +4,8 @@
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
+from bridge.forwarding import is_event_stream
+
 Headers = Iterable[tuple[str, str]]
 
 # RFC 9110, section 7.6.1, with the older names that are still seen.
@@ -40,6 +42,8 @@ _NOT_SENT = _HOP_BY_HOP | {
 # `x-amz-*` of a client that signs for itself would end in our signature, or at an LLM provider behind MLflow's gateway.
 _NOT_SENT_PREFIXES = ("proxy-", "x-amz-", "x-amzn-", "x-forwarded-")
 _NOT_RETURNED = _HOP_BY_HOP | {"date", "server", "set-cookie"}
+#: What MLflow's gateway does not say of its events: that nobody on their way may keep them back.
+_OF_EVENTS = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
 
 
 def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
@@ -61,6 +65,9 @@ def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str
         shown = _at_bridge(value, upstream_url) if name.lower() == "location" else value
         if shown is not None:
             yield name, shown
+    if is_event_stream(headers):
+        said = {name.lower() for name, _ in headers}
+        yield from (pair for pair in _OF_EVENTS if pair[0].lower() not in said)
 
 
 def _at_bridge(location: str, upstream_url: str) -> str | None:

@@ -102,3 +102,21 @@ def test_a_redirect_within_upstream_points_to_the_bridge(
 )
 def test_another_redirect_is_left_as_it_is(location: str) -> None:
     assert _returned(("Location", location)) == [("Location", location)]
+
+
+@pytest.mark.parametrize("media", ["text/event-stream", "Text/Event-Stream; charset=utf-8"])
+def test_nobody_on_the_way_may_keep_events_back(media: str) -> None:
+    sent = ("content-type", media)
+
+    assert _returned(sent) == [sent, ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
+
+
+def test_what_upstream_says_of_its_events_holds() -> None:
+    said = [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "yes")]
+
+    assert _returned(*said) == said
+
+
+@pytest.mark.parametrize("media", ["text/plain", "text/event-streams", "application/json; of=text/event-stream"])
+def test_only_events_are_said_to_be_events(media: str) -> None:
+    assert _returned(("Content-Type", media)) == [("Content-Type", media)]
