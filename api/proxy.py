@@ -11,7 +11,7 @@ from api.busy import Busy
 from api.identity import caller
 from api.incoming import Incoming
 from bridge.bootstrap import Api
-from bridge.forwarding import Answer, Request
+from bridge.forwarding import Answer, Request, is_event_stream
 from bridge.spool import Spool
 from schemas.errors import InvalidWrite
 
@@ -40,7 +40,7 @@ class Proxy:
             told = await self._barrier.pass_through(request, body, client=caller())
             await self._take_place(stack)
             answer = await stack.enter_async_context(self._forwarding.forward(asked))
-            first = b"" if request.method == "HEAD" else await anext(answer.body, b"")
+            first = await _beginning(request, answer)
             return _Proxied(request, answer, first, told, stack.pop_all())
 
     async def close(self) -> None:
@@ -73,10 +73,19 @@ async def _take_in(request: Incoming, stack: AsyncExitStack) -> Spool | None:
     return spool
 
 
+async def _beginning(request: Incoming, answer: Answer) -> bytes | None:
+    """Return what there is of the body already, nothing if there is none, None if nobody knows when it begins."""
+    if request.method == "HEAD":
+        return b""
+    return None if is_event_stream(answer.headers) else await anext(answer.body, b"")
+
+
 class _Proxied:
     """Upstream's answer on its way to the client."""
 
-    def __init__(self, request: Incoming, answer: Answer, first: bytes, told: Headers, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, request: Incoming, answer: Answer, first: bytes | None, told: Headers, stack: AsyncExitStack
+    ) -> None:
         self._request = request
         self._answer = answer
         self._first = first
@@ -89,10 +98,10 @@ class _Proxied:
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*answer.headers, *self._told)
         ]
-        complete = self._request.method == "HEAD" or not first or len(first) == _length(answer)
+        complete = first is not None and len(first) in (0, _length(answer))
         async with self._stack:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": first, "more_body": not complete})
+            await send({"type": "http.response.body", "body": first or b"", "more_body": not complete})
             if not complete:
                 await self._send_rest(send, answer.body)
 
