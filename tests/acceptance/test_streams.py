@@ -99,7 +99,7 @@ def test_an_event_is_with_the_client_before_upstream_has_the_next(way: Way) -> N
 
 
 def test_upstream_hears_when_the_client_of_a_stream_has_gone(way: Way) -> None:
-    with way.ask("GET", "/ajax-api/3.0/mlflow/assistant/sessions/s/stream") as (client, upstream):
+    with way.ask("POST", INVOKE, b'{"stream": true}') as (client, upstream):
         upstream.send(STREAM + chunk(EVENTS[0]))
         client.until(EVENTS[0])
         client.connection.close()
