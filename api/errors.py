@@ -44,6 +44,11 @@ OWN_PATHS = (
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 
+def is_own(path: str) -> bool:
+    """Whether a path is one of ours, or below one."""
+    return path.startswith(OWN_PATHS) and any(path == own or path.startswith(f"{own}/") for own in OWN_PATHS)
+
+
 def reply_to(error: Exception, *, method: str, path: str) -> Reply:
     """Return the answer to a request that ended in this error."""
     asked = _Asked(method, path)
@@ -68,7 +73,7 @@ class _Asked:
         if self.path == OTLP_PATH:
             # In the form of FastAPI, with which MLflow answers there.
             return Reply(status, msgspec.json.encode({"detail": message}), headers=retry)
-        if not self.path.startswith(OWN_PATHS):
+        if not is_own(self.path):
             return Reply(status, msgspec.json.encode(MlflowError(error_code, message)), headers=retry)
         name = error_code.lower().replace("_", "-")
         problem = Problem(
@@ -87,7 +92,7 @@ class _Asked:
         """
         found = find(self.method, self.path)
         queued = found is not None and found.op is not None
-        repeated = self.method != "POST" or queued or self.path.startswith(OWN_PATHS)
+        repeated = self.method != "POST" or queued or is_own(self.path)
         return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
 
 

@@ -6,9 +6,10 @@ from api.asgi_types import Receive, Scope, Send
 from api.barrier import Barrier
 from api.bulk import Bulk
 from api.busy import NotPassedOn
-from api.errors import OWN_PATHS, reply_to
+from api.errors import is_own, reply_to
 from api.incoming import Incoming
 from api.native import Native
+from api.origin import Origins
 from api.patience import Patience
 from api.proxy import Proxy
 from api.recent import Recent
@@ -26,6 +27,7 @@ class Front:
     """The ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
 
     def __init__(self, bridge: Api) -> None:
+        self._origins = Origins(bridge.settings)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._writes = Writes(bridge, recent)
@@ -46,6 +48,7 @@ class Front:
     async def _respond(self, request: Incoming) -> Response:
         try:
             request.check_path()
+            self._origins.check(request)
             found = find(request.method, request.path)
             if found and found.op:
                 return await self._writes.accept(found.op, request, found.subject)
@@ -53,7 +56,7 @@ class Front:
                 return reply_to(NotPassedOn(), method=request.method, path=request.path)
             if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
-            if request.path.startswith(OWN_PATHS):
+            if is_own(request.path):
                 return await self._native.respond(request)
             return await self._proxy.forward(request)
         except Exception as error:  # noqa: BLE001 - each has its answer

@@ -195,7 +195,7 @@ def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
 def _forwarding(settings: Settings, clock: Clock) -> HttpForwarding:
     endpoint, signer = _door(settings, clock)
     return HttpForwarding(
-        endpoint, signer, connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout
+        endpoint, signer, connect_timeout=settings.connect_timeout, read_timeout=settings.proxy_timeout
     )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from bridge.errors import InvalidSettings
+from bridge.setting_kinds import count, duration, hosts, port, rate, size, upstream, url
 
 PREFIX = "BRIDGE_"
 
@@ -22,85 +22,8 @@ def _setting(default: str | None, read: Callable[[str], Any], about: str) -> Any
     return dataclasses.field(metadata={"default": default, "read": read, "about": about})
 
 
-def duration(text: str) -> dt.timedelta:
-    """Read ``250ms``, ``30s``, ``5m``, ``72h`` or ``7d``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if not found:
-        raise ValueError("a duration such as 250ms, 30s, 5m, 72h or 7d")
-    unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    try:
-        span = dt.timedelta(**{unit: float(found[1])})
-    except OverflowError:
-        raise ValueError("a duration of less than a few million years") from None
-    if span < dt.timedelta(milliseconds=1):
-        raise ValueError("a duration of at least 1ms")
-    return span
-
-
-def size(text: str) -> int:
-    """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
-    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
-    if not found:
-        raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
-    if not int(found[1]):
-        raise ValueError("a size of at least 1B")
-    return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if _split(text).scheme not in schemes:
-            raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
-        return text
-
-    return read
-
-
-def _split(text: str) -> SplitResult:
-    parts = urlsplit(text)
-    try:
-        parts.port  # noqa: B018 - asking is what finds the fault
-    except ValueError:
-        raise ValueError("a URL whose port is a number up to 65535") from None
-    return parts
-
-
-def _upstream(text: str) -> str:
-    if text.startswith("arn:"):
-        if not re.fullmatch(r"arn:[\w-]+:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(tracking-server|app)/[\w-]{1,256}", text):
-            raise ValueError(
-                "the ARN of a tracking server (arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME)"
-                " or of an MLflow App (...:mlflow-app/ID)"
-            )
-        return text
-    parts = _split(text)
-    plain = text == text.strip() and not parts.query and not parts.fragment
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-        raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server, without a query")
-    return text.rstrip("/")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("a whole number from 1 up")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > _MOST_CALLS:
-        raise ValueError(f"a number of calls a second, from 0 (no limit) to {_MOST_CALLS}")
-    return float(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise ValueError("a port from 0 (any free one) to 65535")
-    return int(text)
-
-
 #: Sustained transactions a second of a tracking server of size Small, whose burst is twice that.
 _SMALLEST_SERVER = 25.0
-_MOST_CALLS = 100_000
 _BROKER_SCHEMES = ("redis", "rediss", "unix")
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 
@@ -111,12 +34,12 @@ class Settings:
 
     upstream: str = _setting(
         None,
-        _upstream,
+        upstream,
         "Where writes go and reads come from: the ARN of a SageMaker tracking server or MLflow App,"
         " or the URL of any MLflow server. `mlflow-bridge up` starts a local `mlflow server` when it is not set.",
     )
     upstream_endpoint: str | None = _setting(
-        "", _url("http", "https"), "The URL to use instead of the one that an ARN stands for, such as a VPC endpoint."
+        "", url("http", "https"), "The URL to use instead of the one that an ARN stands for, such as a VPC endpoint."
     )
     assume_role_arn: str | None = _setting(
         "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
@@ -128,36 +51,43 @@ class Settings:
         "How long upstream may stay silent on one call. A lane's lease is a little longer than both timeouts, so a"
         " killed worker's lanes go on after about this long.",
     )
+    proxy_timeout: dt.timedelta = _setting(
+        "120s", duration, "How long upstream may stay silent on a proxied request, or in the middle of its answer."
+    )
     store_url: str = _setting(
         None,
-        _url(*_BROKER_SCHEMES, *_CLUSTER_SCHEMES),
+        url(*_BROKER_SCHEMES, *_CLUSTER_SCHEMES),
         "The Redis that holds accepted writes: `redis://`, `rediss://`, `unix://`, or for one in cluster mode"
         " `redis+cluster://`, `rediss+cluster://`. It must be persistent and must not evict. `mlflow-bridge up` starts"
         " one when it is not set.",
     )
     broker_url: str | None = _setting(
         "",
-        _url(*_BROKER_SCHEMES),
+        url(*_BROKER_SCHEMES),
         "The Redis that carries hints to the workers; may lose everything. Default: the store, unless that is in"
         " cluster mode, which Celery can't use.",
     )
     upstream_rate: float | None = _setting(
         "",
-        _rate,
+        rate,
         "How many calls a second all workers together send to upstream; 0 for no limit."
         " Default: 25 for an ARN, which is what the smallest tracking server allows, no limit for a URL.",
     )
-    upstream_burst: int = _setting("50", _count, "How many calls may go at once after a pause.")
+    upstream_burst: int = _setting("50", count, "How many calls may go at once after a pause.")
     host: str = _setting("127.0.0.1", str, "The address on which the api listens.")
-    port: int = _setting(
-        "8080", _port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one."
+    port: int = _setting("8080", port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one.")
+    allowed_hosts: tuple[str, ...] | None = _setting(
+        "",
+        hosts,
+        "The names, separated by commas, under which the api may be asked; `*` for any. Default: any, but on a loopback"
+        " address only `localhost` and addresses, so that no web page reaches it under a name of its own.",
     )
-    api_processes: int = _setting("1", _count, "How many server processes the api runs.")
+    api_processes: int = _setting("1", count, "How many server processes the api runs.")
     api_threads: int = _setting(
-        "16", _count, "Threads per server process for the bridge's own routes. Writes and proxied requests need none."
+        "16", count, "Threads per server process for the bridge's own routes. Writes and proxied requests need none."
     )
-    worker_processes: int = _setting("2", _count, "How many worker processes `mlflow-bridge up` starts.")
-    worker_concurrency: int = _setting("8", _count, "How many lanes one worker process delivers at a time.")
+    worker_processes: int = _setting("2", count, "How many worker processes `mlflow-bridge up` starts.")
+    worker_concurrency: int = _setting("8", count, "How many lanes one worker process delivers at a time.")
     sweep_period: dt.timedelta = _setting(
         "1s", duration, "How often workers look for lanes that are due and were not dispatched."
     )

@@ -19,7 +19,7 @@ from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.errors import StoreUnavailable
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.client import store_errors
-from bridge.settings import duration
+from bridge.setting_kinds import duration
 from bridge.supervisor import Child
 
 START_TIMEOUT = 120.0

@@ -35,6 +35,7 @@ def bridge_environ(store_url: str, front: SignatureFront) -> dict[str, str]:
         "BRIDGE_READ_TIMEOUT": "5s",
         "BRIDGE_SWEEP_PERIOD": "500ms",
         "BRIDGE_UPSTREAM_RATE": "1000",
+        "BRIDGE_ALLOWED_HOSTS": "localhost,bridge.example",
         "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
         "AWS_SESSION_TOKEN": CREDENTIALS.session_token or "",

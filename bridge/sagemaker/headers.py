@@ -22,7 +22,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# `Origin` was checked by us or is nobody's: MLflow would refuse any but its own. `Expect` is answered by our server.
+# `Origin` was checked (`api/origin.py`): MLflow would refuse any but its own. `Expect` is answered by our server.
 _NOT_SENT = _HOP_BY_HOP | {
     "authorization",
     "content-length",

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.keys import writes
-from bridge.settings import duration
+from bridge.setting_kinds import duration
 from tests.faults.evidence import gather
 from tests.faults.incidents import INCIDENTS, Incident, Scene
 from tests.faults.load import Load, Size

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridge.errors import InvalidSettings
-from bridge.settings import Settings, duration, read_settings, size, variable
+from bridge.setting_kinds import duration, size
+from bridge.settings import Settings, read_settings, variable
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
 SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
@@ -26,6 +27,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream_burst": ("7", 7),
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
     "port": ("0", 0),
+    "allowed_hosts": ("Bridge.example, other", ("bridge.example", "other")),
     "api_processes": ("4", 4),
     "api_threads": ("64", 64),
     "worker_processes": ("3", 3),

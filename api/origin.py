@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps web pages of others from using the bridge through the browser of somebody who can reach it.
+
+MLflow does the same for itself; it can't for the bridge, which asks it under MLflow's own name and without ``Origin``.
+"""
+
+import ipaddress
+import re
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from api.incoming import Incoming
+from bridge.settings import Settings
+from schemas.errors import InvalidWrite
+
+#: They tell nothing, and whoever looks whether the process is up does not know its name.
+_OPEN = frozenset({"/healthz", "/readyz", "/health", "/version"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Origins:
+    """Knows under which names the api may be asked, and from which pages."""
+
+    def __init__(self, settings: Settings) -> None:
+        allowed = settings.allowed_hosts
+        if allowed is None:
+            # A name that leads to a loopback address is one that somebody has pointed there (DNS rebinding).
+            allowed = ("localhost",) if _is_loopback(settings.host) else ("*",)
+        self._allowed = frozenset(allowed)
+
+    def check(self, request: Incoming) -> None:
+        """Raise ``InvalidWrite`` (403) for a request that a page of somebody else may have made."""
+        if "*" not in self._allowed and request.path not in _OPEN:
+            name = _name(request.header(b"host") or "")
+            if name not in self._allowed and not _is_address(name):
+                raise _refusal(f"The name {name[:100]!r} is not one of BRIDGE_ALLOWED_HOSTS.")
+        origin = request.header(b"origin")
+        if origin is not None and request.method not in _READS and not self._is_own(origin, request):
+            raise _refusal("The request comes from a page of another site (its Origin).")
+
+    def _is_own(self, origin: str, request: Incoming) -> bool:
+        """Whether a page of this origin was loaded from the bridge, whatever ends TLS in front of it."""
+        with suppress(ValueError):
+            netloc = urlsplit(origin).netloc
+            return bool(netloc) and _plain(netloc) == _plain(request.header(b"host") or "")
+        return False
+
+
+def _name(netloc: str) -> str:
+    """Return the host without its port, in lower case."""
+    with suppress(ValueError):
+        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
+    return ""
+
+
+def _plain(netloc: str) -> str:
+    """Return host and port in lower case, without a port that goes without saying."""
+    return re.sub(r":(80|443)$", "", netloc.lower())
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return False
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _refusal(text: str) -> InvalidWrite:
+    return InvalidWrite(text, "PERMISSION_DENIED", 403)

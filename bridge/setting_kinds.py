@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the texts of settings are read. What can't be read is said as what would have been right."""
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+_MOST_CALLS = 100_000
+
+
+def duration(text: str) -> dt.timedelta:
+    """Read ``250ms``, ``30s``, ``5m``, ``72h`` or ``7d``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not found:
+        raise ValueError("a duration such as 250ms, 30s, 5m, 72h or 7d")
+    unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    try:
+        span = dt.timedelta(**{unit: float(found[1])})
+    except OverflowError:
+        raise ValueError("a duration of less than a few million years") from None
+    if span < dt.timedelta(milliseconds=1):
+        raise ValueError("a duration of at least 1ms")
+    return span
+
+
+def size(text: str) -> int:
+    """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
+    if not found:
+        raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
+    if not int(found[1]):
+        raise ValueError("a size of at least 1B")
+    return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """Return a reader of URLs with one of these schemes."""
+
+    def read(text: str) -> str:
+        if _split(text).scheme not in schemes:
+            raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return text
+
+    return read
+
+
+def _split(text: str) -> SplitResult:
+    parts = urlsplit(text)
+    try:
+        parts.port  # noqa: B018 - asking is what finds the fault
+    except ValueError:
+        raise ValueError("a URL whose port is a number up to 65535") from None
+    return parts
+
+
+def upstream(text: str) -> str:
+    """Read what writes are delivered to: an ARN, or a URL without its last slash."""
+    if text.startswith("arn:"):
+        if not re.fullmatch(r"arn:[\w-]+:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(tracking-server|app)/[\w-]{1,256}", text):
+            raise ValueError(
+                "the ARN of a tracking server (arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME)"
+                " or of an MLflow App (...:mlflow-app/ID)"
+            )
+        return text
+    parts = _split(text)
+    plain = text == text.strip() and not parts.query and not parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server, without a query")
+    return text.rstrip("/")
+
+
+def count(text: str) -> int:
+    """Read a number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number from 1 up")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """Read a number of calls a second."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > _MOST_CALLS:
+        raise ValueError(f"a number of calls a second, from 0 (no limit) to {_MOST_CALLS}")
+    return float(text)
+
+
+def port(text: str) -> int:
+    """Read a port, or 0 for any free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError("a port from 0 (any free one) to 65535")
+    return int(text)
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Read names of hosts that are separated by commas, or ``*`` for any."""
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if not all(re.fullmatch(r"\*|[a-z0-9.-]+", name) for name in names):
+        raise ValueError("names of hosts, without ports, separated by commas, or *")
+    return names
