@@ -21,17 +21,16 @@ def repair(op: Op, body: bytes) -> Json:
     """Return the body with each field in the type that MLflow would read, or raise ``InvalidWrite``."""
     fields = load_object(body)
     check_names(fields)
+    read: Json = {"run_id": read_run(fields, older_name=op is not Op.LOG_BATCH)}
     if op is not Op.LOG_BATCH:
-        name = "run_uuid" if fields.get("run_id") is None and "run_uuid" in fields else "run_id"
-        return {"run_id": read_text(fields.get(name), "run_id", required=True)} | _ENTITY[op](fields, "")
-    read: Json = {"run_id": read_text(fields.get("run_id"), "run_id", required=True)}
+        return read | _ENTITY[op](fields, "")
     for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
         if name in fields:
             read[name] = [entity(_object(one, at), at) for at, one in _enumerate(fields[name], name)]
     return read
 
 
-class _Constant(str):
+class Constant(str):
     """A bare ``NaN``, ``Infinity`` or ``-Infinity``: a number wherever it stands, never a text."""
 
     __slots__ = ()
@@ -40,32 +39,45 @@ class _Constant(str):
 def load_object(body: bytes) -> Json:
     """Return the JSON object that a body holds, or raise ``InvalidWrite``."""
     try:
-        loaded = json.loads(body, parse_constant=_Constant)
+        loaded = json.loads(body, parse_constant=Constant)
         if isinstance(loaded, str):
             # MLflow clients before 1.0 sent their JSON encoded twice, and MLflow still reads that.
-            loaded = json.loads(loaded, parse_constant=_Constant)
+            loaded = json.loads(loaded, parse_constant=Constant)
     except (ValueError, RecursionError) as error:
         raise InvalidWrite(f"Missing value for required parameter 'run_id'. The body is not JSON: {error}.") from error
-    return _object(loaded, "body")
+    # To MLflow `null` is a call without fields.
+    return _object({} if loaded is None else loaded, "body")
 
 
 def _object(value: object, at: str) -> Json:
     if isinstance(value, dict):
         return value
-    raise InvalidWrite(f"'{at}' must be a JSON object, not a value of type '{type(value).__name__}'.")
+    raise InvalidWrite(f"'{at}' must be a JSON object, not a value of type '{type(_plain(value)).__name__}'.")
 
 
 def _enumerate(value: object, name: str) -> list[tuple[str, object]]:
-    if not isinstance(value, list):
-        raise mistyped(name, value)
-    return [(f"{name}[{i}]", one) for i, one in enumerate(value)]
+    return [(f"{name}[{i}]", one) for i, one in enumerate(read_list(value, name))]
+
+
+def read_run(fields: Json, *, older_name: bool) -> str:
+    """Return the run that is named, where it may be also by its older name, or raise ``InvalidWrite``."""
+    if not older_name or fields.get("run_id") is not None or "run_uuid" not in fields:
+        return read_text(fields.get("run_id"), "run_id", required=True)
+    if "runId" in fields:
+        # MLflow would check the one and write to the other.
+        raise _both("run_uuid", "runId")
+    return read_text(fields["run_uuid"], "run_id", required=True)
 
 
 def check_names(fields: Json) -> None:
     """Raise where a field is given by both of its names."""
     for name, camel in _CAMEL_CASE.items():
         if name in fields and camel in fields:
-            raise InvalidWrite(f"Request specifies both '{name}' and '{camel}'; provide only one of them.")
+            raise _both(name, camel)
+
+
+def _both(name: str, other: str) -> InvalidWrite:
+    return InvalidWrite(f"Request specifies both '{name}' and '{other}'; provide only one of them.")
 
 
 def _metric(fields: Json, at: str) -> Json:
@@ -77,7 +89,7 @@ def _metric(fields: Json, at: str) -> Json:
     }
     for name in ("timestamp", "step"):
         if fields.get(name) is not None:
-            read[name] = _int64(fields[name], prefix + name)
+            read[name] = read_int64(fields[name], prefix + name)
     for name in ("model_id", "dataset_name", "dataset_digest"):
         camel = _CAMEL_CASE[name]
         text = read_text(fields.get(name, fields.get(camel)), prefix + name)
@@ -100,15 +112,29 @@ def read_text(value: object, at: str, *, required: bool = False) -> str:
         if required:
             raise missing(at)
         return ""
-    if isinstance(value, _Constant):
-        raise mistyped(at, float(value))
-    if not isinstance(value, str):
-        raise mistyped(at, value)
+    if not isinstance(value, str) or isinstance(value, Constant):
+        raise wrong_type(at, value)
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise invalid(at, value, "It holds half of a surrogate pair, which is no Unicode text.") from error
     return value
+
+
+def read_list(value: object, at: str) -> list[object]:
+    """Return a list, or raise ``InvalidWrite``."""
+    if not isinstance(value, list):
+        raise wrong_type(at, value)
+    return value
+
+
+def wrong_type(at: str, value: object) -> InvalidWrite:
+    """Return the refusal for a value of the wrong JSON type, a bare ``NaN`` among them."""
+    return mistyped(at, _plain(value))
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Constant) else value
 
 
 def _double(value: object, at: str) -> float:
@@ -128,19 +154,20 @@ def _double(value: object, at: str) -> float:
     return number
 
 
-def _int64(value: object, at: str) -> int:
+def read_int64(value: object, at: str) -> int:
+    """Return a whole number, however it is spelled, or raise ``InvalidWrite``."""
     whole = not isinstance(value, bool) and (
         isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
     )
     if not whole:
-        raise invalid(at, value, "It must be a whole number (64-bit integer); MLflow would store 0 without a word.")
+        raise invalid(at, value, "It must be a whole number (64-bit integer); MLflow would drop it without a word.")
     try:
         return int(value)  # type: ignore[call-overload,no-any-return] # narrowed by `whole`
     except ValueError as error:
         # protobuf takes "3.0" and "1e3" as well, as it takes 3.0 and 1e3.
         number = _float(str(value))
         if number is None or not number.is_integer():
-            raise mistyped(at, value) from error
+            raise wrong_type(at, value) from error
         return int(number)
 
 
