@@ -13,7 +13,16 @@ import msgspec
 
 from schemas.careful import repair
 from schemas.errors import InvalidWrite
-from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_run_id, check_tag
+from schemas.limits import (
+    check_count,
+    check_dataset,
+    check_given,
+    check_metric,
+    check_param,
+    check_params_differ,
+    check_run_id,
+    check_tag,
+)
 from schemas.whole import capture_whole
 from schemas.write import Fragment, Op, Write
 
@@ -123,7 +132,7 @@ def _either(run_id: str | None, run_uuid: str | None) -> str | None:
 
 
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    run_id = check_given(_either(request.run_id, request.run_uuid))
     metric = Metric(
         request.key,
         request.value,
@@ -133,40 +142,32 @@ def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write
         request.dataset_name,
         request.dataset_digest,
     )
-    return Write(
-        op=Op.LOG_METRIC,
-        run_id=run_id,
-        metrics=Fragment(1, _metric_json(metric, now_ms, "")),
-        workspace=workspace,
-    )
+    fragment = Fragment(1, _metric_json(metric, now_ms, ""))
+    return Write(op=Op.LOG_METRIC, run_id=check_run_id(run_id), metrics=fragment, workspace=workspace)
 
 
 def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    run_id = check_given(_either(request.run_id, request.run_uuid))
     check_param(request.key, request.value, at="")
     fragment = Fragment(1, _json(Param(request.key, request.value)))
-    return Write(op=Op.LOG_PARAMETER, run_id=run_id, params=fragment, workspace=workspace)
+    return Write(op=Op.LOG_PARAMETER, run_id=check_run_id(run_id), params=fragment, workspace=workspace)
 
 
 def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(_either(request.run_id, request.run_uuid))
+    run_id = check_given(_either(request.run_id, request.run_uuid))
     check_tag(request.key, request.value, at="")
-    return Write(
-        op=Op.SET_TAG,
-        run_id=run_id,
-        tags=Fragment(1, _json(Tag(request.key, request.value))),
-        workspace=workspace,
-    )
+    fragment = Fragment(1, _json(Tag(request.key, request.value)))
+    return Write(op=Op.SET_TAG, run_id=check_run_id(run_id), tags=fragment, workspace=workspace)
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(request.run_id, unknown=False)
-    check_count(len(request.metrics), len(request.params), len(request.tags))
+    run_id = check_run_id(check_given(request.run_id), unknown=False)
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
         check_param(param.key, param.value, at=f"params[{i}]")
     for i, tag in enumerate(request.tags):
         check_tag(tag.key, tag.value, at=f"tags[{i}]")
+    check_count(len(request.metrics), len(request.params), len(request.tags))
     check_params_differ([param.key for param in request.params])
     return Write(
         op=Op.LOG_BATCH,
@@ -179,6 +180,7 @@ def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
 
 
 def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
+    check_dataset(metric.dataset_name, metric.dataset_digest)
     if metric.timestamp is None:
         metric.timestamp = now_ms
     if metric.step is None:
