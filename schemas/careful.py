@@ -23,15 +23,17 @@ def repair(op: Op, body: bytes) -> Json:
     check_names(fields)
     read: Json = {"run_id": read_run(fields, older_name=op is not Op.LOG_BATCH)}
     if op is not Op.LOG_BATCH:
-        return read | _ENTITY[op](fields, "")
+        read |= _ENTITY[op](fields, "")
+        check_older_name(fields)
+        return read
     for name, entity in (("metrics", _metric), ("params", _pair), ("tags", _pair)):
         if name in fields:
             read[name] = [entity(_object(one, at), at) for at, one in _enumerate(fields[name], name)]
     return read
 
 
-class Constant(str):
-    """A bare ``NaN``, ``Infinity`` or ``-Infinity``: a number wherever it stands, never a text."""
+class Constant(float):
+    """A bare ``NaN``, ``Infinity`` or ``-Infinity``, which a number that is too large is not."""
 
     __slots__ = ()
 
@@ -67,6 +69,11 @@ def read_run(fields: Json, *, older_name: bool) -> str:
         # MLflow would check the one and write to the other.
         raise _both("run_uuid", "runId")
     return read_text(fields["run_uuid"], "run_id", required=True)
+
+
+def check_older_name(fields: Json) -> None:
+    """Raise where the older name of the run, though not needed beside the newer one, would stop MLflow's parser."""
+    read_text(fields.get("run_uuid", fields.get("runUuid")), "run_uuid")
 
 
 def check_names(fields: Json) -> None:
@@ -112,7 +119,7 @@ def read_text(value: object, at: str, *, required: bool = False) -> str:
         if required:
             raise missing(at)
         return ""
-    if not isinstance(value, str) or isinstance(value, Constant):
+    if not isinstance(value, str):
         raise wrong_type(at, value)
     try:
         value.encode()
@@ -148,14 +155,16 @@ def _double(value: object, at: str) -> float:
         number = float(value)
     except (ValueError, OverflowError) as error:
         raise mistyped(at, value) from error
-    digits = isinstance(value, int | float) or any(character.isdigit() for character in value)
-    if digits and number - number != 0.0:
+    digits = not isinstance(value, str) or any(character.isdigit() for character in value)
+    if digits and not isinstance(value, Constant) and number - number != 0.0:
         raise invalid(at, str(value), "The number is too large for a double (64-bit floating point).")
     return number
 
 
 def read_int64(value: object, at: str) -> int:
     """Return a whole number, however it is spelled, or raise ``InvalidWrite``."""
+    if isinstance(value, Constant):
+        raise wrong_type(at, value)
     whole = not isinstance(value, bool) and (
         isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
     )
@@ -167,7 +176,7 @@ def read_int64(value: object, at: str) -> int:
         # protobuf takes "3.0" and "1e3" as well, as it takes 3.0 and 1e3.
         number = _float(str(value))
         if number is None or not number.is_integer():
-            raise wrong_type(at, value) from error
+            raise mistyped(at, value) from error
         return int(number)
 
 

@@ -133,6 +133,7 @@ def _either(run_id: str | None, run_uuid: str | None) -> str | None:
 
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
     run_id = check_given(_either(request.run_id, request.run_uuid))
+    check_dataset(request.dataset_name, request.dataset_digest)
     metric = Metric(
         request.key,
         request.value,
@@ -161,7 +162,10 @@ def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    run_id = check_run_id(check_given(request.run_id), unknown=False)
+    run_id = check_given(request.run_id)
+    for metric in request.metrics:
+        check_dataset(metric.dataset_name, metric.dataset_digest)
+    check_run_id(run_id, unknown=False)
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
         check_param(param.key, param.value, at=f"params[{i}]")
@@ -180,7 +184,6 @@ def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
 
 
 def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
-    check_dataset(metric.dataset_name, metric.dataset_digest)
     if metric.timestamp is None:
         metric.timestamp = now_ms
     if metric.step is None:

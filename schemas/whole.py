@@ -6,12 +6,23 @@ word what it can't read. Here such a body is refused, with the path to what is w
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 
-from schemas.careful import Constant, Json, check_names, load_object, read_int64, read_list, read_run, read_text
+from schemas.careful import (
+    Constant,
+    Json,
+    check_names,
+    check_older_name,
+    load_object,
+    read_int64,
+    read_list,
+    read_run,
+    read_text,
+)
 from schemas.errors import InvalidWrite
 from schemas.limits import check_longest, check_run_id, invalid, missing
 from schemas.write import Op, Write
@@ -94,6 +105,8 @@ def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write
     known = _known(fields)
     run_id = read_run(fields, older_name=op is Op.UPDATE_RUN)
     read = {name: reader(known.get(name), name) for name, reader in _READERS[op].items()}
+    if op is Op.UPDATE_RUN:
+        check_older_name(fields)
     lane = check_run_id(run_id, unknown=op is not Op.LOG_INPUTS)
     try:
         request = msgspec.convert(_nested(read), kind, strict=False)
@@ -116,23 +129,22 @@ def _known(fields: Json) -> Json:
     return known
 
 
-def _nested(value: Any, at: str = "") -> Any:  # noqa: ANN401 - JSON
+def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {name: _nested(each, f"{at}.{name}".lstrip(".")) for name, each in _known(value).items()}
+        return {name: _nested(each, name) for name, each in _known(value).items()}
     if isinstance(value, list):
-        return [_nested(each, f"{at}[{i}]") for i, each in enumerate(value)]
-    if at.endswith(".step") and value is not None:
-        return read_int64(value, at)
+        return [_nested(each) for each in value]
+    if name == "step":
+        with suppress(InvalidWrite):
+            return read_int64(value, name)
     return float(value) if isinstance(value, Constant) else value
 
 
 def _read_status(value: object, at: str) -> object:
     """Return a status by its name, or by a number that MLflow knows."""
-    try:
+    with suppress(InvalidWrite):
         if 1 <= (number := read_int64(value, at)) <= len(_STATUSES):
             return number
-    except InvalidWrite:
-        pass
     return read_text(value, at)
 
 
@@ -160,12 +172,17 @@ def _check_inputs(request: LogInputs) -> None:
         for tag in dataset_input.tags or ():
             check_longest(tag.key or "", 255, "key")
             check_longest(tag.value or "", 500, "value")
+    for dataset_input in request.datasets or ():
+        _check_differ([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
 
 
 def _check_outputs(request: LogOutputs) -> None:
-    models = [model.model_id or "" for model in request.models or ()]
-    if len(set(models)) < len(models):
-        raise InvalidWrite("A model is named twice; MLflow's database refuses that.", "BAD_REQUEST")
+    _check_differ([model.model_id for model in request.models or ()], "model")
+
+
+def _check_differ(names: list[str | None], what: str) -> None:
+    if len({name or "" for name in names}) < len(names):
+        raise InvalidWrite(f"A {what} is named twice; MLflow's database refuses that.", "BAD_REQUEST")
 
 
 # MLflow's own, in the order in which it looks (``mlflow/utils/validation.py``, 3.17).

@@ -61,6 +61,15 @@ def test_a_run_that_mlflow_would_look_at_by_one_name_and_write_to_by_the_other_i
     assert refused.message == "Request specifies both 'run_uuid' and 'runId'; provide only one of them."
 
 
+@pytest.mark.parametrize("name", ["run_uuid", "runUuid"])
+def test_an_older_name_of_the_run_that_is_no_text_is_refused_beside_the_newer_one(name: str) -> None:
+    refused = refusal(Op.LOG_METRIC, raw_metric(**{name: "[null]"}))
+
+    assert refused.message.startswith(
+        "Invalid value [null] for parameter 'run_uuid' supplied:  Hint: Value was of type"
+    )
+
+
 @pytest.mark.parametrize("name", ["metrics", "params", "tags"])
 def test_a_bare_nan_for_a_list_is_refused_as_the_number_that_it_is(name: str) -> None:
     refused = refusal(Op.LOG_BATCH, raw_batch(**{name: "NaN"}))
