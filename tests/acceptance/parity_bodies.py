@@ -6,6 +6,7 @@ spelled counts.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,7 +234,7 @@ _LISTS: dict[str, st.SearchStrategy[str]] = {
     ),
 }
 
-_WRAPPINGS = {
+_WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     "twice encoded": lambda text: json.dumps(text).encode(),
     "cut": lambda text: text.encode("utf-8", "surrogatepass")[:-1],
     "not UTF-8": lambda text: text.encode()[:-1] + b',"colour":"\xff"}',
