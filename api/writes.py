@@ -120,10 +120,11 @@ def _done(op: Op, headers: Headers) -> Reply:
 
 
 def _check_content_type(request: Incoming) -> None:
-    content_type = request.header(b"content-type") or ""
-    if content_type != "application/json" and content_type.split(";")[0].strip() != "application/json":
-        fault = "must be one of ['application/json']." if content_type else "is missing."
-        raise InvalidWrite(f"Bad Request. Content-Type header {fault}")
+    content_type = request.header(b"content-type")
+    if content_type is None:
+        raise InvalidWrite("Bad Request. Content-Type header is missing.")
+    if content_type.split(";")[0] != "application/json":
+        raise InvalidWrite("Bad Request. Content-Type must be one of ['application/json'].")
 
 
 def _pending(op: Op, accepted: Accepted) -> JobDocument:

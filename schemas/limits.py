@@ -33,15 +33,29 @@ _NAME_RULE = (
 _SEE_DOCS = " See the API docs for more information about request parameters."
 
 
-def check_run_id(run_id: str | None, *, unknown: bool = True) -> str:
-    """Return the run id, or raise. With ``unknown``, an impossible id names a run that does not exist, as in MLflow."""
+def check_given(run_id: str | None) -> str:
+    """Return the run id, or raise where there is none. MLflow sees to this before all else."""
     if not run_id:
         raise missing("run_id")
+    return run_id
+
+
+def check_run_id(run_id: str, *, unknown: bool = True) -> str:
+    """Return the run id, or raise. With ``unknown``, an impossible id names a run that does not exist, as in MLflow.
+
+    Which looks for the run when the rest of the call is read and found good.
+    """
     if _RUN_ID.fullmatch(run_id):
         return run_id
     if unknown:
         raise InvalidWrite(f"Run with id={run_id[:300]} not found", "RESOURCE_DOES_NOT_EXIST", 404)
     raise InvalidWrite(f"Invalid value {json.dumps(run_id[:300])} for parameter 'run_id' supplied.")
+
+
+def check_dataset(name: str | None, digest: str | None) -> None:
+    """Raise where a metric names its dataset by half."""
+    if bool(name) != bool(digest):
+        raise InvalidWrite("Both dataset_name and dataset_digest must be provided if one is provided")
 
 
 def check_metric(key: str, value: float, timestamp: int, step: int, *, at: str) -> None:

@@ -14,7 +14,15 @@ import msgspec
 from schemas.careful import repair
 from schemas.errors import InvalidWrite
 from schemas.lane import run_lane
-from schemas.limits import check_count, check_metric, check_param, check_params_differ, check_tag
+from schemas.limits import (
+    check_count,
+    check_dataset,
+    check_given,
+    check_metric,
+    check_param,
+    check_params_differ,
+    check_tag,
+)
 from schemas.run import capture_run
 from schemas.tagging import TAGGING, capture_tagging
 from schemas.whole import capture_whole
@@ -137,8 +145,14 @@ def _either(run_id: str | None, run_uuid: str | None) -> str | None:
     return run_uuid if run_id is None else run_id
 
 
+def _given(run_id: str | None, name: object) -> str | None:
+    """Return the id of a run, or raise where there is neither that nor a name: MLflow looks for it first."""
+    return run_id if name is not None else check_given(run_id)
+
+
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
-    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
+    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
+    check_dataset(request.dataset_name, request.dataset_digest)
     metric = Metric(
         request.key,
         request.value,
@@ -148,40 +162,37 @@ def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write
         request.dataset_name,
         request.dataset_digest,
     )
-    return Write(
-        op=Op.LOG_METRIC,
-        lane=lane,
-        metrics=Fragment(1, _metric_json(metric, now_ms, "")),
-        workspace=workspace,
-    )
+    fragment = Fragment(1, _metric_json(metric, now_ms, ""))
+    lane = run_lane(run_id, request.run, workspace)
+    return Write(op=Op.LOG_METRIC, lane=lane, metrics=fragment, workspace=workspace)
 
 
 def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
-    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
+    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
     check_param(request.key, request.value, at="")
     fragment = Fragment(1, _json(Param(request.key, request.value)))
+    lane = run_lane(run_id, request.run, workspace)
     return Write(op=Op.LOG_PARAMETER, lane=lane, params=fragment, workspace=workspace)
 
 
 def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
-    lane = run_lane(_either(request.run_id, request.run_uuid), request.run, workspace)
+    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
     check_tag(request.key, request.value, at="")
-    return Write(
-        op=Op.SET_TAG,
-        lane=lane,
-        tags=Fragment(1, _json(Tag(request.key, request.value))),
-        workspace=workspace,
-    )
+    fragment = Fragment(1, _json(Tag(request.key, request.value)))
+    return Write(op=Op.SET_TAG, lane=run_lane(run_id, request.run, workspace), tags=fragment, workspace=workspace)
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    lane = run_lane(request.run_id, request.run, workspace, unknown=False)
-    check_count(len(request.metrics), len(request.params), len(request.tags))
+    run_id = _given(request.run_id, request.run)
+    for metric in request.metrics:
+        check_dataset(metric.dataset_name, metric.dataset_digest)
+    lane = run_lane(run_id, request.run, workspace, unknown=False)
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
         check_param(param.key, param.value, at=f"params[{i}]")
     for i, tag in enumerate(request.tags):
         check_tag(tag.key, tag.value, at=f"tags[{i}]")
+    check_count(len(request.metrics), len(request.params), len(request.tags))
     check_params_differ([param.key for param in request.params])
     return Write(
         op=Op.LOG_BATCH,

@@ -6,11 +6,23 @@ word what it can't read. Here such a body is refused, with the path to what is w
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 
-from schemas.careful import Json, check_names, load_object, read_text
+from schemas.careful import (
+    Constant,
+    Json,
+    check_names,
+    check_older_name,
+    load_object,
+    read_int64,
+    read_list,
+    read_run,
+    read_text,
+)
 from schemas.errors import InvalidWrite
 from schemas.lane import run_lane
 from schemas.limits import check_longest, invalid, missing
@@ -88,17 +100,21 @@ class LogOutputs(msgspec.Struct, omit_defaults=True):
 
 def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
     """Turn the body of one of these calls into a write, or raise ``InvalidWrite``."""
-    kind, check = _KINDS[op]
+    kind = _KINDS[op]
     fields = load_object(body)
     check_names(fields)
-    name = "run_uuid" if fields.get("run_id") is None and op is Op.UPDATE_RUN else "run_id"
-    lane = run_lane(read_text(fields.get(name), "run_id"), fields.get("run"), workspace)
+    known = _known(fields)
+    run_id = read_run(fields, older_name=op is Op.UPDATE_RUN)
+    read = {name: reader(known.get(name), name) for name, reader in _READERS[op].items()}
+    if op is Op.UPDATE_RUN:
+        check_older_name(fields)
+    lane = run_lane(run_id, fields.get("run"), workspace, unknown=op is not Op.LOG_INPUTS)
     try:
-        request = msgspec.convert(_known(fields), kind, strict=False)
+        request = msgspec.convert(_nested(read), kind, strict=False)
         whole = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
-    check(request)
+    _CHECKS[op](request)
     return Write(op=op, lane=lane, whole=whole, workspace=workspace)
 
 
@@ -110,25 +126,43 @@ def _known(fields: Json) -> Json:
         if usual != name and usual in fields:
             raise InvalidWrite(f"Request specifies both '{usual}' and '{name}'; provide only one of them.")
         if usual in _NAMES:
-            known[usual] = _nested(value)
+            known[usual] = value
     return known
 
 
-def _nested(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return _known(value)
-    return [_nested(each) for each in value] if isinstance(value, list) else value
+        return {name: _nested(each, name) for name, each in _known(value).items()}
+    if isinstance(value, list):
+        return [_nested(each) for each in value]
+    if name == "step":
+        with suppress(InvalidWrite):
+            return read_int64(value, name)
+    return float(value) if isinstance(value, Constant) else value
 
 
-def _check_delete_tag(request: DeleteTag) -> None:
-    if not request.key:
-        raise missing("key")
+def _read_status(value: object, at: str) -> object:
+    """Return a status by its name, or by a number that MLflow knows."""
+    with suppress(InvalidWrite):
+        if 1 <= (number := read_int64(value, at)) <= len(_STATUSES):
+            return number
+    return read_text(value, at)
+
+
+def _read_models(value: object, at: str) -> list[object]:
+    if value is None or value == "":
+        raise missing(at)
+    return read_list(value, at)
+
+
+def _if_given(read: Callable[[object, str], Any]) -> Callable[[object, str], Any]:
+    return lambda value, at: None if value is None else read(value, at)
 
 
 def _check_update(request: UpdateRun) -> None:
     status = request.status
-    if status is not None and str(status)[:100] not in (*_STATUSES, "1", "2", "3", "4", "5"):
-        raise invalid("status", str(status)[:100], f"It must be one of {', '.join(_STATUSES)}; MLflow would ignore it.")
+    if isinstance(status, str) and status not in _STATUSES:
+        raise invalid("status", status[:100], f"It must be one of {', '.join(_STATUSES)}; MLflow would ignore it.")
 
 
 def _check_inputs(request: LogInputs) -> None:
@@ -139,11 +173,17 @@ def _check_inputs(request: LogInputs) -> None:
         for tag in dataset_input.tags or ():
             check_longest(tag.key or "", 255, "key")
             check_longest(tag.value or "", 500, "value")
+    for dataset_input in request.datasets or ():
+        _check_differ([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
 
 
 def _check_outputs(request: LogOutputs) -> None:
-    if request.models is None:
-        raise missing("models")
+    _check_differ([model.model_id for model in request.models or ()], "model")
+
+
+def _check_differ(names: list[str | None], what: str) -> None:
+    if len({name or "" for name in names}) < len(names):
+        raise InvalidWrite(f"A {what} is named twice; MLflow's database refuses that.", "BAD_REQUEST")
 
 
 # MLflow's own, in the order in which it looks (``mlflow/utils/validation.py``, 3.17).
@@ -157,11 +197,31 @@ _CAMEL = {
     "modelId": "model_id",
 }
 
-_KINDS: dict[Op, tuple[type[msgspec.Struct], Callable[[Any], None]]] = {
-    Op.DELETE_TAG: (DeleteTag, _check_delete_tag),
-    Op.UPDATE_RUN: (UpdateRun, _check_update),
-    Op.LOG_INPUTS: (LogInputs, _check_inputs),
-    Op.LOG_OUTPUTS: (LogOutputs, _check_outputs),
+_KINDS: dict[Op, type[msgspec.Struct]] = {
+    Op.DELETE_TAG: DeleteTag,
+    Op.UPDATE_RUN: UpdateRun,
+    Op.LOG_INPUTS: LogInputs,
+    Op.LOG_OUTPUTS: LogOutputs,
+}
+
+# The fields at the top, whose types MLflow looks at when protobuf has given up; in its order.
+_READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
+    Op.DELETE_TAG: {"key": partial(read_text, required=True)},
+    Op.UPDATE_RUN: {
+        "end_time": _if_given(read_int64),
+        "status": _if_given(_read_status),
+        "run_name": _if_given(read_text),
+    },
+    Op.LOG_INPUTS: {"datasets": _if_given(read_list), "models": _if_given(read_list)},
+    Op.LOG_OUTPUTS: {"models": _read_models},
+}
+
+# What MLflow looks at once it knows the run.
+_CHECKS: dict[Op, Callable[[Any], None]] = {
+    Op.DELETE_TAG: lambda _: None,
+    Op.UPDATE_RUN: _check_update,
+    Op.LOG_INPUTS: _check_inputs,
+    Op.LOG_OUTPUTS: _check_outputs,
 }
 
 _NAMES = frozenset(

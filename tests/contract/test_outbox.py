@@ -290,7 +290,7 @@ def test_a_failed_attempt_shows_in_the_job(outbox: RedisOutbox) -> None:
 
 def test_a_claim_is_bounded_by_the_size_of_one_call(outbox: RedisOutbox) -> None:
     accept(outbox, *(metric(step) for step in range(1005)))
-    long = [metric(step, run_id=f"{7:032x}", dataset_name="x" * 400_000) for step in range(5)]
+    long = [metric(step, run_id=f"{7:032x}", dataset_name="x" * 400_000, dataset_digest="d") for step in range(5)]
     accept(outbox, *long)
 
     assert len(claimed(outbox).jobs) == 1000

@@ -58,8 +58,9 @@ def test_a_client_that_prefers_it_gets_202_and_the_job(http: Client, prefer: str
     ("content_type", "message"),
     [
         (None, "Bad Request. Content-Type header is missing."),
-        ("text/plain", "Bad Request. Content-Type header must be one of ['application/json']."),
-        ("Application/JSON", "Bad Request. Content-Type header must be one of ['application/json']."),
+        ("text/plain", "Bad Request. Content-Type must be one of ['application/json']."),
+        ("Application/JSON", "Bad Request. Content-Type must be one of ['application/json']."),
+        ("application/json ;charset=utf-8", "Bad Request. Content-Type must be one of ['application/json']."),
     ],
 )
 def test_another_content_type_is_refused_as_mlflow_refuses_it(

@@ -37,13 +37,18 @@ def test_a_body_that_is_not_json_is_refused_with_mlflows_message_and_the_reason(
 @pytest.mark.parametrize("op", EVERY)
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [(b"[]", "list"), (b"null", "NoneType"), (b"3", "int"), (b"true", "bool"), (b'"3"', "int"), (b'"[]"', "list")],
+    [(b"[]", "list"), (b"NaN", "float"), (b"3", "int"), (b"true", "bool"), (b'"3"', "int"), (b'"[]"', "list")],
 )
 def test_a_body_that_is_no_object_is_refused(op: Op, body: bytes, kind: str) -> None:
     refused = refusal(op, body)
 
     message = f"'body' must be a JSON object, not a value of type '{kind}'."
     assert (refused.status, refused.error_code, refused.message) == (*BAD, message)
+
+
+@pytest.mark.parametrize("op", EVERY)
+def test_a_body_that_is_null_is_a_call_without_fields(op: Op) -> None:
+    assert refusal(op, b"null").message.startswith("Missing value for required parameter 'run_id'. See the API docs")
 
 
 @pytest.mark.parametrize("op", EVERY)

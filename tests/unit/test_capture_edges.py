@@ -55,6 +55,36 @@ def test_a_run_id_that_is_no_text_is_refused_beside_a_run_uuid(run_id: str) -> N
     assert refusal(Op.LOG_METRIC, raw_metric(run_id=run_id, run_uuid='"r"')).status == 400
 
 
+def test_a_run_that_mlflow_would_look_at_by_one_name_and_write_to_by_the_other_is_refused() -> None:
+    refused = refusal(Op.LOG_METRIC, raw(run_uuid='"r"', runId='"s"', key='"k"', value="1"))
+
+    assert refused.message == "Request specifies both 'run_uuid' and 'runId'; provide only one of them."
+
+
+@pytest.mark.parametrize("name", ["run_uuid", "runUuid"])
+def test_an_older_name_of_the_run_that_is_no_text_is_refused_beside_the_newer_one(name: str) -> None:
+    refused = refusal(Op.LOG_METRIC, raw_metric(**{name: "[null]"}))
+
+    assert refused.message.startswith(
+        "Invalid value [null] for parameter 'run_uuid' supplied:  Hint: Value was of type"
+    )
+
+
+@pytest.mark.parametrize("name", ["metrics", "params", "tags"])
+def test_a_bare_nan_for_a_list_is_refused_as_the_number_that_it_is(name: str) -> None:
+    refused = refusal(Op.LOG_BATCH, raw_batch(**{name: "NaN"}))
+
+    expected = f"Invalid value NaN for parameter '{name}' supplied:  Hint: Value was of type 'float'"
+    assert refused.message.startswith(expected)
+
+
+@pytest.mark.parametrize("op", [Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG])
+def test_a_bad_name_is_told_before_a_run_that_can_not_be(op: Op) -> None:
+    refused = refusal(op, raw(run_id='"r 1"', key='"a@b"', value='"1"'))
+
+    assert (refused.status, "a@b" in refused.message) == (400, True)
+
+
 def test_a_body_that_is_no_utf8_is_refused_wherever_the_fault_is() -> None:
     assert refusal(Op.LOG_METRIC, raw_metric()[:-1] + b',"colour":"\xff"}').status == 400
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from mlflow.entities import Param
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import (
     MAX_BATCH_LOG_REQUEST_SIZE,
@@ -75,7 +75,7 @@ _BATCHES = {
         raw_batch(),
         raw_batch(metrics="[]"),
         raw_batch(metrics='[{"key":"a","value":1,"timestamp":5},{"key":"b","value":"NaN","timestamp":6,"step":-1}]'),
-        raw_batch(metrics='[{"key":"a","value":1,"timestamp":5,"modelId":"m","dataset_name":"d"}]'),
+        raw_batch(metrics='[{"key":"a","value":1,"timestamp":5,"modelId":"m","dataset_name":"d","datasetDigest":"e"}]'),
         raw_batch(params='[{"key":"a","value":"1"},{"key":"b"}]', tags='[{"key":"t","value":"1"},{"key":"t"}]'),
         raw_batch(tags='[{"key":"t","value":"\\u00e9","colour":3}]', colour="{}"),
         json.dumps(raw_batch(params='[{"key":"a","value":"1"}]').decode()).encode(),
@@ -170,6 +170,15 @@ def test_a_name_is_refused_where_mlflow_refuses_it_and_in_its_words(name: str) -
     assert _we_refuse(Op.SET_TAG, raw(run_id='"r"', key=key)) == _mlflow_refuses(_validate_tag, name, "")
     second = raw_batch(tags=f'[{{"key":"good"}},{{"key":{key}}}]')
     assert _we_refuse(Op.LOG_BATCH, second) == _mlflow_refuses(_validate_tag, name, "", path="tags[1]")
+
+
+@pytest.mark.parametrize("half", ["dataset_name", "dataset_digest", "datasetDigest"])
+def test_a_dataset_that_is_named_by_half_is_refused_in_mlflows_words(half: str) -> None:
+    expected = _mlflow_refuses(Metric, "k", 0.5, 5, 7, dataset_name="d")
+
+    assert expected
+    assert _we_refuse(Op.LOG_METRIC, raw_metric(**{half: '"d"'})) == expected
+    assert _we_refuse(Op.LOG_BATCH, raw_batch(metrics=f'[{{"key":"a","value":1,"{half}":"d"}}]')) == expected
 
 
 def test_a_negative_timestamp_is_refused_in_mlflows_words() -> None:

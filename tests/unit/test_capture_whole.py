@@ -48,6 +48,9 @@ def test_protobufs_other_spellings_are_understood() -> None:
         "run_name": "n",
     }
     by_older_name = capture(Op.UPDATE_RUN, json.dumps({"run_uuid": RUN, "status": "KILLED"}).encode(), now=NOW)
+    numbers = captured(Op.LOG_OUTPUTS, models=[{"modelId": "m", "step": "5.0"}, {"model_id": "n", "step": 7.0}])
+    assert sent(numbers)["models"] == [{"model_id": "m", "step": 5}, {"model_id": "n", "step": 7}]
+    assert [sent(captured(Op.UPDATE_RUN, status=status))["status"] for status in (3.0, "3", " 03")] == [3, 3, 3]
     assert sent(by_older_name) == {"run_id": RUN, "status": "KILLED"}
     twice = json.dumps(json.dumps({"run_id": RUN, "key": "t"})).encode()
     assert sent(capture(Op.DELETE_TAG, twice, now=NOW)) == {"run_id": RUN, "key": "t"}
@@ -57,17 +60,24 @@ def test_protobufs_other_spellings_are_understood() -> None:
     ("op", "fields", "names"),
     [
         (Op.DELETE_TAG, {}, "'key'"),
-        (Op.DELETE_TAG, {"key": 3}, "$.key"),
+        (Op.DELETE_TAG, {"key": 3}, "'key'"),
         (Op.UPDATE_RUN, {"status": "DONE"}, "'status'"),
         (Op.UPDATE_RUN, {"status": "finished"}, "'status'"),
         (Op.UPDATE_RUN, {"status": 6}, "'status'"),
-        (Op.UPDATE_RUN, {"end_time": 1.5}, "$.end_time"),
+        (Op.UPDATE_RUN, {"end_time": 1.5}, "'end_time'"),
         (Op.UPDATE_RUN, {"end_time": 1, "endTime": 2}, "'endTime'"),
-        (Op.UPDATE_RUN, {"run_name": 3}, "$.run_name"),
+        (Op.UPDATE_RUN, {"run_name": 3}, "'run_name'"),
+        (Op.UPDATE_RUN, {"run_uuid": 3}, "'run_uuid'"),
         (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET | {"digest": "x" * 37}}]}, "'digest'"),
         (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET, "tags": [{"key": "k", "value": 3}]}]}, "tags[0].value"),
-        (Op.LOG_INPUTS, {"datasets": {}}, "$.datasets"),
+        (Op.LOG_INPUTS, {"datasets": {}}, "'datasets'"),
+        (Op.LOG_INPUTS, {"datasets": [{"dataset": DATASET, "tags": [{"key": "k"}, {"key": "k"}]}]}, "named twice"),
         (Op.LOG_OUTPUTS, {}, "'models'"),
+        (Op.LOG_OUTPUTS, {"models": ""}, "Missing value for required parameter 'models'"),
+        (Op.LOG_OUTPUTS, {"models": [{"model_id": "m", "step": 1}, {"model_id": "m"}]}, "named twice"),
+        (Op.UPDATE_RUN, {"status": 99}, "'status' supplied:  Hint: Value was of type 'int'"),
+        (Op.LOG_INPUTS, {"run_id": "a b"}, "Invalid value \"a b\" for parameter 'run_id' supplied."),
+        (Op.LOG_INPUTS, {"models": {"a": 1}}, 'Invalid value {"a":1}'),
         (Op.LOG_OUTPUTS, {"models": [{"model_id": "m", "step": 1.5}]}, "$.models[0].step"),
     ],
 )

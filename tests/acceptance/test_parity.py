@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge judges thousands of requests, good and bad, as a real MLflow server does, and in its words."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from schemas.endpoints import QUEUED
+from schemas.write import Op
+from tests.acceptance.parity_bodies import Request, requests_for
+from tests.acceptance.parity_difference import Difference
+from tests.acceptance.parity_known import KNOWN
+from tests.acceptance.parity_sides import Sides, sides
+from tests.servers import Server
+
+
+@pytest.fixture(scope="module")
+def both(redis_server: tuple[Server, str], mlflow_url: str) -> Iterator[Sides]:
+    with sides(redis_server[1], mlflow_url) as both:
+        yield both
+
+
+@pytest.mark.parametrize("op", [Op(each.op) for each in QUEUED if each.checked in ("requests", "whole")])
+def test_a_request_is_judged_as_mlflow_judges_it(both: Sides, op: Op) -> None:
+    @settings(
+        max_examples=260,
+        deadline=None,
+        derandomize=True,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    )
+    @given(requests_for(op))
+    def judge(request: Request) -> None:
+        seen = both.ask(request)
+        assert seen.agree or any(known.holds(seen) for known in KNOWN), seen
+
+    judge()
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.reason)
+def test_each_known_difference_is_still_one(both: Sides, known: Difference) -> None:
+    seen = both.ask(known.example)
+
+    assert not seen.agree, seen
+    assert [each.reason for each in KNOWN if each.holds(seen)] == [known.reason], seen
