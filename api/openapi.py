@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
+from api.described import QUERY, limits
 from schemas.bulk import AcceptedJobs
 from schemas.dead_letter import DiscardOrder, Drain, LetterCount, LetterDocument, LetterPage, Replayed, ReplayOrder
 from schemas.endpoints import API_PREFIXES, QUEUED
@@ -191,13 +192,12 @@ def _described(operation: _Operation) -> dict[str, Any]:
 
 
 def _queued(op: Op) -> dict[str, Any]:
-    run = {"type": "object", "properties": {"run_id": {"type": "string"}}, "required": ["run_id"]}
     return {
         "summary": f"Queue MLflow's {op}",
         "parameters": [*_prefer(("respond-async", "wait=N")), _KEY],
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": {"allOf": [run, _ref(_BODIES[op])]}}},
+            "content": {_JSON: {"schema": {"allOf": [limits(op), _ref(_BODIES[op])]}}},
         },
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered", "content": {_JSON: {}}},
@@ -211,7 +211,8 @@ def _queued(op: Op) -> dict[str, Any]:
 
 
 def _bulk() -> dict[str, Any]:
-    write = {"type": "object", "properties": {"op": {"enum": [*Op]}, "run_id": {"type": "string"}}, "required": ["op"]}
+    named = {op: {"properties": {"op": {"const": op}}, "required": ["op"]} for op in Op}
+    write = {"oneOf": [{"allOf": [named[op], limits(op), _ref(_BODIES[op])]} for op in Op]}
     writes = {"type": "object", "properties": {"writes": {"type": "array", "items": write}}, "required": ["writes"]}
     return {
         "summary": "Many writes for many runs",
@@ -255,7 +256,7 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
 
 def _in_query(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for name in names:
-        yield {"name": name, "in": "query", "schema": {"type": "string"}}
+        yield {"name": name, "in": "query", "schema": QUERY[name]}
 
 
 def _answer(type_: type | None) -> dict[str, Any]:
