@@ -118,7 +118,7 @@ def _body(kind: type[T]) -> T:
 
 def _valid(arguments: dict[str, str], kind: type[T]) -> T:
     try:
-        return msgspec.convert(arguments, kind, strict=False)
+        return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:
         abort(400, f"The query is not valid: {error}.")
 

@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
+from api.described import QUERY, limits
 from api.operations import BODIES, OPERATIONS, Operation
 from schemas.bulk import AcceptedJobs
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
 from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
+from schemas.run import CreateRun
 from schemas.write import Op
 
 _JSON, _PROBLEM, _LINES = "application/json", "application/problem+json", "application/x-ndjson"
@@ -70,20 +72,22 @@ def _described(operation: Operation) -> dict[str, Any]:
         },
     }
     if operation.body:
-        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": _ref(operation.body)}}}
+        schema: dict[str, Any] = _ref(operation.body)
+        if operation.body is CreateRun:
+            schema = {"allOf": [limits(Op.CREATE_RUN), schema]}
+        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return described
 
 
 def _queued(endpoint: Endpoint) -> dict[str, Any]:
-    schemas: list[dict[str, Any]] = [_ref(BODIES[Op(endpoint.op)])]
-    if endpoint.lane == "run":
-        named = [{"required": ["run_id"]}, {"required": ["run"]}]
-        properties = {"run_id": {"type": "string"}, "run": {"type": "string"}}
-        schemas.append({"type": "object", "properties": properties, "anyOf": named})
+    op = Op(endpoint.op)
     return {
-        "summary": f"Queue MLflow's {endpoint.op}",
+        "summary": f"Queue MLflow's {op}",
         "parameters": [*_in_path(endpoint.path), *_prefer(("respond-async", "wait=N")), _KEY],
-        "requestBody": {"required": True, "content": {_JSON: {"schema": {"allOf": schemas}}}},
+        "requestBody": {
+            "required": True,
+            "content": {_JSON: {"schema": {"allOf": [limits(op), _ref(BODIES[op])]}}},
+        },
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered", "content": {_JSON: {}}},
             "202": _answer(JobDocument),
@@ -100,7 +104,7 @@ def _export() -> dict[str, Any]:
         "name": "x-mlflow-experiment-id",
         "in": "header",
         "required": True,
-        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "schema": {"type": "string", "minLength": 1},
     }
     spans: dict[str, Any] = {kind: {} for kind in ("application/x-protobuf", _JSON)}
     return {
@@ -116,7 +120,8 @@ def _export() -> dict[str, Any]:
 
 
 def _bulk() -> dict[str, Any]:
-    write = {"type": "object", "properties": {"op": {"enum": [*Op]}, "run_id": {"type": "string"}}, "required": ["op"]}
+    named = {op: {"properties": {"op": {"const": op}}, "required": ["op"]} for op in BODIES}
+    write = {"oneOf": [{"allOf": [named[op], limits(op, alone=False), _ref(BODIES[op])]} for op in BODIES]}
     writes = {"type": "object", "properties": {"writes": {"type": "array", "items": write}}, "required": ["writes"]}
     return {
         "summary": "Many writes for many runs",
@@ -160,7 +165,7 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
 
 def _in_query(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for name in names:
-        yield {"name": name, "in": "query", "schema": {"type": "string"}}
+        yield {"name": name, "in": "query", "schema": QUERY[name]}
 
 
 def _answer(type_: type | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ BODIES: dict[Op, type[msgspec.Struct]] = {
     Op.DELETE_TRACE_TAG: DeleteTraceTag,
     Op.LINK_PROMPTS: LinkPrompts,
     Op.LINK_TRACES: LinkTraces,
+    Op.CREATE_RUN: CreateRun,
 }
 
 

@@ -12,6 +12,7 @@ from api.prefer import read_preferences
 from api.reply import Reply
 from api.writes import Writes
 from bridge.bootstrap import Api
+from schemas.errors import InvalidWrite
 from schemas.job import JobDocument, JobStatus
 from schemas.lane import NamedRun, check_run_name, named_run
 from schemas.run import RunDocument, RunState
@@ -55,7 +56,7 @@ def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
 
     @blueprint.get("/v1/runs/<path:name>")
     def show(name: str) -> Response:
-        lane = NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+        lane = _lane(name)
         wait = read_preferences(request.headers.get("Prefer")).wait
         run_id = bridge.names.run_id(lane)
         if run_id is None and not bridge.outbox.extents([lane])[lane].accepted:
@@ -70,6 +71,13 @@ def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
         return Response(msgspec.json.encode(document), content_type="application/json")
 
     return blueprint
+
+
+def _lane(name: str) -> str:
+    try:
+        return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+    except InvalidWrite as error:
+        abort(404, f"There can be no run of this name. {error.message}")
 
 
 def _wait(bridge: Api, lane: str, wait: dt.timedelta) -> str | None:

@@ -13,7 +13,7 @@ from schemas.errors import InvalidWrite
 from schemas.limits import check_given, check_run_id, invalid, missing
 
 #: What a run's name may be: it stands in paths, in a filter of MLflow's and in a tag.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@=+/-]{0,199}")
+RUN_NAME = "^[A-Za-z0-9][A-Za-z0-9_.:@=+/-]{0,199}$"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NAMED = "run:"
 
@@ -76,7 +76,7 @@ def check_run_name(name: object) -> str:
     """Return the name that a client has given to a run, or raise ``InvalidWrite``."""
     if name is None or name == "":
         raise missing("run")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(RUN_NAME, name):
         raise invalid(
             "run", name, "A name has up to 200 letters, digits and any of _.:@=+/- and begins with a letter or digit."
         )

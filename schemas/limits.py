@@ -19,11 +19,11 @@ MAX_ENTITIES = 1000
 #: Characters in a ``log-batch`` body, as MLflow documents it.
 MAX_BATCH_BYTES = 1_000_000
 
-_MAX_KEY = 250
-_MAX_PARAM_VALUE = 6000
-_MAX_TAG_VALUE = 8000
-_MAX_EXPERIMENT_TAG_VALUE = 20000
-_MAX_INT64 = 2**63 - 1
+MAX_KEY = 250
+MAX_PARAM_VALUE = 6000
+MAX_TAG_VALUE = 8000
+MAX_EXPERIMENT_TAG_VALUE = 20000
+MAX_INT64 = 2**63 - 1
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _NAME = re.compile(r"^[/\w.\- :]*$")
 _NAME_RULE = (
@@ -64,37 +64,37 @@ def check_metric(key: str, value: float, timestamp: int, step: int, *, at: str) 
     if timestamp < 0:
         why = f"metric '{key}' (value={value}). Timestamp must be a nonnegative long (64-bit integer) "
         raise invalid(_join(at, "timestamp"), timestamp, why)
-    if timestamp > _MAX_INT64:
+    if timestamp > MAX_INT64:
         raise invalid(_join(at, "timestamp"), timestamp, "Timestamp must fit in 64 bits.")
-    if not -_MAX_INT64 - 1 <= step <= _MAX_INT64:
+    if not -MAX_INT64 - 1 <= step <= MAX_INT64:
         raise invalid(_join(at, "step"), step, "Step must be a valid long (64-bit integer).")
-    if len(key) > _MAX_KEY:
-        raise _too_long("Metric name", _MAX_KEY)
+    if len(key) > MAX_KEY:
+        raise _too_long("Metric name", MAX_KEY)
 
 
 def check_param(key: str, value: str, *, at: str) -> None:
     """Raise unless MLflow would store this param as it is."""
     _check_name(key, at=_join(at, "key"))
-    if len(key) > _MAX_KEY:
-        raise _too_long("Param key", _MAX_KEY)
-    if len(value) > _MAX_PARAM_VALUE:
-        raise _too_long("Param value", _MAX_PARAM_VALUE, at=_join(at, "value"))
+    if len(key) > MAX_KEY:
+        raise _too_long("Param key", MAX_KEY)
+    if len(value) > MAX_PARAM_VALUE:
+        raise _too_long("Param value", MAX_PARAM_VALUE, at=_join(at, "value"))
 
 
 def check_tag(key: str, value: str, *, at: str) -> None:
     """Raise unless MLflow would store this tag as it is."""
     _check_name(key, at=_join(at, "key"))
-    if len(key) > _MAX_KEY:
-        raise _too_long(_join(at, "key"), _MAX_KEY)
-    if len(value) > _MAX_TAG_VALUE:
-        raise _too_long(_join(at, "value"), _MAX_TAG_VALUE)
+    if len(key) > MAX_KEY:
+        raise _too_long(_join(at, "key"), MAX_KEY)
+    if len(value) > MAX_TAG_VALUE:
+        raise _too_long(_join(at, "value"), MAX_TAG_VALUE)
 
 
 def check_experiment_tag(key: str, value: str) -> None:
     """Raise unless MLflow would store this tag of an experiment."""
     _check_name(key, at="key")
-    check_longest(key, _MAX_KEY, "key")
-    check_longest(value, _MAX_EXPERIMENT_TAG_VALUE, "value")
+    check_longest(key, MAX_KEY, "key")
+    check_longest(value, MAX_EXPERIMENT_TAG_VALUE, "value")
 
 
 def check_count(metrics: int, params: int, tags: int) -> None:

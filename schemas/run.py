@@ -68,7 +68,7 @@ def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Writ
     fields = load_object(body, first="run")
     lane = NamedRun(check_run_name(fields.get("run")), workspace).lane
     try:
-        request = msgspec.convert(fields, CreateRun)
+        request = msgspec.convert(fields, CreateRun, strict=False)
         request.start_time = round(now.timestamp() * 1000) if request.start_time is None else request.start_time
         request.op = ""
         whole = msgspec.json.encode(request)

@@ -11,7 +11,7 @@ from schemas.lane import experiment_lane, run_lane, trace_lane
 from schemas.limits import check_experiment_tag, check_tag, invalid, missing, mistyped
 from schemas.write import Op, Write
 
-_MOST_LINKS = 100
+MAX_LINKS = 100
 
 
 class TagBody(msgspec.Struct, omit_defaults=True):
@@ -125,9 +125,9 @@ def _traces(fields: Json, workspace: str | None) -> _Read:
         raise mistyped("trace_ids", trace_ids)
     read = [read_text(each, "trace_ids") for each in trace_ids]
     lane = run_lane(read_text(_either(fields, "run_id", "runId"), "run_id") or None, fields.get("run"), workspace)
-    if len(read) > _MOST_LINKS:
+    if len(read) > MAX_LINKS:
         raise InvalidWrite(
-            f"Cannot link more than {_MOST_LINKS} traces to a run in a single request. Provided {len(read)} traces."
+            f"Cannot link more than {MAX_LINKS} traces to a run in a single request. Provided {len(read)} traces."
         )
     return lane, {"trace_ids": read}
 

@@ -29,7 +29,7 @@ from schemas.limits import check_longest, invalid, missing
 from schemas.write import Op, Write
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
 
 class DeleteTag(msgspec.Struct, omit_defaults=True):
@@ -144,7 +144,7 @@ def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
 def _read_status(value: object, at: str) -> object:
     """Return a status by its name, or by a number that MLflow knows."""
     with suppress(InvalidWrite):
-        if 1 <= (number := read_int64(value, at)) <= len(_STATUSES):
+        if 1 <= (number := read_int64(value, at)) <= len(STATUSES):
             return number
     return read_text(value, at)
 
@@ -161,18 +161,18 @@ def _if_given(read: Callable[[object, str], Any]) -> Callable[[object, str], Any
 
 def _check_update(request: UpdateRun) -> None:
     status = request.status
-    if isinstance(status, str) and status not in _STATUSES:
-        raise invalid("status", status[:100], f"It must be one of {', '.join(_STATUSES)}; MLflow would ignore it.")
+    if isinstance(status, str) and status not in STATUSES:
+        raise invalid("status", status[:100], f"It must be one of {', '.join(STATUSES)}; MLflow would ignore it.")
 
 
 def _check_inputs(request: LogInputs) -> None:
     for dataset_input in request.datasets or ():
         dataset = dataset_input.dataset or Dataset()
-        for name, limit in _DATASET_LIMITS.items():
+        for name, limit in DATASET_LIMITS.items():
             check_longest(getattr(dataset, name) or "", limit, name)
         for tag in dataset_input.tags or ():
-            check_longest(tag.key or "", 255, "key")
-            check_longest(tag.value or "", 500, "value")
+            for name, limit in INPUT_TAG_LIMITS.items():
+                check_longest(getattr(tag, name) or "", limit, name)
     for dataset_input in request.datasets or ():
         _check_differ([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
 
@@ -187,7 +187,8 @@ def _check_differ(names: list[str | None], what: str) -> None:
 
 
 # MLflow's own, in the order in which it looks (``mlflow/utils/validation.py``, 3.17).
-_DATASET_LIMITS = {"name": 500, "digest": 36, "source": 65535, "schema": 1048575, "profile": 16777215}
+DATASET_LIMITS = {"name": 500, "digest": 36, "source": 65535, "schema": 1048575, "profile": 16777215}
+INPUT_TAG_LIMITS = {"key": 255, "value": 500}
 
 _CAMEL = {
     "runUuid": "run_uuid",

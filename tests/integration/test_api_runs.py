@@ -82,7 +82,7 @@ def test_of_a_name_that_was_never_asked_for_nothing_is_known(http: Client) -> No
     answer = http.get("/v1/runs/never/asked-for")
 
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
-    assert http.get("/v1/runs/a%20b").status_code == 400
+    assert http.get("/v1/runs/a%20b").status_code == 404
 
 
 @pytest.mark.parametrize("call", ["log-metric", "log-parameter", "set-tag", "log-batch", "delete-tag", "update"])
