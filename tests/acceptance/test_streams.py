@@ -55,7 +55,7 @@ class Way:
     def ask(self, method: str, target: str, body: bytes = b"") -> Iterator[tuple[End, End]]:
         """Ask, and yield the client's end and upstream's, where the request has arrived."""
         url = urlsplit(self.url)
-        head = f"{method} {target} HTTP/1.1\r\nHost: bridge\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         with ExitStack() as stack:
             client = stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=PATIENCE))
             client.sendall(head.encode() + body)
