@@ -22,6 +22,8 @@ from schemas.naming import named_in_body, named_in_query, what_it_waits_for
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
 
+#: A call that names more is made to wait for these.
+_MOST_LANES = 100
 #: How long a store that was not prompt is left alone, in seconds.
 _PAUSE = 1.0
 
@@ -45,23 +47,27 @@ class Barrier:
         waits = what_it_waits_for(request.method, request.path)
         if waits is Waits.NONE:
             return ()
-        lanes = self._recent.lanes(client) if waits is Waits.RECENT else _named(request, body)
+        lanes = _named(request, body)
+        if waits is Waits.RECENT:
+            lanes = list(dict.fromkeys([*lanes, *self._recent.lanes(client)]))
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
         if lanes:
-            pending = await self._wait(lanes, preferences.wait)
+            pending = await self._wait(lanes[:_MOST_LANES], preferences.wait, patiently=waits is Waits.NAMED)
             if pending and waits is Waits.NAMED:
                 headers = (*headers, ("Bridge-Pending-Writes", str(pending)))
         return headers
 
-    async def _wait(self, lanes: Sequence[str], wait: dt.timedelta | None) -> int:
-        """Return how many writes are still pending."""
+    async def _wait(self, lanes: Sequence[str], wait: dt.timedelta | None, *, patiently: bool) -> int:
+        """Return how many writes are still pending. Only who is patient waits for lanes that upstream does not take."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._ask_again_at:
             return 0
         try:
             # On the loop: a thread would cost more than the question does.
             before = self._bridge.prompt.extents(lanes)
+            if not patiently:
+                before = {lane: extent for lane, extent in before.items() if not extent.fails}
             if not any(extent.pending for extent in before.values()):
                 return 0
             longest = self._bridge.settings.read_barrier if wait is None else wait

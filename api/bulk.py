@@ -73,10 +73,10 @@ class Bulk:
             plain,
             is_lines=kind in _LINES,
             now=self._bridge.clock.now(),
-            workspace=request.header(b"x-mlflow-workspace"),
+            workspace=request.workspace,
         )
         key = read_key(request.header(b"idempotency-key"))
-        whole = fingerprint(PATH, plain, request.header(b"x-mlflow-workspace"))
+        whole = fingerprint(PATH, plain, request.workspace)
         return [
             Offer(write=write, client=caller(), idempotency=_part(key, whole, number))
             for number, write in enumerate(writes)

@@ -10,6 +10,7 @@ from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
 from bridge.errors import RequestIncomplete
 from schemas.errors import InvalidWrite
+from schemas.limits import check_header
 
 # What RFC 3986 allows in a path beside letters and digits.
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
@@ -57,6 +58,11 @@ class Incoming:
         """Return a header by its name in lower case, or None. Of one that came several times, the last."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def workspace(self) -> str | None:
+        """The workspace that is asked for (``X-MLFLOW-WORKSPACE``), or raise for one that no header can hold again."""
+        return check_header(self.header(b"x-mlflow-workspace"), "X-MLFLOW-WORKSPACE")
 
     @property
     def texts(self) -> dict[str, str]:

@@ -45,7 +45,7 @@ def _lane(asked: JobQuery) -> str:
 
 def _pending(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | None]:
     cursor = asked.cursor or "0"
-    if not cursor.isdecimal() or len(cursor) > _LONGEST_POSITION:
+    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _LONGEST_POSITION:
         abort(400, _BAD_CURSOR)
     found, last = bridge.outbox.pending_jobs(lane, client=caller(), after=int(cursor), limit=asked.limit)
     return found, None if last is None else str(last)

@@ -81,7 +81,7 @@ OPERATIONS = (
         path="/v1/runs",
         summary="Have a run created under a name of the client's own",
         body=CreateRun,
-        answers={201: RunDocument, 202: RunDocument},
+        answers={200: RunDocument, 201: RunDocument, 202: RunDocument},
         prefers=("wait=N",),
         problems=(400, 408, 413, 422, 429),
     ),

@@ -27,12 +27,15 @@ class Origins:
             # A name that leads to a loopback address is one that somebody has pointed there (DNS rebinding).
             allowed = ("localhost",) if _is_loopback(settings.host) else ("*",)
         self._allowed = frozenset(allowed)
+        self._named = frozenset(settings.allowed_hosts or ()) - {"*"}
 
     def check(self, request: Incoming) -> None:
         """Raise ``InvalidWrite`` (403) for a request that a page of somebody else may have made."""
         if "*" not in self._allowed and request.path not in _OPEN:
-            name = _name(request.header(b"host") or "")
-            if name not in self._allowed and not _is_address(name):
+            host = request.header(b"host")
+            # Browsers send one, always; what does not is an old program.
+            name = _name(host or "")
+            if host is not None and name not in self._allowed and not _is_address(name):
                 raise _refusal(f"The name {name[:100]!r} is not one of BRIDGE_ALLOWED_HOSTS.")
         origin = request.header(b"origin")
         if origin is not None and request.method not in _READS and not self._is_own(origin, request):
@@ -42,7 +45,9 @@ class Origins:
         """Whether a page of this origin was loaded from the bridge, whatever ends TLS in front of it."""
         with suppress(ValueError):
             netloc = urlsplit(origin).netloc
-            return bool(netloc) and _plain(netloc) == _plain(request.header(b"host") or "")
+            own = _plain(netloc) == _plain(request.header(b"host") or "")
+            # A proxy may have put another name into Host; the browser knows the one that is allowed.
+            return bool(netloc) and (own or _name(netloc) in self._named)
         return False
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that clients name themselves: ``POST /v1/runs`` has one created, ``GET /v1/runs/{name}`` tells its id."""
 
+import asyncio
 import datetime as dt
 
 import msgspec
@@ -12,6 +13,7 @@ from api.prefer import read_preferences
 from api.reply import Reply
 from api.writes import Writes
 from bridge.bootstrap import Api
+from schemas.dead_letter import LetterFilter
 from schemas.errors import InvalidWrite
 from schemas.job import JobDocument, JobStatus
 from schemas.lane import NamedRun, check_run_name, named_run
@@ -20,6 +22,7 @@ from schemas.write import Op
 
 PATH = "/v1/runs"
 
+_MOST_LETTERS = 1000
 #: How often it is looked whether a run has been created, for a client that waits.
 _LOOK = dt.timedelta(milliseconds=100)
 
@@ -34,20 +37,22 @@ class Runs:
     async def accept(self, request: Incoming) -> Reply:
         """Accept the creation of a run, and answer with what is known of it; with ``wait=N``, once it is settled."""
         accepted, headers = await self._writes.take(Op.CREATE_RUN, request)
+        run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
         wait = read_preferences(request.header(b"prefer")).wait
         document = None
-        if wait:
+        if wait and run_id is None:
             headers = (*headers, ("Preference-Applied", f"wait={wait.seconds}"))
             document = await self._writes.settled(accepted, wait)
         named = named_run(accepted.lane)
         if named is None:
             raise AssertionError(accepted.lane)
-        known = RunDocument(run=named.name, state=_state(document), job_id=accepted.job_id)
-        if known.state is RunState.CREATED:
-            known = msgspec.structs.replace(known, run_id=self._bridge.names.run_id(accepted.lane))
+        existed, state = run_id is not None, RunState.CREATED if run_id else _state(document)
+        if state is RunState.CREATED and not existed:
+            run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
+        known = RunDocument(run=named.name, state=state, run_id=run_id, job_id=accepted.job_id)
         location = ("Location", f"{PATH}/{named.name}")
         headers = (location, *(pair for pair in headers if pair[0] != "Location"))
-        return Reply(201 if known.run_id else 202, msgspec.json.encode(known), headers=headers)
+        return Reply(200 if existed else 201 if run_id else 202, msgspec.json.encode(known), headers=headers)
 
 
 def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
@@ -66,8 +71,9 @@ def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
                 run_id = _wait(bridge, lane, wait)
             finally:
                 bulkhead.leave()
-        state = RunState.CREATED if run_id else RunState.PENDING
-        document = RunDocument(run=name, state=state, run_id=run_id)
+        document = (
+            RunDocument(run=name, state=RunState.CREATED, run_id=run_id) if run_id else _without_run(bridge, name, lane)
+        )
         return Response(msgspec.json.encode(document), content_type="application/json")
 
     return blueprint
@@ -78,6 +84,15 @@ def _lane(name: str) -> str:
         return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
     except InvalidWrite as error:
         abort(404, f"There can be no run of this name. {error.message}")
+
+
+def _without_run(bridge: Api, name: str, lane: str) -> RunDocument:
+    """Tell of a name that has no run whether it may still come to have one."""
+    if not bridge.outbox.extents([lane])[lane].pending:
+        letters = bridge.draining.letters.page(LetterFilter(lane=lane), after=None, limit=_MOST_LETTERS).letters
+        for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
+            return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, why=letter.message)
+    return RunDocument(run=name, state=RunState.PENDING)
 
 
 def _wait(bridge: Api, lane: str, wait: dt.timedelta) -> str | None:

@@ -100,7 +100,7 @@ class Writes:
         return await asyncio.to_thread(self._offer, op, request, body, subject)
 
     def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
-        workspace = request.header(b"x-mlflow-workspace")
+        workspace = request.workspace
         if op is Op.EXPORT_TRACES:
             write = capture_export(body, request.texts, workspace=workspace)
         else:

@@ -88,7 +88,8 @@ def single_call(write: Write, run_id: str | None = None) -> Call:
         path = _VARYING.sub(quote(subject(write.lane), safe=""), path)
     else:
         body = _about(write, run_id) + (b"" if body == b"{}" else b",") + body.removeprefix(b"{")
-    return Call(path=path, body=body, workspace=write.workspace, method=endpoint.method)
+    optional = write.op not in _EVERYWHERE
+    return Call(path=path, body=body, workspace=write.workspace, method=endpoint.method, optional=optional)
 
 
 def _about(write: Write, run_id: str | None) -> bytes:
@@ -208,6 +209,10 @@ def _bare(array: bytes) -> bytes:
     return array[1:-1]
 
 
+#: Calls that each MLflow server has had since 2.13.
+_EVERYWHERE = frozenset(
+    {Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG, Op.DELETE_TAG, Op.UPDATE_RUN, Op.SET_EXPERIMENT_TAG, Op.LOG_INPUTS}
+)
 _LOG_BATCH = endpoint_of(Op.LOG_BATCH).path
 _VARYING = re.compile(r"\{\w+\}")
 

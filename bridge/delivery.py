@@ -43,6 +43,8 @@ from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
 _NOW = dt.timedelta()
+#: For how long a write may have come before what it is about.
+_EARLY = dt.timedelta(minutes=10)
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
 
 
@@ -171,9 +173,9 @@ class Delivery:
     def _refusal(self, claim: Claim, outcome: Refused) -> Outcome:
         """Return what the refusal of a write that went alone comes to."""
         op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
-        if may_be_early(op, *answer):
+        if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY:
             why = "upstream does not know what the write is about, which may be on its way to it"
-            return self.exchange.judge(claim, 1, Unavailable(why=why, status=outcome.status, own_fault=outcome))
+            return Unavailable(why=why, status=outcome.status)
         # An earlier attempt at this very head came to no answer, or ended its worker.
         repeated = claim.resumed and (claim.attempts or claim.claims > 1)
         if repeated and was_done_before(op, *answer):

@@ -59,5 +59,5 @@ class Exchange:
             return Stopping()
         outcome = self.upstream.send(call)
         with suppress(StoreUnavailable):
-            self.gate.report(outcome)
+            self.gate.report(outcome, of_read=call.reads)
         return outcome

@@ -50,12 +50,12 @@ class Gate(Protocol):
         """Ask to send one call. Whoever is let in must report what came of it."""
         ...
 
-    def report(self, outcome: Outcome) -> None:
-        """Tell what came of a call."""
+    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
+        """Tell what came of a call, which only read or would have changed something."""
         ...
 
     def delivered_since(self, moment: dt.datetime) -> bool:
-        """Return whether any call got through after this moment, by the store's clock."""
+        """Return whether any call that writes got through after this moment, by the store's clock."""
         ...
 
     def state(self) -> GateState:

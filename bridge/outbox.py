@@ -176,6 +176,8 @@ class Extent:
 
     accepted: int
     settled: int
+    #: Attempts at its head have failed: it may be long until it goes on.
+    fails: bool = False
 
     @property
     def pending(self) -> int:

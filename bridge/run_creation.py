@@ -125,6 +125,7 @@ class _Steps:
             body=b"" if body is None else msgspec.json.encode(body),
             workspace=self.write.workspace,
             answer=field,
+            reads=body is None or path.endswith("/search"),
         )
         self.renew()
         outcome = self.exchange.send([call], renew=self.renew)

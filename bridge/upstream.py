@@ -20,6 +20,8 @@ class Call:
     headers: tuple[tuple[str, str], ...] = ()
     #: The field that upstream's answer holds; empty where there is nothing to tell but that it was done.
     answer: str = ""
+    #: Only asks: that it is answered does not say that a write would get through.
+    reads: bool = False
     #: Not every upstream has this call: that it is not found says nothing about upstream.
     optional: bool = False
 

@@ -71,8 +71,11 @@ class WriteDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A write as it is sent to upstream when it goes alone."""
 
     path: str
+    #: JSON, as it is sent; null where the body is none.
     body: msgspec.Raw
     workspace: str | None = None
+    #: What is sent, in base64, where it is not JSON.
+    base64: bytes | None = None
 
 
 class LetterDocument(LetterSummary, frozen=True, kw_only=True):

@@ -24,12 +24,15 @@ MAX_PARAM_VALUE = 6000
 MAX_TAG_VALUE = 8000
 MAX_EXPERIMENT_TAG_VALUE = 20000
 MAX_INT64 = 2**63 - 1
+_HEADER = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?|")
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _NAME = re.compile(r"^[/\w.\- :]*$")
 _NAME_RULE = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:)"
     " and slashes (/)."
 )
+#: What an experiment's id may be (``mlflow/utils/validation.py``).
+EXPERIMENT_ID = r"[a-zA-Z0-9][\w-]{0,63}"
 _SEE_DOCS = " See the API docs for more information about request parameters."
 
 
@@ -128,6 +131,20 @@ def check_longest(value: str, limit: int, what: str) -> None:
     """Raise where a text is longer than MLflow stores."""
     if len(value) > limit:
         raise _too_long(what, limit)
+
+
+def check_header(value: str | None, name: str) -> str | None:
+    """Return a header's value, or raise where it could not be sent on: it will stand in a request of ours."""
+    if value is not None and not _HEADER.fullmatch(value):
+        raise InvalidWrite(f"The header {name} must be up to 256 printable ASCII characters.", "BAD_REQUEST")
+    return value
+
+
+def check_id(text: str, what: str, pattern: str = r"(?!\.{1,2}$)[!-~]{1,256}") -> str:
+    """Return an id that may stand in a path and name a lane, or raise."""
+    if not re.fullmatch(pattern, text):
+        raise invalid(what, text[:300], "It must be up to 256 printable ASCII characters.")
+    return text
 
 
 def missing(at: str) -> InvalidWrite:

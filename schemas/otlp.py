@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from schemas.errors import InvalidWrite
 from schemas.lane import traces_lane
+from schemas.limits import EXPERIMENT_ID, check_header, check_id
 from schemas.write import Op, Write
 
 #: The media types that MLflow reads (``mlflow/server/otel_api.py``, 3.17).
@@ -28,5 +29,6 @@ def capture_export(body: bytes, headers: Mapping[str, str], *, workspace: str | 
         raise InvalidWrite(f"Unsupported Content-Encoding: {coding}")
     if not body:
         raise InvalidWrite("Invalid OpenTelemetry format - no spans found")
-    kept = tuple((name, headers[name]) for name in _KEPT if name in headers)
+    check_id(experiment_id, _EXPERIMENT, EXPERIMENT_ID)
+    kept = tuple((name, check_header(headers[name], name) or "") for name in _KEPT if name in headers)
     return Write(op=Op.EXPORT_TRACES, lane=traces_lane(experiment_id), whole=body, headers=kept, workspace=workspace)

@@ -10,11 +10,13 @@ import msgspec
 from schemas.careful import load_object
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
-from schemas.limits import check_tag
+from schemas.limits import EXPERIMENT_ID, check_id, check_longest, check_tag
 from schemas.write import Op, Write
 
 #: By this tag a named run is found again, and is never created twice.
 NAME_TAG = "mlflow-bridge.run"
+#: As MLflow has them (``mlflow/store/tracking/dbmodels/models.py``, 3.17).
+_LONGEST_EXPERIMENT_NAME, _LONGEST_RUN_NAME = 500, 250
 
 
 class RunTag(msgspec.Struct):
@@ -59,8 +61,10 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     #: MLflow's id, once the run is created.
     run_id: str | None = None
-    #: The job of its creation, in the answer to the request for it.
+    #: The job of its creation, in the answer to the request for it, or if that is dead.
     job_id: str | None = None
+    #: Why it is dead.
+    why: str | None = None
 
 
 def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Write:
@@ -84,7 +88,17 @@ def _check(request: CreateRun) -> None:
     for field in ("experiment_id", "experiment_name", "run_name"):
         if getattr(request, field) == "":
             raise InvalidWrite(f"Invalid value \"\" for parameter '{field}' supplied: leave it out, or say something.")
-    for number, tag in enumerate(request.tags):
+    if request.experiment_id is not None:
+        check_id(request.experiment_id, "experiment_id", EXPERIMENT_ID)
+    check_longest(request.experiment_name or "", _LONGEST_EXPERIMENT_NAME, "experiment_name")
+    check_longest(request.run_name or "", _LONGEST_RUN_NAME, "run_name")
+    _check_tags(request.tags)
+
+
+def _check_tags(tags: list[RunTag]) -> None:
+    if len({tag.key for tag in tags}) < len(tags):
+        raise InvalidWrite("A tag of the run is named twice.")
+    for number, tag in enumerate(tags):
         check_tag(tag.key, tag.value, at=f"tags[{number}]")
         if tag.key == NAME_TAG:
             raise InvalidWrite(f"The tag {NAME_TAG} is the bridge's own; it will hold the name of the run.")

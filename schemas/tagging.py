@@ -8,10 +8,20 @@ import msgspec
 from schemas.careful import Json, load_object, read_text
 from schemas.errors import InvalidWrite
 from schemas.lane import experiment_lane, run_lane, trace_lane
-from schemas.limits import check_experiment_tag, check_tag, invalid, missing, mistyped
+from schemas.limits import (
+    EXPERIMENT_ID,
+    check_experiment_tag,
+    check_id,
+    check_tag,
+    invalid,
+    missing,
+    mistyped,
+)
 from schemas.write import Op, Write
 
 MAX_LINKS = 100
+#: MLflow's own (``mlflow/server/handlers.py``, 3.17).
+_IMMUTABLE = frozenset({"mlflow.trace.spansLocation", "mlflow.trace.archiveLocation", "mlflow.trace.archivalFailure"})
 
 
 class TagBody(msgspec.Struct, omit_defaults=True):
@@ -81,25 +91,28 @@ _Read = tuple[str, Json]
 
 
 def _experiment_tag(fields: Json, _workspace: str | None) -> _Read:
-    experiment_id = read_text(_either(fields, "experiment_id", "experimentId"), "experiment_id", required=True)
+    experiment_id = _experiment(fields)
     key, value = read_text(fields.get("key"), "key", required=True), read_text(fields.get("value"), "value")
     check_experiment_tag(key, value)
     return experiment_lane(experiment_id), {"key": key, "value": value}
 
 
 def _no_experiment_tag(fields: Json, _workspace: str | None) -> _Read:
-    experiment_id = read_text(_either(fields, "experiment_id", "experimentId"), "experiment_id", required=True)
+    experiment_id = _experiment(fields)
     return experiment_lane(experiment_id), {"key": read_text(fields.get("key"), "key", required=True)}
 
 
 def _trace_tag(fields: Json, _workspace: str | None) -> _Read:
     key, value = read_text(fields.get("key"), "key", required=True), read_text(fields.get("value"), "value")
+    _check_mutable(key, "set", _IMMUTABLE)
     check_tag(key, value, at="")
     return trace_lane(_trace(fields)), {"key": key, "value": value}
 
 
 def _no_trace_tag(fields: Json, _workspace: str | None) -> _Read:
-    return trace_lane(_trace(fields)), {"key": read_text(fields.get("key"), "key", required=True)}
+    key = read_text(fields.get("key"), "key", required=True)
+    _check_mutable(key, "deleted", _IMMUTABLE - {"mlflow.trace.archivalFailure"})
+    return trace_lane(_trace(fields)), {"key": key}
 
 
 def _prompts(fields: Json, _workspace: str | None) -> _Read:
@@ -112,7 +125,8 @@ def _prompts(fields: Json, _workspace: str | None) -> _Read:
     except msgspec.ValidationError as error:
         raise InvalidWrite(f"The prompt_versions are not valid: {error}. MLflow would drop them.") from error
     for number, one in enumerate(read):
-        if not one.version.isdecimal():
+        read_text(one.name, f"prompt_versions[{number}].name")
+        if not (one.version.isascii() and one.version.isdecimal()):
             raise invalid(f"prompt_versions[{number}].version", one.version, "It must be a whole number in a text.")
     return trace_lane(trace_id), {"prompt_versions": msgspec.to_builtins(read)}
 
@@ -132,8 +146,18 @@ def _traces(fields: Json, workspace: str | None) -> _Read:
     return lane, {"trace_ids": read}
 
 
+def _check_mutable(key: str, what: str, immutable: frozenset[str]) -> None:
+    if key in immutable:
+        raise InvalidWrite(f"Tag '{key}' is immutable and cannot be {what} on a trace.")
+
+
+def _experiment(fields: Json) -> str:
+    experiment_id = read_text(_either(fields, "experiment_id", "experimentId"), "experiment_id", required=True)
+    return check_id(experiment_id, "experiment_id", EXPERIMENT_ID)
+
+
 def _trace(fields: Json) -> str:
-    return read_text(_either(fields, "trace_id", "traceId"), "trace_id", required=True)
+    return check_id(read_text(_either(fields, "trace_id", "traceId"), "trace_id", required=True), "trace_id")
 
 
 def _either(fields: Json, name: str, camel: str) -> object:

@@ -50,13 +50,15 @@ class FakeGate:
     def __init__(self) -> None:
         self.passage: Passage = Open(dt.timedelta())
         self.reported: list[Outcome] = []
+        self.of_reads: list[bool] = []
         self.others_get_through = False
 
     def enter(self) -> Passage:
         return self.passage
 
-    def report(self, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
         self.reported.append(outcome)
+        self.of_reads.append(of_read)
 
     def delivered_since(self, moment: dt.datetime) -> bool:  # noqa: ARG002 - part of Gate
         return self.others_get_through

@@ -161,11 +161,11 @@ class RedisOutbox:
             while lanes:
                 pipeline = self._client.pipeline(transaction=False)
                 for lane in lanes:
-                    pipeline.hmget(keys.lane_state(lane), "accepted", "settled")
+                    pipeline.hmget(keys.lane_state(lane), "accepted", "settled", "attempts")
                     pipeline.get(keys.run_alias(lane))
                 answers = pipeline.execute()
-                for lane, (accepted, settled) in zip(lanes, answers[::2], strict=True):
-                    found[lane] = Extent(int(accepted or 0), int(settled or 0))
+                for lane, (accepted, settled, attempts) in zip(lanes, answers[::2], strict=True):
+                    found[lane] = Extent(int(accepted or 0), int(settled or 0), fails=int(attempts or 0) > 0)
                 lanes = [alias.decode() for alias in answers[1::2] if alias and alias.decode() not in found]
             return found
 

@@ -121,9 +121,11 @@ class _Letter:
 
     def document(self, seal: bytes) -> LetterDocument:
         call = single_call(self.job.write)
+        # What was not read as JSON must not stand in JSON as it is.
+        body, base64 = (b"null", call.body) if call.headers else (call.body, None)
         return LetterDocument(
             **self.summary(seal),
-            write=WriteDocument(path=call.path, body=msgspec.Raw(call.body), workspace=call.workspace),
+            write=WriteDocument(path=call.path, body=msgspec.Raw(body), workspace=call.workspace, base64=base64),
             attempt_count=self.letter.attempts,
             attempts=[*map(_attempt, self.letter.notes), self._last_attempt()],
             upstream=self.letter.answer,

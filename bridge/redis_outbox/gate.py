@@ -40,9 +40,11 @@ class RedisGate:
         span = dt.timedelta(milliseconds=int(ms))
         return Open(span) if word == b"open" else Shut(span, why[0].decode())
 
-    def report(self, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
         """Tell what came of a call."""
         kind, why, retry_after = _reading(outcome)
+        if of_read and kind == "delivered":
+            kind = "answered"
         jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
         arguments: list[Any] = [kind, why, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
         with store_errors():

@@ -21,7 +21,11 @@ class RedisRunNames:
         """Return the id of the run that a lane stands for. A name that is used is not forgotten."""
         with store_errors():
             found = self._client.getex(keys.run_name(lane), px=self._retention_ms)
-        return None if found is None else found.decode()
+            if found is None:
+                return None
+            run_id: str = found.decode()
+            self._client.set(keys.run_alias(run_id), lane, px=self._retention_ms)
+        return run_id
 
     def bind(self, lane: str, run_id: str) -> str:
         """Have the lane stand for this run. Losing the race means that the name has a run already, which counts."""

@@ -14,7 +14,7 @@ from bridge.errors import CredentialsUnavailable
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
-from bridge.upstream import Call, Outcome, Unavailable, Unknown
+from bridge.upstream import Call, Outcome, Refused, Unavailable, Unknown
 
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
@@ -45,16 +45,27 @@ class HttpUpstream:
 
     def send(self, call: Call) -> Outcome:
         """Send a call and return what it came to."""
+        prepared = self._prepared(call)
+        return self._sent(prepared, call) if isinstance(prepared, requests.PreparedRequest) else prepared
+
+    def _prepared(self, call: Call) -> requests.PreparedRequest | Outcome:
+        """Return the request, signed now, or what it comes to that there can be none."""
         headers = dict(call.headers) if call.headers else {"Content-Type": "application/json"}
         headers["Accept"] = "*/*" if call.headers else "application/json"
         if call.workspace is not None:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace
         try:
-            prepared = self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
-            response = self._exchange(prepared, self._timeouts)
-            body = response.content
+            return self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
         except CredentialsUnavailable as error:
             return Unavailable(why=str(error), ours=True)
+        except ValueError as error:
+            # A header or a path that can't be sent, today or ever.
+            return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
+
+    def _sent(self, prepared: requests.PreparedRequest, call: Call) -> Outcome:
+        try:
+            response = self._exchange(prepared, self._timeouts)
+            body = response.content
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             return Unavailable(why=f"no connection to upstream: {type(error).__name__}")
         except requests.RequestException as error:

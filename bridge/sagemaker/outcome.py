@@ -23,11 +23,13 @@ _OURS = re.compile(
 _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|request_?limit_?exceeded", re.IGNORECASE)
 # MLflow answers these with a 5xx although no repetition can help, such as for a workspace on a server without them.
 _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
+_SPANS_FAILED = "Failed to log OpenTelemetry spans"
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 415, 422})
-#: How a server says that it does not know a call.
+#: How a server says that it does not know a call, and how one says that it could not even read it.
 _NOT_FOUND = frozenset({404, 405, 501})
+_NEVER = frozenset({400, 414, 431})
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ def classify(
     status: int, headers: Mapping[str, str], body: bytes, *, now: dt.datetime, call: Call | None = None
 ) -> Outcome:
     """Return what an answer to a delivery comes to. ``headers`` must be case-insensitive."""
-    answer = _read(status, headers, body, of_fastapi=bool(call and call.optional))
+    answer = _read(status, headers, body, of_fastapi=bool(call and call.headers))
     if status == 200 and _is_mlflows(headers, body, call):
         told = body if call and call.answer else b""
         return Delivered(status=status, request_id=answer.request_id, body=told)
@@ -68,6 +70,10 @@ def classify(
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
         return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
+    unexplained = status == 422 and answer.message == _SPANS_FAILED
+    if unexplained:
+        # What it says of spans whenever its own database fails, too.
+        return Unavailable(why=f"status 422: {_SPANS_FAILED}", status=status, own_fault=_own_fault(answer, ""))
     if answer.error_code in _PERMANENT_CODES or (status in _PERMANENT_STATUS and (answer.error_code or status == 413)):
         return Refused(
             status=status,
@@ -79,7 +85,7 @@ def classify(
     # turn out to be, if upstream goes on to fail on this write alone.
     # Its words are not repeated: MLflow's quote SQL with the values of writes, and this is logged.
     why = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
-    missing = bool(call and call.optional and status in _NOT_FOUND)
+    missing = status in _NEVER or bool(call and call.optional and status in _NOT_FOUND)
     own_fault = _own_fault(answer, why) if status == 500 or missing else None
     wait = retry_after(headers, now=now)
     return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
@@ -91,7 +97,7 @@ def _is_mlflows(headers: Mapping[str, str], body: bytes, call: Call | None) -> b
     Most are answered with an empty object, or the run that was updated. Anything else is not from MLflow, and to
     believe it would be to lose the writes; what waits in vain is seen.
     """
-    if call and call.optional and not body:
+    if call and call.headers and not body:
         # An export is answered in protobuf, whose empty object has no bytes.
         return headers.get("Content-Type", "").startswith("application/x-protobuf")
     if not call or not call.answer:
@@ -101,7 +107,8 @@ def _is_mlflows(headers: Mapping[str, str], body: bytes, call: Call | None) -> b
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     # What is empty is left out: a search without a hit is answered with an empty object.
-    return isinstance(fields, dict) and (call.answer in fields or not fields)
+    nothing_found = not fields and call.path.endswith("/search")
+    return isinstance(fields, dict) and (call.answer in fields or nothing_found)
 
 
 def _own_fault(answer: _Reading, why: str) -> Refused:

@@ -69,3 +69,18 @@ def test_nor_is_it_taken_for_done_behind_a_write_that_was_delivered(bridge: Syst
     document = bridge.job(job_id)
 
     assert (document["status"], document["upstream"]["status"]) == ("dead", 404)
+
+
+def test_an_experiment_is_deleted_after_what_was_logged_to_its_runs(bridge: System) -> None:
+    api = f"{bridge.url}/api/2.0/mlflow"
+    experiment = bridge.http.post(f"{api}/experiments/create", json={"name": "to be deleted"}, timeout=30).json()
+    run_id = bridge.http.post(f"{api}/runs/create", json=experiment, timeout=30).json()["run"]["info"]["run_id"]
+    last = ""
+    for step in range(30):
+        last = log(bridge, "log-metric", run_id=run_id, key="m", value=step, step=step)
+
+    deleted = bridge.http.post(f"{api}/experiments/delete", json=experiment, timeout=30)
+
+    assert deleted.status_code == 200, deleted.text
+    assert bridge.job(last)["status"] == "delivered"
+    assert len(bridge.history(run_id, "m")) == 30

@@ -164,7 +164,9 @@ def test_bytes_beyond_ascii_in_a_target_are_quoted_once(bridge: System) -> None:
     bridge.front.script(Answer(200, {}, b"ok"), matching=is_this)
 
     with connected(bridge.url) as connection:
-        connection.sendall("GET /get-artifact-é?path=é HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(
+            "GET /get-artifact-é?path=é HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = everything(connection)
 
     [call] = bridge.front.wait_for_calls(1, matching=is_this)

@@ -183,7 +183,7 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
     assert not watched.delivered_since(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1))
 
 
-def test_a_call_that_upstream_does_not_know_opens_no_breaker_and_closes_none(client: Any) -> None:
+def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_out_to_others(client: Any) -> None:
     missing = Unavailable(why="status 404", missing=True)
     unknown = gate(client)
     for _ in range(20):
@@ -191,7 +191,22 @@ def test_a_call_that_upstream_does_not_know_opens_no_breaker_and_closes_none(cli
     before = unknown.state().breaker
     for _ in range(5):
         unknown.report(DOWN)
+    wait_until(lambda: unknown.state().breaker == "half-open")
+    first = unknown.enter()
+    during = unknown.enter()
     unknown.report(missing)
+    after = unknown.enter()
 
     assert before == "closed"
-    assert unknown.state().breaker == "open"
+    assert [isinstance(passage, Open) for passage in (first, during, after)] == [True, False, True]
+    assert unknown.state().breaker == "half-open"
+
+
+def test_what_only_reads_does_not_say_that_a_write_would_get_through(client: Any) -> None:
+    reading = gate(client)
+    began = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+    reading.report(UP, of_read=True)
+    of_reads = reading.delivered_since(began)
+    reading.report(UP)
+
+    assert (of_reads, reading.delivered_since(began)) == (False, True)

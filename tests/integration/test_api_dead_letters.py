@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dead letters and the backlog over HTTP, before a real Redis."""
 
+import base64
 import datetime as dt
 import json
 from typing import Any
@@ -227,3 +228,19 @@ def test_what_exceeds_a_cap_is_refused_for_a_while(http_with: Any, setting: str,
     assert {answer.status_code for answer in answers[taken:]} == {status_code}
     assert {answer.headers["Retry-After"] for answer in answers[taken:]} == {"5"}
     assert "error_code" in answers[-1].get_json()
+
+
+def test_a_letter_whose_body_is_no_json_is_shown_and_can_not_write_the_answer(http: Client, api: Api) -> None:
+    body = b'1},"write":{"path":"/evil"},"x":{"y":"\xff\x00'
+    headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": "0"}
+    assert http.post("/v1/traces", data=body, headers=headers).status_code == 200
+    claim = api.outbox.claim("traces:0", lease=LEASE)
+    assert claim
+    burial = Burial(reason=BurialReason.REFUSED, message="no")
+    api.outbox.settle(claim, Settlement(count=1, burial=burial), lease=LEASE)
+
+    [letter] = http.get(PATH).get_json()["letters"]
+    shown = http.get(f"{PATH}/{letter['letter_id']}").get_json()
+
+    assert (shown["write"]["path"], shown["write"]["body"]) == ("/v1/traces", None)
+    assert base64.b64decode(shown["write"]["base64"]) == body

@@ -39,7 +39,6 @@ def test_who_asks_by_address_and_from_its_own_page_is_served(http: Client, host:
         ("rebound.example", None),
         ("rebound.example:8080", "http://rebound.example:8080"),
         ("localhost.rebound.example", None),
-        ("", None),
         ("127.0.0.1:8080", "http://evil.example"),
         ("127.0.0.1:8080", "http://127.0.0.1:3000"),
         ("127.0.0.1:8080", "null"),
@@ -72,6 +71,13 @@ def test_reads_from_another_page_are_left_to_its_browser_which_hides_the_answer(
 )
 def test_the_names_can_be_set(http_with: With, settings: dict[str, str], host: str, status: int) -> None:
     assert log(http_with(settings), Host=host).status_code == status
+
+
+def test_a_proxy_may_put_another_name_into_host(http_with: With) -> None:
+    http = http_with({"BRIDGE_ALLOWED_HOSTS": "bridge.example,inside"})
+
+    assert log(http, Host="inside:8080", Origin="https://bridge.example").status_code == 200
+    assert log(http, Host="inside:8080", Origin="https://evil.example").status_code == 403
 
 
 def test_only_what_is_below_a_path_of_ours_is_ours(http: Client) -> None:

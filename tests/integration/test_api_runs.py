@@ -7,9 +7,10 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap import Api
+from bridge.outbox import Burial, BurialReason, Settlement
 from schemas.lane import NamedRun
 from tests.factories import RUN, metric
-from tests.integration.test_api_dead_letters import bury
+from tests.integration.test_api_dead_letters import LEASE, bury
 
 PATH = "/v1/runs"
 JOBS = "/v1/jobs"
@@ -58,6 +59,10 @@ def test_a_request_for_a_run_can_be_repeated_under_its_key(http: Client, api: Ap
         ({"run": "a", "tags": [{"key": "mlflow-bridge.run", "value": "b"}]}, "the bridge's own"),
         ({"run": "a", "tags": [{"key": "a@b"}]}, "tags[0].key"),
         ({"run": "a", "experimant_name": "typo"}, "experimant_name"),
+        ({"run": "a", "experiment_name": "x" * 501}, "'experiment_name' exceeds the maximum length of 500"),
+        ({"run": "a", "run_name": "x" * 251}, "'run_name' exceeds"),
+        ({"run": "a", "experiment_id": "7/../8"}, "experiment_id"),
+        ({"run": "a", "tags": [{"key": "t"}, {"key": "t"}]}, "named twice"),
         ([], "JSON object"),
     ],
 )
@@ -148,3 +153,40 @@ def test_what_mlflow_gives_to_its_own_host_only_is_not_passed_on(http: Client, m
 
     assert answer.status_code == 403
     assert method == "HEAD" or answer.get_json()["error_code"] == "PERMISSION_DENIED"
+
+
+def test_who_asks_for_a_name_that_has_a_run_is_told_its_id_at_once(http: Client, api: Api) -> None:
+    api.names.bind(NamedRun("n").lane, RUN)
+
+    answer = ask(http, {"run": "n"}, Prefer="wait=5")
+
+    assert (answer.status_code, answer.get_json()["run_id"], answer.get_json()["state"]) == (200, RUN, "created")
+
+
+def test_a_run_that_was_refused_is_told_from_one_that_waits(http: Client, api: Api) -> None:
+    job_id = ask(http, {"run": "n"}).get_json()["job_id"]
+    claim = api.outbox.claim(NamedRun("n").lane, lease=LEASE)
+    assert claim
+    burial = Burial(reason=BurialReason.REFUSED, message="there is no such experiment")
+    api.outbox.settle(claim, Settlement(count=1, burial=burial), lease=LEASE)
+
+    dead = http.get("/v1/runs/n").get_json()
+    ask(http, {"run": "n"})
+    again = http.get("/v1/runs/n").get_json()
+
+    assert (dead["state"], dead["why"], dead["job_id"]) == ("dead", "there is no such experiment", job_id)
+    assert (again["state"], again["why"]) == ("pending", None)
+
+
+@pytest.mark.parametrize("workspace", ["\xa0x", "a\x01b", "x" * 257])
+def test_a_workspace_that_no_header_can_hold_is_refused_before_it_is_ours(
+    http: Client, api: Api, workspace: str
+) -> None:
+    metric_of = {"run_id": RUN, "key": "m", "value": 1, "timestamp": 1}
+    headers = {"X-MLFLOW-WORKSPACE": workspace}
+
+    single = http.post("/api/2.0/mlflow/runs/log-metric", json=metric_of, headers=headers)
+    many = http.post("/v1/writes", json={"writes": [{"op": "log-metric"} | metric_of]}, headers=headers)
+
+    assert (single.status_code, many.status_code) == (400, 400)
+    assert api.outbox.backlog().lanes == 0

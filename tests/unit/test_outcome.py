@@ -227,7 +227,8 @@ def test_a_retry_after_that_says_nothing_is_as_good_as_none(text: str) -> None:
     assert retry_after(CaseInsensitiveDict(), now=NOW) is None
 
 
-EXPORT = Call(path="/v1/traces", body=b"spans", optional=True)
+PROTOBUF = ("content-type", "application/x-protobuf")
+EXPORT = Call(path="/v1/traces", body=b"spans", headers=(PROTOBUF,), optional=True)
 
 
 def export_answer(status: int, body: bytes = b"", content_type: str = "application/x-protobuf") -> Outcome:
@@ -260,7 +261,7 @@ def test_an_upstream_without_exports_may_only_miss_this_call(status: int, body: 
 
 @pytest.mark.parametrize(
     ("body", "delivered"),
-    [(b'{"run":{}}', True), (b"{}", True), (b'{"runs":[]}', False), (b"[]", False), (b"<p>", False), (b"\xff", False)],
+    [(b'{"run":{}}', True), (b"{}", False), (b'{"runs":[]}', False), (b"[]", False), (b"<p>", False), (b"\xff", False)],
 )
 def test_a_question_is_answered_with_the_field_that_it_asks_for(body: bytes, *, delivered: bool) -> None:
     asked = Call(path="/api/2.0/mlflow/runs/create", body=b"{}", answer="run")
@@ -268,3 +269,24 @@ def test_a_question_is_answered_with_the_field_that_it_asks_for(body: bytes, *, 
 
     assert isinstance(outcome, Delivered) == delivered
     assert not isinstance(outcome, Delivered) or outcome.body == body
+
+
+def test_a_search_that_finds_nothing_is_answered_with_an_empty_object() -> None:
+    asked = Call(path="/api/2.0/mlflow/runs/search", body=b"{}", answer="runs", reads=True)
+
+    assert isinstance(classify(200, CaseInsensitiveDict(), b"{}", now=NOW, call=asked), Delivered)
+
+
+def test_spans_that_mlflow_could_not_store_for_an_unknown_reason_may_be_stored_later() -> None:
+    outcome = export_answer(422, b'{"detail":"Failed to log OpenTelemetry spans"}', "application/json")
+
+    assert isinstance(outcome, Unavailable)
+    assert outcome.own_fault
+
+
+@pytest.mark.parametrize("status", [400, 414, 431])
+def test_a_request_that_a_server_could_not_even_read_says_nothing_about_others(status: int) -> None:
+    outcome = answer(status, b"Invalid HTTP request received.")
+
+    assert isinstance(outcome, Unavailable)
+    assert (outcome.missing, outcome.own_fault is None) == (True, False)

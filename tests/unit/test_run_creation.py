@@ -165,3 +165,12 @@ def test_a_name_finds_its_way_through_its_lane(name: str) -> None:
 def test_a_name_that_would_not_be_found_again_is_refused(name: object) -> None:
     with pytest.raises(InvalidWrite):
         check_run_name(name)
+
+
+def test_that_a_search_was_answered_does_not_count_as_a_write_that_got_through() -> None:
+    lane = Lane(create())
+    lane.upstream.answer = upstream(create=made("id-6"))
+
+    delivered(lane)
+
+    assert lane.gate.of_reads == [True, False]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tags of experiments and traces, links, and exports: what becomes of their bodies, and how they go out."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -47,8 +48,8 @@ def refusal(op: Op, subject: str = "", **fields: Any) -> str:
             {"experiment_id": "7", "key": "k"},
         ),
         (
-            taken(Op.SET_TRACE_TAG, "tr-1/x", key="k"),
-            *("trace:tr-1%2Fx", "PATCH", f"{API}/traces/tr-1%2Fx/tags"),
+            taken(Op.SET_TRACE_TAG, "tr-1/x?#", key="k"),
+            *("trace:tr-1%2Fx%3F%23", "PATCH", f"{API}/traces/tr-1%2Fx%3F%23/tags"),
             {"key": "k", "value": ""},
         ),
         (
@@ -111,6 +112,13 @@ def test_a_call_is_kept_by_what_it_is_about_and_sent_as_it_came(
         (Op.LINK_PROMPTS, {"trace_id": "t"}, "Missing value for required parameter 'prompt_versions'"),
         (Op.LINK_PROMPTS, {"trace_id": "t", "prompt_versions": [{"version": "x"}]}, "must be a whole number"),
         (Op.LINK_PROMPTS, {"trace_id": "t", "prompt_versions": [3]}, "prompt_versions are not valid"),
+        (Op.LINK_PROMPTS, {"trace_id": "t", "prompt_versions": [{"name": "\ud800", "version": "1"}]}, "surrogate"),
+        (Op.SET_TRACE_TAG, {"trace_id": "..", "key": "k"}, "printable ASCII"),
+        (Op.SET_TRACE_TAG, {"trace_id": "t" * 257, "key": "k"}, "printable ASCII"),
+        (Op.SET_TRACE_TAG, {"trace_id": "a b", "key": "k"}, "printable ASCII"),
+        (Op.SET_TRACE_TAG, {"trace_id": "t", "key": "mlflow.trace.spansLocation"}, "immutable and cannot be set"),
+        (Op.DELETE_TRACE_TAG, {"trace_id": "t", "key": "mlflow.trace.archiveLocation"}, "cannot be deleted"),
+        (Op.SET_EXPERIMENT_TAG, {"experiment_id": "7/8", "key": "k"}, "printable ASCII"),
     ],
 )
 def test_what_mlflow_would_refuse_is_refused(op: Op, fields: dict[str, Any], says: str) -> None:
@@ -139,7 +147,13 @@ def test_spans_are_sent_as_the_bytes_and_under_the_headers_that_they_came_with()
 
 @pytest.mark.parametrize(
     ("changed", "status"),
-    [({"x-mlflow-experiment-id": ""}, 422), ({"content-type": "text/plain"}, 400), ({"content-encoding": "br"}, 400)],
+    [
+        ({"x-mlflow-experiment-id": ""}, 422),
+        ({"x-mlflow-experiment-id": "a/b"}, 400),
+        ({"x-mlflow-run-id": "\xa0x"}, 400),
+        ({"content-type": "text/plain"}, 400),
+        ({"content-encoding": "br"}, 400),
+    ],
 )
 def test_spans_that_mlflow_would_refuse_are_refused(changed: dict[str, str], status: int) -> None:
     headers = {"content-type": "application/json", "x-mlflow-experiment-id": "7"} | changed
@@ -149,19 +163,20 @@ def test_spans_that_mlflow_would_refuse_are_refused(changed: dict[str, str], sta
     assert caught.value.status == status
 
 
-def test_a_tag_whose_trace_is_not_there_yet_is_tried_again_and_then_buried_if_others_get_through() -> None:
+def test_a_tag_whose_trace_is_not_there_yet_is_tried_again_for_ten_minutes() -> None:
     lane = Lane(taken(Op.SET_TRACE_TAG, "tr-1", key="k", value="v"))
+    lane.gate.others_get_through = True
     lane.upstream.answer = lambda _: EARLY
-    tries = 0
-    while lane.statuses() == [JobStatus.PENDING]:
+    for _ in range(9):
         lane.expire_lease_of("trace:tr-1")
         lane.delivery.deliver("trace:tr-1")
-        tries += 1
-        lane.gate.others_get_through = tries >= 8
-        assert tries < 20
+        assert lane.statuses() == [JobStatus.PENDING]
+        lane.clock.pass_(dt.timedelta(minutes=1))
+    lane.clock.pass_(dt.timedelta(minutes=2))
+    lane.expire_lease_of("trace:tr-1")
+    lane.delivery.deliver("trace:tr-1")
 
     assert lane.statuses() == [JobStatus.DEAD]
-    assert tries == 9
 
 
 def test_a_tag_whose_trace_has_come_meanwhile_is_delivered() -> None:

@@ -14,11 +14,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'until', 'failures', 'rate', 'slowed')
 local retry_after = tonumber(ARGV[3])
 
-if ARGV[1] == 'missing' and not state[1] then
-  -- Upstream may only not know this call. While the breaker is shut to find out, it counts as a failure.
+if ARGV[1] == 'missing' then
+  -- Upstream may only not know this call, which says nothing. If it was to find out, another call shall.
+  redis.call('HDEL', KEYS[1], 'probe')
   return nil
 end
-if ARGV[1] == 'failed' or ARGV[1] == 'ours' or ARGV[1] == 'missing' then
+if ARGV[1] == 'failed' or ARGV[1] == 'ours' then
   if state[1] and tonumber(state[1]) > now then
     -- A call that was on its way when the breaker opened; it says nothing new.
     return nil
