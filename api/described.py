@@ -32,9 +32,16 @@ _NAME = {"type": "string", "pattern": RUN_NAME}
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 _PARAM = {"key": _KEY, "value": {"maxLength": MAX_PARAM_VALUE}}
 _TAG = {"key": _KEY, "value": {"maxLength": MAX_TAG_VALUE}}
-_ID = {name: {"type": "string", "minLength": 1} for name in ("experiment_id", "trace_id")}
+EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
+#: More is taken, such as slashes; these are those that MLflow makes.
+TRACE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_:-]{0,255}$"}
+_ID = {"experiment_id": EXPERIMENT, "trace_id": TRACE}
 _NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
-_OF_RUN = ("experiment_id", "experiment_name", "run_name")
+_OF_RUN = {
+    "experiment_id": EXPERIMENT,
+    "experiment_name": {"minLength": 1, "maxLength": 500},
+    "run_name": {"minLength": 1, "maxLength": 250},
+}
 _METRIC = {
     "key": _KEY,
     "timestamp": {"minimum": 0, "maximum": MAX_INT64},
@@ -112,5 +119,5 @@ _LIMITS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
         (),
     ),
     Op.LINK_TRACES: ({"trace_ids": {"minItems": 1, "maxItems": MAX_LINKS}}, ()),
-    Op.CREATE_RUN: ({"run": _NAME, **{name: {"minLength": 1} for name in _OF_RUN}, "tags": _items(_TAG)}, ()),
+    Op.CREATE_RUN: ({"run": _NAME, **_OF_RUN, "tags": _items(_TAG)}, ()),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from api.described import QUERY, limits
+from api.described import EXPERIMENT, QUERY, TRACE, limits
 from api.operations import BODIES, OPERATIONS, Operation
 from schemas.bulk import AcceptedJobs
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
@@ -104,7 +104,7 @@ def _export() -> dict[str, Any]:
         "name": "x-mlflow-experiment-id",
         "in": "header",
         "required": True,
-        "schema": {"type": "string", "minLength": 1},
+        "schema": EXPERIMENT,
     }
     spans: dict[str, Any] = {kind: {} for kind in ("application/x-protobuf", _JSON)}
     return {
@@ -160,7 +160,9 @@ def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
-            yield {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            name = part[1:-1]
+            schema = TRACE if name in ("trace_id", "request_id") else {"type": "string", "minLength": 1}
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _in_query(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
