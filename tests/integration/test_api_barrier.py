@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who reads what he has logged waits for it, for a bounded time; who logs may wait for MLflow's own answer."""
 
+import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap import Api
-from bridge.outbox import Burial, BurialReason, Settlement
+from bridge.outbox import Attempt, Burial, BurialReason, Settlement
 from schemas.job import UpstreamAnswer
 from tests.factories import RUN, metric
 from tests.signature_front import SignatureFront
@@ -152,3 +154,20 @@ def test_who_has_waited_in_vain_gets_the_job(http: Client) -> None:
     assert answer.json
     assert answer.json["status"] == "pending"
     assert answer.json["job_id"] == answer.headers["Job-Id"]
+
+
+@pytest.mark.usefixtures("front")
+def test_a_search_does_not_wait_for_a_run_that_upstream_does_not_take(http: Client, api: Api) -> None:
+    http.post(LOG_METRIC, json=BODY)
+    claim = api.outbox.claim(RUN, lease=api.settings.lease)
+    assert claim
+    attempt = Attempt(writes=1, reason="unavailable", message="down")
+    api.outbox.release(claim, after=dt.timedelta(minutes=1), attempt=attempt)
+
+    began = time.monotonic()
+    answer = http.post("/api/2.0/mlflow/runs/search", json={}, headers={"Prefer": "wait=20"})
+    waited = time.monotonic() - began
+    named = http.get(GET_RUN, headers={"Prefer": "wait=0"})
+
+    assert (answer.status_code, waited < 10) == (200, True)
+    assert named.headers["Bridge-Pending-Writes"] == "1", "who names the run is told all the same"
