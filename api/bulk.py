@@ -10,16 +10,18 @@ import msgspec
 from api.busy import PartlyAccepted
 from api.coding import decoded
 from api.draining import Draining
-from api.identity import caller
 from api.incoming import Incoming
 from api.recent import Recent
+from api.refusals import Forbidden
 from api.reply import Reply
 from bridge.bootstrap import Api
 from bridge.outbox import Accepted, Offer, Verdict
 from schemas.bulk import AcceptedJob, AcceptedJobs, read_writes
+from schemas.client import Client, rule_of_op
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
 from schemas.lane import run_of
+from schemas.write import Write
 
 PATH = "/v1/writes"
 
@@ -75,12 +77,20 @@ class Bulk:
             now=self._bridge.clock.now(),
             workspace=request.workspace,
         )
+        _check_each(request.client, writes)
         key = read_key(request.header(b"idempotency-key"))
         whole = fingerprint(PATH, plain, request.workspace)
         return [
-            Offer(write=write, client=caller(), idempotency=_part(key, whole, number))
+            Offer(write=write, client=request.client.name, idempotency=_part(key, whole, number))
             for number, write in enumerate(writes)
         ]
+
+
+def _check_each(client: Client, writes: Sequence[Write]) -> None:
+    """Raise ``Forbidden`` unless the client may make each of these writes."""
+    for op in {write.op for write in writes}:
+        if not client.may(rule := rule_of_op(op)):
+            raise Forbidden(client, rule)
 
 
 def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:

@@ -10,10 +10,6 @@ class Busy(Exception):
     """So much is under way already that the client should come back soon."""
 
 
-class NotPassedOn(Exception):
-    """The call is one that MLflow takes from its own host only, or that is not meant for clients."""
-
-
 class PartlyAccepted(Exception):
     """Some writes of a request are ours, and others could not be taken."""
 

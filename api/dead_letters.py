@@ -6,9 +6,10 @@ from typing import NoReturn, TypeVar
 import msgspec
 from flask import Blueprint, Response, abort, request
 
+from api.identity import caller, client
 from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
-from schemas.dead_letter import DiscardOrder, Drain, DrainAction, LetterCount, LetterFilter, ReplayOrder
+from schemas.dead_letter import DiscardOrder, Drain, DrainAction, LetterCount, LetterDocument, LetterFilter, ReplayOrder
 
 _PATH = "/v1/dead-letters"
 _MOST_LISTED = 1000
@@ -34,7 +35,10 @@ def _listing(blueprint: Blueprint, bridge: Api) -> None:
         arguments = request.args.to_dict()
         cursor, limit = arguments.pop("cursor", None), _limit(arguments.pop("limit", "100"))
         try:
-            return _json(letters.page(_valid(arguments, LetterFilter), after=cursor, limit=limit))
+            wanted = _valid(arguments, LetterFilter)
+            if not client().is_operator:
+                wanted = msgspec.structs.replace(wanted, client=caller())
+            return _json(letters.page(wanted, after=cursor, limit=limit))
         except InvalidCursor:
             abort(400, "cursor must be the `next` of an earlier page.")
 
@@ -44,15 +48,17 @@ def _one(blueprint: Blueprint, bridge: Api) -> None:
 
     @blueprint.get(f"{_PATH}/<letter_id>")
     def show(letter_id: str) -> Response:
-        return _json(draining.letters.letter(letter_id) or _no_letter())
+        return _json(_visible(bridge, letter_id))
 
     @blueprint.post(f"{_PATH}/<letter_id>/replay")
     def replay(letter_id: str) -> Response:
+        _visible(bridge, letter_id)
         replayed = draining.replay(letter_id) or _no_letter()
         return _json(replayed, 202, location=f"/v1/jobs/{replayed.job_id}")
 
     @blueprint.delete(f"{_PATH}/<letter_id>")
     def discard(letter_id: str) -> Response:
+        _visible(bridge, letter_id)
         return Response(status=204) if draining.discard(letter_id) else _no_letter()
 
 
@@ -90,6 +96,12 @@ def _drains(blueprint: Blueprint, bridge: Api) -> None:
         if not log.cancel(drain_id):
             abort(409, "There is no such drain, or it does not run any more.")
         return Response(status=204)
+
+
+def _visible(bridge: Api, letter_id: str) -> LetterDocument:
+    """Return a letter that who asks may see: his own, or any if he is an operator."""
+    letter = bridge.draining.letters.letter(letter_id) or _no_letter()
+    return letter if client().is_operator or letter.client == caller() else _no_letter()
 
 
 def _begun(drain: Drain) -> Response:

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from api.busy import Busy, NotPassedOn, PartlyAccepted
+from api.busy import Busy, PartlyAccepted
 from api.draining import Draining
+from api.own_paths import is_own
+from api.refusals import Forbidden, NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
@@ -28,25 +30,7 @@ from schemas.problem import MlflowError, Problem
 
 _LOG = logging.getLogger(__name__)
 
-#: Paths that are ours; on every other one a client expects to hear MLflow.
-OWN_PATHS = (
-    "/v1/writes",
-    "/v1/jobs",
-    "/v1/runs",
-    "/v1/backlog",
-    "/v1/dead-letters",
-    "/healthz",
-    "/readyz",
-    "/openapi.json",
-    "/docs",
-)
-
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
-
-
-def is_own(path: str) -> bool:
-    """Whether a path is one of ours, or below one."""
-    return path.startswith(OWN_PATHS) and any(path == own or path.startswith(f"{own}/") for own in OWN_PATHS)
 
 
 def reply_to(error: Exception, *, method: str, path: str) -> Reply:
@@ -143,6 +127,12 @@ def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
     return replace(reply, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
 
 
+def _unauthenticated(asked: _Asked, _error: Exception) -> Reply:
+    reply = asked.answer(401, "UNAUTHENTICATED", "Say who you are with an API key: Authorization: Bearer mbk_...")
+    ways = (("WWW-Authenticate", 'Basic realm="mlflow-bridge", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
+    return replace(reply, headers=ways)
+
+
 def _unexpected(asked: _Asked, error: Exception) -> Reply:
     _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": asked.path}})
     return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
@@ -154,6 +144,11 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     OverCap: _over_cap,
     StoreUnavailable: _store_unavailable,
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
+    Unauthenticated: _unauthenticated,
+    TooManyFailures: lambda asked, _: asked.answer(
+        429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
+    ),
+    Forbidden: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}"),
     NotPassedOn: lambda asked, _: asked.answer(
         403, "PERMISSION_DENIED", "The bridge does not pass this on: MLflow takes it from its own host only."
     ),

@@ -3,20 +3,24 @@
 
 from api import bulk, runs
 from api.asgi_types import Receive, Scope, Send
+from api.authentication import Authentication
 from api.barrier import Barrier
 from api.bulk import Bulk
-from api.busy import NotPassedOn
-from api.errors import is_own, reply_to
+from api.errors import reply_to
 from api.incoming import Incoming
 from api.native import Native
 from api.origin import Origins
+from api.own_paths import is_own
 from api.patience import Patience
 from api.proxy import Proxy
 from api.recent import Recent
+from api.refusals import NotPassedOn, Unauthenticated
 from api.reply import Response
+from api.rules import OPEN, check_allowed
 from api.runs import Runs
 from api.writes import Writes
 from bridge.bootstrap import Api
+from schemas.client import STRANGER
 from schemas.endpoints import Way, find
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
@@ -27,6 +31,7 @@ class Front:
     """The ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
 
     def __init__(self, bridge: Api) -> None:
+        self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
@@ -49,6 +54,7 @@ class Front:
         try:
             request.check_path()
             self._origins.check(request)
+            await self._admit(request)
             found = find(request.method, request.path)
             if found and found.op:
                 return await self._writes.accept(found.op, request, found.subject)
@@ -61,6 +67,16 @@ class Front:
             return await self._proxy.forward(request)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
+
+    async def _admit(self, request: Incoming) -> None:
+        """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""
+        try:
+            request.client = await self._authentication.client_of(request)
+        except Unauthenticated:
+            if request.path not in OPEN:
+                raise
+            request.client = STRANGER
+        check_allowed(request.client, request)
 
     async def close(self) -> None:
         """Let go of what it holds, on the loop that it has run on."""

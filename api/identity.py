@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is calling. Until there is authentication, everybody who can reach the port is one and the same client."""
+"""Whose request it is, for the routes that Flask serves."""
 
-ANONYMOUS = "anonymous"
+from flask import request
+
+from schemas.client import Client
+
+#: Where the ASGI scope of a request holds its client.
+CLIENT = "bridge.client"
+
+
+def client() -> Client:
+    """Return who asks."""
+    found: Client = request.environ["asgi.scope"][CLIENT]
+    return found
 
 
 def caller() -> str:
-    """Return the client of the current request; jobs answer only to the client that made them."""
-    return ANONYMOUS
+    """Return the name of who asks; jobs answer only to the client that made them."""
+    return client().name

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
 from bridge.errors import RequestIncomplete
+from schemas.client import ANYBODY, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
 
@@ -26,6 +27,8 @@ class Incoming:
         self._receive = receive
         self._patience = patience
         self.method: str = scope["method"]
+        #: Who asks; set once that is known.
+        self.client: Client = ANYBODY
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -68,6 +71,12 @@ class Incoming:
     def texts(self) -> dict[str, str]:
         """Each header by its name in lower case. Of one that came several times, the last."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
+
+    def address(self, *, proxies: int) -> str:
+        """Return the client's address: who is connected, or what the outermost of so many trusted proxies has seen."""
+        connected = (self.scope.get("client") or ("",))[0]
+        seen = [part.strip() for part in (self.header(b"x-forwarded-for") or "").split(",") if part.strip()]
+        return str([*seen, connected][-proxies - 1]) if len(seen) >= proxies else str(connected)
 
     @property
     def has_body(self) -> bool:

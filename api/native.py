@@ -13,6 +13,7 @@ from api.bulkhead import Bulkhead
 from api.dead_letters import dead_letters
 from api.errors import reply_to
 from api.health import health
+from api.identity import CLIENT
 from api.incoming import Incoming
 from api.job_list import job_list
 from api.jobs import jobs
@@ -32,7 +33,7 @@ class Native:
     async def respond(self, request: Incoming) -> "_Called":
         """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
         body = await request.body(longest=self._most)
-        return _Called(self._app, {**request.scope, "path": request.path}, body)
+        return _Called(self._app, {**request.scope, "path": request.path, CLIENT: request.client}, body)
 
 
 @dataclass(frozen=True, slots=True)

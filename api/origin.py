@@ -25,7 +25,7 @@ class Origins:
         allowed = settings.allowed_hosts
         if allowed is None:
             # A name that leads to a loopback address is one that somebody has pointed there (DNS rebinding).
-            allowed = ("localhost",) if _is_loopback(settings.host) else ("*",)
+            allowed = ("localhost",) if settings.listens_on_loopback else ("*",)
         self._allowed = frozenset(allowed)
         self._named = frozenset(settings.allowed_hosts or ()) - {"*"}
 
@@ -67,12 +67,6 @@ def _is_address(name: str) -> bool:
     with suppress(ValueError):
         return bool(ipaddress.ip_address(name))
     return False
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _refusal(text: str) -> InvalidWrite:

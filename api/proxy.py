@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from api.asgi_types import Send
 from api.barrier import Barrier, Headers
 from api.busy import Busy
-from api.identity import caller
 from api.incoming import Incoming
 from bridge.bootstrap import Api
 from bridge.forwarding import Answer, Request, is_event_stream
@@ -37,7 +36,7 @@ class Proxy:
         async with AsyncExitStack() as stack:
             body = await _take_in(request, stack)
             asked = Request(method=request.method, target=request.target, headers=_text(request.headers), body=body)
-            told = await self._barrier.pass_through(request, body, client=caller())
+            told = await self._barrier.pass_through(request, body, client=request.client.name)
             await self._take_place(stack)
             answer = await stack.enter_async_context(self._forwarding.forward(asked))
             first = await _beginning(request, answer)

@@ -42,7 +42,7 @@ class Runs:
         document = None
         if wait and run_id is None:
             headers = (*headers, ("Preference-Applied", f"wait={wait.seconds}"))
-            document = await self._writes.settled(accepted, wait)
+            document = await self._writes.settled(accepted, request.client.name, wait)
         named = named_run(accepted.lane)
         if named is None:
             raise AssertionError(accepted.lane)

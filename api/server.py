@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
-from bridge.bootstrap import build_api, check_store
+from bridge.bootstrap import build_api, check_exposure, check_store
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 
@@ -23,6 +23,7 @@ def main() -> None:
     """Serve until told to stop. After SIGTERM new writes are answered with 503, and requests in flight finish."""
     try:
         settings = read_settings(os.environ)
+        check_exposure(settings)
         # What can't be built, or must not be used, is better said here than by each server process.
         check_store(build_api(settings).outbox, _warn)
     except (InvalidSettings, CannotStart) as error:
@@ -34,6 +35,9 @@ def main() -> None:
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,
+        ssl_cert=settings.tls_certificate,
+        ssl_key=settings.tls_key,
+        ssl_protocol_min=SSLProtocols.tls12,
         workers=settings.api_processes,
         # It counts connections, idle ones included: a small number would lock clients out that keep theirs open.
         backpressure=_MOST_CONNECTIONS,

@@ -7,7 +7,6 @@ import datetime as dt
 import msgspec
 
 from api.draining import Draining
-from api.identity import caller
 from api.incoming import Incoming
 from api.prefer import NO_PREFERENCES, Preferences, read_preferences
 from api.recent import Recent
@@ -47,7 +46,7 @@ class Writes:
         if preferences is NO_PREFERENCES:
             # MLflow's own answer; its client takes no other status than 200 for a success.
             return _done(op, headers)
-        return await self._as_preferred(preferences, op, accepted, headers)
+        return await self._as_preferred(op, preferences, request, accepted, headers)
 
     async def take(self, op: Op, request: Incoming, subject: str = "") -> tuple[Accepted, Headers]:
         """Accept a write and return what is to be said of it, or raise why it is not accepted."""
@@ -67,12 +66,11 @@ class Writes:
             *((("Idempotency-Replayed", "true"),) if accepted.replayed else ()),
         )
 
-    async def settled(self, accepted: Accepted, wait: dt.timedelta) -> JobDocument | None:
+    async def settled(self, accepted: Accepted, accepted_by: str, wait: dt.timedelta) -> JobDocument | None:
         """Return the job once it is settled, or as it is when the time is over; None if nothing is known of it."""
-        client = caller()
         try:
             return await wait_until(
-                lambda: self._bridge.outbox.job(accepted.job_id, client=client),
+                lambda: self._bridge.outbox.job(accepted.job_id, client=accepted_by),
                 lambda document: document is None or document.status is not JobStatus.PENDING,
                 longest=wait,
                 stopping=self._bridge.stopping,
@@ -81,12 +79,14 @@ class Writes:
             # The write is ours; that nothing more is known of it now is no error.
             return None
 
-    async def _as_preferred(self, preferences: Preferences, op: Op, accepted: Accepted, headers: Headers) -> Reply:
+    async def _as_preferred(
+        self, op: Op, preferences: Preferences, request: Incoming, accepted: Accepted, headers: Headers
+    ) -> Reply:
         """Answer with what upstream said, if it says so in time, or else with the job."""
         document = _pending(op, accepted)
         if preferences.wait:
             headers = (*headers, ("Preference-Applied", f"wait={preferences.wait.seconds}"))
-            document = await self.settled(accepted, preferences.wait) or document
+            document = await self.settled(accepted, request.client.name, preferences.wait) or document
         elif preferences.respond_async:
             headers = (*headers, ("Preference-Applied", "respond-async"))
         elif preferences.wait is None:
@@ -107,7 +107,7 @@ class Writes:
             write = capture(op, body, now=self._bridge.clock.now(), workspace=workspace, subject=subject)
         return Offer(
             write=write,
-            client=caller(),
+            client=request.client.name,
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, workspace),
         )
 

@@ -19,7 +19,9 @@ from bridge.exchange import Exchange
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
 from bridge.intake import Intake
+from bridge.keyring import Keyring
 from bridge.outbox import Caps, Outbox
+from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
@@ -61,6 +63,7 @@ class Api:
     intake: Intake
     draining: Draining
     names: RunNames
+    keyring: Keyring
     stopping: threading.Event
 
 
@@ -95,6 +98,7 @@ def build_api(settings: Settings) -> Api:
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
+        keyring=RedisKeyring(client),
         stopping=threading.Event(),
     )
 
@@ -139,6 +143,29 @@ def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
         raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
     for warning in durability.warnings:
         warn(f"the store: {warning}")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
+    if settings.listens_on_loopback:
+        return
+    if not settings.auth:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
+            " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
+        )
+    if settings.tls_certificate is None and settings.trusted_proxies is None:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
+            " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
+        )
+
+
+def keyring_at(store_url: str) -> Keyring:
+    """Return the clients and keys alone, for whoever manages them on the host."""
+    return RedisKeyring(connect(store_url, timeout=_WORKER_STORE_TIMEOUT, connections=2))
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:

@@ -91,6 +91,16 @@ def port(text: str) -> int:
     return int(text)
 
 
+def auth_kinds(text: str) -> tuple[str, ...]:
+    """Read the kinds of identities that are accepted; none of them for ``none``."""
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    if kinds == ("none",):
+        return ()
+    if not set(kinds) <= {"keys"}:
+        raise ValueError("keys, or none")
+    return kinds
+
+
 def hosts(text: str) -> tuple[str, ...]:
     """Read names of hosts that are separated by commas, or ``*`` for any."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())

@@ -6,14 +6,16 @@ An unknown ``BRIDGE_*`` name is an error, so that a misspelt setting is not sile
 
 import dataclasses
 import datetime as dt
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bridge.errors import InvalidSettings
-from bridge.setting_kinds import count, duration, hosts, port, rate, size, upstream, url
+from bridge.setting_kinds import auth_kinds, count, duration, hosts, port, rate, size, upstream, url
 
 PREFIX = "BRIDGE_"
 
@@ -76,6 +78,23 @@ class Settings:
     upstream_burst: int = _setting("50", count, "How many calls may go at once after a pause.")
     host: str = _setting("127.0.0.1", str, "The address on which the api listens.")
     port: int = _setting("8080", port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one.")
+    auth: tuple[str, ...] | None = _setting(
+        "",
+        auth_kinds,
+        "How clients say who they are: `keys` (API keys, see `mlflow-bridge keys`), or `none`, which is possible on a"
+        " loopback address only, and the default there.",
+    )
+    tls_certificate: Path | None = _setting(
+        "", Path, "The certificate chain (PEM) with which the api itself ends TLS. A new one in its place is taken up."
+    )
+    tls_key: Path | None = _setting("", Path, "The certificate's private key (PEM, PKCS #8), without a password.")
+    trusted_proxies: int | None = _setting(
+        "",
+        count,
+        "How many proxies stand before the api, the first of which ends TLS: the client's address is the one that so"
+        " many of them have added to `X-Forwarded-For`. Without it and without a certificate, the api listens on a"
+        " loopback address only.",
+    )
     allowed_hosts: tuple[str, ...] | None = _setting(
         "",
         hosts,
@@ -141,6 +160,13 @@ class Settings:
         "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
     )
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only programs on this machine can reach the api."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
 
     @property
     def broker(self) -> str:

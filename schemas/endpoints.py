@@ -14,6 +14,10 @@ Its columns:
   refusal of this status; ``-`` where it is not known, and the bridge sends nothing twice.
 * ``checked``: of a queued call, the module of `schemas` that validates it.
 
+* ``action``: what it is called where it is decided who may do what (`schemas.client`): the word of SageMaker's IAM
+  where it has one, else the name of MLflow's RPC, else one of the same form.
+* ``grant``: the scope that holds it, ``write`` or ``read``; ``-`` where it must be allowed by name.
+
 A call that is not in the table is proxied.
 """
 
@@ -59,6 +63,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     lane: str
     again: str
     checked: str
+    action: str
+    grant: str
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import click
 from bridge.cli.backlog import backlog
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.jobs import jobs
+from bridge.cli.keys import keys
 from bridge.errors import BridgeError
 from bridge.settings import Settings, variable
 
@@ -54,3 +55,4 @@ def settings() -> None:
 main.add_command(backlog)
 main.add_command(jobs)
 main.add_command(dead_letters)
+main.add_command(keys)

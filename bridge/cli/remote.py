@@ -36,6 +36,8 @@ class Remote:
             with requests.Session() as session:
                 # What the environment says of proxies and passwords is meant for other servers.
                 session.trust_env = False
+                if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+                    session.headers["Authorization"] = f"Bearer {token}"
                 answer = session.request(method, self._url + path, timeout=_TIMEOUT, **options)
         except requests.RequestException as error:
             raise click.ClickException(

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a request is turned away at the door."""
+
+from schemas.client import Client, Rule
+
+
+class Unauthenticated(Exception):
+    """Nobody knows who asks."""
+
+
+class TooManyFailures(Exception):
+    """Too many logins from there have failed lately."""
+
+
+class Forbidden(Exception):
+    """Who asks is known, and may not do this."""
+
+    def __init__(self, client: Client, rule: Rule) -> None:
+        super().__init__(f"The client '{client.name}' may not {rule.action}; whoever runs the bridge can allow it.")
+
+
+class NotPassedOn(Exception):
+    """The call is one that MLflow takes from its own host only, or that is not meant for clients."""

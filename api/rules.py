@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each call needs: the bridge's own, and through `schemas.client` those of MLflow's."""
+
+import re
+
+from api.incoming import Incoming
+from api.own_paths import is_own
+from api.refusals import Forbidden
+from schemas.client import Client, Rule, Scope, rule_for_upstream
+
+#: Open to strangers: they tell nothing of anybody's.
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+
+_WRITE, _READ = Scope.WRITE, Scope.READ
+_LETTERS = "/v1/dead-letters"
+
+#: The bridge's own calls. What belongs to other clients is seen, and drained, by operators only.
+RULES: dict[tuple[str, str], Rule] = {
+    ("POST", "/v1/writes"): Rule("LogBatch", _WRITE),
+    ("POST", "/v1/runs"): Rule("CreateRun", _WRITE),
+    ("GET", "/v1/runs/<path:name>"): Rule("GetRun", _READ),
+    ("GET", "/v1/runs/<path:run>/backlog"): Rule("GetRun", _READ),
+    ("GET", "/v1/jobs"): Rule("GetJob", _WRITE),
+    ("GET", "/v1/jobs/<job_id>"): Rule("GetJob", _WRITE),
+    ("POST", "/v1/jobs/lookup"): Rule("GetJob", _WRITE),
+    ("GET", "/v1/backlog"): Rule("GetBacklog"),
+    ("GET", _LETTERS): Rule("GetDeadLetter", _WRITE),
+    ("GET", f"{_LETTERS}/<letter_id>"): Rule("GetDeadLetter", _WRITE),
+    ("POST", f"{_LETTERS}/<letter_id>/replay"): Rule("ReplayDeadLetter", _WRITE),
+    ("DELETE", f"{_LETTERS}/<letter_id>"): Rule("DiscardDeadLetter"),
+    ("POST", f"{_LETTERS}/replay"): Rule("DrainDeadLetters"),
+    ("POST", f"{_LETTERS}/discard"): Rule("DrainDeadLetters"),
+    ("GET", f"{_LETTERS}/drains/<drain_id>"): Rule("DrainDeadLetters"),
+    ("DELETE", f"{_LETTERS}/drains/<drain_id>"): Rule("DrainDeadLetters"),
+}
+
+#: A path of ours that there is not; only who may do everything is told so.
+_NOWHERE = Rule("CallUnknown")
+
+
+def check_allowed(client: Client, request: Incoming) -> None:
+    """Raise ``Forbidden`` unless the client may do what the request asks for."""
+    rule = rule_of(request.method, request.path)
+    if rule is not None and not client.may(rule):
+        raise Forbidden(client, rule)
+
+
+def rule_of(method: str, path: str) -> Rule | None:
+    """Return what a call needs, None for one that is open to everybody."""
+    if path in OPEN:
+        return None
+    if not is_own(path):
+        return rule_for_upstream(method, path)
+    method = "GET" if method == "HEAD" else method
+    found = [rule for (verb, pattern), rule in _PATTERNS if verb == method and pattern.fullmatch(path)]
+    return found[0] if found else _NOWHERE
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"<path:\w+>", ".+", re.sub(r"<\w+>", "[^/]+", route)))
+
+
+# The longest first: what stands behind a path that may hold slashes is no part of it.
+_PATTERNS = [
+    ((method, _pattern(route)), RULES[method, route])
+    for method, route in sorted(RULES, key=lambda call: (call[1].count("<"), -len(call[1])))
+]

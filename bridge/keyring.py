@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""API keys: how one looks, and the port to those that are known.
+
+A key is ``mbk_<id>_<secret>``. The id, ten letters and digits, may be shown and logged. The secret has 256 random bits
+and is shown once; what is kept is a SHA-256 hash of it, which needs no salt and no slow function, for nobody can guess
+his way to 256 bits. A client may have two live keys at a time, so that one can be replaced without a gap.
+"""
+
+import datetime as dt
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from schemas.client import Client, KeyDocument
+
+_KEY = re.compile(r"mbk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+#: How many keys of a client may be live at a time.
+MOST_KEYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as its client has it."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """What the client sends."""
+        return f"mbk_{self.key_id}_{self.secret}"
+
+    @property
+    def digest(self) -> bytes:
+        """What is kept of it."""
+        return hashlib.sha256(self.text.encode()).digest()
+
+
+def new_key() -> ApiKey:
+    """Return a key that nobody has had before."""
+    return ApiKey("".join(secrets.choice(_ALPHABET) for _ in range(10)), secrets.token_urlsafe(32))
+
+
+def read_key(text: str) -> ApiKey | None:
+    """Return the key that a text is, None if it is none: such a one is refused without asking the store."""
+    found = _KEY.fullmatch(text)
+    return ApiKey(found[1], found[2]) if found else None
+
+
+class TooManyKeys(Exception):
+    """The client has as many live keys as it may have; one must be revoked first."""
+
+
+class UnknownClient(Exception):
+    """There is no client of this name."""
+
+
+class Keyring(Protocol):
+    """The clients that are known, and their keys. Every method raises ``StoreUnavailable``."""
+
+    def client_of(self, key: ApiKey, *, now: dt.datetime) -> Client | None:
+        """Return whose key this is, None if it is nobody's, or expired, or revoked."""
+        ...
+
+    def put_client(self, client: Client) -> None:
+        """Note what a client may do; one that is known may do this from now on."""
+        ...
+
+    def add_key(self, client: str, key: ApiKey, *, now: dt.datetime, expires_at: dt.datetime | None) -> None:
+        """Give a client a key, or raise ``UnknownClient`` or ``TooManyKeys``."""
+        ...
+
+    def expire_others(self, client: str, key_id: str, *, at: dt.datetime) -> None:
+        """Have the client's other keys end at this time, if they don't earlier."""
+        ...
+
+    def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
+        """Forget a key, or a client with all its keys; return how many keys that were."""
+        ...
+
+    def clients(self) -> list[Client]:
+        """Return all clients, by name."""
+        ...
+
+    def keys(self) -> list[KeyDocument]:
+        """Return what may be shown of all keys, by client and age."""
+        ...

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The clients and their keys in Redis. The contract is `bridge.keyring.Keyring`.
+
+``bridge:clients`` is a hash, name -> what the client may do; ``bridge:keys`` one, id -> whose the key is, its hash,
+when it was made and ends; ``bridge:keys:used`` one, id -> when the key was last used.
+"""
+
+import datetime as dt
+import hmac
+from typing import Any
+
+import msgspec
+import redis
+
+from bridge.keyring import MOST_KEYS, ApiKey, TooManyKeys, UnknownClient
+from bridge.redis_outbox.client import store_errors
+from schemas.client import Client, KeyDocument
+
+_CLIENTS, _KEYS, _USED = "bridge:clients", "bridge:keys", "bridge:keys:used"
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    client: str
+    digest: bytes
+    created_at: dt.datetime
+    expires_at: dt.datetime | None = None
+
+    def is_live(self, now: dt.datetime) -> bool:
+        return self.expires_at is None or self.expires_at > now
+
+
+class RedisKeyring:
+    """See `bridge.keyring.Keyring` for every promise."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Any = client
+
+    def client_of(self, key: ApiKey, *, now: dt.datetime) -> Client | None:
+        """Return whose key this is."""
+        with store_errors():
+            packed = self._client.hget(_KEYS, key.key_id)
+            stored = _unpack(packed) if packed else None
+            # Compared even with nothing: the time that it takes must not tell which ids there are.
+            equal = hmac.compare_digest(key.digest, stored.digest if stored else bytes(32))
+            if not (stored and equal and stored.is_live(now)):
+                return None
+            found = self._client.hget(_CLIENTS, stored.client)
+            self._client.hset(_USED, key.key_id, round(now.timestamp()))
+        return _unpack_client(found) if found else None
+
+    def put_client(self, client: Client) -> None:
+        """Note what a client may do."""
+        with store_errors():
+            self._client.hset(_CLIENTS, client.name, msgspec.msgpack.encode(client))
+
+    def add_key(self, client: str, key: ApiKey, *, now: dt.datetime, expires_at: dt.datetime | None) -> None:
+        """Give a client a key."""
+        with store_errors():
+            if not self._client.hexists(_CLIENTS, client):
+                raise UnknownClient(client)
+            live = [stored for _, stored in self._stored() if stored.client == client and stored.is_live(now)]
+            if len(live) >= MOST_KEYS:
+                raise TooManyKeys(client)
+            self._put(key.key_id, _Stored(client, key.digest, now, expires_at))
+
+    def expire_others(self, client: str, key_id: str, *, at: dt.datetime) -> None:
+        """Have the client's other keys end at this time, if they don't earlier."""
+        with store_errors():
+            for other, stored in self._stored():
+                if stored.client == client and other != key_id and stored.is_live(at):
+                    self._put(other, msgspec.structs.replace(stored, expires_at=at))
+
+    def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
+        """Forget a key, or a client with all its keys."""
+        with store_errors():
+            gone = [each for each, stored in self._stored() if each == key_id or stored.client == client]
+            for each in gone:
+                self._client.hdel(_KEYS, each)
+                self._client.hdel(_USED, each)
+            if client is not None:
+                self._client.hdel(_CLIENTS, client)
+        return len(gone)
+
+    def clients(self) -> list[Client]:
+        """Return all clients, by name."""
+        with store_errors():
+            found = [_unpack_client(packed) for packed in self._client.hgetall(_CLIENTS).values()]
+        return sorted(found, key=lambda client: client.name)
+
+    def keys(self) -> list[KeyDocument]:
+        """Return what may be shown of all keys."""
+        with store_errors():
+            used = self._client.hgetall(_USED)
+            found = [
+                KeyDocument(
+                    key_id=key_id,
+                    client=stored.client,
+                    created_at=stored.created_at,
+                    expires_at=stored.expires_at,
+                    last_used_at=_moment(used.get(key_id.encode())),
+                )
+                for key_id, stored in self._stored()
+            ]
+        return sorted(found, key=lambda key: (key.client, key.created_at))
+
+    def _stored(self) -> list[tuple[str, _Stored]]:
+        return [(key_id.decode(), _unpack(packed)) for key_id, packed in self._client.hgetall(_KEYS).items()]
+
+    def _put(self, key_id: str, stored: _Stored) -> None:
+        self._client.hset(_KEYS, key_id, msgspec.msgpack.encode(stored))
+
+
+def _moment(seconds: bytes | None) -> dt.datetime | None:
+    return None if seconds is None else dt.datetime.fromtimestamp(int(seconds), dt.UTC)
+
+
+_unpack = msgspec.msgpack.Decoder(_Stored).decode
+_unpack_client = msgspec.msgpack.Decoder(Client).decode

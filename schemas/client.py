@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who asks, and what he may do.
+
+An action is named in the words of SageMaker's IAM (``LogMetric``, ``DeleteRun``,
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html), or in words
+like them where IAM has none. On an MLflow App, IAM knows one action for everything; here each is allowed or denied.
+"""
+
+import datetime as dt
+import enum
+import re
+from typing import Annotated
+
+import msgspec
+
+from schemas.endpoints import ENDPOINTS, endpoint_of, find
+from schemas.write import Op
+
+
+class Scope(enum.StrEnum):
+    """What a client may do without being allowed it by name."""
+
+    #: Log: runs, experiments, metrics, params, tags, artifacts, traces, models of runs. No deletes, no registry.
+    WRITE = "write"
+    #: Read all of that, and the registry, and look at the UI.
+    READ = "read"
+    #: Everything that is not denied, and what operators do.
+    ADMIN = "admin"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What one call needs."""
+
+    action: str
+    #: The scope that holds the action, None where it must be allowed by name, or to an admin.
+    scope: Scope | None = None
+
+
+Action = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Za-z]{1,63}$")]
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who is known, and what he may do. What is denied counts before what is allowed."""
+
+    name: str
+    scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
+    allow: tuple[Action, ...] = ()
+    deny: tuple[Action, ...] = ()
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether he sees what belongs to other clients."""
+        return Scope.ADMIN in self.scopes
+
+    def may(self, rule: Rule) -> bool:
+        """Return whether he may do this."""
+        if rule.action in self.deny:
+            return False
+        return self.is_operator or rule.action in self.allow or rule.scope in self.scopes
+
+
+class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a key: everything but its secret."""
+
+    key_id: str
+    client: str
+    created_at: dt.datetime
+    expires_at: dt.datetime | None = None
+    last_used_at: dt.datetime | None = None
+
+
+#: Everybody, where nobody has to say who he is.
+ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
+
+#: Somebody of whom nothing is known, and who may do nothing.
+STRANGER = Client(name="stranger", scopes=())
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+
+
+def is_client_name(name: str) -> bool:
+    """Return whether a client may be called so; lanes, logs and index lines hold the name as it is."""
+    return bool(_NAME.fullmatch(name))
+
+
+def rule_for_upstream(method: str, path: str) -> Rule:
+    """Return what a call of MLflow's needs. Of one that is not known: reading, or else to be allowed everything."""
+    found = find(method, path)
+    if found:
+        endpoint = found.endpoint
+        return Rule(endpoint.action, None if endpoint.grant == "-" else Scope(endpoint.grant))
+    return Rule("CallUnknown", Scope.READ if method in ("GET", "HEAD", "OPTIONS") else None)
+
+
+def rule_of_op(op: Op) -> Rule:
+    """Return what a write of this kind needs, whichever way it comes."""
+    if op is Op.CREATE_RUN:
+        return Rule("CreateRun", Scope.WRITE)
+    endpoint = endpoint_of(op)
+    return Rule(endpoint.action, None if endpoint.grant == "-" else Scope(endpoint.grant))
+
+
+#: Every action that one of MLflow's calls needs.
+ACTIONS = frozenset(endpoint.action for endpoint in ENDPOINTS) | {"CallUnknown"}
