@@ -9,6 +9,7 @@ from api.bulk import Bulk
 from api.errors import reply_to
 from api.incoming import Incoming
 from api.native import Native
+from api.only_tls import only_over_tls
 from api.origin import Origins
 from api.own_paths import is_own
 from api.patience import Patience
@@ -46,7 +47,7 @@ class Front:
         match scope["type"]:
             case "http":
                 response = await self._respond(Incoming(scope, receive, self._patience))
-                await response.send_to(send)
+                await response.send_to(only_over_tls(send) if scope["scheme"] == "https" else send)
             case "lifespan":
                 await self._live(receive, send)
 

@@ -3,9 +3,11 @@
 
 import datetime as dt
 import os
+import ssl
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -17,6 +19,8 @@ from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 
 _MOST_CONNECTIONS = 20_000
+#: How often it is looked whether there is a new certificate.
+_LOOK = dt.timedelta(seconds=1)
 
 
 def main() -> None:
@@ -45,6 +49,8 @@ def main() -> None:
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
     server.drain_delay = settings.drain_delay
+    if settings.tls_certificate and settings.tls_key:
+        _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload).start()
     server.serve()
 
 
@@ -64,6 +70,42 @@ class _Server(MPServer):
         for worker in self.wrks:
             os.kill(worker.inner.pid, DRAIN_SIGNAL)
         threading.Timer(self.drain_delay.total_seconds(), stop).start()
+
+
+class _Renewal(threading.Thread):
+    """Has new server processes take over, one after the other, when the certificate on disk is another."""
+
+    def __init__(self, files: tuple[Path, ...], reload: Callable[[], Any]) -> None:
+        super().__init__(name="renewal", daemon=True)
+        self._files = files
+        self._reload = reload
+        self._waiting = threading.Event()
+
+    def run(self) -> None:
+        """Look at the files for as long as the process lives."""
+        seen = self._state()
+        while not self._waiting.wait(_LOOK.total_seconds()):
+            now = self._state()
+            # Two files are not replaced in one moment: they are taken once both have stood still, and belong together.
+            if now != seen and now == self._still() and _fit(*self._files):
+                seen = now
+                self._reload()
+
+    def _still(self) -> list[float]:
+        self._waiting.wait(_LOOK.total_seconds() / 2)
+        return self._state()
+
+    def _state(self) -> list[float]:
+        return [path.stat().st_mtime if path.exists() else 0.0 for path in self._files]
+
+
+def _fit(certificate: Path, key: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        _warn(f"the new certificate is not taken up: {error}")
+        return False
+    return True
 
 
 def _warn(text: str) -> None:

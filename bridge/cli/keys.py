@@ -151,7 +151,7 @@ def _store_url() -> str:
     if url:
         return url
     directory = Path(os.environ.get("BRIDGE_DATA_DIR") or ".data")
-    socket = directory.resolve() / "store" / "s.sock"
+    socket = directory.resolve() / "store.sock"
     if not socket.exists():
         raise click.ClickException(_HOST_ONLY.format(directory))
     return f"unix://{socket}"

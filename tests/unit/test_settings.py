@@ -27,6 +27,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream_burst": ("7", 7),
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
     "port": ("0", 0),
+    "auth": ("keys", ("keys",)),
+    "tls_certificate": ("/tls/chain.pem", Path("/tls/chain.pem")),
+    "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
+    "trusted_proxies": ("2", 2),
     "allowed_hosts": ("Bridge.example, other", ("bridge.example", "other")),
     "api_processes": ("4", 4),
     "api_threads": ("64", 64),

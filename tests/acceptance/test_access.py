@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys and TLS with real processes: MLflow's client behind a key, the commands that make one, a renewed certificate."""
+
+import datetime as dt
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.servers import api_with, clean_environ, running, script, wait_until
+from tests.system import System, system
+
+LOGGING = """
+import json, mlflow
+with mlflow.start_run() as run:
+    mlflow.log_metric("m", 1)
+    mlflow.log_param("p", "v")
+client = mlflow.MlflowClient()
+try:
+    client.delete_run(run.info.run_id)
+    refused = ""
+except Exception as error:
+    refused = str(error)
+print(json.dumps({"run_id": run.info.run_id, "refused": refused}))
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
+    with system(mlflow_url, short_dir / "guarded", workers=1, settings={"BRIDGE_AUTH": "keys"}) as running_system:
+        yield running_system
+
+
+def keys(bridge: System, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url}
+    command = [script("mlflow-bridge"), "keys", *arguments]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def key_of(bridge: System, *arguments: str) -> str:
+    return keys(bridge, "create", *arguments).stdout.strip()
+
+
+@pytest.mark.parametrize("way", ["token", "password"])
+def test_mlflows_client_works_with_a_key_and_deletes_nothing(guarded: System, way: str) -> None:
+    key = key_of(guarded, f"client-{way}")
+    told = {"MLFLOW_TRACKING_TOKEN": key}
+    if way == "password":
+        told = {"MLFLOW_TRACKING_USERNAME": "anybody", "MLFLOW_TRACKING_PASSWORD": key}
+    environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url} | told
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING], env=environ, capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert "may not DeleteRun" in result["refused"]
+    wait_until(lambda: guarded.history(result["run_id"], "m"))
+    assert guarded.run(result["run_id"])["info"]["lifecycle_stage"] == "active"
+    assert [call for call in guarded.front.calls if key in str(call.headers)] == [], "a key stays with the bridge"
+
+
+def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
+    first = key_of(guarded, "nightly", "--allow", "DeleteRun", "--expires", "90d")
+    second = keys(guarded, "rotate", "nightly", "--overlap", "1h").stdout.strip()
+    third = keys(guarded, "rotate", "nightly", status=1)
+    listed = keys(guarded, "list").stdout
+
+    assert "has two live keys already" in third.stderr
+    assert "nightly  write+read  allow DeleteRun" in listed
+    assert first.split("_")[1] in listed
+    assert first not in listed
+    for key in (first, second):
+        assert ask(guarded, key).status_code == 200
+    assert keys(guarded, "revoke", first.split("_")[1]).stdout == "revoked 1 key\n"
+    wait_until(lambda: ask(guarded, first).status_code == 401, timeout=10)
+    assert ask(guarded, second).status_code == 200
+    assert keys(guarded, "revoke", "--client", "nightly").stdout == "revoked 1 key\n"
+    assert "nightly" not in keys(guarded, "list").stdout
+
+
+def ask(bridge: System, key: str) -> requests.Response:
+    url = f"{bridge.url}/api/2.0/mlflow/experiments/search?max_results=1"
+    return requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("create", "a b"), "name has up to 64"),
+        (("create", "x", "--allow", "Nonsense"), "there is no action Nonsense"),
+        (("create", "x", "--expires", "soon"), "a duration"),
+        (("rotate", "nobody-of-this-name"), "there is no client nobody-of-this-name"),
+        (("revoke", "nosuchkey0"), "there is no key nosuchkey0"),
+        (("revoke",), "Name a key's id"),
+        (("create", "x", "--admin", "--read-only"), "exclude each other"),
+    ],
+)
+def test_what_can_not_be_done_is_said(guarded: System, arguments: tuple[str, ...], says: str) -> None:
+    done = keys(guarded, *arguments, status=2 if "--" in str(arguments) or arguments == ("revoke",) else 1)
+
+    assert says in done.stderr
+
+
+def test_the_operators_commands_take_the_key_from_where_mlflows_client_does(guarded: System) -> None:
+    environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url}
+    command = [script("mlflow-bridge"), "backlog"]
+    admin = key_of(guarded, "admin", "--admin")
+
+    without = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    environ["MLFLOW_TRACKING_TOKEN"] = admin
+    with_key = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (without.returncode, with_key.returncode) == (1, 0), with_key.stderr
+    assert "Say who you are with an API key" in without.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "set BRIDGE_AUTH=keys"),
+        ({"BRIDGE_AUTH": "none", "BRIDGE_TRUSTED_PROXIES": "1"}, "set BRIDGE_AUTH=keys"),
+        ({"BRIDGE_AUTH": "keys"}, "without TLS"),
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_CERTIFICATE": "/tls/chain.pem"}, "belong together"),
+    ],
+)
+def test_no_api_listens_to_other_machines_without_keys_and_tls(
+    guarded: System, settings: dict[str, str], says: str
+) -> None:
+    environ = clean_environ() | {"BRIDGE_STORE_URL": guarded.store_url, "BRIDGE_UPSTREAM": "http://127.0.0.1:9"}
+    environ |= {"BRIDGE_HOST": "0.0.0.0", "BRIDGE_PORT": "0"} | settings  # noqa: S104 - it must not
+
+    command = [script("mlflow-bridge-api")]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert says in done.stderr
+
+
+def certificate(directory: Path, name: str) -> None:
+    """Put a certificate of this name, which signs itself, in the place of the one before."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    until = now + dt.timedelta(days=1)
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, until).sign(
+        key, hashes.SHA256()
+    )
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (directory / "chain.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (directory / "key.pem").write_bytes(pem)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_the_api_ends_tls_itself_and_takes_a_new_certificate_up_without_a_gap(guarded: System, tmp_path: Path) -> None:
+    certificate(tmp_path, "first")
+    environ = {
+        "BRIDGE_STORE_URL": guarded.store_url,
+        "BRIDGE_UPSTREAM": guarded.mlflow_url,
+        "BRIDGE_TLS_CERTIFICATE": str(tmp_path / "chain.pem"),
+        "BRIDGE_TLS_KEY": str(tmp_path / "key.pem"),
+    }
+    api, url = api_with(environ, tmp_path, tls=True)
+    place = (urlsplit(url).hostname or "", urlsplit(url).port or 0)
+
+    def served() -> str:
+        pem = ssl.get_server_certificate(place, timeout=10)
+        return x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
+
+    with running(api):
+        answer = requests.get(f"{url}/healthz", verify=False, timeout=30)  # noqa: S501 - it signs itself
+        before = served()
+        (tmp_path / "chain.pem").write_text("no certificate")
+        certificate(tmp_path, "second")
+        asked = []
+
+        def renewed() -> bool:
+            asked.append(requests.get(f"{url}/healthz", verify=False, timeout=30).status_code)  # noqa: S501
+            return served() == "CN=second"
+
+        wait_until(renewed, timeout=30)
+
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert before == "CN=first"
+    assert set(asked) == {200}
