@@ -7,8 +7,79 @@ from typing import Any
 
 import pytest
 
+from api import bulk, runs
+from api.native import create_native
+from api.rules import OPEN, RULES
+from bridge.bootstrap import build_api
+from bridge.settings import read_settings
+from schemas.client import ACTIONS
 from schemas.endpoints import ENDPOINTS, QUEUED, Way, endpoint_of, find
 from schemas.write import Op
+
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
+IAM = {
+    "AccessUI",
+    "GetDownloadURIForModelVersionArtifacts",
+    "GetExperiment",
+    "GetExperimentByName",
+    "GetLoggedModel",
+    "GetMetricHistory",
+    "GetModelVersion",
+    "GetModelVersionByAlias",
+    "GetRegisteredModel",
+    "GetRun",
+    "GetTraceInfo",
+    "SearchExperiments",
+    "SearchLoggedModels",
+    "SearchModelVersions",
+    "SearchRegisteredModels",
+    "SearchRuns",
+    "SearchTraces",
+    "GetLatestModelVersions",
+    "ListArtifacts",
+    "ListLoggedModelArtifacts",
+    "CreateExperiment",
+    "CreateModelVersion",
+    "CreateRegisteredModel",
+    "CreateRun",
+    "DeleteExperiment",
+    "DeleteLoggedModel",
+    "DeleteLoggedModelTag",
+    "DeleteModelVersion",
+    "DeleteModelVersionTag",
+    "DeleteRegisteredModel",
+    "DeleteRegisteredModelAlias",
+    "DeleteRegisteredModelTag",
+    "DeleteRun",
+    "DeleteTag",
+    "DeleteTraceTag",
+    "DeleteTraces",
+    "EndTrace",
+    "FinalizeLoggedModel",
+    "LogBatch",
+    "LogInputs",
+    "LogLoggedModelParams",
+    "LogMetric",
+    "LogModel",
+    "LogOutputs",
+    "LogParam",
+    "RenameRegisteredModel",
+    "RestoreExperiment",
+    "RestoreRun",
+    "SetExperimentTag",
+    "SetLoggedModelTags",
+    "SetModelVersionTag",
+    "SetRegisteredModelAlias",
+    "SetRegisteredModelTag",
+    "SetTag",
+    "SetTraceTag",
+    "StartTrace",
+    "TransitionModelVersionStage",
+    "UpdateExperiment",
+    "UpdateModelVersion",
+    "UpdateRegisteredModel",
+    "UpdateRun",
+}
 
 
 def _routes() -> set[tuple[str, str]]:
@@ -76,3 +147,28 @@ def test_a_call_is_found_with_what_varies_in_its_path(method: str, path: str, su
 @pytest.mark.parametrize("path", ["/api/2.0/mlflow/traces//tags", "/api/9.0/mlflow/x", "/v1/tracesx", ""])
 def test_what_is_not_in_the_table_is_not_found(path: str) -> None:
     assert find("PATCH", path) is None
+
+
+def test_each_call_has_an_action_and_what_can_not_be_undone_is_in_no_scope() -> None:
+    granted = {endpoint.action for endpoint in ENDPOINTS if endpoint.grant != "-"}
+    scopes = {action: {each.grant for each in ENDPOINTS if each.action == action} for action in ACTIONS}
+
+    assert {endpoint.grant for endpoint in ENDPOINTS} == {"write", "read", "-"}
+    assert {action for action, held in scopes.items() if len(held) > 1} == set(), "an action is held by one scope"
+    assert {action for action in granted if action.startswith(("Delete", "Restore", "Rename", "Transition"))} == set()
+    assert {
+        endpoint.action for endpoint in ENDPOINTS if re.search("registered-models|model-versions", endpoint.path)
+    } & {endpoint.action for endpoint in ENDPOINTS if endpoint.grant == "write"} == set()
+
+
+def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:
+    assert set() == IAM - ACTIONS
+
+
+def test_each_route_of_our_own_has_a_rule() -> None:
+    bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
+    rules = create_native(bridge).url_map.iter_rules()
+    native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+
+    open_ = {("GET", path) for path in OPEN}
+    assert native | {("POST", bulk.PATH), ("POST", runs.PATH)} == set(RULES) | open_
