@@ -23,6 +23,7 @@ from bridge.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from bridge.tokens import IssuerUnavailable
 from schemas.bulk import Fault, InvalidWrites
 from schemas.endpoints import OTLP_PATH, find
 from schemas.errors import InvalidWrite
@@ -149,6 +150,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
         429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
     ),
     Forbidden: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}"),
+    IssuerUnavailable: lambda asked, e: asked.short_of(f"It can't be found out now who asks: {e}.", wait=5),
     NotPassedOn: lambda asked, _: asked.answer(
         403, "PERMISSION_DENIED", "The bridge does not pass this on: MLflow takes it from its own host only."
     ),

@@ -37,6 +37,7 @@ from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
+from bridge.tokens import LoadBalancer, OpenId, load_balancer, open_id
 from bridge.upstream import Upstream
 
 #: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
@@ -45,6 +46,14 @@ _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 _PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Who reads tokens of others, if they count."""
+
+    bearer: OpenId | None
+    of_alb: LoadBalancer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,7 @@ class Api:
     draining: Draining
     names: RunNames
     keyring: Keyring
+    tokens: Tokens
     stopping: threading.Event
 
 
@@ -99,6 +109,7 @@ def build_api(settings: Settings) -> Api:
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         keyring=RedisKeyring(client),
+        tokens=_tokens(settings),
         stopping=threading.Event(),
     )
 
@@ -192,6 +203,16 @@ def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Cloc
         period=settings.sweep_period,
         retention=settings.dead_letter_retention,
     )
+
+
+def _tokens(settings: Settings) -> Tokens:
+    kinds = settings.auth or ()
+    issuer, audience, arn = settings.jwt_issuer, settings.jwt_audience, settings.alb_arn
+    bearer = None
+    if "jwt" in kinds and issuer and audience:
+        keys_url = settings.jwt_keys_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
+        bearer = open_id(issuer, audience, keys_url)
+    return Tokens(bearer=bearer, of_alb=load_balancer(arn, settings.alb_keys_url) if "alb" in kinds and arn else None)
 
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:

@@ -66,6 +66,10 @@ class Keyring(Protocol):
         """Return whose key this is, None if it is nobody's, or expired, or revoked."""
         ...
 
+    def client(self, name: str) -> Client | None:
+        """Return the client of this name, None if there is none."""
+        ...
+
     def put_client(self, client: Client) -> None:
         """Note what a client may do; one that is known may do this from now on."""
         ...

@@ -48,6 +48,12 @@ class RedisKeyring:
             self._client.hset(_USED, key.key_id, round(now.timestamp()))
         return _unpack_client(found) if found else None
 
+    def client(self, name: str) -> Client | None:
+        """Return the client of this name."""
+        with store_errors():
+            found = self._client.hget(_CLIENTS, name)
+        return _unpack_client(found) if found else None
+
     def put_client(self, client: Client) -> None:
         """Note what a client may do."""
         with store_errors():

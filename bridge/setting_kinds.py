@@ -96,8 +96,8 @@ def auth_kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(kind.strip() for kind in text.split(","))
     if kinds == ("none",):
         return ()
-    if not set(kinds) <= {"keys"}:
-        raise ValueError("keys, or none")
+    if not set(kinds) <= {"keys", "jwt", "alb"}:
+        raise ValueError("some of keys, jwt and alb, separated by commas, or none")
     return kinds
 
 

@@ -81,8 +81,20 @@ class Settings:
     auth: tuple[str, ...] | None = _setting(
         "",
         auth_kinds,
-        "How clients say who they are: `keys` (API keys, see `mlflow-bridge keys`), or `none`, which is possible on a"
-        " loopback address only, and the default there.",
+        "How clients say who they are, separated by commas: `keys` (API keys, see `mlflow-bridge keys`), `jwt` (tokens"
+        " of an OpenID provider), `alb` (what a load balancer of AWS says of whom it has let in); or `none`, which is"
+        " possible on a loopback address only, and the default there.",
+    )
+    jwt_issuer: str | None = _setting("", url("https", "http"), "The issuer of tokens, as it stands in them (`iss`).")
+    jwt_audience: str | None = _setting("", str, "Whom the tokens must be meant for (`aud`).")
+    jwt_keys_url: str | None = _setting(
+        "",
+        url("https", "http"),
+        "Where the issuer publishes its keys (JWKS). Default: below it, `/.well-known/jwks.json`.",
+    )
+    alb_arn: str | None = _setting("", str, "The ARN of the load balancer whose word counts.")
+    alb_keys_url: str | None = _setting(
+        "", url("https", "http"), "Where the load balancer's keys are. Default: AWS's address for its region."
     )
     tls_certificate: Path | None = _setting(
         "", Path, "The certificate chain (PEM) with which the api itself ends TLS. A new one in its place is taken up."
@@ -212,9 +224,18 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         faults.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
         )
+    faults += _missing(values)
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """Say what the chosen kinds of identities need and have not."""
+    kinds = values.get("auth") or ()
+    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn",)}
+    lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
+    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
 
 
 def variable(field: "dataclasses.Field[Any]") -> str:

@@ -75,7 +75,7 @@ ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
 #: Somebody of whom nothing is known, and who may do nothing.
 STRANGER = Client(name="stranger", scopes=())
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
 
 
 def is_client_name(name: str) -> bool:

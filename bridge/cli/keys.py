@@ -14,6 +14,7 @@ from bridge.keyring import ApiKey, Keyring, TooManyKeys, UnknownClient, new_key
 from bridge.setting_kinds import duration
 from schemas.client import ACTIONS, Client, Scope, is_client_name
 
+_BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
 
 
@@ -71,8 +72,20 @@ def create(client: str, *, expires: dt.timedelta | None, **permissions: Any) -> 
     For a client that is known, this changes what he may do, and gives him a further key.
     """
     if not is_client_name(client):
-        raise click.ClickException("a client's name has up to 64 letters, digits and any of _.@- and no others.")
+        raise click.ClickException(_BAD_NAME)
     with_store(lambda ring: _create(ring, _client(client, **permissions), expires))
+
+
+@keys.command()
+@click.argument("client")
+@_permissions
+def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
+    """Say what a client may do who proves who he is by a token: oidc:SUBJECT or alb:SUBJECT."""
+    if not is_client_name(client):
+        raise click.ClickException(_BAD_NAME)
+    described = _client(client, **permissions)
+    with_store(lambda ring: ring.put_client(described))
+    click.echo(_described(described))
 
 
 @keys.command()

@@ -100,7 +100,7 @@ def ask(bridge: System, key: str) -> requests.Response:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("create", "a b"), "name has up to 64"),
+        (("create", "a b"), "name has up to 128"),
         (("create", "x", "--allow", "Nonsense"), "there is no action Nonsense"),
         (("create", "x", "--expires", "soon"), "a duration"),
         (("rotate", "nobody-of-this-name"), "there is no client nobody-of-this-name"),

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients who prove who they are by a token of somebody else: an OpenID provider, or our load balancer.
+
+A token is believed if it is signed with one of the issuer's published keys, by an algorithm of the list, is meant for
+us and has not ended. Its subject, after ``oidc:`` or ``alb:``, is the client's name. What he may do is kept under that
+name, as for clients with keys, or else is said by the token's scopes: ``mlflow:write``, ``mlflow:read``,
+``mlflow:admin``.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import jwt
+import requests
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from schemas.client import Client, Scope, is_client_name
+
+#: Signatures with the issuer's private key only; never one that a client could make.
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
+_LEEWAY = 30.0
+_TIMEOUT = 3.0
+#: For how long, in seconds, the issuer's keys are kept; an unknown one has them fetched again, twice a minute at most.
+_KEYS_LAST = 3600
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_LONGEST = 16_384
+
+
+class IssuerUnavailable(Exception):
+    """The issuer's keys can't be had, so nobody can tell whether the token is good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenId:
+    """Tokens of an OpenID provider (https://openid.net/specs/openid-connect-core-1_0.html#IDToken)."""
+
+    issuer: str
+    audience: str
+    keys: jwt.PyJWKClient
+
+    def client_of(self, token: str) -> Client | None:
+        """Return whom a token speaks of, None if it is not to be believed; raise ``IssuerUnavailable``."""
+        if len(token) > _LONGEST:
+            return None
+        try:
+            key = self.keys.get_signing_key_from_jwt(token)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=_ALGORITHMS,
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=_LEEWAY,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWKClientConnectionError as error:
+            raise IssuerUnavailable(f"{type(error).__name__} at {self.issuer}") from error
+        except jwt.PyJWTError:
+            return None
+        return _client("oidc", claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """What our load balancer says of whom it has let in, in ``x-amzn-oidc-data``.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html
+    """
+
+    arn: str
+    keys_url: str
+    _keys: dict[str, Any]
+
+    def client_of(self, token: str) -> Client | None:
+        """Return whom a token speaks of, None if it is not to be believed; raise ``IssuerUnavailable``."""
+        try:
+            head = jwt.get_unverified_header(token) if len(token) <= _LONGEST else {}
+            # Any load balancer of the region signs with such keys; this one must be ours.
+            if head.get("alg") != "ES256" or head.get("signer") != self.arn:
+                return None
+            key = self._key(str(head.get("kid", "")))
+            claims = key and jwt.decode(
+                token,
+                key,
+                algorithms=["ES256"],
+                leeway=_LEEWAY,
+                options={"require": ["exp", "sub"], "verify_aud": False},
+            )
+        except jwt.PyJWTError:
+            return None
+        return _client("alb", claims) if claims else None
+
+    def _key(self, key_id: str) -> Any:  # noqa: ANN401 - one of many types of keys
+        if not _KEY_ID.fullmatch(key_id):
+            return None
+        if key_id not in self._keys:
+            try:
+                answer = requests.get(f"{self.keys_url}/{quote(key_id)}", timeout=_TIMEOUT, allow_redirects=False)
+            except requests.RequestException as error:
+                raise IssuerUnavailable(f"{type(error).__name__} at {self.keys_url}") from error
+            if answer.status_code != 200:
+                return None
+            try:
+                self._keys[key_id] = load_pem_public_key(answer.content)
+            except (ValueError, UnsupportedAlgorithm):
+                return None
+        return self._keys[key_id]
+
+
+def open_id(issuer: str, audience: str, keys_url: str) -> OpenId:
+    """Return a reader of the tokens that this issuer makes for us."""
+    keys = jwt.PyJWKClient(keys_url, lifespan=_KEYS_LAST, timeout=_TIMEOUT)
+    return OpenId(issuer=issuer, audience=audience, keys=keys)
+
+
+def load_balancer(arn: str, keys_url: str | None) -> LoadBalancer:
+    """Return a reader of the tokens of the load balancer with this ARN."""
+    region = arn.split(":")[3]
+    return LoadBalancer(arn=arn, keys_url=keys_url or f"https://public-keys.auth.elb.{region}.amazonaws.com", _keys={})
+
+
+def _client(issuer: str, claims: dict[str, Any]) -> Client | None:
+    # With the issuer before it, no name is one that we have given to somebody else.
+    name = f"{issuer}:{claims['sub']}"
+    if not is_client_name(name):
+        return None
+    granted = str(claims.get("scope", "")).split()
+    return Client(name=name, scopes=tuple(scope for scope in Scope if f"mlflow:{scope}" in granted))
