@@ -28,6 +28,11 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
     "port": ("0", 0),
     "auth": ("keys", ("keys",)),
+    "jwt_issuer": ("https://issuer.example/", "https://issuer.example/"),
+    "jwt_audience": ("bridge", "bridge"),
+    "jwt_keys_url": ("https://issuer.example/keys", "https://issuer.example/keys"),
+    "alb_arn": ("arn:aws:elasticloadbalancing:x", "arn:aws:elasticloadbalancing:x"),
+    "alb_keys_url": ("https://keys.example", "https://keys.example"),
     "tls_certificate": ("/tls/chain.pem", Path("/tls/chain.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "trusted_proxies": ("2", 2),
@@ -229,3 +234,18 @@ def test_calls_are_limited_by_default_where_sagemaker_limits_them(
     settings = read_settings({**REQUIRED, "BRIDGE_UPSTREAM": upstream, "BRIDGE_UPSTREAM_RATE": rate})
 
     assert settings.calls_per_second == in_force
+
+
+@pytest.mark.parametrize(
+    ("auth", "names"),
+    [("jwt", ["BRIDGE_JWT_ISSUER", "BRIDGE_JWT_AUDIENCE"]), ("keys,alb", ["BRIDGE_ALB_ARN"])],
+)
+def test_what_a_kind_of_identity_needs_must_be_set(auth: str, names: list[str]) -> None:
+    faults = _faults(REQUIRED | {"BRIDGE_AUTH": auth})
+
+    assert [name for name in names if f"needs {name}" in faults] == names
+
+
+@pytest.mark.parametrize("auth", ["passwords", "keys,none", "keys,", ","])
+def test_no_kind_of_identity_is_made_up(auth: str) -> None:
+    assert "BRIDGE_AUTH" in _faults(REQUIRED | {"BRIDGE_AUTH": auth})
