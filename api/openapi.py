@@ -58,8 +58,17 @@ def description() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "MLflow Bridge", "version": "1", "summary": "Durable, asynchronous logging to MLflow"},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SCHEMES},
+        # One of these, or none where nobody has to say who he is.
+        "security": [*({name: []} for name in _SCHEMES), {}],
     }
+
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of an OpenID provider"},
+    "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "parameters": [*_in_path(operation.path), *_in_query(operation.query), *_prefer(operation.prefers)],
         "responses": {
             **{str(status): _answer(type_) for status, type_ in operation.answers.items()},
-            **_problems(*operation.problems, 503),
+            **_problems(*operation.problems, 401, 403, 429, 503),
         },
     }
     if operation.body:
@@ -130,12 +139,14 @@ def _bulk() -> dict[str, Any]:
             "required": True,
             "content": {_JSON: {"schema": writes}, _LINES: {"schema": {"type": "string"}}},
         },
-        "responses": {"202": _answer(AcceptedJobs), **_problems(400, 408, 413, 415, 422, 429, 503)},
+        "responses": {"202": _answer(AcceptedJobs), **_problems(400, 401, 403, 408, 413, 415, 422, 429, 503)},
     }
 
 
 _REFUSALS = {
     400: "The write is invalid",
+    401: "Nobody knows who asks",
+    403: "Who asks may not do this",
     404: "No run can have such an id, or with wait=N MLflow's own refusal",
     408: "Nothing more of the body came",
     413: "The body is too long",

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from tests.servers import Server, api_with, redis_at, running, wait_until, worker_with
-from tests.signature_check import TRACKING_SERVER, Credentials, SignatureCheck
+from tests.signature_check import APP, TRACKING_SERVER, Credentials, SignatureCheck
 from tests.signature_front import SignatureFront
 
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/tests"
@@ -19,9 +19,10 @@ CREDENTIALS = Credentials("ASIATESTTESTTESTTEST", "a-secret-that-only-tests-know
 LOG_BATCH = "/api/2.0/mlflow/runs/log-batch"
 
 
-def signature_front(mlflow_url: str) -> SignatureFront:
-    """A front that takes what SageMaker would take for `ARN`."""
-    check = SignatureCheck(credentials=(CREDENTIALS,), region="eu-central-1", kind=TRACKING_SERVER, arn=ARN)
+def signature_front(mlflow_url: str, arn: str = ARN) -> SignatureFront:
+    """A front that takes what SageMaker would take for this ARN."""
+    kind = APP if "mlflow-app" in arn else TRACKING_SERVER
+    check = SignatureCheck(credentials=(CREDENTIALS,), region="eu-central-1", kind=kind, arn=arn)
     return SignatureFront(mlflow_url, check=check)
 
 
@@ -111,7 +112,7 @@ def system(
 ) -> Iterator[System]:
     """Run a bridge with a store of its own, and these settings besides, until the `with` ends."""
     with ExitStack() as stack:
-        front = stack.enter_context(signature_front(mlflow_url))
+        front = stack.enter_context(signature_front(mlflow_url, (settings or {}).get("BRIDGE_UPSTREAM", ARN)))
         store, store_url = redis_at(directory)
         environ = bridge_environ(store_url, front) | dict(settings or {})
         api, url = api_with(environ, directory)

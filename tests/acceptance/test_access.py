@@ -35,9 +35,14 @@ print(json.dumps({"run_id": run.info.run_id, "refused": refused}))
 """
 
 
+#: To IAM, everything on an MLflow App is one action: there only the bridge can tell logging from deleting.
+APP = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-app/app-TESTS"
+
+
 @pytest.fixture(scope="module")
 def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
-    with system(mlflow_url, short_dir / "guarded", workers=1, settings={"BRIDGE_AUTH": "keys"}) as running_system:
+    settings = {"BRIDGE_AUTH": "keys", "BRIDGE_UPSTREAM": APP}
+    with system(mlflow_url, short_dir / "guarded", workers=1, settings=settings) as running_system:
         yield running_system
 
 
