@@ -3,6 +3,7 @@
 
 from api import bulk, runs
 from api.asgi_types import Receive, Scope, Send
+from api.audit import audited
 from api.authentication import Authentication
 from api.barrier import Barrier
 from api.bulk import Bulk
@@ -21,7 +22,6 @@ from api.rules import OPEN, check_allowed
 from api.runs import Runs
 from api.writes import Writes
 from bridge.bootstrap import Api
-from schemas.client import STRANGER
 from schemas.endpoints import Way, find
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
@@ -32,6 +32,9 @@ class Front:
     """The ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
 
     def __init__(self, bridge: Api) -> None:
+        self._observe = bridge.observe
+        self._audits = bool(bridge.settings.auth)
+        self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
         self._patience = Patience(seconds=_PATIENCE)
@@ -46,8 +49,12 @@ class Front:
         """Answer a request."""
         match scope["type"]:
             case "http":
-                response = await self._respond(Incoming(scope, receive, self._patience))
-                await response.send_to(only_over_tls(send) if scope["scheme"] == "https" else send)
+                request = Incoming(scope, receive, self._patience)
+                send = only_over_tls(send) if scope["scheme"] == "https" else send
+                if self._audits:
+                    send = audited(request, send, self._observe, proxies=self._proxies)
+                response = await self._respond(request)
+                await response.send_to(send)
             case "lifespan":
                 await self._live(receive, send)
 
@@ -76,7 +83,6 @@ class Front:
         except Unauthenticated:
             if request.path not in OPEN:
                 raise
-            request.client = STRANGER
         check_allowed(request.client, request)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
 from bridge.errors import RequestIncomplete
-from schemas.client import ANYBODY, Client
+from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
 
@@ -28,7 +28,12 @@ class Incoming:
         self._patience = patience
         self.method: str = scope["method"]
         #: Who asks; set once that is known.
-        self.client: Client = ANYBODY
+        self.client: Client = STRANGER
+        #: What he has to be allowed, and whether he is.
+        self.action: str | None = None
+        self.decision = "stranger"
+        #: What a queued write was written to, once it is accepted.
+        self.lane: str | None = None
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path

@@ -41,8 +41,11 @@ _NOWHERE = Rule("CallUnknown")
 def check_allowed(client: Client, request: Incoming) -> None:
     """Raise ``Forbidden`` unless the client may do what the request asks for."""
     rule = rule_of(request.method, request.path)
-    if rule is not None and not client.may(rule):
-        raise Forbidden(client, rule)
+    if rule is not None:
+        request.action, request.decision = rule.action, "denied"
+        if not client.may(rule):
+            raise Forbidden(client, rule)
+    request.decision = "allowed"
 
 
 def rule_of(method: str, path: str) -> Rule | None:

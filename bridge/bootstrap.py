@@ -74,6 +74,7 @@ class Api:
     names: RunNames
     keyring: Keyring
     tokens: Tokens
+    observe: Observer
     stopping: threading.Event
 
 
@@ -110,6 +111,7 @@ def build_api(settings: Settings) -> Api:
         names=_names(settings, client),
         keyring=RedisKeyring(client),
         tokens=_tokens(settings),
+        observe=observe,
         stopping=threading.Event(),
     )
 

@@ -112,6 +112,27 @@ class LanesSwept(Event):
     lanes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered(Event):
+    """A client has asked for something and was answered. Told only where clients say who they are."""
+
+    client: str
+    address: str
+    method: str
+    #: Without its query.
+    path: str
+    #: What he had to be allowed; None for what is open to everybody.
+    action: str | None
+    #: ``allowed``, ``denied``, or ``stranger`` for one whom nobody knows.
+    decision: str
+    status: int
+    #: What was written to, if it was queued.
+    lane: str | None
+    job_id: str | None
+    request_id: str
+    upstream_request_id: str | None
+
+
 class Observer(Protocol):
     """Whoever is told of events."""
 

@@ -20,6 +20,7 @@ from bridge.events import (
     LeaseWasLost,
     LettersDrained,
     LettersExpired,
+    RequestAnswered,
     StoreFailed,
     WritesBuried,
     WritesDelivered,
@@ -39,6 +40,7 @@ _LEVELS: dict[type[Event], int] = {
     StoreFailed: logging.ERROR,
     DispatchFailed: logging.WARNING,
     LanesSwept: logging.DEBUG,
+    RequestAnswered: logging.INFO,
 }
 
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line for each request: who, what, whether he may, what came of it; never what was in it."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from werkzeug.test import Client as Http
+
+from bridge.bootstrap import Api, build_api
+from bridge.events import Event, RequestAnswered
+from bridge.settings import read_settings
+from schemas.client import Scope
+from tests.asgi_client import client_of
+from tests.factories import RUN
+from tests.fakes import Events
+from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for
+from tests.signature_front import SignatureFront
+from tests.upstream_faults import Answer
+
+Lines = Callable[[], list[RequestAnswered]]
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def guarded(environ: dict[str, str], events: Events) -> Api:
+    return replace(build_api(read_settings(environ | {"BRIDGE_AUTH": "keys"})), observe=events)
+
+
+@pytest.fixture
+def http(guarded: Api) -> Iterator[Http]:
+    with client_of(guarded) as client:
+        yield client
+
+
+def line(events: Events) -> RequestAnswered:
+    [told] = events.of(RequestAnswered)
+    events.seen.clear()
+    return told
+
+
+def test_a_write_is_told_with_its_run_and_its_job(http: Http, guarded: Api, events: Events) -> None:
+    headers = {"Authorization": f"Bearer {key_for(guarded, 'nightly')}", "X-Request-Id": "night-1:7"}
+
+    answer = http.post(f"{LOG_METRIC}?secret=in-the-query", json=METRIC, headers=headers)
+
+    told = line(events)
+    assert (told.client, told.action, told.decision, told.status) == ("nightly", "LogMetric", "allowed", 200)
+    assert (told.method, told.path, told.lane, told.job_id) == ("POST", LOG_METRIC, RUN, answer.headers["Job-Id"])
+    assert (told.request_id, answer.headers["X-Request-Id"]) == ("night-1:7", "night-1:7")
+    assert "secret" not in str(told)
+    assert headers["Authorization"][7:] not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "method", "path", "expected"),
+    [
+        ((Scope.READ,), "POST", LOG_METRIC, ("LogMetric", "denied", 403)),
+        ((Scope.WRITE,), "GET", "/v1/jobs/nothing", ("GetJob", "allowed", 404)),
+        ((Scope.WRITE,), "GET", "/api/2.0/mlflow/runs/get", ("GetRun", "denied", 403)),
+        (None, "GET", "/v1/backlog", (None, "stranger", 401)),
+        (None, "GET", "/healthz", (None, "allowed", 200)),
+        ((Scope.ADMIN,), "DELETE", "/v1/dead-letters/x.1", ("DiscardDeadLetter", "allowed", 404)),
+    ],
+)
+def test_what_is_denied_is_told_as_well(
+    http: Http,
+    guarded: Api,
+    events: Events,
+    scopes: tuple[Scope, ...] | None,
+    method: str,
+    path: str,
+    expected: tuple[Any, ...],
+) -> None:
+    headers = {} if scopes is None else {"Authorization": f"Bearer {key_for(guarded, scopes=scopes)}"}
+
+    http.open(path, method=method, headers=headers, json={} if method == "POST" else None)
+
+    told = line(events)
+    assert (told.action, told.decision, told.status) == expected
+    assert told.client == ("stranger" if scopes is None else "c")
+
+
+def test_a_proxied_call_is_told_with_upstreams_own_id(
+    http: Http, guarded: Api, events: Events, front: SignatureFront
+) -> None:
+    front.set_fault(Answer(200, {"Content-Type": "application/json", "x-amzn-RequestId": "aws-1"}, b"{}"))
+
+    http.get("/api/2.0/mlflow/runs/get", headers={"Authorization": f"Bearer {key_for(guarded)}"})
+
+    assert line(events).upstream_request_id == "aws-1"
+
+
+def test_an_id_that_can_not_be_told_is_replaced(http: Http, events: Events) -> None:
+    answer = http.get("/healthz", headers={"X-Request-Id": 'a"b c'})
+
+    assert line(events).request_id == answer.headers["X-Request-Id"] != 'a"b c'
+
+
+def test_where_nobody_has_to_say_who_he_is_nothing_is_told(environ: dict[str, str], events: Events) -> None:
+    bridge = replace(build_api(read_settings(environ)), observe=events)
+    with client_of(bridge) as http:
+        http.get("/healthz")
+
+    assert events.seen == []
+
+
+def test_no_event_has_a_field_for_what_was_in_a_request() -> None:
+    fields = {field.name for event in Event.__subclasses__() for field in dataclasses.fields(event)}
+
+    assert fields & {"body", "query", "headers", "authorization", "key", "token", "value"} == set()
