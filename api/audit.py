@@ -6,43 +6,50 @@ import secrets
 
 from api.asgi_types import Message, Send
 from api.incoming import Incoming
-from bridge.events import Observer, RequestAnswered
+from bridge.events import RequestAnswered
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
 
 
-def audited(request: Incoming, send: Send, observe: Observer, *, proxies: int) -> Send:
-    """Return what sends an answer and then tells of it. The answer names the request: ``X-Request-Id``."""
-    request_id = _request_id(request)
-    told: dict[bytes, bytes] = {}
-    status = 0
+class Audit:
+    """Looks at one answer while it is sent. The answer names its request: ``X-Request-Id``."""
 
-    async def telling(message: Message) -> None:
-        nonlocal status
+    def __init__(self, request: Incoming, send: Send) -> None:
+        self._request = request
+        self._send = send
+        self._request_id = _request_id(request)
+        self._headers: dict[bytes, bytes] = {}
+        self._status = 0
+        self._complete = False
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
         if message["type"] == "http.response.start":
-            status = message["status"]
-            told.update(message["headers"])
-            message = {**message, "headers": [*message["headers"], (_OURS, request_id)]}
-        await send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            observe(
-                RequestAnswered(
-                    client=request.client.name,
-                    address=request.address(proxies=proxies),
-                    method=request.method,
-                    path=request.path[:1000],
-                    action=request.action,
-                    decision=request.decision,
-                    status=status,
-                    lane=request.lane,
-                    job_id=_text(told.get(_JOB)),
-                    request_id=request_id.decode(),
-                    upstream_request_id=_text(told.get(_UPSTREAMS)),
-                )
-            )
+            self._status = message["status"]
+            self._headers.update(message["headers"])
+            message = {**message, "headers": [*message["headers"], (_OURS, self._request_id)]}
+        await self._send(message)
+        self._complete = message["type"] == "http.response.body" and not message.get("more_body")
 
-    return telling
+    def told(self, *, proxies: int) -> RequestAnswered:
+        """Return what is to be told of the request, also where its answer broke off."""
+        request = self._request
+        return RequestAnswered(
+            client=request.client.name,
+            address=request.address(proxies=proxies),
+            method=request.method,
+            path=request.path[:1000],
+            action=request.action,
+            decision=request.decision,
+            status=self._status,
+            complete=self._complete,
+            lane=request.lane,
+            writes=request.writes,
+            job_id=_text(self._headers.get(_JOB)),
+            request_id=self._request_id.decode(),
+            upstream_request_id=_text(self._headers.get(_UPSTREAMS)),
+        )
 
 
 def _request_id(request: Incoming) -> bytes:

@@ -12,14 +12,19 @@ import binascii
 import hashlib
 import time
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from api.incoming import Incoming
 from api.refusals import TooManyFailures, Unauthenticated
 from bridge.bootstrap import Api
 from bridge.keyring import read_key
+from bridge.tokens import IssuerUnavailable
 from schemas.client import ANYBODY, Client
+
+T = TypeVar("T")
 
 #: For how long, in seconds, it is believed what the store has said of a key: so long may a revoked one live on.
 _LASTS = 5.0
@@ -36,7 +41,12 @@ class Authentication:
         self._bridge = bridge
         self._kinds = frozenset(bridge.settings.auth or ())
         self._looked_at: OrderedDict[bytes, tuple[float, Client | None]] = OrderedDict()
+        #: What was right once: others' failures from the same address do not shut it out.
+        self._good: OrderedDict[bytes, None] = OrderedDict()
         self._failures = Failures()
+        self._issuer_back_at: dict[str, float] = {}
+        # Apart, so that an issuer that hangs keeps nobody with a key waiting.
+        self._threads = {is_key: ThreadPoolExecutor(4, thread_name_prefix="login") for is_key in (True, False)}
 
     async def client_of(self, request: Incoming) -> Client:
         """Return who asks, or raise ``Unauthenticated`` or ``TooManyFailures``."""
@@ -46,16 +56,35 @@ class Authentication:
         known, client = self._remembered(proof)
         if client is not None:
             return client
-        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
-        if self._failures.too_many(address):
-            raise TooManyFailures
-        if proof is not None and not known:
-            # In a thread, for whoever is asked may take his time.
-            client = await asyncio.to_thread(self._ask, proof)
-            self._remember(proof, client)
-        if client is None:
-            self._failures.note(address)
+        if proof is None and not _says_something(request):
+            # A health check, or a browser that does not know yet: it has not tried to log in.
             raise Unauthenticated
+        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
+        was_good = proof is not None and proof.digest in self._good
+        if not was_good and self._failures.too_many(address):
+            raise TooManyFailures
+        # Counted before it is looked at, so that many at once are as many.
+        self._failures.note(address)
+        if proof is not None and not known:
+            client = await self._look_at(proof)
+        if client is None:
+            raise Unauthenticated
+        self._failures.forgive(address)
+        return client
+
+    async def _look_at(self, proof: "_Proof") -> Client | None:
+        """Ask the store, or the issuer of a token, in a thread: whoever is asked may take his time."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._issuer_back_at.get(proof.kind, 0.0):
+            raise IssuerUnavailable("the issuer's keys could not be had a moment ago")
+        try:
+            client = await loop.run_in_executor(self._threads[proof.kind == "keys"], self._ask, proof)
+        except IssuerUnavailable:
+            self._issuer_back_at[proof.kind] = loop.time() + _LASTS
+            raise
+        _remember(self._looked_at, proof.digest, (time.monotonic() + _LASTS, client))
+        if client is not None:
+            _remember(self._good, proof.digest, None)
         return client
 
     def _proof(self, request: Incoming) -> "_Proof | None":
@@ -82,12 +111,6 @@ class Authentication:
         found = self._looked_at.get(proof.digest) if proof else None
         return (True, found[1]) if found and found[0] > time.monotonic() else (False, None)
 
-    def _remember(self, proof: "_Proof", client: Client | None) -> None:
-        self._looked_at[proof.digest] = (time.monotonic() + _LASTS, client)
-        self._looked_at.move_to_end(proof.digest)
-        if len(self._looked_at) > _MOST_REMEMBERED:
-            self._looked_at.popitem(last=False)
-
 
 @dataclass(frozen=True)
 class _Proof:
@@ -113,6 +136,12 @@ class Failures:
         since, count = self._counts.get(address, (0.0, 0))
         return count >= _MOST_FAILURES and time.monotonic() - since < _MINUTE
 
+    def forgive(self, address: str) -> None:
+        """Note that the last one was none."""
+        since, count = self._counts.get(address, (0.0, 0))
+        if count:
+            self._counts[address] = (since, count - 1)
+
     def note(self, address: str) -> None:
         """Note that a login from there has failed."""
         now = time.monotonic()
@@ -120,6 +149,17 @@ class Failures:
         self._counts[address] = (now, 1) if now - since >= _MINUTE else (since, count + 1)
         if len(self._counts) > _MOST_REMEMBERED:
             self._counts.popitem(last=False)
+
+
+def _remember(memory: OrderedDict[bytes, T], digest: bytes, what: T) -> None:
+    memory[digest] = what
+    memory.move_to_end(digest)
+    if len(memory) > _MOST_REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _says_something(request: Incoming) -> bool:
+    return any(request.header(name) for name in (b"authorization", b"x-api-key", b"x-amzn-oidc-data"))
 
 
 def _sent(request: Incoming) -> str | None:
@@ -136,4 +176,4 @@ def _sent(request: Incoming) -> str | None:
                 return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError):
                 return None
-    return None
+    return request.header(b"x-api-key")

@@ -17,7 +17,7 @@ from api.reply import Reply
 from bridge.bootstrap import Api
 from bridge.outbox import Accepted, Offer, Verdict
 from schemas.bulk import AcceptedJob, AcceptedJobs, read_writes
-from schemas.client import Client, rule_of_op
+from schemas.client import rule_of_op
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
 from schemas.lane import run_of
@@ -61,6 +61,7 @@ class Bulk:
                     raise verdict
                 case _:
                     declined = declined or verdict
+        request.writes = sum(job is not None for job in jobs)
         if isinstance(declined, Exception):
             raise PartlyAccepted(jobs, declined) if any(jobs) else declined
         headers = (("Idempotency-Replayed", "true"),) if replayed and jobs else ()
@@ -77,7 +78,7 @@ class Bulk:
             now=self._bridge.clock.now(),
             workspace=request.workspace,
         )
-        _check_each(request.client, writes)
+        _check_each(request, writes)
         key = read_key(request.header(b"idempotency-key"))
         whole = fingerprint(PATH, plain, request.workspace)
         return [
@@ -86,11 +87,12 @@ class Bulk:
         ]
 
 
-def _check_each(client: Client, writes: Sequence[Write]) -> None:
+def _check_each(request: Incoming, writes: Sequence[Write]) -> None:
     """Raise ``Forbidden`` unless the client may make each of these writes."""
     for op in {write.op for write in writes}:
-        if not client.may(rule := rule_of_op(op)):
-            raise Forbidden(client, rule)
+        if not request.client.may(rule := rule_of_op(op)):
+            request.action, request.decision = rule.action, "denied"
+            raise Forbidden(request.client, rule)
 
 
 def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:

@@ -7,14 +7,17 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from api.identity import caller, client
+from api.refusals import Forbidden
 from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
+from schemas.client import rule_of_op
 from schemas.dead_letter import DiscardOrder, Drain, DrainAction, LetterCount, LetterDocument, LetterFilter, ReplayOrder
 
 _PATH = "/v1/dead-letters"
 _MOST_LISTED = 1000
 
 T = TypeVar("T")
+Order = TypeVar("Order", ReplayOrder, DiscardOrder)
 
 
 def dead_letters(bridge: Api) -> Blueprint:
@@ -52,7 +55,9 @@ def _one(blueprint: Blueprint, bridge: Api) -> None:
 
     @blueprint.post(f"{_PATH}/<letter_id>/replay")
     def replay(letter_id: str) -> Response:
-        _visible(bridge, letter_id)
+        rule = rule_of_op(_visible(bridge, letter_id).op)
+        if not client().may(rule):
+            raise Forbidden(client(), rule)
         replayed = draining.replay(letter_id) or _no_letter()
         return _json(replayed, 202, location=f"/v1/jobs/{replayed.job_id}")
 
@@ -67,7 +72,7 @@ def _many(blueprint: Blueprint, bridge: Api) -> None:
 
     @blueprint.post(f"{_PATH}/replay")
     def replay_many() -> Response:
-        order = _body(ReplayOrder)
+        order = _own(_body(ReplayOrder))
         count = draining.letters.count(order.filter)
         if order.dry_run:
             return _json(LetterCount(count=count))
@@ -75,7 +80,7 @@ def _many(blueprint: Blueprint, bridge: Api) -> None:
 
     @blueprint.post(f"{_PATH}/discard")
     def discard_many() -> Response:
-        order = _body(DiscardOrder)
+        order = _own(_body(DiscardOrder))
         count = draining.letters.count(order.filter)
         if order.dry_run:
             return _json(LetterCount(count=count))
@@ -96,6 +101,13 @@ def _drains(blueprint: Blueprint, bridge: Api) -> None:
         if not log.cancel(drain_id):
             abort(409, "There is no such drain, or it does not run any more.")
         return Response(status=204)
+
+
+def _own(order: Order) -> Order:
+    """Return the order for the letters of who gives it, unless he is an operator."""
+    if client().is_operator:
+        return order
+    return msgspec.structs.replace(order, filter=msgspec.structs.replace(order.filter, client=caller()))
 
 
 def _visible(bridge: Api, letter_id: str) -> LetterDocument:

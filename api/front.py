@@ -3,7 +3,7 @@
 
 from api import bulk, runs
 from api.asgi_types import Receive, Scope, Send
-from api.audit import audited
+from api.audit import Audit
 from api.authentication import Authentication
 from api.barrier import Barrier
 from api.bulk import Bulk
@@ -16,13 +16,15 @@ from api.own_paths import is_own
 from api.patience import Patience
 from api.proxy import Proxy
 from api.recent import Recent
-from api.refusals import NotPassedOn, Unauthenticated
+from api.refusals import NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Response
 from api.rules import OPEN, check_allowed
 from api.runs import Runs
 from api.writes import Writes
 from bridge.bootstrap import Api
-from schemas.endpoints import Way, find
+from bridge.errors import StoreUnavailable
+from bridge.tokens import IssuerUnavailable
+from schemas.endpoints import find, is_refused
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
 _PATIENCE = 30.0
@@ -51,10 +53,15 @@ class Front:
             case "http":
                 request = Incoming(scope, receive, self._patience)
                 send = only_over_tls(send) if scope["scheme"] == "https" else send
-                if self._audits:
-                    send = audited(request, send, self._observe, proxies=self._proxies)
                 response = await self._respond(request)
-                await response.send_to(send)
+                if not self._audits:
+                    await response.send_to(send)
+                    return
+                audit = Audit(request, send)
+                try:
+                    await response.send_to(audit.send)
+                finally:
+                    self._observe(audit.told(proxies=self._proxies))
             case "lifespan":
                 await self._live(receive, send)
 
@@ -66,7 +73,8 @@ class Front:
             found = find(request.method, request.path)
             if found and found.op:
                 return await self._writes.accept(found.op, request, found.subject)
-            if found and found.endpoint.answer is Way.REFUSED:
+            if is_refused(found, request.path):
+                request.decision = "denied"
                 return reply_to(NotPassedOn(), method=request.method, path=request.path)
             if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
@@ -80,7 +88,7 @@ class Front:
         """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""
         try:
             request.client = await self._authentication.client_of(request)
-        except Unauthenticated:
+        except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):
             if request.path not in OPEN:
                 raise
         check_allowed(request.client, request)

@@ -15,6 +15,9 @@ from schemas.limits import check_header
 
 # What RFC 3986 allows in a path beside letters and digits.
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
+#: Some proxies add the port to an address of IPv4.
+_PORT = re.compile(r"^(\d+(?:\.\d+){3}):\d+$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SLASHES = re.compile("/{2,}")
 _SLASHES_RAW = re.compile(b"/{2,}")
 
@@ -34,12 +37,15 @@ class Incoming:
         self.decision = "stranger"
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
+        self.writes = 0
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
 
     def check_path(self) -> None:
-        """Raise for a path with dot segments: upstream would read it as another one, past the queue or its base."""
+        """Raise for a path that upstream would read as another one: with dot segments, or with control characters."""
+        if _CONTROL.search(self.path):
+            raise InvalidWrite("The path must not have control characters.", "BAD_REQUEST")
         if "/." in self.path and not {".", ".."}.isdisjoint(self.path.split("/")):
             raise InvalidWrite("The path must not have segments `.` or `..`.", "BAD_REQUEST")
 
@@ -80,7 +86,8 @@ class Incoming:
     def address(self, *, proxies: int) -> str:
         """Return the client's address: who is connected, or what the outermost of so many trusted proxies has seen."""
         connected = (self.scope.get("client") or ("",))[0]
-        seen = [part.strip() for part in (self.header(b"x-forwarded-for") or "").split(",") if part.strip()]
+        lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
+        seen = [_PORT.sub(r"\1", part.strip()) for part in ",".join(lines).split(",") if part.strip()]
         return str([*seen, connected][-proxies - 1]) if len(seen) >= proxies else str(connected)
 
     @property

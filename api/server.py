@@ -83,25 +83,36 @@ class _Renewal(threading.Thread):
 
     def run(self) -> None:
         """Look at the files for as long as the process lives."""
-        seen = self._state()
+        seen = refused = self._state()
         while not self._waiting.wait(_LOOK.total_seconds()):
             now = self._state()
             # Two files are not replaced in one moment: they are taken once both have stood still, and belong together.
-            if now != seen and now == self._still() and _fit(*self._files):
+            if now in (seen, refused) or now != self._still():
+                continue
+            if _fit(*self._files):
                 seen = now
                 self._reload()
+            else:
+                refused = now
 
     def _still(self) -> list[float]:
         self._waiting.wait(_LOOK.total_seconds() / 2)
         return self._state()
 
     def _state(self) -> list[float]:
-        return [path.stat().st_mtime if path.exists() else 0.0 for path in self._files]
+        return [_changed_at(path) for path in self._files]
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _fit(certificate: Path, key: Path) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ssl.SSLError) as error:
         _warn(f"the new certificate is not taken up: {error}")
         return False

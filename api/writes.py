@@ -59,7 +59,7 @@ class Writes:
         offer = await read(op, request, body, subject)
         accepted = await self._together.accept(offer)
         self._recent.note(offer.client, accepted.lane)
-        request.lane = accepted.lane
+        request.lane, request.writes = accepted.lane, 1
         return accepted, (
             ("Location", f"/v1/jobs/{accepted.job_id}"),
             ("Job-Id", accepted.job_id),

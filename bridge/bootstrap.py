@@ -162,8 +162,10 @@ def check_exposure(settings: Settings) -> None:
     """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
-    if settings.listens_on_loopback:
+    if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
         return
+    if settings.listens_on_loopback:
+        raise CannotStart("BRIDGE_TRUSTED_PROXIES says that others come through a proxy: set BRIDGE_AUTH")
     if not settings.auth:
         raise CannotStart(
             f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
@@ -214,7 +216,11 @@ def _tokens(settings: Settings) -> Tokens:
     if "jwt" in kinds and issuer and audience:
         keys_url = settings.jwt_keys_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
         bearer = open_id(issuer, audience, keys_url)
-    return Tokens(bearer=bearer, of_alb=load_balancer(arn, settings.alb_keys_url) if "alb" in kinds and arn else None)
+    of_alb = None
+    if "alb" in kinds and arn:
+        said = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client or ""}
+        of_alb = load_balancer(said, settings.alb_keys_url)
+    return Tokens(bearer=bearer, of_alb=of_alb)
 
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:

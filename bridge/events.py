@@ -126,8 +126,11 @@ class RequestAnswered(Event):
     #: ``allowed``, ``denied``, or ``stranger`` for one whom nobody knows.
     decision: str
     status: int
-    #: What was written to, if it was queued.
+    #: The answer went out whole, as far as the bridge knows.
+    complete: bool
+    #: What was written to, if it was one queued write, and how many were accepted.
     lane: str | None
+    writes: int
     job_id: str | None
     request_id: str
     upstream_request_id: str | None

@@ -83,7 +83,10 @@ class RedisKeyring:
             for each in gone:
                 self._client.hdel(_KEYS, each)
                 self._client.hdel(_USED, each)
-            if client is not None:
+            if client is not None and ":" in client:
+                # Forgotten, he would be what his token says.
+                self.put_client(Client(name=client, scopes=()))
+            elif client is not None:
                 self._client.hdel(_CLIENTS, client)
         return len(gone)
 

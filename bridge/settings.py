@@ -93,6 +93,8 @@ class Settings:
         "Where the issuer publishes its keys (JWKS). Default: below it, `/.well-known/jwks.json`.",
     )
     alb_arn: str | None = _setting("", str, "The ARN of the load balancer whose word counts.")
+    alb_issuer: str | None = _setting("", str, "The OpenID provider that the load balancer asks, as it says (`iss`).")
+    alb_client: str | None = _setting("", str, "The client id that the load balancer has there (`client`).")
     alb_keys_url: str | None = _setting(
         "", url("https", "http"), "Where the load balancer's keys are. Default: AWS's address for its region."
     )
@@ -233,7 +235,7 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
 def _missing(values: Mapping[str, Any]) -> list[str]:
     """Say what the chosen kinds of identities need and have not."""
     kinds = values.get("auth") or ()
-    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn",)}
+    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client")}
     lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
     return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
 

@@ -8,7 +8,9 @@ name, as for clients with keys, or else is said by the token's scopes: ``mlflow:
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -56,7 +58,7 @@ class OpenId:
                 leeway=_LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
+        except (jwt.PyJWKClientConnectionError, HTTPException, OSError) as error:
             raise IssuerUnavailable(f"{type(error).__name__} at {self.issuer}") from error
         except jwt.PyJWTError:
             return None
@@ -70,7 +72,8 @@ class LoadBalancer:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html
     """
 
-    arn: str
+    #: What the head of its tokens must say: which load balancer, for which client of which issuer.
+    said: Mapping[str, str]
     keys_url: str
     _keys: dict[str, Any]
 
@@ -78,8 +81,8 @@ class LoadBalancer:
         """Return whom a token speaks of, None if it is not to be believed; raise ``IssuerUnavailable``."""
         try:
             head = jwt.get_unverified_header(token) if len(token) <= _LONGEST else {}
-            # Any load balancer of the region signs with such keys; this one must be ours.
-            if head.get("alg") != "ES256" or head.get("signer") != self.arn:
+            # Any load balancer of the region signs with such keys, and ours may do so for others, too.
+            if head.get("alg") != "ES256" or any(head.get(name) != value for name, value in self.said.items()):
                 return None
             key = self._key(str(head.get("kid", "")))
             claims = key and jwt.decode(
@@ -116,10 +119,11 @@ def open_id(issuer: str, audience: str, keys_url: str) -> OpenId:
     return OpenId(issuer=issuer, audience=audience, keys=keys)
 
 
-def load_balancer(arn: str, keys_url: str | None) -> LoadBalancer:
-    """Return a reader of the tokens of the load balancer with this ARN."""
-    region = arn.split(":")[3]
-    return LoadBalancer(arn=arn, keys_url=keys_url or f"https://public-keys.auth.elb.{region}.amazonaws.com", _keys={})
+def load_balancer(said: Mapping[str, str], keys_url: str | None) -> LoadBalancer:
+    """Return a reader of the tokens of a load balancer, whose head must say this: ``signer``, ``iss``, ``client``."""
+    region = said["signer"].split(":")[3]
+    aws = f"https://public-keys.auth.elb.{region}.amazonaws.com"
+    return LoadBalancer(said=said, keys_url=keys_url or aws, _keys={})
 
 
 def _client(issuer: str, claims: dict[str, Any]) -> Client | None:
@@ -127,5 +131,7 @@ def _client(issuer: str, claims: dict[str, Any]) -> Client | None:
     name = f"{issuer}:{claims['sub']}"
     if not is_client_name(name):
         return None
-    granted = str(claims.get("scope", "")).split()
+    # What a load balancer passes on is what a user may have said of himself.
+    scope = claims.get("scope") if issuer == "oidc" else None
+    granted = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
     return Client(name=name, scopes=tuple(scope for scope in Scope if f"mlflow:{scope}" in granted))

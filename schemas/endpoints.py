@@ -91,6 +91,15 @@ class Found(msgspec.Struct, frozen=True):
 OTLP_PATH = "/v1/traces"
 
 
+#: Everything below is refused, whatever MLflow may come to have there.
+_ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
+
+
+def is_refused(found: Found | None, path: str) -> bool:
+    """Return whether a call is not to be passed on."""
+    return path.startswith(_ASSISTANT) or (found is not None and found.endpoint.answer is Way.REFUSED)
+
+
 def find(method: str, path: str) -> Found | None:
     """Return the row of this call, None for one that is not known. A HEAD has the row of the GET that it stands for."""
     method = "GET" if method == "HEAD" else method

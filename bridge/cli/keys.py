@@ -69,11 +69,12 @@ _expires = click.option("--expires", callback=_expiry, help="How long the key la
 def create(client: str, *, expires: dt.timedelta | None, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Make the first key of a client, who may log and read unless the options say otherwise.
 
-    For a client that is known, this changes what he may do, and gives him a further key.
+    A client that is known gets a further key. What he may do is changed only by the options.
     """
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
-    with_store(lambda ring: _create(ring, _client(client, **permissions), expires))
+    asked = _client(client, **permissions)
+    with_store(lambda ring: _create(ring, asked, expires, changes=any(permissions.values())))
 
 
 @keys.command()
@@ -107,7 +108,7 @@ def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None) 
 @click.argument("key_id", required=False)
 @click.option("--client", help="All keys of this client, who is forgotten.")
 def revoke(key_id: str | None, client: str | None) -> None:
-    """End a key at once (within five seconds), or all of a client."""
+    """End a key at once (within five seconds), or all of a client. Who has a token may do nothing from then on."""
     if (key_id is None) == (client is None):
         raise click.UsageError("Name a key's id, or a client with --client.")
 
@@ -189,9 +190,15 @@ def _client(
     return Client(name=name, scopes=scopes, allow=allow, deny=deny)
 
 
-def _create(ring: Keyring, client: Client, expires: dt.timedelta | None) -> None:
-    ring.put_client(client)
+def _create(ring: Keyring, client: Client, expires: dt.timedelta | None, *, changes: bool) -> None:
+    known = ring.client(client.name)
+    if known is None:
+        ring.put_client(client)
+    # The key first: where there can be none, nothing is changed.
     key = _add(ring, client.name, expires)
+    if known and changes:
+        ring.put_client(client)
+    client = known if known and not changes else client
     click.echo(_described(client), err=True)
     _show(key)
 

@@ -78,9 +78,15 @@ class _Json(logging.Formatter):
 class _Columns(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%H:%M:%S.%f")[:-3]
-        fields = " ".join(f"{name}={value}" for name, value in _plain(getattr(record, "fields", {})).items())
+        plain = _plain(getattr(record, "fields", {}))
+        fields = " ".join(f"{name}={_printable(str(value))}" for name, value in plain.items())
         line = f"{at} {record.levelname:<7} {record.getMessage():<28} {fields}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _printable(text: str) -> str:
+    """Return a text with nothing in it that could begin another line, or steer a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

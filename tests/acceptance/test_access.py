@@ -202,3 +202,12 @@ def test_the_api_ends_tls_itself_and_takes_a_new_certificate_up_without_a_gap(gu
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert before == "CN=first"
     assert set(asked) == {200}
+
+
+def test_a_further_key_changes_nothing_that_its_client_may_do(guarded: System) -> None:
+    key_of(guarded, "portal", "--read-only", "--deny", "GetArtifact")
+    key_of(guarded, "portal", "--expires", "90d")
+    third = keys(guarded, "create", "portal", "--admin", status=1)
+
+    assert "has two live keys already" in third.stderr
+    assert "portal  read  deny GetArtifact" in keys(guarded, "list").stdout

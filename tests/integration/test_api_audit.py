@@ -103,6 +103,23 @@ def test_an_id_that_can_not_be_told_is_replaced(http: Http, events: Events) -> N
     assert line(events).request_id == answer.headers["X-Request-Id"] != 'a"b c'
 
 
+def test_many_writes_are_told_by_their_number_and_a_refused_one_by_its_action(
+    http: Http, guarded: Api, events: Events
+) -> None:
+    headers = {"Authorization": f"Bearer {key_for(guarded)}"}
+    writes: list[dict[str, Any]] = [{"op": "log-metric", **METRIC}] * 3
+
+    http.post("/v1/writes", json={"writes": writes}, headers=headers)
+    taken = line(events)
+    http.post(
+        "/v1/writes", json={"writes": [*writes, {"op": "delete-tag", "run_id": RUN, "key": "t"}]}, headers=headers
+    )
+    refused = line(events)
+
+    assert (taken.action, taken.decision, taken.writes) == ("LogBatch", "allowed", 3)
+    assert (refused.action, refused.decision, refused.writes) == ("DeleteTag", "denied", 0)
+
+
 def test_where_nobody_has_to_say_who_he_is_nothing_is_told(environ: dict[str, str], events: Events) -> None:
     bridge = replace(build_api(read_settings(environ)), observe=events)
     with client_of(bridge) as http:

@@ -3,8 +3,11 @@
 
 import datetime as dt
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +22,7 @@ from bridge.settings import read_settings
 from schemas.client import Client, Scope
 from tests.asgi_client import client_of
 from tests.factories import RUN
+from tests.integration.test_api_access import key_for
 
 ISSUER, AUDIENCE = "https://issuer.example/", "mlflow-bridge"
 ALB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/ours/50dc6c495c0c9188"
@@ -77,6 +81,8 @@ def bridge(environ: dict[str, str], published: str) -> Api:
                 "BRIDGE_JWT_AUDIENCE": AUDIENCE,
                 "BRIDGE_JWT_KEYS_URL": f"{published}/jwks",
                 "BRIDGE_ALB_ARN": ALB,
+                "BRIDGE_ALB_ISSUER": ISSUER,
+                "BRIDGE_ALB_CLIENT": "portal",
                 "BRIDGE_ALB_KEYS_URL": f"{published}/alb",
             }
         )
@@ -98,7 +104,7 @@ def token(key: Any = RSA, *, algorithm: str = "RS256", head: dict[str, Any] | No
 
 def of_alb(key: Any = EC, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
     good = {"sub": "person", "exp": in_(minutes=5), "scope": "mlflow:write"}
-    headers = {"kid": "ec-1", "signer": ALB} | (head or {})
+    headers = {"kid": "ec-1", "signer": ALB, "iss": ISSUER, "client": "portal"} | (head or {})
     return jwt.encode(good | claims, key, algorithm="ES256", headers=headers)
 
 
@@ -116,11 +122,16 @@ def test_who_has_a_good_token_does_what_its_scopes_hold(http: Http, bridge: Api)
     assert log(http, Authorization=f"Bearer {token()}") == 200
     assert log(http, Authorization=f"Bearer {token(scope='mlflow:read')}") == 403
     assert log(http, Authorization=f"Bearer {token(scope=None)}") == 403
-    assert log(http, X_Amzn_Oidc_Data=of_alb()) == 200
-    assert log(http, X_Amzn_Oidc_Data=of_alb(scope="")) == 403
+    assert log(http, Authorization=f"Bearer {token(sub='listed', scope=['mlflow:write'])}") == 200
+    assert log(http, Authorization=f"Bearer {token(scope=['a mlflow:write b'])}") == 403
+    assert log(http, Authorization=f"Bearer {token(scope={'a': ' mlflow:write '})}") == 403
+    assert log(http, X_Amzn_Oidc_Data=of_alb()) == 403, "what a user says of himself grants nothing"
+    bridge.keyring.put_client(Client(name="alb:person", scopes=(Scope.WRITE,)))
+    with client_of(bridge) as anew:
+        assert log(anew, X_Amzn_Oidc_Data=of_alb()) == 200
     pending = bridge.outbox.claim(RUN, lease=dt.timedelta(seconds=30))
     assert pending
-    assert [job.client for job in pending.jobs] == ["oidc:robot", "alb:person"]
+    assert [job.client for job in pending.jobs] == ["oidc:robot", "oidc:listed", "alb:person"]
 
 
 def test_what_is_kept_of_a_client_counts_more_than_its_token(http: Http, bridge: Api) -> None:
@@ -158,6 +169,8 @@ def test_a_token_that_is_not_good_is_nobodys(http: Http, bad: str) -> None:
     [
         of_alb(OTHER_EC),
         of_alb(head={"signer": ALB.replace("ours", "theirs")}),
+        of_alb(head={"iss": "https://other.example/"}),
+        of_alb(head={"client": "another app"}),
         of_alb(exp=in_(minutes=-5)),
         of_alb(head={"kid": "../../elsewhere"}),
         of_alb(head={"kid": "unknown"}),
@@ -184,3 +197,28 @@ def test_an_issuer_that_can_not_be_asked_is_told_from_a_bad_token(environ: dict[
     settings["BRIDGE_JWT_KEYS_URL"] = "http://127.0.0.1:9/jwks"
     with client_of(build_api(read_settings(settings))) as http:
         assert log(http, Authorization=f"Bearer {token()}") == 503
+
+
+def test_who_has_a_key_does_not_wait_for_an_issuer_that_hangs(environ: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = environ | {"BRIDGE_AUTH": "keys,jwt", "BRIDGE_JWT_ISSUER": ISSUER, "BRIDGE_JWT_AUDIENCE": AUDIENCE}
+        settings["BRIDGE_JWT_KEYS_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks"
+        bridge = build_api(read_settings(settings))
+        key = key_for(bridge)
+        with client_of(bridge) as http, ThreadPoolExecutor(8) as strangers:
+            asked = [strangers.submit(log, http, Authorization=f"Bearer {token(sub=f'r{each}')}") for each in range(8)]
+            held = silent.accept()[0]
+            began = time.monotonic()
+            assert log(http, Authorization=f"Bearer {key}") == 200
+            waited = time.monotonic() - began
+            held.close()
+            assert {each.result() for each in asked} <= {401, 503}
+
+    assert waited < 2
+
+
+def test_who_is_revoked_is_not_again_what_his_token_says(http: Http, bridge: Api) -> None:
+    bridge.keyring.put_client(Client(name="oidc:robot", scopes=(Scope.READ,)))
+    bridge.keyring.revoke(client="oidc:robot")
+
+    assert log(http, Authorization=f"Bearer {token(scope='mlflow:admin')}") == 403

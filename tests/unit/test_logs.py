@@ -39,7 +39,13 @@ DELIVERED = WritesDelivered(
     lane="r", first=7, writes=2, attempt=1, took=dt.timedelta(milliseconds=12.3456), request_id=None
 )
 #: A value for each type that a field of an event may have: none of them can hold a body or a credential's object.
-SAMPLES: dict[Any, Any] = {int: 3, str: "text", str | None: None, dt.timedelta: dt.timedelta(seconds=1.5)}
+SAMPLES: dict[Any, Any] = {
+    int: 3,
+    bool: True,
+    str: "text",
+    str | None: None,
+    dt.timedelta: dt.timedelta(seconds=1.5),
+}
 
 
 class Stream(io.StringIO):

@@ -32,6 +32,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "jwt_audience": ("bridge", "bridge"),
     "jwt_keys_url": ("https://issuer.example/keys", "https://issuer.example/keys"),
     "alb_arn": ("arn:aws:elasticloadbalancing:x", "arn:aws:elasticloadbalancing:x"),
+    "alb_issuer": ("https://issuer.example", "https://issuer.example"),
+    "alb_client": ("portal", "portal"),
     "alb_keys_url": ("https://keys.example", "https://keys.example"),
     "tls_certificate": ("/tls/chain.pem", Path("/tls/chain.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
@@ -238,7 +240,10 @@ def test_calls_are_limited_by_default_where_sagemaker_limits_them(
 
 @pytest.mark.parametrize(
     ("auth", "names"),
-    [("jwt", ["BRIDGE_JWT_ISSUER", "BRIDGE_JWT_AUDIENCE"]), ("keys,alb", ["BRIDGE_ALB_ARN"])],
+    [
+        ("jwt", ["BRIDGE_JWT_ISSUER", "BRIDGE_JWT_AUDIENCE"]),
+        ("keys,alb", ["BRIDGE_ALB_ARN", "BRIDGE_ALB_ISSUER", "BRIDGE_ALB_CLIENT"]),
+    ],
 )
 def test_what_a_kind_of_identity_needs_must_be_set(auth: str, names: list[str]) -> None:
     faults = _faults(REQUIRED | {"BRIDGE_AUTH": auth})
