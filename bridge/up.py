@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import sysconfig
 import tempfile
 import time
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.bootstrap import Api, build_api, check_store
+from bridge.bootstrap import Api, build_api, check_exposure, check_store
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.settings import Settings, masked, read_settings
@@ -39,11 +40,7 @@ def up(environ: Mapping[str, str], say: Say) -> None:
     local_store, local_upstream = not environ.get("BRIDGE_STORE_URL"), not environ.get("BRIDGE_UPSTREAM")
     data_dir = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve()
     with _only_one(data_dir) as lock, _socket_path(data_dir) as socket_path:
-        settings = read_settings(
-            environ,
-            store_url=f"unix://{socket_path}",
-            upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
-        )
+        settings = _settings(environ, socket_path)
         bridge = build_api(settings)
         if not local_store:
             check_store(bridge.outbox, say)
@@ -117,7 +114,7 @@ class _Plan:
 
     def api(self) -> Child:
         """The HTTP side."""
-        url = _address(self._settings.host, self._port)
+        url = _address(self._settings, self._port)
         return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
 
     def workers(self) -> list[Child]:
@@ -147,6 +144,20 @@ def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
         raise _Stopped
 
 
+_CREATE_RUN = """/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{"experiment_id":"0"}'"""
+
+
+def _settings(environ: Mapping[str, str], socket_path: Path) -> Settings:
+    """Read the settings; store and upstream are those on this machine unless others are named."""
+    settings = read_settings(
+        environ,
+        store_url=f"unix://{socket_path}",
+        upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
+    )
+    check_exposure(settings)
+    return settings
+
+
 def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
     settings, probe = bridge.settings, bridge.upstream.probe()
     upstream = masked(settings.upstream)
@@ -155,13 +166,15 @@ def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
             f"Upstream {upstream} does not answer as it should ({probe['why']})."
             " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
-    url = _address(settings.host, port)
+    url = _address(settings, port)
+    auth = '-H "Authorization: Bearer $KEY" ' if settings.auth else ""
+    key = f"  a key     BRIDGE_STORE_URL={masked(settings.store_url)} mlflow-bridge keys create NAME\n" if auth else ""
     say(
         f"""
 MLflow Bridge serves {url}
   upstream  {upstream}
   data      {data_dir}  (store, logs; delete it to begin anew)
-  try       curl {url}/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{{"experiment_id":"0"}}'
+{key}  try       curl {auth}{url}{_CREATE_RUN}
   or        MLFLOW_TRACKING_URI={url} python your_training.py
   stop      Ctrl-C
 """
@@ -216,14 +229,17 @@ def _answers(settings: Settings) -> bool:
 def _serves(url: str) -> bool:
     with contextlib.suppress(OSError, urllib.error.URLError):
         # A proxy of the environment is not meant for our own children.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # Whose certificate it is, its clients look at.
+        trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # noqa: S323, SLF001
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
         return bool(direct.open(url, timeout=1).status == 200)
     return False
 
 
-def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not bound
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+def _address(settings: Settings, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
 
 
 def _free_port(host: str) -> int:
