@@ -33,6 +33,8 @@ _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 _PARAM = {"key": _KEY, "value": {"maxLength": MAX_PARAM_VALUE}}
 _TAG = {"key": _KEY, "value": {"maxLength": MAX_TAG_VALUE}}
 EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
+#: Ids that the bridge makes, and names; other printable characters are only not found.
+PATH_PART = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@=+-]*$"}
 #: More is taken, such as slashes; these are those that MLflow makes.
 TRACE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_:-]{0,255}$"}
 _ID = {"experiment_id": EXPERIMENT, "trace_id": TRACE}

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from api.described import EXPERIMENT, QUERY, TRACE, limits
+from api.described import EXPERIMENT, PATH_PART, QUERY, TRACE, limits
 from api.operations import BODIES, OPERATIONS, Operation
 from schemas.bulk import AcceptedJobs
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
@@ -77,7 +77,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "parameters": [*_in_path(operation.path), *_in_query(operation.query), *_prefer(operation.prefers)],
         "responses": {
             **{str(status): _answer(type_) for status, type_ in operation.answers.items()},
-            **_problems(*operation.problems, 401, 403, 429, 503),
+            **_problems(*operation.problems, 400, 401, 403, 429, 503),
         },
     }
     if operation.body:
@@ -172,7 +172,7 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
             name = part[1:-1]
-            schema = TRACE if name in ("trace_id", "request_id") else {"type": "string", "minLength": 1}
+            schema = TRACE if name in ("trace_id", "request_id") else PATH_PART
             yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
