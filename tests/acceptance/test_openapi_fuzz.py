@@ -30,6 +30,17 @@ CHANGEABLE = [
 ]
 
 
+def _described_fields(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from part.get("properties", {})
+        for each in part.values():
+            yield from _described_fields(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _described_fields(each)
+
+
+KNOWN = frozenset(_described_fields(description()))
 #: MLflow knows these fields by a second name each, by which a field of no meaning must not be called.
 OTHER_NAMES = (
     *("runId", "runUuid", "run_uuid", "modelId", "datasetName", "datasetDigest", "experimentId", "traceId", "traceIds"),
@@ -92,6 +103,8 @@ def _named(value: Any, numbers: Iterator[int], within: str = "") -> Any:
         return value
     # A metric has to name a dataset by both of these, or by neither.
     left = {name: each for name, each in value.items() if name not in ("dataset_name", "dataset_digest", *OTHER_NAMES)}
+    # What else looks like a field may be one that MLflow knows by two names, or that another call has.
+    left = {name: each for name, each in left.items() if name in KNOWN or not name.isidentifier()}
     if "run" in left:
         left["run"] = f"n{next(numbers)}"
     if "experiment_id" in left:
