@@ -20,6 +20,7 @@ from typing import TypeVar
 from api.incoming import Incoming
 from api.refusals import TooManyFailures, Unauthenticated
 from bridge.bootstrap import Api
+from bridge.errors import StoreUnavailable
 from bridge.keyring import read_key
 from bridge.tokens import IssuerUnavailable
 from schemas.client import ANYBODY, Client
@@ -66,19 +67,22 @@ class Authentication:
         # Counted before it is looked at, so that many at once are as many.
         self._failures.note(address)
         if proof is not None and not known:
-            client = await self._look_at(proof)
+            client = await self._look_at(proof, address)
         if client is None:
             raise Unauthenticated
         self._failures.forgive(address)
         return client
 
-    async def _look_at(self, proof: "_Proof") -> Client | None:
+    async def _look_at(self, proof: "_Proof", address: str) -> Client | None:
         """Ask the store, or the issuer of a token, in a thread: whoever is asked may take his time."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._issuer_back_at.get(proof.kind, 0.0):
             raise IssuerUnavailable("the issuer's keys could not be had a moment ago")
         try:
             client = await loop.run_in_executor(self._threads[proof.kind == "keys"], self._ask, proof)
+        except StoreUnavailable:
+            self._failures.forgive(address)
+            raise
         except IssuerUnavailable:
             self._issuer_back_at[proof.kind] = loop.time() + _LASTS
             raise

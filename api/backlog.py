@@ -4,11 +4,11 @@
 import dataclasses
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
+from api.runs import lane_of
 from bridge.bootstrap import Api
 from schemas.errors import InvalidWrite
-from schemas.lane import NamedRun, check_run_name
 
 
 def backlog(bridge: Api) -> Blueprint:
@@ -32,7 +32,7 @@ def backlog(bridge: Api) -> Blueprint:
 def _lane(bridge: Api, run: str) -> str:
     """Return the lane of a run that is given by its client's name for it, if that is known, or by its id."""
     try:
-        lane = NamedRun(check_run_name(run), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+        lane = lane_of(run)
     except InvalidWrite:
         return run
     return lane if bridge.outbox.extents([lane])[lane].accepted else run

@@ -5,11 +5,11 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from api.identity import caller
+from api.runs import lane_of
 from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobPage, JobQuery
-from schemas.lane import NamedRun, check_run_name
 
 _BAD_CURSOR = "The cursor must be one that `next` has given."
 _LONGEST_POSITION = 16
@@ -39,7 +39,7 @@ def _lane(asked: JobQuery) -> str:
     if len(named) != 1:
         abort(400, "Say whose jobs: one of run_id, run (a name of your own) or lane.")
     if asked.run:
-        return NamedRun(check_run_name(asked.run), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+        return lane_of(asked.run)
     return named[0]
 
 

@@ -80,9 +80,14 @@ def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
     return blueprint
 
 
+def lane_of(name: str) -> str:
+    """Return the lane of a run by the name that its client has given it, in the workspace that is asked for."""
+    return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+
+
 def _lane(name: str) -> str:
     try:
-        return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
+        return lane_of(name)
     except InvalidWrite as error:
         abort(404, f"There can be no run of this name. {error.message}")
 

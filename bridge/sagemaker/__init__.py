@@ -58,7 +58,7 @@ class HttpUpstream:
             return self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
         except CredentialsUnavailable as error:
             return Unavailable(why=str(error), ours=True)
-        except ValueError as error:
+        except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that can't be sent, today or ever.
             return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
 

@@ -27,9 +27,8 @@ _SPANS_FAILED = "Failed to log OpenTelemetry spans"
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 415, 422})
-#: How a server says that it does not know a call, and how one says that it could not even read it.
+#: How a server says that it does not know a call.
 _NOT_FOUND = frozenset({404, 405, 501})
-_NEVER = frozenset({400, 414, 431})
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -85,10 +84,16 @@ def classify(
     # turn out to be, if upstream goes on to fail on this write alone.
     # Its words are not repeated: MLflow's quote SQL with the values of writes, and this is logged.
     why = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
-    missing = status in _NEVER or bool(call and call.optional and status in _NOT_FOUND)
+    missing = _was_not_read(status, headers, body) or bool(call and call.optional and status in _NOT_FOUND)
     own_fault = _own_fault(answer, why) if status == 500 or missing else None
     wait = retry_after(headers, now=now)
     return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
+
+
+def _was_not_read(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a server says that it could not even read the request. AWS answers 400 when it throttles, too."""
+    plain = "x-amzn-RequestId" not in headers and not body.lstrip().startswith(b"{")
+    return status in (414, 431) or (status == 400 and bool(body) and plain)
 
 
 def _is_mlflows(headers: Mapping[str, str], body: bytes, call: Call | None) -> bool:

@@ -290,3 +290,13 @@ def test_a_request_that_a_server_could_not_even_read_says_nothing_about_others(s
 
     assert isinstance(outcome, Unavailable)
     assert (outcome.missing, outcome.own_fault is None) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"), [(b'{"message":null}', {}), (b"", {}), (b"no", {"x_amzn_RequestId": "r"})]
+)
+def test_a_400_that_may_be_a_throttle_never_becomes_the_writes_own_fault(body: bytes, headers: dict[str, str]) -> None:
+    outcome = answer(400, body, **headers)
+
+    assert isinstance(outcome, Unavailable)
+    assert (outcome.missing, outcome.own_fault) == (False, None)
