@@ -115,11 +115,11 @@ _LIMITS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
     Op.DELETE_TRACE_TAG: ({"key": {"minLength": 1}, **_ID}, ()),
     Op.LINK_PROMPTS: (
         {
-            "prompt_versions": {"minItems": 1, "items": {"properties": {"version": _NUMBER}, "required": ["version"]}},
+            "prompt_versions": {"items": {"properties": {"version": _NUMBER}, "required": ["version"]}},
             **_ID,
         },
         (),
     ),
-    Op.LINK_TRACES: ({"trace_ids": {"minItems": 1, "maxItems": MAX_LINKS}}, ()),
+    Op.LINK_TRACES: ({"trace_ids": {"maxItems": MAX_LINKS}}, ()),
     Op.CREATE_RUN: ({"run": _NAME, **_OF_RUN, "tags": _items(_TAG)}, ()),
 }

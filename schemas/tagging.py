@@ -2,6 +2,7 @@
 """Queued calls about experiments and traces: their tags, and what is linked to what. Each is sent by itself."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -117,9 +118,7 @@ def _no_trace_tag(fields: Json, _workspace: str | None) -> _Read:
 
 def _prompts(fields: Json, _workspace: str | None) -> _Read:
     trace_id = _trace(fields)
-    versions = _either(fields, "prompt_versions", "promptVersions")
-    if not versions:
-        raise missing("prompt_versions")
+    versions = _list(fields, "prompt_versions", "promptVersions")
     try:
         read = msgspec.convert(versions, list[PromptVersion])
     except msgspec.ValidationError as error:
@@ -132,18 +131,16 @@ def _prompts(fields: Json, _workspace: str | None) -> _Read:
 
 
 def _traces(fields: Json, workspace: str | None) -> _Read:
-    trace_ids = _either(fields, "trace_ids", "traceIds")
-    if not trace_ids:
-        raise missing("trace_ids")
-    if not isinstance(trace_ids, list):
+    trace_ids = _list(fields, "trace_ids", "traceIds")
+    if not all(isinstance(each, str) for each in trace_ids):
         raise mistyped("trace_ids", trace_ids)
-    read = [read_text(each, "trace_ids") for each in trace_ids]
     lane = run_lane(read_text(_either(fields, "run_id", "runId"), "run_id") or None, fields.get("run"), workspace)
-    if len(read) > MAX_LINKS:
+    if len(trace_ids) > MAX_LINKS:
         raise InvalidWrite(
-            f"Cannot link more than {MAX_LINKS} traces to a run in a single request. Provided {len(read)} traces."
+            f"Cannot link more than {MAX_LINKS} traces to a run in a single request. Provided {len(trace_ids)} traces."
         )
-    return lane, {"trace_ids": read}
+    # MLflow links none of them if one stands there twice.
+    return lane, {"trace_ids": list(dict.fromkeys(trace_ids))}
 
 
 def _check_mutable(key: str, what: str, immutable: frozenset[str]) -> None:
@@ -158,6 +155,16 @@ def _experiment(fields: Json) -> str:
 
 def _trace(fields: Json) -> str:
     return check_id(read_text(_either(fields, "trace_id", "traceId"), "trace_id", required=True), "trace_id")
+
+
+def _list(fields: Json, name: str, camel: str) -> list[Any]:
+    """Return the list of this name, which may be empty, or raise ``InvalidWrite``."""
+    value = _either(fields, name, camel)
+    if value is None:
+        raise missing(name)
+    if not isinstance(value, list):
+        raise mistyped(name, value)
+    return value
 
 
 def _either(fields: Json, name: str, camel: str) -> object:

@@ -58,7 +58,7 @@ def refusal(op: Op, subject: str = "", **fields: Any) -> str:
             {"key": "k"},
         ),
         (
-            taken(Op.LINK_TRACES, run_id=RUN, traceIds=["tr-1", "tr-2"]),
+            taken(Op.LINK_TRACES, run_id=RUN, traceIds=["tr-1", "tr-2", "tr-1"]),
             *(RUN, "POST", f"{API}/traces/link-to-run"),
             {"run_id": RUN, "trace_ids": ["tr-1", "tr-2"]},
         ),
@@ -107,7 +107,7 @@ def test_a_call_is_kept_by_what_it_is_about_and_sent_as_it_came(
         ),
         (Op.LINK_TRACES, {"trace_ids": ["t"]}, "Missing value for required parameter 'run_id'"),
         (Op.LINK_TRACES, {"run_id": RUN}, "Missing value for required parameter 'trace_ids'"),
-        (Op.LINK_TRACES, {"run_id": RUN, "trace_ids": [1]}, "Invalid value 1 for parameter 'trace_ids'"),
+        (Op.LINK_TRACES, {"run_id": RUN, "trace_ids": [1]}, "Invalid value [1] for parameter 'trace_ids'"),
         (Op.LINK_TRACES, {"run_id": RUN, "trace_ids": ["t"] * 101}, "Cannot link more than 100 traces"),
         (Op.LINK_PROMPTS, {"trace_id": "t"}, "Missing value for required parameter 'prompt_versions'"),
         (Op.LINK_PROMPTS, {"trace_id": "t", "prompt_versions": [{"version": "x"}]}, "must be a whole number"),
