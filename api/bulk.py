@@ -82,7 +82,12 @@ class Bulk:
         key = read_key(request.header(b"idempotency-key"))
         whole = fingerprint(PATH, plain, request.workspace)
         return [
-            Offer(write=write, client=request.client.name, idempotency=_part(key, whole, number))
+            Offer(
+                write=write,
+                client=request.client.name,
+                most_pending=request.client.most_pending,
+                idempotency=_part(key, whole, number),
+            )
             for number, write in enumerate(writes)
         ]
 

@@ -2,6 +2,7 @@
 """What an error is answered with: MLflow's error on MLflow's paths, a problem document on the bridge's own."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
     OverCap,
+    OverQuota,
     RequestIncomplete,
     RequestStalled,
     StoreUnavailable,
@@ -143,6 +145,9 @@ def _unexpected(asked: _Asked, error: Exception) -> Reply:
 _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     InvalidWrite: lambda asked, e: asked.answer(e.status, e.error_code, e.message),
     OverCap: _over_cap,
+    OverQuota: lambda asked, e: asked.answer(
+        429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", wait=math.ceil(e.wait)
+    ),
     StoreUnavailable: _store_unavailable,
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
     Unauthenticated: _unauthenticated,

@@ -20,6 +20,7 @@ from api.refusals import NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Response
 from api.rules import OPEN, check_allowed
 from api.runs import Runs
+from api.spending import Spending
 from api.writes import Writes
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
@@ -39,6 +40,7 @@ class Front:
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
+        self._spending = Spending(bridge.quotas)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._writes = Writes(bridge, recent)
@@ -54,6 +56,8 @@ class Front:
                 request = Incoming(scope, receive, self._patience)
                 send = only_over_tls(send) if scope["scheme"] == "https" else send
                 response = await self._respond(request)
+                self._spending.leave(request)
+                send = self._spending.telling(request, send)
                 if not self._audits:
                     await response.send_to(send)
                     return
@@ -70,6 +74,7 @@ class Front:
             request.check_path()
             self._origins.check(request)
             await self._admit(request)
+            self._spending.enter(request)
             found = find(request.method, request.path)
             if found and found.op:
                 return await self._writes.accept(found.op, request, found.subject)

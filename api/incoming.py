@@ -38,6 +38,9 @@ class Incoming:
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
         self.writes = 0
+        #: Bytes of its body so far, and what its client was charged for it at first.
+        self.received = 0
+        self.charged: dict[str, float] = {}
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -95,18 +98,25 @@ class Incoming:
         """Whether the client announces a body (RFC 9112, section 6.3)."""
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
 
+    @property
+    def announced(self) -> int | None:
+        """How long the body is, as the client says, None if it does not."""
+        announced = self._headers.get(b"content-length", b"")
+        # hyper lets nothing but digits through; a number of more than twenty of them is too large, whatever it is.
+        return int(announced[:20]) if announced.isdigit() else None
+
     async def body(self, *, longest: int) -> bytes:
         """Return the whole body, or raise ``InvalidWrite`` for one that is too long."""
-        announced = self._announced() or 0
+        announced = self.announced or 0
         if announced > longest:
             await self._discard(longest)
             raise _too_large(longest)
-        message = await self._next(0)
+        message = await self._next()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
             whole = bytearray(body)
             while message.get("more_body"):
-                message = await self._next(len(whole))
+                message = await self._next()
                 whole += message.get("body", b"")
                 if len(whole) > longest:
                     if message.get("more_body"):
@@ -124,11 +134,10 @@ class Incoming:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, or raise ``RequestIncomplete`` or ``RequestStalled`` if it does not."""
-        received, more = 0, True
+        more = True
         while more:
-            message = await self._next(received)
+            message = await self._next()
             chunk = message.get("body", b"")
-            received += len(chunk)
             more = message.get("more_body", False)
             if chunk:
                 yield chunk
@@ -138,16 +147,12 @@ class Incoming:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def _next(self, received: int) -> Message:
+    async def _next(self) -> Message:
         message = await self._patience.next(self._receive)
         if message["type"] != "http.request":
-            raise RequestIncomplete(f"The body ended after {received} of {self._announced()} bytes")
+            raise RequestIncomplete(f"The body ended after {self.received} of {self.announced} bytes")
+        self.received += len(message.get("body", b""))
         return message
-
-    def _announced(self) -> int | None:
-        announced = self._headers.get(b"content-length", b"")
-        # hyper lets nothing but digits through; a number of more than twenty of them is too large, whatever it is.
-        return int(announced[:20]) if announced.isdigit() else None
 
 
 def _too_large(longest: int) -> InvalidWrite:

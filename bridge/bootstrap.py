@@ -21,11 +21,13 @@ from bridge.gate import Gate
 from bridge.intake import Intake
 from bridge.keyring import Keyring
 from bridge.outbox import Caps, Outbox
+from bridge.quotas import Quotas
 from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_outbox.ledger import RedisLedger
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
@@ -39,6 +41,7 @@ from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
 from bridge.tokens import LoadBalancer, OpenId, load_balancer, open_id
 from bridge.upstream import Upstream
+from schemas.client import Quota
 
 #: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
 _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
@@ -73,6 +76,7 @@ class Api:
     draining: Draining
     names: RunNames
     keyring: Keyring
+    quotas: Quotas
     tokens: Tokens
     observe: Observer
     stopping: threading.Event
@@ -110,6 +114,7 @@ def build_api(settings: Settings) -> Api:
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         keyring=RedisKeyring(client),
+        quotas=_quotas(settings, client),
         tokens=_tokens(settings),
         observe=observe,
         stopping=threading.Event(),
@@ -221,6 +226,11 @@ def _tokens(settings: Settings) -> Tokens:
         said = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client or ""}
         of_alb = load_balancer(said, settings.alb_keys_url)
     return Tokens(bearer=bearer, of_alb=of_alb)
+
+
+def _quotas(settings: Settings, client: Redis) -> Quotas:
+    default = Quota(requests=settings.quota_requests, writes=settings.quota_writes, bytes=settings.quota_bytes)
+    return Quotas(RedisLedger(client), default)
 
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:

@@ -28,6 +28,15 @@ class OverCap(BridgeError):
         self.cap = cap
 
 
+class OverQuota(BridgeError):
+    """A client has used up what it may use a second. ``wait``: for so many seconds."""
+
+    def __init__(self, client: str, use: str, rate: float, *, wait: float) -> None:
+        unit = "bytes of bodies" if use == "bytes" else use
+        super().__init__(f"The client '{client}' may use {rate:g} {unit} a second, and has used more")
+        self.wait = wait
+
+
 class LeaseLost(BridgeError):
     """Another worker has claimed the lane since; nothing was changed, and the work in hand must be dropped."""
 

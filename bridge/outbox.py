@@ -75,6 +75,8 @@ class Offer:
     write: Write
     client: str
     idempotency: Idempotency | None = None
+    #: How many bytes its client may have pending, None for what is so for all.
+    most_pending: int | None = None
     #: The same each time the offer is made, so that the store knows it again.
     accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
 

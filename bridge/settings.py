@@ -155,6 +155,13 @@ class Settings:
         "How many bytes of pending writes and dead letters the store may hold; beyond that clients get 503, as they do"
         " when the store has used 80 % of its own `maxmemory`. Keep it well below the memory that the store has.",
     )
+    quota_requests: float | None = _setting(
+        "", rate, "How many requests a second one client may make. Default, here and below: as many as it likes."
+    )
+    quota_writes: float | None = _setting("", rate, "How many writes a second are accepted of one client.")
+    quota_bytes: int | None = _setting(
+        "", size, "How many bytes of bodies a second one client may send, such as `1MiB`."
+    )
     max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
     read_barrier: dt.timedelta = _setting(
         "2s",

@@ -16,6 +16,9 @@ import msgspec
 from schemas.endpoints import ENDPOINTS, endpoint_of, find
 from schemas.write import Op
 
+#: More bytes than there are.
+UNBOUNDED = 2**53
+
 
 class Scope(enum.StrEnum):
     """What a client may do without being allowed it by name."""
@@ -39,6 +42,25 @@ class Rule(msgspec.Struct, frozen=True):
 Action = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Za-z]{1,63}$")]
 
 
+class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much a client may use. None: what the settings say; 0: as much as it likes."""
+
+    #: Units a second: requests, accepted writes, bytes of bodies.
+    requests: float | None = None
+    writes: float | None = None
+    bytes: float | None = None
+    #: Bytes of writes that wait to be delivered.
+    pending: int | None = None
+
+    def per_second(self, default: "Quota") -> dict[str, float | None]:
+        """Return the limit on each use, or else the default's; None or 0 for none."""
+        return {
+            "requests": default.requests if self.requests is None else self.requests,
+            "writes": default.writes if self.writes is None else self.writes,
+            "bytes": default.bytes if self.bytes is None else self.bytes,
+        }
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who is known, and what he may do. What is denied counts before what is allowed."""
 
@@ -46,11 +68,17 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
     allow: tuple[Action, ...] = ()
     deny: tuple[Action, ...] = ()
+    quota: Quota = Quota()
 
     @property
     def is_operator(self) -> bool:
         """Whether he sees what belongs to other clients."""
         return Scope.ADMIN in self.scopes
+
+    @property
+    def most_pending(self) -> int | None:
+        """How many bytes of his writes may wait, None for what is so for all; 0 as a quota is no limit."""
+        return UNBOUNDED if self.quota.pending == 0 else self.quota.pending
 
     def may(self, rule: Rule) -> bool:
         """Return whether he may do this."""

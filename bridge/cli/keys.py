@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from bridge.cli.quota import described_quota, quota_options, read_quota
 from bridge.errors import BridgeError
 from bridge.keyring import ApiKey, Keyring, TooManyKeys, UnknownClient, new_key
 from bridge.setting_kinds import duration
-from schemas.client import ACTIONS, Client, Scope, is_client_name
+from schemas.client import ACTIONS, Client, Quota, Scope, is_client_name
 
 _BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
@@ -56,7 +57,7 @@ def _permissions(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--admin", is_flag=True, help="Everything, and what operators do."),
     ):
         command = option(command)
-    return command
+    return quota_options(command)
 
 
 _expires = click.option("--expires", callback=_expiry, help="How long the key lasts, such as 90d. [default: for ever]")
@@ -74,7 +75,7 @@ def create(client: str, *, expires: dt.timedelta | None, **permissions: Any) -> 
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
     asked = _client(client, **permissions)
-    with_store(lambda ring: _create(ring, asked, expires, changes=any(permissions.values())))
+    with_store(lambda ring: _create(ring, asked, expires, changes=asked != _client(client)))
 
 
 @keys.command()
@@ -174,11 +175,12 @@ def _store_url() -> str:
 def _client(
     name: str,
     *,
-    admin: bool,
-    read_only: bool,
-    write_only: bool,
-    allow: tuple[str, ...],
-    deny: tuple[str, ...],
+    admin: bool = False,
+    read_only: bool = False,
+    write_only: bool = False,
+    allow: tuple[str, ...] = (),
+    deny: tuple[str, ...] = (),
+    **limits: Any,  # noqa: ANN401 - click's options
 ) -> Client:
     if admin + read_only + write_only > 1:
         raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
@@ -187,7 +189,7 @@ def _client(
         scopes = (*scopes, Scope.ADMIN)
     elif read_only or write_only:
         scopes = (Scope.READ,) if read_only else (Scope.WRITE,)
-    return Client(name=name, scopes=scopes, allow=allow, deny=deny)
+    return Client(name=name, scopes=scopes, allow=allow, deny=deny, quota=read_quota(**limits) if limits else Quota())
 
 
 def _create(ring: Keyring, client: Client, expires: dt.timedelta | None, *, changes: bool) -> None:
@@ -218,6 +220,7 @@ def _described(client: Client) -> str:
     parts = [client.name, "+".join(client.scopes) or "nothing"]
     parts += [f"allow {','.join(client.allow)}"] if client.allow else []
     parts += [f"deny {','.join(client.deny)}"] if client.deny else []
+    parts += described_quota(client.quota)
     return "  ".join(parts)
 
 

@@ -83,7 +83,8 @@ class Acceptance:
         if idempotency:
             lane_keys.append(keys.idempotency(number, offer.client, idempotency.key))
             fingerprint = idempotency.fingerprint
-        room = self._occupancy.room(number, offer.client)
+        most = self._caps.client if offer.most_pending is None else offer.most_pending
+        room = self._occupancy.room(number, offer.client, most)
         caps = (offer.client, self._caps.lane, *room)
         record = pack_write(offer.write, offer.client)
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]

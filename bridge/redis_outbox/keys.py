@@ -30,6 +30,8 @@ key                                   type    meaning
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
 ``bridge:{pNN}:alias:<run id>``       string  the lane of the name that the run has, beside its own
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
+``bridge:quota:<client>``             hash    what is left of a client's buckets: ``requests``, ``writes``, ``bytes``,
+                                              and when that was (s): ``requests_at``, ...
 ``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is
                                               full again (us); ``rate``: lowered by throttling, ``slowed`` when (ms);
                                               ``failures`` in a row; ``delivered``: when a call last
@@ -130,6 +132,11 @@ def idempotency(number: int, client: str, key: str) -> str:
 def idempotency_guard(client: str, key: str) -> str:
     """The one request that a client's idempotency key stands for."""
     return f"bridge:idempotency:{_digest(client, key)}"
+
+
+def quota(client: str) -> str:
+    """What is left of a client's buckets."""
+    return f"bridge:quota:{client}"
 
 
 def gate(upstream: str) -> str:

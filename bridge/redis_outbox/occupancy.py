@@ -38,8 +38,8 @@ class Occupancy:
         self._looked_at = float("-inf")
         self._looking = threading.Lock()
 
-    def room(self, partition: int, client: str) -> tuple[int, int]:
-        """Return how many bytes this client may have pending, and everybody may hold, in this partition."""
+    def room(self, partition: int, client: str, most: int) -> tuple[int, int]:
+        """Return how many bytes this client, of ``most``, and everybody may have pending in this partition."""
         age = time.monotonic() - self._looked_at
         if self._held and age < _USABLE_FOR:
             if age > _FRESH_FOR and self._looking.acquire(blocking=False):
@@ -48,11 +48,11 @@ class Occupancy:
         else:
             self._look_now()
         if self._over_watermark:
-            return self._caps.client, 0
+            return most, 0
         here, field = self._held[partition], f"of:{client}"
         elsewhere_of_client = self._total[field] - here.get(field, 0)
         elsewhere = self._total["bytes"] - here.get("bytes", 0)
-        return self._caps.client - elsewhere_of_client, self._caps.store - elsewhere
+        return most - elsewhere_of_client, self._caps.store - elsewhere
 
     def _look_again(self) -> None:
         """Look, in a thread; what goes wrong is found out again by whoever can no longer go on without a look."""

@@ -25,6 +25,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
     "upstream_rate": ("12.5", 12.5),
     "upstream_burst": ("7", 7),
+    "quota_requests": ("50", 50.0),
+    "quota_writes": ("0.5", 0.5),
     "host": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - it is read, not bound
     "port": ("0", 0),
     "auth": ("keys", ("keys",)),

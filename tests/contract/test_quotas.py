@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quotas: what several processes let in together, over each kind of store."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from bridge.errors import OverQuota, StoreUnavailable
+from bridge.quotas import WINDOW, Quotas, Spent
+from bridge.redis_outbox import keys
+from bridge.redis_outbox.ledger import RedisLedger
+from schemas.client import Client, Quota
+
+GREEDY, OTHER = Client(name="greedy"), Client(name="other")
+ONE = {"requests": 1.0}
+
+
+class Clock:
+    """Time that moves when it is told to. The store has its own, so a test with both is over before either moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Away:
+    """A ledger that can't be asked."""
+
+    def settle(self, _spent: object) -> list[dict[str, float]]:
+        raise StoreUnavailable("away")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def let_in(
+    quotas: Quotas, client: Client = GREEDY, *, tries: int = 2000, wanted: dict[str, float] | None = None
+) -> int:
+    """How many of so many requests are let in."""
+    count = 0
+    for _ in range(tries):
+        try:
+            quotas.enter(client, wanted=wanted or ONE)
+            count += 1
+        except OverQuota:
+            break
+    return count
+
+
+@pytest.fixture
+def alone(clock: Clock) -> Quotas:
+    return Quotas(Away(), Quota(requests=10, writes=5, bytes=100), monotonic=clock)
+
+
+def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: Quotas, clock: Clock) -> None:
+    burst = let_in(alone)
+    clock.now += 1
+    after_a_second = let_in(alone)
+    clock.now += 1000
+
+    assert (burst, after_a_second, let_in(alone)) == (10 * WINDOW, 10, 10 * WINDOW)
+
+
+def test_who_is_turned_away_is_told_when_to_come_again(alone: Quotas, clock: Clock) -> None:
+    let_in(alone, wanted={"bytes": 10_000})
+
+    with pytest.raises(OverQuota, match=r"'greedy' may use 100 bytes of bodies a second") as caught:
+        alone.enter(GREEDY, wanted={"bytes": 1})
+    clock.now += caught.value.wait + 0.01
+
+    assert caught.value.wait == pytest.approx((10_000 - 100 * WINDOW + 1) / 100)
+    assert let_in(alone, tries=1, wanted={"bytes": 1}) == 1
+
+
+def test_what_a_request_does_not_use_does_not_keep_it_out(alone: Quotas) -> None:
+    let_in(alone, wanted={"writes": 1.0})
+
+    assert let_in(alone, tries=1, wanted={"requests": 1.0, "writes": 0.0}) == 1
+
+
+def test_another_client_has_its_own(alone: Quotas) -> None:
+    let_in(alone)
+
+    assert let_in(alone, OTHER, tries=50) == 50
+
+
+def test_what_was_charged_afterwards_is_owed(alone: Quotas, clock: Clock) -> None:
+    alone.enter(GREEDY, wanted={"writes": 1.0})
+    alone.charge(GREEDY, {"writes": 99.0})
+    clock.now += 9
+
+    assert let_in(alone, tries=1, wanted={"writes": 1.0}) == 0
+    clock.now += 1.3
+    assert let_in(alone, tries=1, wanted={"writes": 1.0}) == 1
+
+
+def test_a_clients_own_quota_counts_more_than_the_settings(alone: Quotas) -> None:
+    rare = Client(name="rare", quota=Quota(requests=0.01))
+    free = Client(name="free", quota=Quota(requests=0))
+    slow = Client(name="slow", quota=Quota(requests=1))
+
+    assert [let_in(alone, each) for each in (free, slow, rare)] == [2000, WINDOW, 1]
+    assert not alone.limit(Client(name="all", quota=Quota(requests=0, writes=0, bytes=0)))
+
+
+def test_a_client_that_is_read_anew_is_the_same(alone: Quotas) -> None:
+    let_in(alone, Client(name="c", quota=Quota(requests=3)))
+
+    assert let_in(alone, Client(name="c", quota=Quota(requests=3))) == 0
+
+
+def test_a_new_quota_forgives_no_debt(alone: Quotas, clock: Clock) -> None:
+    alone.charge(GREEDY, {"requests": 200.0})
+    renewed = Client(name="greedy", quota=Quota(requests=50))
+
+    with pytest.raises(OverQuota):
+        alone.enter(renewed, wanted=ONE)
+    clock.now += 100 / 50 + 0.1
+    assert let_in(alone, renewed, tries=1) == 1
+
+
+def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
+    rate = Quota(requests=10)
+    first, second = (Quotas(RedisLedger(client), rate, monotonic=clock) for _ in range(2))
+    for each in (first, second):
+        each.enter(GREEDY, wanted=ONE)
+        each.settle()
+
+    spent = let_in(first)
+    first.settle()
+    second.charge(GREEDY, {"requests": 0.001})
+    second.settle()
+
+    # The store's clock may have gone on by a moment, which is worth a request or two.
+    assert spent + let_in(second) <= 10 * WINDOW + 10
+
+
+def test_the_store_forgets_a_bucket_that_is_full(client: Any) -> None:
+    RedisLedger(client).settle([Spent(client="a", uses={"requests": (10.0, 50.0)})])
+
+    assert 5000 < client.pttl(keys.quota("a")) <= 6000
+
+
+def test_the_ledger_keeps_debts_and_refills_in_its_own_time(client: Any) -> None:
+    ledger = RedisLedger(client)
+    owing, quick = (Spent(client="a", uses={"bytes": (1.0, 50.0)}), Spent(client="b", uses={"bytes": (1e6, 3e6)}))
+
+    left = ledger.settle([owing, quick])
+    again = ledger.settle(
+        [Spent(client="a", uses={"bytes": (1.0, 0.0)}), Spent(client="b", uses={"bytes": (1e6, 0.0)})]
+    )
+
+    assert left == [{"bytes": -40.0}, {"bytes": 7e6}]
+    assert -40 <= again[0]["bytes"] < -35
+    assert 7e6 < again[1]["bytes"] <= 1e7
+
+
+def test_a_store_that_is_away_keeps_nobody_out(clock: Clock) -> None:
+    quotas = Quotas(Away(), Quota(requests=10), monotonic=clock)
+    let_in(quotas, tries=50)
+    quotas.settle()
+    clock.now += dt.timedelta(seconds=WINDOW).total_seconds()
+
+    assert let_in(quotas) == 10 * WINDOW
