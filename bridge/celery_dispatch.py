@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dispatch by Celery: the hint that a lane is due is a task whose only argument is the lane.
 
+Each line of hints is a queue of Celery's, and a worker that takes from several takes from each in turn.
+
 Publishing costs a client more than accepting its write does, so hints are handed to a thread and published from there.
 """
 
 import datetime as dt
-import queue
 import threading
 
 from celery import Celery
 from kombu.exceptions import LimitExceeded, OperationalError
 from redis.exceptions import RedisError
 
+from bridge.dispatch import LINES, Room, line_of
 from bridge.events import DispatchFailed, Observer
+from bridge.turns import Turns
 
 TASK = "bridge.deliver"
-QUEUE = "bridge.deliver"
+QUEUES = tuple(f"bridge.deliver.{line:02}" for line in range(LINES))
 
-#: Hints that wait to be published, and hints that wait in the broker, before further ones are left to the sweep.
+#: Hints of a line that wait to be published, and that wait in the broker, before further ones are left to the sweep.
 _MOST_WAITING = 10_000
 _MOST_IN_BROKER = 2_000
 
@@ -44,7 +47,7 @@ def celery_app(broker_url: str, *, timeout: dt.timedelta) -> Celery:
             "socket_keepalive": not broker_url.startswith("unix:"),
             "health_check_interval": 25,
         },
-        task_default_queue=QUEUE,
+        task_default_queue=QUEUES[0],
         task_ignore_result=True,
         task_publish_retry=False,
         task_serializer="json",
@@ -59,34 +62,39 @@ class CeleryDispatch:
     def __init__(self, broker_url: str, *, observe: Observer, timeout: dt.timedelta) -> None:
         self._app = celery_app(broker_url, timeout=timeout)
         self._observe = observe
-        self._waiting: queue.Queue[str] = queue.Queue(maxsize=_MOST_WAITING)
+        self._waiting: Turns[str] = Turns(most=_MOST_WAITING)
         self._publisher: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def lane_due(self, lane: str) -> None:
+    def lane_due(self, lane: str, client: str) -> None:
         """Have the hint published soon."""
-        try:
-            self._waiting.put_nowait(lane)
-        except queue.Full:
+        if not self._waiting.put(line_of(client), lane):
             self._observe(DispatchFailed(why="too many hints wait to be published"))
         if self._publisher is None:
             self._start()
 
-    def room(self) -> int:
+    def room(self) -> Room:
         """Return how many more hints the broker should be given now."""
         waiting = self._waiting_in_broker()
-        return 0 if waiting is None else max(0, _MOST_IN_BROKER - waiting - self._waiting.qsize())
+        if waiting is None:
+            return Room([0] * LINES)
+        return Room(
+            [max(0, _MOST_IN_BROKER - count - self._waiting.waiting(line)) for line, count in enumerate(waiting)]
+        )
 
     def ping(self) -> bool:
         """Return whether the broker answers."""
         return self._waiting_in_broker() is not None
 
-    def _waiting_in_broker(self) -> int | None:
-        """Return how many hints wait in the broker, None if it does not answer."""
+    def _waiting_in_broker(self) -> list[int] | None:
+        """Return how many hints wait in each line in the broker, None if it does not answer."""
         try:
             with self._app.pool.acquire(block=True, timeout=1) as connection:
                 # Not by declaring the queue: with a key prefix, kombu looks whether it exists under a wrong name.
-                return int(connection.default_channel.client.llen(QUEUE))
+                pipeline = connection.default_channel.client.pipeline(transaction=False)
+                for queue in QUEUES:
+                    pipeline.llen(queue)
+                return [int(count) for count in pipeline.execute()]
         except (OSError, OperationalError, LimitExceeded, RedisError):
             # A pooled connection that the broker has closed since raises the driver's own error, untranslated.
             return None
@@ -100,17 +108,13 @@ class CeleryDispatch:
 
     def _publish(self) -> None:
         while True:
-            lane = self._waiting.get()
+            line, lane = self._waiting.take()
             try:
-                self._app.send_task(TASK, args=(lane,), queue=QUEUE, ignore_result=True)
+                self._app.send_task(TASK, args=(lane,), queue=QUEUES[line], ignore_result=True)
             except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
                 self._observe(DispatchFailed(why=type(error).__name__))
-                self._drop_waiting()
-
-    def _drop_waiting(self) -> None:
-        """Leave what waits to the sweep, so that a broker that is down does not cost a timeout for each hint."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+                # So that a broker that is down does not cost a timeout for each hint; the sweep finds their lanes.
+                self._waiting.clear()
 
 
 def _kombu_url(url: str) -> str:

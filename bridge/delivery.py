@@ -57,7 +57,7 @@ class Timing:
     #: The wait of a write for an upstream that can't be reached.
     horizon: dt.timedelta
     #: One turn of a lane, before other lanes get theirs.
-    turn: dt.timedelta = dt.timedelta(seconds=5)
+    turn: dt.timedelta = dt.timedelta(seconds=0.25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class Delivery:
             if over or self.exchange.stopping.is_set():
                 self.outbox.release(current, after=_NOW, thaw=not current.resumed)
                 if not self.exchange.stopping.is_set():
-                    self.dispatch.lane_due(current.lane)
+                    self.dispatch.lane_due(current.lane, current.client)
                 return
             current = self._attempt(current, suspects)
 

@@ -42,7 +42,7 @@ class Draining:
         replayed = self.letters.replay(letter_id)
         if replayed:
             self.observe(LettersDrained(action=DrainAction.REPLAY, letters=1))
-            self.dispatch.lane_due(replayed.lane)
+            self.dispatch.lane_due(replayed.lane, replayed.client)
         return replayed
 
     def discard(self, letter_id: str) -> bool:
@@ -109,8 +109,8 @@ class Draining:
         if action is DrainAction.DISCARD:
             return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
         replayed = [found for letter_id in letter_ids if (found := self.letters.replay(letter_id))]
-        for lane in dict.fromkeys(each.lane for each in replayed):
-            self.dispatch.lane_due(lane)
+        for lane, client in {each.lane: each.client for each in replayed}.items():
+            self.dispatch.lane_due(lane, client)
         return len(replayed)
 
     def _expire(self) -> None:

@@ -98,9 +98,9 @@ class Intake:
             verdicts = outbox.accept_all(offers, repeated=repeated)
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread, and its clients must be told
             return [error for _ in offers]
-        for verdict in verdicts:
+        for offer, verdict in zip(offers, verdicts, strict=True):
             if isinstance(verdict, Accepted) and verdict.was_idle:
-                self._dispatch.lane_due(verdict.lane)
+                self._dispatch.lane_due(verdict.lane, offer.client)
         return verdicts
 
 

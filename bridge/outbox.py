@@ -64,6 +64,11 @@ class Claim:
     broke_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
 
+    @property
+    def client(self) -> str:
+        """On whose behalf the lane is delivered now."""
+        return self.jobs[0].client if self.jobs else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
@@ -173,6 +178,14 @@ class Durability:
 
 
 @dataclass(frozen=True, slots=True)
+class DueLane:
+    """A lane that should be claimed, and the client whose write has waited there first."""
+
+    lane: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class Extent:
     """How far a lane goes, and how far it is settled: positions of jobs. Both are 0 for one that is not known."""
 
@@ -230,8 +243,12 @@ class Outbox(Protocol):
         """
         ...
 
-    def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
-        """Return lanes that are due, the longest due first; none from a partition swept by anybody within ``guard``."""
+    def due(self, *, limit: int, guard: dt.timedelta) -> list[DueLane]:
+        """Return lanes that are due, none from a partition swept by anybody within ``guard``.
+
+        Half of them are those that are due for longest; if there are more, the others are some of all these, so that a
+        lane behind thousands of another client is found, too.
+        """
         ...
 
     def job(self, job_id: str, *, client: str) -> JobDocument | None:

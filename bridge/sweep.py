@@ -12,6 +12,9 @@ from bridge.errors import StoreUnavailable
 from bridge.events import LanesSwept, Observer, StoreFailed
 from bridge.outbox import Outbox
 
+#: The lanes that one sweep looks at: each costs the store a question.
+_MOST_AT_ONCE = 4000
+
 
 class Sweep:
     """Runs in every worker; each partition is swept by one of them in each period."""
@@ -31,11 +34,12 @@ class Sweep:
         try:
             self._outbox.report_worker(worker)
             room = self._dispatch.room()
-            lanes = self._outbox.due(limit=room, guard=self._guard) if room else []
+            due = self._outbox.due(limit=min(room.total, _MOST_AT_ONCE), guard=self._guard) if room.total else []
         except StoreUnavailable as error:
             self._observe(StoreFailed(during="sweep", why=str(error)))
             return
-        for lane in lanes:
-            self._dispatch.lane_due(lane)
-        if lanes:
-            self._observe(LanesSwept(lanes=len(lanes)))
+        found = [each for each in due if room.take(each.client)]
+        for each in found:
+            self._dispatch.lane_due(each.lane, each.client)
+        if found:
+            self._observe(LanesSwept(lanes=len(found)))

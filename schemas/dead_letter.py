@@ -95,6 +95,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     lane: str
     run_id: str | None
+    client: str
 
 
 class DrainAction(enum.StrEnum):

@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from bridge.dispatch import LINES, Room
 from bridge.events import Event
 from bridge.gate import GateState, Open, Passage
 from bridge.upstream import Call, Delivered, Outcome
@@ -17,13 +18,15 @@ class FakeDispatch:
 
     def __init__(self, room: int = 100) -> None:
         self.lanes: list[str] = []
+        self.clients: list[str] = []
         self._room = room
 
-    def lane_due(self, lane: str) -> None:
+    def lane_due(self, lane: str, client: str) -> None:
         self.lanes.append(lane)
+        self.clients.append(client)
 
-    def room(self) -> int:
-        return self._room
+    def room(self) -> Room:
+        return Room([self._room] * LINES)
 
     def ping(self) -> bool:
         return True

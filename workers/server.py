@@ -9,7 +9,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from bridge.bootstrap import Worker, build_worker, check_store
-from bridge.celery_dispatch import QUEUE
+from bridge.celery_dispatch import QUEUES
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 from bridge.telemetry.logs import configure_logging
@@ -31,7 +31,7 @@ def main() -> None:
             "worker",
             "--pool=threads",
             f"--concurrency={settings.worker_concurrency}",
-            f"--queues={QUEUE}",
+            f"--queues={','.join(QUEUES)}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",

@@ -11,11 +11,24 @@ from typing import Any
 import redis
 
 from bridge.errors import LeaseLost
-from bridge.outbox import Accepted, Attempt, Backlog, Caps, Claim, Durability, Extent, Offer, Settlement, Verdict
+from bridge.outbox import (
+    Accepted,
+    Attempt,
+    Backlog,
+    Caps,
+    Claim,
+    DueLane,
+    Durability,
+    Extent,
+    Offer,
+    Settlement,
+    Verdict,
+)
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.acceptance import Acceptance
 from bridge.redis_outbox.burial import letters
 from bridge.redis_outbox.client import connect, store_errors
+from bridge.redis_outbox.due import due_lanes
 from bridge.redis_outbox.durability import read_durability
 from bridge.redis_outbox.listing import id_of, pending_jobs
 from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, unpack_entry
@@ -126,21 +139,10 @@ class RedisOutbox:
             if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)
 
-    def due(self, *, limit: int, guard: dt.timedelta) -> list[str]:
-        """Return lanes that are due, from the partitions that nobody has swept within ``guard``.
-
-        It begins at another partition each time: one that always has more due lanes than there is room for must not
-        keep those of the others waiting.
-        """
-        lanes: list[str] = []
-        start = secrets.randbelow(keys.PARTITIONS)
+    def due(self, *, limit: int, guard: dt.timedelta) -> list[DueLane]:
+        """Return lanes that are due, from the partitions that nobody has swept within ``guard``."""
         with store_errors():
-            for number in (*range(start, keys.PARTITIONS), *range(start)):
-                if len(lanes) < limit:
-                    arguments = [limit - len(lanes), _ms(guard)]
-                    found = self._scripts.due([keys.ready(number), keys.sweep(number)], arguments)
-                    lanes += [lane.decode() for lane in found]
-        return lanes
+            return due_lanes(self._client, self._scripts, limit=limit, guard_ms=_ms(guard))
 
     def job(self, job_id: str, *, client: str) -> JobDocument | None:
         """Return what is known of a job."""

@@ -201,7 +201,8 @@ class RedisDeadLetters:
             return None
         accepted_at = dt.datetime.fromtimestamp(int(result[1]) / 1000, dt.UTC)
         new = JobId(partition=number, lane=lane, position=int(result[0]), op=job.write.op, accepted_at=accepted_at)
-        return Replayed(letter_id=letter_id, job_id=new.seal(client, seal), lane=lane, run_id=run_of(lane))
+        job_id = new.seal(client, seal)
+        return Replayed(letter_id=letter_id, job_id=job_id, lane=lane, run_id=run_of(lane), client=client)
 
     def discard(self, letter_id: str) -> bool:
         """Remove a letter for good."""

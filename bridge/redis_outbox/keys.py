@@ -12,7 +12,8 @@ key                                   type    meaning
                                               ``alone``: the head was last sent alone; ``broke``: calls on which
                                               upstream failed, ``broke_alone``: those with the head alone,
                                               ``broke_since`` (ms); ``bytes`` that are pending; ``repeated``: ids of
-                                              the latest accepts that were repeated
+                                              the latest accepts that were repeated; ``client``: who woke it up,
+                                              on whose behalf it is dispatched
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
 ``bridge:{pNN}:attempts:<lane>``      list    one note a failed attempt at the head: position of the last write that
                                               was sent, time, what came of it

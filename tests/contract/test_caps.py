@@ -144,7 +144,7 @@ def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) 
         outbox.accept(metric(10), client="a")
     gate = RedisGate(real, "u", rate=10, burst=10, probe=LEASE)
     gate.enter()
-    assert outbox.due(limit=10, guard=dt.timedelta(milliseconds=1)) == [RUN]
+    assert [each.lane for each in outbox.due(limit=10, guard=dt.timedelta(milliseconds=1))] == [RUN]
     claim = outbox.claim(RUN, lease=LEASE)
     assert isinstance(claim, Claim)
     outbox.release(claim, after=dt.timedelta(), attempt=Attempt(writes=10, reason="unavailable", message="down"))

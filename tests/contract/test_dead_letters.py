@@ -223,7 +223,7 @@ def test_a_replay_wakes_a_lane_that_was_forgotten(outbox: RedisOutbox, letters: 
 
     letters.replay(ids(letters)[0])
 
-    assert outbox.due(limit=10, guard=dt.timedelta(milliseconds=1)) == [RUN]
+    assert [each.lane for each in outbox.due(limit=10, guard=dt.timedelta(milliseconds=1))] == [RUN]
     outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, status=200), lease=LEASE)
     assert status(outbox, job_id) is JobStatus.DELIVERED
 

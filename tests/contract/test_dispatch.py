@@ -3,7 +3,8 @@
 
 import datetime as dt
 
-from bridge.celery_dispatch import CeleryDispatch
+from bridge.celery_dispatch import QUEUES, CeleryDispatch
+from bridge.dispatch import line_of
 from bridge.redis_outbox import connect
 from tests.fakes import Events
 from tests.servers import Server, wait_until
@@ -16,13 +17,14 @@ def test_room_shrinks_with_each_hint_that_nobody_has_taken(redis_server: tuple[S
     broker = connect(url, timeout=SECOND, connections=2)
     broker.flushall()
     dispatch = CeleryDispatch(url, observe=Events(), timeout=SECOND)
-    empty = dispatch.room()
+    empty = dispatch.room().total
 
     for number in range(50):
-        dispatch.lane_due(f"{number:032x}")
-    wait_until(lambda: broker.llen("{bridge-broker}:bridge.deliver") == 50)
+        dispatch.lane_due(f"{number:032x}", "a")
+    line = "{bridge-broker}:" + QUEUES[line_of("a")]
+    wait_until(lambda: broker.llen(line) == 50)
 
-    assert dispatch.room() == empty - 50
+    assert dispatch.room().total == empty - 50
     assert dispatch.ping()
 
 
@@ -30,8 +32,22 @@ def test_without_a_broker_there_is_no_room_and_no_error() -> None:
     events = Events()
     dispatch = CeleryDispatch("redis://127.0.0.1:1", observe=events, timeout=SECOND / 10)
 
-    dispatch.lane_due("a")
+    dispatch.lane_due("a", "a")
 
-    assert dispatch.room() == 0
+    assert dispatch.room().total == 0
     assert not dispatch.ping()
     wait_until(lambda: events.seen)
+
+
+def test_one_clients_hints_take_no_room_from_anothers(redis_server: tuple[Server, str]) -> None:
+    url = redis_server[1]
+    broker = connect(url, timeout=SECOND, connections=2)
+    broker.flushall()
+    dispatch = CeleryDispatch(url, observe=Events(), timeout=SECOND)
+    for _ in range(3000):
+        broker.rpush("{bridge-broker}:" + QUEUES[line_of("greedy")], "a hint")
+
+    room = dispatch.room()
+
+    assert line_of("greedy") != line_of("other")
+    assert [room.take(client) for client in ("greedy", "other")] == [False, True]

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.outbox import Attempt, Burial, BurialReason, Claim, Settlement
+from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
 from bridge.redis_outbox import RedisOutbox, connect, keys
 from schemas.idempotency import Idempotency, KeyReused, read_idempotency
 from schemas.job import JobStatus, UpstreamAnswer
@@ -203,7 +203,8 @@ def test_due_lanes_are_listed_once_a_period(outbox: RedisOutbox) -> None:
     found = outbox.due(limit=100, guard=dt.timedelta(minutes=1))
     again = outbox.due(limit=100, guard=dt.timedelta(minutes=1))
 
-    assert sorted(found) == lanes[1:]
+    assert sorted(each.lane for each in found) == lanes[1:]
+    assert {each.client for each in found} == {"a"}
     assert again == []
 
 
@@ -211,6 +212,18 @@ def test_no_more_due_lanes_are_listed_than_asked_for(outbox: RedisOutbox) -> Non
     accept(outbox, *(metric(1, run_id=f"{number:032x}") for number in range(40)))
 
     assert len(outbox.due(limit=7, guard=SHORT)) == 7
+
+
+def test_a_lane_behind_thousands_of_another_client_is_found(outbox: RedisOutbox) -> None:
+    offers = [Offer(write=metric(1, run_id=f"{number:032x}"), client="greedy") for number in range(2000)]
+    outbox.accept_all(offers)
+    outbox.accept(metric(1, run_id="f" * 32), client="other")
+
+    def sweep() -> bool:
+        return any(each.client == "other" for each in outbox.due(limit=320, guard=dt.timedelta(milliseconds=1)))
+
+    # Ten of a partition's 125 are looked at beside those at its head.
+    wait_until(sweep, every=0.002)
 
 
 def test_a_job_is_pending_then_delivered(outbox: RedisOutbox) -> None:

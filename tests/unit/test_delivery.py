@@ -125,7 +125,7 @@ def test_a_lane_that_never_ends_gives_others_their_turn() -> None:
 
     def answer(_: Call) -> Outcome:
         lane.accept(metric(next(numbers)))
-        lane.clock.pass_(dt.timedelta(seconds=1))
+        lane.clock.pass_(dt.timedelta(milliseconds=50))
         return Delivered(status=200)
 
     lane.upstream.answer = answer

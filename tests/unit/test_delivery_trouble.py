@@ -225,7 +225,7 @@ def test_a_hot_run_keeps_its_worker_for_one_turn_only() -> None:
     lane = Lane(*(metric(step) for step in range(5001)))
 
     def answer(_: Call) -> Outcome:
-        lane.clock.pass_(dt.timedelta(seconds=1))
+        lane.clock.pass_(dt.timedelta(milliseconds=50))
         return Delivered(status=200)
 
     lane.upstream.answer = answer

@@ -22,6 +22,7 @@ local function append(keys, lane, accept_id, client, records, size, there)
   redis.call('HSET', keys[5], 'bytes', there[3] + size, 'of:' .. client, there[4] + size)
   local idle = redis.call('ZADD', keys[3], 'NX', now, lane)
   if idle == 1 then
+    redis.call('HSET', keys[1], 'client', client)
     redis.call('PERSIST', keys[1])
     redis.call('PERSIST', keys[4])
   end

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A queue before which everybody waits in a line of his own, and the lines take turns."""
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Turns(Generic[T]):
+    """Holds so many of each line at most. Threads may put and take at the same time."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._lines: dict[int, deque[T]] = {}
+        self._there = threading.Condition()
+
+    def put(self, line: int, what: T) -> bool:
+        """Add to the end of a line; return whether there was room."""
+        with self._there:
+            waiting = self._lines.setdefault(line, deque())
+            if len(waiting) >= self._most:
+                return False
+            waiting.append(what)
+            self._there.notify()
+            return True
+
+    def take(self) -> tuple[int, T]:
+        """Wait until there is anything; return it with its line, which has the last turn now."""
+        with self._there:
+            while not self._lines:
+                self._there.wait()
+            line = next(iter(self._lines))
+            waiting = self._lines.pop(line)
+            what = waiting.popleft()
+            if waiting:
+                self._lines[line] = waiting
+            return line, what
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+        with self._there:
+            self._lines.clear()
+
+    def waiting(self, line: int) -> int:
+        """Return how much waits in a line."""
+        with self._there:
+            return len(self._lines.get(line, ()))
