@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells of each request who asked for what, and what came of it. Never what was in it."""
 
+import datetime as dt
 import re
 import secrets
+import time
 
 from api.asgi_types import Message, Send
 from api.incoming import Incoming
@@ -10,13 +12,15 @@ from bridge.events import RequestAnswered
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
+_REPLAYED = b"idempotency-replayed"
 
 
 class Audit:
-    """Looks at one answer while it is sent. The answer names its request: ``X-Request-Id``."""
+    """Looks at one request from its head on, and at its answer while that is sent, which names it: ``X-Request-Id``."""
 
     def __init__(self, request: Incoming, send: Send) -> None:
         self._request = request
+        self._began = time.perf_counter()
         self._send = send
         self._request_id = _request_id(request)
         self._headers: dict[bytes, bytes] = {}
@@ -40,12 +44,15 @@ class Audit:
             address=request.address(proxies=proxies),
             method=request.method,
             path=request.path[:1000],
+            route=request.route,
             action=request.action,
             decision=request.decision,
             status=self._status,
+            took=dt.timedelta(seconds=time.perf_counter() - self._began),
             complete=self._complete,
             lane=request.lane,
             writes=request.writes,
+            replayed=_REPLAYED in self._headers,
             job_id=_text(self._headers.get(_JOB)),
             request_id=self._request_id.decode(),
             upstream_request_id=_text(self._headers.get(_UPSTREAMS)),

@@ -36,7 +36,6 @@ class Front:
 
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
-        self._audits = bool(bridge.settings.auth)
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
@@ -55,15 +54,11 @@ class Front:
             case "http":
                 request = Incoming(scope, receive, self._patience)
                 send = only_over_tls(send) if scope["scheme"] == "https" else send
+                audit = Audit(request, send)
                 response = await self._respond(request)
                 self._spending.leave(request)
-                send = self._spending.telling(request, send)
-                if not self._audits:
-                    await response.send_to(send)
-                    return
-                audit = Audit(request, send)
                 try:
-                    await response.send_to(audit.send)
+                    await response.send_to(self._spending.telling(request, audit.send))
                 finally:
                     self._observe(audit.told(proxies=self._proxies))
             case "lifespan":
@@ -75,16 +70,20 @@ class Front:
             self._origins.check(request)
             await self._admit(request)
             self._spending.enter(request)
-            found = find(request.method, request.path)
+            found = None if is_own(request.path) else find(request.method, request.path)
             if found and found.op:
+                request.route = "queued"
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
                 request.decision = "denied"
                 return reply_to(NotPassedOn(), method=request.method, path=request.path)
             if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
+                request.route = "queued"
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
             if is_own(request.path):
+                request.route = "own"
                 return await self._native.respond(request)
+            request.route = "proxied"
             return await self._proxy.forward(request)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)

@@ -35,6 +35,8 @@ class Incoming:
         #: What he has to be allowed, and whether he is.
         self.action: str | None = None
         self.decision = "stranger"
+        #: Who answers; ``none`` for one that is turned away.
+        self.route = "none"
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
         self.writes = 0

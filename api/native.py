@@ -17,6 +17,7 @@ from api.identity import CLIENT
 from api.incoming import Incoming
 from api.job_list import job_list
 from api.jobs import jobs
+from api.metrics import metrics
 from api.openapi import openapi
 from api.runs import runs
 from bridge.bootstrap import Api
@@ -62,6 +63,7 @@ def create_native(bridge: Api) -> Flask:
     app.register_blueprint(runs(bridge, bulkhead))
     app.register_blueprint(dead_letters(bridge))
     app.register_blueprint(health(bridge))
+    app.register_blueprint(metrics(bridge))
     app.register_blueprint(openapi())
     app.register_error_handler(Exception, _answer_error)
     return app

@@ -154,6 +154,7 @@ OPERATIONS = (
         answers={204: None},
         problems=(409,),
     ),
+    Operation(method="get", path="/metrics", summary="Figures for Prometheus", answers={200: None}),
     Operation(method="get", path="/healthz", summary="The process is up", answers={200: None}),
     Operation(
         method="get", path="/readyz", summary="Whether the bridge keeps its promises", answers={200: None, 503: None}

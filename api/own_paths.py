@@ -10,6 +10,7 @@ OWN_PATHS = (
     "/v1/dead-letters",
     "/healthz",
     "/readyz",
+    "/metrics",
     "/openapi.json",
     "/docs",
 )

@@ -24,6 +24,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/jobs/<job_id>"): Rule("GetJob", _WRITE),
     ("POST", "/v1/jobs/lookup"): Rule("GetJob", _WRITE),
     ("GET", "/v1/backlog"): Rule("GetBacklog"),
+    ("GET", "/metrics"): Rule("GetMetrics"),
     ("GET", _LETTERS): Rule("GetDeadLetter", _WRITE),
     ("GET", f"{_LETTERS}/<letter_id>"): Rule("GetDeadLetter", _WRITE),
     ("POST", f"{_LETTERS}/<letter_id>/replay"): Rule("ReplayDeadLetter", _WRITE),

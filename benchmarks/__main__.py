@@ -16,13 +16,14 @@ import click
 
 from benchmarks.access import guarded
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
+from benchmarks.fairness import fair
 from benchmarks.intake import accepted, batches, floor, latency, proxy
 from benchmarks.storage import growth, store
 from benchmarks.streams import crowd, stream
 from benchmarks.table import Row, Setting
 
 _ALL: tuple[Callable[[Setting], Iterator[Row]], ...] = (
-    *(latency, accepted, guarded, batches, floor, proxy, stream, crowd),
+    *(latency, accepted, guarded, fair, batches, floor, proxy, stream, crowd),
     *(delivered, drain, limited, slow, two_workers, store, growth),
 )
 MEASURES = {measure.__name__: measure for measure in _ALL}

@@ -14,11 +14,12 @@ from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.draining import Draining
 from bridge.errors import CannotStart, StoreUnavailable
-from bridge.events import Observer
+from bridge.events import Event, Observer, RequestAnswered
 from bridge.exchange import Exchange
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
 from bridge.intake import Intake
+from bridge.judgement import Judgement
 from bridge.keyring import Keyring
 from bridge.outbox import Caps, Outbox
 from bridge.quotas import Quotas
@@ -29,6 +30,7 @@ from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
 from bridge.redis_outbox.ledger import RedisLedger
 from bridge.redis_outbox.run_names import RedisRunNames
+from bridge.redis_outbox.totals import RedisTotals
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
@@ -39,7 +41,9 @@ from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
+from bridge.telemetry.meter import Meter
 from bridge.tokens import LoadBalancer, OpenId, load_balancer, open_id
+from bridge.totals import Totals
 from bridge.upstream import Upstream
 from schemas.client import Quota
 
@@ -78,6 +82,7 @@ class Api:
     keyring: Keyring
     quotas: Quotas
     tokens: Tokens
+    totals: Totals
     observe: Observer
     stopping: threading.Event
 
@@ -96,8 +101,10 @@ class Worker:
 
 def build_api(settings: Settings) -> Api:
     """Return the parts that take writes in and proxy reads."""
-    clock, observe = SystemClock(), log_event
+    clock = SystemClock()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
+    totals = RedisTotals(client)
+    observe = _observer(totals, logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client)
     prompt = _outbox(settings, _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
@@ -116,6 +123,7 @@ def build_api(settings: Settings) -> Api:
         keyring=RedisKeyring(client),
         quotas=_quotas(settings, client),
         tokens=_tokens(settings),
+        totals=totals,
         observe=observe,
         stopping=threading.Event(),
     )
@@ -124,14 +132,22 @@ def build_api(settings: Settings) -> Api:
 def build_worker(settings: Settings) -> Worker:
     """Return the parts that deliver writes."""
     clock, stopping = SystemClock(), threading.Event()
-    observe: Observer = log_event
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
+    observe = _observer(RedisTotals(client))
     outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    exchange = Exchange(upstream=_upstream(settings, clock), gate=_gate(settings, client), stopping=stopping)
+    gate = _gate(settings, client)
+    exchange = Exchange(
+        upstream=_upstream(settings, clock),
+        gate=gate,
+        observe=observe,
+        clock=clock,
+        stopping=stopping,
+    )
     delivery = Delivery(
         outbox=outbox,
         exchange=exchange,
+        judgement=Judgement(gate=gate, clock=clock),
         run_creation=RunCreation(exchange=exchange, names=_names(settings, client)),
         dispatch=dispatch,
         observe=observe,
@@ -186,6 +202,18 @@ def check_exposure(settings: Settings) -> None:
 def keyring_at(store_url: str) -> Keyring:
     """Return the clients and keys alone, for whoever manages them on the host."""
     return RedisKeyring(connect(store_url, timeout=_WORKER_STORE_TIMEOUT, connections=2))
+
+
+def _observer(totals: Totals, *, logs_requests: bool = False) -> Observer:
+    """Return what is told of each event. Requests are logged only where it is known whose they are."""
+    count = Meter(totals)
+
+    def observe(event: Event) -> None:
+        if logs_requests or not isinstance(event, RequestAnswered):
+            log_event(event)
+        count(event)
+
+    return observe
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:

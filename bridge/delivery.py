@@ -34,17 +34,15 @@ from bridge.events import (
 )
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
+from bridge.judgement import Judgement
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.run_creation import RunCreation
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
 from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
-from schemas.endpoints import may_be_early, was_done_before
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
 _NOW = dt.timedelta()
-#: For how long a write may have come before what it is about.
-_EARLY = dt.timedelta(minutes=10)
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
 
 
@@ -66,6 +64,7 @@ class Delivery:
 
     outbox: Outbox
     exchange: Exchange
+    judgement: Judgement
     run_creation: RunCreation
     dispatch: Dispatch
     observe: Observer
@@ -139,7 +138,7 @@ class Delivery:
             # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
             self.outbox.release(claim, after=outcome.after, held=outcome.why, thaw=not claim.resumed)
             return None
-        match self._meaning(claim, count, outcome):
+        match self.judgement.meaning(claim, count, outcome):
             case Delivered() as outcome:
                 return self._delivered(claim, count, outcome, took)
             case Refused() as outcome:
@@ -161,27 +160,6 @@ class Delivery:
         calls, count = calls_for(claim, limit)
         return self.exchange.send(calls, renew=renew), count
 
-    def _meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
-        """Return what upstream's answer comes to, in the light of what was sent before."""
-        match outcome:
-            case Unavailable():
-                return self.exchange.judge(claim, count, outcome)
-            case Refused() if count == 1:
-                return self._refusal(claim, outcome)
-        return outcome
-
-    def _refusal(self, claim: Claim, outcome: Refused) -> Outcome:
-        """Return what the refusal of a write that went alone comes to."""
-        op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
-        if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY:
-            why = "upstream does not know what the write is about, which may be on its way to it"
-            return Unavailable(why=why, status=outcome.status)
-        # An earlier attempt at this very head came to no answer, or ended its worker.
-        repeated = claim.resumed and (claim.attempts or claim.claims > 1)
-        if repeated and was_done_before(op, *answer):
-            return Delivered(status=200, request_id=outcome.request_id)
-        return outcome
-
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1
         self.observe(
@@ -191,6 +169,7 @@ class Delivery:
                 writes=count,
                 attempt=attempt,
                 took=took,
+                lag=self.clock.now() - claim.jobs[0].accepted_at,
                 request_id=outcome.request_id,
             )
         )

@@ -20,7 +20,18 @@ class WritesDelivered(Event):
     writes: int
     attempt: int
     took: dt.timedelta
+    #: Since the first of them was accepted.
+    lag: dt.timedelta
     request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswered(Event):
+    """A worker has sent a call to upstream; this is what it came to."""
+
+    outcome: str
+    status: int | None
+    took: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,23 +125,29 @@ class LanesSwept(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswered(Event):
-    """A client has asked for something and was answered. Told only where clients say who they are."""
+    """A client has asked for something and was answered. Logged only where clients say who they are."""
 
     client: str
     address: str
     method: str
     #: Without its query.
     path: str
+    #: Who answered: ``queued`` calls, the bridge's ``own`` routes, ``proxied`` ones, or nobody (``none``).
+    route: str
     #: What he had to be allowed; None for what is open to everybody.
     action: str | None
     #: ``allowed``, ``denied``, or ``stranger`` for one whom nobody knows.
     decision: str
     status: int
+    #: From the head of the request to the end of the answer.
+    took: dt.timedelta
     #: The answer went out whole, as far as the bridge knows.
     complete: bool
     #: What was written to, if it was one queued write, and how many were accepted.
     lane: str | None
     writes: int
+    #: It was answered with the jobs of an earlier one.
+    replayed: bool
     job_id: str | None
     request_id: str
     upstream_request_id: str | None

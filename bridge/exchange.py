@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.clock import Clock
 from bridge.errors import StoreUnavailable
+from bridge.events import CallAnswered, Observer
 from bridge.gate import Gate, Shut
-from bridge.outbox import Claim
-from bridge.suspicion import tried_alone_enough
-from bridge.upstream import Call, Delivered, Outcome, Unavailable, Upstream
+from bridge.upstream import Call, Delivered, Outcome, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Exchange:
 
     upstream: Upstream
     gate: Gate
+    observe: Observer
+    clock: Clock
     #: Once set, no further call is begun.
     stopping: threading.Event
 
@@ -40,24 +42,17 @@ class Exchange:
             result = self._send_one(call)
         return result
 
-    def judge(self, claim: Claim, count: int, outcome: Unavailable) -> Outcome:
-        """Return the outcome, or the refusal that it comes to after all.
-
-        A write on which upstream fails each time it is sent alone, while other writes get through, is at fault itself.
-        """
-        if count > 1 or not outcome.own_fault or not claim.broke_since:
-            return outcome
-        if tried_alone_enough(claim.broke_alone + 1) and self.gate.delivered_since(claim.broke_since):
-            return outcome.own_fault
-        return outcome
-
     def _send_one(self, call: Call) -> Outcome | Shut | Stopping:
         passage = self.gate.enter()
         if isinstance(passage, Shut):
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
             return Stopping()
+        began = self.clock.monotonic()
         outcome = self.upstream.send(call)
+        took = self.clock.monotonic() - began
+        status = getattr(outcome, "status", None)
+        self.observe(CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took))
         with suppress(StoreUnavailable):
             self.gate.report(outcome, of_read=call.reads)
         return outcome

@@ -41,6 +41,10 @@ class GateState:
     opens_again_at: dt.datetime | None
     #: Calls a second at present; None if they are not limited.
     rate: float | None
+    #: Calls that may go at once; less than nothing if some wait for their place. None if they are not limited.
+    bucket: float | None = None
+    #: When a call of a worker last got through.
+    delivered_at: dt.datetime | None = None
 
 
 class Gate(Protocol):

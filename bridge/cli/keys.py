@@ -45,7 +45,15 @@ def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[s
     return actions
 
 
-_OWN_ACTIONS = {"GetJob", "GetBacklog", "GetDeadLetter", "ReplayDeadLetter", "DiscardDeadLetter", "DrainDeadLetters"}
+_OWN_ACTIONS = {
+    "GetMetrics",
+    "GetJob",
+    "GetBacklog",
+    "GetDeadLetter",
+    "ReplayDeadLetter",
+    "DiscardDeadLetter",
+    "DrainDeadLetters",
+}
 
 
 def _permissions(command: Callable[..., None]) -> Callable[..., None]:

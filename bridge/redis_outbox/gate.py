@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate in Redis: one hash for each upstream. The contract is `bridge.gate`."""
 
+import dataclasses
 import datetime as dt
 import random
 from typing import Any, assert_never
@@ -59,16 +60,29 @@ class RedisGate:
     def state(self) -> GateState:
         """Return how the gate stands."""
         with store_errors():
-            until, why, rate = self._client.hmget(self._key, "until", "why", "rate")
+            until, why, rate, full_at, delivered = self._client.hmget(
+                self._key, "until", "why", "rate", "next", "delivered"
+            )
             seconds, micros = self._client.time()
         now = seconds * 1000 + micros // 1000
         limit = float(rate or self._rate) or None
-        if until is None:
-            return GateState(breaker="closed", why=None, opens_again_at=None, rate=limit)
-        again = dt.datetime.fromtimestamp(int(until) / 1000, dt.UTC)
-        return GateState(
-            breaker="open" if int(until) > now else "half-open", why=why.decode(), opens_again_at=again, rate=limit
+        missing = max(0.0, int(full_at or 0) / 1000 - now) / 1000
+        state = GateState(
+            breaker="closed",
+            why=None,
+            opens_again_at=None,
+            rate=limit,
+            bucket=self._burst - missing * limit if limit else None,
+            delivered_at=_moment(delivered) if delivered else None,
         )
+        if until is None:
+            return state
+        breaker = "open" if int(until) > now else "half-open"
+        return dataclasses.replace(state, breaker=breaker, why=why.decode(), opens_again_at=_moment(until))
+
+
+def _moment(ms: bytes) -> dt.datetime:
+    return dt.datetime.fromtimestamp(int(ms) / 1000, dt.UTC)
 
 
 def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:

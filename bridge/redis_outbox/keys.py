@@ -42,6 +42,7 @@ key                                   type    meaning
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
 ``bridge:{drains}:<id>:guard``        string  exists while a worker has gone on with the drain lately
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
+``bridge:totals``                     hash    what all processes have counted together: metric, labels -> number
 ``bridge:seal``                       string  the key that job ids are sealed with
 ====================================  ======  =====================================================================
 
@@ -56,6 +57,7 @@ PARTITIONS = 16
 
 ACTIVE_DRAINS = "bridge:{drains}:active"
 WORKERS = "bridge:workers"
+TOTALS = "bridge:totals"
 SEAL = "bridge:seal"
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from bridge.events import (
     BatchRefused,
+    CallAnswered,
     DeliveryBroke,
     DispatchFailed,
     Event,
@@ -30,6 +31,7 @@ _LOG = logging.getLogger("bridge")
 
 _LEVELS: dict[type[Event], int] = {
     WritesDelivered: logging.INFO,
+    CallAnswered: logging.DEBUG,
     BatchRefused: logging.WARNING,
     WritesBuried: logging.ERROR,
     LettersDrained: logging.WARNING,

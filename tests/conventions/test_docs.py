@@ -11,6 +11,7 @@ from api import bulk, runs
 from api.native import create_native
 from bridge.bootstrap import build_api
 from bridge.settings import Settings, read_settings, variable
+from bridge.telemetry.catalogue import CATALOGUE, Metric
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -63,6 +64,20 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
         (path.name, name) for path in DOCS.rglob("*.md") for name in re.findall(r"`(BRIDGE_[A-Z_]+)", path.read_text())
     }
     assert {(document, name) for document, name in named if name not in known and name != "BRIDGE_"} == set()
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_each_metric_is_described(metric: Metric) -> None:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+
+    assert _rows("metrics.md").get(metric.name) == [str(metric.kind), labels, metric.about]
+
+
+def test_no_document_names_a_metric_that_does_not_exist() -> None:
+    known = {metric.name for metric in CATALOGUE}
+    named = {name for path in DOCS.rglob("*.md") for name in re.findall(r"mlflow_bridge_\w+", path.read_text())}
+
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in named} - known == set()
 
 
 def test_each_route_is_listed() -> None:

@@ -39,6 +39,7 @@ OWN = {
     ("GET", "/v1/jobs/x"): "w",
     ("POST", "/v1/jobs/lookup"): "w",
     ("GET", "/v1/backlog"): "",
+    ("GET", "/metrics"): "",
     ("GET", "/v1/dead-letters"): "w",
     ("GET", "/v1/dead-letters/x"): "w",
     ("POST", "/v1/dead-letters/x/replay"): "w",

@@ -2,6 +2,7 @@
 """One line for each request: who, what, whether he may, what came of it; never what was in it."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -120,12 +121,15 @@ def test_many_writes_are_told_by_their_number_and_a_refused_one_by_its_action(
     assert (refused.action, refused.decision, refused.writes) == ("DeleteTag", "denied", 0)
 
 
-def test_where_nobody_has_to_say_who_he_is_nothing_is_told(environ: dict[str, str], events: Events) -> None:
-    bridge = replace(build_api(read_settings(environ)), observe=events)
-    with client_of(bridge) as http:
+@pytest.mark.parametrize(("auth", "logged"), [("none", False), ("keys", True)])
+def test_requests_are_logged_where_it_is_known_whose_they_are(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture, auth: str, *, logged: bool
+) -> None:
+    caplog.set_level(logging.INFO, "bridge")
+    with client_of(build_api(read_settings(environ | {"BRIDGE_AUTH": auth}))) as http:
         http.get("/healthz")
 
-    assert events.seen == []
+    assert ("request_answered" in caplog.messages) == logged
 
 
 def test_no_event_has_a_field_for_what_was_in_a_request() -> None:

@@ -10,6 +10,7 @@ import fakeredis
 
 from bridge.delivery import Delivery, Timing
 from bridge.exchange import Exchange
+from bridge.judgement import Judgement
 from bridge.redis_outbox import RedisOutbox, keys
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.run_creation import RunCreation
@@ -37,11 +38,14 @@ class Lane:
         self.clock = FakeClock(dt.datetime.now(dt.UTC))
         self.stopping = threading.Event()
         self.jobs = [self.accept(write) for write in writes]
-        exchange = Exchange(upstream=self.upstream, gate=self.gate, stopping=self.stopping)
+        exchange = Exchange(
+            upstream=self.upstream, gate=self.gate, observe=self.events, clock=self.clock, stopping=self.stopping
+        )
         self.names = RedisRunNames(client, retention=LEASE)
         self.delivery = Delivery(
             outbox=self.outbox,
             exchange=exchange,
+            judgement=Judgement(gate=self.gate, clock=self.clock),
             run_creation=RunCreation(exchange=exchange, names=self.names),
             dispatch=self.dispatch,
             observe=self.events,

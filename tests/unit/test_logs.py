@@ -36,7 +36,13 @@ EVENTS = sorted(
     key=lambda kind: kind.__name__,
 )
 DELIVERED = WritesDelivered(
-    lane="r", first=7, writes=2, attempt=1, took=dt.timedelta(milliseconds=12.3456), request_id=None
+    lane="r",
+    first=7,
+    writes=2,
+    attempt=1,
+    took=dt.timedelta(milliseconds=12.3456),
+    lag=dt.timedelta(seconds=1),
+    request_id=None,
 )
 #: A value for each type that a field of an event may have: none of them can hold a body or a credential's object.
 SAMPLES: dict[Any, Any] = {
@@ -44,6 +50,7 @@ SAMPLES: dict[Any, Any] = {
     bool: True,
     str: "text",
     str | None: None,
+    int | None: 200,
     dt.timedelta: dt.timedelta(seconds=1.5),
 }
 
@@ -134,7 +141,7 @@ def test_a_line_is_one_json_object_with_durations_in_seconds(output: Stream) -> 
     assert abs(dt.datetime.now(dt.UTC) - at) < dt.timedelta(minutes=1)
     assert isinstance(line.pop("process"), int)
     origin = {"level": "info", "event": "writes_delivered", "logger": "bridge"}
-    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "took": 0.0123, "request_id": None}
+    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "took": 0.0123, "lag": 1.0, "request_id": None}
     assert line == origin | fields
 
 
@@ -161,7 +168,7 @@ def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Stream) 
 def test_on_a_terminal_a_line_is_for_reading(terminal: Stream) -> None:
     log_event(DELIVERED)
 
-    fields = r"lane=r first=7 writes=2 attempt=1 took=0\.0123 request_id=None"
+    fields = r"lane=r first=7 writes=2 attempt=1 took=0\.0123 lag=1\.0 request_id=None"
     assert re.fullmatch(rf"\d\d:\d\d:\d\d\.\d{{3}} INFO    writes_delivered +{fields}\n", terminal.getvalue())
 
 

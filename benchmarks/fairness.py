@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client notices of another one that sends far more than its quota."""
+
+import datetime as dt
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from benchmarks import contenders
+from benchmarks.calls import LOG_METRIC, metric, ok
+from benchmarks.generator import opened, request
+from benchmarks.table import Row, Setting
+from bridge.bootstrap import keyring_at
+from bridge.dispatch import line_of
+from bridge.keyring import new_key
+from schemas.client import Client, Quota
+
+#: Requests a second: of the client that is watched, of the other one's quota, and of what that one sends.
+_RATE, _QUOTA, _GREED = 50, 20, 50
+#: How many seconds upstream takes for a call.
+_DELAY = 0.02
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the client that is watched has seen, in seconds: one figure a round."""
+
+    accept: list[float] = field(default_factory=list)
+    lag: list[float] = field(default_factory=list)
+
+
+def fair(setting: Setting) -> Iterator[Row]:
+    """A client's accepts and deliveries, alone and beside one that sends fifty times its quota."""
+    assert line_of("watched") != line_of("greedy")
+    seen = {"alone": _Seen(), "beside": _Seen()}
+    with (
+        contenders.void(setting.place("fair"), delay=_DELAY) as upstream,
+        contenders.bridge(upstream, setting.place("bridge"), workers=2, settings={"BRIDGE_AUTH": "keys"}) as bridge,
+    ):
+        watched = _key(bridge.store_url, Client(name="watched"))
+        greedy = _key(bridge.store_url, Client(name="greedy", quota=Quota(requests=_QUOTA)))
+        seconds = max(5, setting.amount(20))
+        for number in range(setting.rounds):
+            setting.tell(f"round {number + 1} of {setting.rounds}")
+            _watch(bridge.url, watched, seconds, seen["alone"])
+            with _greedy_client(bridge.url, greedy, seconds + 4):
+                _watch(bridge.url, watched, seconds, seen["beside"])
+    for what, name in (("accept", "p99 of log-metric"), ("lag", "median time from accept to settled")):
+        alone, beside = (statistics.median(getattr(each, what)) for each in seen.values())
+        yield Row(
+            name=f"{name}, beside a client at 50 times its quota / alone",
+            ratio=beside / alone,
+            target="<= 1.5",
+            figures=f"{beside * 1000:.1f} ms, {alone * 1000:.1f} ms",
+        )
+
+
+def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
+    """Log at a fixed rate, and meanwhile note what becomes of some writes."""
+    headers = {"Authorization": f"Bearer {key}"}
+    runs = [f"{number:032x}" for number in range(20)]
+    calls = [request("POST", url + LOG_METRIC, metric(runs[n % 20], n), headers) for n in range(_RATE * seconds)]
+    seen.accept.append(ok(opened(url, calls, per_second=_RATE, connections=8)).percentile(0.99))
+    with requests.Session() as http:
+        http.headers.update(headers | {"Prefer": "wait=10"})
+        seen.lag.append(statistics.median(_lag(http, url, step) for step in range(seconds * 5)))
+
+
+def _lag(http: requests.Session, url: str, step: int) -> float:
+    """Log one value, wait until it is settled, and return how long that was after it was accepted."""
+    body = metric(f"{step % 7:031x}f", step)
+    answer = http.post(url + LOG_METRIC, body, headers={"Content-Type": "application/json"}, timeout=30)
+    job = http.get(f"{url}/v1/jobs/{answer.headers['Job-Id']}", timeout=30).json()
+    accepted, settled = (dt.datetime.fromisoformat(job[name]) for name in ("accepted_at", "settled_at"))
+    return (settled - accepted).total_seconds()
+
+
+@contextmanager
+def _greedy_client(url: str, key: str, seconds: int) -> Iterator[None]:
+    """Run a client that sends far more than it may, each write to a run of its own, in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=send_greedily, args=(url, key, seconds * 2))
+    process.start()
+    # Until its first burst is through: what is measured is how it goes on.
+    time.sleep(3)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def send_greedily(url: str, key: str, seconds: int) -> None:
+    """Send fifty times the quota, for so many seconds at most."""
+    headers = {"Authorization": f"Bearer {key}"}
+    calls = [
+        request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)
+    ]
+    opened(url, calls, per_second=_QUOTA * _GREED, connections=16)
+
+
+def _key(store_url: str, client: Client) -> str:
+    ring, key = keyring_at(store_url), new_key()
+    ring.put_client(client)
+    ring.add_key(client.name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
+    return key.text

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What upstream's answer to a call comes to, in the light of what was sent before."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from bridge.clock import Clock
+from bridge.gate import Gate
+from bridge.outbox import Claim
+from bridge.suspicion import tried_alone_enough
+from bridge.upstream import Delivered, Outcome, Refused, Unavailable
+from schemas.endpoints import may_be_early, was_done_before
+
+#: For how long a write may have come before what it is about.
+_EARLY = dt.timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Knows what happened to a claim's writes, and to those of others."""
+
+    gate: Gate
+    clock: Clock
+
+    def meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
+        """Return what the answer to a call with the first ``count`` jobs comes to."""
+        match outcome:
+            case Unavailable() if count == 1:
+                return self._failure(claim, outcome)
+            case Refused() if count == 1:
+                return self._refusal(claim, outcome)
+        return outcome
+
+    def _failure(self, claim: Claim, outcome: Unavailable) -> Outcome:
+        """Return the outcome, or the refusal that it comes to after all.
+
+        A write on which upstream fails each time it is sent alone, while other writes get through, is at fault itself.
+        """
+        if not outcome.own_fault or not claim.broke_since:
+            return outcome
+        if tried_alone_enough(claim.broke_alone + 1) and self.gate.delivered_since(claim.broke_since):
+            return outcome.own_fault
+        return outcome
+
+    def _refusal(self, claim: Claim, outcome: Refused) -> Outcome:
+        """Return what the refusal of a write that went alone comes to."""
+        op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
+        if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY:
+            why = "upstream does not know what the write is about, which may be on its way to it"
+            return Unavailable(why=why, status=outcome.status)
+        # An earlier attempt at this very head came to no answer, or ended its worker.
+        repeated = claim.resumed and (claim.attempts or claim.claims > 1)
+        if repeated and was_done_before(op, *answer):
+            return Delivered(status=200, request_id=outcome.request_id)
+        return outcome

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric there is. `docs/metrics.md` says the same, with what to watch for."""
+
+import enum
+from dataclasses import dataclass
+
+
+class Kind(enum.StrEnum):
+    """What a metric is to Prometheus."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric: counted by each process and summed up, or, as a gauge, looked up when it is asked for."""
+
+    name: str
+    kind: Kind
+    about: str
+    labels: tuple[str, ...] = ()
+    #: Upper bounds of a histogram's buckets, but for the last, which has none.
+    bounds: tuple[float, ...] = ()
+
+
+_PREFIX = "mlflow_bridge_"
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0)
+_LAG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0, 259200.0)
+_SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
+
+
+def _counter(name: str, about: str, *labels: str) -> Metric:
+    return Metric(name=f"{_PREFIX}{name}_total", kind=Kind.COUNTER, about=about, labels=labels)
+
+
+def _gauge(name: str, about: str, *labels: str) -> Metric:
+    return Metric(name=f"{_PREFIX}{name}", kind=Kind.GAUGE, about=about, labels=labels)
+
+
+def _histogram(name: str, bounds: tuple[float, ...], about: str, *labels: str) -> Metric:
+    return Metric(name=f"{_PREFIX}{name}", kind=Kind.HISTOGRAM, about=about, labels=labels, bounds=bounds)
+
+
+REQUESTS = _counter("requests", "Requests that were answered, by who answers them and the status.", "route", "status")
+REQUEST_SECONDS = _histogram(
+    "request_seconds", _FAST, "From the head of a request to the end of its answer; `queued` is accepting.", "route"
+)
+DENIALS = _counter("denials", "Requests of strangers, and of clients for what they may not do.", "decision")
+WRITES_ACCEPTED = _counter("writes_accepted", "Writes that were accepted.")
+WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that were answered with their first job.")
+WRITES_REFUSED = _counter(
+    "writes_refused", "Requests with writes that were not accepted: 4xx are the client's, 503 ours.", "status"
+)
+WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has taken.")
+WRITES_BURIED = _counter("writes_buried", "Writes that became dead letters.", "reason")
+CALL_WRITES = _histogram("call_writes", _SIZES, "How many writes a delivered call carried.")
+LAG_SECONDS = _histogram("lag_seconds", _LAG, "From accepting the oldest write of a call to its delivery.")
+ATTEMPTS = _histogram("attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "How many attempts a delivered call took.")
+UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by what they came to.", "outcome", "status")
+UPSTREAM_SECONDS = _histogram("upstream_seconds", _FAST, "How long a call of a worker to upstream took.", "outcome")
+BATCHES_REFUSED = _counter("batches_refused", "Calls with several writes that upstream refused, to be split.")
+LANES_DEFERRED = _counter("lanes_deferred", "Times that a lane was put off after a failed attempt.", "outcome")
+LANES_SWEPT = _counter("lanes_swept", "Lanes that the sweep dispatched: their hint was lost, or their wait was over.")
+HINTS_FAILED = _counter("hints_failed", "Hints that could not be published; the sweep makes up for them.")
+LEASES_LOST = _counter("leases_lost", "Times that a worker found its lane claimed by another one.")
+STORE_FAILURES = _counter("store_failures", "Times that a worker could not use the store.", "during")
+DEFECTS = _counter("defects", "Deliveries that a defect of the bridge ended.")
+LETTERS_DRAINED = _counter("letters_drained", "Dead letters that were replayed or discarded.", "action")
+LETTERS_EXPIRED = _counter("letters_expired", "Dead letters that were discarded because of their age.")
+
+STORE_UP = _gauge("store_up", "1 if the store answers. If it does not, only this is known.")
+STORE_FAULTS = _gauge("store_faults", "What can lose accepted writes in the store as it is set up; must be 0.")
+BACKLOG_LANES = _gauge("backlog_lanes", "Lanes with writes that wait.")
+BACKLOG_BYTES = _gauge("backlog_bytes", "Bytes of writes that wait, and of dead letters.")
+DEAD_LETTERS = _gauge("dead_letters", "Dead letters that nobody has drained.")
+OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "For how long a lane has been due that no worker has claimed.")
+LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "When a worker's call last got through; 0 for never.")
+WORKERS = _gauge("workers", "Worker processes that have reported within ten seconds.")
+BREAKER = _gauge("breaker", "1 for the state that the circuit breaker before upstream is in.", "state")
+CALL_RATE = _gauge("upstream_call_rate", "Calls a second that workers may make now; +Inf if they are not limited.")
+BUCKET = _gauge("upstream_bucket_calls", "Calls that may go at once; less than 0 if some wait for their place.")
+
+CATALOGUE: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts what happens: each process for itself, and every second it adds what it has to the totals of all.
+
+What a process has not added yet when it is killed is lost: a second's worth of figures, and never a write.
+"""
+
+import threading
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from bridge import events
+from bridge.errors import StoreUnavailable
+from bridge.events import Event
+from bridge.telemetry import catalogue
+from bridge.telemetry.catalogue import Metric
+from bridge.totals import Count, Totals
+
+_PERIOD = 1.0
+
+
+class Meter:
+    """Observes events (see `bridge.events.Observer`)."""
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+        self._counts: defaultdict[Count, float] = defaultdict(float)
+        self._counting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Count what the event says."""
+        count = _COUNTED.get(type(event))
+        if count is None:
+            return
+        with self._counting:
+            count(self, event)
+        if self._thread is None:
+            # Started on first use, so that the thread belongs to the process that uses it.
+            self._thread = threading.Thread(target=self._flush_for_ever, name="meter", daemon=True)
+            self._thread.start()
+
+    def add(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
+        """Count so many more. To be called while an event is counted."""
+        self._counts[metric.name, *labels] += by
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Count a value in its bucket. To be called while an event is counted."""
+        self._counts[metric.name, *labels, f"{bisect_left(metric.bounds, value)}"] += 1
+        self._counts[metric.name, *labels, "sum"] += value
+
+    def flush(self) -> None:
+        """Add what was counted to the totals; what can't be added now is kept for the next time."""
+        with self._counting:
+            counts, self._counts = self._counts, defaultdict(float)
+        if not counts:
+            return
+        try:
+            self._totals.add(counts)
+        except StoreUnavailable:
+            with self._counting:
+                for count, number in counts.items():
+                    self._counts[count] += number
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            time.sleep(_PERIOD)
+            self.flush()
+
+
+def _request(meter: Meter, event: events.RequestAnswered) -> None:
+    meter.add(catalogue.REQUESTS, event.route, str(event.status))
+    meter.observe(catalogue.REQUEST_SECONDS, event.took.total_seconds(), event.route)
+    if event.decision != "allowed":
+        meter.add(catalogue.DENIALS, event.decision)
+    if event.replayed:
+        meter.add(catalogue.WRITES_REPLAYED)
+    elif event.writes:
+        meter.add(catalogue.WRITES_ACCEPTED, by=event.writes)
+    if event.route == "queued" and event.status >= 400:
+        meter.add(catalogue.WRITES_REFUSED, str(event.status))
+
+
+def _delivered(meter: Meter, event: events.WritesDelivered) -> None:
+    meter.add(catalogue.WRITES_DELIVERED, by=event.writes)
+    meter.observe(catalogue.CALL_WRITES, event.writes)
+    meter.observe(catalogue.LAG_SECONDS, event.lag.total_seconds())
+    meter.observe(catalogue.ATTEMPTS, event.attempt)
+
+
+def _call(meter: Meter, event: events.CallAnswered) -> None:
+    meter.add(catalogue.UPSTREAM_CALLS, event.outcome, str(event.status or ""))
+    meter.observe(catalogue.UPSTREAM_SECONDS, event.took.total_seconds(), event.outcome)
+
+
+_COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
+    events.RequestAnswered: _request,
+    events.WritesDelivered: _delivered,
+    events.CallAnswered: _call,
+    events.WritesBuried: lambda meter, e: meter.add(catalogue.WRITES_BURIED, e.reason, by=e.writes),
+    events.BatchRefused: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
+    events.LaneDeferred: lambda meter, e: meter.add(catalogue.LANES_DEFERRED, e.outcome),
+    events.LanesSwept: lambda meter, e: meter.add(catalogue.LANES_SWEPT, by=e.lanes),
+    events.DispatchFailed: lambda meter, _: meter.add(catalogue.HINTS_FAILED),
+    events.LeaseWasLost: lambda meter, _: meter.add(catalogue.LEASES_LOST),
+    events.StoreFailed: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.during),
+    events.DeliveryBroke: lambda meter, _: meter.add(catalogue.DEFECTS),
+    events.LettersDrained: lambda meter, e: meter.add(catalogue.LETTERS_DRAINED, e.action, by=e.letters),
+    events.LettersExpired: lambda meter, e: meter.add(catalogue.LETTERS_EXPIRED, by=e.letters),
+}
