@@ -25,6 +25,8 @@ from bridge.spool import Spool
 _CHUNK = 256 * 1024
 #: What the client did not say, nobody says for it.
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+#: Of a final answer (RFC 9110, section 15). Another one would end our server process.
+_STATUSES = range(200, 600)
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -100,6 +102,8 @@ class HttpForwarding:
         return sign() if signer.is_ready() else await asyncio.to_thread(sign)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+        if response.status not in _STATUSES:
+            raise UpstreamUnreachable(f"Upstream answers with status {response.status}, which is none")
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:

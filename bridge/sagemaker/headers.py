@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which headers cross the bridge. Credentials, cookies and everything about one hop stay behind, both ways."""
 
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -41,7 +42,9 @@ _NOT_SENT = _HOP_BY_HOP | {
 }
 # `x-amz-*` of a client that signs for itself would end in our signature, or at an LLM provider behind MLflow's gateway.
 _NOT_SENT_PREFIXES = ("proxy-", "x-amz-", "x-amzn-", "x-forwarded-")
-_NOT_RETURNED = _HOP_BY_HOP | {"date", "server", "set-cookie"}
+_NOT_RETURNED = _HOP_BY_HOP | {"authorization", "date", "server", "set-cookie", "set-cookie2", "x-amz-security-token"}
+#: No value may have them (RFC 9110, section 5.5): our server breaks off an answer that does.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #: What MLflow's gateway does not say of its events: that nobody on their way may keep them back.
 _OF_EVENTS = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
 
@@ -51,7 +54,9 @@ def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
     headers = list(headers)
     dropped = _NOT_SENT | _named_by_connection(headers)
     for name, value in headers:
-        if name.lower() not in dropped and not name.lower().startswith(_NOT_SENT_PREFIXES):
+        # To a WSGI server, which MLflow may run on, `X_Forwarded_Host` is another spelling of `X-Forwarded-Host`.
+        spelled = name.lower().replace("_", "-")
+        if spelled not in dropped and not spelled.startswith(_NOT_SENT_PREFIXES):
             yield name, value
 
 
@@ -60,7 +65,7 @@ def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str
     headers = list(headers)
     dropped = _NOT_RETURNED | _named_by_connection(headers)
     for name, value in headers:
-        if name.lower() in dropped:
+        if name.lower().replace("_", "-") in dropped or _CONTROL.search(value):
             continue
         shown = _at_bridge(value, upstream_url) if name.lower() == "location" else value
         if shown is not None:
@@ -85,6 +90,5 @@ def _at_bridge(location: str, upstream_url: str) -> str | None:
 
 
 def _named_by_connection(headers: Headers) -> frozenset[str]:
-    return frozenset(
-        option.strip().lower() for name, value in headers if name.lower() == "connection" for option in value.split(",")
-    )
+    options = (value.split(",") for name, value in headers if name.lower() == "connection")
+    return frozenset(option.strip().lower().replace("_", "-") for each in options for option in each)
