@@ -8,7 +8,6 @@ A token of an OpenID provider comes in the same ways, that of our load balancer 
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import time
 from collections import OrderedDict
@@ -178,6 +177,6 @@ def _sent(request: Incoming) -> str | None:
         case "basic":
             try:
                 return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:
                 return None
     return request.header(b"x-api-key")

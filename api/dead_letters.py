@@ -136,7 +136,7 @@ def _body(kind: type[T]) -> T:
         abort(415, "Send a JSON body with Content-Type: application/json; {} means all dead letters.")
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         abort(400, f"The body is not valid: {error}.")
 
 

@@ -46,7 +46,7 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
             abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
         try:
             asked = msgspec.json.decode(request.get_data(), type=Lookup)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             abort(400, f"The body is not valid: {error}.")
         found = [bridge.outbox.job(job_id, client=caller()) for job_id in asked.job_ids]
         return Response(msgspec.json.encode(JobDocuments(found)), content_type="application/json")

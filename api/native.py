@@ -2,6 +2,7 @@
 """The bridge's own routes: jobs, backlog, dead letters, health. In Flask, in threads of their own."""
 
 from dataclasses import dataclass
+from urllib.parse import quote_from_bytes
 
 from a2wsgi import WSGIMiddleware
 from flask import Flask, request
@@ -22,6 +23,9 @@ from api.openapi import openapi
 from api.runs import runs
 from bridge.bootstrap import Api
 
+#: What stands for itself in a query, a percent sign among it; WSGI's text of a query has no bytes beyond ASCII.
+_QUERY_SAFE = "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
+
 
 class Native:
     """Answers what is asked of the bridge itself."""
@@ -34,7 +38,9 @@ class Native:
     async def respond(self, request: Incoming) -> "_Called":
         """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
         body = await request.body(longest=self._most)
-        return _Called(self._app, {**request.scope, "path": request.path, CLIENT: request.client}, body)
+        query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
+        changed = {"path": request.path, "query_string": query, CLIENT: request.client}
+        return _Called(self._app, {**request.scope, **changed}, body)
 
 
 @dataclass(frozen=True, slots=True)
