@@ -10,8 +10,10 @@ import zstandard
 from schemas.errors import InvalidWrite
 
 #: What is unpacked at a time: small, for a few bytes can stand for very many.
-_SLICE = 1024
+_SLICE = 256
 _ZSTD_WINDOW = 1 << 23
+#: Members, or frames, of one body: each takes its time to begin, and an empty one needs nine bytes.
+_MOST_MEMBERS = 10_000
 
 
 def decoded(body: bytes, coding: str | None, *, longest: int) -> bytes:
@@ -33,11 +35,14 @@ def decoded(body: bytes, coding: str | None, *, longest: int) -> bytes:
 
 def _unpacked(body: bytes, unpacker: Callable[[], Any], longest: int) -> bytes:
     """Unpack all members, or frames, that stand one behind the other; the last must be whole."""
-    plain, member = bytearray(), None
+    plain, member, members = bytearray(), None, 0
     for begin in range(0, len(body), _SLICE):
         packed = body[begin : begin + _SLICE]
         while packed:
-            member = member or unpacker()
+            if member is None:
+                member, members = unpacker(), members + 1
+                if members > _MOST_MEMBERS:
+                    raise EOFError(f"it has more than {_MOST_MEMBERS} parts")
             plain += member.decompress(packed)
             if len(plain) > longest:
                 return bytes(plain)

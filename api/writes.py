@@ -3,6 +3,7 @@
 
 import asyncio
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -29,6 +30,8 @@ Headers = tuple[tuple[str, str], ...]
 
 #: A longer body is read in a thread, so that short ones need not wait for it.
 _LONG = 64 * 1024
+#: So many long ones are read at a time.
+_MOST_LONG = 2
 
 
 class Writes:
@@ -38,6 +41,8 @@ class Writes:
         self._bridge = bridge
         self._together = Together(bridge.intake)
         self._recent = recent
+        # Few, for a long body can take thirty times its length to read.
+        self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-body")
 
     async def accept(self, op: Op, request: Incoming, subject: str = "") -> Reply:
         """Accept a write, and answer as its client prefers (RFC 7240). ``subject`` is what the path names."""
@@ -98,7 +103,18 @@ class Writes:
         return self._offer(op, request, body, subject)
 
     async def _read_in_thread(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
-        return await asyncio.to_thread(self._offer, op, request, body, subject)
+        loop = asyncio.get_running_loop()
+        read = await loop.run_in_executor(self._threads, self._offer_or_fault, op, request, body, subject)
+        if isinstance(read, InvalidWrite):
+            raise read
+        return read
+
+    def _offer_or_fault(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer | InvalidWrite:
+        try:
+            return self._offer(op, request, body, subject)
+        except InvalidWrite as error:
+            # The error itself, by where it was raised, would hold all that was read until it is answered.
+            return InvalidWrite(error.message, error.error_code, error.status)
 
     def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
         workspace = request.workspace

@@ -11,8 +11,8 @@ from schemas.errors import InvalidWrite
 from schemas.requests import capture
 from schemas.write import Op, Write
 
-#: More than these are answered by their number only.
-_MOST_FAULTS = 100
+#: After so many no further write is read: a short body can stand for millions of wrong ones.
+MOST_FAULTS = 100
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -27,8 +27,9 @@ class Fault(msgspec.Struct, frozen=True):
 class InvalidWrites(Exception):
     """At least one write of a request can't be taken, so none of them is."""
 
-    def __init__(self, faults: tuple[Fault, ...], *, count: int) -> None:
-        super().__init__(f"{count} of the writes can't be taken; nothing was stored.")
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        many = "At least " if len(faults) == MOST_FAULTS else ""
+        super().__init__(f"{many}{len(faults)} of the writes can't be taken; nothing was stored.")
         self.faults = faults
 
 
@@ -68,16 +69,15 @@ def read_writes(body: bytes, *, is_lines: bool, now: dt.datetime, workspace: str
     """
     writes: list[Write] = []
     faults: list[Fault] = []
-    count = 0
     for found in _lines(body) if is_lines else _elements(body):
         try:
             writes.append(capture(_op(found.json), found.json, now=now, workspace=workspace))
         except InvalidWrite as error:
-            count += 1
-            if len(faults) < _MOST_FAULTS:
-                faults.append(Fault(found.pointer, error.error_code, error.message))
+            faults.append(Fault(found.pointer, error.error_code, error.message))
+            if len(faults) == MOST_FAULTS:
+                break
     if faults:
-        raise InvalidWrites(tuple(faults), count=count)
+        raise InvalidWrites(tuple(faults))
     return writes
 
 

@@ -7,7 +7,7 @@ meaning is plain (a bare ``NaN`` is the string ``"NaN"``), or refused with the p
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from schemas.errors import InvalidWrite
@@ -61,8 +61,9 @@ def _object(value: object, at: str) -> Json:
     raise InvalidWrite(f"'{at}' must be a JSON object, not a value of type '{type(_plain(value)).__name__}'.")
 
 
-def _enumerate(value: object, name: str) -> list[tuple[str, object]]:
-    return [(f"{name}[{i}]", one) for i, one in enumerate(read_list(value, name))]
+def _enumerate(value: object, name: str) -> Iterator[tuple[str, object]]:
+    # One by one: a list of millions may be wrong in its first.
+    return ((f"{name}[{i}]", one) for i, one in enumerate(read_list(value, name)))
 
 
 def read_run(fields: Json, *, older_name: bool) -> str:
