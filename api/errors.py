@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from api.busy import Busy, PartlyAccepted
 from api.draining import Draining
 from api.own_paths import is_own
-from api.refusals import Forbidden, NotPassedOn, TooManyFailures, Unauthenticated
+from api.refusals import Forbidden, Misframed, NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
@@ -136,6 +136,11 @@ def _unauthenticated(asked: _Asked, _error: Exception) -> Reply:
     return replace(reply, headers=ways)
 
 
+def _misframed(asked: _Asked, error: Misframed) -> Reply:
+    reply = asked.answer(error.status, "BAD_REQUEST", str(error))
+    return replace(reply, headers=(("Connection", "close"),))
+
+
 def _unexpected(asked: _Asked, error: Exception) -> Reply:
     _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": asked.path}})
     return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
@@ -151,6 +156,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     StoreUnavailable: _store_unavailable,
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
     Unauthenticated: _unauthenticated,
+    Misframed: _misframed,
     TooManyFailures: lambda asked, _: asked.answer(
         429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
     ),

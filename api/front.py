@@ -9,6 +9,7 @@ from api.barrier import Barrier
 from api.bulk import Bulk
 from api.errors import reply_to
 from api.incoming import Incoming
+from api.methods import check_method
 from api.native import Native
 from api.only_tls import only_over_tls
 from api.origin import Origins
@@ -66,9 +67,11 @@ class Front:
 
     async def _respond(self, request: Incoming) -> Response:
         try:
+            request.check_framing()
             request.check_path()
             self._origins.check(request)
             await self._admit(request)
+            check_method(request.method)
             self._spending.enter(request)
             found = None if is_own(request.path) else find(request.method, request.path)
             if found and found.op:

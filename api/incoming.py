@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
+from api.refusals import Misframed
 from bridge.errors import RequestIncomplete
 from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
@@ -46,6 +47,16 @@ class Incoming:
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
+
+    def check_framing(self) -> None:
+        """Raise ``Misframed`` for what a proxy in front may have read as longer or shorter, or as for another host."""
+        if self._headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            raise Misframed("Of transfer codings only `chunked` is known, once.", 501)
+        if len(self._headers) == len(self.headers):
+            return
+        names = [name for name, _ in self.headers]
+        if names.count(b"transfer-encoding") > 1 or names.count(b"host") > 1:
+            raise Misframed("There must be one Host, and one Transfer-Encoding at most.")
 
     def check_path(self) -> None:
         """Raise for a path that upstream would read as another one: with dot segments, or with control characters."""

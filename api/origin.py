@@ -52,7 +52,9 @@ class Origins:
 
 
 def _name(netloc: str) -> str:
-    """Return the host without its port, in lower case."""
+    """Return the host without its port, in lower case; nothing for what is no host, such as one with a user's name."""
+    if "@" in netloc:
+        return ""
     with suppress(ValueError):
         return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
     return ""

@@ -4,6 +4,14 @@
 from schemas.client import Client, Rule
 
 
+class Misframed(Exception):
+    """Somebody on the way of a request may take it for another one; the connection ends with the answer."""
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.status = status
+
+
 class Unauthenticated(Exception):
     """Nobody knows who asks."""
 
