@@ -5,14 +5,13 @@ import contextlib
 import re
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import psutil
 
 from tests.recording_upstream import OK, RecordingUpstream
 from tests.servers import Server, api_with, clean_environ, redis_at, running, script
@@ -81,10 +80,10 @@ class GuardedApi:
         named = [word for word in (*secrets, *inside) if word.encode() in received]
         assert named == [], received[:2000]
 
-    def processes(self) -> list[psutil.Process]:
-        """The server processes, the one that watches over them among them."""
-        watcher = psutil.Process(self.api.pid)
-        return [watcher, *watcher.children(recursive=True)]
+    def processes(self) -> list[int]:
+        """The server processes, the one that watches over them first."""
+        children = Path(f"/proc/{self.api.pid}/task/{self.api.pid}/children").read_text()
+        return [self.api.pid, *map(int, children.split())]
 
     def _send(self, request: bytes, *, patience: float, hang_up: bool) -> Answered:
         url, began = urlsplit(self.url), time.monotonic()
@@ -100,6 +99,35 @@ class GuardedApi:
                     received += arrived
                 closed = True
         return Answered(received, closed, time.monotonic() - began)
+
+
+class Unfinished(threading.Thread):
+    """A client that does not come to an end: it sends this, and then something more each second."""
+
+    def __init__(self, url: str, first: bytes, more: bytes = b"") -> None:
+        super().__init__(daemon=True)
+        self._place = (str(urlsplit(url).hostname), urlsplit(url).port or 80)
+        self._first = first
+        self._more = more
+        self.received = b""
+        #: Whether the server has had enough.
+        self.ended = False
+
+    def run(self) -> None:
+        with contextlib.suppress(ConnectionError), socket.create_connection(self._place, timeout=1) as connection:
+            connection.sendall(self._first)
+            while self._goes_on(connection):
+                pass
+        self.ended = True
+
+    def _goes_on(self, connection: socket.socket) -> bool:
+        try:
+            arrived = connection.recv(1 << 16)
+        except TimeoutError:
+            connection.sendall(self._more)
+            return True
+        self.received += arrived
+        return bool(arrived)
 
 
 @contextmanager

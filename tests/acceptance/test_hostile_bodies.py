@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 import zstandard
 
 from tests.guarded_api import MAX_BODY, GuardedApi
+
+pytestmark = pytest.mark.usefixtures("unfinished")
 
 RUNS = "/api/2.0/mlflow/runs"
 LOG_METRIC, LOG_BATCH, LOG_INPUTS = f"{RUNS}/log-metric", f"{RUNS}/log-batch", f"{RUNS}/log-inputs"
@@ -35,19 +36,18 @@ MOST_GROWTH = 2 * 30 * MAX_BODY + 8 * 2 * MAX_BODY + 64 * 1024 * 1024
 def bounded(guarded_alone: GuardedApi) -> Iterator[None]:
     """Whatever this file sends, the processes live on and hold no more than they may."""
     before = guarded_alone.processes()
-    for process in before:
+    for pid in before:
         # From now on the highest mark is a new one (proc(5)).
-        Path(f"/proc/{process.pid}/clear_refs").write_text("5")
-    at_rest = sum(process.memory_info().rss for process in before)
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    at_rest = sum(held(pid, "VmRSS") for pid in before)
     yield
     assert guarded_alone.processes() == before
-    assert sum(map(highest, before)) - at_rest < MOST_GROWTH
+    assert sum(held(pid, "VmHWM") for pid in before) - at_rest < MOST_GROWTH
 
 
-def highest(process: psutil.Process) -> int:
-    """The most memory that a process has held."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+def held(pid: int, mark: str) -> int:
+    """The memory that a process holds, or the most that it has held."""
+    return int(Path(f"/proc/{pid}/status").read_text().split(f"{mark}:")[1].split()[0]) * 1024
 
 
 def many(before: bytes, unit: bytes, after: bytes = b"") -> bytes:

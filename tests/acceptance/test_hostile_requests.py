@@ -9,6 +9,8 @@ import pytest
 from tests.guarded_api import GuardedApi
 from tests.recording_upstream import head_of
 
+pytestmark = pytest.mark.usefixtures("unfinished")
+
 CREATE = "/api/2.0/mlflow/runs/create"
 CHUNKED = "Transfer-Encoding: chunked"
 TWO = b"2\r\n{}\r\n0\r\n\r\n"
