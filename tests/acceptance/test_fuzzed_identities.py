@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, GenerationMode
 
 from api.openapi import description
@@ -107,9 +108,9 @@ def fuzzed(redis_server: tuple[Server, str]) -> Iterator[Fuzzed]:
         scopes = {"revoked": (Scope.ADMIN,), "reader": (Scope.READ,), "default": (), "admin": (Scope.ADMIN,)}
         logins: dict[str, dict[str, str]] = {"nobody": {}}
         for name, granted in scopes.items():
-            key, client = new_key(), f"fuzzed-{name}"
-            bridge.keyring.put_client(Client(name=client, scopes=granted) if granted else Client(name=client))
-            bridge.keyring.add_key(client, key, now=dt.datetime.now(dt.UTC), expires_at=None)
+            key, whose = new_key(), f"fuzzed-{name}"
+            bridge.keyring.put_client(Client(name=whose, scopes=granted) if granted else Client(name=whose))
+            bridge.keyring.add_key(whose, key, now=dt.datetime.now(dt.UTC), expires_at=None)
             logins[name] = {"Authorization": f"Bearer {key.text}"}
         assert bridge.keyring.revoke(client="fuzzed-revoked") == 1
         with client_of(bridge) as client:
@@ -126,7 +127,7 @@ def test_what_is_described_is_told_only_to_whom_it_concerns(
     def ask(case: Case[Any]) -> None:
         said = {name: value for name, value in (case.headers or {}).items() if name.lower() not in _WHO}
         for who in (*STRANGERS, *KNOWN):
-            case.headers = said | fuzzed.headers(who)
+            case.headers = CaseInsensitiveDict(said | fuzzed.headers(who))
             answer = case.call()
             told = Told(answer.status_code, answer.text, list(answer.headers), case.method)
             fuzzed.check(who, case.method, case.formatted_path, told)
