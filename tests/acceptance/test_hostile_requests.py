@@ -8,6 +8,7 @@ import pytest
 
 from tests.guarded_api import GuardedApi
 from tests.recording_upstream import head_of
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("unfinished")
 
@@ -394,3 +395,14 @@ def test_long_lists_in_headers_take_no_long_time(guarded_alone: GuardedApi, head
 
     assert answered.statuses[0] < 500
     assert answered.seconds < 3
+
+
+def test_no_request_makes_a_long_line_in_the_log_nor_a_key_in_it(guarded_alone: GuardedApi) -> None:
+    log = guarded_alone.directory / "api.log"
+    long = guarded_alone.head("G" * 60_000, f"/long-line{'a' * 60_000}?key={guarded_alone.keys['ops-admin']}")
+
+    guarded_alone.ask(long)
+
+    [line] = wait_until(lambda: [line for line in log.read_text().splitlines() if "/long-line" in line])
+    assert len(line) < 2000
+    assert [name for name, key in guarded_alone.keys.items() if key in log.read_text()] == []

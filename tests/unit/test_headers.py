@@ -82,7 +82,19 @@ def test_upstreams_own_headers_reach_the_client(name: str) -> None:
     assert _returned((name, "Some Value")) == [(name, "Some Value")]
 
 
-@pytest.mark.parametrize("name", [*HOP_BY_HOP, "Set-Cookie", "Server", "Date"])
+@pytest.mark.parametrize("name", ["X_Api_Key", "X_Forwarded_Host", "x-amz_date", "Proxy_Authorization", "X_Hop"])
+def test_what_is_spelled_with_underscores_is_the_same_header(name: str) -> None:
+    assert _sent(("Connection", "X-Hop"), (name, "secret"), ("X_Kept", "a")) == [("X_Kept", "a")]
+
+
+@pytest.mark.parametrize("code", [0, 1, 8, 10, 13, 31, 127])
+def test_a_value_that_no_header_may_have_does_not_return(code: int) -> None:
+    assert _returned(("X-A", f"a{chr(code)}b"), ("X-B", "a\tb")) == [("X-B", "a\tb")]
+
+
+@pytest.mark.parametrize(
+    "name", [*HOP_BY_HOP, "Set-Cookie", "Set-Cookie2", "Server", "Date", "Authorization", "X-Amz-Security-Token"]
+)
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
 def test_cookies_and_what_our_server_says_itself_do_not_return(name: str, spell: Callable[[str], str]) -> None:
     assert _returned((spell(name), "x"), ("ETag", "e")) == [("ETag", "e")]
