@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
@@ -19,6 +20,9 @@ from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 
 _MOST_CONNECTIONS = 20_000
+#: What each of them may hold at most of a head that is not complete, in bytes, and for how long, in milliseconds; so
+#: long may one also stay idle.
+_LONGEST_HEAD, _HEAD_WITHIN = 128 * 1024, 30_000
 #: How often it is looked whether there is a new certificate.
 _LOOK = dt.timedelta(seconds=1)
 
@@ -38,6 +42,7 @@ def main() -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_WITHIN, max_buffer_size=_LONGEST_HEAD),
         websockets=False,
         ssl_cert=settings.tls_certificate,
         ssl_key=settings.tls_key,

@@ -125,8 +125,8 @@ def test_control_characters_are_nowhere_taken(guarded_alone: GuardedApi, code: i
     [
         ("GET /x HTTP/1.1", ["X-A: a"] * 90, 200),
         ("GET /x HTTP/1.1", ["X-A: a"] * 1000, 431),
-        ("GET /x HTTP/1.1", ["X-A: " + "a" * 300_000], 200),
-        ("GET /x HTTP/1.1", ["X-A: " + "a" * 1_000_000], 431),
+        ("GET /x HTTP/1.1", ["X-A: " + "a" * 100_000], 200),
+        ("GET /x HTTP/1.1", ["X-A: " + "a" * 200_000], 431),
         ("GET /x HTTP/1.1", ["X-A: " + "a" * 20_000_000], 431),
         (f"GET /{'a' * 60_000} HTTP/1.1", [], 200),
         (f"GET /{'a' * 70_000} HTTP/1.1", [], 414),
@@ -145,7 +145,7 @@ def test_what_is_too_long_or_too_much_is_refused_before_it_is_held(
     answered, seen = guarded_alone.seen("\r\n".join(lines).encode())
 
     # A client that is still sending may find its connection cut.
-    assert answered.statuses in ([status], [] if len(request_line) + len(str(headers)) > 1_000_000 else [status])
+    assert answered.statuses in ([status], [] if len(request_line) + len(str(headers)) > 128 * 1024 else [status])
     assert len(seen) == (status == 200)
 
 
@@ -370,7 +370,7 @@ def test_text_beyond_ascii_that_is_not_quoted_breaks_nothing(guarded_alone: Guar
             "\xff",
             "Bearer",
         ),
-        *("Bearer " + "." * 200_000, "Bearer mbk_" + "a" * 10_000),
+        *("Bearer " + "." * 100_000, "Bearer mbk_" + "a" * 10_000),
     ],
 )
 def test_a_login_that_is_nonsense_is_one_that_failed(guarded_alone: GuardedApi, login: str) -> None:
@@ -383,17 +383,17 @@ def test_a_login_that_is_nonsense_is_one_that_failed(guarded_alone: GuardedApi, 
 @pytest.mark.parametrize(
     "header",
     [
-        *("Prefer: wait=" + "9" * 300_000, "Prefer: " + "a," * 150_000, 'Prefer: "' + "\\" * 100_000),
-        *("Idempotency-Key: " + '\\"' * 100_000, "X-Forwarded-For: " + "1," * 100_000, "Cookie: " + "a=b;" * 90_000),
-        *('If-None-Match: "a"' + ',"a"' * 80_000, "Accept: " + "a/b;q=1," * 40_000, "Range: bytes=" + "0-1," * 80_000),
-        *("Content-Type: " + "a;" * 100_000, "Origin: http://[" + "a" * 1000, "X-Request-Id: " + "a" * 200_000),
+        *("Prefer: wait=" + "9" * 100_000, "Prefer: " + "a," * 50_000, 'Prefer: "' + "\\" * 100_000),
+        *("Idempotency-Key: " + '\\"' * 50_000, "X-Forwarded-For: " + "1," * 50_000, "Cookie: " + "a=b;" * 25_000),
+        *('If-None-Match: "a"' + ',"a"' * 25_000, "Accept: " + "a/b;q=1," * 12_000, "Range: bytes=" + "0-1," * 25_000),
+        *("Content-Type: " + "a;" * 50_000, "Origin: http://[" + "a" * 1000, "X-Request-Id: " + "a" * 100_000),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/jobs/x", "/v1/dead-letters", "/x"])
 def test_long_lists_in_headers_take_no_long_time(guarded_alone: GuardedApi, header: str, path: str) -> None:
     answered = guarded_alone.ask(guarded_alone.head("GET", path, header))
 
-    assert answered.statuses[0] < 500
+    assert answered.statuses[0] < 431
     assert answered.seconds < 3
 
 
