@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which methods there are. What is none of them would go around the table of endpoints."""
+"""Which methods there may be. What is none would go around the table of endpoints, or give away what was signed."""
+
+import re
 
 from werkzeug.exceptions import MethodNotAllowed
 
-#: As they are written: to HTTP `get` is another method than `GET`, but not to every client on the way to upstream.
-#: CONNECT would open a tunnel, and TRACE would give back what was signed.
-METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+#: As it is written: to HTTP `get` is another method than `GET`, but the client that asks upstream makes them one.
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
+#: The one would open a tunnel, the other bring our signature back.
+_REFUSED = frozenset({"CONNECT", "TRACE"})
+_USUAL = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 def check_method(method: str) -> None:
-    """Raise ``MethodNotAllowed`` for a method that nobody here knows."""
-    if method not in METHODS:
-        raise MethodNotAllowed(METHODS, "There is no such method.")
+    """Raise ``MethodNotAllowed`` for what is no method, and for those that are not passed on."""
+    if method in _REFUSED or not _METHOD.fullmatch(method):
+        raise MethodNotAllowed(_USUAL, "This method is not passed on.")
