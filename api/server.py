@@ -20,9 +20,8 @@ from bridge.errors import CannotStart, InvalidSettings
 from bridge.settings import read_settings
 
 _MOST_CONNECTIONS = 20_000
-#: What each of them may hold at most of a head that is not complete, in bytes, and for how long, in milliseconds; so
-#: long may one also stay idle.
-_LONGEST_HEAD, _HEAD_WITHIN = 128 * 1024, 30_000
+#: What each of them may hold at most of a head that is not complete, in bytes.
+_LONGEST_HEAD = 128 * 1024
 #: How often it is looked whether there is a new certificate.
 _LOOK = dt.timedelta(seconds=1)
 
@@ -42,7 +41,9 @@ def main() -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_WITHIN, max_buffer_size=_LONGEST_HEAD),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(settings.idle_timeout.total_seconds() * 1000), max_buffer_size=_LONGEST_HEAD
+        ),
         websockets=False,
         ssl_cert=settings.tls_certificate,
         ssl_key=settings.tls_key,

@@ -115,6 +115,12 @@ class Settings:
         "The names, separated by commas, under which the api may be asked; `*` for any. Default: any, but on a loopback"
         " address only `localhost` and addresses, so that no web page reaches it under a name of its own.",
     )
+    idle_timeout: dt.timedelta = _setting(
+        "75s",
+        duration,
+        "How long a connection may be idle, or take to bring the head of a request. A load balancer before the api must"
+        " wait for less long (one of AWS waits for 60 s), or it sends requests into connections that end.",
+    )
     api_processes: int = _setting("1", count, "How many server processes the api runs.")
     api_threads: int = _setting(
         "16", count, "Threads per server process for the bridge's own routes. Writes and proxied requests need none."

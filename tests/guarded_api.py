@@ -19,6 +19,8 @@ from tests.system import CREDENTIALS
 
 #: Short, so that a battery of bodies of this length stays quick.
 MAX_BODY = 2 * 1024 * 1024
+#: How long, in seconds, a connection may be idle.
+IDLE = 10
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 CLIENTS = {"ops-admin": ("--admin",), "nightly-default": (), "portal-reader": ("--read-only",)}
 
@@ -144,6 +146,7 @@ def guarded_api(directory: Path) -> Iterator[GuardedApi]:
             "BRIDGE_AUTH": "keys",
             "BRIDGE_MAX_BODY": f"{MAX_BODY}B",
             "BRIDGE_PROXY_TIMEOUT": "5s",
+            "BRIDGE_IDLE_TIMEOUT": f"{IDLE}s",
             # Nothing is delivered here, so nobody need wait for it.
             "BRIDGE_READ_BARRIER": "1ms",
             "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,

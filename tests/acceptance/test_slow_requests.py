@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that begin and never come to an end: who has not sent a head within 30 s, or sends nothing more, is cut off.
+"""Clients that begin and never come to an end: who has not sent a head in time, or sends nothing more, is cut off.
 
 They begin with the first attack on the api (`conftest.unfinished`), so that their time passes while others are tested.
 """
 
-from tests.guarded_api import HEALTH, GuardedApi, Unfinished
+from tests.guarded_api import HEALTH, IDLE, GuardedApi, Unfinished
 from tests.servers import wait_until
 
 #: What the server waits for a head, and some seconds for a machine that is busy.
-PATIENCE = 30 + 15
+PATIENCE = IDLE + 20
 
 
 def test_who_does_not_finish_what_he_begins_is_cut_off(
