@@ -33,7 +33,7 @@ OPERATIONS = [
     if method != "get" or mode is GenerationMode.POSITIVE
 ]
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs")
-OURS = ("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", *OPEN)
+OURS = ("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/metrics", *OPEN)
 STRANGERS = ("nobody", "revoked")
 KNOWN = ("reader", "default", "admin")
 #: Calls that change nothing although they are no GET; said here once more, by hand.
