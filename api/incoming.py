@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request as it comes in. While its body is on its way no thread waits for it, however slowly it comes."""
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from functools import cached_property
@@ -8,7 +9,10 @@ from urllib.parse import quote
 
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
+from api.refusals import Unauthenticated
 from bridge.errors import RequestIncomplete
+from bridge.outbox import Accepted
+from bridge.sigv4 import Claim
 from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
@@ -38,6 +42,14 @@ class Incoming:
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
         self.writes = 0
+        self.accepted: Accepted | None = None
+        #: The signature that it came with, once it is known to be good.
+        self.claim: Claim | None = None
+        #: What the body must hash to, and its hash so far.
+        self._expected: str | None = None
+        self._digest = hashlib.sha256()
+        #: The body, if it was read before those asked for it who need it.
+        self._kept: bytes | None = None
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -95,6 +107,16 @@ class Incoming:
         """Whether the client announces a body (RFC 9112, section 6.3)."""
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
 
+    def expect(self, sha256: str) -> None:
+        """Have whoever reads the body to its end find it to be of this hash, or else ``Unauthenticated`` raised."""
+        self._expected = sha256
+
+    async def keep(self, *, longest: int) -> bytes:
+        """Return the whole body as ``body`` does; it can be read again after that."""
+        if self._kept is None:
+            self._kept = await self.body(longest=longest)
+        return self._kept
+
     async def body(self, *, longest: int) -> bytes:
         """Return the whole body, or raise ``InvalidWrite`` for one that is too long."""
         announced = self._announced() or 0
@@ -139,10 +161,19 @@ class Incoming:
             pass
 
     async def _next(self, received: int) -> Message:
+        if self._kept is not None:
+            return {"type": "http.request", "body": self._kept}
         message = await self._patience.next(self._receive)
         if message["type"] != "http.request":
             raise RequestIncomplete(f"The body ended after {received} of {self._announced()} bytes")
+        if self._expected is not None:
+            self._check_hash(message)
         return message
+
+    def _check_hash(self, message: Message) -> None:
+        self._digest.update(message.get("body", b""))
+        if not message.get("more_body") and self._digest.hexdigest() != self._expected:
+            raise Unauthenticated("The signature does not count: the body is not the one that was signed.")
 
     def _announced(self) -> int | None:
         announced = self._headers.get(b"content-length", b"")

@@ -5,7 +5,11 @@ from schemas.client import Client, Rule
 
 
 class Unauthenticated(Exception):
-    """Nobody knows who asks."""
+    """Nobody knows who asks; the text, if there is one, says what is wrong with what was sent."""
+
+
+class UnderWay(Exception):
+    """The same signed request is being carried out."""
 
 
 class TooManyFailures(Exception):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from bridge.celery_dispatch import CeleryDispatch
+from bridge.cipher import Cipher
 from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
@@ -27,6 +28,7 @@ from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.gate import RedisGate
 from bridge.redis_outbox.run_names import RedisRunNames
+from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
@@ -34,7 +36,9 @@ from bridge.sagemaker.credentials import AwsCredentials
 from bridge.sagemaker.endpoint import Endpoint, endpoint_for
 from bridge.sagemaker.forwarding import HttpForwarding
 from bridge.sagemaker.signing import Signer
+from bridge.secrets_manager import keys_in
 from bridge.settings import Settings
+from bridge.signatures import Signatures
 from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
 from bridge.tokens import LoadBalancer, OpenId, load_balancer, open_id
@@ -74,6 +78,7 @@ class Api:
     names: RunNames
     keyring: Keyring
     tokens: Tokens
+    signatures: Signatures
     observe: Observer
     stopping: threading.Event
 
@@ -109,8 +114,9 @@ def build_api(settings: Settings) -> Api:
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
-        keyring=RedisKeyring(client),
+        keyring=RedisKeyring(client, cipher=_cipher(settings)),
         tokens=_tokens(settings),
+        signatures=RedisSignatures(client),
         observe=observe,
         stopping=threading.Event(),
     )
@@ -178,9 +184,27 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def keyring_at(store_url: str) -> Keyring:
+def keyring_at(store_url: str, cipher: Cipher | None = None) -> Keyring:
     """Return the clients and keys alone, for whoever manages them on the host."""
-    return RedisKeyring(connect(store_url, timeout=_WORKER_STORE_TIMEOUT, connections=2))
+    return RedisKeyring(connect(store_url, timeout=_WORKER_STORE_TIMEOUT, connections=2), cipher=cipher)
+
+
+def cipher_with(keys: tuple[bytes, ...] | None, arn: str | None) -> Cipher:
+    """Return what the secrets of clients that sign are encrypted with, or raise ``CannotStart``."""
+    if keys and arn:
+        raise CannotStart("BRIDGE_SECRETS_KEY and BRIDGE_SECRETS_KEY_ARN exclude each other: set one")
+    if arn:
+        return Cipher(keys_in(arn))
+    if not keys:
+        raise CannotStart(
+            "secrets to sign with are kept encrypted: set BRIDGE_SECRETS_KEY to what `openssl rand -base64 32` makes,"
+            " or BRIDGE_SECRETS_KEY_ARN to a secret in AWS Secrets Manager that holds it"
+        )
+    return Cipher(keys)
+
+
+def _cipher(settings: Settings) -> Cipher | None:
+    return cipher_with(settings.secrets_key, settings.secrets_key_arn) if "sigv4" in (settings.auth or ()) else None
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
