@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetches the encryption keys from AWS Secrets Manager: once, when a process starts."""
 
+from functools import cache
+
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +13,7 @@ from bridge.setting_kinds import encryption_keys
 _PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
+@cache
 def keys_in(arn: str) -> tuple[bytes, ...]:
     """Return the keys that a secret holds, in the form of ``BRIDGE_SECRETS_KEY``, or raise ``CannotStart``."""
     try:
