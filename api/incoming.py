@@ -46,8 +46,7 @@ class Incoming:
         #: The signature that it came with, once it is known to be good.
         self.claim: Claim | None = None
         #: What the body must hash to, and its hash so far.
-        self._expected: str | None = None
-        self._digest = hashlib.sha256()
+        self._expected: tuple[str, hashlib._Hash] | None = None
         #: The body, if it was read before those asked for it who need it.
         self._kept: bytes | None = None
         path: str = scope["path"]
@@ -109,7 +108,7 @@ class Incoming:
 
     def expect(self, sha256: str) -> None:
         """Have whoever reads the body to its end find it to be of this hash, or else ``Unauthenticated`` raised."""
-        self._expected = sha256
+        self._expected = sha256, hashlib.sha256()
 
     async def keep(self, *, longest: int) -> bytes:
         """Return the whole body as ``body`` does; it can be read again after that."""
@@ -167,13 +166,11 @@ class Incoming:
         if message["type"] != "http.request":
             raise RequestIncomplete(f"The body ended after {received} of {self._announced()} bytes")
         if self._expected is not None:
-            self._check_hash(message)
+            expected, digest = self._expected
+            digest.update(message.get("body", b""))
+            if not message.get("more_body") and digest.hexdigest() != expected:
+                raise Unauthenticated("The signature does not count: the body is not the one that was signed.")
         return message
-
-    def _check_hash(self, message: Message) -> None:
-        self._digest.update(message.get("body", b""))
-        if not message.get("more_body") and self._digest.hexdigest() != self._expected:
-            raise Unauthenticated("The signature does not count: the body is not the one that was signed.")
 
     def _announced(self) -> int | None:
         announced = self._headers.get(b"content-length", b"")

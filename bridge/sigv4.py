@@ -83,11 +83,6 @@ class Claim:
         return hmac.compare_digest(made, self.signature)
 
 
-def is_signed(authorization: str) -> bool:
-    """Return whether a header ``Authorization`` holds a signature of this kind, a good one or not."""
-    return authorization.startswith(ALGORITHM)
-
-
 def read_claim(received: Received, *, now: dt.datetime) -> Claim:
     """Return what a request claims, or raise ``InvalidSignature`` for what counts under no key."""
     access_key, day, region, service, names, signed = _authorization(received)

@@ -84,8 +84,10 @@ class _Plan:
         self._port = port
         self._logs = data_dir / "logs"
         self._logs.mkdir(exist_ok=True)
+        # Only the api has to do with the secrets of clients.
+        self._secrets = {name: environ[name] for name in ("BRIDGE_SECRETS_KEY",) if name in environ}
         self._environ = {
-            **environ,
+            **{name: value for name, value in environ.items() if name not in self._secrets},
             "BRIDGE_STORE_URL": settings.store_url,
             "BRIDGE_UPSTREAM": settings.upstream,
             "BRIDGE_PORT": str(port),
@@ -115,7 +117,9 @@ class _Plan:
     def api(self) -> Child:
         """The HTTP side."""
         url = _address(self._settings, self._port)
-        return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child = self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child.environ = {**child.environ, **self._secrets}
+        return child
 
     def workers(self) -> list[Child]:
         """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""
