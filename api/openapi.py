@@ -72,7 +72,7 @@ _SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "AWS Signature Version 4 with a key of the bridge, for the service sagemaker-mlflow or sagemaker",
+        "description": "AWS Signature Version 4 with a key of the bridge, for sagemaker-mlflow or sagemaker",
     },
 }
 

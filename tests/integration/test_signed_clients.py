@@ -155,6 +155,7 @@ def test_a_body_that_was_not_signed_reaches_nobody(
     good = signed(key_for(bridge, scopes=(Scope.ADMIN,)), "PUT" if "artifacts" in path else "POST", path, b"[1]" * 9)
 
     assert http.send(replace(good, body=b"[2]" * 9)).status == 401
+    assert http.send(replace(good, body=b"").having("Content-Length")).status == 401
     assert list(front.calls) == []
 
 
@@ -338,6 +339,36 @@ def test_a_write_whose_process_died_may_come_again_when_that_is_certain(
     bridge.signatures.begin(log.header("Authorization")[-64:], lease=dt.timedelta(milliseconds=50))
 
     wait_until(lambda: http.send(log).status == 200, timeout=5)
+
+
+class Watched:
+    """The store's memory of signatures, and for how long it was asked to hold one under way."""
+
+    def __init__(self, bridge: Api) -> None:
+        self._signatures = bridge.signatures
+        self.leases: list[float] = []
+
+    def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:
+        self.leases.append(lease.total_seconds())
+        return self._signatures.begin(signature, lease=lease)
+
+    def finish(self, signature: str, outcome: bytes, *, keep: dt.timedelta) -> None:
+        self._signatures.finish(signature, outcome, keep=keep)
+
+    def forget(self, signature: str) -> None:
+        self._signatures.forget(signature)
+
+
+def test_only_what_may_have_been_carried_out_is_under_way_until_its_window_ends(bridge: Api, key: AccessKey) -> None:
+    watched = Watched(bridge)
+    with signing_client(replace(bridge, signatures=watched)) as http:
+        http.send(signed(key, "POST", LOG_METRIC, metric()))
+        http.send(signed(key, "POST", LOG_METRIC, metric(2), headers={"Prefer": "wait=1"}))
+        http.send(signed(key, "POST", CREATE_RUN, b'{"experiment_id": "0"}'))
+
+    write, that_waits, create = watched.leases
+    assert (write, that_waits) == (30, 31)
+    assert 300 < create <= 361
 
 
 def test_a_signature_is_remembered_for_as_long_as_it_counts(http: SigningClient, bridge: Api, key: AccessKey) -> None:
