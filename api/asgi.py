@@ -6,7 +6,7 @@ import os
 from api import create_app
 from api.draining import drain_on_signal
 from bridge.bootstrap import build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from bridge.telemetry.logs import configure_logging
 
 configure_logging()

@@ -3,7 +3,8 @@
 
 A key comes as ``Authorization: Bearer``, as the password of ``Authorization: Basic`` (what MLflow's client makes of
 ``MLFLOW_TRACKING_TOKEN`` and of ``MLFLOW_TRACKING_USERNAME`` with ``MLFLOW_TRACKING_PASSWORD``) or as ``X-Api-Key``.
-A token of an OpenID provider comes in the same ways, that of our load balancer as ``x-amzn-oidc-data``.
+A token of an OpenID provider comes in the same ways, that of our load balancer as ``x-amzn-oidc-data``. Who signs his
+requests says so in ``Authorization``, too (`api/signed.py`).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from api.incoming import Incoming
 from api.refusals import TooManyFailures, Unauthenticated
+from api.signed import LASTS, Signers, access_key_of
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.keyring import read_key
@@ -26,12 +28,11 @@ from schemas.client import ANYBODY, Client
 
 T = TypeVar("T")
 
-#: For how long, in seconds, it is believed what the store has said of a key: so long may a revoked one live on.
-_LASTS = 5.0
 _MOST_REMEMBERED = 10_000
 #: Failed logins of one address within a minute, after which it is not looked any more whether the next is right.
 _MOST_FAILURES = 20
 _MINUTE = 60.0
+_NOBODY_SIGNED = "Nobody with a live key has signed this request as it came in."
 
 
 class Authentication:
@@ -47,11 +48,18 @@ class Authentication:
         self._issuer_back_at: dict[str, float] = {}
         # Apart, so that an issuer that hangs keeps nobody with a key waiting.
         self._threads = {is_key: ThreadPoolExecutor(4, thread_name_prefix="login") for is_key in (True, False)}
+        self._signers = Signers(bridge, self._threads[True]) if "sigv4" in self._kinds else None
 
     async def client_of(self, request: Incoming) -> Client:
         """Return who asks, or raise ``Unauthenticated`` or ``TooManyFailures``."""
         if not self._kinds:
             return ANYBODY
+        if self._signers and (access_key := access_key_of(request)):
+            return await self._signer(self._signers, request, access_key)
+        return await self._bearer(request)
+
+    async def _bearer(self, request: Incoming) -> Client:
+        """Return who has sent a key or a token."""
         proof = self._proof(request)
         known, client = self._remembered(proof)
         if client is not None:
@@ -72,6 +80,24 @@ class Authentication:
         self._failures.forgive(address)
         return client
 
+    async def _signer(self, signers: Signers, request: Incoming, access_key: str) -> Client:
+        """Return who has signed. A key that was right from an address is not shut out by others' failures there."""
+        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
+        place = f"{access_key} {address}".encode()
+        if place not in self._good and self._failures.too_many(address):
+            raise TooManyFailures
+        self._failures.note(address)
+        try:
+            client = await signers.client_of(request)
+        except StoreUnavailable:
+            self._failures.forgive(address)
+            raise
+        if client is None:
+            raise Unauthenticated(_NOBODY_SIGNED)
+        self._failures.forgive(address)
+        _remember(self._good, place, None)
+        return client
+
     async def _look_at(self, proof: "_Proof", address: str) -> Client | None:
         """Ask the store, or the issuer of a token, in a thread: whoever is asked may take his time."""
         loop = asyncio.get_running_loop()
@@ -83,9 +109,9 @@ class Authentication:
             self._failures.forgive(address)
             raise
         except IssuerUnavailable:
-            self._issuer_back_at[proof.kind] = loop.time() + _LASTS
+            self._issuer_back_at[proof.kind] = loop.time() + LASTS
             raise
-        _remember(self._looked_at, proof.digest, (time.monotonic() + _LASTS, client))
+        _remember(self._looked_at, proof.digest, (time.monotonic() + LASTS, client))
         if client is not None:
             _remember(self._good, proof.digest, None)
         return client

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from api.busy import Busy, PartlyAccepted
 from api.draining import Draining
 from api.own_paths import is_own
-from api.refusals import Forbidden, Misframed, NotPassedOn, TooManyFailures, Unauthenticated
+from api.refusals import Forbidden, Misframed, NotPassedOn, TooManyFailures, Unauthenticated, UnderWay
 from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
@@ -130,8 +130,9 @@ def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
     return replace(reply, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
 
 
-def _unauthenticated(asked: _Asked, _error: Exception) -> Reply:
-    reply = asked.answer(401, "UNAUTHENTICATED", "Say who you are with an API key: Authorization: Bearer mbk_...")
+def _unauthenticated(asked: _Asked, error: Exception) -> Reply:
+    advice = "Say who you are with an API key: Authorization: Bearer mbk_..."
+    reply = asked.answer(401, "UNAUTHENTICATED", str(error) or advice)
     ways = (("WWW-Authenticate", 'Basic realm="mlflow-bridge", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
     return replace(reply, headers=ways)
 
@@ -160,6 +161,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     TooManyFailures: lambda asked, _: asked.answer(
         429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
     ),
+    UnderWay: lambda asked, _: asked.short_of("The same signed request is being carried out.", wait=10),
     Forbidden: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}"),
     IssuerUnavailable: lambda asked, e: asked.short_of(f"It can't be found out now who asks: {e}.", wait=5),
     NotPassedOn: lambda asked, _: asked.answer(

@@ -11,6 +11,7 @@ from api.errors import reply_to
 from api.incoming import Incoming
 from api.methods import check_method
 from api.native import Native
+from api.once import Once
 from api.only_tls import only_over_tls
 from api.origin import Origins
 from api.own_paths import is_own
@@ -44,6 +45,7 @@ class Front:
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._writes = Writes(bridge, recent)
+        self._once = Once(bridge, self._writes)
         self._bulk = Bulk(bridge, recent)
         self._runs = Runs(bridge, self._writes)
         self._native = Native(bridge)
@@ -73,6 +75,12 @@ class Front:
             await self._admit(request)
             check_method(request.method)
             self._spending.enter(request)
+            return await self._once.answer(request, self._carry_out)
+        except Exception as error:  # noqa: BLE001 - each has its answer
+            return reply_to(error, method=request.method, path=request.path)
+
+    async def _carry_out(self, request: Incoming) -> Response:
+        try:
             found = None if is_own(request.path) else find(request.method, request.path)
             if found and found.op:
                 request.route = "queued"

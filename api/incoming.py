@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request as it comes in. While its body is on its way no thread waits for it, however slowly it comes."""
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from functools import cached_property
@@ -8,8 +9,10 @@ from urllib.parse import quote
 
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
-from api.refusals import Misframed
+from api.refusals import Misframed, Unauthenticated
 from bridge.errors import RequestIncomplete
+from bridge.outbox import Accepted
+from bridge.sigv4 import Claim
 from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
@@ -44,6 +47,13 @@ class Incoming:
         #: Bytes of its body so far, and what its client was charged for it at first.
         self.received = 0
         self.charged: dict[str, float] = {}
+        self.accepted: Accepted | None = None
+        #: The signature that it came with, once it is known to be good.
+        self.claim: Claim | None = None
+        #: What the body must hash to, and its hash so far.
+        self._expected: tuple[str, hashlib._Hash] | None = None
+        #: The body, if it was read before those asked for it who need it.
+        self._kept: bytes | None = None
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -118,6 +128,16 @@ class Incoming:
         # hyper lets nothing but digits through; a number of more than twenty of them is too large, whatever it is.
         return int(announced[:20]) if announced.isdigit() else None
 
+    def expect(self, sha256: str) -> None:
+        """Have whoever reads the body to its end find it to be of this hash, or else ``Unauthenticated`` raised."""
+        self._expected = sha256, hashlib.sha256()
+
+    async def keep(self, *, longest: int) -> bytes:
+        """Return the whole body as ``body`` does; it can be read again after that."""
+        if self._kept is None:
+            self._kept = await self.body(longest=longest)
+        return self._kept
+
     async def body(self, *, longest: int) -> bytes:
         """Return the whole body, or raise ``InvalidWrite`` for one that is too long."""
         announced = self.announced or 0
@@ -161,10 +181,17 @@ class Incoming:
             pass
 
     async def _next(self) -> Message:
+        if self._kept is not None:
+            return {"type": "http.request", "body": self._kept}
         message = await self._patience.next(self._receive)
         if message["type"] != "http.request":
             raise RequestIncomplete(f"The body ended after {self.received} of {self.announced} bytes")
         self.received += len(message.get("body", b""))
+        if self._expected is not None:
+            expected, digest = self._expected
+            digest.update(message.get("body", b""))
+            if not message.get("more_body") and digest.hexdigest() != expected:
+                raise Unauthenticated("The signature does not count: the body is not the one that was signed.")
         return message
 
 

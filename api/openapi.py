@@ -68,6 +68,12 @@ _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of an OpenID provider"},
     "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password"},
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "AWS Signature Version 4 with a key of the bridge, for sagemaker-mlflow or sagemaker",
+    },
 }
 
 

@@ -13,7 +13,11 @@ class Misframed(Exception):
 
 
 class Unauthenticated(Exception):
-    """Nobody knows who asks."""
+    """Nobody knows who asks; the text, if there is one, says what is wrong with what was sent."""
+
+
+class UnderWay(Exception):
+    """The same signed request is being carried out."""
 
 
 class TooManyFailures(Exception):

@@ -15,9 +15,10 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
-from bridge.bootstrap import build_api, check_exposure, check_store
+from bridge.bootstrap import build_api
+from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.settings import read_settings
+from bridge.precautions import check_exposure, check_store
 
 _MOST_CONNECTIONS = 20_000
 #: What each of them may hold at most of a head that is not complete, in bytes.

@@ -46,7 +46,12 @@ class Writes:
 
     async def accept(self, op: Op, request: Incoming, subject: str = "") -> Reply:
         """Accept a write, and answer as its client prefers (RFC 7240). ``subject`` is what the path names."""
-        accepted, headers = await self.take(op, request, subject)
+        accepted, _ = await self.take(op, request, subject)
+        return await self.answer(op, request, accepted)
+
+    async def answer(self, op: Op, request: Incoming, accepted: Accepted) -> Reply:
+        """Answer as the client of an accepted write prefers."""
+        headers = _told(accepted)
         preferences = read_preferences(request.header(b"prefer"))
         if preferences is NO_PREFERENCES:
             # MLflow's own answer; its client takes no other status than 200 for a success.
@@ -64,13 +69,8 @@ class Writes:
         offer = await read(op, request, body, subject)
         accepted = await self._together.accept(offer)
         self._recent.note(offer.client, accepted.lane)
-        request.lane, request.writes = accepted.lane, 1
-        return accepted, (
-            ("Location", f"/v1/jobs/{accepted.job_id}"),
-            ("Job-Id", accepted.job_id),
-            ("Vary", "Prefer"),
-            *((("Idempotency-Replayed", "true"),) if accepted.replayed else ()),
-        )
+        request.lane, request.writes, request.accepted = accepted.lane, 1, accepted
+        return accepted, _told(accepted)
 
     async def settled(self, accepted: Accepted, accepted_by: str, wait: dt.timedelta) -> JobDocument | None:
         """Return the job once it is settled, or as it is when the time is over; None if nothing is known of it."""
@@ -128,6 +128,15 @@ class Writes:
             most_pending=request.client.most_pending,
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, workspace),
         )
+
+
+def _told(accepted: Accepted) -> Headers:
+    return (
+        ("Location", f"/v1/jobs/{accepted.job_id}"),
+        ("Job-Id", accepted.job_id),
+        ("Vary", "Prefer"),
+        *((("Idempotency-Replayed", "true"),) if accepted.replayed else ()),
+    )
 
 
 def _done(op: Op, headers: Headers) -> Reply:

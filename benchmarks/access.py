@@ -9,7 +9,7 @@ from benchmarks import contenders
 from benchmarks.calls import LOG_METRIC, medians, metric, ok
 from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
-from bridge.bootstrap import keyring_at
+from bridge.identities import keyring_at
 from bridge.keyring import new_key
 from schemas.client import Client
 

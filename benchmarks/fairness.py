@@ -15,8 +15,8 @@ from benchmarks import contenders
 from benchmarks.calls import LOG_METRIC, metric, ok
 from benchmarks.generator import opened, request
 from benchmarks.table import Row, Setting
-from bridge.bootstrap import keyring_at
 from bridge.dispatch import line_of
+from bridge.identities import keyring_at
 from bridge.keyring import new_key
 from schemas.client import Client, Quota
 

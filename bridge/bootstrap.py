@@ -3,7 +3,6 @@
 
 import datetime as dt
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
@@ -13,11 +12,11 @@ from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.draining import Draining
-from bridge.errors import CannotStart, StoreUnavailable
 from bridge.events import Event, Observer, RequestAnswered
 from bridge.exchange import Exchange
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
+from bridge.identities import Tokens, cipher_of, tokens_of
 from bridge.intake import Intake
 from bridge.judgement import Judgement
 from bridge.keyring import Keyring
@@ -31,6 +30,7 @@ from bridge.redis_outbox.gate import RedisGate
 from bridge.redis_outbox.ledger import RedisLedger
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.redis_outbox.totals import RedisTotals
+from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
@@ -39,10 +39,10 @@ from bridge.sagemaker.endpoint import Endpoint, endpoint_for
 from bridge.sagemaker.forwarding import HttpForwarding
 from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
+from bridge.signatures import Signatures
 from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
 from bridge.telemetry.meter import Meter
-from bridge.tokens import LoadBalancer, OpenId, load_balancer, open_id
 from bridge.totals import Totals
 from bridge.upstream import Upstream
 from schemas.client import Quota
@@ -53,14 +53,6 @@ _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 _PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """Who reads tokens of others, if they count."""
-
-    bearer: OpenId | None
-    of_alb: LoadBalancer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +75,7 @@ class Api:
     quotas: Quotas
     tokens: Tokens
     totals: Totals
+    signatures: Signatures
     observe: Observer
     stopping: threading.Event
 
@@ -120,10 +113,11 @@ def build_api(settings: Settings) -> Api:
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
-        keyring=RedisKeyring(client),
+        keyring=RedisKeyring(client, cipher=cipher_of(settings)),
         quotas=_quotas(settings, client),
-        tokens=_tokens(settings),
+        tokens=tokens_of(settings),
         totals=totals,
+        signatures=RedisSignatures(client),
         observe=observe,
         stopping=threading.Event(),
     )
@@ -166,44 +160,6 @@ def build_worker(settings: Settings) -> Worker:
     )
 
 
-def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
-    """Raise ``CannotStart`` if the store would lose accepted writes. Warn of less, or if it does not answer yet."""
-    try:
-        durability = outbox.durability()
-    except StoreUnavailable as error:
-        warn(f"the store does not answer; no write is accepted until it does ({error})")
-        return
-    if durability.faults:
-        raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
-    for warning in durability.warnings:
-        warn(f"the store: {warning}")
-
-
-def check_exposure(settings: Settings) -> None:
-    """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
-    if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
-    if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
-        return
-    if settings.listens_on_loopback:
-        raise CannotStart("BRIDGE_TRUSTED_PROXIES says that others come through a proxy: set BRIDGE_AUTH")
-    if not settings.auth:
-        raise CannotStart(
-            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
-            " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
-        )
-    if settings.tls_certificate is None and settings.trusted_proxies is None:
-        raise CannotStart(
-            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
-            " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
-        )
-
-
-def keyring_at(store_url: str) -> Keyring:
-    """Return the clients and keys alone, for whoever manages them on the host."""
-    return RedisKeyring(connect(store_url, timeout=_WORKER_STORE_TIMEOUT, connections=2))
-
-
 def _observer(totals: Totals, *, logs_requests: bool = False) -> Observer:
     """Return what is told of each event. Requests are logged only where it is known whose they are."""
     count = Meter(totals)
@@ -240,20 +196,6 @@ def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Cloc
         period=settings.sweep_period,
         retention=settings.dead_letter_retention,
     )
-
-
-def _tokens(settings: Settings) -> Tokens:
-    kinds = settings.auth or ()
-    issuer, audience, arn = settings.jwt_issuer, settings.jwt_audience, settings.alb_arn
-    bearer = None
-    if "jwt" in kinds and issuer and audience:
-        keys_url = settings.jwt_keys_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
-        bearer = open_id(issuer, audience, keys_url)
-    of_alb = None
-    if "alb" in kinds and arn:
-        said = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client or ""}
-        of_alb = load_balancer(said, settings.alb_keys_url)
-    return Tokens(bearer=bearer, of_alb=of_alb)
 
 
 def _quotas(settings: Settings, client: Redis) -> Quotas:

@@ -110,6 +110,13 @@ class StoreFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretNotOpened(Event):
+    """None of the encryption keys at hand opens a client's secret; nobody who signs with it is known."""
+
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchFailed(Event):
     """A hint could not be published. Harmless: the sweep finds the lane."""
 

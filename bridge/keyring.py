@@ -4,6 +4,10 @@
 A key is ``mbk_<id>_<secret>``. The id, ten letters and digits, may be shown and logged. The secret has 256 random bits
 and is shown once; what is kept is a SHA-256 hash of it, which needs no salt and no slow function, for nobody can guess
 his way to 256 bits. A client may have two live keys at a time, so that one can be replaced without a gap.
+
+For clients that sign with AWS Signature Version 4 there are access keys: an id of the form that AWS's SDKs take, and a
+secret of as many bits. To judge a signature the secret must be known, so it is kept encrypted (`bridge.cipher`). In all
+else they are keys like the others; of each kind a client may have two.
 """
 
 import datetime as dt
@@ -17,8 +21,9 @@ from schemas.client import Client, KeyDocument
 
 _KEY = re.compile(r"mbk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ACCESS_KEY_ID = re.compile(r"MBKA[A-Z0-9]{16}")
 
-#: How many keys of a client may be live at a time.
+#: How many keys of a client, of each kind, may be live at a time.
 MOST_KEYS = 2
 
 
@@ -42,7 +47,7 @@ class ApiKey:
 
 def new_key() -> ApiKey:
     """Return a key that nobody has had before."""
-    return ApiKey("".join(secrets.choice(_ALPHABET) for _ in range(10)), secrets.token_urlsafe(32))
+    return ApiKey(_letters(10), secrets.token_urlsafe(32))
 
 
 def read_key(text: str) -> ApiKey | None:
@@ -51,12 +56,38 @@ def read_key(text: str) -> ApiKey | None:
     return ApiKey(found[1], found[2]) if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A key to sign with, as its client has it."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+
+def new_access_key() -> AccessKey:
+    """Return a key to sign with that nobody has had before."""
+    return AccessKey("MBKA" + _letters(16).upper(), secrets.token_urlsafe(32))
+
+
+def is_access_key_id(text: str) -> bool:
+    """Return whether a text is the id of a key to sign with, of ours and not of AWS's."""
+    return bool(_ACCESS_KEY_ID.fullmatch(text))
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))
+
+
 class TooManyKeys(Exception):
     """The client has as many live keys as it may have; one must be revoked first."""
 
 
 class UnknownClient(Exception):
     """There is no client of this name."""
+
+
+class SecretUnreadable(Exception):
+    """None of the encryption keys at hand opens the secret of this key."""
 
 
 class Keyring(Protocol):
@@ -74,12 +105,29 @@ class Keyring(Protocol):
         """Note what a client may do; one that is known may do this from now on."""
         ...
 
-    def add_key(self, client: str, key: ApiKey, *, now: dt.datetime, expires_at: dt.datetime | None) -> None:
+    def secret_of(self, access_key_id: str, *, now: dt.datetime) -> str | None:
+        """Return the secret of a key to sign with, None if there is none such, or it is expired or revoked.
+
+        Raises ``SecretUnreadable``. Known or not, it takes as long.
+        """
+        ...
+
+    def client_signed(self, access_key_id: str, *, now: dt.datetime) -> Client | None:
+        """Return whose this key to sign with is, and note that it was used. To be asked once a signature was right."""
+        ...
+
+    def add_key(
+        self, client: str, key: ApiKey | AccessKey, *, now: dt.datetime, expires_at: dt.datetime | None
+    ) -> None:
         """Give a client a key, or raise ``UnknownClient`` or ``TooManyKeys``."""
         ...
 
     def expire_others(self, client: str, key_id: str, *, at: dt.datetime) -> None:
-        """Have the client's other keys end at this time, if they don't earlier."""
+        """Have the client's other keys of this one's kind end at this time, if they don't earlier."""
+        ...
+
+    def encrypt_anew(self) -> int:
+        """Encrypt all secrets with the first encryption key; return how many. Raises ``SecretUnreadable``."""
         ...
 
     def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:

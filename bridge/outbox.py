@@ -34,6 +34,8 @@ class Accepted:
 
     job_id: str
     lane: str
+    #: Of its job in the lane.
+    position: int
     accepted_at: dt.datetime
     #: The lane had nothing pending before: workers may not know of it.
     was_idle: bool

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the texts of settings are read. What can't be read is said as what would have been right."""
 
+import base64
 import datetime as dt
 import re
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 _MOST_CALLS = 100_000
+_KEY_BYTES = 32
 
 
 def duration(text: str) -> dt.timedelta:
@@ -96,8 +98,8 @@ def auth_kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(kind.strip() for kind in text.split(","))
     if kinds == ("none",):
         return ()
-    if not set(kinds) <= {"keys", "jwt", "alb"}:
-        raise ValueError("some of keys, jwt and alb, separated by commas, or none")
+    if not set(kinds) <= {"keys", "jwt", "alb", "sigv4"}:
+        raise ValueError("some of keys, jwt, alb and sigv4, separated by commas, or none")
     return kinds
 
 
@@ -107,3 +109,27 @@ def hosts(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"\*|[a-z0-9.-]+", name) for name in names):
         raise ValueError("names of hosts, without ports, separated by commas, or *")
     return names
+
+
+def encryption_keys(text: str) -> tuple[bytes, ...]:
+    """Read keys of 256 bits in base64 that are separated by commas; the first is the one to encrypt with."""
+    try:
+        keys = tuple(_base64(part.strip()) for part in text.split(","))
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != _KEY_BYTES for key in keys):
+        raise ValueError("keys of 32 random bytes in base64 (`openssl rand -base64 32`), separated by commas")
+    return keys
+
+
+def _base64(text: str) -> bytes:
+    """Read either alphabet of base64, with padding or without."""
+    padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+    return base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
+
+
+def secret_arn(text: str) -> str:
+    """Read the ARN of a secret in AWS Secrets Manager."""
+    if not re.fullmatch(r"arn:[\w-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]{1,512}", text):
+        raise ValueError("the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME)")
+    return text

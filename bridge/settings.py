@@ -8,14 +8,25 @@ import dataclasses
 import datetime as dt
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.errors import InvalidSettings
-from bridge.setting_kinds import auth_kinds, count, duration, hosts, port, rate, size, upstream, url
+from bridge.setting_kinds import (
+    auth_kinds,
+    count,
+    duration,
+    encryption_keys,
+    hosts,
+    port,
+    rate,
+    secret_arn,
+    size,
+    upstream,
+    url,
+)
 
 PREFIX = "BRIDGE_"
 
@@ -82,8 +93,9 @@ class Settings:
         "",
         auth_kinds,
         "How clients say who they are, separated by commas: `keys` (API keys, see `mlflow-bridge keys`), `jwt` (tokens"
-        " of an OpenID provider), `alb` (what a load balancer of AWS says of whom it has let in); or `none`, which is"
-        " possible on a loopback address only, and the default there.",
+        " of an OpenID provider), `alb` (what a load balancer of AWS says of whom it has let in), `sigv4` (requests"
+        " that they sign with a key of `mlflow-bridge keys create --sigv4`); or `none`, which is possible on a loopback"
+        " address only, and the default there.",
     )
     jwt_issuer: str | None = _setting("", url("https", "http"), "The issuer of tokens, as it stands in them (`iss`).")
     jwt_audience: str | None = _setting("", str, "Whom the tokens must be meant for (`aud`).")
@@ -97,6 +109,17 @@ class Settings:
     alb_client: str | None = _setting("", str, "The client id that the load balancer has there (`client`).")
     alb_keys_url: str | None = _setting(
         "", url("https", "http"), "Where the load balancer's keys are. Default: AWS's address for its region."
+    )
+    secrets_key: tuple[bytes, ...] | None = _setting(
+        "",
+        encryption_keys,
+        "What the secrets of clients that sign (`sigv4`) are encrypted with in the store: 32 random bytes in base64"
+        " (`openssl rand -base64 32`). Several, separated by commas, all decrypt; the first encrypts.",
+    )
+    secrets_key_arn: str | None = _setting(
+        "",
+        secret_arn,
+        "The ARN of a secret in AWS Secrets Manager that holds the same instead; it is fetched when a process starts.",
     )
     tls_certificate: Path | None = _setting(
         "", Path, "The certificate chain (PEM) with which the api itself ends TLS. A new one in its place is taken up."
@@ -214,53 +237,16 @@ class Settings:
 
     def __repr__(self) -> str:
         """Show the settings with the passwords in URLs masked."""
-        shown = (f"{field.name}={masked(getattr(self, field.name))!r}" for field in dataclasses.fields(self))
-        return f"Settings({', '.join(shown)})"
+        parts = (f"{field.name}={shown(field, getattr(self, field.name))!r}" for field in dataclasses.fields(self))
+        return f"Settings({', '.join(parts)})"
 
 
-def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
-    """Read all settings from the environment, or raise ``InvalidSettings`` that names every one that is wrong.
-
-    ``defaults`` stand in for variables that are not set.
-    """
-    faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(Settings):
-        name = variable(field)
-        text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
-        if text is None:
-            faults.append(f"{name} is not set: {field.metadata['about']}")
-            continue
-        try:
-            values[field.name] = field.metadata["read"](text) if text else None
-        except ValueError as error:
-            faults.append(f"{name}={masked(text)!r} must be {error}")
-    if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
-        faults.append(
-            "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
-        )
-    faults += _missing(values)
-    if faults:
-        raise InvalidSettings("\n".join(faults))
-    return Settings(**values)
+def shown(field: "dataclasses.Field[Any]", value: object) -> object:
+    """Hide a value that is a secret, and the password in a URL."""
+    return "***" if value and field.name in _SECRET else masked(value)
 
 
-def _missing(values: Mapping[str, Any]) -> list[str]:
-    """Say what the chosen kinds of identities need and have not."""
-    kinds = values.get("auth") or ()
-    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client")}
-    lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
-    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
-
-
-def variable(field: "dataclasses.Field[Any]") -> str:
-    """Return the environment variable of a field."""
-    return PREFIX + field.name.upper()
-
-
-def _unknown(environ: Mapping[str, str]) -> list[str]:
-    known = {variable(field) for field in dataclasses.fields(Settings)}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+_SECRET = {"secrets_key"}
 
 
 def masked(value: object) -> object:

@@ -22,10 +22,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.bootstrap import Api, build_api, check_exposure, check_store
+from bridge.bootstrap import Api, build_api
 from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.environ import read_settings
 from bridge.errors import CannotStart, StoreUnavailable
-from bridge.settings import Settings, masked, read_settings
+from bridge.precautions import check_exposure, check_store
+from bridge.settings import Settings, masked
 from bridge.supervisor import Child, Supervisor
 
 Say = Callable[[str], None]
@@ -84,8 +86,10 @@ class _Plan:
         self._port = port
         self._logs = data_dir / "logs"
         self._logs.mkdir(exist_ok=True)
+        # Only the api has to do with the secrets of clients.
+        self._secrets = {name: environ[name] for name in ("BRIDGE_SECRETS_KEY",) if name in environ}
         self._environ = {
-            **environ,
+            **{name: value for name, value in environ.items() if name not in self._secrets},
             "BRIDGE_STORE_URL": settings.store_url,
             "BRIDGE_UPSTREAM": settings.upstream,
             "BRIDGE_PORT": str(port),
@@ -115,7 +119,9 @@ class _Plan:
     def api(self) -> Child:
         """The HTTP side."""
         url = _address(self._settings, self._port)
-        return self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child = self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child.environ = {**child.environ, **self._secrets}
+        return child
 
     def workers(self) -> list[Child]:
         """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
-from bridge.bootstrap import Worker, build_worker, check_store
+from bridge.bootstrap import Worker, build_worker
 from bridge.celery_dispatch import QUEUES
+from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.settings import read_settings
+from bridge.precautions import check_store
 from bridge.telemetry.logs import configure_logging
 from workers.app import create_app
 from workers.sweeping import start_sweeping

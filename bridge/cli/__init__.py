@@ -11,8 +11,9 @@ from bridge.cli.backlog import backlog
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
+from bridge.environ import variable
 from bridge.errors import BridgeError
-from bridge.settings import Settings, variable
+from bridge.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

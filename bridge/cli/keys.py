@@ -11,8 +11,18 @@ import click
 
 from bridge.cli.quota import described_quota, quota_options, read_quota
 from bridge.errors import BridgeError
-from bridge.keyring import ApiKey, Keyring, TooManyKeys, UnknownClient, new_key
-from bridge.setting_kinds import duration
+from bridge.keyring import (
+    AccessKey,
+    ApiKey,
+    Keyring,
+    SecretUnreadable,
+    TooManyKeys,
+    UnknownClient,
+    is_access_key_id,
+    new_access_key,
+    new_key,
+)
+from bridge.setting_kinds import duration, encryption_keys, secret_arn
 from schemas.client import ACTIONS, Client, Quota, Scope, is_client_name
 
 _BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
@@ -26,6 +36,9 @@ def keys() -> None:
     A key is shown once, when it is made. Clients send it as `Authorization: Bearer KEY`, as `X-Api-Key: KEY`, or as the
     password of HTTP Basic; for MLflow's own client: MLFLOW_TRACKING_TOKEN=KEY. It counts if the api runs with
     BRIDGE_AUTH=keys.
+
+    With --sigv4 it is a key to sign requests with, as AWS's SDKs and plugins do: AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY. It counts with BRIDGE_AUTH=sigv4.
 
     The commands work on the store at BRIDGE_STORE_URL.
     """
@@ -71,11 +84,15 @@ def _permissions(command: Callable[..., None]) -> Callable[..., None]:
 _expires = click.option("--expires", callback=_expiry, help="How long the key lasts, such as 90d. [default: for ever]")
 
 
+_sigv4 = click.option("--sigv4", is_flag=True, help="A key to sign requests with (AWS Signature Version 4).")
+
+
 @keys.command()
 @click.argument("client")
 @_permissions
 @_expires
-def create(client: str, *, expires: dt.timedelta | None, **permissions: Any) -> None:  # noqa: ANN401 - click's options
+@_sigv4
+def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Make the first key of a client, who may log and read unless the options say otherwise.
 
     A client that is known gets a further key. What he may do is changed only by the options.
@@ -83,7 +100,9 @@ def create(client: str, *, expires: dt.timedelta | None, **permissions: Any) -> 
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
     asked = _client(client, **permissions)
-    with_store(lambda ring: _create(ring, asked, expires, changes=asked != _client(client)))
+    key = _new_key(sigv4=sigv4)
+    changes = asked != _client(client)
+    with_store(lambda ring: _create(ring, asked, key, expires, changes=changes), encrypts=sigv4)
 
 
 @keys.command()
@@ -102,15 +121,17 @@ def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's o
 @click.argument("client")
 @click.option("--overlap", default="24h", callback=_expiry, show_default=True, help="How long the old key still lasts.")
 @_expires
-def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None) -> None:
-    """Give a client a new key; the old one goes on to work for a while."""
+@_sigv4
+def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, sigv4: bool) -> None:
+    """Give a client a new key; the old one of its kind goes on to work for a while."""
+    key = _new_key(sigv4=sigv4)
 
     def replace(ring: Keyring) -> None:
-        key = _add(ring, client, expires)
+        _add(ring, client, key, expires)
         ring.expire_others(client, key.key_id, at=_now() + overlap)
         _show(key)
 
-    with_store(replace)
+    with_store(replace, encrypts=sigv4)
 
 
 @keys.command()
@@ -140,7 +161,7 @@ def list_keys() -> None:
             click.echo(_described(client))
             for key in (each for each in found if each.client == client.name):
                 ends, used = _shown(key.expires_at, "never"), _shown(key.last_used_at, "never")
-                click.echo(f"  mbk_{key.key_id}_...  made {key.created_at:%Y-%m-%d}  ends {ends}  last used {used}")
+                click.echo(f"  {_shown_id(key.key_id)}  made {key.created_at:%Y-%m-%d}  ends {ends}  last used {used}")
 
     with_store(show)
 
@@ -152,21 +173,37 @@ def actions() -> None:
         click.echo(action)
 
 
-def with_store(work: Callable[[Keyring], None]) -> None:
+@keys.command("encrypt-anew")
+def encrypt_anew() -> None:
+    """Encrypt all secrets to sign with by the first key of BRIDGE_SECRETS_KEY; then the others can go."""
+    with_store(lambda ring: click.echo(f"encrypted {ring.encrypt_anew()} anew"), encrypts=True)
+
+
+def with_store(work: Callable[[Keyring], None], *, encrypts: bool = False) -> None:
     """Do something with the keys, or end the command with a sentence."""
     # The store's library is loaded only by the commands that need it.
-    from bridge.bootstrap import keyring_at  # noqa: PLC0415
+    from bridge.identities import cipher_with, keyring_at  # noqa: PLC0415
 
+    url = _store_url()
     try:
-        work(keyring_at(_store_url()))
-    except (BridgeError, TooManyKeys, UnknownClient) as error:
+        work(keyring_at(url, cipher_with(*_encryption_keys()) if encrypts else None))
+    except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
         raise click.ClickException(_WHY.get(type(error), "{}").format(error)) from error
 
 
 _WHY = {
     TooManyKeys: "{} has two live keys already; revoke one first.",
     UnknownClient: "there is no client {}; `mlflow-bridge keys create` makes one.",
+    SecretUnreadable: "no key of BRIDGE_SECRETS_KEY opens the secret of {}.",
 }
+
+
+def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
+    keys, arn = os.environ.get("BRIDGE_SECRETS_KEY"), os.environ.get("BRIDGE_SECRETS_KEY_ARN")
+    try:
+        return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
+    except ValueError as error:
+        raise click.ClickException(f"BRIDGE_SECRETS_KEY or BRIDGE_SECRETS_KEY_ARN must be {error}") from None
 
 
 def _store_url() -> str:
@@ -200,12 +237,14 @@ def _client(
     return Client(name=name, scopes=scopes, allow=allow, deny=deny, quota=read_quota(**limits) if limits else Quota())
 
 
-def _create(ring: Keyring, client: Client, expires: dt.timedelta | None, *, changes: bool) -> None:
+def _create(
+    ring: Keyring, client: Client, key: ApiKey | AccessKey, expires: dt.timedelta | None, *, changes: bool
+) -> None:
     known = ring.client(client.name)
     if known is None:
         ring.put_client(client)
     # The key first: where there can be none, nothing is changed.
-    key = _add(ring, client.name, expires)
+    _add(ring, client.name, key, expires)
     if known and changes:
         ring.put_client(client)
     client = known if known and not changes else client
@@ -213,15 +252,28 @@ def _create(ring: Keyring, client: Client, expires: dt.timedelta | None, *, chan
     _show(key)
 
 
-def _add(ring: Keyring, client: str, expires: dt.timedelta | None) -> ApiKey:
-    key, now = new_key(), _now()
+def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
+    return new_access_key() if sigv4 else new_key()
+
+
+def _add(ring: Keyring, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
+    now = _now()
     ring.add_key(client, key, now=now, expires_at=now + expires if expires else None)
-    return key
 
 
-def _show(key: ApiKey) -> None:
-    click.echo("This is the only time that the key is shown:", err=True)
-    click.echo(key.text)
+def _show(key: ApiKey | AccessKey) -> None:
+    match key:
+        case ApiKey():
+            click.echo("This is the only time that the key is shown:", err=True)
+            click.echo(key.text)
+        case AccessKey():
+            click.echo("This is the only time that the secret is shown:", err=True)
+            click.echo(f"AWS_ACCESS_KEY_ID={key.key_id}")
+            click.echo(f"AWS_SECRET_ACCESS_KEY={key.secret}")
+
+
+def _shown_id(key_id: str) -> str:
+    return key_id if is_access_key_id(key_id) else f"mbk_{key_id}_..."
 
 
 def _described(client: Client) -> str:

@@ -105,6 +105,7 @@ def _verdict(offer: Offer, result: Any, seal: bytes) -> Verdict:  # noqa: ANN401
             return Accepted(
                 job_id=job_id.seal(offer.client, seal),
                 lane=write.lane,
+                position=int(first),
                 accepted_at=accepted_at,
                 was_idle=bool(was_idle),
                 replayed=bool(replayed),

@@ -25,7 +25,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 from werkzeug.test import Client
 
 from bridge.bootstrap import build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from schemas.endpoints import endpoint_of
 from schemas.write import Op
 from tests.acceptance.parity_bodies import Request

@@ -16,8 +16,8 @@ from schemathesis import Case, GenerationMode
 
 from api.openapi import description
 from bridge.bootstrap import build_api
+from bridge.environ import read_settings
 from bridge.keyring import new_key
-from bridge.settings import read_settings
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, OTLP_PATH
 from tests.asgi_client import client_of

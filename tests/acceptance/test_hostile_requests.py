@@ -306,7 +306,8 @@ def test_the_body_of_a_stranger_is_no_request(guarded_alone: GuardedApi, path: s
 
 
 @pytest.mark.parametrize(
-    ("bad", "status"), [("/..", 400), ("/v1/jobs/nothing", 404), ("/ajax-api/3.0/mlflow/assistant/x", 403), ("/good", 200)]
+    ("bad", "status"),
+    [("/..", 400), ("/v1/jobs/nothing", 404), ("/ajax-api/3.0/mlflow/assistant/x", 403), ("/good", 200)],
 )
 def test_requests_one_behind_the_other_are_answered_in_their_order(
     guarded_alone: GuardedApi, bad: str, status: int

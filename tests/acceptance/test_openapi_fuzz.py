@@ -14,7 +14,7 @@ from schemathesis.checks import CHECKS
 
 from api.openapi import description
 from bridge.bootstrap import build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from schemas.endpoints import OTLP_PATH
 from tests.asgi_client import client_of
 from tests.servers import Server

@@ -11,7 +11,7 @@ import requests
 from werkzeug.test import Client
 
 from bridge.bootstrap import build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from tests.asgi_client import client_of
 from tests.servers import Server
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from bridge.settings import Settings, variable
+from bridge.environ import variable
+from bridge.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -10,7 +10,8 @@ import pytest
 from api import bulk, runs
 from api.native import create_native
 from bridge.bootstrap import build_api
-from bridge.settings import Settings, read_settings, variable
+from bridge.environ import read_settings, variable
+from bridge.settings import Settings
 from bridge.telemetry.catalogue import CATALOGUE, Metric
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")

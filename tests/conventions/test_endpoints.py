@@ -11,7 +11,7 @@ from api import bulk, runs
 from api.native import create_native
 from api.rules import OPEN, RULES
 from bridge.bootstrap import build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from schemas.client import ACTIONS
 from schemas.endpoints import ENDPOINTS, QUEUED, Way, endpoint_of, find
 from schemas.write import Op

@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import Client
 
 from bridge.bootstrap import Api, build_api
+from bridge.environ import read_settings
 from bridge.redis_outbox import connect
-from bridge.settings import read_settings
 from tests.asgi_client import client_of
 from tests.servers import Server
 from tests.signature_front import SignatureFront

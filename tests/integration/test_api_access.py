@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 
 from api.rules import OPEN, RULES
 from bridge.bootstrap import Api, build_api
+from bridge.environ import read_settings
 from bridge.keyring import new_key
 from bridge.outbox import Burial, BurialReason, Settlement
-from bridge.settings import read_settings
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, Way
 from tests.asgi_client import client_of

@@ -11,8 +11,8 @@ import pytest
 from werkzeug.test import Client as Http
 
 from bridge.bootstrap import Api, build_api
+from bridge.environ import read_settings
 from bridge.events import Event, RequestAnswered
-from bridge.settings import read_settings
 from schemas.client import Scope
 from tests.asgi_client import client_of
 from tests.factories import RUN

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import Client as Http
 
 from bridge.bootstrap import Api, build_api
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from bridge.telemetry.catalogue import CATALOGUE, Kind
 from tests.asgi_client import client_of
 from tests.factories import metric

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.bootstrap import build_api
 from bridge.coalescing import single_call
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from bridge.upstream import Delivered, Unavailable
 from tests.asgi_client import client_of
 from tests.factories import metric

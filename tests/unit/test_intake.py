@@ -33,7 +33,9 @@ class Store:
         if not self.up:
             return [StoreUnavailable("down") for _ in offers]
         return [
-            Accepted(job_id=f"job-{number}", lane=offer.write.lane, accepted_at=NOW, was_idle=number == 0)
+            Accepted(
+                job_id=f"job-{number}", lane=offer.write.lane, position=number, accepted_at=NOW, was_idle=number == 0
+            )
             for number, offer in enumerate(offers)
         ]
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from bridge.environ import read_settings, variable
 from bridge.errors import InvalidSettings
 from bridge.setting_kinds import duration, size
-from bridge.settings import Settings, read_settings, variable
+from bridge.settings import Settings
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
 SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
 MLFLOW_APP = "arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-1"
+
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:bridge/keys-AbC123"
 
 #: Another value than the default, and what it is read as: for each setting that has a reader of its own.
 OTHERS: dict[str, tuple[str, Any]] = {
@@ -37,6 +40,8 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "alb_issuer": ("https://issuer.example", "https://issuer.example"),
     "alb_client": ("portal", "portal"),
     "alb_keys_url": ("https://keys.example", "https://keys.example"),
+    "secrets_key": (f"{'_-8_' * 10}_-8,{'/+8/' * 10}/+8=", (b"\xff\xef\x3f" * 10 + b"\xff\xef",) * 2),
+    "secrets_key_arn": (SECRET, SECRET),
     "tls_certificate": ("/tls/chain.pem", Path("/tls/chain.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "trusted_proxies": ("2", 2),
@@ -136,6 +141,7 @@ def test_all_faults_are_told_at_once() -> None:
         ("store_url", ["localhost:6379", "http://h", "/run/redis.sock", "x"]),
         ("broker_url", ["amqp://h", "x"]),
         ("upstream_endpoint", ["vpce.example", "ftp://h"]),
+        ("secrets_key_arn", ["arn:aws:s3:::bucket", f"{SECRET}\n", SECRET.replace("123456789012", "1")]),
         ("upstream", ["mlflow.example", "ftp://h", "sagemaker", "arn:aws:s3:::bucket", f"{SERVER}/x", f"{SERVER}\n"]),
         ("upstream", [SERVER.replace("123456789012", "123"), SERVER.replace("mlflow-tracking-server", "model")]),
     ],
@@ -222,6 +228,17 @@ def test_passwords_are_masked_where_settings_are_shown(name: str, url: str, show
         assert f"{name}={shown!r}" in text
         assert "s3cret" not in text
     assert getattr(settings, name) == url
+
+
+def test_encryption_keys_are_never_shown() -> None:
+    key = "c2VjcmV0" * 5 + "c2U"
+    settings = read_settings({**REQUIRED, "BRIDGE_SECRETS_KEY": key})
+
+    assert settings.secrets_key == (b"secret" * 5 + b"se",)
+    assert "secrets_key='***'" in repr(settings)
+    fault = _faults({**REQUIRED, "BRIDGE_SECRETS_KEY": f"{key},short"})
+    assert fault.startswith("BRIDGE_SECRETS_KEY='***' must be keys of 32 random bytes")
+    assert "c2Vj" not in fault
 
 
 def test_settings_show_every_field() -> None:

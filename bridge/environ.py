@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the settings from the environment: once, and all that is wrong with them at once."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.errors import InvalidSettings
+from bridge.settings import PREFIX, Settings, shown
+
+
+def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
+    """Read all settings from the environment, or raise ``InvalidSettings`` that names every one that is wrong.
+
+    ``defaults`` stand in for variables that are not set.
+    """
+    faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        name = variable(field)
+        text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
+        if text is None:
+            faults.append(f"{name} is not set: {field.metadata['about']}")
+            continue
+        try:
+            values[field.name] = field.metadata["read"](text) if text else None
+        except ValueError as error:
+            faults.append(f"{name}={shown(field, text)!r} must be {error}")
+    if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
+        faults.append(
+            "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
+        )
+    faults += _missing(values)
+    if faults:
+        raise InvalidSettings("\n".join(faults))
+    return Settings(**values)
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """Say what the chosen kinds of identities need and have not."""
+    kinds = values.get("auth") or ()
+    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client")}
+    lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
+    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
+
+
+def variable(field: "dataclasses.Field[Any]") -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + field.name.upper()
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = {variable(field) for field in dataclasses.fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be so before a process starts."""
+
+from collections.abc import Callable
+
+from bridge.errors import CannotStart, StoreUnavailable
+from bridge.outbox import Outbox
+from bridge.settings import Settings
+
+
+def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
+    """Raise ``CannotStart`` if the store would lose accepted writes. Warn of less, or if it does not answer yet."""
+    try:
+        durability = outbox.durability()
+    except StoreUnavailable as error:
+        warn(f"the store does not answer; no write is accepted until it does ({error})")
+        return
+    if durability.faults:
+        raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
+    for warning in durability.warnings:
+        warn(f"the store: {warning}")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
+    if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
+        return
+    if settings.listens_on_loopback:
+        raise CannotStart("BRIDGE_TRUSTED_PROXIES says that others come through a proxy: set BRIDGE_AUTH")
+    if not settings.auth:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
+            " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
+        )
+    if settings.tls_certificate is None and settings.trusted_proxies is None:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
+            " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
+        )

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The encryption keys from AWS Secrets Manager: asked for once, over its real protocol, and never shown."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from bridge import secrets_manager
+from bridge.bootstrap import build_api
+from bridge.cipher import Cipher
+from bridge.environ import read_settings
+from bridge.errors import CannotStart
+from bridge.identities import cipher_with
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:bridge-AbC123"
+KEY = base64.b64encode(b"k" * 32).decode()
+
+
+class Manager(BaseHTTPRequestHandler):
+    """Gives out one secret (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html)."""
+
+    text: str | None
+    asked: list[Any]
+
+    def do_POST(self) -> None:
+        """Answer with the secret, or with an error if there is none."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).asked.append((self.headers["X-Amz-Target"], body))
+        known = self.text is not None
+        answer = {"ARN": ARN, "SecretString": self.text} if known else {"__type": "ResourceNotFoundException"}
+        told = json.dumps(answer).encode()
+        self.send_response_only(200 if known else 400)
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
+    Manager.asked, Manager.text = [], KEY
+    secrets_manager.keys_in.cache_clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Manager) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEBRIDGE00000")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bridge")
+        yield Manager
+        server.shutdown()
+        thread.join()
+    secrets_manager.keys_in.cache_clear()
+
+
+def test_the_keys_are_fetched_once_and_encrypt_what_those_of_the_environment_would(
+    environ: dict[str, str], manager: type[Manager]
+) -> None:
+    settings = read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY_ARN": ARN})
+
+    for _ in range(3):
+        build_api(settings)
+
+    assert manager.asked == [("secretsmanager.GetSecretValue", {"SecretId": ARN})]
+    kept = cipher_with(None, ARN).encrypt("s", purpose="p")
+    assert Cipher([b"k" * 32]).decrypt(kept, purpose="p") == "s"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "ResourceNotFoundException"),
+        ("a-secret-of-another-kind", "must be keys of 32 random bytes"),
+        ("", "must"),
+    ],
+)
+def test_a_bridge_that_gets_no_keys_does_not_start_and_shows_none(
+    manager: type[Manager], text: str | None, says: str
+) -> None:
+    manager.text = text
+    with pytest.raises(CannotStart) as caught:
+        cipher_with(None, ARN)
+
+    assert says in str(caught.value)
+    assert "a-secret" not in str(caught.value)
+
+
+def test_a_manager_that_does_not_answer_is_told(manager: type[Manager], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert manager.text
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
+    with pytest.raises(CannotStart, match="can't be asked for"):
+        cipher_with(None, ARN)
+
+
+def test_where_the_keys_come_from_is_said_once(environ: dict[str, str]) -> None:
+    settings = environ | {"BRIDGE_AUTH": "sigv4"}
+
+    with pytest.raises(CannotStart, match="exclude each other"):
+        build_api(read_settings(settings | {"BRIDGE_SECRETS_KEY": KEY, "BRIDGE_SECRETS_KEY_ARN": ARN}))
+    with pytest.raises(CannotStart, match="set BRIDGE_SECRETS_KEY"):
+        build_api(read_settings(settings))
