@@ -257,5 +257,7 @@ def _forwarding(settings: Settings, clock: Clock) -> HttpForwarding:
 
 def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
-    signer = Signer(endpoint.scope, AwsCredentials(clock, settings.assume_role_arn)) if endpoint.scope else None
-    return endpoint, signer
+    if endpoint.scope is None:
+        return endpoint, None
+    credentials = AwsCredentials(clock, settings.assume_role_arn, region=endpoint.scope.region)
+    return endpoint, Signer(endpoint.scope, credentials)

@@ -20,7 +20,7 @@ from bridge.upstream import Call, Outcome, Refused, Unavailable, Unknown
 _POOL = 32
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
 _PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
-_PROBE_TIMEOUTS = (2.0, 2.0)
+_PROBE_TIMEOUT = dt.timedelta(seconds=2)
 _PROBE_LASTS = dt.timedelta(seconds=2)
 
 
@@ -89,8 +89,7 @@ class HttpUpstream:
 
     def _probe(self) -> Mapping[str, object]:
         try:
-            prepared = self._prepare("GET", _PROBE_TARGET, {}, EMPTY_SHA256, None)
-            response = self._exchange(prepared, _PROBE_TIMEOUTS)
+            response = self.ask(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
             answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
             return {"reachable": False, "why": str(error)}
@@ -100,6 +99,14 @@ class HttpUpstream:
             return {"reachable": True, "why": None}
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
         return {"reachable": False, "why": f"status {response.status_code} {aws_error}".strip()}
+
+    def ask(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
+        """Return upstream's answer to a signed GET, its body not yet read; ``timeout`` is for each step of it.
+
+        Raises ``CredentialsUnavailable`` and what requests raises.
+        """
+        seconds = timeout.total_seconds()
+        return self._exchange(self._prepare("GET", target, {}, EMPTY_SHA256, None), (seconds, seconds))
 
     def _prepare(
         self,

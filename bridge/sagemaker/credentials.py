@@ -10,6 +10,7 @@ import threading
 
 import boto3
 import botocore.session
+from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     Credentials,
@@ -24,14 +25,18 @@ from bridge.errors import CredentialsUnavailable
 
 #: After a refresh that failed, the credentials at hand are used for this long before the next try.
 _REFRESH_PAUSE = dt.timedelta(seconds=10)
+#: For STS, whose client would else be patient for minutes while calls wait.
+_STS = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
 
 
 class AwsCredentials:
     """The credentials of this process's environment, or of a role that they may assume."""
 
-    def __init__(self, clock: Clock, assume_role_arn: str | None = None) -> None:
+    def __init__(self, clock: Clock, assume_role_arn: str | None = None, *, region: str | None = None) -> None:
+        """``region`` is where the role is assumed if the environment does not say where."""
         self._clock = clock
         self._role = assume_role_arn
+        self._region = region
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._last: ReadOnlyCredentials | None = None
@@ -65,6 +70,12 @@ class AwsCredentials:
             return not credentials.refresh_needed()
         return credentials is not None
 
+    def origin(self) -> tuple[str, dt.datetime | None]:
+        """Return what kind of credentials are at hand, in botocore's words, and when they end, if that is known."""
+        credentials = self._credentials
+        ends: dt.datetime | None = getattr(credentials, "_expiry_time", None)
+        return str(getattr(credentials, "method", None) or "unknown"), ends
+
     def forget(self) -> None:
         """Look for credentials anew at the next signature: AWS does not take those at hand."""
         with self._lock:
@@ -78,15 +89,19 @@ class AwsCredentials:
         # Made on first use, so that it belongs to the process that uses it and not to the one that forked it.
         with self._lock:
             if self._credentials is None:
-                self._credentials = self._assumed() if self._role else boto3.Session().get_credentials()
+                self._credentials = self._assumed() if self._role else self._found()
             if self._credentials is None:
                 raise CredentialsUnavailable(
                     "No AWS credentials were found in the environment, the profile, or the instance's role"
                 )
             return self._credentials
 
+    def _found(self) -> Credentials | None:
+        credentials: Credentials | None = boto3.Session(botocore_session=self._session()).get_credentials()
+        return credentials
+
     def _assumed(self) -> Credentials:
-        session = botocore.session.get_session()
+        session = self._session()
         source = session.get_credentials()
         if source is None:
             raise CredentialsUnavailable("No AWS credentials were found to assume the role with")
@@ -97,6 +112,13 @@ class AwsCredentials:
             extra_args={"RoleSessionName": "mlflow-bridge"},
         )
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+
+    def _session(self) -> botocore.session.Session:
+        session = botocore.session.get_session()
+        session.set_default_client_config(_STS)
+        if self._region and not session.get_config_variable("region"):
+            session.set_config_variable("region", self._region)
+        return session
 
 
 # A provider may also read a file, run a program or parse what either says.
