@@ -30,9 +30,11 @@ from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
-from bridge.sagemaker.credentials import AwsCredentials
+from bridge.sagemaker.chain import Chain
+from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
 from bridge.sagemaker.endpoint import Endpoint, endpoint_for
 from bridge.sagemaker.forwarding import HttpForwarding
+from bridge.sagemaker.sessions import Sessions
 from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 from bridge.sweep import Sweep
@@ -123,7 +125,12 @@ def build_worker(settings: Settings) -> Worker:
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    exchange = Exchange(upstream=_upstream(settings, clock), gate=_gate(settings, client), stopping=stopping)
+    exchange = Exchange(
+        upstream=_upstream(settings, clock),
+        gate=_gate(settings, client),
+        stopping=stopping,
+        in_clients_names=settings.speaks_for_clients,
+    )
     delivery = Delivery(
         outbox=outbox,
         exchange=exchange,
@@ -259,5 +266,15 @@ def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
     if endpoint.scope is None:
         return endpoint, None
-    credentials = AwsCredentials(clock, settings.assume_role_arn, region=endpoint.scope.region)
-    return endpoint, Signer(endpoint.scope, credentials)
+    return endpoint, Signer(endpoint.scope, *_credentials(settings, clock, endpoint.scope.region))
+
+
+def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, Sessions | None]:
+    """Return the bridge's own credentials, and those of its clients if they have any."""
+    role, chain = settings.assume_role_arn, Chain(clock, region=region)
+
+    def session(name: str) -> AwsCredentials:
+        identity = name if settings.role_session == "source" else None
+        return AwsCredentials(clock, role, session=RoleSession(name=name, source_identity=identity), chain=chain)
+
+    return session(OWN_SESSION), (Sessions(session, clock) if settings.speaks_for_clients else None)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import InvalidSettings
-from bridge.setting_kinds import auth_kinds, count, duration, hosts, port, rate, size, upstream, url
+from bridge.setting_kinds import auth_kinds, count, duration, hosts, port, rate, role_session, size, upstream, url
 
 PREFIX = "BRIDGE_"
 
@@ -45,6 +45,14 @@ class Settings:
     )
     assume_role_arn: str | None = _setting(
         "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
+    )
+    role_session: str = _setting(
+        "bridge",
+        role_session,
+        "In whose name the role is assumed: `bridge` (one session for all), `client` (a session for each client, called"
+        " after him, so that CloudTrail tells clients apart), or `source` (the same, with that name as `SourceIdentity`"
+        " as well, for which the role must allow `sts:SetSourceIdentity`). Writes of different clients then never share"
+        " a call.",
     )
     connect_timeout: dt.timedelta = _setting("3s", duration, "How long connecting to upstream may take.")
     read_timeout: dt.timedelta = _setting(
@@ -195,6 +203,11 @@ class Settings:
         return _SMALLEST_SERVER if self.upstream.startswith("arn:") else None
 
     @property
+    def speaks_for_clients(self) -> bool:
+        """Whether each call to upstream is signed in a session of its client's."""
+        return self.role_session != "bridge" and self.upstream.startswith("arn:")
+
+    @property
     def lease(self) -> dt.timedelta:
         """How long a claim on a lane lasts: longer than one upstream call can take, with a margin to settle it in."""
         return self.connect_timeout + self.read_timeout + dt.timedelta(seconds=5)
@@ -226,6 +239,8 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         faults.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
         )
+    if values.get("role_session") in ("client", "source") and not values.get("assume_role_arn"):
+        faults.append("BRIDGE_ROLE_SESSION names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
     faults += _missing(values)
     if faults:
         raise InvalidSettings("\n".join(faults))

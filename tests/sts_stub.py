@@ -2,7 +2,7 @@
 """Stands in for AWS STS on loopback: gives sessions of a role to whoever asks, and remembers what for."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,8 @@ class StsStub:
     #: Action, or name of a session -> code and message with which it is refused.
     refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
     lasts: timedelta = timedelta(hours=1)
+    #: Told of all that were given, whenever there are new ones.
+    tell: Callable[..., object] = lambda *_: None
 
     def __enter__(self) -> Self:
         stub = self
@@ -85,6 +87,7 @@ class StsStub:
         number = sum(map(len, self.given.values())) + 1
         made = Credentials(f"ASIASESSION{number:08}", f"secret-of-session-{number}", f"token-of-session-{number}")
         self.given.setdefault(name, []).append(made)
+        self.tell(*(one for several in self.given.values() for one in several))
         ends = datetime.now(UTC) + self.lasts
         role = asked["RoleArn"].rpartition("/")[2]
         return (

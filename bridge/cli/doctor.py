@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """``mlflow-bridge doctor``: what is wrong with an installation, and how to mend it."""
 
+import dataclasses
+import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from bridge.cli.remote import printable, show_json
 from bridge.clock import SystemClock
+
+if TYPE_CHECKING:
+    from bridge.doctor import Finding
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
 
@@ -35,30 +40,32 @@ def doctor(*, api_is_here: bool, as_json: bool) -> None:
     mlflow-bridge doctor --json | jq '.checks[] | select(.verdict == "fail")'
     """  # noqa: D301 - click wants this character, which keeps it from filling the lines
     # The whole bridge is loaded only by the commands that need it.
-    from bridge.doctor import Finding, Verdict, examine  # noqa: PLC0415
+    from bridge.doctor import examine  # noqa: PLC0415
 
-    def shown(findings: Iterable[Finding]) -> list[Finding]:
-        seen = []
-        for finding in findings:
-            seen.append(finding)
-            if not as_json:
-                _show(finding.verdict, finding.name, finding.found, finding.fix)
-        return seen
+    # What libraries would say of a failure, with its traceback, the findings say in a line.
+    logging.disable()
+    began, found = time.monotonic(), []
+    for finding in examine(os.environ, SystemClock(), api_is_here=api_is_here):
+        found.append(finding)
+        if not as_json:
+            _show(finding)
+    _sum_up(found, time.monotonic() - began, as_json=as_json)
+    sys.exit(1 if any(finding.verdict == "fail" for finding in found) else 0)
 
-    began = time.monotonic()
-    found = shown(examine(os.environ, SystemClock(), api_is_here=api_is_here))
-    took = time.monotonic() - began
-    counts = {verdict.value: sum(finding.verdict is verdict for finding in found) for verdict in Verdict}
+
+def _show(finding: "Finding") -> None:
+    verdict = click.style(f"{finding.verdict:<8}", fg=_COLOURS[finding.verdict])
+    click.echo(f"{verdict}{finding.name:<21}{printable(finding.found)}")
+    for text in finding.fix:
+        click.echo(f"{'':<8}{click.style('fix:', bold=True)} {printable(text)}")
+
+
+def _sum_up(found: "list[Finding]", seconds: float, *, as_json: bool) -> None:
+    counts = {verdict: sum(finding.verdict == verdict for finding in found) for verdict in _COLOURS}
     if as_json:
-        checks = [{"name": f.name, "verdict": f.verdict, "found": f.found, "fix": f.fix} for f in found]
-        show_json({"failed": bool(counts["fail"]), "seconds": round(took, 3), "counts": counts, "checks": checks})
+        checks = [dataclasses.asdict(finding) for finding in found]
+        failed = bool(counts["fail"])
+        show_json({"failed": failed, "seconds": round(seconds, 3), "counts": counts, "checks": checks})
     else:
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-        click.echo(f"\n{len(found)} checks in {took:.1f} s: {said}")
-    sys.exit(1 if counts["fail"] else 0)
-
-
-def _show(verdict: str, name: str, found: str, fix: Iterable[str]) -> None:
-    click.echo(f"{click.style(f'{verdict:<8}', fg=_COLOURS[verdict])}{name:<21}{printable(found)}")
-    for text in fix:
-        click.echo(f"{'':<8}{click.style('fix:', bold=True)} {printable(text)}")
+        click.echo(f"\n{len(found)} checks in {seconds:.1f} s: {said}")

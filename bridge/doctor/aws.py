@@ -5,15 +5,16 @@ import datetime as dt
 from typing import Any
 
 import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bridge.clock import Clock
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
 from bridge.doctor.refusals import fix_of, kind_of
 from bridge.errors import CredentialsUnavailable
-from bridge.sagemaker.credentials import AwsCredentials
+from bridge.sagemaker.chain import STS, Chain
+from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
 from bridge.sagemaker.endpoint import SigningScope
+from bridge.settings import Settings
 
 _SOON = dt.timedelta(minutes=5)
 _KINDS = {
@@ -31,13 +32,17 @@ _PROVIDE = "give the process a role (instance, container, web identity), AWS_PRO
 _STS = "open the way to STS (a VPC endpoint for sts), or name it in AWS_ENDPOINT_URL_STS"
 
 
-def aws_checks(scope: SigningScope, role: str | None, clock: Clock) -> tuple[list[Check], AwsCredentials]:
+def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[list[Check], AwsCredentials]:
     """Return the questions about credentials, and those that upstream is to be asked with."""
-    source = AwsCredentials(clock, region=scope.region)
-    final = AwsCredentials(clock, role, region=scope.region) if role else source
+    role, chain = settings.assume_role_arn, Chain(clock, region=scope.region)
+    source = AwsCredentials(clock, chain=chain)
+    identity = OWN_SESSION if settings.role_session == "source" else None
+    own = RoleSession(source_identity=identity)
+    final = AwsCredentials(clock, role, session=own, chain=chain) if role else source
     checks = [Check("aws credentials", lambda: _had(source, clock.now()))]
     if role:
-        checks.append(Check("aws role", lambda: _assumed(final, role, clock.now()), ("aws credentials",)))
+        needed = "sts:AssumeRole and sts:SetSourceIdentity" if identity else "sts:AssumeRole"
+        checks.append(Check("aws role", lambda: _assumed(final, role, needed, clock.now()), ("aws credentials",)))
     checks.append(Check("aws identity", lambda: _identity(final, scope), ("aws credentials", "aws role")))
     return checks, final
 
@@ -62,20 +67,20 @@ def _until(ends: dt.datetime | None, now: dt.datetime) -> str:
     return f", renewed before {ends.astimezone(dt.UTC):%H:%M}Z ({(ends - now).total_seconds() / 60:.0f} min)"
 
 
-def _assumed(final: AwsCredentials, role: str, now: dt.datetime) -> Opinion:
+def _assumed(final: AwsCredentials, role: str, needed: str, now: dt.datetime) -> Opinion:
     try:
         final.frozen()
     except CredentialsUnavailable as error:
-        return _not_assumed(error, role)
+        return _not_assumed(error, role, needed)
     return ok(f"{role} is assumed{_until(final.origin()[1], now)}")
 
 
-def _not_assumed(error: CredentialsUnavailable, role: str) -> Opinion:
+def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> Opinion:
     cause = error.__cause__
     if not isinstance(cause, ClientError):
         return fail(f"{role} can't be assumed: {error}", _STS)
     code, message = _said(cause)
-    denied = f"allow the credentials above sts:AssumeRole on {role}, and name them in its trust policy"
+    denied = f"allow the credentials above {needed} on {role}, and so in its trust policy"
     fix = fix_of(kind_of(code, message), denied, f"check that there is a role {role}")
     return fail(f"{role} can't be assumed: {code}", fix)
 
@@ -105,11 +110,10 @@ def _refused(code: str, message: str) -> Opinion:
 
 def _sts(credentials: AwsCredentials, region: str) -> Any:  # noqa: ANN401 - botocore is untyped
     frozen = credentials.frozen()
-    config = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
     return botocore.session.get_session().create_client(
         "sts",
         region_name=region,
-        config=config,
+        config=STS,
         aws_access_key_id=frozen.access_key,
         aws_secret_access_key=frozen.secret_key,
         aws_session_token=frozen.token,

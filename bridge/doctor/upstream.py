@@ -35,7 +35,7 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
     checks: list[Check] = []
     signer = None
     if scope:
-        checks, credentials = aws_checks(scope, settings.assume_role_arn, clock)
+        checks, credentials = aws_checks(scope, settings, clock)
         signer = Signer(scope, credentials)
     checks.append(Check("upstream name", lambda: _name(url)))
     checks.append(Check("upstream connection", lambda: _connection(url), ("upstream name",)))

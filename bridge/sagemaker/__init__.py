@@ -55,9 +55,10 @@ class HttpUpstream:
         if call.workspace is not None:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace
         try:
-            return self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
+            return self._prepare(call.method, call.path, headers, call.body, client=call.client)
         except CredentialsUnavailable as error:
-            return Unavailable(why=str(error), ours=True)
+            of_client = call.client is not None and error.denied
+            return Unavailable(why=str(error), ours=True, of_client=of_client)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that can't be sent, today or ever.
             return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
@@ -74,7 +75,7 @@ class HttpUpstream:
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
-            self._signer.refused()
+            self._signer.of(call.client).refused()
         return outcome
 
     def probe(self) -> Mapping[str, object]:
@@ -106,15 +107,16 @@ class HttpUpstream:
         Raises ``CredentialsUnavailable`` and what requests raises.
         """
         seconds = timeout.total_seconds()
-        return self._exchange(self._prepare("GET", target, {}, EMPTY_SHA256, None), (seconds, seconds))
+        return self._exchange(self._prepare("GET", target, {}, None), (seconds, seconds))
 
     def _prepare(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
-        sha256: str,
         body: bytes | None,
+        *,
+        client: str | None = None,
     ) -> requests.PreparedRequest:
         url = self._endpoint.url + canonical_target(target)
         prepared = requests.Request(method, self._endpoint.url, headers=headers).prepare()
@@ -126,7 +128,9 @@ class HttpUpstream:
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
         if self._signer:
-            signed = self._signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
+            sha256 = EMPTY_SHA256 if body is None else _sha256(body)
+            signer = self._signer.of(client)
+            signed = signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
             prepared.headers.update(signed)
         return prepared
 

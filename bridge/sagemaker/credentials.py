@@ -6,11 +6,10 @@ frozen ones can't. https://boto3.amazonaws.com/v1/documentation/api/latest/guide
 """
 
 import datetime as dt
+import re
 import threading
+from dataclasses import dataclass
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     Credentials,
@@ -22,21 +21,41 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bridge.clock import Clock
 from bridge.errors import CredentialsUnavailable
+from bridge.sagemaker.chain import Chain
 
 #: After a refresh that failed, the credentials at hand are used for this long before the next try.
 _REFRESH_PAUSE = dt.timedelta(seconds=10)
-#: For STS, whose client would else be patient for minutes while calls wait.
-_STS = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+#: What the bridge's own session of a role is called.
+OWN_SESSION = "mlflow-bridge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSession:
+    """What CloudTrail shows of a session of a role."""
+
+    name: str = OWN_SESSION
+    #: Stays the same if the session assumes further roles. None where the role need not allow sts:SetSourceIdentity.
+    source_identity: str | None = None
+
+
+_OWN = RoleSession()
 
 
 class AwsCredentials:
     """The credentials of this process's environment, or of a role that they may assume."""
 
-    def __init__(self, clock: Clock, assume_role_arn: str | None = None, *, region: str | None = None) -> None:
-        """``region`` is where the role is assumed if the environment does not say where."""
+    def __init__(
+        self,
+        clock: Clock,
+        assume_role_arn: str | None = None,
+        *,
+        session: RoleSession = _OWN,
+        chain: Chain | None = None,
+    ) -> None:
         self._clock = clock
         self._role = assume_role_arn
-        self._region = region
+        self._session = session
+        self._chain = chain or Chain(clock)
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._last: ReadOnlyCredentials | None = None
@@ -59,7 +78,7 @@ class AwsCredentials:
             self._failed_at = now
             if last and usable:
                 return last
-            raise CredentialsUnavailable(f"AWS credentials can't be had: {type(error).__name__}") from error
+            raise _unavailable(error) from error
         self._last, self._failed_at = fresh, None
         return fresh
 
@@ -80,6 +99,7 @@ class AwsCredentials:
         """Look for credentials anew at the next signature: AWS does not take those at hand."""
         with self._lock:
             self._credentials = self._last = None
+        self._chain.forget()
 
     def _still_valid(self, now: dt.datetime) -> bool:
         expires_at: dt.datetime | None = getattr(self._credentials, "_expiry_time", None)
@@ -89,36 +109,35 @@ class AwsCredentials:
         # Made on first use, so that it belongs to the process that uses it and not to the one that forked it.
         with self._lock:
             if self._credentials is None:
-                self._credentials = self._assumed() if self._role else self._found()
+                self._credentials = self._assumed() if self._role else self._chain.credentials()
             if self._credentials is None:
                 raise CredentialsUnavailable(
                     "No AWS credentials were found in the environment, the profile, or the instance's role"
                 )
             return self._credentials
 
-    def _found(self) -> Credentials | None:
-        credentials: Credentials | None = boto3.Session(botocore_session=self._session()).get_credentials()
-        return credentials
-
     def _assumed(self) -> Credentials:
-        session = self._session()
-        source = session.get_credentials()
+        source = self._chain.credentials()
         if source is None:
             raise CredentialsUnavailable("No AWS credentials were found to assume the role with")
+        named = {"RoleSessionName": self._session.name}
+        if self._session.source_identity:
+            named["SourceIdentity"] = self._session.source_identity
         fetcher = AssumeRoleCredentialFetcher(
-            client_creator=session.create_client,
+            client_creator=self._chain.client,
             source_credentials=source,
             role_arn=self._role,
-            extra_args={"RoleSessionName": "mlflow-bridge"},
+            extra_args=named,
         )
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
 
-    def _session(self) -> botocore.session.Session:
-        session = botocore.session.get_session()
-        session.set_default_client_config(_STS)
-        if self._region and not session.get_config_variable("region"):
-            session.set_config_variable("region", self._region)
-        return session
+
+def _unavailable(error: Exception) -> CredentialsUnavailable:
+    # AWS's name for the reason is told, its words are not: they may quote what was asked.
+    said = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+    code = said if re.fullmatch(r"[A-Za-z.]{1,60}", said) else ""
+    why = f"AWS credentials can't be had: {type(error).__name__} {code}".rstrip()
+    return CredentialsUnavailable(why, denied=code.startswith("AccessDenied"))
 
 
 # A provider may also read a file, run a program or parse what either says.

@@ -4,6 +4,7 @@
 import datetime as dt
 import http.server
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from bridge.clock import SystemClock
 from bridge.doctor import Finding, examine
-from tests.servers import free_port
-from tests.signature_check import Credentials
+from tests.servers import clean_environ, free_port, script
 from tests.signature_front import SignatureFront
 from tests.sts_stub import StsStub
 from tests.system import ARN, CREDENTIALS, signature_front
@@ -215,29 +215,16 @@ def test_without_credentials_the_way_is_tried_all_the_same(front: SignatureFront
 
 
 def test_a_role_is_assumed_and_asked_with(front: SignatureFront, sts: StsStub) -> None:
-    given: list[Credentials] = []
+    # Whoever has a session of the role is let in, and nobody else.
+    sts.tell = front.accept
 
-    found = _with_role(front, sts, given)
+    found = looked(ARN, front.url, BRIDGE_ASSUME_ROLE_ARN=ROLE)
 
     assert found["aws role"].verdict == "ok"
     assert found["aws role"].found.startswith(f"{ROLE} is assumed, renewed before ")
     assert found["upstream"].verdict == "ok"
     assert str(sts.credentials()[0].secret_key) not in str(found)
     assert {asked["RoleArn"] for asked in sts.asked if asked["Action"] == "AssumeRole"} == {ROLE}
-
-
-def _with_role(front: SignatureFront, sts: StsStub, given: list[Credentials]) -> dict[str, Finding]:
-    """Let in whoever has a session of the role, and nobody else."""
-    answer = sts.answer
-
-    def answering(asked: dict[str, str]) -> tuple[int, bytes]:
-        result = answer(asked)
-        front.accept(*sts.credentials())
-        given.extend(sts.credentials())
-        return result
-
-    sts.answer = answering  # type: ignore[method-assign]
-    return looked(ARN, front.url, BRIDGE_ASSUME_ROLE_ARN=ROLE)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +277,24 @@ def test_an_sts_that_can_not_be_reached_matters_only_for_a_role(
     assert without["upstream"].verdict == "ok"
     assert with_role["aws role"].verdict == "fail"
     assert "STS" in with_role["aws role"].fix[0]
+
+
+def test_the_command_says_it_once_and_without_the_words_of_aws(sts: StsStub, tmp_path: Path) -> None:
+    sts.refusals["AssumeRole"] = ("AccessDenied", "words-of-aws")
+    environ = {**clean_environ(), **sts.environ(CREDENTIALS), **NO_STORE, "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    environ |= {
+        "BRIDGE_UPSTREAM": ARN,
+        "BRIDGE_UPSTREAM_ENDPOINT": "http://127.0.0.1:1",
+        "BRIDGE_ASSUME_ROLE_ARN": ROLE,
+    }
+
+    command = [script("mlflow-bridge"), "doctor"]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"fail    aws role             {ROLE} can't be assumed: AccessDenied" in done.stdout
+    assert "words-of-aws" not in done.stdout
+    assert CREDENTIALS.secret_key not in done.stdout
 
 
 def certificate(directory: Path, *names: str, days: float) -> Path:

@@ -21,6 +21,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream": (SERVER, SERVER),
     "upstream_endpoint": ("https://vpce.example/x", "https://vpce.example/x"),
     "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
+    "role_session": ("client", "client"),
     "store_url": ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
     "upstream_rate": ("12.5", 12.5),
@@ -50,6 +51,8 @@ OTHERS_BY_READER: dict[Any, tuple[str, Any]] = {
     duration: ("1500ms", dt.timedelta(seconds=1.5)),
     size: ("3GiB", 3 << 30),
 }
+#: What a setting means nothing without.
+NEEDED = {"role_session": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -65,7 +68,7 @@ def test_each_setting_is_read_from_its_variable(name: str) -> None:
     assert other, "a setting is new: say above what another value of it is read as"
     text, value = other
 
-    settings = read_settings({**REQUIRED, variable(FIELDS[name]): text})
+    settings = read_settings({**REQUIRED, **NEEDED.get(name, {}), variable(FIELDS[name]): text})
 
     assert getattr(settings, name) == value
     if name not in ("upstream", "store_url"):
