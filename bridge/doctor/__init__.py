@@ -52,25 +52,19 @@ def _groups(case: Case, clock: Clock, *, api_is_here: bool) -> list[list[Check]]
     """Return checks that can be made at the same time, those of a group one after the other."""
     settings = case.settings
     if settings is None:
-        names = ("store", "broker", "upstream")
-        return [[Check(name, lambda: skipped("not looked at: settings"))] for name in names]
-    stored = [*store_checks(settings, clock), *work_checks(settings, clock)]
+        return [[Check(name, lambda: skipped("not looked at: settings"))] for name in ("store", "broker", "upstream")]
     groups = {
-        "store_url": [stored, broker_checks(settings)],
-        "upstream": [upstream_checks(settings, clock)],
-        "": [certificate_checks(settings, clock), api_checks(settings, is_here=api_is_here)],
+        "store": [*store_checks(settings, clock), *work_checks(settings, clock)],
+        "broker": broker_checks(settings),
+        "upstream": upstream_checks(settings, clock),
+        "tls certificate": certificate_checks(settings, clock),
+        "api": api_checks(settings, is_here=api_is_here),
     }
-    return [
-        _unknown(name) if name in case.unknown else checks
-        for name, several in groups.items()
-        for checks in several
-        if checks
-    ]
+    return [_unnamed(name) if name in case.unnamed else checks for name, checks in groups.items() if checks]
 
 
-def _unknown(name: str) -> list[Check]:
-    variable = f"BRIDGE_{name.upper()}"
-    return [Check(name.removesuffix("_url"), lambda: skipped(f"not looked at: {variable} does not name it"))]
+def _unnamed(name: str) -> list[Check]:
+    return [Check(name, lambda: skipped("not looked at: no setting that can be read names it"))]
 
 
 class _Group(threading.Thread):

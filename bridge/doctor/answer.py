@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+import urllib3
 
 from bridge.clock import Clock
 from bridge.doctor.checks import Opinion, fail, ok, skipped, warn
@@ -25,6 +26,8 @@ from bridge.sagemaker.signing import Signer
 _TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT = dt.timedelta(seconds=3)
 _MOST = 1 << 16
+#: What can go wrong while an answer, or its body, is read.
+_NO_ANSWER = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Conversation:
             self._reply = self._ask(_TARGET)
         except CredentialsUnavailable as error:
             return fail(str(error), "see the checks of `aws`")
-        except (requests.RequestException, OSError) as error:
+        except _NO_ANSWER as error:
             why = f"it takes the connection, but gives no answer: {type(error).__name__}"
             return fail(why, "look into its log: it hangs, or breaks off, or is no HTTP server")
         self._at = self.clock.now()
@@ -72,7 +75,7 @@ class Conversation:
     def _version(self) -> str:
         try:
             reply = self._ask("/version")
-        except (CredentialsUnavailable, requests.RequestException, OSError):
+        except (CredentialsUnavailable, *_NO_ANSWER):
             return "of an unknown version"
         text = reply.body[:40].decode(errors="replace").strip()
         plain = reply.status == 200 and re.fullmatch(r"\d+\.\d+[\w.+-]*", text)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.errors import BridgeError
+
 #: For so long, in seconds, a check is waited for.
 PATIENCE = 8.0
 
@@ -93,5 +95,8 @@ def _bounded(look: Callable[[], Opinion], patience: float) -> Opinion:
 def _guarded(look: Callable[[], Opinion]) -> Opinion:
     try:
         return look()
+    except BridgeError as error:
+        return fail(f"it stopped answering: {error}", "look again; if it stays so, look into what this error says")
     except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
-        return fail(f"the check broke off: {type(error).__name__}: {error}", "look into what this error says")
+        # Not its words: nobody knows what they quote.
+        return fail(f"the check broke off: {type(error).__name__}", "report this: the doctor has a defect")

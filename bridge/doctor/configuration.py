@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from bridge.settings import PREFIX, Settings, read_settings, variable
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
 _ONLY_UP = "set it: only `mlflow-bridge up` can do without"
 #: Stands for what is not known, where something must; never asked.
-_NOWHERE = {"store_url": "unix:///nowhere", "upstream": "http://nowhere.invalid"}
+_STORE, _BROKER, _UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
+#: What may contradict others. What the rest describes can be looked at without.
+_DOUBTFUL = ("BRIDGE_AUTH", "BRIDGE_ROLE_SESSION")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,31 +27,45 @@ class Case:
     """What is known of the installation."""
 
     opinion: Opinion
-    #: None if too much is wrong. What is in ``unknown`` stands for nothing in them.
+    #: None if too much is wrong.
     settings: Settings | None
-    unknown: frozenset[str] = frozenset()
+    #: What of store, broker and upstream they do not name.
+    unnamed: frozenset[str] = frozenset()
 
 
 def read_case(environ: Mapping[str, str]) -> Case:
     """Read the settings as the bridge does, and go on with those that can be read."""
-    defaults = dict(_NOWHERE)
     socket = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve() / "store.sock"
-    is_up = not environ.get("BRIDGE_STORE_URL") and socket.exists()
-    if is_up:
-        defaults["store_url"] = f"unix://{socket}"
-    missing = {name for name in _NOWHERE if not environ.get(PREFIX + name.upper())}
-    try:
-        settings: Settings | None = read_settings(_readable(environ), **defaults)
-    except InvalidSettings:
-        settings = None
-    unknown = {name for name in _NOWHERE if settings and getattr(settings, name) == _NOWHERE[name]}
-    opinion = _opinion(environ, defaults if is_up else {}, missing)
-    return Case(opinion=opinion, settings=settings, unknown=frozenset(unknown))
+    # What `mlflow-bridge up` keeps there.
+    of_up = {"store_url": f"unix://{socket}"} if not environ.get("BRIDGE_STORE_URL") and socket.exists() else {}
+    opinion = _opinion(environ, of_up)
+    settings = _going_on(environ, {"store_url": _STORE, "upstream": _UPSTREAM, **of_up})
+    if settings is None:
+        return Case(opinion=opinion, settings=None)
+    named = {
+        "store": settings.store_url != _STORE,
+        "broker": settings.broker not in (_STORE, _BROKER),
+        "upstream": settings.upstream != _UPSTREAM,
+    }
+    return Case(
+        opinion=opinion, settings=settings, unnamed=frozenset(name for name, is_so in named.items() if not is_so)
+    )
 
 
-def _opinion(environ: Mapping[str, str], defaults: Mapping[str, str], missing: set[str]) -> Opinion:
+def _going_on(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settings | None:
+    """Return settings of what can be read, and does not contradict itself."""
+    readable = {name: text for name, text in environ.items() if not name.startswith(PREFIX) or _is_readable(name, text)}
+    doubtless = {name: text for name, text in readable.items() if name not in _DOUBTFUL}
+    for given, further in ((readable, {}), (doubtless, {}), (doubtless, {"broker_url": _BROKER})):
+        with suppress(InvalidSettings):
+            return read_settings(given, **defaults, **further)
+    return None
+
+
+def _opinion(environ: Mapping[str, str], of_up: Mapping[str, str]) -> Opinion:
+    missing = [name for name in ("BRIDGE_STORE_URL", "BRIDGE_UPSTREAM") if not environ.get(name)]
     try:
-        settings = read_settings(environ, **defaults)
+        settings = read_settings(environ, **of_up, **({"upstream": _UPSTREAM} if of_up else {}))
         check_exposure(settings)
     except InvalidSettings as error:
         faults = [_helped(fault) for fault in str(error).splitlines()]
@@ -57,8 +74,9 @@ def _opinion(environ: Mapping[str, str], defaults: Mapping[str, str], missing: s
         found, _, fix = str(error).partition(": ")
         return fail(found, fix)
     if missing:
-        names = " and ".join(sorted(PREFIX + name.upper() for name in missing))
-        return warn(f"{names} not set; a bridge that `mlflow-bridge up` has started runs here", _ONLY_UP)
+        return warn(
+            f"{' and '.join(missing)} not set; a bridge that `mlflow-bridge up` has started runs here", _ONLY_UP
+        )
     count = sum(1 for name in environ if name in _FIELDS and environ[name])
     return ok(f"{count} set, the rest as by default")
 
@@ -68,10 +86,6 @@ def _helped(fault: str) -> str:
     name = fault.partition(":")[0]
     near = difflib.get_close_matches(name, _FIELDS, n=1) if "there is no such setting" in fault else []
     return f"{fault}; is {near[0]} meant?" if near else fault
-
-
-def _readable(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in environ.items() if not name.startswith(PREFIX) or _is_readable(name, text)}
 
 
 def _is_readable(name: str, text: str) -> bool:

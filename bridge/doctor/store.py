@@ -6,10 +6,13 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+import redis
+
 from bridge.clock import Clock
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
 from bridge.doctor.clocks import compared
 from bridge.doctor.redis_server import reached
+from bridge.errors import StoreUnavailable
 from bridge.outbox import Durability
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.client import every_info, is_cluster
@@ -70,12 +73,19 @@ def _of_managed(durability: Durability, persistence: list[dict[str, Any]]) -> Op
 
 
 def _scripts(client: Any) -> Opinion:  # noqa: ANN401
-    refused = rehearse(client)
+    try:
+        refused = rehearse(client)
+    except StoreUnavailable as error:
+        if not isinstance(error.__cause__, redis.ResponseError):
+            raise
+        return fail(f"scripts are refused: {error}", _PERMISSIONS)
     if not refused:
         return ok("its account may run the bridge's scripts and all their commands")
     text = " ".join(refused)
     if "OOM" in text:
         return fail(f"it is full: {refused[0]}", "give it more memory, or drain dead letters")
+    if "READONLY" in text:
+        return fail("it is a replica and takes no writes", "name the primary in BRIDGE_STORE_URL")
     if "MISCONF" in text:
         return fail(f"it takes no writes: {refused[0]}", "mend its disk: it can't persist what it is given")
     return fail(f"refused: {'; '.join(refused)}", _PERMISSIONS)

@@ -160,6 +160,8 @@ def test_an_account_that_may_not_run_the_scripts_fails_and_with_what_the_fix_giv
     as_bridge = {**environ, "BRIDGE_STORE_URL": url, "BRIDGE_BROKER_URL": listening}
 
     poor = looked(as_bridge)
+    client.execute_command("ACL", "SETUSER", "bridge", "+hincrby", "-@scripting")
+    poorer = looked(as_bridge)
     rights = re.findall(r"`([^`]*)`", _PERMISSIONS)[0].split()
     client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pass-word", *rights)
     enough = looked(as_bridge)
@@ -167,6 +169,8 @@ def test_an_account_that_may_not_run_the_scripts_fails_and_with_what_the_fix_giv
 
     assert poor["store scripts"].verdict == "fail"
     assert "HINCRBY" in poor["store scripts"].found
+    assert poorer["store scripts"].verdict == "fail"
+    assert poor["store scripts"].fix == poorer["store scripts"].fix == (_PERMISSIONS,)
     assert "SETUSER" not in str(poor)
     assert {name: finding.verdict.value for name, finding in enough.items() if finding.verdict == "fail"} == {
         "upstream connection": "fail"

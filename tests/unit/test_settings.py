@@ -75,6 +75,15 @@ def test_each_setting_is_read_from_its_variable(name: str) -> None:
         assert getattr(read_settings(REQUIRED), name) != value
 
 
+def test_only_a_role_and_only_an_upstream_of_aws_can_speak_for_clients() -> None:
+    with_role = {"BRIDGE_ROLE_SESSION": "client", "BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}
+
+    assert "needs BRIDGE_ASSUME_ROLE_ARN" in _faults({**REQUIRED, "BRIDGE_ROLE_SESSION": "source"})
+    assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
+    assert not read_settings({**REQUIRED, **with_role}).speaks_for_clients
+    assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_each_setting_has_a_variable_of_its_name_and_a_sentence_about_it(name: str) -> None:
     assert variable(FIELDS[name]) == f"BRIDGE_{name.upper()}"
