@@ -313,3 +313,18 @@ def test_a_password_in_a_setting_that_is_no_url_is_not_shown_either(environ: dic
     assert found["store"].verdict == "fail"
     assert found["store"].fix == ("write BRIDGE_STORE_URL as redis://USER:PASSWORD@HOST:PORT/DATABASE",)
     assert "misplaced-word" not in str(found)
+
+
+@pytest.mark.usefixtures("store")
+def test_an_installation_without_a_failure_ends_with_0_though_it_is_warned_of(
+    environ: dict[str, str], mlflow_url: str, tmp_path: Path
+) -> None:
+    given = {**clean_environ(), **environ, "BRIDGE_UPSTREAM": mlflow_url}
+    command = [script("mlflow-bridge"), "doctor", "--json"]
+
+    done = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["failed"], document["counts"]["fail"]) == (0, False, 0), done.stdout
+    assert document["counts"]["warn"] == 1, "no worker is alive"
+    assert [check["name"] for check in document["checks"] if check["verdict"] == "warn"] == ["workers"]
