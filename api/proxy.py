@@ -35,8 +35,15 @@ class Proxy:
             raise InvalidWrite("The request's target must be a path.", "BAD_REQUEST")
         async with AsyncExitStack() as stack:
             body = await _take_in(request, stack)
-            asked = Request(method=request.method, target=request.target, headers=_text(request.headers), body=body)
-            told = await self._barrier.pass_through(request, body, client=request.client.name)
+            client = request.client.name
+            asked = Request(
+                method=request.method,
+                target=request.target,
+                headers=_text(request.headers),
+                body=body,
+                client=client,
+            )
+            told = await self._barrier.pass_through(request, body, client=client)
             await self._take_place(stack)
             answer = await stack.enter_async_context(self._forwarding.forward(asked))
             first = await _beginning(request, answer)

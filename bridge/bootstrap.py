@@ -34,9 +34,11 @@ from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
 from bridge.sagemaker import HttpUpstream
-from bridge.sagemaker.credentials import AwsCredentials
+from bridge.sagemaker.chain import Chain
+from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
 from bridge.sagemaker.endpoint import Endpoint, endpoint_for
 from bridge.sagemaker.forwarding import HttpForwarding
+from bridge.sagemaker.sessions import Sessions
 from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 from bridge.signatures import Signatures
@@ -137,6 +139,7 @@ def build_worker(settings: Settings) -> Worker:
         observe=observe,
         clock=clock,
         stopping=stopping,
+        in_clients_names=settings.speaks_for_clients,
     )
     delivery = Delivery(
         outbox=outbox,
@@ -237,5 +240,17 @@ def _forwarding(settings: Settings, clock: Clock) -> HttpForwarding:
 
 def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
-    signer = Signer(endpoint.scope, AwsCredentials(clock, settings.assume_role_arn)) if endpoint.scope else None
-    return endpoint, signer
+    if endpoint.scope is None:
+        return endpoint, None
+    return endpoint, Signer(endpoint.scope, *_credentials(settings, clock, endpoint.scope.region))
+
+
+def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, Sessions | None]:
+    """Return the bridge's own credentials, and those of its clients if they have any."""
+    role, chain = settings.assume_role_arn, Chain(clock, region=region)
+
+    def session(name: str) -> AwsCredentials:
+        identity = name if settings.role_session == "source" else None
+        return AwsCredentials(clock, role, session=RoleSession(name=name, source_identity=identity), chain=chain)
+
+    return session(OWN_SESSION), (Sessions(session, clock) if settings.speaks_for_clients else None)

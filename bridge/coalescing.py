@@ -11,6 +11,7 @@ The same jobs always make the same call, byte for byte.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from urllib.parse import quote
 
 import msgspec
@@ -29,6 +30,11 @@ from schemas.write import Fragment, Op, Write
 _REPEATED_KEYS = 100
 #: What the names of the three lists and the brackets add to a body, at most.
 _FRAME_BYTES = 100
+
+
+def of_one_client(jobs: Sequence[Job]) -> int:
+    """Return how many of the first jobs are the same client's."""
+    return sum(1 for _ in takewhile(lambda job: job.client == jobs[0].client, jobs))
 
 
 def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:

@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from bridge.backoff import backoff
 from bridge.clock import Clock
-from bridge.coalescing import calls_for
+from bridge.coalescing import calls_for, of_one_client
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.events import (
@@ -124,6 +124,7 @@ class Delivery:
             suspects.at_most(claim.settled, jobs),
             after_crashes(claim.claims, jobs),
             after_breaks(claim.broke, jobs),
+            of_one_client(claim.jobs) if self.exchange.in_clients_names else jobs,
         )
         return self._send(claim, limit, suspects)
 
@@ -158,7 +159,7 @@ class Delivery:
         if named_run(claim.lane):
             return self.run_creation.send(claim, limit, renew)
         calls, count = calls_for(claim, limit)
-        return self.exchange.send(calls, renew=renew), count
+        return self.exchange.send(calls, client=claim.jobs[0].client, renew=renew), count
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         attempt = claim.attempts + 1

@@ -30,6 +30,8 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         faults.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
         )
+    if values.get("role_session") in ("client", "source") and not values.get("assume_role_arn"):
+        faults.append("BRIDGE_ROLE_SESSION names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
     faults += _missing(values)
     if faults:
         raise InvalidSettings("\n".join(faults))

@@ -50,7 +50,11 @@ class UpstreamTimeout(UpstreamUnreachable):
 
 
 class CredentialsUnavailable(BridgeError):
-    """No AWS credentials could be had to sign with."""
+    """No AWS credentials could be had to sign with; ``denied`` where AWS does not allow those that were asked for."""
+
+    def __init__(self, why: str, *, denied: bool = False) -> None:
+        super().__init__(why)
+        self.denied = denied
 
 
 class RequestIncomplete(BridgeError):

@@ -4,7 +4,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.clock import Clock
 from bridge.errors import StoreUnavailable
@@ -28,28 +28,30 @@ class Exchange:
     clock: Clock
     #: Once set, no further call is begun.
     stopping: threading.Event
+    #: Calls are sent in the names of clients, so each may carry the writes of one only.
+    in_clients_names: bool = False
 
-    def send(self, calls: Sequence[Call], *, renew: Callable[[], object]) -> Outcome | Shut | Stopping:
-        """Send calls until one is not delivered, and return what the last one came to.
+    def send(self, calls: Sequence[Call], *, client: str, renew: Callable[[], object]) -> Outcome | Shut | Stopping:
+        """Send calls for a client until one is not delivered, and return what the last one came to.
 
         ``renew`` is called between two calls, for a lease covers only one.
         """
-        result = self._send_one(calls[0])
+        result = self._send_one(calls[0], client)
         for call in calls[1:]:
             if not isinstance(result, Delivered):
                 break
             renew()
-            result = self._send_one(call)
+            result = self._send_one(call, client)
         return result
 
-    def _send_one(self, call: Call) -> Outcome | Shut | Stopping:
+    def _send_one(self, call: Call, client: str) -> Outcome | Shut | Stopping:
         passage = self.gate.enter()
         if isinstance(passage, Shut):
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
             return Stopping()
         began = self.clock.monotonic()
-        outcome = self.upstream.send(call)
+        outcome = self.upstream.send(replace(call, client=client) if self.in_clients_names else call)
         took = self.clock.monotonic() - began
         status = getattr(outcome, "status", None)
         self.observe(CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took))

@@ -19,6 +19,8 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     #: None if the client sent none. It stays the caller's to close.
     body: Spool | None
+    #: In whose name it is sent, where clients have names there.
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,13 @@ def auth_kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
+def role_session(text: str) -> str:
+    """Read in whose name a role is assumed."""
+    if text not in ("bridge", "client", "source"):
+        raise ValueError("bridge, client or source")
+    return text
+
+
 def hosts(text: str) -> tuple[str, ...]:
     """Read names of hosts that are separated by commas, or ``*`` for any."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())

@@ -22,6 +22,7 @@ from bridge.setting_kinds import (
     hosts,
     port,
     rate,
+    role_session,
     secret_arn,
     size,
     upstream,
@@ -56,6 +57,14 @@ class Settings:
     )
     assume_role_arn: str | None = _setting(
         "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
+    )
+    role_session: str = _setting(
+        "bridge",
+        role_session,
+        "In whose name the role is assumed: `bridge` (one session for all), `client` (a session for each client, called"
+        " after him, so that CloudTrail tells clients apart), or `source` (the same, with that name as `SourceIdentity`"
+        " as well, for which the role must allow `sts:SetSourceIdentity`). Writes of different clients then never share"
+        " a call.",
     )
     connect_timeout: dt.timedelta = _setting("3s", duration, "How long connecting to upstream may take.")
     read_timeout: dt.timedelta = _setting(
@@ -229,6 +238,11 @@ class Settings:
         if self.upstream_rate is not None:
             return self.upstream_rate or None
         return _SMALLEST_SERVER if self.upstream.startswith("arn:") else None
+
+    @property
+    def speaks_for_clients(self) -> bool:
+        """Whether each call to upstream is signed in a session of its client's."""
+        return self.role_session != "bridge" and self.upstream.startswith("arn:")
 
     @property
     def lease(self) -> dt.timedelta:

@@ -24,6 +24,8 @@ class Call:
     reads: bool = False
     #: Not every upstream has this call: that it is not found says nothing about upstream.
     optional: bool = False
+    #: In whose name it is sent; None for the bridge's own.
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Unavailable:
     retry_after: dt.timedelta | None = None
     #: Our own credentials, clock or permissions are the trouble.
     ours: bool = False
+    #: And only those that this client's calls are sent with: it says nothing about the calls of others.
+    of_client: bool = False
     #: Upstream is well and only asks for fewer calls.
     throttled: bool = False
     #: Upstream failed on this very call (500). If it goes on to do so while it takes others, this is what it comes to.

@@ -9,6 +9,7 @@ import click
 
 from bridge.cli.backlog import backlog
 from bridge.cli.dead_letters import dead_letters
+from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.environ import variable
@@ -53,6 +54,7 @@ def settings() -> None:
         click.echo(click.wrap_text(field.metadata["about"], 100, "    ", "    "))
 
 
+main.add_command(doctor)
 main.add_command(backlog)
 main.add_command(jobs)
 main.add_command(dead_letters)

@@ -94,6 +94,9 @@ def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
             return "answered", "", none
         case Unknown():
             return "failed", outcome.why, none
+        case Unavailable(of_client=True):
+            # As with a call that upstream may not know: the breaker stays as it is, and another call is the probe.
+            return "missing", outcome.why, none
         case Unavailable():
             kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
             return kind, outcome.why, outcome.retry_after or none

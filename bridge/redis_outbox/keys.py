@@ -41,6 +41,7 @@ key                                   type    meaning
 ``bridge:{drains}:active``            zset    drain that is not finished -> when it began (s)
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
 ``bridge:{drains}:<id>:guard``        string  exists while a worker has gone on with the drain lately
+``bridge:{doctor}:<type>``            any     there for a moment, when the doctor tries what the account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:totals``                     hash    what all processes have counted together: metric, labels -> number
 ``bridge:seal``                       string  the key that job ids are sealed with
@@ -59,6 +60,7 @@ ACTIVE_DRAINS = "bridge:{drains}:active"
 WORKERS = "bridge:workers"
 TOTALS = "bridge:totals"
 SEAL = "bridge:seal"
+REHEARSAL = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 
 
 def partition(lane: str) -> int:

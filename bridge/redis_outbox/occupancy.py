@@ -16,7 +16,7 @@ from bridge.redis_outbox.client import every_info
 from bridge.redis_outbox.durability import read_durability
 
 #: The part of Redis' own ``maxmemory`` beyond which nothing more is accepted. Settling needs a little memory, too.
-_WATERMARK = 0.8
+WATERMARK = 0.8
 #: How old the figures of other partitions may be. Meanwhile a cap can be exceeded by what arrives in this time.
 _FRESH_FOR = 1.0
 #: After this time an accept waits for new ones.
@@ -80,16 +80,25 @@ class Occupancy:
             # may go on with what was known of it before.
             self._held = []
             raise StoreUnavailable("the store can't be trusted with accepted writes: " + "; ".join(faults))
-        pipeline = self._client.pipeline(transaction=False)
-        for number in range(keys.PARTITIONS):
-            pipeline.hgetall(keys.held(number))
-        found = pipeline.execute()
+        found = _held(self._client)
         self._over_watermark = any(_is_over(memory) for memory in every_info(self._client, "memory"))
-        self._held = [{field.decode(): int(value) for field, value in held.items()} for held in found]
+        self._held = found
         self._total = sum(map(Counter, self._held), Counter())
         self._looked_at = time.monotonic()
 
 
+def held_bytes(client: Any) -> int:  # noqa: ANN401 - see RedisOutbox
+    """Return how many bytes pending writes and dead letters are."""
+    return sum(held.get("bytes", 0) for held in _held(client))
+
+
+def _held(client: Any) -> list[dict[str, int]]:  # noqa: ANN401
+    pipeline = client.pipeline(transaction=False)
+    for number in range(keys.PARTITIONS):
+        pipeline.hgetall(keys.held(number))
+    return [{field.decode(): int(value) for field, value in held.items()} for held in pipeline.execute()]
+
+
 def _is_over(memory: dict[str, Any]) -> bool:
     most = memory.get("maxmemory", 0)
-    return bool(most) and memory.get("used_memory", 0) > most * _WATERMARK
+    return bool(most) and memory.get("used_memory", 0) > most * WATERMARK

@@ -20,7 +20,7 @@ from bridge.upstream import Call, Outcome, Refused, Unavailable, Unknown
 _POOL = 32
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
 _PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
-_PROBE_TIMEOUTS = (2.0, 2.0)
+_PROBE_TIMEOUT = dt.timedelta(seconds=2)
 _PROBE_LASTS = dt.timedelta(seconds=2)
 
 
@@ -55,9 +55,10 @@ class HttpUpstream:
         if call.workspace is not None:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace
         try:
-            return self._prepare(call.method, call.path, headers, _sha256(call.body), call.body)
+            return self._prepare(call.method, call.path, headers, call.body, client=call.client)
         except CredentialsUnavailable as error:
-            return Unavailable(why=str(error), ours=True)
+            of_client = call.client is not None and error.denied
+            return Unavailable(why=str(error), ours=True, of_client=of_client)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that can't be sent, today or ever.
             return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
@@ -74,7 +75,7 @@ class HttpUpstream:
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
-            self._signer.refused()
+            self._signer.of(call.client).refused()
         return outcome
 
     def probe(self) -> Mapping[str, object]:
@@ -89,8 +90,7 @@ class HttpUpstream:
 
     def _probe(self) -> Mapping[str, object]:
         try:
-            prepared = self._prepare("GET", _PROBE_TARGET, {}, EMPTY_SHA256, None)
-            response = self._exchange(prepared, _PROBE_TIMEOUTS)
+            response = self.ask(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
             answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
             return {"reachable": False, "why": str(error)}
@@ -101,13 +101,22 @@ class HttpUpstream:
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
         return {"reachable": False, "why": f"status {response.status_code} {aws_error}".strip()}
 
+    def ask(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
+        """Return upstream's answer to a signed GET, its body not yet read; ``timeout`` is for each step of it.
+
+        Raises ``CredentialsUnavailable`` and what requests raises.
+        """
+        seconds = timeout.total_seconds()
+        return self._exchange(self._prepare("GET", target, {}, None), (seconds, seconds))
+
     def _prepare(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str],
-        sha256: str,
         body: bytes | None,
+        *,
+        client: str | None = None,
     ) -> requests.PreparedRequest:
         url = self._endpoint.url + canonical_target(target)
         prepared = requests.Request(method, self._endpoint.url, headers=headers).prepare()
@@ -119,7 +128,9 @@ class HttpUpstream:
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
         if self._signer:
-            signed = self._signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
+            sha256 = EMPTY_SHA256 if body is None else _sha256(body)
+            signer = self._signer.of(client)
+            signed = signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
             prepared.headers.update(signed)
         return prepared
 

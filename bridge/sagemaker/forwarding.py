@@ -28,6 +28,8 @@ _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 #: Of a final answer (RFC 9110, section 15). Another one would end our server process.
 _STATUSES = range(200, 600)
 _WITH_BODY = ("POST", "PUT", "PATCH")
+#: Threads that may fetch credentials at a time: those of one client must not keep all that there are.
+_MOST_FETCHING = 4
 
 
 class HttpForwarding:
@@ -38,6 +40,7 @@ class HttpForwarding:
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
+        self._fetching = asyncio.Semaphore(_MOST_FETCHING)
         # Made now, for it takes a tenth of a second, in which the event loop would stand still.
         self._tls = ssl.create_default_context(cafile=certifi.where()) if endpoint.url.startswith("https:") else None
         self._timeout = aiohttp.ClientTimeout(
@@ -78,7 +81,7 @@ class HttpForwarding:
                 data=_body_of(request.body),
                 allow_redirects=False,
             ) as response:
-                yield await self._answer(response)
+                yield await self._answer(response, request.client)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise UpstreamTimeout("Upstream did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -90,33 +93,36 @@ class HttpForwarding:
             await self._session.close()
 
     async def _signature(self, request: Request, url: str, headers: Mapping[str, str]) -> dict[str, str]:
-        signer = self._signer
-        if signer is None:
+        if self._signer is None:
             return {}
+        signer = self._signer.of(request.client)
         sha256 = request.body.sha256 if request.body and request.body.length else EMPTY_SHA256
 
         def sign() -> dict[str, str]:
             return signer.sign(request.method, url, headers, host=self._endpoint.host, body_sha256=sha256)
 
         # Credentials that have to be fetched first would hold up everybody on the loop.
-        return sign() if signer.is_ready() else await asyncio.to_thread(sign)
+        if signer.is_ready():
+            return sign()
+        async with self._fetching:
+            return await asyncio.to_thread(sign)
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+    async def _answer(self, response: aiohttp.ClientResponse, client: str | None) -> Answer:
         if response.status not in _STATUSES:
             raise UpstreamUnreachable(f"Upstream answers with status {response.status}, which is none")
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-            body = _once(await self._read_unless_ours(response))
+            body = _once(await self._read_unless_ours(response, client))
         returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
         return Answer(status=response.status, headers=returned, body=body)
 
-    async def _read_unless_ours(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_unless_ours(self, response: aiohttp.ClientResponse, client: str | None) -> bytes:
         """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
         body = await response.read()
         if ours(response.status, response.headers, body):
             if self._signer:
-                self._signer.refused()
+                self._signer.of(client).refused()
             error = response.headers.get("x-amzn-ErrorType", str(response.status)).split(":")[0]
             raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
         return body

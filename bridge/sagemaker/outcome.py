@@ -20,6 +20,7 @@ _OURS = re.compile(
     r"|NotAuthorized|OptInRequired|RequestExpired|RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClient",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"AccessDenied|NotAuthorized", re.IGNORECASE)
 _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|request_?limit_?exceeded", re.IGNORECASE)
 # MLflow answers these with a 5xx although no repetition can help, such as for a workspace on a server without them.
 _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
@@ -65,7 +66,9 @@ def classify(
         return Delivered(status=status, request_id=answer.request_id, body=told)
     if ours(status, headers, body):
         why = f"AWS refused the bridge's credentials: {answer.aws_error or status}"
-        return Unavailable(why=why, status=status, ours=True)
+        # Signed in a client's name, a call may be denied to him alone.
+        of_client = bool(call and call.client is not None and _DENIED.search(answer.aws_error))
+        return Unavailable(why=why, status=status, ours=True, of_client=of_client)
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
         return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)

@@ -40,12 +40,29 @@ class CredentialSource(Protocol):
         ...
 
 
+class CredentialSources(Protocol):
+    """Where each client's credentials come from."""
+
+    def of(self, client: str) -> CredentialSource:
+        """Return the source of a client's."""
+        ...
+
+
 class Signer:
     """Signs for one upstream."""
 
-    def __init__(self, scope: SigningScope, credentials: CredentialSource) -> None:
+    def __init__(
+        self, scope: SigningScope, credentials: CredentialSource, clients: CredentialSources | None = None
+    ) -> None:
         self._scope = scope
         self._credentials = credentials
+        self._clients = clients
+
+    def of(self, client: str | None) -> "Signer":
+        """Return who signs for a client: this one, unless clients have credentials of their own."""
+        if client is None or self._clients is None:
+            return self
+        return Signer(self._scope, self._clients.of(client))
 
     def is_ready(self) -> bool:
         """Return whether ``sign`` would not wait for credentials."""

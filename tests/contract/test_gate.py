@@ -183,8 +183,17 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
     assert not watched.delivered_since(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1))
 
 
-def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_out_to_others(client: Any) -> None:
-    missing = Unavailable(why="status 404", missing=True)
+@pytest.mark.parametrize(
+    "missing",
+    [
+        Unavailable(why="status 404", missing=True),
+        Unavailable(why="AccessDenied", status=403, ours=True, of_client=True),
+    ],
+    ids=["not known to upstream", "denied to one client"],
+)
+def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_out_to_others(
+    client: Any, missing: Unavailable
+) -> None:
     unknown = gate(client)
     for _ in range(20):
         unknown.report(missing)

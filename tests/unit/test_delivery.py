@@ -37,6 +37,52 @@ def test_writes_are_delivered_in_one_call_and_the_lane_is_empty() -> None:
     assert [event.writes for event in lane.events.of(WritesDelivered)] == [4]
 
 
+def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order_stays() -> None:
+    lane = Lane()
+    named = replace(lane.delivery, exchange=replace(lane.delivery.exchange, in_clients_names=True))
+    for step, client in enumerate("aabab"):
+        lane.outbox.accept(metric(step), client=client)
+
+    named.deliver(RUN)
+
+    assert [(steps(call), call.client) for call in lane.upstream.calls] == [
+        ({0, 1}, "a"),
+        ({2}, "b"),
+        ({3}, "a"),
+        ({4}, "b"),
+    ]
+    assert lane.outbox.backlog().lanes == 0
+
+
+def test_in_the_names_of_clients_what_may_have_arrived_is_repeated_as_the_same_call() -> None:
+    lane = Lane()
+    named = replace(lane.delivery, exchange=replace(lane.delivery.exchange, in_clients_names=True))
+    for step, client in enumerate("aab"):
+        lane.outbox.accept(metric(step), client=client)
+    outcomes: list[Outcome] = [Unknown(why="no answer"), Delivered(status=200), Delivered(status=200)]
+    answers = iter(outcomes)
+    lane.upstream.answer = lambda _: next(answers)
+
+    named.deliver(RUN)
+    lane.outbox.accept(metric(3), client="a")
+    lane.expire_lease()
+    named.deliver(RUN)
+
+    first, again, *rest = lane.upstream.calls
+    assert (again.body, again.client) == (first.body, first.client)
+    assert [(steps(call), call.client) for call in rest] == [({2}, "b"), ({3}, "a")]
+
+
+def test_without_names_calls_are_nobodys() -> None:
+    lane = Lane()
+    for step, client in enumerate("aabab"):
+        lane.outbox.accept(metric(step), client=client)
+
+    lane.deliver()
+
+    assert [(steps(call), call.client) for call in lane.upstream.calls] == [({0, 1, 2, 3, 4}, None)]
+
+
 def test_what_arrives_during_a_call_joins_the_next() -> None:
     lane = Lane(metric(1))
     arriving = iter([metric(2), metric(3)])

@@ -24,6 +24,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream": (SERVER, SERVER),
     "upstream_endpoint": ("https://vpce.example/x", "https://vpce.example/x"),
     "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
+    "role_session": ("client", "client"),
     "store_url": ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
     "upstream_rate": ("12.5", 12.5),
@@ -57,6 +58,8 @@ OTHERS_BY_READER: dict[Any, tuple[str, Any]] = {
     duration: ("1500ms", dt.timedelta(seconds=1.5)),
     size: ("3GiB", 3 << 30),
 }
+#: What a setting means nothing without.
+NEEDED = {"role_session": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -72,11 +75,20 @@ def test_each_setting_is_read_from_its_variable(name: str) -> None:
     assert other, "a setting is new: say above what another value of it is read as"
     text, value = other
 
-    settings = read_settings({**REQUIRED, variable(FIELDS[name]): text})
+    settings = read_settings({**REQUIRED, **NEEDED.get(name, {}), variable(FIELDS[name]): text})
 
     assert getattr(settings, name) == value
     if name not in ("upstream", "store_url"):
         assert getattr(read_settings(REQUIRED), name) != value
+
+
+def test_only_a_role_and_only_an_upstream_of_aws_can_speak_for_clients() -> None:
+    with_role = {"BRIDGE_ROLE_SESSION": "client", "BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}
+
+    assert "needs BRIDGE_ASSUME_ROLE_ARN" in _faults({**REQUIRED, "BRIDGE_ROLE_SESSION": "source"})
+    assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
+    assert not read_settings({**REQUIRED, **with_role}).speaks_for_clients
+    assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a check is, and what it comes to. Nothing here knows what is checked."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.errors import BridgeError
+
+#: For so long, in seconds, a check is waited for.
+PATIENCE = 8.0
+
+
+class Verdict(StrEnum):
+    """How a check has ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    #: It was not made, because another has failed.
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a check comes to: what was found, and what to do about it, one text for each step."""
+
+    verdict: Verdict
+    found: str
+    fix: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """An opinion, and what it is about."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    fix: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question to the installation. It is left out if one of those that it ``needs`` has failed."""
+
+    name: str
+    look: Callable[[], Opinion]
+    needs: tuple[str, ...] = ()
+
+
+def ok(found: str) -> Opinion:
+    """Nothing is to be done."""
+    return Opinion(Verdict.OK, found)
+
+
+def warn(found: str, *fix: str) -> Opinion:
+    """The bridge keeps its promises, but somebody should know."""
+    return Opinion(Verdict.WARN, found, fix)
+
+
+def fail(found: str, first: str, *further: str) -> Opinion:
+    """The bridge can't do its work, or not as promised. There is always something to be done."""
+    return Opinion(Verdict.FAIL, found, (first, *further))
+
+
+def skipped(why: str) -> Opinion:
+    """There was nothing to look at."""
+    return Opinion(Verdict.SKIPPED, why)
+
+
+def findings(checks: Sequence[Check], *, patience: float = PATIENCE) -> Iterator[Finding]:
+    """Make the checks in their order. One that fails holds up only those that need it."""
+    unsound: set[str] = set()
+    for check in checks:
+        lacking = [name for name in check.needs if name in unsound]
+        opinion = skipped(f"not looked at: {', '.join(lacking)}") if lacking else _bounded(check.look, patience)
+        if opinion.verdict in (Verdict.FAIL, Verdict.SKIPPED):
+            unsound.add(check.name)
+        yield Finding(name=check.name, verdict=opinion.verdict, found=opinion.found, fix=opinion.fix)
+
+
+def _bounded(look: Callable[[], Opinion], patience: float) -> Opinion:
+    """Look, in a thread that is left alone if it takes too long: a resolver or a file system can't be told to hurry."""
+    said: queue.SimpleQueue[Opinion] = queue.SimpleQueue()
+    threading.Thread(target=lambda: said.put(_guarded(look)), name="check", daemon=True).start()
+    try:
+        return said.get(timeout=patience)
+    except queue.Empty:
+        return fail(f"no verdict within {patience:g} s", "find out what hangs: the network, a name server, a disk")
+
+
+def _guarded(look: Callable[[], Opinion]) -> Opinion:
+    try:
+        return look()
+    except BridgeError as error:
+        return fail(f"it stopped answering: {error}", "look again; if it stays so, look into what this error says")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
+        # Not its words: nobody knows what they quote.
+        return fail(f"the check broke off: {type(error).__name__}", "report this: the doctor has a defect")

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the doctor's checks depend on each other, and what settings, clocks and refusals of AWS come to."""
+
+import datetime as dt
+import threading
+from pathlib import Path
+
+import pytest
+
+from bridge.doctor.checks import Check, Opinion, Verdict, fail, findings, ok, skipped
+from bridge.doctor.clocks import compared
+from bridge.doctor.configuration import read_case, secrets_in
+from bridge.doctor.refusals import fix_of, kind_of
+from tests.factories import NOW
+
+REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
+
+
+def _verdicts(*checks: Check) -> dict[str, Verdict]:
+    return {finding.name: finding.verdict for finding in findings(checks, patience=0.2)}
+
+
+def test_what_needs_a_check_that_failed_is_skipped_and_the_rest_goes_on() -> None:
+    verdicts = _verdicts(
+        Check("store", lambda: fail("gone", "start it")),
+        Check("memory", lambda: ok("never asked"), ("store",)),
+        Check("of memory", lambda: ok("never asked"), ("memory",)),
+        Check("other", lambda: ok("well"), ("nobody",)),
+    )
+
+    assert verdicts == {"store": "fail", "memory": "skipped", "of memory": "skipped", "other": "ok"}
+
+
+def test_a_check_that_breaks_off_is_a_failure_that_holds_up_no_other() -> None:
+    def breaks() -> Opinion:
+        raise ZeroDivisionError("by zero")
+
+    broken, after = findings([Check("broken", breaks), Check("after", lambda: ok("well"))])
+
+    assert (broken.verdict, broken.found) == (Verdict.FAIL, "the check broke off: ZeroDivisionError")
+    assert broken.fix
+    assert after.verdict is Verdict.OK
+
+
+def test_a_check_that_hangs_is_waited_for_only_so_long() -> None:
+    over = threading.Event()
+
+    def hangs() -> Opinion:
+        over.wait(30)
+        return ok("too late")
+
+    hung, after = findings([Check("hung", hangs), Check("after", lambda: ok("well"))], patience=0.1)
+    over.set()
+
+    assert (hung.verdict, hung.found) == (Verdict.FAIL, "no verdict within 0.1 s")
+    assert after.verdict is Verdict.OK
+
+
+def test_what_had_nothing_to_look_at_has_not_failed() -> None:
+    assert _verdicts(Check("a", lambda: skipped("nothing there"))) == {"a": "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "says"),
+    [
+        (0, "ok", "within 1 s"),
+        (29, "ok", "within 29 s"),
+        (30, "warn", "30 s ahead of"),
+        (-299, "warn", "299 s behind"),
+        (300, "fail", "AWS refuses"),
+        (-301, "fail", "301 s behind the store's; AWS refuses"),
+    ],
+)
+def test_a_clock_is_warned_of_from_30_s_and_fails_from_where_aws_refuses(seconds: int, verdict: str, says: str) -> None:
+    opinion = compared(NOW + dt.timedelta(seconds=seconds), NOW, "the store")
+
+    assert opinion.verdict == verdict
+    assert says in opinion.found
+    assert bool(opinion.fix) is (verdict != "ok")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        ("InvalidSignatureException", "Signature expired: 2026 is now earlier than 2026 (2026 - 5 min.)", "clock"),
+        ("InvalidSignatureException", "Signature not yet current: 2026", "clock"),
+        ("RequestTimeTooSkewed", "", "clock"),
+        ("InvalidSignatureException", "The request signature we calculated does not match", "signature"),
+        ("SignatureDoesNotMatch", "", "signature"),
+        ("IncompleteSignature", "", "signature"),
+        ("ExpiredTokenException", "The security token included in the request is expired", "expired"),
+        ("UnrecognizedClientException", "The security token included in the request is invalid.", "unknown"),
+        ("InvalidClientTokenId", "", "unknown"),
+        ("AccessDeniedException", "User is not authorized", "denied"),
+        ("", "Forbidden", "other"),
+    ],
+)
+def test_refusals_of_aws_are_told_apart(code: str, message: str, kind: str) -> None:
+    assert kind_of(code, message) == kind
+    assert fix_of(kind_of(code, message), "allow it", "look")
+
+
+def test_good_settings_are_well() -> None:
+    case = read_case(REQUIRED)
+
+    assert case.opinion.verdict is Verdict.OK
+    assert case.settings
+    assert not case.unnamed
+
+
+def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_path: Path) -> None:
+    environ = {
+        "BRIDGE_STORE_URL": "redis://store.example",
+        "BRIDGE_READ_TIMEUOT": "5s",
+        "BRIDGE_PORT": "high",
+        "BRIDGE_DATA_DIR": str(tmp_path),
+    }
+
+    case = read_case(environ)
+
+    assert case.opinion.verdict is Verdict.FAIL
+    assert len(case.opinion.fix) == 3
+    lines = "\n".join(case.opinion.fix)
+    assert "is BRIDGE_READ_TIMEOUT meant?" in lines
+    assert "BRIDGE_PORT='high' must be" in lines
+    assert "BRIDGE_UPSTREAM is not set" in lines
+    assert case.settings
+    assert case.settings.store_url == "redis://store.example"
+    assert case.unnamed == {"upstream"}
+
+
+@pytest.mark.parametrize(
+    ("further", "says"),
+    [
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_KEY": "/k"}, "set both, or none"),
+        ({"BRIDGE_HOST": "0.0.0.0"}, "set BRIDGE_AUTH=keys"),  # noqa: S104 - it is read, not bound
+        ({"BRIDGE_ROLE_SESSION": "client"}, "which needs BRIDGE_ASSUME_ROLE_ARN"),
+        ({"BRIDGE_AUTH": "jwt"}, "which needs BRIDGE_JWT_ISSUER"),
+        ({"BRIDGE_STORE_URL": "redis+cluster://c"}, "name a Redis without cluster mode"),
+    ],
+)
+def test_settings_that_contradict_each_other_say_what_to_set(further: dict[str, str], says: str) -> None:
+    case = read_case({**REQUIRED, **further})
+
+    assert case.opinion.verdict is Verdict.FAIL
+    assert says in " ".join(case.opinion.fix)
+    assert case.settings, "the rest can be looked at all the same"
+    assert case.unnamed == ({"broker"} if "+cluster" in str(further) else set())
+
+
+def test_what_up_stands_in_for_is_no_failure_where_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "store.sock").touch()
+
+    case = read_case({"BRIDGE_DATA_DIR": str(tmp_path), "BRIDGE_UPSTREAM": "http://mlflow.example"})
+
+    assert case.opinion.verdict is Verdict.WARN
+    assert case.settings
+    assert case.settings.store_url == f"unix://{tmp_path}/store.sock"
+
+
+def test_secrets_of_the_environment_are_known() -> None:
+    environ = {
+        "AWS_SECRET_ACCESS_KEY": "aws-secret",
+        "AWS_SESSION_TOKEN": "aws-token",
+        "MLFLOW_TRACKING_PASSWORD": "tracking",
+        "BRIDGE_STORE_URL": "redis://user:of-the-store@host/0",
+        "BRIDGE_BROKER_URL": "unix:///s.sock?password=of-the-socket&db=1",
+        "BRIDGE_UPSTREAM": "redis:/:misplaced@host",
+        "AWS_ACCESS_KEY_ID": "AKIAKEY",
+    }
+
+    assert set(secrets_in(environ)) == {
+        *("aws-secret", "aws-token", "tracking", "of-the-store", "of-the-socket", "misplaced")
+    }
