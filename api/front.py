@@ -9,6 +9,7 @@ from api.barrier import Barrier
 from api.bulk import Bulk
 from api.errors import reply_to
 from api.incoming import Incoming
+from api.limits import Limits
 from api.native import Native
 from api.only_tls import only_over_tls
 from api.origin import Origins
@@ -24,7 +25,7 @@ from api.writes import Writes
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.tokens import IssuerUnavailable
-from schemas.endpoints import find, is_refused
+from schemas.endpoints import Found, find, is_refused
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
 _PATIENCE = 30.0
@@ -41,9 +42,10 @@ class Front:
         self._origins = Origins(bridge.settings)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
-        self._writes = Writes(bridge, recent)
-        self._bulk = Bulk(bridge, recent)
-        self._runs = Runs(bridge, self._writes)
+        self._limits = Limits(bridge.experiments)
+        self._writes = Writes(bridge, recent, self._limits)
+        self._bulk = Bulk(bridge, recent, self._limits)
+        self._runs = Runs(bridge, self._writes, self._limits)
         self._native = Native(bridge)
         self._proxy = Proxy(bridge, Barrier(bridge, recent))
 
@@ -69,8 +71,8 @@ class Front:
         try:
             request.check_path()
             self._origins.check(request)
-            await self._admit(request)
             found = find(request.method, request.path)
+            await self._admit(request, found)
             if found and found.op:
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
@@ -80,11 +82,17 @@ class Front:
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
             if is_own(request.path):
                 return await self._native.respond(request)
-            return await self._proxy.forward(request)
+            return await self._proxied(request, found)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
 
-    async def _admit(self, request: Incoming) -> None:
+    async def _proxied(self, request: Incoming, found: Found | None) -> Response:
+        answer = await self._proxy.forward(request)
+        if request.client.experiments is not None:
+            self._limits.learn(found, answer.beginning)
+        return answer
+
+    async def _admit(self, request: Incoming, found: Found | None) -> None:
         """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""
         try:
             request.client = await self._authentication.client_of(request)
@@ -92,6 +100,8 @@ class Front:
             if request.path not in OPEN:
                 raise
         check_allowed(request.client, request)
+        if request.client.experiments is not None:
+            await self._limits.check(request, found)
 
     async def close(self) -> None:
         """Let go of what it holds, on the loop that it has run on."""

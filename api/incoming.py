@@ -115,6 +115,15 @@ class Incoming:
             body = bytes(whole)
         return body
 
+    def put_back(self, body: bytes) -> None:
+        """Have this read as the body, in place of the one that has been read."""
+        rest, ahead = self._receive, [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return ahead.pop() if ahead else await rest()
+
+        self._receive = receive
+
     async def _discard(self, most: int) -> None:
         """Read on for a while: a client that is still sending would find its connection broken, and no answer."""
         async for chunk in self.chunks():

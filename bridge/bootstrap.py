@@ -16,6 +16,7 @@ from bridge.draining import Draining
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.events import Observer
 from bridge.exchange import Exchange
+from bridge.experiments import Experiments
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
 from bridge.intake import Intake
@@ -25,6 +26,7 @@ from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
+from bridge.redis_outbox.experiments import RedisExperimentMemory
 from bridge.redis_outbox.gate import RedisGate
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.run_creation import RunCreation
@@ -45,6 +47,8 @@ _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 #: For as long may the event loop stand still, before a thread goes on to wait.
 _PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
+#: While it is asked what is in which experiment, a client waits.
+_LONGEST_LOOK_UP = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 
 
@@ -72,6 +76,7 @@ class Api:
     intake: Intake
     draining: Draining
     names: RunNames
+    experiments: Experiments
     keyring: Keyring
     tokens: Tokens
     observe: Observer
@@ -92,7 +97,7 @@ class Worker:
 
 def build_api(settings: Settings) -> Api:
     """Return the parts that take writes in and proxy reads."""
-    clock, observe = SystemClock(), log_event
+    clock, observe, stopping = SystemClock(), log_event, threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     outbox = _outbox(settings, client)
     prompt = _outbox(settings, _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1))
@@ -109,10 +114,11 @@ def build_api(settings: Settings) -> Api:
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
+        experiments=_experiments(settings, client, clock, stopping),
         keyring=RedisKeyring(client),
         tokens=_tokens(settings),
         observe=observe,
-        stopping=threading.Event(),
+        stopping=stopping,
     )
 
 
@@ -227,6 +233,16 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
     return RedisRunNames(client, retention=settings.run_name_retention)
 
 
+def _experiments(settings: Settings, client: Redis, clock: Clock, stopping: threading.Event) -> Experiments:
+    upstream = _upstream(settings, clock, longest=_LONGEST_LOOK_UP)
+    return Experiments(
+        memory=RedisExperimentMemory(client),
+        names=_names(settings, client),
+        exchange=Exchange(upstream=upstream, gate=_gate(settings, client), stopping=stopping),
+        clock=clock,
+    )
+
+
 def _gate(settings: Settings, client: Redis) -> RedisGate:
     return RedisGate(
         client,
@@ -237,14 +253,14 @@ def _gate(settings: Settings, client: Redis) -> RedisGate:
     )
 
 
-def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
+def _upstream(settings: Settings, clock: Clock, *, longest: dt.timedelta = dt.timedelta.max) -> HttpUpstream:
     endpoint, signer = _door(settings, clock)
     return HttpUpstream(
         endpoint,
         signer,
         clock=clock,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
+        connect_timeout=min(settings.connect_timeout, longest),
+        read_timeout=min(settings.read_timeout, longest),
     )
 
 

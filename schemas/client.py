@@ -46,6 +46,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
     allow: tuple[Action, ...] = ()
     deny: tuple[Action, ...] = ()
+    #: The ids of the experiments that he is limited to, None for all. Operators never are.
+    experiments: frozenset[str] | None = None
 
     @property
     def is_operator(self) -> bool:

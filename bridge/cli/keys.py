@@ -3,6 +3,7 @@
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bridge.errors import BridgeError
 from bridge.keyring import ApiKey, Keyring, TooManyKeys, UnknownClient, new_key
 from bridge.setting_kinds import duration
 from schemas.client import ACTIONS, Client, Scope, is_client_name
+from schemas.limits import EXPERIMENT_ID
 
 _BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
@@ -47,10 +49,25 @@ def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[s
 _OWN_ACTIONS = {"GetJob", "GetBacklog", "GetDeadLetter", "ReplayDeadLetter", "DiscardDeadLetter", "DrainDeadLetters"}
 
 
+def _experiments(_context: click.Context, _option: click.Parameter, ids: tuple[str, ...]) -> frozenset[str] | None:
+    bad = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
+    if bad:
+        raise click.BadParameter(f"{', '.join(bad)} is not the id of an experiment, such as 7")
+    return frozenset(ids) or None
+
+
 def _permissions(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--deny", multiple=True, callback=_actions, help="An action that it may not do, such as SetTag."),
         click.option("--allow", multiple=True, callback=_actions, help="An action besides, such as DeleteRun."),
+        click.option(
+            "--experiment",
+            "experiments",
+            metavar="ID",
+            multiple=True,
+            callback=_experiments,
+            help="Only in this experiment; may be given several times.  [default: all]",
+        ),
         click.option("--read-only", is_flag=True, help="Only read."),
         click.option("--write-only", is_flag=True, help="Only log."),
         click.option("--admin", is_flag=True, help="Everything, and what operators do."),
@@ -179,7 +196,10 @@ def _client(
     write_only: bool,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
+    experiments: frozenset[str] | None,
 ) -> Client:
+    if admin and experiments:
+        raise click.UsageError("--admin and --experiment exclude each other: operators are not limited.")
     if admin + read_only + write_only > 1:
         raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
     scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
@@ -187,7 +207,7 @@ def _client(
         scopes = (*scopes, Scope.ADMIN)
     elif read_only or write_only:
         scopes = (Scope.READ,) if read_only else (Scope.WRITE,)
-    return Client(name=name, scopes=scopes, allow=allow, deny=deny)
+    return Client(name=name, scopes=scopes, allow=allow, deny=deny, experiments=experiments)
 
 
 def _create(ring: Keyring, client: Client, expires: dt.timedelta | None, *, changes: bool) -> None:
@@ -218,6 +238,7 @@ def _described(client: Client) -> str:
     parts = [client.name, "+".join(client.scopes) or "nothing"]
     parts += [f"allow {','.join(client.allow)}"] if client.allow else []
     parts += [f"deny {','.join(client.deny)}"] if client.deny else []
+    parts += [f"experiment {','.join(sorted(client.experiments))}"] if client.experiments is not None else []
     return "  ".join(parts)
 
 
