@@ -103,7 +103,9 @@ class Limits:
             info = msgspec.json.decode(answer, type=_Made).run.info
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return
-        self._threads.submit(self._experiments.learn, info.run_id, info.experiment_id)
+        self._experiments.learn(info.run_id, info.experiment_id)
+        # Whether it succeeds or not: who does not find it there asks upstream.
+        self._threads.submit(self._experiments.remember, info.run_id, info.experiment_id)
 
     async def _check_named(self, request: Incoming, found: Found | None) -> None:
         if found:
@@ -161,7 +163,7 @@ class Limits:
         for write, each in zip(writes, named, strict=True):
             if write.op is Op.CREATE_RUN:
                 [experiment] = [subject.id for subject in each.subjects if subject.kind is Kind.EXPERIMENT]
-                await self._in_thread(partial(self._experiments.asked_for, write.lane, experiment))
+                await self._in_thread(partial(self._experiments.remember, write.lane, experiment))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if not self._seats.try_enter():

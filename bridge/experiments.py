@@ -81,13 +81,11 @@ class Experiments:
         return True
 
     def learn(self, run_id: str, experiment_id: str) -> None:
-        """Note in which experiment a run was made; where the store does not answer, in this process only."""
+        """Note in this process, at once, in which experiment a run was made."""
         self._see(Subject(Kind.RUN, run_id), experiment_id)
-        with suppress(StoreUnavailable):
-            self._memory.remember(run_id, experiment_id)
 
-    def asked_for(self, lane: str, experiment_id: str) -> None:
-        """Note that a run of this name was asked for in an experiment by a client who is limited to it."""
+    def remember(self, lane: str, experiment_id: str) -> None:
+        """Note in the store where a run is, or where one of this name was asked for by a client who may."""
         self._memory.remember(lane, experiment_id)
 
     def _is_named_within(self, subject: Subject, among: Container[str], workspace: str | None) -> bool:
