@@ -85,9 +85,9 @@ class Limits:
         named = [_About.write(write) for write in writes]
         outside = await self._outside(request, {subject for each in named for subject in each.subjects})
         for number, (write, each) in enumerate(zip(writes, named, strict=True)):
-            if each.why or not outside.isdisjoint(each.subjects):
+            if each.why is not None or not outside.isdisjoint(each.subjects):
                 request.action = rule_of_op(write.op).action
-                raise NotWithin(request.client, request.action, why=each.why, number=number)
+                raise NotWithin(request.client, request.action, why=each.why or "", number=number)
         await self._note_names(writes, named)
         request.decision = "allowed"
 
@@ -179,7 +179,7 @@ class _About:
     """What a write is about, or why that can't be told."""
 
     subjects: frozenset[Subject] = frozenset()
-    why: str = ""
+    why: str | None = None
 
     @classmethod
     def write(cls, write: Write) -> "_About":

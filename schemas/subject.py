@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from schemas.endpoints import Found, Within
+from schemas.endpoints import Found, Within, endpoint_of
 from schemas.lane import run_of
 from schemas.lane import subject as id_of
 from schemas.run import DEFAULT_EXPERIMENT, CreateRun
@@ -92,6 +92,8 @@ def named_in_write(write: Write) -> frozenset[Subject]:
             raise Unnamed("Name the experiment by its experiment_id.")
         named = Subject(Kind.NEW_NAME, write.lane)
         return frozenset({Subject(Kind.EXPERIMENT, asked.experiment_id or DEFAULT_EXPERIMENT), named})
+    if endpoint_of(write.op).within is Within.REFUSED:
+        raise Unnamed
     collected = {_of_lane(write.lane)}
     if write.whole:
         _loaded(write.whole, collected)
@@ -104,10 +106,8 @@ def _of_lane(lane: str) -> Subject:
     word, colon, _ = lane.partition(":")
     if not colon:
         return Subject(Kind.RUN, run_of(lane) or "")
-    kinds = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}
-    if word not in kinds:
-        raise Unnamed("Spans name traces, of which it can't be told whose they are.")
-    return Subject(kinds[word], lane if word == "run" else id_of(lane))
+    kind = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}[word]
+    return Subject(kind, lane if kind is Kind.NAME else id_of(lane))
 
 
 def _of_path(found: Found) -> Iterator[Subject]:

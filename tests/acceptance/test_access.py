@@ -149,9 +149,30 @@ def test_mlflows_client_works_within_its_experiment_and_nowhere_else(guarded: Sy
     assert len(result["found"]) == 2
     assert set(result["refused"]) == set(result["attempts"])
     assert [why for why in result["refused"].values() if f"is not within the experiments ({mine})" not in why] == []
+    assert [read_trace(guarded, key, trace_in(guarded, each)) for each in (mine, others)] == [200, 403]
     wait_until(lambda: len(guarded.history(result["run_id"], "m")) == 2)
     assert "metrics" not in guarded.run(theirs)["data"]
     assert f"within-{mine}  write+read  allow CreateExperiment  experiment {mine}" in keys(guarded, "list").stdout
+
+
+def trace_in(bridge: System, experiment: str) -> str:
+    """A trace that MLflow has in an experiment."""
+    trace_id = f"tr-{time.time_ns():032x}"
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    told: dict[str, Any] = {
+        "trace_id": trace_id,
+        "trace_location": place,
+        "request_time": "2026-11-20T12:00:00Z",
+        "state": "OK",
+    }
+    made = requests.post(f"{bridge.mlflow_url}/api/3.0/mlflow/traces", json={"trace": {"trace_info": told}}, timeout=30)
+    assert made.status_code == 200, made.text
+    return trace_id
+
+
+def read_trace(bridge: System, key: str, trace_id: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return requests.get(f"{bridge.url}/api/3.0/mlflow/traces/{trace_id}", headers=headers, timeout=30).status_code
 
 
 def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:

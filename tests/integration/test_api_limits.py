@@ -2,7 +2,9 @@
 """Clients who are limited to experiments: each call with ids of theirs, of others, of nobody, with both and none."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +30,6 @@ FIELDS: dict[str, dict[str, Any]] = {
     "log-metric": {"key": "k", "value": 1},
     "outputs": {"models": []},
     "link-to-run": {"trace_ids": []},
-    "link-prompts": {"prompt_versions": []},
     "export-traces": {},
     "log-batch": {},
     "log-inputs": {},
@@ -75,7 +76,7 @@ def names(endpoint: Endpoint, *whose: str) -> dict[str, Any]:
     """What a call of this kind must say to be about something in these experiments, in MLflow's words."""
     first, every = whose[0], list(whose)
     experiments = [each or "404" for each in every]
-    return {
+    named: dict[Within, dict[str, Any]] = {
         Within.EXPERIMENT: {"experiment_id": experiments[0]},
         Within.EXPERIMENTS: {"experiment_ids": experiments},
         Within.LOCATIONS: {
@@ -91,7 +92,8 @@ def names(endpoint: Endpoint, *whose: str) -> dict[str, Any]:
         Within.TRACES: {"trace_ids": [TRACES[each] for each in every]},
         Within.LOGGED_MODEL: {"model_id": MODELS[first]},
         Within.ARTIFACT_PATH: {"path": f"{experiments[0]}/{RUNS[first]}/artifacts"},
-    }.get(endpoint.within, {})
+    }
+    return named.get(endpoint.within, {})
 
 
 def make(http: Http, key: str, endpoint: Endpoint, named: dict[str, Any], *, whose: str = MINE) -> TestResponse:
@@ -323,6 +325,7 @@ def test_of_many_writes_the_first_that_is_not_within_is_told_and_none_is_taken(
         {"op": "set-trace-tag", "trace_id": TRACES[MINE], "key": "mlflow.artifactLocation", "value": "/8"},
         {"op": "set-trace-tag", "trace_id": TRACES[OTHERS], "key": "k", "value": "v"},
         {"op": "set-experiment-tag", "experiment_id": OTHERS, "key": "k", "value": "v"},
+        {"op": "link-prompts", "trace_id": TRACES[MINE], "prompt_versions": []},
         {"op": "create-run", "run": "n", "experiment_id": OTHERS},
         {"op": "create-run", "run": "n", "experiment_name": "mine"},
         {"op": "create-run", "run": "n"},
@@ -330,9 +333,7 @@ def test_of_many_writes_the_first_that_is_not_within_is_told_and_none_is_taken(
     ],
 )
 def test_whatever_a_write_names_must_be_within(http: Http, key: str, write: dict[str, Any]) -> None:
-    about = (
-        {} if "experiment" in write["op"] or "trace-tag" in write["op"] or "run" in write else {"run_id": RUNS[MINE]}
-    )
+    about = {} if "experiment" in write["op"] or "trace_id" in write or "run" in write else {"run_id": RUNS[MINE]}
 
     assert is_refusal(ask(http, key, "POST", "/v1/writes", json={"writes": [about | write]}))
 
@@ -450,3 +451,30 @@ def test_many_runs_are_found_out_a_few_at_a_time(http: Http, key: str, asked: Up
 
     assert ask(http, key, "POST", "/v1/writes", json=writes(*({"run_id": run} for run in runs))).status_code == 202
     assert len(asked.looked_up) == len(runs)
+
+
+def test_an_upstream_that_hangs_keeps_nobody_else_waiting(
+    http: Http, key: str, limited: Api, asked: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> tuple[int, dict[str, object]]:
+        over.wait(30)
+        return 200, {}
+
+    monkeypatch.setattr(asked, "answer", hang)
+    free, body = key_for(limited, "free"), {"run_id": RUNS[MINE], **LOG}
+    runs = [f"{number:032x}" for number in range(80)]
+    with ThreadPoolExecutor(80) as at_once:
+        waiting = [at_once.submit(ask, http, key, "POST", LOG_METRIC, json=body | {"run_id": run}) for run in runs]
+        wait_until(lambda: len(asked.looked_up) == 4)
+        wait_until(lambda: sum(each.done() for each in waiting) >= 16, timeout=5)
+        unlimited = ask(http, free, "POST", LOG_METRIC, json=body)
+        still = sum(not each.done() for each in waiting)
+        over.set()
+        answers = [each.result() for each in waiting]
+
+    assert unlimited.status_code == 200
+    assert still > 0, "nobody waited for them"
+    assert {answer.status_code for answer in answers} <= {503, 403}
+    assert sum(answer.status_code == 503 for answer in answers) >= 16, "more than can be found out is not collected"
