@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 #: A longer body of a proxied call is not read, and so not sent on.
 _LONGEST = 1 << 20
+#: One that is not shorter than this is read in a thread, so that short ones need not wait for it.
+_LONG = 64 * 1024
 #: How many look-ups may be under way, of all clients and of one request, and how long one request waits, in seconds.
 _MOST_UNDER_WAY, _TOGETHER, _PATIENCE = 64, 4, 10.0
 
@@ -82,7 +84,8 @@ class Limits:
     async def check_writes(self, request: Incoming, writes: Sequence[Write]) -> None:
         """Raise ``NotWithin``, with the number of the first write that is not, unless all of these may be made."""
         request.decision = "denied"
-        named = [_About.write(write) for write in writes]
+        is_short = len(writes) == 1 and writes[0].size < _LONG
+        named = _about(writes) if is_short else await asyncio.to_thread(_about, writes)
         outside = await self._outside(request, {subject for each in named for subject in each.subjects})
         for number, (write, each) in enumerate(zip(writes, named, strict=True)):
             if each.why is not None or not outside.isdisjoint(each.subjects):
@@ -126,7 +129,9 @@ class Limits:
             _check_bodiless(request, found)
             named = named_in_call(found, query, b"")
         else:
-            named = named_in_call(found, query, await _body_of(request))
+            body = await _body_of(request)
+            read = partial(named_in_call, found, query, body)
+            named = read() if len(body) < _LONG else await asyncio.to_thread(read)
             request.put_back(named.body)
         await self._check(request, named.subjects)
 
@@ -181,12 +186,16 @@ class _About:
     subjects: frozenset[Subject] = frozenset()
     why: str | None = None
 
-    @classmethod
-    def write(cls, write: Write) -> "_About":
-        try:
-            return cls(named_in_write(write))
-        except Unnamed as error:
-            return cls(why=str(error))
+
+def _about(writes: Iterable[Write]) -> list[_About]:
+    return [_about_one(write) for write in writes]
+
+
+def _about_one(write: Write) -> _About:
+    try:
+        return _About(named_in_write(write))
+    except Unnamed as error:
+        return _About(why=str(error))
 
 
 def _check_bodiless(request: Incoming, found: Found) -> None:

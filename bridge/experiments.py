@@ -9,7 +9,7 @@ time that it takes, are the same for what is in another experiment and for what 
 import datetime as dt
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Container
+from collections.abc import Container
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -21,7 +21,6 @@ from bridge.errors import ExperimentUnknown, StoreUnavailable
 from bridge.exchange import Exchange
 from bridge.run_names import RunNames
 from bridge.upstream import Call, Delivered, Refused, Unavailable
-from schemas.lane import trace_lane
 from schemas.subject import Kind, Subject
 
 _MOST_REMEMBERED = 10_000
@@ -69,7 +68,10 @@ class Experiments:
             return True
         if subject.kind is Kind.EXPERIMENT or not subject.is_possible:
             return False
-        lane = _LANES[subject.kind](subject.id)
+        if subject.kind is Kind.TRACE:
+            # Not remembered: whoever may make traces can move one.
+            return self._ask(subject, workspace) in among
+        lane = subject.id if subject.kind is Kind.RUN else f"model:{subject.id}"
         experiment_id = self._memory.experiment_of(lane)
         if experiment_id is None or experiment_id not in among:
             experiment_id = self._ask(subject, workspace)
@@ -132,12 +134,6 @@ def _found(document: Any, way: tuple[str, ...]) -> str | None:  # noqa: ANN401 -
         document = document.get(name) if isinstance(document, dict) else None
     return document if isinstance(document, str) else None
 
-
-_LANES: dict[Kind, Callable[[str], str]] = {
-    Kind.RUN: str,
-    Kind.TRACE: trace_lane,
-    Kind.MODEL: lambda subject_id: f"model:{quote(subject_id, safe='')}",
-}
 
 #: Which call tells it, the field that its answer has, and the way from there.
 _CALLS = {

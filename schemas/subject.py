@@ -121,8 +121,7 @@ def _of_query(query: str) -> Iterator[Subject]:
     for name, value in _pairs(query):
         # Older servers read `run_ids[]` and `run_ids[0]` as `run_ids`.
         kind = _KINDS.get(_plain(re.split(r"[\[\].]", name, maxsplit=1)[0]))
-        if kind and not value:
-            raise Unnamed(f"`{name}` must not be empty.")
+        # An empty one counts, too: MLflow may take it for its default.
         if kind:
             yield Subject(kind, value)
 

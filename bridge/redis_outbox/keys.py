@@ -29,7 +29,7 @@ key                                   type    meaning
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
 ``bridge:{pNN}:alias:<run id>``       string  the lane of the name that the run has, beside its own
-``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment that a run, trace or model is in, or that a run
+``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment that a run or ``model:<id>`` is in, or that a run
                                               is asked for in; of what clients who are limited to experiments use
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
 ``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is

