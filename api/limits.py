@@ -86,7 +86,7 @@ class Limits:
         request.decision = "denied"
         is_short = len(writes) == 1 and writes[0].size < _LONG
         named = _about(writes) if is_short else await asyncio.to_thread(_about, writes)
-        outside = await self._outside(request, {subject for each in named for subject in each.subjects})
+        outside = await self._outside(request, (subject for each in named for subject in each.subjects))
         for number, (write, each) in enumerate(zip(writes, named, strict=True)):
             if each.why is not None or not outside.isdisjoint(each.subjects):
                 request.action = rule_of_op(write.op).action
@@ -148,10 +148,9 @@ class Limits:
             raise NotWithin(request.client, request.action)
 
     async def _outside(self, request: Incoming, subjects: Iterable[Subject]) -> set[Subject]:
-        """Return which of these are not within the client's experiments."""
+        """Return which of these are not within the client's experiments: the first few, if there are any."""
         among, workspace = request.client.experiments or frozenset(), request.workspace
-        # In their order, so that a client who comes again finds what was found out before.
-        unseen = [each for each in sorted(set(subjects)) if not self._experiments.is_seen_within(each, among)]
+        unseen = [each for each in dict.fromkeys(subjects) if not self._experiments.is_seen_within(each, among)]
         outside: set[Subject] = set()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -160,6 +159,8 @@ class Limits:
                     ask = partial(self._experiments.is_within, among=among, workspace=workspace)
                     inside = await asyncio.gather(*(self._in_thread(partial(ask, each)) for each in some))
                     outside.update(each for each, is_inside in zip(some, inside, strict=True) if not is_inside)
+                    if outside:
+                        break
         except TimeoutError as error:
             raise ExperimentUnknown("it takes too long to find out") from error
         return outside

@@ -194,6 +194,14 @@ def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
     assert "nightly" not in keys(guarded, "list").stdout
 
 
+def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
+    limited = keys(guarded, "permit", "oidc:x", "--experiment", "9", "--experiment", "7")
+    again = keys(guarded, "permit", "oidc:x", "--deny", "SetTag")
+
+    assert limited.stdout == "oidc:x  write+read  experiment 7,9\n"
+    assert again.stdout == "oidc:x  write+read  deny SetTag\n"
+
+
 def ask(bridge: System, key: str) -> requests.Response:
     url = f"{bridge.url}/api/2.0/mlflow/experiments/search?max_results=1"
     return requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30)

@@ -457,6 +457,15 @@ def test_many_runs_are_found_out_a_few_at_a_time(http: Http, key: str, asked: Up
     assert len(asked.looked_up) == len(runs)
 
 
+def test_after_the_first_that_is_not_within_nothing_more_is_asked(http: Http, key: str, asked: Upstream) -> None:
+    runs = [RUNS[MINE], *(f"{number:032x}" for number in range(40))]
+
+    answer = ask(http, key, "POST", "/v1/writes", json=writes(*({"run_id": run} for run in runs)))
+
+    assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/writes/1"]
+    assert len(asked.looked_up) == 4
+
+
 def test_an_upstream_that_hangs_keeps_nobody_else_waiting(
     http: Http, key: str, limited: Api, asked: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
