@@ -81,7 +81,7 @@ def test_mlflows_client_works_with_a_key_and_deletes_nothing(guarded: System, wa
 
 
 WITHIN = """
-import json, os, pathlib, sys, tempfile, mlflow
+import json, os, pathlib, sys, tempfile, mlflow, mlflow.data, mlflow.pyfunc, numpy
 mine, others, their_run = sys.argv[1:]
 mlflow.set_experiment(experiment_id=mine)
 client = mlflow.MlflowClient()
@@ -97,6 +97,9 @@ with mlflow.start_run(tags={"t": "v"}) as run, tempfile.TemporaryDirectory() as 
     model = client.create_logged_model(mine, name="model", source_run_id=run_id)
     client.finalize_logged_model(model.model_id, "READY")
     mlflow.log_metric("of", 1, model_id=model.model_id)
+    mlflow.log_input(mlflow.data.from_numpy(numpy.zeros(3)))
+    logged = mlflow.pyfunc.log_model(name="function", python_model=mlflow.pyfunc.PythonModel(), pip_requirements=[])
+    mlflow.artifacts.download_artifacts(logged.model_uri)
     listed = [each.path for each in client.list_artifacts(run_id, "texts")]
     told = pathlib.Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="texts/a.txt")).read_text()
 found = mlflow.search_runs(experiment_ids=[mine], output_format="list")
@@ -144,7 +147,7 @@ def test_mlflows_client_works_within_its_experiment_and_nowhere_else(guarded: Sy
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    assert (result["listed"], result["told"], result["models"]) == (["texts/a.txt"], "told", 1)
+    assert (result["listed"], result["told"], result["models"]) == (["texts/a.txt"], "told", 2)
     assert result["run_id"] in result["found"]
     assert len(result["found"]) == 2
     assert set(result["refused"]) == set(result["attempts"])

@@ -18,6 +18,7 @@ from bridge.bootstrap import Api, build_api
 from bridge.settings import read_settings
 from schemas.client import ACTIONS, Client
 from schemas.endpoints import ENDPOINTS, Endpoint, Way, Within
+from schemas.subject import Kind, Subject
 from tests.asgi_client import client_of
 from tests.experiments import MINE, MODELS, OTHERS, RUNS, TRACES, Upstream, upstream
 from tests.integration.test_api_access import LOG_METRIC, key_for
@@ -489,3 +490,15 @@ def test_an_upstream_that_hangs_keeps_nobody_else_waiting(
     assert unlimited.status_code == 200
     assert {answer.status_code for answer in answers} <= {503, 403}
     assert sum(answer.status_code == 503 for answer in answers) >= 16, "more than can be found out is not collected"
+
+
+@pytest.mark.parametrize("workspace", [None, "w"])
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.TRACE, Kind.MODEL])
+def test_mlflow_says_of_ids_that_it_has_not_given_that_there_are_none(
+    environ: dict[str, str], kind: Kind, workspace: str | None
+) -> None:
+    bridge = build_api(read_settings(environ))
+
+    for odd in ("a" * 32, "x" * 256, "a:b", "A-_", "7", "search", "batchGet"):
+        assert not bridge.experiments.is_within(Subject(kind, odd), {MINE}, workspace=workspace), odd
+    assert bridge.gate.state().breaker == "closed"
