@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,12 +16,14 @@ from werkzeug.test import TestResponse
 from api.limits import OWN
 from api.rules import RULES
 from bridge.bootstrap import Api, build_api
+from bridge.events import RequestAnswered
 from bridge.settings import read_settings
 from schemas.client import ACTIONS, Client
 from schemas.endpoints import ENDPOINTS, Endpoint, Way, Within
 from schemas.subject import Kind, Subject
 from tests.asgi_client import client_of
 from tests.experiments import MINE, MODELS, OTHERS, RUNS, TRACES, Upstream, upstream
+from tests.fakes import Events
 from tests.integration.test_api_access import LOG_METRIC, key_for
 from tests.servers import wait_until
 
@@ -421,6 +424,24 @@ def test_who_asks_for_a_run_by_the_name_of_anothers_is_not_told_of_it(http: Http
     assert is_refusal(ask(http, key, "GET", f"/v1/runs/{RUNS[OTHERS]}/backlog"))
 
 
+class Bound:
+    """The names of runs, after somebody else's run has got the name in the same moment."""
+
+    def run_id(self, _lane: str) -> str | None:
+        return RUNS[OTHERS]
+
+    def bind(self, _lane: str, run_id: str) -> str:
+        return run_id
+
+
+def test_who_loses_the_race_for_a_name_is_not_told_of_the_run_that_has_it(limited: Api, key: str) -> None:
+    with client_of(replace(limited, names=Bound())) as http:
+        answer = ask(http, key, "POST", "/v1/runs", json={"run": "nightly/1", "experiment_id": MINE})
+
+    assert is_refusal(answer)
+    assert RUNS[OTHERS] not in answer.get_data(as_text=True)
+
+
 @pytest.mark.parametrize(("method", "path"), OWN)
 def test_each_call_of_our_own_is_harmless_or_checked_or_refused(
     http: Http, key: str, limited: Api, method: str, path: str
@@ -490,6 +511,24 @@ def test_an_upstream_that_hangs_keeps_nobody_else_waiting(
     assert unlimited.status_code == 200
     assert {answer.status_code for answer in answers} <= {503, 403}
     assert sum(answer.status_code == 503 for answer in answers) >= 16, "more than can be found out is not collected"
+
+
+def test_a_refusal_is_told_as_one_and_so_is_what_is_not_known(limited: Api, key: str, asked: Upstream) -> None:
+    events = Events()
+    body = {"run_id": RUNS[OTHERS], **LOG}
+    with client_of(replace(limited, observe=events)) as http:
+        ask(http, key, "POST", LOG_METRIC, json=body)
+        ask(http, key, "POST", "/v1/writes", json=writes(body))
+        ask(http, key, "POST", LOG_METRIC, json=body | {"run_id": RUNS[MINE]})
+        asked.status = 503
+        ask(http, key, "GET", f"{MLFLOW}/runs/get?run_id={RUNS[OTHERS]}")
+
+    told = [(line.client, line.action, line.decision, line.status) for line in events.of(RequestAnswered)]
+    assert told == [
+        *[("nightly", "LogMetric", "denied", 403)] * 2,
+        ("nightly", "LogMetric", "allowed", 200),
+        ("nightly", "GetRun", "denied", 503),
+    ]
 
 
 @pytest.mark.parametrize("workspace", [None, "w"])
