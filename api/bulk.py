@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -11,12 +12,13 @@ from api.busy import PartlyAccepted
 from api.coding import decoded
 from api.draining import Draining
 from api.incoming import Incoming
+from api.limits import Limits
 from api.recent import Recent
-from api.refusals import Forbidden
+from api.refusals import Forbidden, NotWithin
 from api.reply import Reply
 from bridge.bootstrap import Api
 from bridge.outbox import Accepted, Offer, Verdict
-from schemas.bulk import AcceptedJob, AcceptedJobs, read_writes
+from schemas.bulk import AcceptedJob, AcceptedJobs, pointer_of, read_writes
 from schemas.client import rule_of_op
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
@@ -31,8 +33,9 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 class Bulk:
     """Answers requests that bring many writes."""
 
-    def __init__(self, bridge: Api, recent: Recent) -> None:
+    def __init__(self, bridge: Api, recent: Recent, limits: Limits) -> None:
         self._bridge = bridge
+        self._limits = limits
         self._recent = recent
         # Its own, so that a store that hangs keeps nobody else from a thread.
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="bulk")
@@ -42,10 +45,18 @@ class Bulk:
         if self._bridge.stopping.is_set():
             raise Draining
         body = await request.body(longest=self._bridge.settings.max_body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._accept, request, body)
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        if request.client.experiments is None:
+            return await in_thread(lambda: self._accept(request, self._offers(request, body)))
+        offers = await in_thread(lambda: self._offers(request, body))
+        try:
+            await self._limits.check_writes(request, [offer.write for offer in offers])
+        except NotWithin as error:
+            error.pointer = await in_thread(self._pointer, request, body, error.number)
+            raise
+        return await in_thread(lambda: self._accept(request, offers))
 
-    def _accept(self, request: Incoming, body: bytes) -> Reply:
-        offers = self._offers(request, body)
+    def _accept(self, request: Incoming, offers: Sequence[Offer]) -> Reply:
         jobs: list[AcceptedJob | None] = [None] * len(offers)
         declined: Verdict | Exception | None = None
         replayed = True
@@ -68,13 +79,10 @@ class Bulk:
         return Reply(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
 
     def _offers(self, request: Incoming, body: bytes) -> Sequence[Offer]:
-        kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
-        if kind not in _LINES and kind != "application/json":
-            raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
-        plain = decoded(body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body)
+        is_lines, plain = self._read(request, body)
         writes = read_writes(
             plain,
-            is_lines=kind in _LINES,
+            is_lines=is_lines,
             now=self._bridge.clock.now(),
             workspace=request.workspace,
         )
@@ -90,6 +98,19 @@ class Bulk:
             )
             for number, write in enumerate(writes)
         ]
+
+    def _pointer(self, request: Incoming, body: bytes, number: int) -> str:
+        is_lines, plain = self._read(request, body)
+        return pointer_of(plain, is_lines=is_lines, number=number)
+
+    def _read(self, request: Incoming, body: bytes) -> tuple[bool, bytes]:
+        """Return whether each write has its line, and the body without its coding."""
+        kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
+        if kind not in _LINES and kind != "application/json":
+            raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
+        return kind in _LINES, decoded(
+            body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body
+        )
 
 
 def _check_each(request: Incoming, writes: Sequence[Write]) -> None:

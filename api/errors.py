@@ -13,10 +13,19 @@ from werkzeug.exceptions import HTTPException
 from api.busy import Busy, PartlyAccepted
 from api.draining import Draining
 from api.own_paths import is_own
-from api.refusals import Forbidden, Misframed, NotPassedOn, TooManyFailures, Unauthenticated, UnderWay
+from api.refusals import (
+    Forbidden,
+    Misframed,
+    NotPassedOn,
+    NotWithin,
+    TooManyFailures,
+    Unauthenticated,
+    UnderWay,
+)
 from api.reply import Reply
 from bridge.errors import (
     CredentialsUnavailable,
+    ExperimentUnknown,
     OverCap,
     OverQuota,
     RequestIncomplete,
@@ -105,6 +114,12 @@ def _credentials_unavailable(asked: _Asked, error: Exception) -> Reply:
     return asked.answer(502, _UNAVAILABLE, "The bridge can't authenticate to upstream.")
 
 
+def _not_within(asked: _Asked, error: NotWithin) -> Reply:
+    denied, text = "PERMISSION_DENIED", str(error)
+    faults = () if error.pointer is None else (Fault(error.pointer, denied, text),)
+    return asked.answer(403, denied, text, errors=faults)
+
+
 def _http_error(asked: _Asked, error: HTTPException) -> Reply:
     code = {
         404: "RESOURCE_DOES_NOT_EXIST",
@@ -164,6 +179,10 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     UnderWay: lambda asked, _: asked.short_of("The same signed request is being carried out.", wait=10),
     Forbidden: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}"),
     IssuerUnavailable: lambda asked, e: asked.short_of(f"It can't be found out now who asks: {e}.", wait=5),
+    NotWithin: _not_within,
+    ExperimentUnknown: lambda asked, e: asked.short_of(
+        f"It can't be found out now whether this is within the experiments that the client may use: {e}.", wait=5
+    ),
     NotPassedOn: lambda asked, _: asked.answer(
         403, "PERMISSION_DENIED", "The bridge does not pass this on: MLflow takes it from its own host only."
     ),

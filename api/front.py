@@ -9,6 +9,7 @@ from api.barrier import Barrier
 from api.bulk import Bulk
 from api.errors import reply_to
 from api.incoming import Incoming
+from api.limits import Limits
 from api.methods import check_method
 from api.native import Native
 from api.once import Once
@@ -27,7 +28,7 @@ from api.writes import Writes
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.tokens import IssuerUnavailable
-from schemas.endpoints import find, is_refused
+from schemas.endpoints import Found, find, is_refused
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
 _PATIENCE = 30.0
@@ -44,10 +45,11 @@ class Front:
         self._spending = Spending(bridge.quotas)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
-        self._writes = Writes(bridge, recent)
+        self._limits = Limits(bridge.experiments)
+        self._writes = Writes(bridge, recent, self._limits)
         self._once = Once(bridge, self._writes)
-        self._bulk = Bulk(bridge, recent)
-        self._runs = Runs(bridge, self._writes)
+        self._bulk = Bulk(bridge, recent, self._limits)
+        self._runs = Runs(bridge, self._writes, self._limits)
         self._native = Native(bridge)
         self._proxy = Proxy(bridge, Barrier(bridge, recent))
 
@@ -75,13 +77,15 @@ class Front:
             await self._admit(request)
             check_method(request.method)
             self._spending.enter(request)
-            return await self._once.answer(request, self._carry_out)
+            found = None if is_own(request.path) else find(request.method, request.path)
+            if request.client.experiments is not None:
+                await self._limits.check(request, found)
+            return await self._once.answer(request, found, self._carry_out)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
 
-    async def _carry_out(self, request: Incoming) -> Response:
+    async def _carry_out(self, request: Incoming, found: Found | None) -> Response:
         try:
-            found = None if is_own(request.path) else find(request.method, request.path)
             if found and found.op:
                 request.route = "queued"
                 return await self._writes.accept(found.op, request, found.subject)
@@ -95,9 +99,15 @@ class Front:
                 request.route = "own"
                 return await self._native.respond(request)
             request.route = "proxied"
-            return await self._proxy.forward(request)
+            return await self._proxied(request, found)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
+
+    async def _proxied(self, request: Incoming, found: Found | None) -> Response:
+        answer = await self._proxy.forward(request)
+        if request.client.experiments is not None:
+            self._limits.learn(found, answer.beginning)
+        return answer
 
     async def _admit(self, request: Incoming) -> None:
         """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""

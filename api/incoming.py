@@ -158,6 +158,10 @@ class Incoming:
             body = bytes(whole)
         return body
 
+    def put_back(self, body: bytes) -> None:
+        """Have this read as the body, in place of the one that has been read."""
+        self._kept = body
+
     async def _discard(self, most: int) -> None:
         """Read on for a while: a client that is still sending would find its connection broken, and no answer."""
         async for chunk in self.chunks():

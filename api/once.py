@@ -27,7 +27,7 @@ from bridge.events import StoreFailed
 from bridge.outbox import Accepted
 from bridge.signatures import UNDER_WAY
 from bridge.sigv4 import WINDOW
-from schemas.endpoints import Found, find
+from schemas.endpoints import Found
 
 #: Clocks of our hosts may differ by so much.
 _MARGIN = dt.timedelta(minutes=1)
@@ -37,6 +37,9 @@ _DONE = b"done"
 _USED = "This signed request has been carried out already. Sign it again: a second later, or with an Idempotency-Key."
 
 
+_CarryOut = Callable[[Incoming, Found | None], Awaitable[Response]]
+
+
 class Once:
     """Remembers signatures."""
 
@@ -44,13 +47,10 @@ class Once:
         self._bridge = bridge
         self._writes = writes
 
-    async def answer(self, request: Incoming, carry_out: Callable[[Incoming], Awaitable[Response]]) -> Response:
+    async def answer(self, request: Incoming, found: Found | None, carry_out: _CarryOut) -> Response:
         """Carry a request out, unless it is signed, changes something and was carried out before."""
-        if request.claim is None:
-            return await carry_out(request)
-        found = find(request.method, request.path)
-        if not _changes(request, found) or _knows_repeats(request, found):
-            return await carry_out(request)
+        if request.claim is None or not _changes(request, found) or _knows_repeats(request, found):
+            return await carry_out(request, found)
         is_write = _is_write(request, found)
         if is_write or is_own(request.path):
             # Whole, and with the hash that was signed, before it counts as under way.
@@ -63,7 +63,7 @@ class Once:
         earlier = await asyncio.to_thread(signatures.begin, signature, lease=lease)
         if earlier is not None:
             return await self._again(request, found, earlier)
-        return _Marked(await carry_out(request), lambda status: self._over(request, found, status))
+        return _Marked(await carry_out(request, found), lambda status: self._over(request, found, status))
 
     async def _again(self, request: Incoming, found: Found | None, earlier: bytes) -> Response:
         if earlier == UNDER_WAY:

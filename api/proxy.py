@@ -98,6 +98,11 @@ class _Proxied:
         self._told = told
         self._stack = stack
 
+    @property
+    def beginning(self) -> bytes:
+        """What there is of its body already."""
+        return self._first or b""
+
     async def send_to(self, send: Send) -> None:
         """Send it, and stop to read it from upstream when the client has gone."""
         answer, first = self._answer, self._first

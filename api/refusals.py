@@ -3,6 +3,8 @@
 
 from schemas.client import Client, Rule
 
+_MOST_NAMED = 10
+
 
 class Misframed(Exception):
     """Somebody on the way of a request may take it for another one; the connection ends with the answer."""
@@ -29,6 +31,20 @@ class Forbidden(Exception):
 
     def __init__(self, client: Client, rule: Rule) -> None:
         super().__init__(f"The client '{client.name}' may not {rule.action}; whoever runs the bridge can allow it.")
+
+
+class NotWithin(Forbidden):
+    """Who asks is limited to experiments, and what he asks for is not about these, or is nowhere: it is the same."""
+
+    def __init__(self, client: Client, action: str | None, *, why: str = "", number: int = 0) -> None:
+        ids = sorted(client.experiments or ())
+        named = ", ".join([*ids[:_MOST_NAMED], "..."] if len(ids) > _MOST_NAMED else ids)
+        text = f"The client '{client.name}' may not {action} here: it is not within the experiments ({named}) that"
+        Exception.__init__(self, f"{text} it may use. {why}".strip())
+        #: Which of several writes it is.
+        self.number = number
+        #: Where that stands in the request.
+        self.pointer: str | None = None
 
 
 class NotPassedOn(Exception):

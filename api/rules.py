@@ -57,9 +57,14 @@ def rule_of(method: str, path: str) -> Rule | None:
         return None
     if not is_own(path):
         return rule_for_upstream(method, path)
+    route = route_of(method, path)
+    return RULES[route] if route else _NOWHERE
+
+
+def route_of(method: str, path: str) -> tuple[str, str] | None:
+    """Return which of the bridge's own calls this is, None if it is none."""
     method = "GET" if method == "HEAD" else method
-    found = [rule for (verb, pattern), rule in _PATTERNS if verb == method and pattern.fullmatch(path)]
-    return found[0] if found else _NOWHERE
+    return next((route for route, pattern in _PATTERNS if route[0] == method and pattern.fullmatch(path)), None)
 
 
 def _pattern(route: str) -> re.Pattern[str]:
@@ -68,6 +73,6 @@ def _pattern(route: str) -> re.Pattern[str]:
 
 # The longest first: what stands behind a path that may hold slashes is no part of it.
 _PATTERNS = [
-    ((method, _pattern(route)), RULES[method, route])
+    ((method, route), _pattern(route))
     for method, route in sorted(RULES, key=lambda call: (call[1].count("<"), -len(call[1])))
 ]

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, request
 from api.bulkhead import Bulkhead
 from api.identity import caller, client
 from api.incoming import Incoming
+from api.limits import Limits
 from api.prefer import read_preferences
 from api.reply import Reply
 from api.writes import Writes
@@ -31,8 +32,9 @@ _LOOK = dt.timedelta(milliseconds=100)
 class Runs:
     """Answers requests for new runs."""
 
-    def __init__(self, bridge: Api, writes: Writes) -> None:
+    def __init__(self, bridge: Api, writes: Writes, limits: Limits) -> None:
         self._bridge = bridge
+        self._limits = limits
         self._writes = writes
 
     async def accept(self, request: Incoming) -> Reply:
@@ -50,6 +52,9 @@ class Runs:
         existed, state = run_id is not None, RunState.CREATED if run_id else _state(document)
         if state is RunState.CREATED and not existed:
             run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
+        if run_id is not None and request.client.experiments is not None:
+            # Somebody else's, of the same name, may have come first.
+            await self._limits.check_run(request, run_id)
         known = RunDocument(run=named.name, state=state, run_id=run_id, job_id=accepted.job_id)
         location = ("Location", f"{PATH}/{named.name}")
         headers = (location, *(pair for pair in headers if pair[0] != "Location"))

@@ -9,6 +9,7 @@ import msgspec
 
 from api.draining import Draining
 from api.incoming import Incoming
+from api.limits import Limits
 from api.prefer import NO_PREFERENCES, Preferences, read_preferences
 from api.recent import Recent
 from api.reply import Reply
@@ -37,8 +38,9 @@ _MOST_LONG = 2
 class Writes:
     """Answers the queued calls."""
 
-    def __init__(self, bridge: Api, recent: Recent) -> None:
+    def __init__(self, bridge: Api, recent: Recent, limits: Limits) -> None:
         self._bridge = bridge
+        self._limits = limits
         self._together = Together(bridge.intake)
         self._recent = recent
         # Few, for a long body can take thirty times its length to read.
@@ -67,6 +69,8 @@ class Writes:
         body = await request.body(longest=self._bridge.settings.max_body)
         read = self._read if len(body) < _LONG else self._read_in_thread
         offer = await read(op, request, body, subject)
+        if request.client.experiments is not None:
+            await self._limits.check_writes(request, [offer.write])
         accepted = await self._together.accept(offer)
         self._recent.note(offer.client, accepted.lane)
         request.lane, request.writes, request.accepted = accepted.lane, 1, accepted

@@ -14,6 +14,7 @@ from bridge.dispatch import Dispatch
 from bridge.draining import Draining
 from bridge.events import Event, Observer, RequestAnswered
 from bridge.exchange import Exchange
+from bridge.experiments import Experiments
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
 from bridge.identities import Tokens, cipher_of, tokens_of
@@ -26,6 +27,7 @@ from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
+from bridge.redis_outbox.experiments import RedisExperimentMemory
 from bridge.redis_outbox.gate import RedisGate
 from bridge.redis_outbox.ledger import RedisLedger
 from bridge.redis_outbox.run_names import RedisRunNames
@@ -54,6 +56,8 @@ _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 #: For as long may the event loop stand still, before a thread goes on to wait.
 _PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
+#: While it is asked what is in which experiment, a client waits.
+_LONGEST_LOOK_UP = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 
 
@@ -73,6 +77,7 @@ class Api:
     intake: Intake
     draining: Draining
     names: RunNames
+    experiments: Experiments
     keyring: Keyring
     quotas: Quotas
     tokens: Tokens
@@ -96,7 +101,7 @@ class Worker:
 
 def build_api(settings: Settings) -> Api:
     """Return the parts that take writes in and proxy reads."""
-    clock = SystemClock()
+    clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     totals = RedisTotals(client)
     observe = _observer(totals, logs_requests=bool(settings.auth))
@@ -115,13 +120,14 @@ def build_api(settings: Settings) -> Api:
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
+        experiments=_experiments(settings, client, clock, observe, stopping),
         keyring=RedisKeyring(client, cipher=cipher_of(settings)),
         quotas=_quotas(settings, client),
         tokens=tokens_of(settings),
         totals=totals,
         signatures=RedisSignatures(client),
         observe=observe,
-        stopping=threading.Event(),
+        stopping=stopping,
     )
 
 
@@ -210,6 +216,24 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
     return RedisRunNames(client, retention=settings.run_name_retention)
 
 
+def _experiments(
+    settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
+) -> Experiments:
+    upstream = _upstream(settings, clock, longest=_LONGEST_LOOK_UP)
+    return Experiments(
+        memory=RedisExperimentMemory(client),
+        names=_names(settings, client),
+        exchange=Exchange(
+            upstream=upstream,
+            gate=_gate(settings, client),
+            observe=observe,
+            clock=clock,
+            stopping=stopping,
+        ),
+        clock=clock,
+    )
+
+
 def _gate(settings: Settings, client: Redis) -> RedisGate:
     return RedisGate(
         client,
@@ -220,14 +244,14 @@ def _gate(settings: Settings, client: Redis) -> RedisGate:
     )
 
 
-def _upstream(settings: Settings, clock: Clock) -> HttpUpstream:
+def _upstream(settings: Settings, clock: Clock, *, longest: dt.timedelta = dt.timedelta.max) -> HttpUpstream:
     endpoint, signer = _door(settings, clock)
     return HttpUpstream(
         endpoint,
         signer,
         clock=clock,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
+        connect_timeout=min(settings.connect_timeout, longest),
+        read_timeout=min(settings.read_timeout, longest),
     )
 
 

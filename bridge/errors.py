@@ -49,6 +49,10 @@ class UpstreamTimeout(UpstreamUnreachable):
     """Upstream took the request and did not answer in time."""
 
 
+class ExperimentUnknown(BridgeError):
+    """Which experiment something belongs to can't be found out now; the text says why."""
+
+
 class CredentialsUnavailable(BridgeError):
     """No AWS credentials could be had to sign with; ``denied`` where AWS does not allow those that were asked for."""
 

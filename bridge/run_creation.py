@@ -21,7 +21,7 @@ from bridge.run_names import RunNames
 from bridge.upstream import Call, Delivered, Outcome, Refused
 from schemas.job import Job
 from schemas.lane import named_run
-from schemas.run import NAME_TAG, CreateRun
+from schemas.run import DEFAULT_EXPERIMENT, NAME_TAG, CreateRun
 from schemas.write import Op
 
 _API = "/api/2.0/mlflow"
@@ -54,7 +54,7 @@ class RunCreation:
         """Find the run, or create it, and bind its name."""
         asked = msgspec.json.decode(job.write.whole, type=CreateRun)
         steps = _Steps(self.exchange, job, renew)
-        experiment_id = asked.experiment_id or "0"
+        experiment_id = asked.experiment_id or DEFAULT_EXPERIMENT
         if asked.experiment_name is not None:
             found = steps.experiment(asked.experiment_name)
             if not isinstance(found, str):

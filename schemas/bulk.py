@@ -4,6 +4,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -69,7 +70,7 @@ def read_writes(body: bytes, *, is_lines: bool, now: dt.datetime, workspace: str
     """
     writes: list[Write] = []
     faults: list[Fault] = []
-    for found in _lines(body) if is_lines else _elements(body):
+    for found in _each(body, is_lines=is_lines):
         try:
             writes.append(capture(_op(found.json), found.json, now=now, workspace=workspace))
         except InvalidWrite as error:
@@ -79,6 +80,15 @@ def read_writes(body: bytes, *, is_lines: bool, now: dt.datetime, workspace: str
     if faults:
         raise InvalidWrites(tuple(faults))
     return writes
+
+
+def pointer_of(body: bytes, *, is_lines: bool, number: int) -> str:
+    """Return where the write of this number stands in a request that has been read."""
+    return next(islice(_each(body, is_lines=is_lines), number, None)).pointer
+
+
+def _each(body: bytes, *, is_lines: bool) -> Iterator[_Found]:
+    return _lines(body) if is_lines else _elements(body)
 
 
 def _elements(body: bytes) -> Iterator[_Found]:

@@ -69,6 +69,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     allow: tuple[Action, ...] = ()
     deny: tuple[Action, ...] = ()
     quota: Quota = Quota()
+    #: The ids of the experiments that he is limited to, None for all. Operators never are.
+    experiments: frozenset[str] | None = None
 
     @property
     def is_operator(self) -> bool:

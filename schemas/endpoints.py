@@ -17,6 +17,7 @@ Its columns:
 * ``action``: what it is called where it is decided who may do what (`schemas.client`): the word of SageMaker's IAM
   where it has one, else the name of MLflow's RPC, else one of the same form.
 * ``grant``: the scope that holds it, ``write`` or ``read``; ``-`` where it must be allowed by name.
+* ``within``: what the call must name for it to be known which experiments it is about (`schemas.subject`).
 
 A call that is not in the table is proxied.
 """
@@ -51,6 +52,29 @@ class Waits(StrEnum):
     NONE = "-"
 
 
+class Within(StrEnum):
+    """What a call must name for a client who is limited to experiments, see `schemas.subject`."""
+
+    EXPERIMENT = "experiment"
+    EXPERIMENTS = "experiments"
+    #: Experiments, as places where traces are.
+    LOCATIONS = "locations"
+    RUN = "run"
+    RUNS = "runs"
+    #: A run, in the query, also where there is a body.
+    RUN_OF_QUERY = "run-of-query"
+    RUN_OR_MODEL = "run-or-model"
+    TRACE = "trace"
+    TRACES = "traces"
+    LOGGED_MODEL = "logged-model"
+    #: A path among MLflow's artifacts, which begins with the id of the experiment.
+    ARTIFACT_PATH = "artifact-path"
+    #: Nothing: it tells of no experiment, and changes nothing.
+    HARMLESS = "harmless"
+    #: It is not for such clients: what it is about can't be told from the call, or is no experiment's.
+    REFUSED = "-"
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table."""
 
@@ -65,6 +89,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     checked: str
     action: str
     grant: str
+    within: Within
 
     @property
     def paths(self) -> tuple[str, ...]:

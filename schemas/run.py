@@ -15,6 +15,8 @@ from schemas.write import Op, Write
 
 #: By this tag a named run is found again, and is never created twice.
 NAME_TAG = "mlflow-bridge.run"
+#: MLflow's own, in which a run is that is asked for without one.
+DEFAULT_EXPERIMENT = "0"
 #: As MLflow has them (``mlflow/store/tracking/dbmodels/models.py``, 3.17).
 _LONGEST_EXPERIMENT_NAME, _LONGEST_RUN_NAME = 500, 250
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.quota import described_quota, quota_options, read_quota
+from bridge.cli.permissions import OWN_ACTIONS, described, permission_options, read_client
 from bridge.errors import BridgeError
 from bridge.keyring import (
     AccessKey,
@@ -23,7 +23,7 @@ from bridge.keyring import (
     new_key,
 )
 from bridge.setting_kinds import duration, encryption_keys, secret_arn
-from schemas.client import ACTIONS, Client, Quota, Scope, is_client_name
+from schemas.client import ACTIONS, Client, is_client_name
 
 _BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
@@ -51,36 +51,6 @@ def _expiry(_context: click.Context, _option: click.Parameter, text: str | None)
         raise click.BadParameter(f"must be {error}") from None
 
 
-def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(actions) - ACTIONS - _OWN_ACTIONS)
-    if unknown:
-        raise click.BadParameter(f"there is no action {', '.join(unknown)}; `mlflow-bridge keys actions` lists them")
-    return actions
-
-
-_OWN_ACTIONS = {
-    "GetMetrics",
-    "GetJob",
-    "GetBacklog",
-    "GetDeadLetter",
-    "ReplayDeadLetter",
-    "DiscardDeadLetter",
-    "DrainDeadLetters",
-}
-
-
-def _permissions(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--deny", multiple=True, callback=_actions, help="An action that it may not do, such as SetTag."),
-        click.option("--allow", multiple=True, callback=_actions, help="An action besides, such as DeleteRun."),
-        click.option("--read-only", is_flag=True, help="Only read."),
-        click.option("--write-only", is_flag=True, help="Only log."),
-        click.option("--admin", is_flag=True, help="Everything, and what operators do."),
-    ):
-        command = option(command)
-    return quota_options(command)
-
-
 _expires = click.option("--expires", callback=_expiry, help="How long the key lasts, such as 90d. [default: for ever]")
 
 
@@ -89,7 +59,7 @@ _sigv4 = click.option("--sigv4", is_flag=True, help="A key to sign requests with
 
 @keys.command()
 @click.argument("client")
-@_permissions
+@permission_options
 @_expires
 @_sigv4
 def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissions: Any) -> None:  # noqa: ANN401 - click's options
@@ -99,22 +69,22 @@ def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissi
     """
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
-    asked = _client(client, **permissions)
+    asked = read_client(client, **permissions)
     key = _new_key(sigv4=sigv4)
-    changes = asked != _client(client)
+    changes = asked != read_client(client)
     with_store(lambda ring: _create(ring, asked, key, expires, changes=changes), encrypts=sigv4)
 
 
 @keys.command()
 @click.argument("client")
-@_permissions
+@permission_options
 def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Say what a client may do who proves who he is by a token: oidc:SUBJECT or alb:SUBJECT."""
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
-    described = _client(client, **permissions)
-    with_store(lambda ring: ring.put_client(described))
-    click.echo(_described(described))
+    asked = read_client(client, **permissions)
+    with_store(lambda ring: ring.put_client(asked))
+    click.echo(described(asked))
 
 
 @keys.command()
@@ -158,7 +128,7 @@ def list_keys() -> None:
     def show(ring: Keyring) -> None:
         found = ring.keys()
         for client in ring.clients():
-            click.echo(_described(client))
+            click.echo(described(client))
             for key in (each for each in found if each.client == client.name):
                 ends, used = _shown(key.expires_at, "never"), _shown(key.last_used_at, "never")
                 click.echo(f"  {_shown_id(key.key_id)}  made {key.created_at:%Y-%m-%d}  ends {ends}  last used {used}")
@@ -169,7 +139,7 @@ def list_keys() -> None:
 @keys.command()
 def actions() -> None:
     """List the actions that can be allowed and denied."""
-    for action in sorted(ACTIONS | _OWN_ACTIONS):
+    for action in sorted(ACTIONS | OWN_ACTIONS):
         click.echo(action)
 
 
@@ -217,26 +187,6 @@ def _store_url() -> str:
     return f"unix://{socket}"
 
 
-def _client(
-    name: str,
-    *,
-    admin: bool = False,
-    read_only: bool = False,
-    write_only: bool = False,
-    allow: tuple[str, ...] = (),
-    deny: tuple[str, ...] = (),
-    **limits: Any,  # noqa: ANN401 - click's options
-) -> Client:
-    if admin + read_only + write_only > 1:
-        raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
-    scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
-    if admin:
-        scopes = (*scopes, Scope.ADMIN)
-    elif read_only or write_only:
-        scopes = (Scope.READ,) if read_only else (Scope.WRITE,)
-    return Client(name=name, scopes=scopes, allow=allow, deny=deny, quota=read_quota(**limits) if limits else Quota())
-
-
 def _create(
     ring: Keyring, client: Client, key: ApiKey | AccessKey, expires: dt.timedelta | None, *, changes: bool
 ) -> None:
@@ -248,7 +198,7 @@ def _create(
     if known and changes:
         ring.put_client(client)
     client = known if known and not changes else client
-    click.echo(_described(client), err=True)
+    click.echo(described(client), err=True)
     _show(key)
 
 
@@ -274,14 +224,6 @@ def _show(key: ApiKey | AccessKey) -> None:
 
 def _shown_id(key_id: str) -> str:
     return key_id if is_access_key_id(key_id) else f"mbk_{key_id}_..."
-
-
-def _described(client: Client) -> str:
-    parts = [client.name, "+".join(client.scopes) or "nothing"]
-    parts += [f"allow {','.join(client.allow)}"] if client.allow else []
-    parts += [f"deny {','.join(client.deny)}"] if client.deny else []
-    parts += described_quota(client.quota)
-    return "  ".join(parts)
 
 
 def _shown(moment: dt.datetime | None, otherwise: str) -> str:

@@ -30,6 +30,8 @@ key                                   type    meaning
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
 ``bridge:{pNN}:alias:<run id>``       string  the lane of the name that the run has, beside its own
+``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment that a run or ``model:<id>`` is in, or that a run
+                                              is asked for in; of what clients who are limited to experiments use
 ``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
 ``bridge:quota:<client>``             hash    what is left of a client's buckets: ``requests``, ``writes``, ``bytes``,
                                               and when that was (s): ``requests_at``, ...
@@ -122,6 +124,11 @@ def run_name(lane: str) -> str:
 def run_alias(run_id: str) -> str:
     """The lane of a run's name."""
     return f"{_tag(partition(run_id))}:alias:{run_id}"
+
+
+def experiment(lane: str) -> str:
+    """The experiment of what a lane is about."""
+    return f"{_tag(partition(lane))}:experiment:{lane}"
 
 
 def held(number: int) -> str:

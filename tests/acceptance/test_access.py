@@ -6,8 +6,10 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -78,6 +80,104 @@ def test_mlflows_client_works_with_a_key_and_deletes_nothing(guarded: System, wa
     assert [call for call in guarded.front.calls if key in str(call.headers)] == [], "a key stays with the bridge"
 
 
+WITHIN = """
+import json, os, pathlib, sys, tempfile, mlflow, mlflow.data, mlflow.pyfunc, numpy
+mine, others, their_run = sys.argv[1:]
+mlflow.set_experiment(experiment_id=mine)
+client = mlflow.MlflowClient()
+with mlflow.start_run(tags={"t": "v"}) as run, tempfile.TemporaryDirectory() as directory:
+    run_id = run.info.run_id
+    mlflow.log_metric("m", 1)
+    mlflow.log_metrics({"a": 1.0, "b": 2.0}, step=1)
+    mlflow.log_params({"p": "v"})
+    mlflow.set_tag("k", "v")
+    mlflow.log_text("told", "texts/a.txt")
+    with mlflow.start_run(nested=True):
+        mlflow.log_metric("inner", 1)
+    model = client.create_logged_model(mine, name="model", source_run_id=run_id)
+    client.finalize_logged_model(model.model_id, "READY")
+    mlflow.log_metric("of", 1, model_id=model.model_id)
+    mlflow.log_input(mlflow.data.from_numpy(numpy.zeros(3)))
+    logged = mlflow.pyfunc.log_model(name="function", python_model=mlflow.pyfunc.PythonModel(), pip_requirements=[])
+    mlflow.artifacts.download_artifacts(logged.model_uri)
+    listed = [each.path for each in client.list_artifacts(run_id, "texts")]
+    told = pathlib.Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="texts/a.txt")).read_text()
+found = mlflow.search_runs(experiment_ids=[mine], output_format="list")
+models = client.search_logged_models(experiment_ids=[mine])
+with mlflow.start_run(run_id=run_id):
+    mlflow.log_metric("m", 2, step=2)
+attempts = {
+    "log": lambda: client.log_metric(their_run, "m", 1),
+    "read": lambda: client.get_run(their_run),
+    "create": lambda: client.create_run(others),
+    "search": lambda: client.search_runs([mine, others]),
+    "artifact": lambda: client.log_text(their_run, "x", "x.txt"),
+    "list": lambda: client.search_experiments(),
+    "by name": lambda: mlflow.set_experiment("of others"),
+    "new": lambda: client.create_experiment("new"),
+    "nowhere": lambda: client.get_run("f" * 32),
+}
+refused = {}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+    except Exception as error:
+        refused[name] = str(error)
+print(json.dumps({"run_id": run_id, "listed": listed, "told": told, "found": sorted(r.info.run_id for r in found),
+    "models": len(models), "refused": refused, "attempts": list(attempts)}))
+"""
+
+
+def test_mlflows_client_works_within_its_experiment_and_nowhere_else(guarded: System) -> None:
+    def made(call: str, **body: str) -> dict[str, Any]:
+        document: dict[str, Any] = requests.post(
+            f"{guarded.mlflow_url}/api/2.0/mlflow/{call}", json=body, timeout=30
+        ).json()
+        return document
+
+    mine, others = (
+        str(made("experiments/create", name=f"{name} {time.time_ns()}")["experiment_id"]) for name in ("mine", "theirs")
+    )
+    theirs = made("runs/create", experiment_id=others)["run"]["info"]["run_id"]
+    key = key_of(guarded, f"within-{mine}", "--experiment", mine, "--allow", "CreateExperiment")
+    environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url, "MLFLOW_TRACKING_TOKEN": key}
+
+    command = [sys.executable, "-c", WITHIN, mine, others, theirs]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["listed"], result["told"], result["models"]) == (["texts/a.txt"], "told", 2)
+    assert result["run_id"] in result["found"]
+    assert len(result["found"]) == 2
+    assert set(result["refused"]) == set(result["attempts"])
+    assert [why for why in result["refused"].values() if f"is not within the experiments ({mine})" not in why] == []
+    assert [read_trace(guarded, key, trace_in(guarded, each)) for each in (mine, others)] == [200, 403]
+    wait_until(lambda: len(guarded.history(result["run_id"], "m")) == 2)
+    assert "metrics" not in guarded.run(theirs)["data"]
+    assert f"within-{mine}  write+read  allow CreateExperiment  experiment {mine}" in keys(guarded, "list").stdout
+
+
+def trace_in(bridge: System, experiment: str) -> str:
+    """A trace that MLflow has in an experiment."""
+    trace_id = f"tr-{time.time_ns():032x}"
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    told: dict[str, Any] = {
+        "trace_id": trace_id,
+        "trace_location": place,
+        "request_time": "2026-11-20T12:00:00Z",
+        "state": "OK",
+    }
+    made = requests.post(f"{bridge.mlflow_url}/api/3.0/mlflow/traces", json={"trace": {"trace_info": told}}, timeout=30)
+    assert made.status_code == 200, made.text
+    return trace_id
+
+
+def read_trace(bridge: System, key: str, trace_id: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return requests.get(f"{bridge.url}/api/3.0/mlflow/traces/{trace_id}", headers=headers, timeout=30).status_code
+
+
 def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
     first = key_of(guarded, "nightly", "--allow", "DeleteRun", "--expires", "90d")
     second = keys(guarded, "rotate", "nightly", "--overlap", "1h").stdout.strip()
@@ -97,6 +197,14 @@ def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
     assert "nightly" not in keys(guarded, "list").stdout
 
 
+def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
+    limited = keys(guarded, "permit", "oidc:x", "--experiment", "9", "--experiment", "7")
+    again = keys(guarded, "permit", "oidc:x", "--deny", "SetTag")
+
+    assert limited.stdout == "oidc:x  write+read  experiment 7,9\n"
+    assert again.stdout == "oidc:x  write+read  deny SetTag\n"
+
+
 def ask(bridge: System, key: str) -> requests.Response:
     url = f"{bridge.url}/api/2.0/mlflow/experiments/search?max_results=1"
     return requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
@@ -112,6 +220,8 @@ def ask(bridge: System, key: str) -> requests.Response:
         (("revoke", "nosuchkey0"), "there is no key nosuchkey0"),
         (("revoke",), "Name a key's id"),
         (("create", "x", "--admin", "--read-only"), "exclude each other"),
+        (("create", "x", "--admin", "--experiment", "7"), "exclude each other"),
+        (("permit", "oidc:x", "--experiment", "my experiment"), "is not the id of an experiment"),
     ],
 )
 def test_what_can_not_be_done_is_said(guarded: System, arguments: tuple[str, ...], says: str) -> None:

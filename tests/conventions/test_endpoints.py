@@ -3,6 +3,7 @@
 
 import importlib
 import re
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from api.rules import OPEN, RULES
 from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from schemas.client import ACTIONS
-from schemas.endpoints import ENDPOINTS, QUEUED, Way, endpoint_of, find
+from schemas.endpoints import ENDPOINTS, QUEUED, Way, Within, endpoint_of, find
 from schemas.write import Op
 
 #: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
@@ -159,6 +160,21 @@ def test_each_call_has_an_action_and_what_can_not_be_undone_is_in_no_scope() -> 
     assert {
         endpoint.action for endpoint in ENDPOINTS if re.search("registered-models|model-versions", endpoint.path)
     } & {endpoint.action for endpoint in ENDPOINTS if endpoint.grant == "write"} == set()
+
+
+def test_only_what_reads_is_harmless_and_what_is_no_experiments_is_refused_to_who_is_limited() -> None:
+    within = {each: {endpoint.path for endpoint in ENDPOINTS if endpoint.within is each} for each in Within}
+    harmless = [endpoint for endpoint in ENDPOINTS if endpoint.within is Within.HARMLESS]
+    beyond = re.compile(
+        "registered-models|model-versions|gateway|webhooks|graphql|workspaces|/jobs|assistant|v1/traces"
+    )
+
+    assert all(within.values()), "no value that no call has"
+    assert {(each.kind, each.method, each.answer, each.grant) for each in harmless} <= {
+        (kind, "GET", Way.PROXIED, "read") for kind in ("read", "stream")
+    }
+    assert {path for path in chain(*within.values()) if beyond.search(path)} - within[Within.REFUSED] == set()
+    assert within[Within.REFUSED] >= {endpoint.path for endpoint in ENDPOINTS if endpoint.answer is Way.REFUSED}
 
 
 def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say what a client may do."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bridge.cli.quota import described_quota, quota_options, read_quota
+from schemas.client import ACTIONS, Client, Quota, Scope
+from schemas.limits import EXPERIMENT_ID
+
+#: The actions of the bridge's own calls.
+OWN_ACTIONS = {
+    "GetMetrics",
+    "GetJob",
+    "GetBacklog",
+    "GetDeadLetter",
+    "ReplayDeadLetter",
+    "DiscardDeadLetter",
+    "DrainDeadLetters",
+}
+
+
+def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = sorted(set(actions) - ACTIONS - OWN_ACTIONS)
+    if unknown:
+        raise click.BadParameter(f"there is no action {', '.join(unknown)}; `mlflow-bridge keys actions` lists them")
+    return actions
+
+
+def _experiments(_context: click.Context, _option: click.Parameter, ids: tuple[str, ...]) -> frozenset[str] | None:
+    bad = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
+    if bad:
+        raise click.BadParameter(f"{', '.join(bad)} is not the id of an experiment, such as 7")
+    return frozenset(ids) or None
+
+
+def permission_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what a client may do, and how much, to a command."""
+    for option in (
+        click.option("--deny", multiple=True, callback=_actions, help="An action that it may not do, such as SetTag."),
+        click.option("--allow", multiple=True, callback=_actions, help="An action besides, such as DeleteRun."),
+        click.option(
+            "--experiment",
+            "experiments",
+            metavar="ID",
+            multiple=True,
+            callback=_experiments,
+            help="Only in this experiment; may be given several times.  [default: all]",
+        ),
+        click.option("--read-only", is_flag=True, help="Only read."),
+        click.option("--write-only", is_flag=True, help="Only log."),
+        click.option("--admin", is_flag=True, help="Everything, and what operators do."),
+    ):
+        command = option(command)
+    return quota_options(command)
+
+
+def read_client(
+    name: str,
+    *,
+    admin: bool = False,
+    read_only: bool = False,
+    write_only: bool = False,
+    allow: tuple[str, ...] = (),
+    deny: tuple[str, ...] = (),
+    experiments: frozenset[str] | None = None,
+    **limits: Any,  # noqa: ANN401 - click's options
+) -> Client:
+    """Return the client that the options describe."""
+    if admin and experiments:
+        raise click.UsageError("--admin and --experiment exclude each other: operators are not limited.")
+    if admin + read_only + write_only > 1:
+        raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
+    scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
+    if admin:
+        scopes = (*scopes, Scope.ADMIN)
+    elif read_only or write_only:
+        scopes = (Scope.READ,) if read_only else (Scope.WRITE,)
+    quota = read_quota(**limits) if limits else Quota()
+    return Client(name=name, scopes=scopes, allow=allow, deny=deny, quota=quota, experiments=experiments)
+
+
+def described(client: Client) -> str:
+    """Return a line that says what a client may do."""
+    parts = [client.name, "+".join(client.scopes) or "nothing"]
+    parts += [f"allow {','.join(client.allow)}"] if client.allow else []
+    parts += [f"deny {','.join(client.deny)}"] if client.deny else []
+    parts += described_quota(client.quota)
+    parts += [f"experiment {','.join(sorted(client.experiments))}"] if client.experiments is not None else []
+    return "  ".join(parts)
