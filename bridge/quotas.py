@@ -25,7 +25,7 @@ WINDOW = 10
 _PERIOD = 0.1
 _MOST_CLIENTS = 10_000
 
-USES = ("requests", "writes", "bytes")
+_NOTHING_SAID = Quota()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class Quotas:
         """``default`` is the quota of a client of whom nothing else is said."""
         self._ledger = ledger
         self._default = default
+        self._limits_all = any(default.per_second(default).values())
         self._monotonic = monotonic
         self._accounts: dict[str, _Account] = {}
         self._changing = threading.Lock()
@@ -72,6 +73,8 @@ class Quotas:
 
     def limit(self, client: Client) -> bool:
         """Return whether there is anything to count for this client."""
+        if client.quota == _NOTHING_SAID:
+            return self._limits_all
         return any(client.quota.per_second(self._default).values())
 
     def enter(self, client: Client, *, wanted: Mapping[str, float]) -> None:
