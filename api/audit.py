@@ -2,15 +2,12 @@
 """Tells of each request who asked for what, and what came of it. Never what was in it."""
 
 import datetime as dt
-import re
-import secrets
 import time
 
 from api.asgi_types import Message, Send
 from api.incoming import Incoming
 from bridge.events import RequestAnswered
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
 _REPLAYED = b"idempotency-replayed"
 
@@ -22,7 +19,6 @@ class Audit:
         self._request = request
         self._began = time.perf_counter()
         self._send = send
-        self._request_id = _request_id(request)
         self._headers: dict[bytes, bytes] = {}
         self._status = 0
         self._complete = False
@@ -32,7 +28,7 @@ class Audit:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers.update(message["headers"])
-            message = {**message, "headers": [*message["headers"], (_OURS, self._request_id)]}
+            message = {**message, "headers": [*message["headers"], (_OURS, self._request.request_id.encode())]}
         await self._send(message)
         self._complete = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -55,15 +51,9 @@ class Audit:
             writes=request.writes,
             replayed=_REPLAYED in self._headers,
             job_id=_text(self._headers.get(_JOB)),
-            request_id=self._request_id.decode(),
+            request_id=request.request_id,
             upstream_request_id=_text(self._headers.get(_UPSTREAMS)),
         )
-
-
-def _request_id(request: Incoming) -> bytes:
-    """Return the client's own id of the request, if it has one that can be told, or a new one."""
-    sent = (request.header(_OURS) or "").encode("latin-1")
-    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8).encode()
 
 
 def _text(value: bytes | None) -> str | None:

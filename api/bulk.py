@@ -88,11 +88,13 @@ class Bulk:
         )
         _check_each(request, writes)
         key = read_key(request.header(b"idempotency-key"))
+        trail = request.trail
         whole = fingerprint(PATH, plain, request.workspace)
         return [
             Offer(
                 write=write,
                 client=request.client.name,
+                trail=trail,
                 most_pending=request.client.most_pending,
                 idempotency=_part(key, whole, number),
             )

@@ -3,6 +3,7 @@
 
 import hashlib
 import re
+import secrets
 from collections.abc import AsyncIterator
 from functools import cached_property
 from urllib.parse import quote
@@ -16,12 +17,14 @@ from bridge.sigv4 import Claim
 from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
+from schemas.trail import Trace, Trail, read_trace, trail_of
 
 # What RFC 3986 allows in a path beside letters and digits.
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
 #: Some proxies add the port to an address of IPv4.
 _PORT = re.compile(r"^(\d+(?:\.\d+){3}):\d+$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SLASHES = re.compile("/{2,}")
 _SLASHES_RAW = re.compile(b"/{2,}")
 
@@ -98,6 +101,22 @@ class Incoming:
         """Return a header by its name in lower case, or None. Of one that came several times, the last."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    @cached_property
+    def request_id(self) -> str:
+        """The client's own id of the request (``X-Request-Id``), if it has one that can be told, or a new one."""
+        sent = self.header(b"x-request-id")
+        return sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """Where the client's trace has come to, if it has one."""
+        return read_trace(self.header(b"traceparent"), self.header(b"tracestate"))
+
+    @property
+    def trail(self) -> Trail:
+        """What is stored with each write of the request, so that it can be followed."""
+        return trail_of(self.request_id, self.trace)
 
     @property
     def workspace(self) -> str | None:

@@ -2,7 +2,7 @@
 """Everything that is not queued: sent to upstream while the client waits, and streamed back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 
 from api.asgi_types import Send
@@ -39,7 +39,7 @@ class Proxy:
             asked = Request(
                 method=request.method,
                 target=request.target,
-                headers=_text(request.headers),
+                headers=_followed(request),
                 body=body,
                 client=client,
             )
@@ -141,7 +141,13 @@ def _length(answer: Answer) -> int | None:
     return int(lengths[0]) if lengths and lengths[0].isdecimal() else None
 
 
-def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+def _followed(request: Incoming) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request, with the id that we know it by in place of the client's."""
+    headers = (pair for pair in request.headers if pair[0] != b"x-request-id")
+    return (*_text(headers), ("x-request-id", request.request_id))
+
+
+def _text(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), _value(value)) for name, value in headers)
 
 

@@ -129,6 +129,7 @@ class Writes:
         return Offer(
             write=write,
             client=request.client.name,
+            trail=request.trail,
             most_pending=request.client.most_pending,
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, workspace),
         )

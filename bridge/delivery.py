@@ -17,21 +17,14 @@ from typing import assert_never
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from bridge import telling
 from bridge.backoff import backoff
+from bridge.carried import Carried
 from bridge.clock import Clock
 from bridge.coalescing import calls_for, of_one_client
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import (
-    BatchRefused,
-    DeliveryBroke,
-    LaneDeferred,
-    LeaseWasLost,
-    Observer,
-    StoreFailed,
-    WritesBuried,
-    WritesDelivered,
-)
+from bridge.events import DeliveryBroke, LeaseWasLost, Observer, StoreFailed
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.judgement import Judgement
@@ -159,22 +152,13 @@ class Delivery:
         if named_run(claim.lane):
             return self.run_creation.send(claim, limit, renew)
         calls, count = calls_for(claim, limit)
-        return self.exchange.send(calls, client=claim.jobs[0].client, renew=renew), count
+        carried = Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1)
+        return self.exchange.send(calls, carried, renew=renew), count
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
-        attempt = claim.attempts + 1
-        self.observe(
-            WritesDelivered(
-                lane=claim.lane,
-                first=claim.settled + 1,
-                writes=count,
-                attempt=attempt,
-                took=took,
-                lag=self.clock.now() - claim.jobs[0].accepted_at,
-                request_id=outcome.request_id,
-            )
-        )
-        settlement = Settlement(count=count, attempts=attempt, status=outcome.status, request_id=outcome.request_id)
+        self.observe(telling.delivered(claim, count, outcome, took=took, now=self.clock.now()))
+        attempts, request_id = claim.attempts + 1, outcome.request_id
+        settlement = Settlement(count=count, attempts=attempts, status=outcome.status, request_id=request_id)
         return self._settle(claim, settlement)
 
     def _refused(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
@@ -198,15 +182,7 @@ class Delivery:
         of a refused batch may be there. Sending it again is safe all the same: equal params and metrics are stored
         once, and tags are written again in their order.
         """
-        self.observe(
-            BatchRefused(
-                lane=claim.lane,
-                first=claim.settled + 1,
-                writes=count,
-                status=refusal.status,
-                error_code=refusal.error_code,
-            )
-        )
+        self.observe(telling.refused_together(claim, count, refusal))
         suspects.narrow(claim.settled + count)
         refused = Attempt(
             writes=count,
@@ -221,16 +197,7 @@ class Delivery:
         """Make dead letters of the first jobs."""
         status = burial.answer.status if burial.answer else 0
         following = self._settle(claim, Settlement(count=count, attempts=attempts, status=status, burial=burial))
-        self.observe(
-            WritesBuried(
-                lane=claim.lane,
-                first=claim.settled + 1,
-                writes=count,
-                reason=burial.reason,
-                status=status,
-                error_code=burial.answer.error_code if burial.answer else None,
-            )
-        )
+        self.observe(telling.buried(claim, count, attempts, burial))
         return following
 
     def _defer(self, claim: Claim, count: int, outcome: Unavailable | Unknown) -> None:
@@ -254,7 +221,7 @@ class Delivery:
         thaw = not unknown and not claim.resumed
         failed = _failed(outcome, reason, count) if count else None
         self.outbox.release(claim, after=delay, held=outcome.why, attempt=failed, thaw=thaw)
-        self.observe(LaneDeferred(lane=claim.lane, attempt=attempt, outcome=reason, why=outcome.why, delay=delay))
+        self.observe(telling.deferred(claim, count, outcome, attempt=attempt, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
         """Settle, and keep trying while the lease lasts: what upstream has should not be sent again."""

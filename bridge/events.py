@@ -18,11 +18,14 @@ class WritesDelivered(Event):
     lane: str
     first: int
     writes: int
+    #: Of the first of them, and the request that brought it.
+    job_id: str | None
+    request_id: str | None
     attempt: int
     took: dt.timedelta
     #: Since the first of them was accepted.
     lag: dt.timedelta
-    request_id: str | None
+    upstream_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,12 @@ class BatchRefused(Event):
     lane: str
     first: int
     writes: int
+    job_id: str | None
+    request_id: str | None
+    attempt: int
     status: int
     error_code: str
+    upstream_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +59,13 @@ class WritesBuried(Event):
     lane: str
     first: int
     writes: int
+    job_id: str | None
+    request_id: str | None
+    attempt: int
     reason: str
     status: int
     error_code: str | None
+    upstream_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +89,10 @@ class LaneDeferred(Event):
     """An attempt did not get through; the lane is tried again after ``delay``."""
 
     lane: str
+    first: int
+    writes: int
+    job_id: str | None
+    request_id: str | None
     attempt: int
     outcome: str
     why: str

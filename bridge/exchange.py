@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from bridge.carried import Carried
 from bridge.clock import Clock
 from bridge.errors import StoreUnavailable
 from bridge.events import CallAnswered, Observer
 from bridge.gate import Gate, Shut
-from bridge.upstream import Call, Delivered, Outcome, Upstream
+from bridge.upstream import Call, Delivered, Headers, Outcome, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +32,41 @@ class Exchange:
     #: Calls are sent in the names of clients, so each may carry the writes of one only.
     in_clients_names: bool = False
 
-    def send(self, calls: Sequence[Call], *, client: str, renew: Callable[[], object]) -> Outcome | Shut | Stopping:
-        """Send calls for a client until one is not delivered, and return what the last one came to.
+    def send(
+        self, calls: Sequence[Call], carried: Carried | None, *, renew: Callable[[], object]
+    ) -> Outcome | Shut | Stopping:
+        """Send calls until one is not delivered, and return what the last one came to.
 
-        ``renew`` is called between two calls, for a lease covers only one.
+        ``carried`` is what all of them together deliver; None where the bridge asks for itself. ``renew`` is called
+        between two calls, for a lease covers only one.
         """
-        result = self._send_one(calls[0], client)
+        result = self._send_one(calls[0], carried)
         for call in calls[1:]:
             if not isinstance(result, Delivered):
                 break
             renew()
-            result = self._send_one(call, client)
+            result = self._send_one(call, carried)
         return result
 
-    def _send_one(self, call: Call, client: str) -> Outcome | Shut | Stopping:
+    def _send_one(self, call: Call, carried: Carried | None) -> Outcome | Shut | Stopping:
         passage = self.gate.enter()
         if isinstance(passage, Shut):
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
             return Stopping()
         began = self.clock.monotonic()
-        outcome = self.upstream.send(replace(call, client=client) if self.in_clients_names else call)
+        if self.in_clients_names and carried:
+            call = replace(call, client=carried.client)
+        outcome = self.upstream.send(call, _followed_by(carried) if carried else ())
         took = self.clock.monotonic() - began
         status = getattr(outcome, "status", None)
         self.observe(CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took))
         with suppress(StoreUnavailable):
             self.gate.report(outcome, of_read=call.reads)
         return outcome
+
+
+def _followed_by(carried: Carried) -> Headers:
+    """Return the headers by which upstream's logs and traces can be laid beside ours."""
+    request_id, trace = carried.request_id, carried.trace
+    return (*((("X-Request-Id", request_id),) if request_id else ()), *(trace.headers if trace else ()))

@@ -120,7 +120,7 @@ class Experiments:
             reads=True,
             optional=subject.kind is not Kind.RUN,
         )
-        match self._exchange.send([call], client="", renew=lambda: None):
+        match self._exchange.send([call], None, renew=lambda: None):
             case Delivered(body=body):
                 return _found(msgspec.json.decode(body), way)
             # Where upstream does not have the call, it does not have what the call is about.

@@ -25,6 +25,7 @@ from typing import Literal, Protocol
 from bridge.errors import OverCap, StoreUnavailable
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
+from schemas.trail import NO_TRAIL, Trail
 from schemas.write import Write
 
 
@@ -65,6 +66,8 @@ class Claim:
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
+    #: Of the first job, as its client has it.
+    job_id: str | None = None
 
     @property
     def client(self) -> str:
@@ -82,6 +85,7 @@ class Offer:
     write: Write
     client: str
     idempotency: Idempotency | None = None
+    trail: Trail = NO_TRAIL
     #: How many bytes its client may have pending, None for what is so for all.
     most_pending: int | None = None
     #: The same each time the offer is made, so that the store knows it again.

@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from bridge.carried import Carried
 from bridge.coalescing import calls_for
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.outbox import Claim
 from bridge.run_names import RunNames
 from bridge.upstream import Call, Delivered, Outcome, Refused
-from schemas.job import Job
 from schemas.lane import named_run
 from schemas.run import DEFAULT_EXPERIMENT, NAME_TAG, CreateRun
 from schemas.write import Op
@@ -44,16 +44,17 @@ class RunCreation:
         write, run_id = claim.jobs[0].write, self.names.run_id(claim.lane)
         if write.op is Op.CREATE_RUN:
             # A name stands for one run for ever: to ask for it again is to ask for what is there.
-            return (Delivered(status=200) if run_id else self._create(claim.jobs[0], renew)), 1
+            return (Delivered(status=200) if run_id else self._create(claim, renew)), 1
         if run_id is None:
             return _unnamed(claim.lane), 1
         calls, count = calls_for(claim, limit, run_id)
-        return self.exchange.send(calls, client=claim.jobs[0].client, renew=renew), count
+        return self.exchange.send(calls, _carried(claim, count), renew=renew), count
 
-    def _create(self, job: Job, renew: Callable[[], object]) -> Result:
+    def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find the run, or create it, and bind its name."""
-        asked = msgspec.json.decode(job.write.whole, type=CreateRun)
-        steps = _Steps(self.exchange, job, renew)
+        write = claim.jobs[0].write
+        asked = msgspec.json.decode(write.whole, type=CreateRun)
+        steps = _Steps(self.exchange, _carried(claim, 1), renew)
         experiment_id = asked.experiment_id or DEFAULT_EXPERIMENT
         if asked.experiment_name is not None:
             found = steps.experiment(asked.experiment_name)
@@ -65,7 +66,7 @@ class RunCreation:
             run_id = steps.create(asked, experiment_id)
         if not isinstance(run_id, str):
             return run_id
-        self.names.bind(job.lane, run_id)
+        self.names.bind(write.lane, run_id)
         return Delivered(status=200)
 
 
@@ -74,7 +75,7 @@ class _Steps:
     """The calls that it takes. Each returns what it wants to know, or why that is not known."""
 
     exchange: Exchange
-    job: Job
+    carried: Carried
     renew: Callable[[], object]
 
     def experiment(self, name: str, *, again: bool = True) -> str | Result:
@@ -124,13 +125,17 @@ class _Steps:
             method="GET" if body is None else "POST",
             path=_API + path,
             body=b"" if body is None else msgspec.json.encode(body),
-            workspace=self.job.write.workspace,
+            workspace=self.carried.jobs[0].write.workspace,
             answer=field,
             reads=body is None or path.endswith("/search"),
         )
         self.renew()
-        outcome = self.exchange.send([call], client=self.job.client, renew=self.renew)
+        outcome = self.exchange.send([call], self.carried, renew=self.renew)
         return msgspec.json.decode(outcome.body, type=dict[str, Any]) if isinstance(outcome, Delivered) else outcome
+
+
+def _carried(claim: Claim, count: int) -> Carried:
+    return Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1)
 
 
 def _unnamed(lane: str) -> Refused:

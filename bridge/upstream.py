@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+Headers = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -17,7 +19,7 @@ class Call:
     workspace: str | None = None
     method: str = "POST"
     #: What the body is; JSON if nothing is said.
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     #: The field that upstream's answer holds; empty where there is nothing to tell but that it was done.
     answer: str = ""
     #: Only asks: that it is answered does not say that a write would get through.
@@ -80,8 +82,11 @@ Outcome = Delivered | Refused | Unavailable | Unknown
 class Upstream(Protocol):
     """MLflow behind SageMaker's door, or any MLflow server."""
 
-    def send(self, call: Call) -> Outcome:
-        """Send a call, signed now. Every way in which this can end is an outcome; nothing is raised."""
+    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
+        """Send a call, signed now. Every way in which this can end is an outcome; nothing is raised.
+
+        ``followed_by`` are headers that say for whom it is made. They are no part of the call, and not signed.
+        """
         ...
 
     def probe(self) -> Mapping[str, object]:

@@ -39,6 +39,8 @@ class LetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None
     op: Op
     client: str
+    #: The request that it was accepted from; null for one of before this was stored.
+    request_id: str | None
     reason: str
     message: str
     #: Of upstream's answer, if it answered.

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.trail import NO_TRAIL, Trail
 from schemas.write import Op, Write
 
 
@@ -27,6 +28,8 @@ class Job:
     client: str
     #: The bytes that the store holds for it.
     size: int = 0
+    #: By which it can be followed.
+    trail: Trail = NO_TRAIL
 
 
 class JobStatus(enum.StrEnum):

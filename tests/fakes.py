@@ -8,7 +8,7 @@ from typing import TypeVar
 from bridge.dispatch import LINES, Room
 from bridge.events import Event
 from bridge.gate import GateState, Open, Passage
-from bridge.upstream import Call, Delivered, Outcome
+from bridge.upstream import Call, Delivered, Headers, Outcome
 
 E = TypeVar("E", bound=Event)
 
@@ -37,10 +37,13 @@ class FakeUpstream:
 
     def __init__(self, answer: Callable[[Call], Outcome] | None = None) -> None:
         self.calls: list[Call] = []
+        #: The headers that came with each.
+        self.followed: list[dict[str, str]] = []
         self.answer = answer or (lambda _: Delivered(status=200))
 
-    def send(self, call: Call) -> Outcome:
+    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
         self.calls.append(call)
+        self.followed.append(dict(followed_by))
         return self.answer(call)
 
     def probe(self) -> Mapping[str, object]:

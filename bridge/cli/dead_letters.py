@@ -61,7 +61,7 @@ def show(letter_id: str, url: str, *, as_json: bool) -> None:
     if as_json:
         show_json(letter)
         return
-    for name in ("letter_id", "run_id", "op", "client", "accepted_at", "buried_at", "reason", "message"):
+    for name in ("letter_id", "run_id", "op", "client", "request_id", "accepted_at", "buried_at", "reason", "message"):
         click.echo(f"{name.replace('_', ' '):<12} {printable(letter[name])}")
     click.echo(f"\nPOST {letter['write']['path']}")
     click.echo(json.dumps(letter["write"]["body"], indent=2))

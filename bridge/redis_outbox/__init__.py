@@ -81,7 +81,7 @@ class RedisOutbox:
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
         with store_errors():
             head = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
-        return None if head is None else _claim(lane, token, head)
+            return None if head is None else _claim(lane, token, head, self._seal.key())
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
         """Write an outcome down for the jobs at the head of the claim."""
@@ -99,9 +99,10 @@ class RedisOutbox:
         ]
         with store_errors():
             head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
+            seal = self._seal.key()
         if head == b"lost":
             raise LeaseLost(lane)
-        return None if head == b"empty" else _claim(lane, claim.token, head)
+        return None if head == b"empty" else _claim(lane, claim.token, head, seal)
 
     def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
         count, burial, refused = settlement.count, settlement.burial, settlement.refused
@@ -201,7 +202,7 @@ class RedisOutbox:
             return read_durability(self._client)
 
 
-def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
+def _claim(lane: str, token: str, head: list[bytes], seal: bytes) -> Claim:
     settled = int(head[0])
     jobs = tuple(
         unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[8:], settled + 1)
@@ -218,6 +219,7 @@ def _claim(lane: str, token: str, head: list[bytes]) -> Claim:
         broke_alone=int(head[6]),
         broke_since=_time(int(head[7])) if head[7] else None,
         jobs=jobs,
+        job_id=id_of(jobs[0], seal) if jobs else None,
     )
 
 

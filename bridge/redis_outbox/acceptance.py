@@ -86,7 +86,7 @@ class Acceptance:
         most = self._caps.client if offer.most_pending is None else offer.most_pending
         room = self._occupancy.room(number, offer.client, most)
         caps = (offer.client, self._caps.lane, *room)
-        record = pack_write(offer.write, offer.client)
+        record = pack_write(offer.write, offer.client, offer.trail)
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
 
 

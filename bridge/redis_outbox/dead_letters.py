@@ -112,6 +112,7 @@ class _Letter:
             "run_id": run_of(job.lane),
             "op": job.write.op,
             "client": job.client,
+            "request_id": job.trail.request_id,
             "reason": letter.reason,
             "message": letter.message,
             "status": letter.answer.status if letter.answer else None,

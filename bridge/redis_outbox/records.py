@@ -9,6 +9,7 @@ import datetime as dt
 import msgspec
 
 from schemas.job import Job, UpstreamAnswer
+from schemas.trail import NO_TRAIL, Trail
 from schemas.write import NOTHING, Fragment, Op, Write
 
 
@@ -23,6 +24,7 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: int = 0
     whole: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    trail: Trail = NO_TRAIL
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,11 +60,11 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     notes: tuple[bytes, ...] = ()
 
 
-def pack_write(write: Write, client: str) -> bytes:
+def pack_write(write: Write, client: str, trail: Trail = NO_TRAIL) -> bytes:
     """Return the record of a write; its lane is not in it, for that is where it lies."""
     metrics, params, tags = write.metrics, write.params, write.tags
-    stored = _StoredWrite(write.op, client, write.workspace, metrics, params, tags, 0, write.whole, write.headers)
-    return _pack(stored)
+    parts = (metrics, params, tags, 0, write.whole, write.headers, trail)
+    return _pack(_StoredWrite(write.op, client, write.workspace, *parts))
 
 
 def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
@@ -85,6 +87,7 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         accepted_at=read_time(entry),
         client=stored.client,
         size=len(entry),
+        trail=stored.trail,
     )
 
 

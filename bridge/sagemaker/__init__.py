@@ -14,7 +14,7 @@ from bridge.errors import CredentialsUnavailable
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
-from bridge.upstream import Call, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream import Call, Headers, Outcome, Refused, Unavailable, Unknown
 
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
@@ -43,14 +43,15 @@ class HttpUpstream:
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0)
         self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
 
-    def send(self, call: Call) -> Outcome:
+    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
         """Send a call and return what it came to."""
-        prepared = self._prepared(call)
+        prepared = self._prepared(call, followed_by)
         return self._sent(prepared, call) if isinstance(prepared, requests.PreparedRequest) else prepared
 
-    def _prepared(self, call: Call) -> requests.PreparedRequest | Outcome:
+    def _prepared(self, call: Call, followed_by: Headers) -> requests.PreparedRequest | Outcome:
         """Return the request, signed now, or what it comes to that there can be none."""
-        headers = dict(call.headers) if call.headers else {"Content-Type": "application/json"}
+        headers = dict(followed_by)
+        headers |= dict(call.headers) if call.headers else {"Content-Type": "application/json"}
         headers["Accept"] = "*/*" if call.headers else "application/json"
         if call.workspace is not None:
             headers["X-MLFLOW-WORKSPACE"] = call.workspace

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from bridge.dead_letters import InvalidCursor
-from bridge.outbox import Attempt, Burial, BurialReason, Claim, Settlement
+from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
 from bridge.redis_outbox import RedisOutbox, keys
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus, UpstreamAnswer
+from schemas.trail import trail_of
 from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
 from tests.servers import wait_until
@@ -85,6 +86,17 @@ def test_a_letter_shows_the_write_every_attempt_and_upstreams_answer(
     assert letter.attempt_count == 3
     assert letter.upstream == ANSWER
     assert letter.accepted_at <= letter.attempts[0].at <= letter.buried_at
+
+
+def test_a_letter_names_the_request_that_brought_it_also_after_a_replay(
+    outbox: RedisOutbox, letters: RedisDeadLetters
+) -> None:
+    outbox.accept_all([Offer(write=metric(1), client="a", trail=trail_of("night-1:7", None))])
+    for _ in range(2):
+        outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, burial=EXPIRED), lease=LEASE)
+        [letter] = letters.page(ALL, after=None, limit=10).letters
+        assert letter.request_id == "night-1:7"
+        assert letters.replay(letter.letter_id)
 
 
 def test_attempts_that_carried_only_others_are_not_the_letters(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:

@@ -2,6 +2,7 @@
 """One line for each request: who, what, whether he may, what came of it; never what was in it."""
 
 import dataclasses
+import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -96,6 +97,40 @@ def test_a_proxied_call_is_told_with_upstreams_own_id(
     http.get("/api/2.0/mlflow/runs/get", headers={"Authorization": f"Bearer {key_for(guarded)}"})
 
     assert line(events).upstream_request_id == "aws-1"
+
+
+@pytest.mark.parametrize(("sent", "known"), [("night-1:7", "night-1:7"), ('a"b c', None), (None, None)])
+def test_upstream_is_told_the_id_of_a_proxied_request(
+    http: Http, guarded: Api, front: SignatureFront, sent: str | None, known: str | None
+) -> None:
+    headers = {"Authorization": f"Bearer {key_for(guarded)}"} | ({"X-Request-Id": sent} if sent else {})
+
+    answer = http.get("/api/2.0/mlflow/experiments/search?max_results=1", headers=headers)
+
+    [call] = [call for call in front.calls if call.path.endswith("/experiments/search")]
+    assert call.headers["x-request-id"] == answer.headers["X-Request-Id"]
+    assert known in (None, call.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_write_is_stored_with_the_id_of_its_request_and_the_trace_of_its_client(
+    http: Http, guarded: Api, *, bulk: bool
+) -> None:
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "v=1"}
+    headers = trace | {"Authorization": f"Bearer {key_for(guarded)}"}
+
+    if bulk:
+        answer = http.post("/v1/writes", json={"writes": [{"op": "log-metric", **METRIC}]}, headers=headers)
+    else:
+        answer = http.post(LOG_METRIC, json=METRIC, headers=headers)
+
+    claim = guarded.outbox.claim(RUN, lease=dt.timedelta(seconds=30))
+    assert claim
+    [job] = claim.jobs
+    assert job.trail.request_id == answer.headers["X-Request-Id"]
+    assert job.trail.trace
+    assert dict(job.trail.trace.headers) == trace
+    assert claim.job_id == (answer.json["jobs"][0]["job_id"] if bulk and answer.json else answer.headers.get("Job-Id"))
 
 
 def test_an_id_that_can_not_be_told_is_replaced(http: Http, events: Events) -> None:

@@ -9,7 +9,8 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +28,7 @@ from bridge.events import (
 from bridge.telemetry.logs import configure_logging, log_event
 from bridge.upstream import Call
 
+E = TypeVar("E", bound=Event)
 EVENTS = sorted(
     (
         kind
@@ -39,10 +41,12 @@ DELIVERED = WritesDelivered(
     lane="r",
     first=7,
     writes=2,
+    job_id="j",
+    request_id="q",
     attempt=1,
     took=dt.timedelta(milliseconds=12.3456),
     lag=dt.timedelta(seconds=1),
-    request_id=None,
+    upstream_request_id=None,
 )
 #: A value for each type that a field of an event may have: none of them can hold a body or a credential's object.
 SAMPLES: dict[Any, Any] = {
@@ -97,7 +101,7 @@ def _lines(output: Stream) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
 
 
-def _event(kind: type[Event]) -> Event:
+def _event(kind: type[E]) -> E:
     return kind(**{field.name: SAMPLES[field.type] for field in dataclasses.fields(kind)})
 
 
@@ -141,13 +145,13 @@ def test_a_line_is_one_json_object_with_durations_in_seconds(output: Stream) -> 
     assert abs(dt.datetime.now(dt.UTC) - at) < dt.timedelta(minutes=1)
     assert isinstance(line.pop("process"), int)
     origin = {"level": "info", "event": "writes_delivered", "logger": "bridge"}
-    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "took": 0.0123, "lag": 1.0, "request_id": None}
-    assert line == origin | fields
+    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "took": 0.0123, "lag": 1.0}
+    assert line == origin | fields | {"job_id": "j", "request_id": "q", "upstream_request_id": None}
 
 
 @pytest.mark.parametrize("why", ['line\nbreak "quoted" \\ back', "été 日本", "\u0000\u2028"])
 def test_whatever_a_field_holds_it_stays_one_line(why: str, output: Stream) -> None:
-    log_event(LaneDeferred(lane="r", attempt=2, outcome="unavailable", why=why, delay=dt.timedelta(seconds=2)))
+    log_event(replace(_event(LaneDeferred), why=why, delay=dt.timedelta(seconds=2)))
 
     assert output.getvalue().count("\n") == 1
     [line] = _lines(output)
@@ -168,7 +172,7 @@ def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Stream) 
 def test_on_a_terminal_a_line_is_for_reading(terminal: Stream) -> None:
     log_event(DELIVERED)
 
-    fields = r"lane=r first=7 writes=2 attempt=1 took=0\.0123 lag=1\.0 request_id=None"
+    fields = r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 took=0\.0123 lag=1\.0 upstream_request_id=None"
     assert re.fullmatch(rf"\d\d:\d\d:\d\d\.\d{{3}} INFO    writes_delivered +{fields}\n", terminal.getvalue())
 
 

@@ -36,7 +36,17 @@ REQUEST = events.RequestAnswered(
     request_id="q",
     upstream_request_id=None,
 )
-DELIVERED = events.WritesDelivered(lane="r", first=1, writes=7, attempt=2, took=SECOND, lag=SECOND * 3, request_id=None)
+DELIVERED = events.WritesDelivered(
+    lane="r",
+    first=1,
+    writes=7,
+    job_id="j",
+    request_id="q",
+    attempt=2,
+    took=SECOND,
+    lag=SECOND * 3,
+    upstream_request_id=None,
+)
 
 
 class FakeTotals:

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call to upstream carries, as far as whoever follows it wants to know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from schemas.job import Job
+from schemas.trail import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """The jobs of one call, at least one, and which attempt it is."""
+
+    jobs: Sequence[Job] = field(repr=False)
+    attempt: int
+
+    @property
+    def client(self) -> str:
+        """Whose the first is."""
+        return self.jobs[0].client
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request that brought the first."""
+        return self.jobs[0].trail.request_id
+
+    @property
+    def trace(self) -> Trace | None:
+        """The place in a trace that all of them have; None if they have none, or different ones."""
+        first = self.jobs[0].trail.trace
+        return first if first and all(job.trail.trace == first for job in self.jobs) else None

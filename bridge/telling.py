@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells what came of the jobs of a claim: the events of delivery.
+
+Each names the first job that it is about, with the request that brought it, and how many jobs follow.
+"""
+
+import datetime as dt
+from typing import Any
+
+from bridge.events import BatchRefused, LaneDeferred, WritesBuried, WritesDelivered
+from bridge.outbox import Burial, Claim
+from bridge.upstream import Delivered, Refused, Unavailable, Unknown
+
+
+def delivered(claim: Claim, count: int, outcome: Delivered, *, took: dt.timedelta, now: dt.datetime) -> WritesDelivered:
+    """Tell that upstream has the first jobs."""
+    return WritesDelivered(
+        **_about(claim, count),
+        attempt=claim.attempts + 1,
+        took=took,
+        lag=now - claim.jobs[0].accepted_at,
+        upstream_request_id=outcome.request_id,
+    )
+
+
+def refused_together(claim: Claim, count: int, refusal: Refused) -> BatchRefused:
+    """Tell that one of the first jobs at least is not to upstream's liking."""
+    return BatchRefused(
+        **_about(claim, count),
+        attempt=claim.attempts + 1,
+        status=refusal.status,
+        error_code=refusal.error_code,
+        upstream_request_id=refusal.request_id,
+    )
+
+
+def buried(claim: Claim, count: int, attempts: int, burial: Burial) -> WritesBuried:
+    """Tell that the first jobs are dead letters now."""
+    answer = burial.answer
+    return WritesBuried(
+        **_about(claim, count),
+        attempt=attempts,
+        reason=burial.reason,
+        status=answer.status if answer else 0,
+        error_code=answer.error_code if answer else None,
+        upstream_request_id=answer.request_id if answer else None,
+    )
+
+
+def deferred(
+    claim: Claim, count: int, outcome: Unavailable | Unknown, *, attempt: int, delay: dt.timedelta
+) -> LaneDeferred:
+    """Tell that the first jobs did not get through, and their lane waits."""
+    came_to = "unknown" if isinstance(outcome, Unknown) else "unavailable"
+    return LaneDeferred(**_about(claim, count), attempt=attempt, outcome=came_to, why=outcome.why, delay=delay)
+
+
+def _about(claim: Claim, count: int) -> dict[str, Any]:
+    request_id = claim.jobs[0].trail.request_id if claim.jobs else None
+    first = claim.settled + 1
+    return {"lane": claim.lane, "first": first, "writes": count, "job_id": claim.job_id, "request_id": request_id}

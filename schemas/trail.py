@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a write carries so that it can be followed: the id of the request that brought it, and its place in a trace."""
+
+import re
+
+import msgspec
+
+
+class Trace(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A place in a trace, as W3C Trace Context has it (https://www.w3.org/TR/trace-context/)."""
+
+    #: Trace id (16 bytes), span id (8) and flags (1).
+    parent: bytes
+    #: What the tracers on the way have to say, word for word.
+    state: str = ""
+
+    @property
+    def traceparent(self) -> str:
+        """The header of that name."""
+        text = self.parent.hex()
+        return f"00-{text[:32]}-{text[32:48]}-{text[48:]}"
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What tells it to whoever is asked next."""
+        parent = ("traceparent", self.traceparent)
+        return (parent, ("tracestate", self.state)) if self.state else (parent,)
+
+
+class Trail(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Stored with each write, so it is small: our own ids take eight bytes, and no trace takes one."""
+
+    #: The id of the request: what its hexadecimal digits stand for, or its text if it is not made of such.
+    request: bytes = b""
+    is_text: bool = False
+    trace: Trace | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request that brought the write; None for one of a bridge that did not store it."""
+        return (self.request.decode() if self.is_text else self.request.hex()) or None
+
+
+#: Of a write that came without a request, or with one that left no trail.
+NO_TRAIL = Trail()
+
+
+def trail_of(request_id: str, trace: Trace | None) -> Trail:
+    """Return the trail of a request."""
+    if _HEXADECIMAL.fullmatch(request_id):
+        return Trail(bytes.fromhex(request_id), trace=trace)
+    return Trail(request_id.encode(), is_text=True, trace=trace)
+
+
+def read_trace(traceparent: str | None, tracestate: str | None = None) -> Trace | None:
+    """Return the place in a trace that two headers tell; None for what is no such place, as if nothing was sent.
+
+    Of versions to come is read what they share with this one. A state that is too long to be passed on is dropped.
+    """
+    match = _TRACEPARENT.match(traceparent) if traceparent else None
+    if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
+        return None
+    if not (match["trace"].strip("0") and match["span"].strip("0")):
+        return None
+    state = tracestate or ""
+    return Trace(
+        bytes.fromhex(match["trace"] + match["span"] + match["flags"]), state if _STATE.fullmatch(state) else ""
+    )
+
+
+_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+")
+_TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?\Z"
+)
+_STATE = re.compile(r"[\x20-\x7e]{0,512}")
