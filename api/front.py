@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides who answers a request: the queue, the bridge's own routes, or upstream."""
 
+import asyncio
+
 from api import bulk, runs
 from api.asgi_types import Receive, Scope, Send
 from api.audit import Audit
@@ -39,6 +41,7 @@ class Front:
 
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
+        self._tracer = bridge.tracer
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
@@ -60,12 +63,17 @@ class Front:
                 request = Incoming(scope, receive, self._patience)
                 send = only_over_tls(send) if scope["scheme"] == "https" else send
                 audit = Audit(request, send)
+                if self._tracer:
+                    request.follow(self._tracer)
                 response = await self._respond(request)
                 self._spending.leave(request)
                 try:
                     await response.send_to(self._spending.telling(request, audit.send))
                 finally:
-                    self._observe(audit.told(proxies=self._proxies))
+                    told = audit.told(proxies=self._proxies)
+                    self._observe(told)
+                    if request.span:
+                        request.span.end(told)
             case "lifespan":
                 await self._live(receive, send)
 
@@ -121,6 +129,8 @@ class Front:
     async def close(self) -> None:
         """Let go of what it holds, on the loop that it has run on."""
         await self._proxy.close()
+        if self._tracer:
+            await asyncio.to_thread(self._tracer.close)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server. Nothing is connected before it is used."""

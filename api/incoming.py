@@ -14,6 +14,7 @@ from api.refusals import Misframed, Unauthenticated
 from bridge.errors import RequestIncomplete
 from bridge.outbox import Accepted
 from bridge.sigv4 import Claim
+from bridge.tracing import RequestSpan, Tracer
 from schemas.client import STRANGER, Client
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
@@ -50,6 +51,8 @@ class Incoming:
         #: Bytes of its body so far, and what its client was charged for it at first.
         self.received = 0
         self.charged: dict[str, float] = {}
+        #: Who records it, if anybody does.
+        self.span: RequestSpan | None = None
         self.accepted: Accepted | None = None
         #: The signature that it came with, once it is known to be good.
         self.claim: Claim | None = None
@@ -112,6 +115,11 @@ class Incoming:
     def trace(self) -> Trace | None:
         """Where the client's trace has come to, if it has one."""
         return read_trace(self.header(b"traceparent"), self.header(b"tracestate"))
+
+    def follow(self, tracer: Tracer) -> None:
+        """Have it recorded. From now on its trace is where that record stands."""
+        self.span = tracer.request(self.method, self.path, self.trace)
+        self.trace = self.span.trace
 
     @property
     def trail(self) -> Trail:

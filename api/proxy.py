@@ -142,9 +142,11 @@ def _length(answer: Answer) -> int | None:
 
 
 def _followed(request: Incoming) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request, with the id that we know it by in place of the client's."""
-    headers = (pair for pair in request.headers if pair[0] != b"x-request-id")
-    return (*_text(headers), ("x-request-id", request.request_id))
+    """Return the headers of a request, with our id of it and our place in its trace instead of the client's."""
+    traced = request.trace.headers if request.span and request.trace else ()
+    replaced = {b"x-request-id"} | ({b"traceparent", b"tracestate"} if traced else set())
+    headers = (pair for pair in request.headers if pair[0] not in replaced)
+    return (*_text(headers), ("x-request-id", request.request_id), *traced)
 
 
 def _text(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.draining import Draining
+from bridge.errors import CannotStart
 from bridge.events import Event, Observer, RequestAnswered
 from bridge.exchange import Exchange
 from bridge.experiments import Experiments
@@ -35,19 +36,14 @@ from bridge.redis_outbox.totals import RedisTotals
 from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
-from bridge.sagemaker import HttpUpstream
-from bridge.sagemaker.chain import Chain
-from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
-from bridge.sagemaker.endpoint import Endpoint, endpoint_for
-from bridge.sagemaker.forwarding import HttpForwarding
-from bridge.sagemaker.sessions import Sessions
-from bridge.sagemaker.signing import Signer
+from bridge.sagemaker.door import forwarding_of, upstream_of
 from bridge.settings import Settings
 from bridge.signatures import Signatures
 from bridge.sweep import Sweep
 from bridge.telemetry.logs import log_event
 from bridge.telemetry.meter import Meter
 from bridge.totals import Totals
+from bridge.tracing import Tracer
 from bridge.upstream import Upstream
 from schemas.client import Quota
 
@@ -84,6 +80,8 @@ class Api:
     totals: Totals
     signatures: Signatures
     observe: Observer
+    #: None where nobody records traces.
+    tracer: Tracer | None
     stopping: threading.Event
 
 
@@ -96,6 +94,7 @@ class Worker:
     delivery: Delivery
     sweep: Sweep
     draining: Draining
+    tracer: Tracer | None
     stopping: threading.Event
 
 
@@ -113,8 +112,8 @@ def build_api(settings: Settings) -> Api:
         clock=clock,
         outbox=outbox,
         prompt=prompt,
-        upstream=_upstream(settings, clock),
-        forwarding=_forwarding(settings, clock),
+        upstream=upstream_of(settings, clock),
+        forwarding=forwarding_of(settings, clock),
         gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
@@ -127,6 +126,7 @@ def build_api(settings: Settings) -> Api:
         totals=totals,
         signatures=RedisSignatures(client),
         observe=observe,
+        tracer=_tracer(settings, "api"),
         stopping=stopping,
     )
 
@@ -139,13 +139,15 @@ def build_worker(settings: Settings) -> Worker:
     outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     gate = _gate(settings, client)
+    tracer = _tracer(settings, "worker")
     exchange = Exchange(
-        upstream=_upstream(settings, clock),
+        upstream=upstream_of(settings, clock),
         gate=gate,
         observe=observe,
         clock=clock,
         stopping=stopping,
         in_clients_names=settings.speaks_for_clients,
+        tracer=tracer,
     )
     delivery = Delivery(
         outbox=outbox,
@@ -165,6 +167,7 @@ def build_worker(settings: Settings) -> Worker:
         delivery=delivery,
         sweep=sweep,
         draining=draining,
+        tracer=tracer,
         stopping=stopping,
     )
 
@@ -219,7 +222,7 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
 def _experiments(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
 ) -> Experiments:
-    upstream = _upstream(settings, clock, longest=_LONGEST_LOOK_UP)
+    upstream = upstream_of(settings, clock, longest=_LONGEST_LOOK_UP)
     return Experiments(
         memory=RedisExperimentMemory(client),
         names=_names(settings, client),
@@ -244,37 +247,15 @@ def _gate(settings: Settings, client: Redis) -> RedisGate:
     )
 
 
-def _upstream(settings: Settings, clock: Clock, *, longest: dt.timedelta = dt.timedelta.max) -> HttpUpstream:
-    endpoint, signer = _door(settings, clock)
-    return HttpUpstream(
-        endpoint,
-        signer,
-        clock=clock,
-        connect_timeout=min(settings.connect_timeout, longest),
-        read_timeout=min(settings.read_timeout, longest),
-    )
-
-
-def _forwarding(settings: Settings, clock: Clock) -> HttpForwarding:
-    endpoint, signer = _door(settings, clock)
-    return HttpForwarding(
-        endpoint, signer, connect_timeout=settings.connect_timeout, read_timeout=settings.proxy_timeout
-    )
-
-
-def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
-    endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
-    if endpoint.scope is None:
-        return endpoint, None
-    return endpoint, Signer(endpoint.scope, *_credentials(settings, clock, endpoint.scope.region))
-
-
-def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, Sessions | None]:
-    """Return the bridge's own credentials, and those of its clients if they have any."""
-    role, chain = settings.assume_role_arn, Chain(clock, region=region)
-
-    def session(name: str) -> AwsCredentials:
-        identity = name if settings.role_session == "source" else None
-        return AwsCredentials(clock, role, session=RoleSession(name=name, source_identity=identity), chain=chain)
-
-    return session(OWN_SESSION), (Sessions(session, clock) if settings.speaks_for_clients else None)
+def _tracer(settings: Settings, service: str) -> Tracer | None:
+    """Return who records traces, if anybody does. Only then is OpenTelemetry imported, which need not be installed."""
+    if settings.tracing is None:
+        return None
+    try:
+        from bridge.telemetry.traces import otlp_tracer  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise CannotStart(f"BRIDGE_TRACING needs {error.name}: install mlflow-bridge[tracing]") from error
+    try:
+        return otlp_tracer(settings.tracing, service=f"mlflow-bridge-{service}")
+    except ValueError as error:
+        raise CannotStart(f"OpenTelemetry can't be set up: {error}") from error

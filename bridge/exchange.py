@@ -11,6 +11,7 @@ from bridge.clock import Clock
 from bridge.errors import StoreUnavailable
 from bridge.events import CallAnswered, Observer
 from bridge.gate import Gate, Shut
+from bridge.tracing import CallSpan, Tracer
 from bridge.upstream import Call, Delivered, Headers, Outcome, Upstream
 
 
@@ -31,6 +32,7 @@ class Exchange:
     stopping: threading.Event
     #: Calls are sent in the names of clients, so each may carry the writes of one only.
     in_clients_names: bool = False
+    tracer: Tracer | None = None
 
     def send(
         self, calls: Sequence[Call], carried: Carried | None, *, renew: Callable[[], object]
@@ -54,19 +56,23 @@ class Exchange:
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
             return Stopping()
-        began = self.clock.monotonic()
         if self.in_clients_names and carried:
             call = replace(call, client=carried.client)
-        outcome = self.upstream.send(call, _followed_by(carried) if carried else ())
+        span = self.tracer.call(call, carried) if self.tracer and carried else None
+        began = self.clock.monotonic()
+        outcome = self.upstream.send(call, _followed_by(carried, span) if carried else ())
         took = self.clock.monotonic() - began
         status = getattr(outcome, "status", None)
-        self.observe(CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took))
+        told = CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took)
+        self.observe(told)
+        if span:
+            span.end(told)
         with suppress(StoreUnavailable):
             self.gate.report(outcome, of_read=call.reads)
         return outcome
 
 
-def _followed_by(carried: Carried) -> Headers:
+def _followed_by(carried: Carried, span: CallSpan | None) -> Headers:
     """Return the headers by which upstream's logs and traces can be laid beside ours."""
-    request_id, trace = carried.request_id, carried.trace
+    request_id, trace = carried.request_id, span.trace if span else carried.trace
     return (*((("X-Request-Id", request_id),) if request_id else ()), *(trace.headers if trace else ()))

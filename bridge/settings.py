@@ -218,6 +218,12 @@ class Settings:
         duration,
         "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
     )
+    tracing: str | None = _setting(
+        "",
+        url("http", "https"),
+        "The OpenTelemetry collector that traces are sent to (OTLP over HTTP), such as `http://localhost:4318`; needs"
+        " the extra `tracing`. Default: none are recorded.",
+    )
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
 
     @property

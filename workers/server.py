@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from bridge.bootstrap import Worker, build_worker
 from bridge.celery_dispatch import QUEUES
@@ -60,6 +60,11 @@ def _follow(worker: Worker) -> None:
         logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 
+    def on_end(**_: Any) -> None:  # noqa: ANN401
+        if worker.tracer:
+            worker.tracer.close()
+
     worker_ready.connect(on_ready, weak=False)
+    worker_shutdown.connect(on_end, weak=False)
     worker_shutting_down.connect(on_stop, weak=False)
     setup_logging.connect(on_logging, weak=False)
