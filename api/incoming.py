@@ -114,7 +114,8 @@ class Incoming:
     @cached_property
     def trace(self) -> Trace | None:
         """Where the client's trace has come to, if it has one."""
-        return read_trace(self.header(b"traceparent"), self.header(b"tracestate"))
+        sent = self.header(b"traceparent")
+        return read_trace(sent, self.header(b"tracestate")) if sent else None
 
     def follow(self, tracer: Tracer) -> None:
         """Have it recorded. From now on its trace is where that record stands."""

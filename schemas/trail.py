@@ -52,24 +52,34 @@ def trail_of(request_id: str, trace: Trace | None) -> Trail:
     return Trail(request_id.encode(), is_text=True, trace=trace)
 
 
-def read_trace(traceparent: str | None, tracestate: str | None = None) -> Trace | None:
+def read_trace(traceparent: str, tracestate: str | None = None) -> Trace | None:
     """Return the place in a trace that two headers tell; None for what is no such place, as if nothing was sent.
 
-    Of versions to come is read what they share with this one. A state that is too long to be passed on is dropped.
+    Of versions to come is read what they share with this one. A state that is none, or too long, is dropped.
     """
-    match = _TRACEPARENT.match(traceparent) if traceparent else None
+    match = _TRACEPARENT.match(traceparent)
     if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
         return None
     if not (match["trace"].strip("0") and match["span"].strip("0")):
         return None
-    state = tracestate or ""
-    return Trace(
-        bytes.fromhex(match["trace"] + match["span"] + match["flags"]), state if _STATE.fullmatch(state) else ""
-    )
+    parent = bytes.fromhex(match["trace"] + match["span"] + match["flags"])
+    return Trace(parent, _read_state(tracestate) if tracestate else "")
+
+
+def _read_state(text: str) -> str:
+    members = [member.strip(" \t") for member in text.split(",") if member.strip(" \t")]
+    names = {member.partition("=")[0] for member in members}
+    fits = len(text) <= _LONGEST_STATE and len(names) == len(members) <= _MOST_MEMBERS
+    return ",".join(members) if fits and all(map(_MEMBER.fullmatch, members)) else ""
 
 
 _HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+")
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?\Z"
 )
-_STATE = re.compile(r"[\x20-\x7e]{0,512}")
+_NAME = r"[_0-9a-z\-*/]"
+_MEMBER = re.compile(
+    rf"(?:[a-z]{_NAME}{{0,255}}|[a-z0-9]{_NAME}{{0,240}}@[a-z]{_NAME}{{0,13}})="
+    r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_MOST_MEMBERS, _LONGEST_STATE = 32, 512

@@ -80,8 +80,9 @@ class RedisOutbox:
         token = secrets.token_hex(8)
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
         with store_errors():
+            seal = self._seal.key()
             head = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
-            return None if head is None else _claim(lane, token, head, self._seal.key())
+        return None if head is None else _claim(lane, token, head, seal)
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
         """Write an outcome down for the jobs at the head of the claim."""
@@ -98,8 +99,8 @@ class RedisOutbox:
             keys.held(number),
         ]
         with store_errors():
-            head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
             seal = self._seal.key()
+            head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
         if head == b"lost":
             raise LeaseLost(lane)
         return None if head == b"empty" else _claim(lane, claim.token, head, seal)

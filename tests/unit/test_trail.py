@@ -38,7 +38,7 @@ def test_a_write_that_an_older_bridge_has_stored_has_no_trail() -> None:
     assert job.write == metric(1)
 
 
-@pytest.mark.parametrize("state", ["", "vendor=1,other=x"])
+@pytest.mark.parametrize("state", ["", "vendor=1,other=x", "1tenant@vendor=a b,c=" + "d" * 255])
 def test_a_trace_goes_through_the_store_word_for_word(state: str) -> None:
     trace = read_trace(PARENT, state)
 
@@ -46,6 +46,13 @@ def test_a_trace_goes_through_the_store_word_for_word(state: str) -> None:
 
     assert found
     assert dict(found.headers) == {"traceparent": PARENT} | ({"tracestate": state} if state else {})
+
+
+def test_spaces_around_a_states_members_are_not_passed_on() -> None:
+    trace = read_trace(PARENT, " v=1 ,, w=2\t")
+
+    assert trace
+    assert trace.state == "v=1,w=2"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,19 @@ def test_of_a_version_to_come_is_read_what_it_shares_with_this_one() -> None:
     assert trace.traceparent == PARENT
 
 
-@pytest.mark.parametrize("state", ["x" * 513, "line\nbreak", "été"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        ",".join(f"v{number}=" + "y" * 250 for number in range(3)),
+        "line=br\neak",
+        "été=1",
+        "no member",
+        "v=1,v=2",
+        "V=1",
+        "=1",
+        ",".join(f"v{number}=1" for number in range(33)),
+    ],
+)
 def test_a_state_that_can_not_be_passed_on_is_dropped_and_the_trace_kept(state: str) -> None:
     trace = read_trace(PARENT, state)
 
