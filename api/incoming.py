@@ -60,6 +60,9 @@ class Incoming:
         self._expected: tuple[str, hashlib._Hash] | None = None
         #: The body, if it was read before those asked for it who need it.
         self._kept: bytes | None = None
+        sent = self.header(b"x-request-id")
+        #: The client's own id of the request, if it has one that can be told, or a new one.
+        self.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -105,27 +108,19 @@ class Incoming:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    @cached_property
-    def request_id(self) -> str:
-        """The client's own id of the request (``X-Request-Id``), if it has one that can be told, or a new one."""
-        sent = self.header(b"x-request-id")
-        return sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
-
-    @cached_property
-    def trace(self) -> Trace | None:
-        """Where the client's trace has come to, if it has one."""
-        sent = self.header(b"traceparent")
-        return read_trace(sent, self.header(b"tracestate")) if sent else None
-
     def follow(self, tracer: Tracer) -> None:
-        """Have it recorded. From now on its trace is where that record stands."""
-        self.span = tracer.request(self.method, self.path, self.trace)
-        self.trace = self.span.trace
+        """Have it recorded. From now on its place in the trace is that of the record."""
+        self.span = tracer.request(self.method, self.path, self._sent_trace())
 
     @property
     def trail(self) -> Trail:
         """What is stored with each write of the request, so that it can be followed."""
-        return trail_of(self.request_id, self.trace)
+        return trail_of(self.request_id, self.span.trace if self.span else self._sent_trace())
+
+    def _sent_trace(self) -> Trace | None:
+        """Return where the client's trace has come to, if it has one."""
+        sent = self.header(b"traceparent")
+        return read_trace(sent, self.header(b"tracestate")) if sent else None
 
     @property
     def workspace(self) -> str | None:

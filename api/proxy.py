@@ -143,7 +143,8 @@ def _length(answer: Answer) -> int | None:
 
 def _followed(request: Incoming) -> tuple[tuple[str, str], ...]:
     """Return the headers of a request, with our id of it and our place in its trace instead of the client's."""
-    traced = request.trace.headers if request.span and request.trace else ()
+    trace = request.span.trace if request.span else None
+    traced = trace.headers if trace else ()
     replaced = {b"x-request-id"} | ({b"traceparent", b"tracestate"} if traced else set())
     headers = (pair for pair in request.headers if pair[0] not in replaced)
     return (*_text(headers), ("x-request-id", request.request_id), *traced)

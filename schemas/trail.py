@@ -47,9 +47,12 @@ NO_TRAIL = Trail()
 
 def trail_of(request_id: str, trace: Trace | None) -> Trail:
     """Return the trail of a request."""
-    if _HEXADECIMAL.fullmatch(request_id):
-        return Trail(bytes.fromhex(request_id), trace=trace)
-    return Trail(request_id.encode(), is_text=True, trace=trace)
+    try:
+        digits = bytes.fromhex(request_id)
+    except ValueError:
+        digits = b""
+    is_text = digits.hex() != request_id
+    return Trail(request_id.encode() if is_text else digits, is_text, trace)
 
 
 def read_trace(traceparent: str, tracestate: str | None = None) -> Trace | None:
@@ -73,7 +76,6 @@ def _read_state(text: str) -> str:
     return ",".join(members) if fits and all(map(_MEMBER.fullmatch, members)) else ""
 
 
-_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+")
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?\Z"
 )

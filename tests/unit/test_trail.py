@@ -16,7 +16,9 @@ def stored(trail: Trail) -> bytes:
     return ENTRY_HEAD + pack_write(metric(1), "a", trail)
 
 
-@pytest.mark.parametrize("request_id", ["0123456789abcdef", "night-1:7", "abc", "0123", "ABCD", "d" * 128, "e" * 127])
+@pytest.mark.parametrize(
+    "request_id", ["0123456789abcdef", "night-1:7", "abc", "0123", "ABCD", "aB", "ab cd", "d" * 128, "e" * 127]
+)
 def test_whatever_a_requests_id_is_it_comes_back_as_it_was(request_id: str) -> None:
     job = unpack_entry(stored(trail_of(request_id, None)), lane=RUN, position=1)
 
