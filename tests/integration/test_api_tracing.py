@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from werkzeug.test import Client as Http
 
-from bridge.bootstrap import Api
+from bridge.bootstrap import Api, build_worker
+from bridge.settings import read_settings
 from bridge.telemetry.traces import OtelTracer
 from tests.asgi_client import client_of
 from tests.factories import RUN
 from tests.integration.test_api_access import LOG_METRIC, METRIC
 from tests.signature_front import SignatureFront
+from workers.server import _follow
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -122,6 +125,22 @@ def test_where_nobody_records_nothing_is_loaded_for_it(environ: dict[str, str], 
     ended = _run(program, environ)
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_worker_that_ends_sends_what_is_recorded(
+    environ: dict[str, str], tracer: OtelTracer, recorded: InMemorySpanExporter
+) -> None:
+    tied = (worker_ready, worker_shutting_down, worker_shutdown, setup_logging)
+    before = [list(signal.receivers) for signal in tied]
+    try:
+        _follow(replace(build_worker(read_settings(environ)), tracer=tracer))
+        tracer.request("GET", "/version", None).span.end()
+        worker_shutdown.send(sender=None)
+    finally:
+        for signal, receivers in zip(tied, before, strict=True):
+            signal.receivers[:] = receivers
+
+    assert len(recorded.get_finished_spans()) == 1
 
 
 def test_tracing_without_its_packages_is_refused_with_what_to_install(environ: dict[str, str]) -> None:
