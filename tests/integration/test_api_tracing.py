@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from werkzeug.test import Client as Http
 
 from bridge.bootstrap import Api, build_worker
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 from bridge.telemetry.traces import OtelTracer
 from tests.asgi_client import client_of
 from tests.factories import RUN
@@ -30,7 +30,7 @@ _WITHOUT = """
 import os, sys
 sys.modules["opentelemetry"] = None
 import api.asgi, bridge.bootstrap, workers.app, workers.server
-from bridge.settings import read_settings
+from bridge.environ import read_settings
 worker = bridge.bootstrap.build_worker(read_settings(os.environ))
 workers.app.create_app(worker)
 assert worker.tracer is None
