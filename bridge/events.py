@@ -32,6 +32,10 @@ class WritesDelivered(Event):
 class CallAnswered(Event):
     """A worker has sent a call to upstream; this is what it came to."""
 
+    lane: str
+    #: The request that brought the first write that it carries.
+    request_id: str | None
+    attempt: int
     outcome: str
     status: int | None
     took: dt.timedelta

@@ -63,7 +63,14 @@ class Exchange:
         outcome = self.upstream.send(call, _followed_by(carried, span) if carried else ())
         took = self.clock.monotonic() - began
         status = getattr(outcome, "status", None)
-        told = CallAnswered(outcome=type(outcome).__name__.lower(), status=status, took=took)
+        told = CallAnswered(
+            lane=carried.jobs[0].lane,
+            request_id=carried.request_id,
+            attempt=carried.attempt,
+            outcome=type(outcome).__name__.lower(),
+            status=status,
+            took=took,
+        )
         self.observe(told)
         if span:
             span.end(told)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.events import BatchRefused, LaneDeferred, WritesBuried, WritesDelivered
+from bridge.events import BatchRefused, CallAnswered, LaneDeferred, WritesBuried, WritesDelivered
 from bridge.outbox import Accepted, Offer
 from bridge.upstream import Delivered, Outcome, Unavailable
 from schemas.trail import NO_TRAIL, Trail, read_trace, trail_of
-from tests.factories import metric, param
+from tests.factories import RUN, metric, param
 from tests.unit.lanes import Lane
 
 TRACE = read_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1")
@@ -36,6 +36,8 @@ def test_a_delivery_names_its_first_write_and_the_request_that_brought_it() -> N
     [told] = lane.events.of(WritesDelivered)
     assert (told.job_id, told.request_id, told.writes) == (lane.jobs[0], "first", 2)
     assert told.upstream_request_id == "aws-1"
+    [answered] = lane.events.of(CallAnswered)
+    assert (answered.lane, answered.request_id, answered.attempt) == (RUN, "first", 1)
     assert lane.upstream.followed[0]["X-Request-Id"] == "first"
 
 

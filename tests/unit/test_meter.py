@@ -36,6 +36,7 @@ REQUEST = events.RequestAnswered(
     request_id="q",
     upstream_request_id=None,
 )
+ANSWERED_CALL = events.CallAnswered(lane="r", request_id="q", attempt=2, outcome="", status=None, took=SECOND)
 DELIVERED = events.WritesDelivered(
     lane="r",
     first=1,
@@ -125,8 +126,8 @@ def test_a_delivery_is_counted_with_its_size_lag_and_attempts() -> None:
 
 def test_a_call_is_counted_by_what_it_came_to() -> None:
     found = counted(
-        events.CallAnswered(outcome="delivered", status=200, took=SECOND),
-        events.CallAnswered(outcome="unknown", status=None, took=SECOND * 20),
+        dataclasses.replace(ANSWERED_CALL, outcome="delivered", status=200, took=SECOND),
+        dataclasses.replace(ANSWERED_CALL, outcome="unknown", status=None, took=SECOND * 20),
     )
 
     assert found["upstream_calls_total{outcome=delivered,status=200}"] == 1
