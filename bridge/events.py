@@ -32,7 +32,8 @@ class WritesDelivered(Event):
 class CallAnswered(Event):
     """A worker has sent a call to upstream; this is what it came to."""
 
-    lane: str
+    #: What is delivered; None where the bridge asks for itself.
+    lane: str | None
     #: The request that brought the first write that it carries.
     request_id: str | None
     attempt: int

@@ -35,11 +35,11 @@ class Exchange:
     tracer: Tracer | None = None
 
     def send(
-        self, calls: Sequence[Call], carried: Carried | None, *, renew: Callable[[], object]
+        self, calls: Sequence[Call], carried: Carried, *, renew: Callable[[], object]
     ) -> Outcome | Shut | Stopping:
         """Send calls until one is not delivered, and return what the last one came to.
 
-        ``carried`` is what all of them together deliver; None where the bridge asks for itself. ``renew`` is called
+        ``carried`` is what all of them together deliver, nothing where the bridge asks for itself. ``renew`` is called
         between two calls, for a lease covers only one.
         """
         result = self._send_one(calls[0], carried)
@@ -50,21 +50,21 @@ class Exchange:
             result = self._send_one(call, carried)
         return result
 
-    def _send_one(self, call: Call, carried: Carried | None) -> Outcome | Shut | Stopping:
+    def _send_one(self, call: Call, carried: Carried) -> Outcome | Shut | Stopping:
         passage = self.gate.enter()
         if isinstance(passage, Shut):
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
             return Stopping()
-        if self.in_clients_names and carried:
+        if self.in_clients_names and carried.jobs:
             call = replace(call, client=carried.client)
-        span = self.tracer.call(call, carried) if self.tracer and carried else None
+        span = self.tracer.call(call, carried) if self.tracer and carried.jobs else None
         began = self.clock.monotonic()
-        outcome = self.upstream.send(call, _followed_by(carried, span) if carried else ())
+        outcome = self.upstream.send(call, _followed_by(carried, span))
         took = self.clock.monotonic() - began
         status = getattr(outcome, "status", None)
         told = CallAnswered(
-            lane=carried.jobs[0].lane,
+            lane=carried.lane,
             request_id=carried.request_id,
             attempt=carried.attempt,
             outcome=type(outcome).__name__.lower(),

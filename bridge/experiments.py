@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bridge.carried import NOTHING
 from bridge.clock import Clock
 from bridge.errors import ExperimentUnknown, StoreUnavailable
 from bridge.exchange import Exchange
@@ -120,7 +121,7 @@ class Experiments:
             reads=True,
             optional=subject.kind is not Kind.RUN,
         )
-        match self._exchange.send([call], None, renew=lambda: None):
+        match self._exchange.send([call], NOTHING, renew=lambda: None):
             case Delivered(body=body):
                 return _found(msgspec.json.decode(body), way)
             # Where upstream does not have the call, it does not have what the call is about.
