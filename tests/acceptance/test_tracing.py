@@ -73,8 +73,10 @@ def test_a_call_that_carries_many_writes_is_linked_to_each_of_their_requests(
     traced: System, collector: Collector
 ) -> None:
     run_id = traced.create_run()
-    # The first is held up, so that the others gather behind it.
-    traced.front.script(Answer(503, {"Retry-After": "1"}, b""), matching=lambda _, path: path == LOG_METRIC)
+    # The first call is held up, whatever it carries, so that the other writes gather behind it.
+    traced.front.script(
+        Answer(503, {"Retry-After": "1"}, b""), matching=lambda _, path: path in (LOG_METRIC, LOG_BATCH)
+    )
     answers = [traced.log("log-metric", metric(run_id, step), traceparent=PARENT) for step in range(3)]
     for answer in answers:
         assert traced.job(answer.headers["Job-Id"])["status"] == "delivered"
