@@ -2,17 +2,16 @@
 """Facts, told once. Code emits them; logs observe them. None holds a body or a credential."""
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that has happened."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritesDelivered(Event):
+class WritesDelivered(Event, frozen=True, kw_only=True):
     """Upstream took one call that carried these writes."""
 
     lane: str
@@ -28,8 +27,7 @@ class WritesDelivered(Event):
     upstream_request_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallAnswered(Event):
+class CallAnswered(Event, frozen=True, kw_only=True):
     """A worker has sent a call to upstream; this is what it came to."""
 
     #: What is delivered; None where the bridge asks for itself.
@@ -42,8 +40,7 @@ class CallAnswered(Event):
     took: dt.timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRefused(Event):
+class BatchRefused(Event, frozen=True, kw_only=True):
     """Upstream refused a call that carried several writes; it is split to find the guilty one."""
 
     lane: str
@@ -57,8 +54,7 @@ class BatchRefused(Event):
     upstream_request_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritesBuried(Event):
+class WritesBuried(Event, frozen=True, kw_only=True):
     """Writes became dead letters."""
 
     lane: str
@@ -73,8 +69,7 @@ class WritesBuried(Event):
     upstream_request_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LettersDrained(Event):
+class LettersDrained(Event, frozen=True, kw_only=True):
     """Dead letters were replayed or discarded because somebody asked for it."""
 
     action: str
@@ -82,15 +77,13 @@ class LettersDrained(Event):
     drain_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LettersExpired(Event):
+class LettersExpired(Event, frozen=True, kw_only=True):
     """Dead letters were discarded because they were older than the retention that the operator has set."""
 
     letters: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneDeferred(Event):
+class LaneDeferred(Event, frozen=True, kw_only=True):
     """An attempt did not get through; the lane is tried again after ``delay``."""
 
     lane: str
@@ -104,8 +97,7 @@ class LaneDeferred(Event):
     delay: dt.timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryBroke(Event):
+class DeliveryBroke(Event, frozen=True, kw_only=True):
     """A defect of the bridge ended a turn; the lane is tried again."""
 
     lane: str
@@ -114,44 +106,38 @@ class DeliveryBroke(Event):
     where: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseWasLost(Event):
+class LeaseWasLost(Event, frozen=True, kw_only=True):
     """A worker found that its lane is another's by now."""
 
     lane: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFailed(Event):
+class StoreFailed(Event, frozen=True, kw_only=True):
     """The store could not be used for what ``during`` says."""
 
     during: str
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretNotOpened(Event):
+class SecretNotOpened(Event, frozen=True, kw_only=True):
     """None of the encryption keys at hand opens a client's secret; nobody who signs with it is known."""
 
     access_key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchFailed(Event):
+class DispatchFailed(Event, frozen=True, kw_only=True):
     """A hint could not be published. Harmless: the sweep finds the lane."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanesSwept(Event):
+class LanesSwept(Event, frozen=True, kw_only=True):
     """The sweep found lanes that were due and dispatched them."""
 
     lanes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestAnswered(Event):
+class RequestAnswered(Event, frozen=True, kw_only=True):
     """A client has asked for something and was answered. Logged only where clients say who they are."""
 
     client: str

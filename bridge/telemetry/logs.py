@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logs: one line an event, a constant name with fields. JSON for machines, columns on a terminal."""
 
-import dataclasses
 import datetime as dt
 import logging
 import re
@@ -53,7 +52,7 @@ def log_event(event: Event) -> None:
     level = _LEVELS[type(event)]
     if _LOG.isEnabledFor(level):
         name = re.sub(r"(?<!^)([A-Z])", r"_\1", type(event).__name__).lower()
-        fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        fields = {name: getattr(event, name) for name in event.__struct_fields__}
         _LOG.log(level, name, extra={"fields": fields})
 
 

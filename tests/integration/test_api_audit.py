@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One line for each request: who, what, whether he may, what came of it; never what was in it."""
 
-import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from werkzeug.test import Client as Http
 
@@ -168,6 +168,6 @@ def test_requests_are_logged_where_it_is_known_whose_they_are(
 
 
 def test_no_event_has_a_field_for_what_was_in_a_request() -> None:
-    fields = {field.name for event in Event.__subclasses__() for field in dataclasses.fields(event)}
+    fields = {field.name for event in Event.__subclasses__() for field in msgspec.structs.fields(event)}
 
     assert fields & {"body", "query", "headers", "authorization", "key", "token", "value"} == set()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logs: one line an event, in a constant spelling, with fields and without bodies."""
 
-import dataclasses
 import datetime as dt
 import io
 import json
@@ -9,10 +8,11 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bridge import events
 from bridge.events import (
@@ -102,7 +102,7 @@ def _lines(output: Stream) -> list[dict[str, Any]]:
 
 
 def _event(kind: type[E]) -> E:
-    return kind(**{field.name: SAMPLES[field.type] for field in dataclasses.fields(kind)})
+    return kind(**{field.name: SAMPLES[field.type] for field in msgspec.structs.fields(kind)})
 
 
 @pytest.mark.parametrize("kind", EVENTS)
@@ -115,7 +115,7 @@ def test_each_kind_of_event_is_logged_under_its_own_name_with_its_fields(
 
     [line] = _lines(output)
     assert line["event"] == re.sub("([A-Z])", r"_\1", kind.__name__).lower().lstrip("_")
-    assert {field.name for field in dataclasses.fields(kind)} <= line.keys()
+    assert {field.name for field in msgspec.structs.fields(kind)} <= line.keys()
     assert line["logger"] == "bridge"
 
 
@@ -178,7 +178,7 @@ def test_on_a_terminal_a_line_is_for_reading(terminal: Stream) -> None:
 
 @pytest.mark.parametrize("kind", EVENTS)
 def test_no_event_has_a_field_for_a_body_or_a_credential(kind: type[Event]) -> None:
-    fields = dataclasses.fields(kind)
+    fields = msgspec.structs.fields(kind)
 
     assert {field.type for field in fields} <= SAMPLES.keys()
     forbidden = {"body", "payload", "call", "write", "headers", "token", "secret", "credentials", "value", "message"}

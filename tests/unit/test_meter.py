@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics: what each event counts, what several processes come to together, and how Prometheus reads it."""
 
-import dataclasses
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -89,7 +89,7 @@ def samples(totals: FakeTotals) -> dict[str, float]:
 
 
 def test_a_request_is_counted_with_how_long_it_took() -> None:
-    found = counted(REQUEST, REQUEST, dataclasses.replace(REQUEST, took=SECOND * 500))
+    found = counted(REQUEST, REQUEST, msgspec.structs.replace(REQUEST, took=SECOND * 500))
 
     assert found["requests_total{route=queued,status=200}"] == 3
     assert found["writes_accepted_total"] == 3
@@ -103,9 +103,9 @@ def test_a_request_is_counted_with_how_long_it_took() -> None:
 
 def test_repeats_refusals_and_denials_are_told_apart() -> None:
     found = counted(
-        dataclasses.replace(REQUEST, replayed=True),
-        dataclasses.replace(REQUEST, status=429, writes=0),
-        dataclasses.replace(REQUEST, status=401, writes=0, decision="stranger", route="none"),
+        msgspec.structs.replace(REQUEST, replayed=True),
+        msgspec.structs.replace(REQUEST, status=429, writes=0),
+        msgspec.structs.replace(REQUEST, status=401, writes=0, decision="stranger", route="none"),
     )
 
     assert found["writes_replayed_total"] == 1
@@ -126,8 +126,8 @@ def test_a_delivery_is_counted_with_its_size_lag_and_attempts() -> None:
 
 def test_a_call_is_counted_by_what_it_came_to() -> None:
     found = counted(
-        dataclasses.replace(ANSWERED_CALL, outcome="delivered", status=200, took=SECOND),
-        dataclasses.replace(ANSWERED_CALL, outcome="unknown", status=None, took=SECOND * 20),
+        msgspec.structs.replace(ANSWERED_CALL, outcome="delivered", status=200, took=SECOND),
+        msgspec.structs.replace(ANSWERED_CALL, outcome="unknown", status=None, took=SECOND * 20),
     )
 
     assert found["upstream_calls_total{outcome=delivered,status=200}"] == 1
@@ -163,7 +163,7 @@ def test_every_counter_and_histogram_is_counted_by_some_event() -> None:
     totals = FakeTotals()
     meter = Meter(totals)
     for kind in EVENTS:
-        fields = {field.name: SAMPLES[field.type] for field in dataclasses.fields(kind)}
+        fields = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(kind)}
         for told in ({}, {"replayed": False}, {"route": "queued", "status": 503, "replayed": False}):
             meter(kind(**(fields | {name: value for name, value in told.items() if name in fields})))
     meter.flush()
