@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it costs to know who asks."""
 
-import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator
 
 from benchmarks import contenders
-from benchmarks.calls import LOG_METRIC, medians, metric, ok
+from benchmarks.calls import LOG_METRIC, key_for, medians, metric, ok
 from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
-from bridge.identities import keyring_at
-from bridge.keyring import new_key
 from schemas.client import Client
 
 _RUNS = [f"{number:032x}" for number in range(50)]
@@ -24,7 +21,7 @@ def guarded(setting: Setting) -> Iterator[Row]:
         contenders.bridge(upstream, setting.place("open"), workers=0) as free,
         contenders.bridge(upstream, setting.place("keys"), workers=0, settings=keys) as closed_to_strangers,
     ):
-        bearer = {"Authorization": f"Bearer {_key(closed_to_strangers.store_url)}"}
+        bearer = {"Authorization": f"Bearer {key_for(closed_to_strangers, Client(name='bench'))}"}
         begins = itertools.count(step=100_000)
 
         def rate(url: str) -> Callable[[int], float]:
@@ -46,10 +43,3 @@ def guarded(setting: Setting) -> Iterator[Row]:
             target=">= 0.95",
             figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items()),
         )
-
-
-def _key(store_url: str) -> str:
-    ring, key = keyring_at(store_url), new_key()
-    ring.put_client(Client(name="bench"))
-    ring.add_key("bench", key, now=dt.datetime.now(dt.UTC), expires_at=None)
-    return key.text

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The requests that measures send, and how often they are sent."""
 
+import datetime as dt
 import json
 import statistics
 from collections.abc import Callable, Mapping
@@ -11,6 +12,9 @@ import redis
 from benchmarks.contenders import Bridge
 from benchmarks.generator import Load, request
 from benchmarks.table import Setting
+from bridge.identities import keyring_at
+from bridge.keyring import new_key
+from schemas.client import Client
 from tests.servers import wait_until
 
 LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"
@@ -63,3 +67,11 @@ def drained(bridge: Bridge) -> None:
     ready = [f"bridge:{{p{number:02}}}:ready" for number in range(16)]
     wait_until(lambda: not client.exists(*ready), timeout=300, every=0.01)
     client.close()
+
+
+def key_for(bridge: Bridge, client: Client) -> str:
+    """Return a key of this client of a bridge."""
+    ring, key = keyring_at(bridge.store_url), new_key()
+    ring.put_client(client)
+    ring.add_key(client.name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
+    return key.text

@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 import requests
 
 from benchmarks import contenders
-from benchmarks.calls import LOG_METRIC, metric, ok
+from benchmarks.calls import LOG_METRIC, key_for, metric, ok
 from benchmarks.generator import opened, request
 from benchmarks.table import Row, Setting
 from bridge.dispatch import line_of
-from bridge.identities import keyring_at
-from bridge.keyring import new_key
 from schemas.client import Client, Quota
 
 #: Requests a second: of the client that is watched, of the other one's quota, and of what that one sends.
@@ -42,8 +40,8 @@ def fair(setting: Setting) -> Iterator[Row]:
         contenders.void(setting.place("fair"), delay=_DELAY) as upstream,
         contenders.bridge(upstream, setting.place("bridge"), workers=2, settings={"BRIDGE_AUTH": "keys"}) as bridge,
     ):
-        watched = _key(bridge.store_url, Client(name="watched"))
-        greedy = _key(bridge.store_url, Client(name="greedy", quota=Quota(requests=_QUOTA)))
+        watched = key_for(bridge, Client(name="watched"))
+        greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA)))
         seconds = max(5, setting.amount(20))
         for number in range(setting.rounds):
             setting.tell(f"round {number + 1} of {setting.rounds}")
@@ -101,10 +99,3 @@ def send_greedily(url: str, key: str, seconds: int) -> None:
         request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)
     ]
     opened(url, calls, per_second=_QUOTA * _GREED, connections=16)
-
-
-def _key(store_url: str, client: Client) -> str:
-    ring, key = keyring_at(store_url), new_key()
-    ring.put_client(client)
-    ring.add_key(client.name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
-    return key.text
