@@ -20,7 +20,7 @@ PRESIGNED = "/api/2.0/mlflow/artifacts/presigned-upload-url"
 GRAPHQL = "query Q($input: MlflowGetRunInput!) { mlflowGetRun(input: $input) { run { info { runId } } } }"
 
 #: What each server, and the front, says of itself.
-OWN = {"date", "server", "connection", "x-amzn-requestid"}
+OWN = {"date", "server", "connection", "x-amzn-requestid", "x-request-id"}
 
 
 @pytest.fixture(scope="module")
