@@ -45,6 +45,7 @@ class Authentication:
         #: What was right once: others' failures from the same address do not shut it out.
         self._good: OrderedDict[bytes, None] = OrderedDict()
         self._failures = Failures()
+        self._under_way: dict[bytes, asyncio.Future[Client]] = {}
         self._issuer_back_at: dict[str, float] = {}
         # Apart, so that an issuer that hangs keeps nobody with a key waiting.
         self._threads = {is_key: ThreadPoolExecutor(4, thread_name_prefix="login") for is_key in (True, False)}
@@ -68,17 +69,33 @@ class Authentication:
             # A health check, or a browser that does not know yet: it has not tried to log in.
             raise Unauthenticated
         address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
+        if proof is None or known:
+            return await self._log_in(None, address)
+        # A new client begins with many requests at once: equal proofs are one login.
+        login = self._under_way.get(proof.digest)
+        if login is None:
+            login = self._under_way[proof.digest] = asyncio.ensure_future(self._log_in(proof, address))
+            login.add_done_callback(lambda done: self._over(proof.digest, done))
+        return await asyncio.shield(login)
+
+    async def _log_in(self, proof: "_Proof | None", address: str) -> Client:
+        """Look at a proof; none is one that has failed."""
         was_good = proof is not None and proof.digest in self._good
         if not was_good and self._failures.too_many(address):
             raise TooManyFailures
         # Counted before it is looked at, so that many at once are as many.
         self._failures.note(address)
-        if proof is not None and not known:
-            client = await self._look_at(proof, address)
+        client = await self._look_at(proof, address) if proof else None
         if client is None:
             raise Unauthenticated
         self._failures.forgive(address)
         return client
+
+    def _over(self, digest: bytes, done: "asyncio.Future[Client]") -> None:
+        del self._under_way[digest]
+        # Looked at, so that asyncio does not complain where nobody has waited for it.
+        if not done.cancelled():
+            done.exception()
 
     async def _signer(self, signers: Signers, request: Incoming, access_key: str) -> Client:
         """Return who has signed. A key that was right from an address is not shut out by others' failures there."""

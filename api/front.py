@@ -84,7 +84,6 @@ class Front:
             self._origins.check(request)
             await self._admit(request)
             check_method(request.method)
-            self._spending.enter(request)
             found = None if is_own(request.path) else find(request.method, request.path)
             if request.client.experiments is not None:
                 await self._limits.check(request, found)
@@ -124,6 +123,8 @@ class Front:
         except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):
             if request.path not in OPEN:
                 raise
+        # Refusals are counted, too.
+        self._spending.enter(request)
         check_allowed(request.client, request)
 
     async def close(self) -> None:

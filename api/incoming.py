@@ -48,9 +48,9 @@ class Incoming:
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
         self.writes = 0
-        #: Bytes of its body so far, and what its client was charged for it at first.
+        #: Bytes of its body so far, and whether they count for its client's quota.
         self.received = 0
-        self.charged: dict[str, float] = {}
+        self.is_counted = False
         #: Who records it, if anybody does.
         self.span: RequestSpan | None = None
         self.accepted: Accepted | None = None

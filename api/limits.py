@@ -6,6 +6,7 @@ that tells of all experiments is refused as a whole.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _LONGEST = 1 << 20
 _LONG = 64 * 1024
 #: How many look-ups may be under way, of all clients and of one request, and how long one request waits, in seconds.
 _MOST_UNDER_WAY, _TOGETHER, _PATIENCE = 64, 4, 10.0
+#: How many of them may be one client's.
+_MOST_OF_ONE = 16
 
 _RUNS, _LETTERS = "/v1/runs/", "/v1/dead-letters"
 
@@ -70,6 +73,7 @@ class Limits:
         # Its own, so that an upstream that hangs keeps nobody else from a thread.
         self._threads = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="limits")
         self._seats = Bulkhead(seats=_MOST_UNDER_WAY)
+        self._taken: Counter[str] = Counter()
 
     async def check(self, request: Incoming, found: Found | None) -> None:
         """Raise ``NotWithin`` unless the request is about experiments of its client's, or it can be told only later."""
@@ -158,7 +162,7 @@ class Limits:
                 for begin in range(0, len(unseen), _TOGETHER):
                     some = unseen[begin : begin + _TOGETHER]
                     ask = partial(self._experiments.is_within, among=among, workspace=workspace)
-                    inside = await asyncio.gather(*(self._in_thread(partial(ask, each)) for each in some))
+                    inside = await asyncio.gather(*(self._find_out(request, partial(ask, each)) for each in some))
                     outside.update(each for each, is_inside in zip(some, inside, strict=True) if not is_inside)
                     if outside:
                         break
@@ -171,6 +175,19 @@ class Limits:
             if write.op is Op.CREATE_RUN:
                 [experiment] = [subject.id for subject in each.subjects if subject.kind is Kind.EXPERIMENT]
                 await self._in_thread(partial(self._experiments.remember, write.lane, experiment))
+
+    async def _find_out(self, request: Incoming, work: Callable[[], T]) -> T:
+        """Do so in a thread, unless the client has as much of that under way as one may."""
+        name = request.client.name
+        if self._taken[name] >= _MOST_OF_ONE:
+            raise ExperimentUnknown("too much is being found out for this client already")
+        self._taken[name] += 1
+        try:
+            return await self._in_thread(work)
+        finally:
+            self._taken[name] -= 1
+            if not self._taken[name]:
+                del self._taken[name]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if not self._seats.try_enter():

@@ -19,7 +19,7 @@ def metrics(bridge: Api) -> Blueprint:
         try:
             totals = bridge.totals.read()
         except StoreUnavailable:
-            totals = {}
+            totals = None
         text, content_type = expose(totals, gauges, accept=request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 

@@ -3,7 +3,6 @@
 
 import datetime as dt
 import os
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from api.draining import DRAIN_SIGNAL
 from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.precautions import check_exposure, check_store
+from bridge.precautions import check_exposure, check_store, misfit
 
 _MOST_CONNECTIONS = 20_000
 #: What each of them may hold at most of a head that is not complete, in bytes.
@@ -118,12 +117,10 @@ def _changed_at(path: Path) -> float:
 
 
 def _fit(certificate: Path, key: Path) -> bool:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-    except (OSError, ssl.SSLError) as error:
-        _warn(f"the new certificate is not taken up: {error}")
-        return False
-    return True
+    why = misfit(certificate, key)
+    if why:
+        _warn(f"the new certificate is not taken up: {why}")
+    return why is None
 
 
 def _warn(text: str) -> None:

@@ -6,7 +6,9 @@
 
 from api.asgi_types import Message, Send
 from api.incoming import Incoming
+from api.rules import OPEN
 from bridge.quotas import WINDOW, Quotas, Standing
+from schemas.client import STRANGER
 from schemas.endpoints import find
 
 _UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
@@ -20,20 +22,18 @@ class Spending:
 
     def enter(self, request: Incoming) -> None:
         """Let a request in, before its body is read, or raise ``OverQuota``."""
-        if self._quotas.limit(request.client):
-            request.charged = _announced(request)
-            self._quotas.enter(request.client, wanted=request.charged)
+        if self._counts(request):
+            self._quotas.enter(request.client, needs=_needs(request))
+            request.is_counted = True
 
     def leave(self, request: Incoming) -> None:
-        """Charge what it has come to besides: more writes than one, a body whose length nobody had announced."""
-        if request.charged:
-            came_to = {"writes": float(request.writes), "bytes": float(request.received)}
-            more = {use: units - request.charged.get(use, 0) for use, units in came_to.items()}
-            self._quotas.charge(request.client, {use: units for use, units in more.items() if units > 0})
+        """Charge what a request has come to: the writes that were accepted, the bytes that were received."""
+        if request.is_counted:
+            self._quotas.charge(request.client, {"writes": float(request.writes), "bytes": float(request.received)})
 
     def telling(self, request: Incoming, send: Send) -> Send:
         """Return what sends an answer that says how its client stands."""
-        if not self._quotas.limit(request.client):
+        if not self._counts(request):
             return send
         fields = _fields(self._quotas.standing(request.client))
 
@@ -44,12 +44,17 @@ class Spending:
 
         return with_fields
 
+    def _counts(self, request: Incoming) -> bool:
+        # What is open is asked by load balancers, who must not find it shut because of others.
+        is_somebodys = request.client is not STRANGER and request.path not in OPEN
+        return is_somebodys and self._quotas.limit(request.client)
 
-def _announced(request: Incoming) -> dict[str, float]:
-    """Return what is known of a request by its head."""
+
+def _needs(request: Incoming) -> list[str]:
+    """Return the uses whose buckets must not be empty for this request."""
     found = find(request.method, request.path)
     is_write = (found is not None and found.op is not None) or (request.method == "POST" and request.path in _WRITES)
-    return {"requests": 1.0, "writes": float(is_write), "bytes": float(request.announced or 0)}
+    return ["requests", *(["writes"] if is_write else []), *(["bytes"] if request.has_body else [])]
 
 
 _WRITES = ("/v1/writes", "/v1/runs")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be so before a process starts."""
 
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.outbox import Outbox
@@ -25,6 +27,9 @@ def check_exposure(settings: Settings) -> None:
     """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate and key and (why := misfit(certificate, key)):
+        raise CannotStart(f"BRIDGE_TLS_CERTIFICATE={certificate} and BRIDGE_TLS_KEY={key} can't be used: {why}")
     if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
         return
     if settings.listens_on_loopback:
@@ -39,3 +44,14 @@ def check_exposure(settings: Settings) -> None:
             f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
             " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
         )
+
+
+def misfit(certificate: Path, key: Path) -> str | None:
+    """Return why a certificate and its key can't be used, None if they can."""
+    try:
+        # An empty password, so that nobody is asked for one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        missing = [str(path) for path in (certificate, key) if not path.is_file()]
+        return f"there is no file {missing[0]}" if missing else f"they don't fit, or need a password ({error})"
+    return None

@@ -12,7 +12,7 @@ round trip, and settles with the ledger a few times a second; what others have s
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from schemas.client import Client, Quota
 
 #: How many seconds' worth a bucket holds.
 WINDOW = 10
+#: How many seconds' worth a client can owe at most.
+LONGEST_DEBT = 3600
 #: How often, in seconds, a process settles with the ledger.
 _PERIOD = 0.1
 _MOST_CLIENTS = 10_000
@@ -53,7 +55,10 @@ class Ledger(Protocol):
     """The buckets as all processes share them."""
 
     def settle(self, spent: Sequence[Spent]) -> list[dict[str, float]]:
-        """Take out what was spent, and return what is left of each bucket; or raise ``StoreUnavailable``."""
+        """Take out what was spent, and return what is left of each bucket; or raise ``StoreUnavailable``.
+
+        Nothing is returned of a bucket that can't be settled.
+        """
         ...
 
 
@@ -77,18 +82,21 @@ class Quotas:
             return self._limits_all
         return any(client.quota.per_second(self._default).values())
 
-    def enter(self, client: Client, *, wanted: Mapping[str, float]) -> None:
-        """Take out what a request comes to, or raise ``OverQuota`` if a bucket that it needs has not one left."""
+    def enter(self, client: Client, *, needs: Collection[str]) -> None:
+        """Let in a request that needs these uses, or raise ``OverQuota`` if one of their buckets has not one unit left.
+
+        What it comes to is charged when that is known; a client may say what it likes of it before.
+        """
         with self._changing:
             account, now = self._account(client), self._monotonic()
             for use, bucket in account.buckets.items():
-                if wanted.get(use) and (lacking := 1 - bucket.fill(now)) > 0:
+                if use in needs and (lacking := 1 - bucket.fill(now)) > 0:
                     raise OverQuota(client.name, use, bucket.rate, wait=lacking / bucket.rate)
-            account.spend(wanted)
+            account.spend({"requests": 1.0})
         self._settle_soon()
 
     def charge(self, client: Client, more: Mapping[str, float]) -> None:
-        """Take out what a request has come to besides; it was let in and is not turned away any more."""
+        """Take out what a request that was let in has come to, besides being one."""
         with self._changing:
             self._account(client).spend(more)
         self._settle_soon()
@@ -174,7 +182,7 @@ class _Account:
     def spend(self, units: Mapping[str, float]) -> None:
         for use, bucket in self.buckets.items():
             spent = units.get(use, 0)
-            bucket.level -= spent
+            bucket.level = max(bucket.level - spent, -LONGEST_DEBT * bucket.rate)
             bucket.unsettled += spent
 
     def spent(self) -> dict[str, tuple[float, float]]:
@@ -192,10 +200,14 @@ class _Account:
 
 
 def _open(quota: Quota, default: Quota, now: float, *, before: _Account | None) -> _Account:
-    """Return the account of a client whose quota is new here. What it owed under another one, it owes still."""
-    owed = {use: min(0.0, bucket.fill(now)) for use, bucket in before.buckets.items()} if before else {}
-    rates = quota.per_second(default)
-    buckets = {use: _Bucket(rate, owed.get(use, 0.0), now) for use, rate in rates.items() if rate}
-    for bucket in buckets.values():
-        bucket.level = bucket.level or bucket.capacity
-    return _Account(quota, buckets)
+    """Return the account of a client whose quota is new here: what was left or owed under another one, is still."""
+    account = _Account(quota)
+    for use, rate in quota.per_second(default).items():
+        if rate:
+            bucket = _Bucket(rate, 0.0, now)
+            bucket.level = bucket.capacity
+            if before and use in before.buckets:
+                earlier = before.buckets[use]
+                bucket.level, bucket.unsettled = min(bucket.capacity, earlier.fill(now)), earlier.unsettled
+            account.buckets[use] = bucket
+    return account

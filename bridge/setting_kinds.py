@@ -8,6 +8,8 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 _MOST_CALLS = 100_000
+#: Of a size: a million GiB is enough.
+_MOST_DIGITS = 9
 _KEY_BYTES = 32
 
 
@@ -33,6 +35,8 @@ def size(text: str) -> int:
         raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
     if not int(found[1]):
         raise ValueError("a size of at least 1B")
+    if len(found[1]) > _MOST_DIGITS:
+        raise ValueError("a size of less than that")
     return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
 
 

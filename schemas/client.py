@@ -110,7 +110,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
 
 def is_client_name(name: str) -> bool:
     """Return whether a client may be called so; lanes, logs and index lines hold the name as it is."""
-    return bool(_NAME.fullmatch(name))
+    return bool(_NAME.fullmatch(name)) and name not in (ANYBODY.name, STRANGER.name)
 
 
 def rule_for_upstream(method: str, path: str) -> Rule:

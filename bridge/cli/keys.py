@@ -3,6 +3,7 @@
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from bridge.keyring import (
 from bridge.setting_kinds import duration, encryption_keys, secret_arn
 from schemas.client import ACTIONS, Client, is_client_name
 
-_BAD_NAME = "a client's name has up to 128 letters, digits and any of _.@|:+- and no others."
+_BAD_NAME = (
+    "a client's name has up to 128 letters, digits and any of _.@|:+- and no others,"
+    " and is not `anonymous` or `stranger`."
+)
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
 
 
@@ -69,22 +73,30 @@ def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissi
     """
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
-    asked = read_client(client, **permissions)
     key = _new_key(sigv4=sigv4)
-    changes = asked != read_client(client)
-    with_store(lambda ring: _create(ring, asked, key, expires, changes=changes), encrypts=sigv4)
+    with_store(lambda ring: _create(ring, client, permissions, key, expires), encrypts=sigv4)
 
 
 @keys.command()
 @click.argument("client")
 @permission_options
 def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
-    """Say what a client may do who proves who he is by a token: oidc:SUBJECT or alb:SUBJECT."""
+    """Say what a client may do from now on; what the options don't say stays as it is.
+
+    A client who proves who he is by a token is called oidc:SUBJECT or alb:SUBJECT.
+    """
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
-    asked = read_client(client, **permissions)
-    with_store(lambda ring: ring.put_client(asked))
-    click.echo(described(asked))
+
+    def change(ring: Keyring) -> None:
+        known = ring.client(client)
+        if known is None and ":" not in client:
+            raise UnknownClient(client)
+        asked = read_client(known or Client(name=client), **permissions)
+        ring.put_client(asked)
+        click.echo(described(asked))
+
+    with_store(change)
 
 
 @keys.command()
@@ -113,12 +125,20 @@ def revoke(key_id: str | None, client: str | None) -> None:
         raise click.UsageError("Name a key's id, or a client with --client.")
 
     def forget(ring: Keyring) -> None:
-        count = ring.revoke(key_id=key_id, client=client)
+        if client is not None and ":" not in client and ring.client(client) is None:
+            raise UnknownClient(client)
+        count = ring.revoke(key_id=_id_in(key_id) if key_id else None, client=client)
         if not count and client is None:
-            raise click.ClickException(f"there is no key {key_id}; `mlflow-bridge keys list` shows their ids.")
+            raise click.ClickException("there is no such key; `mlflow-bridge keys list` shows their ids.")
         click.echo(f"revoked {count} key{'' if count == 1 else 's'}")
 
     with_store(forget)
+
+
+def _id_in(text: str) -> str:
+    """Return the id of a key that is named as `list` shows it, or whole."""
+    found = re.match(r"mbk_([a-z0-9]{10})", text)
+    return found[1] if found else text
 
 
 @keys.command("list")
@@ -188,17 +208,21 @@ def _store_url() -> str:
 
 
 def _create(
-    ring: Keyring, client: Client, key: ApiKey | AccessKey, expires: dt.timedelta | None, *, changes: bool
+    ring: Keyring,
+    name: str,
+    permissions: dict[str, Any],
+    key: ApiKey | AccessKey,
+    expires: dt.timedelta | None,
 ) -> None:
-    known = ring.client(client.name)
+    known = ring.client(name)
+    asked = read_client(known or Client(name=name), **permissions)
     if known is None:
-        ring.put_client(client)
+        ring.put_client(asked)
     # The key first: where there can be none, nothing is changed.
-    _add(ring, client.name, key, expires)
-    if known and changes:
-        ring.put_client(client)
-    client = known if known and not changes else client
-    click.echo(described(client), err=True)
+    _add(ring, name, key, expires)
+    if asked != known:
+        ring.put_client(asked)
+    click.echo(described(asked), err=True)
     _show(key)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bridge.cli.quota import described_quota, quota_options, read_quota
-from schemas.client import ACTIONS, Client, Quota, Scope
+from schemas.client import ACTIONS, Client, Scope
 from schemas.limits import EXPERIMENT_ID
 
 #: The actions of the bridge's own calls.
@@ -31,9 +31,11 @@ def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[s
 
 
 def _experiments(_context: click.Context, _option: click.Parameter, ids: tuple[str, ...]) -> frozenset[str] | None:
+    if ids == ("any",):
+        return frozenset()
     bad = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
     if bad:
-        raise click.BadParameter(f"{', '.join(bad)} is not the id of an experiment, such as 7")
+        raise click.BadParameter(f"{', '.join(bad)} is not the id of an experiment, such as 7; `any` lifts the limit")
     return frozenset(ids) or None
 
 
@@ -48,7 +50,7 @@ def permission_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="ID",
             multiple=True,
             callback=_experiments,
-            help="Only in this experiment; may be given several times.  [default: all]",
+            help="Only in this experiment; may be given several times, or `any`.  [default: any]",
         ),
         click.option("--read-only", is_flag=True, help="Only read."),
         click.option("--write-only", is_flag=True, help="Only log."),
@@ -59,28 +61,34 @@ def permission_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_client(
-    name: str,
+    known: Client,
     *,
-    admin: bool = False,
-    read_only: bool = False,
-    write_only: bool = False,
-    allow: tuple[str, ...] = (),
-    deny: tuple[str, ...] = (),
-    experiments: frozenset[str] | None = None,
+    admin: bool,
+    read_only: bool,
+    write_only: bool,
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    experiments: frozenset[str] | None,
     **limits: Any,  # noqa: ANN401 - click's options
 ) -> Client:
-    """Return the client that the options describe."""
-    if admin and experiments:
-        raise click.UsageError("--admin and --experiment exclude each other: operators are not limited.")
+    """Return the client as the options have him. What they don't say stays as it is known.
+
+    Scopes and lists are one thing to say: whoever names one of them, names all. So are experiments.
+    """
     if admin + read_only + write_only > 1:
         raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
-    scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
-    if admin:
-        scopes = (*scopes, Scope.ADMIN)
-    elif read_only or write_only:
-        scopes = (Scope.READ,) if read_only else (Scope.WRITE,)
-    quota = read_quota(**limits) if limits else Quota()
-    return Client(name=name, scopes=scopes, allow=allow, deny=deny, quota=quota, experiments=experiments)
+    scopes, within = known.scopes, known.experiments
+    if admin or read_only or write_only or allow or deny:
+        scopes = (Scope.READ,) if read_only else (Scope.WRITE,) if write_only else (Scope.WRITE, Scope.READ)
+        scopes = (*scopes, Scope.ADMIN) if admin else scopes
+    else:
+        allow, deny = known.allow, known.deny
+    if experiments is not None:
+        within = experiments or None
+    if within and Scope.ADMIN in scopes:
+        raise click.UsageError("Operators are not limited: --admin goes with --experiment any only.")
+    quota = read_quota(known.quota, **limits)
+    return Client(name=known.name, scopes=scopes, allow=allow, deny=deny, quota=quota, experiments=within)
 
 
 def described(client: Client) -> str:

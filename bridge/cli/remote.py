@@ -36,9 +36,16 @@ class Remote:
             with requests.Session() as session:
                 # What the environment says of proxies and passwords is meant for other servers.
                 session.trust_env = False
+                # As MLflow's own client has it, of whose variables we take the address and the key, too.
+                session.verify = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
                 if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
                     session.headers["Authorization"] = f"Bearer {token}"
                 answer = session.request(method, self._url + path, timeout=_TIMEOUT, **options)
+        except requests.exceptions.SSLError as error:
+            raise click.ClickException(
+                f"the certificate of {self._url} is not trusted: name the one of whoever has signed it in"
+                " MLFLOW_TRACKING_SERVER_CERT_PATH."
+            ) from error
         except requests.RequestException as error:
             raise click.ClickException(
                 f"no bridge answers at {self._url} ({type(error).__name__}): start it, or name it with --url."
@@ -77,7 +84,8 @@ def with_remote(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _default_url() -> str:
-    local = f"http://127.0.0.1:{os.environ.get('BRIDGE_PORT') or 8080}"
+    scheme = "https" if os.environ.get("BRIDGE_TLS_CERTIFICATE") else "http"
+    local = f"{scheme}://127.0.0.1:{os.environ.get('BRIDGE_PORT') or 8080}"
     return os.environ.get("MLFLOW_TRACKING_URI") or local
 
 

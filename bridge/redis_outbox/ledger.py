@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import redis
 
-from bridge.quotas import WINDOW, Spent
+from bridge.quotas import LONGEST_DEBT, WINDOW, Spent
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import store_errors
 from bridge.redis_outbox.scripts import PipelinedScript, load
@@ -21,11 +21,12 @@ class RedisLedger:
         """Take out what was spent, all in one round trip."""
         with store_errors():
             results = self._spend([([keys.quota(each.client)], _arguments(each)) for each in spent])
-            failed = next((result for result in results if isinstance(result, Exception)), None)
-            if failed:
-                raise failed
-        return [dict(zip(each.uses, map(float, left), strict=True)) for each, left in zip(spent, results, strict=True)]
+        # What goes wrong with one client's buckets is no reason to forget the others'.
+        return [
+            {} if isinstance(left, Exception) else dict(zip(each.uses, map(float, left), strict=True))
+            for each, left in zip(spent, results, strict=True)
+        ]
 
 
 def _arguments(spent: Spent) -> list[str | float]:
-    return [WINDOW, *(part for use, (rate, units) in spent.uses.items() for part in (use, rate, units))]
+    return [WINDOW, LONGEST_DEBT, *(part for use, (rate, units) in spent.uses.items() for part in (use, rate, units))]

@@ -42,7 +42,7 @@ class PipelinedScript:
     def __call__(self, calls: Sequence[Call]) -> list[Any]:
         """Return the result of each call; of one that failed by itself, its error."""
         if isinstance(self._client, RedisCluster):
-            return [self._script(keys, args) for keys, args in calls]
+            return [self._run_alone(keys, args) for keys, args in calls]
         results = self._run(calls)
         if any(isinstance(result, NoScriptError) for result in results):
             # The store is new, or was restarted. Those calls did nothing.
@@ -51,6 +51,12 @@ class PipelinedScript:
             for number, result in zip(left, self._run([calls[number] for number in left]), strict=True):
                 results[number] = result
         return results
+
+    def _run_alone(self, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script returns
+        try:
+            return self._script(keys, args)
+        except redis.ResponseError as error:
+            return error
 
     def _run(self, calls: Sequence[Call]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)

@@ -21,6 +21,8 @@ class Metric:
     kind: Kind
     about: str
     labels: tuple[str, ...] = ()
+    #: Values of its one label that are told from the beginning, at 0.
+    known: tuple[str, ...] = ()
     #: Upper bounds of a histogram's buckets, but for the last, which has none.
     bounds: tuple[float, ...] = ()
 
@@ -31,8 +33,8 @@ _LAG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 
 _SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 
 
-def _counter(name: str, about: str, *labels: str) -> Metric:
-    return Metric(name=f"{_PREFIX}{name}_total", kind=Kind.COUNTER, about=about, labels=labels)
+def _counter(name: str, about: str, *labels: str, known: tuple[str, ...] = ()) -> Metric:
+    return Metric(name=f"{_PREFIX}{name}_total", kind=Kind.COUNTER, about=about, labels=labels, known=known)
 
 
 def _gauge(name: str, about: str, *labels: str) -> Metric:
@@ -43,6 +45,8 @@ def _histogram(name: str, bounds: tuple[float, ...], about: str, *labels: str) -
     return Metric(name=f"{_PREFIX}{name}", kind=Kind.HISTOGRAM, about=about, labels=labels, bounds=bounds)
 
 
+_REASONS = ("refused", "expired", "poison")
+
 REQUESTS = _counter("requests", "Requests that were answered, by who answers them and the status.", "route", "status")
 REQUEST_SECONDS = _histogram(
     "request_seconds", _FAST, "From the head of a request to the end of its answer; `queued` is accepting.", "route"
@@ -51,10 +55,13 @@ DENIALS = _counter("denials", "Requests of strangers, and of clients for what th
 WRITES_ACCEPTED = _counter("writes_accepted", "Writes that were accepted.")
 WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that were answered with their first job.")
 WRITES_REFUSED = _counter(
-    "writes_refused", "Requests with writes that were not accepted: 4xx are the client's, 503 ours.", "status"
+    "writes_refused",
+    "Requests with writes that were not accepted: 4xx are the client's, 503 ours.",
+    "status",
+    known=("400", "429", "503"),
 )
 WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has taken.")
-WRITES_BURIED = _counter("writes_buried", "Writes that became dead letters.", "reason")
+WRITES_BURIED = _counter("writes_buried", "Writes that became dead letters.", "reason", known=_REASONS)
 CALL_WRITES = _histogram("call_writes", _SIZES, "How many writes a delivered call carried.")
 LAG_SECONDS = _histogram("lag_seconds", _LAG, "From accepting the oldest write of a call to its delivery.")
 ATTEMPTS = _histogram("attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "How many attempts a delivered call took.")

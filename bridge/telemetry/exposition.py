@@ -13,12 +13,16 @@ from bridge.telemetry.catalogue import CATALOGUE, Kind, Metric
 from bridge.telemetry.gauges import Gauges
 from bridge.totals import Count
 
+_COUNTERS = tuple(metric for metric in CATALOGUE if metric.kind is Kind.COUNTER)
 _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 _Values = Mapping[tuple[str, ...], float]
 
 
-def expose(totals: Mapping[Count, float], gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
-    """Return the text of all metrics in the form that the ``Accept`` header asks for, and its content type."""
+def expose(totals: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
+    """Return the text of all metrics in the form that the ``Accept`` header asks for, and its content type.
+
+    Without totals nothing is told of what was counted: counters at 0 would look like ones that began anew.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(totals, gauges))
     encode, content_type = choose_encoder(accept)
@@ -28,9 +32,12 @@ def expose(totals: Mapping[Count, float], gauges: Gauges, *, accept: str) -> tup
 class _Collected(Collector):
     """What the library asks for the families."""
 
-    def __init__(self, totals: Mapping[Count, float], gauges: Gauges) -> None:
+    def __init__(self, totals: Mapping[Count, float] | None, gauges: Gauges) -> None:
         self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
-        for (name, *rest), number in totals.items():
+        for metric in _COUNTERS if totals is not None else ():
+            # There from the beginning, so that a first increase is seen as one.
+            self._by_name[metric.name] = {(value,): 0.0 for value in metric.known} if metric.labels else {(): 0.0}
+        for (name, *rest), number in (totals or {}).items():
             self._by_name[name][tuple(rest)] = number
         self._gauges = gauges
 
@@ -54,8 +61,7 @@ def _gauge(metric: Metric, values: _Values) -> GaugeMetricFamily:
 
 def _counter(metric: Metric, values: _Values) -> CounterMetricFamily:
     family = CounterMetricFamily(metric.name, metric.about, labels=metric.labels)
-    # One without labels is there from the beginning, so that its first increase is seen as one.
-    for labels, value in (values or ({(): 0.0} if not metric.labels else {})).items():
+    for labels, value in values.items():
         family.add_metric(labels, value)
     return family
 

@@ -200,9 +200,36 @@ def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
 def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
     limited = keys(guarded, "permit", "oidc:x", "--experiment", "9", "--experiment", "7")
     again = keys(guarded, "permit", "oidc:x", "--deny", "SetTag")
+    lifted = keys(guarded, "permit", "oidc:x", "--experiment", "any")
 
     assert limited.stdout == "oidc:x  write+read  experiment 7,9\n"
-    assert again.stdout == "oidc:x  write+read  deny SetTag\n"
+    assert again.stdout == "oidc:x  write+read  deny SetTag  experiment 7,9\n"
+    assert lifted.stdout == "oidc:x  write+read  deny SetTag\n"
+
+
+def test_what_is_not_said_stays_as_it_is(guarded: System) -> None:
+    keys(guarded, "create", "keeps", "--read-only", "--experiment", "7", "--writes-per-second", "5")
+
+    quota = keys(guarded, "permit", "keeps", "--requests-per-second", "9")
+    another = keys(guarded, "create", "keeps", "--pending", "1MiB")
+    scopes = keys(guarded, "permit", "keeps", "--allow", "DeleteRun")
+
+    kept = "5 writes/s  {}experiment 7\n"
+    assert quota.stdout == "keeps  read  9 requests/s  " + kept.format("")
+    assert another.stderr.startswith("keeps  read  9 requests/s  " + kept.format("1048576 bytes pending  "))
+    assert scopes.stdout == "keeps  write+read  allow DeleteRun  9 requests/s  " + kept.format(
+        "1048576 bytes pending  "
+    )
+
+
+@pytest.mark.parametrize("shown", ["{id}", "mbk_{id}", "mbk_{id}_...", "{key}"])
+def test_a_key_is_revoked_by_whatever_names_it(guarded: System, shown: str) -> None:
+    key = key_of(guarded, "revoked")
+
+    done = keys(guarded, "revoke", shown.format(id=key.split("_")[1], key=key))
+
+    assert done.stdout == "revoked 1 key\n"
+    assert key.split("_", 2)[2] not in done.stdout + done.stderr
 
 
 def ask(bridge: System, key: str) -> requests.Response:
@@ -217,15 +244,22 @@ def ask(bridge: System, key: str) -> requests.Response:
         (("create", "x", "--allow", "Nonsense"), "there is no action Nonsense"),
         (("create", "x", "--expires", "soon"), "a duration"),
         (("rotate", "nobody-of-this-name"), "there is no client nobody-of-this-name"),
-        (("revoke", "nosuchkey0"), "there is no key nosuchkey0"),
+        (("revoke", "nosuchkey0"), "there is no such key"),
+        (("revoke", "--client", "nobody-of-this-name"), "there is no client nobody-of-this-name"),
+        (("permit", "nobody-of-this-name", "--read-only"), "there is no client nobody-of-this-name"),
+        (("create", "stranger"), "is not `anonymous` or `stranger`"),
+        (("create", "x", "--writes-per-second", "inf"), "must be 0, or from 0.001"),
+        (("create", "x", "--requests-per-second", "nan"), "must be 0, or from 0.001"),
+        (("create", "x", "--pending", "99999999999999999999GiB"), "a size of less than that"),
         (("revoke",), "Name a key's id"),
         (("create", "x", "--admin", "--read-only"), "exclude each other"),
-        (("create", "x", "--admin", "--experiment", "7"), "exclude each other"),
+        (("create", "x", "--admin", "--experiment", "7"), "Operators are not limited"),
         (("permit", "oidc:x", "--experiment", "my experiment"), "is not the id of an experiment"),
     ],
 )
 def test_what_can_not_be_done_is_said(guarded: System, arguments: tuple[str, ...], says: str) -> None:
-    done = keys(guarded, *arguments, status=2 if "--" in str(arguments) or arguments == ("revoke",) else 1)
+    is_usage = arguments == ("revoke",) or ("--" in str(arguments) and "nobody" not in str(arguments))
+    done = keys(guarded, *arguments, status=2 if is_usage else 1)
 
     assert says in done.stderr
 

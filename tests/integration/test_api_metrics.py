@@ -15,6 +15,12 @@ from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for
 from tests.servers import wait_until
 
 
+@pytest.fixture
+def environ(environ: dict[str, str]) -> dict[str, str]:
+    """A part of the store where nobody else counts."""
+    return environ | {"BRIDGE_STORE_URL": f"{environ['BRIDGE_STORE_URL']}?db=9"}
+
+
 def figures(http: Http, **headers: str) -> dict[str, float]:
     answer = http.get("/metrics", headers=headers)
     assert answer.status_code == 200, answer.text

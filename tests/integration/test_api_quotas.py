@@ -114,6 +114,38 @@ def test_a_client_can_have_less_pending_than_others(http: Http, guarded: Api) ->
     assert large == [200, 200, 200]
 
 
+def test_a_length_that_is_only_announced_costs_nothing(http: Http, guarded: Api) -> None:
+    key = key_for(guarded, "liar", quota=Quota(bytes=100))
+    headers = {"Authorization": f"Bearer {key}", "Content-Length": "18446744073709551613"}
+
+    http.get(GET_RUN, headers=headers)
+
+    assert log(http, key).status_code == 200
+
+
+def test_what_is_open_stays_open_whoever_has_asked_too_much(environ: dict[str, str]) -> None:
+    bridge = build_api(read_settings(environ | {"BRIDGE_AUTH": "keys", "BRIDGE_QUOTA_REQUESTS": "0.1"}))
+    with client_of(bridge) as http:
+        key = key_for(bridge, "asker")
+        refused = [log(http, key).status_code for _ in range(3)]
+        statuses = [
+            http.get(path, headers=headers).status_code
+            for path in ("/docs", "/healthz")
+            for headers in ({}, {"Authorization": f"Bearer {key}"})
+            for _ in range(5)
+        ]
+
+    assert refused == [200, 429, 429]
+    assert set(statuses) == {200}
+
+
+def test_refusals_count(http: Http, guarded: Api) -> None:
+    key = key_for(guarded, "denied", quota=Quota(requests=0.3))
+    headers = {"Authorization": f"Bearer {key}"}
+
+    assert [http.get("/v1/backlog", headers=headers).status_code for _ in range(5)] == [403, 403, 403, 429, 429]
+
+
 def test_who_has_no_quota_hears_of_none(environ: dict[str, str]) -> None:
     bridge = build_api(read_settings(environ | {"BRIDGE_AUTH": "keys"}))
     with client_of(bridge) as http:

@@ -14,9 +14,13 @@ from api.limits import Limits
 from bridge.errors import ExperimentUnknown
 from schemas.client import Client
 
-REQUEST: Any = SimpleNamespace(
-    client=Client(name="c", experiments=frozenset({"7"})), workspace=None, action="GetRun", decision="allowed"
-)
+
+def request_of(name: str) -> Any:
+    client = Client(name=name, experiments=frozenset({"7"}))
+    return SimpleNamespace(client=client, workspace=None, action="GetRun", decision="allowed")
+
+
+REQUEST = request_of("c")
 
 
 class Hanging:
@@ -44,16 +48,33 @@ def test_more_than_can_be_found_out_is_turned_away_at_once(hanging: Hanging) -> 
     limited = Limits(experiments)
 
     async def ask_often() -> list[BaseException | None]:
-        asking = [asyncio.ensure_future(limited.check_run(REQUEST, f"{number}")) for number in range(70)]
+        everybody = [(request_of(f"c{number % 5}"), f"{number}") for number in range(70)]
+        asking = [asyncio.ensure_future(limited.check_run(*each)) for each in everybody]
         done, waiting = await asyncio.wait(asking, timeout=1)
         assert {type(each.exception()) for each in done} == {ExperimentUnknown}
         assert (len(done), len(waiting)) == (6, 64)
         hanging.may_go_on.set()
         await asyncio.gather(*waiting)
         # There is room again.
-        return await asyncio.gather(*(limited.check_run(REQUEST, f"{number}") for number in range(64)))
+        return await asyncio.gather(*(limited.check_run(*each) for each in everybody[:64]))
 
     assert set(asyncio.run(ask_often())) == {None}
+
+
+def test_one_client_leaves_room_for_others(hanging: Hanging) -> None:
+    experiments: Any = hanging
+    limited = Limits(experiments)
+
+    async def ask() -> None:
+        greedy = [asyncio.ensure_future(limited.check_run(REQUEST, f"{number}")) for number in range(20)]
+        other = asyncio.ensure_future(limited.check_run(request_of("other"), "1"))
+        done, waiting = await asyncio.wait([*greedy, other], timeout=1)
+        assert {type(each.exception()) for each in done} == {ExperimentUnknown}
+        assert (len(done), other in waiting) == (4, True)
+        hanging.may_go_on.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(ask())
 
 
 def test_nobody_waits_for_ever(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
