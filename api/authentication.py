@@ -11,7 +11,7 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from api.incoming import Incoming
 from api.refusals import TooManyFailures, Unauthenticated
-from api.signed import LASTS, Signers, access_key_of
+from api.signed import LASTS, Signed, Signers, access_key_of
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.keyring import read_key
@@ -45,6 +45,7 @@ class Authentication:
         #: What was right once: others' failures from the same address do not shut it out.
         self._good: OrderedDict[bytes, None] = OrderedDict()
         self._failures = Failures()
+        self._signing: Counter[bytes] = Counter()
         self._under_way: dict[bytes, asyncio.Future[Client]] = {}
         self._issuer_back_at: dict[str, float] = {}
         # Apart, so that an issuer that hangs keeps nobody with a key waiting.
@@ -101,19 +102,32 @@ class Authentication:
         """Return who has signed. A key that was right from an address is not shut out by others' failures there."""
         address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
         place = f"{access_key} {address}".encode()
+        # A body that has to be read first may take its time, and is no guess yet.
+        signed = await signers.read(request)
         if place not in self._good and self._failures.too_many(address):
             raise TooManyFailures
-        self._failures.note(address)
-        try:
-            client = await signers.client_of(request)
-        except StoreUnavailable:
-            self._failures.forgive(address)
-            raise
+        client = await self._judge(signers, request, signed, place)
         if client is None:
             raise Unauthenticated(_NOBODY_SIGNED)
-        self._failures.forgive(address)
         _remember(self._good, place, None)
         return client
+
+    async def _judge(self, signers: Signers, request: Incoming, signed: Signed, place: bytes) -> Client | None:
+        """Return who has signed. Logins of one key at the same time count as one, until one of them has failed."""
+        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
+        is_first, is_failure = not self._signing[place], False
+        if is_first:
+            # Counted before it is looked at, so that many at once are as many.
+            self._failures.note(address)
+        self._signing[place] += 1
+        try:
+            client = await signers.client_of(request, signed)
+            is_failure = client is None
+            return client
+        finally:
+            self._signing -= Counter([place])
+            if is_first != is_failure:
+                (self._failures.note if is_failure else self._failures.forgive)(address)
 
     async def _look_at(self, proof: "_Proof", address: str) -> Client | None:
         """Ask the store, or the issuer of a token, in a thread: whoever is asked may take his time."""

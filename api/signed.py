@@ -45,8 +45,8 @@ class Signers:
         #: Stands in for the secret of a key that there is not.
         self._nobodys = secrets.token_urlsafe(32)
 
-    async def client_of(self, request: Incoming) -> Client | None:
-        """Return who has signed, None if nobody with a live key has; raise ``Unauthenticated`` for a bad form.
+    async def read(self, request: Incoming) -> "Signed":
+        """Return what a request says of its signature, or raise ``Unauthenticated`` for a bad form.
 
         The body, where it has not been read yet, is held to the hash that was signed by whoever reads it.
         """
@@ -55,10 +55,14 @@ class Signers:
             claim = read_claim(received, now=self._bridge.clock.now())
         except InvalidSignature as error:
             raise Unauthenticated(f"The signature does not count: {error}.") from None
-        body_sha256 = await _body_sha256(request, claim)
+        return Signed(received, claim, await _body_sha256(request, claim))
+
+    async def client_of(self, request: Incoming, signed: "Signed") -> Client | None:
+        """Return who has signed, None if nobody with a live key has."""
+        claim = signed.claim
         known = await self._look_up(claim.access_key)
         # Judged even without a secret: the time that it takes must not tell which keys there are.
-        right = claim.is_of(known.secret or self._nobodys, received, body_sha256)
+        right = claim.is_of(known.secret or self._nobodys, signed.received, signed.body_sha256)
         if not right or known.secret is None:
             return None
         if known.client is None:
@@ -91,6 +95,15 @@ class Signers:
 
     def _client(self, access_key: str) -> Client | None:
         return self._bridge.keyring.client_signed(access_key, now=self._bridge.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a request says of its signature, and what its body hashes to."""
+
+    received: Received
+    claim: Claim
+    body_sha256: str
 
 
 @dataclass(slots=True)

@@ -179,6 +179,14 @@ def test_many_guesses_at_once_are_as_many(http: Http) -> None:
     assert sum(answer.status_code == 401 for answer in statuses) <= 20
 
 
+def test_a_client_may_begin_with_many_requests_at_once(http: Http, guarded: Api) -> None:
+    key = key_for(guarded, "cold")
+    with ThreadPoolExecutor(32) as at_once:
+        statuses = {answer.status_code for answer in at_once.map(lambda _: ask(http, key, "GET", "/"), range(96))}
+
+    assert statuses == {200}
+
+
 def test_who_was_known_is_not_shut_out_by_guesses_from_its_address(http: Http, guarded: Api) -> None:
     key = key_for(guarded)
     assert ask(http, key, "POST", LOG_METRIC, json=METRIC).status_code == 200
