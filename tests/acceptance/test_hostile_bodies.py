@@ -33,15 +33,15 @@ MOST_GROWTH = 2 * 30 * MAX_BODY + 8 * 2 * MAX_BODY + 64 * 1024 * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
-def bounded(guarded_alone: GuardedApi) -> Iterator[None]:
+def bounded(shared_guarded: GuardedApi) -> Iterator[None]:
     """Whatever this file sends, the processes live on and hold no more than they may."""
-    before = guarded_alone.processes()
+    before = shared_guarded.processes()
     for pid in before:
         # From now on the highest mark is a new one (proc(5)).
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     at_rest = sum(held(pid, "VmRSS") for pid in before)
     yield
-    assert guarded_alone.processes() == before
+    assert shared_guarded.processes() == before
     assert sum(held(pid, "VmHWM") for pid in before) - at_rest < MOST_GROWTH
 
 
