@@ -126,7 +126,7 @@ def test_control_characters_are_nowhere_taken(guarded_alone: GuardedApi, code: i
         ("GET /x HTTP/1.1", ["X-A: a"] * 90, 200),
         ("GET /x HTTP/1.1", ["X-A: a"] * 1000, 431),
         ("GET /x HTTP/1.1", ["X-A: " + "a" * 100_000], 200),
-        ("GET /x HTTP/1.1", ["X-A: " + "a" * 200_000], 431),
+        ("GET /x HTTP/1.1", ["X-A: " + "a" * 600_000], 431),
         ("GET /x HTTP/1.1", ["X-A: " + "a" * 20_000_000], 431),
         (f"GET /{'a' * 60_000} HTTP/1.1", [], 200),
         (f"GET /{'a' * 70_000} HTTP/1.1", [], 414),
