@@ -36,6 +36,7 @@ class Audit:
         """Return what is to be told of the request, also where its answer broke off."""
         request = self._request
         return RequestAnswered(
+            at=dt.datetime.now(dt.UTC),
             client=request.client.name,
             address=request.address(proxies=proxies),
             # A client may make both as long as the server takes them.

@@ -13,8 +13,6 @@ import hashlib
 import time
 from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeVar
 
 from api.incoming import Incoming
@@ -22,7 +20,7 @@ from api.refusals import TooManyFailures, Unauthenticated
 from api.signed import LASTS, Signed, Signers, access_key_of
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
-from bridge.keyring import read_key
+from bridge.keyring import KEY_PREFIX, read_key
 from bridge.tokens import IssuerUnavailable
 from schemas.client import ANYBODY, Client
 
@@ -153,14 +151,15 @@ class Authentication:
         if of_alb and "alb" in self._kinds:
             return _Proof("alb", of_alb)
         sent = _sent(request) or ""
-        if read_key(sent):
+        if sent.startswith(KEY_PREFIX):
             return _Proof("keys", sent) if "keys" in self._kinds else None
         return _Proof("jwt", sent) if sent.count(".") == 2 and "jwt" in self._kinds else None
 
     def _ask(self, proof: "_Proof") -> Client | None:
-        keyring, tokens, key = self._bridge.keyring, self._bridge.tokens, read_key(proof.text)
-        if key:
-            return keyring.client_of(key, now=self._bridge.clock.now())
+        keyring, tokens = self._bridge.keyring, self._bridge.tokens
+        if proof.kind == "keys":
+            key = read_key(proof.text)
+            return keyring.client_of(key, now=self._bridge.clock.now()) if key else None
         reader = tokens.bearer if proof.kind == "jwt" else tokens.of_alb
         client = reader.client_of(proof.text) if reader else None
         # What is kept of a client here counts more than what his token says.
@@ -172,17 +171,16 @@ class Authentication:
         return (True, found[1]) if found and found[0] > time.monotonic() else (False, None)
 
 
-@dataclass(frozen=True)
 class _Proof:
-    """What somebody sends to say who he is."""
+    """What somebody sends to say who he is; ``digest`` is what is remembered of it."""
 
-    kind: str
-    text: str = field(repr=False)
+    # Each request brings one.
+    __slots__ = ("digest", "kind", "text")
 
-    @cached_property
-    def digest(self) -> bytes:
-        """What is remembered of it."""
-        return hashlib.sha256(f"{self.kind} {self.text}".encode()).digest()
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        self.digest = hashlib.sha256(f"{kind} {text}".encode()).digest()
 
 
 class Failures:

@@ -42,6 +42,7 @@ class Front:
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
         self._tracer = bridge.tracer
+        self._close = bridge.close
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
@@ -130,8 +131,7 @@ class Front:
     async def close(self) -> None:
         """Let go of what it holds, on the loop that it has run on."""
         await self._proxy.close()
-        if self._tracer:
-            await asyncio.to_thread(self._tracer.close)
+        await asyncio.to_thread(self._close)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server. Nothing is connected before it is used."""

@@ -135,6 +135,8 @@ class Incoming:
     def address(self, *, proxies: int) -> str:
         """Return the client's address: who is connected, or what the outermost of so many trusted proxies has seen."""
         connected = (self.scope.get("client") or ("",))[0]
+        if not proxies:
+            return str(connected)
         lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
         seen = [_PORT.sub(r"\1", part.strip()) for part in ",".join(lines).split(",") if part.strip()]
         return str([*seen, connected][-proxies - 1]) if len(seen) >= proxies else str(connected)

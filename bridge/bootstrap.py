@@ -3,6 +3,7 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
@@ -13,7 +14,7 @@ from bridge.delivery import Delivery, Timing
 from bridge.dispatch import Dispatch
 from bridge.draining import Draining
 from bridge.errors import CannotStart
-from bridge.events import Event, Observer, RequestAnswered
+from bridge.events import Observer
 from bridge.exchange import Exchange
 from bridge.experiments import Experiments
 from bridge.forwarding import Forwarding
@@ -40,8 +41,7 @@ from bridge.sagemaker.door import forwarding_of, upstream_of
 from bridge.settings import Settings
 from bridge.signatures import Signatures
 from bridge.sweep import Sweep
-from bridge.telemetry.logs import log_event
-from bridge.telemetry.meter import Meter
+from bridge.telemetry.observers import Observers
 from bridge.totals import Totals
 from bridge.tracing import Tracer
 from bridge.upstream import Upstream
@@ -83,6 +83,8 @@ class Api:
     #: None where nobody records traces.
     tracer: Tracer | None
     stopping: threading.Event
+    #: Tells what the process has not told yet. To be called when it ends; it may take a moment.
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +96,9 @@ class Worker:
     delivery: Delivery
     sweep: Sweep
     draining: Draining
-    tracer: Tracer | None
     stopping: threading.Event
+    #: As that of `Api`.
+    close: Callable[[], None]
 
 
 def build_api(settings: Settings) -> Api:
@@ -103,10 +106,11 @@ def build_api(settings: Settings) -> Api:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     totals = RedisTotals(client)
-    observe = _observer(totals, logs_requests=bool(settings.auth))
+    observe = Observers(totals, logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client)
     prompt = _outbox(settings, _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
+    tracer = _tracer(settings, "api")
     return Api(
         settings=settings,
         clock=clock,
@@ -126,8 +130,9 @@ def build_api(settings: Settings) -> Api:
         totals=totals,
         signatures=RedisSignatures(client),
         observe=observe,
-        tracer=_tracer(settings, "api"),
+        tracer=tracer,
         stopping=stopping,
+        close=_closing(observe, tracer),
     )
 
 
@@ -135,7 +140,7 @@ def build_worker(settings: Settings) -> Worker:
     """Return the parts that deliver writes."""
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
-    observe = _observer(RedisTotals(client))
+    observe = Observers(RedisTotals(client))
     outbox = _outbox(settings, client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     gate = _gate(settings, client)
@@ -167,21 +172,18 @@ def build_worker(settings: Settings) -> Worker:
         delivery=delivery,
         sweep=sweep,
         draining=draining,
-        tracer=tracer,
         stopping=stopping,
+        close=_closing(observe, tracer),
     )
 
 
-def _observer(totals: Totals, *, logs_requests: bool = False) -> Observer:
-    """Return what is told of each event. Requests are logged only where it is known whose they are."""
-    count = Meter(totals)
+def _closing(observe: Observers, tracer: Tracer | None) -> Callable[[], None]:
+    def close() -> None:
+        observe.close()
+        if tracer:
+            tracer.close()
 
-    def observe(event: Event) -> None:
-        if logs_requests or not isinstance(event, RequestAnswered):
-            log_event(event)
-        count(event)
-
-    return observe
+    return close
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:

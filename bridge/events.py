@@ -140,6 +140,8 @@ class LanesSwept(Event, frozen=True, kw_only=True):
 class RequestAnswered(Event, frozen=True, kw_only=True):
     """A client has asked for something and was answered. Logged only where clients say who they are."""
 
+    #: When that was, for it is logged a moment later.
+    at: dt.datetime
     client: str
     address: str
     method: str

@@ -19,7 +19,9 @@ from typing import Protocol
 
 from schemas.client import Client, KeyDocument
 
-_KEY = re.compile(r"mbk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
+#: Whatever begins so is meant to be a key.
+KEY_PREFIX = "mbk_"
+_KEY = re.compile(KEY_PREFIX + r"([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ACCESS_KEY_ID = re.compile(r"MBKA[A-Z0-9]{16}")
 
@@ -37,7 +39,7 @@ class ApiKey:
     @property
     def text(self) -> str:
         """What the client sends."""
-        return f"mbk_{self.key_id}_{self.secret}"
+        return f"{KEY_PREFIX}{self.key_id}_{self.secret}"
 
     @property
     def digest(self) -> bytes:

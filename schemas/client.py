@@ -9,6 +9,7 @@ like them where IAM has none. On an MLflow App, IAM knows one action for everyth
 import datetime as dt
 import enum
 import re
+from functools import cache
 from typing import Annotated
 
 import msgspec
@@ -117,8 +118,7 @@ def rule_for_upstream(method: str, path: str) -> Rule:
     """Return what a call of MLflow's needs. Of one that is not known: reading, or else to be allowed everything."""
     found = find(method, path)
     if found:
-        endpoint = found.endpoint
-        return Rule(endpoint.action, None if endpoint.grant == "-" else Scope(endpoint.grant))
+        return _rule(found.endpoint.action, found.endpoint.grant)
     return Rule("CallUnknown", Scope.READ if method in ("GET", "HEAD", "OPTIONS") else None)
 
 
@@ -127,7 +127,13 @@ def rule_of_op(op: Op) -> Rule:
     if op is Op.CREATE_RUN:
         return Rule("CreateRun", Scope.WRITE)
     endpoint = endpoint_of(op)
-    return Rule(endpoint.action, None if endpoint.grant == "-" else Scope(endpoint.grant))
+    return _rule(endpoint.action, endpoint.grant)
+
+
+# Asked of each request.
+@cache
+def _rule(action: str, grant: str) -> Rule:
+    return Rule(action, None if grant == "-" else Scope(grant))
 
 
 #: Every action that one of MLflow's calls needs.

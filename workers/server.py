@@ -61,8 +61,7 @@ def _follow(worker: Worker) -> None:
         logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 
     def on_end(**_: Any) -> None:  # noqa: ANN401
-        if worker.tracer:
-            worker.tracer.close()
+        worker.close()
 
     worker_ready.connect(on_ready, weak=False)
     worker_shutdown.connect(on_end, weak=False)

@@ -8,7 +8,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge import events
@@ -28,6 +28,7 @@ class Meter:
         self._totals = totals
         self._counts: defaultdict[Count, float] = defaultdict(float)
         self._counting = threading.Lock()
+        self._adding = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
@@ -42,6 +43,11 @@ class Meter:
             self._thread = threading.Thread(target=self._flush_for_ever, name="meter", daemon=True)
             self._thread.start()
 
+    def count_all(self, events: Sequence[Event]) -> None:
+        """Count what these say."""
+        for event in events:
+            self(event)
+
     def add(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Count so many more. To be called while an event is counted."""
         self._counts[metric.name, *labels] += by
@@ -53,16 +59,18 @@ class Meter:
 
     def flush(self) -> None:
         """Add what was counted to the totals; what can't be added now is kept for the next time."""
-        with self._counting:
-            counts, self._counts = self._counts, defaultdict(float)
-        if not counts:
-            return
-        try:
-            self._totals.add(counts)
-        except StoreUnavailable:
+        # One at a time: whoever flushes at the end must not go before what is on its way has arrived.
+        with self._adding:
             with self._counting:
-                for count, number in counts.items():
-                    self._counts[count] += number
+                counts, self._counts = self._counts, defaultdict(float)
+            if not counts:
+                return
+            try:
+                self._totals.add(counts)
+            except StoreUnavailable:
+                with self._counting:
+                    for count, number in counts.items():
+                        self._counts[count] += number
 
     def _flush_for_ever(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 """A stop loses nothing, says so while it lasts, and leaves nothing that others have to wait for."""
 
 import contextlib
+import json
 import signal
 import subprocess
 import threading
@@ -12,6 +13,9 @@ import pytest
 import redis
 import requests
 
+from bridge.redis_outbox import connect
+from bridge.redis_outbox.totals import RedisTotals
+from bridge.setting_kinds import duration
 from tests.servers import Server, api_with, clean_environ, redis_at, running, script, wait_until, worker_with
 from tests.system import System, bridge_environ, stopwatch
 from tests.upstream_faults import Delay
@@ -84,6 +88,21 @@ def test_a_worker_that_stops_settles_its_calls_and_gives_its_lanes_back(bridge: 
     assert again.seconds < 10, "a lease lasts 26 s"
     for run_id in runs:
         assert sorted(int(point["step"]) for point in bridge.history(run_id, "m")) == list(range(20))
+
+
+def test_an_api_that_stops_has_told_of_each_request(bridge: System, short_dir: Path) -> None:
+    store, store_url = redis_at(short_dir / "told-store")
+    environ = bridge_environ(store_url, bridge.front) | {"BRIDGE_AUTH": "keys"}
+    api, url = api_with(environ, short_dir / "told")
+    with running(store, api):
+        asked = [requests.get(f"{url}/v1/nothing/{number}", timeout=30).status_code for number in range(30)]
+        status = api.stop(grace=20)
+        counted = RedisTotals(connect(store_url, timeout=duration("5s"), connections=1)).read()
+
+    assert (status, asked) == (0, [401] * 30)
+    lines = [json.loads(line) for line in api.child.log.read_text().splitlines() if "/v1/nothing/" in line]
+    assert [line["path"] for line in lines] == [f"/v1/nothing/{number}" for number in range(30)]
+    assert sum(number for (metric, *labels), number in counted.items() if labels == ["none", "401"]) == 30
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 """One line for each request: who, what, whether he may, what came of it; never what was in it."""
 
 import datetime as dt
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from tests.asgi_client import client_of
 from tests.factories import RUN
 from tests.fakes import Events
 from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for
+from tests.log_output import Output, logging_to
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer
 
@@ -158,13 +158,13 @@ def test_many_writes_are_told_by_their_number_and_a_refused_one_by_its_action(
 
 @pytest.mark.parametrize(("auth", "logged"), [("none", False), ("keys", True)])
 def test_requests_are_logged_where_it_is_known_whose_they_are(
-    environ: dict[str, str], caplog: pytest.LogCaptureFixture, auth: str, *, logged: bool
+    environ: dict[str, str], auth: str, *, logged: bool
 ) -> None:
-    caplog.set_level(logging.INFO, "bridge")
-    with client_of(build_api(read_settings(environ | {"BRIDGE_AUTH": auth}))) as http:
+    api = build_api(read_settings(environ | {"BRIDGE_AUTH": auth}))
+    with logging_to(Output()) as output, client_of(api) as http:
         http.get("/healthz")
 
-    assert ("request_answered" in caplog.messages) == logged
+    assert [line["path"] for line in output.lines() if line["event"] == "request_answered"] == ["/healthz"] * logged
 
 
 def test_no_event_has_a_field_for_what_was_in_a_request() -> None:

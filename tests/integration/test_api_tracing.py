@@ -13,7 +13,8 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from werkzeug.test import Client as Http
 
-from bridge.bootstrap import Api, build_worker
+from bridge import bootstrap
+from bridge.bootstrap import Api
 from bridge.environ import read_settings
 from bridge.telemetry.traces import OtelTracer
 from tests.asgi_client import client_of
@@ -33,7 +34,7 @@ import api.asgi, bridge.bootstrap, workers.app, workers.server
 from bridge.environ import read_settings
 worker = bridge.bootstrap.build_worker(read_settings(os.environ))
 workers.app.create_app(worker)
-assert worker.tracer is None
+worker.close()
 """
 #: The same where it is installed; redis-py has a look at its metrics by itself.
 _WITH = (
@@ -128,12 +129,13 @@ def test_where_nobody_records_nothing_is_loaded_for_it(environ: dict[str, str], 
 
 
 def test_a_worker_that_ends_sends_what_is_recorded(
-    environ: dict[str, str], tracer: OtelTracer, recorded: InMemorySpanExporter
+    environ: dict[str, str], tracer: OtelTracer, recorded: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bootstrap, "_tracer", lambda *_: tracer)
     tied = (worker_ready, worker_shutting_down, worker_shutdown, setup_logging)
     before = [list(signal.receivers) for signal in tied]
     try:
-        _follow(replace(build_worker(read_settings(environ)), tracer=tracer))
+        _follow(bootstrap.build_worker(read_settings(environ)))
         tracer.request("GET", "/version", None).span.end()
         worker_shutdown.send(sender=None)
     finally:

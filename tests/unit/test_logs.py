@@ -2,11 +2,9 @@
 """Logs: one line an event, in a constant spelling, with fields and without bodies."""
 
 import datetime as dt
-import io
 import json
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -25,8 +23,9 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
-from bridge.telemetry.logs import configure_logging, log_event
+from bridge.telemetry.logs import log_event, log_events
 from bridge.upstream import Call
+from tests.log_output import Output, logging_to
 
 E = TypeVar("E", bound=Event)
 EVENTS = sorted(
@@ -56,49 +55,22 @@ SAMPLES: dict[Any, Any] = {
     str | None: None,
     int | None: 200,
     dt.timedelta: dt.timedelta(seconds=1.5),
+    dt.datetime: dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
 }
 
 
-class Stream(io.StringIO):
-    """Standard error, as a terminal or not."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        super().__init__()
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
 @pytest.fixture
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.level, list(root.handlers)
-    yield
-    root.setLevel(before[0])
-    root.handlers[:] = before[1]
-
-
-@pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch, _logging_as_it_was: None) -> Stream:
+def output() -> Iterator[Output]:
     """What machines read."""
-    return _configured(monkeypatch, Stream(terminal=False))
+    with logging_to(Output()) as output:
+        yield output
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, _logging_as_it_was: None) -> Stream:
+def terminal() -> Iterator[Output]:
     """What people read."""
-    return _configured(monkeypatch, Stream(terminal=True))
-
-
-def _configured(monkeypatch: pytest.MonkeyPatch, stream: Stream) -> Stream:
-    monkeypatch.setattr(sys, "stderr", stream)
-    configure_logging()
-    return stream
-
-
-def _lines(output: Stream) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
+    with logging_to(Output(terminal=True)) as output:
+        yield output
 
 
 def _event(kind: type[E]) -> E:
@@ -107,13 +79,13 @@ def _event(kind: type[E]) -> E:
 
 @pytest.mark.parametrize("kind", EVENTS)
 def test_each_kind_of_event_is_logged_under_its_own_name_with_its_fields(
-    kind: type[Event], output: Stream, caplog: pytest.LogCaptureFixture
+    kind: type[Event], output: Output, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="bridge")
 
     log_event(_event(kind))
 
-    [line] = _lines(output)
+    [line] = output.lines()
     assert line["event"] == re.sub("([A-Z])", r"_\1", kind.__name__).lower().lstrip("_")
     assert {field.name for field in msgspec.structs.fields(kind)} <= line.keys()
     assert line["logger"] == "bridge"
@@ -131,16 +103,16 @@ def test_each_kind_of_event_is_logged_under_its_own_name_with_its_fields(
         (StoreFailed, "error"),
     ],
 )
-def test_an_events_level_says_how_much_it_matters(kind: type[Event], level: str | None, output: Stream) -> None:
+def test_an_events_level_says_how_much_it_matters(kind: type[Event], level: str | None, output: Output) -> None:
     log_event(_event(kind))
 
-    assert [line["level"] for line in _lines(output)] == ([level] if level else [])
+    assert [line["level"] for line in output.lines()] == ([level] if level else [])
 
 
-def test_a_line_is_one_json_object_with_durations_in_seconds(output: Stream) -> None:
+def test_a_line_is_one_json_object_with_durations_in_seconds(output: Output) -> None:
     log_event(DELIVERED)
 
-    [line] = _lines(output)
+    [line] = output.lines()
     at = dt.datetime.fromisoformat(line.pop("at"))
     assert abs(dt.datetime.now(dt.UTC) - at) < dt.timedelta(minutes=1)
     assert isinstance(line.pop("process"), int)
@@ -150,26 +122,60 @@ def test_a_line_is_one_json_object_with_durations_in_seconds(output: Stream) -> 
 
 
 @pytest.mark.parametrize("why", ['line\nbreak "quoted" \\ back', "été 日本", "\u0000\u2028"])
-def test_whatever_a_field_holds_it_stays_one_line(why: str, output: Stream) -> None:
+def test_whatever_a_field_holds_it_stays_one_line(why: str, output: Output) -> None:
     log_event(replace(_event(LaneDeferred), why=why, delay=dt.timedelta(seconds=2)))
 
     assert output.getvalue().count("\n") == 1
-    [line] = _lines(output)
+    [line] = output.lines()
     assert (line["why"], line["delay"]) == (why, 2.0)
 
 
-def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Stream) -> None:
+def test_many_events_are_written_in_one_go_each_at_its_own_time(
+    output: Output, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="bridge")
+    told = [_event(kind) for kind in EVENTS]
+    for each in told:
+        log_event(each)
+    one_by_one = output.lines()
+    written: list[str] = []
+    monkeypatch.setattr(output, "write", written.append)
+
+    log_events(told)
+
+    [text] = written
+    together = [json.loads(line) for line in text.splitlines()]
+    for line in (*one_by_one, *together):
+        if line["event"] != "request_answered":
+            del line["at"]
+    assert together == one_by_one
+    assert [line["at"] for line in together if "at" in line] == ["2026-01-02T03:04:05Z"]
+
+
+def test_of_many_events_those_of_no_interest_are_left_out(output: Output) -> None:
+    log_events([_event(LanesSwept), DELIVERED, _event(LanesSwept)])
+
+    assert [line["event"] for line in output.lines()] == ["writes_delivered"]
+
+
+def test_a_log_that_can_not_be_written_stops_nobody(output: Output) -> None:
+    output.close()
+
+    log_events([DELIVERED])
+
+
+def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Output) -> None:
     try:
         raise ValueError("broken")  # noqa: TRY301 - it is made to be logged
     except ValueError:
         logging.getLogger("elsewhere").exception("it %s", "failed", extra={"fields": {"lane": "r"}})
 
-    [line] = _lines(output)
+    [line] = output.lines()
     assert (line["event"], line["level"], line["logger"], line["lane"]) == ("it failed", "error", "elsewhere", "r")
     assert line["exception"].endswith("ValueError: broken")
 
 
-def test_on_a_terminal_a_line_is_for_reading(terminal: Stream) -> None:
+def test_on_a_terminal_a_line_is_for_reading(terminal: Output) -> None:
     log_event(DELIVERED)
 
     fields = r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 took=0\.0123 lag=1\.0 upstream_request_id=None"

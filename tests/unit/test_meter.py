@@ -2,6 +2,7 @@
 """Metrics: what each event counts, what several processes come to together, and how Prometheus reads it."""
 
 import datetime as dt
+import threading
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -19,6 +20,7 @@ from tests.unit.test_logs import EVENTS, SAMPLES
 
 SECOND = dt.timedelta(seconds=1)
 REQUEST = events.RequestAnswered(
+    at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     client="c",
     address="127.0.0.1",
     method="POST",
@@ -179,3 +181,33 @@ def test_who_asks_for_openmetrics_gets_it() -> None:
 
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
+
+
+class SlowTotals(FakeTotals):
+    """Totals that take their time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def add(self, counts: Mapping[Count, float]) -> None:
+        self.asked.set()
+        assert self.go_on.wait(30)
+        super().add(counts)
+
+
+def test_who_flushes_at_the_end_waits_for_what_is_on_its_way() -> None:
+    totals = SlowTotals()
+    meter = Meter(totals)
+    meter(REQUEST)
+    assert totals.asked.wait(30), "counts are added each second"
+
+    ending = threading.Thread(target=meter.flush)
+    ending.start()
+    ending.join(0.2)
+    waits = ending.is_alive()
+    totals.go_on.set()
+    ending.join(30)
+
+    assert waits
+    assert samples(totals)["writes_accepted_total"] == 1

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events that are observed a moment later, many in one go: a client need not wait until his request is written down.
+
+One by one the observing costs several times as much, and each line's own system call lets another thread of the
+process in. What is gathered when a process is killed, a tenth of a second's worth, is lost.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bridge.events import Event
+
+_PERIOD = 0.1
+#: As many as wait at most. Whoever brings one more waits himself: none goes untold, and memory is bounded.
+_MOST = 10_000
+
+
+class Gathered:
+    """Hands events over ten times a second."""
+
+    def __init__(self, *observers: Callable[[Sequence[Event]], None]) -> None:
+        self._observers = observers
+        self._events: deque[Event] = deque()
+        self._handing_over = threading.Lock()
+        self._waiting = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        self._events.append(event)
+        if len(self._events) > _MOST:
+            self.flush()
+        elif not self._waiting.is_set():
+            self._waiting.set()
+            if self._thread is None:
+                # Started on first use, so that the thread belongs to the process that uses it.
+                self._thread = threading.Thread(target=self._flush_for_ever, name="events", daemon=True)
+                self._thread.start()
+
+    def flush(self) -> None:
+        """Hand over whatever there is, in its order."""
+        with self._handing_over:
+            # As many as there are now: more may come all the time.
+            events = [self._events.popleft() for _ in range(len(self._events))]
+            for observe in self._observers:
+                observe(events)
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            self._waiting.wait()
+            time.sleep(_PERIOD)
+            self._waiting.clear()
+            self.flush()
