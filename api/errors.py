@@ -94,16 +94,19 @@ class _Asked:
 
 def _store_unavailable(asked: _Asked, error: Exception) -> Reply:
     _LOG.error("store_unavailable", extra={"fields": {"why": str(error), "path": asked.path}})
-    return asked.short_of("The bridge's store does not answer, so nothing is promised. Send the request again.")
+    return asked.short_of("The bridge's store can't be relied on now, so nothing is promised. Send the request again.")
 
 
 def _over_cap(asked: _Asked, error: OverCap) -> Reply:
     _LOG.warning("over_cap", extra={"fields": {"cap": error.cap, "path": asked.path}})
+    whose = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
+    if error.most is not None:
+        message = f"The write is larger than all that may wait of this {whose}, {error.most} bytes. Send smaller ones."
+        return asked.answer(413, "REQUEST_TOO_LARGE", message)
     if error.cap == "store":
         return asked.short_of(
             "The bridge's store is nearly full; it takes writes again when some have been delivered.", wait=5
         )
-    whose = "run" if error.cap == "lane" else "client"
     message = f"Too much of this {whose} waits to be delivered. Send the write again later."
     return asked.answer(429, "REQUEST_LIMIT_EXCEEDED", message, wait=5)
 
@@ -146,7 +149,7 @@ def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
 
 
 def _unauthenticated(asked: _Asked, error: Exception) -> Reply:
-    advice = "Say who you are with an API key: Authorization: Bearer mbk_..."
+    advice = "Say who you are with an API key (Authorization: Bearer mbk_...), or as whoever runs the bridge told you."
     reply = asked.answer(401, "UNAUTHENTICATED", str(error) or advice)
     ways = (("WWW-Authenticate", 'Basic realm="mlflow-bridge", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
     return replace(reply, headers=ways)

@@ -36,10 +36,10 @@ def _report(bridge: Api) -> dict[str, Any]:
     if bridge.stopping.is_set():
         return {"status": "unavailable", "why": "it is stopping"}
     store = _store(bridge)
-    if not store["reachable"]:
-        # Each further question would take its own timeout, and no answer would change the verdict.
+    workers, gate = store.pop("workers", 0), store.pop("gate", None)
+    if not store["reachable"] or store["faults"]:
+        # No further answer, each with its own timeout, would change the verdict.
         return {"status": "unavailable", "store": store}
-    workers, gate = store.pop("workers"), store.pop("gate")
     parts: dict[str, Any] = {
         "store": store,
         "broker": {"reachable": bridge.dispatch.ping()},
@@ -47,7 +47,7 @@ def _report(bridge: Api) -> dict[str, Any]:
         "upstream": {**bridge.upstream.probe(), "gate": gate},
     }
     upstream_well = parts["upstream"]["reachable"] and gate.breaker == "closed"
-    well = parts["broker"]["reachable"] and workers and upstream_well and not store["faults"]
+    well = parts["broker"]["reachable"] and workers and upstream_well
     return {"status": "ready" if well else "degraded", **parts}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
@@ -26,8 +27,14 @@ _LONGEST_HEAD = 128 * 1024
 _LOOK = dt.timedelta(seconds=1)
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Serve until told to stop. After SIGTERM new writes are answered with 503, and requests in flight finish."""
+    """Serve HTTP until told to stop: take writes in, and pass everything else on to upstream.
+
+    After SIGTERM new writes are answered with 503, and requests in flight finish. The bridge is set by environment
+    variables, of which BRIDGE_UPSTREAM and BRIDGE_STORE_URL are needed; `mlflow-bridge settings` lists them, and
+    `mlflow-bridge doctor` says what is wrong with them.
+    """
     try:
         settings = read_settings(os.environ)
         check_exposure(settings)

@@ -21,11 +21,15 @@ class StoreUnavailable(BridgeError):
 
 
 class OverCap(BridgeError):
-    """A write would exceed what may wait: of its run, of its client, or in the whole store. Nothing was stored."""
+    """A write would exceed what may wait: of its run, of its client, or in the whole store. Nothing was stored.
 
-    def __init__(self, cap: Literal["lane", "client", "store"]) -> None:
+    ``most``: it is larger alone than these bytes, all that may wait, so it can't be taken later either.
+    """
+
+    def __init__(self, cap: Literal["lane", "client", "store"], most: int | None = None) -> None:
         super().__init__(cap)
         self.cap = cap
+        self.most = most
 
 
 class OverQuota(BridgeError):

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any
 
+import click
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from bridge.bootstrap import Worker, build_worker
@@ -18,8 +19,14 @@ from workers.app import create_app
 from workers.sweeping import start_sweeping
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Deliver until told to stop. SIGTERM lets the calls in flight finish and gives the lanes back."""
+    """Deliver to upstream what waits in the store, until told to stop.
+
+    After SIGTERM the calls in flight finish, and the runs are given back. The bridge is set by environment variables,
+    of which BRIDGE_UPSTREAM and BRIDGE_STORE_URL are needed; `mlflow-bridge settings` lists them, and
+    `mlflow-bridge doctor` says what is wrong with them.
+    """
     try:
         settings = read_settings(os.environ)
         worker = build_worker(settings)

@@ -3,7 +3,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
@@ -17,6 +17,9 @@ from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.seal import Seal
 from schemas.idempotency import KeyReused
 from schemas.job import JobId
+
+#: What accept.lua puts before each record, in bytes.
+_ENTRY_HEAD = 21
 
 
 class Acceptance:
@@ -43,7 +46,7 @@ class Acceptance:
         except StoreUnavailable as error:
             return [error for _ in offers]
         return [
-            KeyReused() if number in reused else _verdict(offer, next(results), seal)
+            KeyReused() if number in reused else _verdict(offer, next(results), seal, self._caps)
             for number, offer in enumerate(offers)
         ]
 
@@ -83,14 +86,14 @@ class Acceptance:
         if idempotency:
             lane_keys.append(keys.idempotency(number, offer.client, idempotency.key))
             fingerprint = idempotency.fingerprint
-        most = self._caps.client if offer.most_pending is None else offer.most_pending
+        most = _most_pending(offer, self._caps)
         room = self._occupancy.room(number, offer.client, most)
         caps = (offer.client, self._caps.lane, *room)
         record = pack_write(offer.write, offer.client, offer.trail)
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
 
 
-def _verdict(offer: Offer, result: Any, seal: bytes) -> Verdict:  # noqa: ANN401 - as accept.lua says, or an error
+def _verdict(offer: Offer, result: Any, seal: bytes, caps: Caps) -> Verdict:  # noqa: ANN401 - as accept.lua says, or an error
     match result:
         case [first, now_ms, was_idle, replayed]:
             accepted_at = dt.datetime.fromtimestamp(int(now_ms) / 1000, dt.UTC)
@@ -113,5 +116,16 @@ def _verdict(offer: Offer, result: Any, seal: bytes) -> Verdict:  # noqa: ANN401
         case b"mismatch":
             return KeyReused()
         case b"lane" | b"client" | b"store":
-            return OverCap(result.decode())
+            return _over_cap(offer, result.decode(), caps)
     return StoreUnavailable(f"{type(result).__name__}: {result}")
+
+
+def _over_cap(offer: Offer, cap: Literal["lane", "client", "store"], caps: Caps) -> OverCap:
+    """Say which cap it was, and how much it is if nothing that is delivered can make room enough."""
+    most = {"lane": caps.lane, "client": _most_pending(offer, caps), "store": caps.store}[cap]
+    alone = _ENTRY_HEAD + len(pack_write(offer.write, offer.client, offer.trail))
+    return OverCap(cap, most if alone > most else None)
+
+
+def _most_pending(offer: Offer, caps: Caps) -> int:
+    return caps.client if offer.most_pending is None else offer.most_pending

@@ -4,6 +4,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.acceptance.test_curl import run_try_it
@@ -36,3 +37,16 @@ def test_it_starts_a_bridge_that_delivers(redis_server: tuple[Server, str], mlfl
     finally:
         runner.terminate()
         runner.wait(60)
+
+
+@pytest.mark.parametrize("command", ["mlflow-bridge-api", "mlflow-bridge-worker"])
+def test_the_commands_that_it_names_explain_themselves_without_a_setting(command: str) -> None:
+    explained = subprocess.run(
+        [script(command), "--help"], env=clean_environ(), capture_output=True, text=True, timeout=60, check=True
+    )
+    mistaken = subprocess.run(
+        [script(command), "--port", "80"], env=clean_environ(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "`mlflow-bridge settings`" in " ".join(explained.stdout.split())
+    assert (mistaken.returncode, "No such option" in mistaken.stderr) == (2, True)

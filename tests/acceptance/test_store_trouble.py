@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that is frozen or killed: no false success, no hang, nothing lost."""
 
+import redis
+
 from tests.servers import wait_until
 from tests.system import System, stopwatch
 
@@ -47,6 +49,24 @@ def test_what_was_accepted_survives_a_killed_store(bridge: System) -> None:
     assert bridge.job(accepted.headers["Job-Id"])["status"] == "delivered"
     assert bridge.job(after.headers["Job-Id"])["status"] == "delivered"
     assert {point["step"] for point in bridge.history(run_id, "m")} == {1, 3}
+
+
+def test_a_store_that_may_evict_makes_the_bridge_unready_until_it_is_mended(bridge: System) -> None:
+    run_id = bridge.create_run()
+    store = redis.Redis.from_url(bridge.store_url)
+    store.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        wait_until(lambda: bridge.log("log-metric", metric(run_id, 1)).status_code == 503)
+        refused = bridge.log("log-metric", metric(run_id, 1))
+        not_ready = bridge.http.get(f"{bridge.url}/readyz", timeout=30)
+    finally:
+        store.config_set("maxmemory-policy", "noeviction")
+    wait_until(lambda: bridge.log("log-metric", metric(run_id, 2)).status_code == 200)
+
+    assert "can't be relied on" in refused.json()["message"]
+    assert (not_ready.status_code, not_ready.json()["status"]) == (503, "unavailable")
+    assert "noeviction" in str(not_ready.json()["store"]["faults"])
+    wait_until(lambda: bridge.ready()["status"] == "ready")
 
 
 def test_a_restart_of_the_store_costs_a_client_no_error(bridge: System) -> None:

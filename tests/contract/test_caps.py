@@ -91,6 +91,20 @@ def test_dead_letters_count_as_held_by_the_store(client: Any) -> None:
     assert outbox.backlog().bytes > 1000 - 200
 
 
+@pytest.mark.parametrize("cap", ["lane", "of_client", "store"])
+def test_what_can_never_be_taken_is_told_from_what_has_to_wait(client: Any, cap: str) -> None:
+    write = metric(0)
+    outbox_with(client).accept(write, client="a")
+    size = outbox_with(client).lane_backlog(RUN).bytes
+
+    with pytest.raises(OverCap) as later:
+        outbox_with(client, **{cap: size}).accept(write, client="a")
+    with pytest.raises(OverCap) as never:
+        outbox_with(client, **{cap: size - 1}).accept(write, client="a")
+
+    assert (later.value.most, never.value.most) == (None, size - 1)
+
+
 def test_what_waits_of_a_run_is_told(client: Any) -> None:
     outbox = outbox_with(client)
     unknown = outbox.lane_backlog(RUN)

@@ -230,6 +230,20 @@ def test_what_exceeds_a_cap_is_refused_for_a_while(http_with: Any, setting: str,
     assert "error_code" in answers[-1].get_json()
 
 
+@pytest.mark.parametrize(
+    ("setting", "whose"),
+    [("BRIDGE_MAX_PENDING_RUN", "run"), ("BRIDGE_MAX_PENDING_CLIENT", "client"), ("BRIDGE_MAX_STORE", "bridge")],
+)
+def test_what_can_never_be_taken_is_not_to_be_sent_again(http_with: Any, setting: str, whose: str) -> None:
+    http = http_with({setting: "500B"})
+    write: dict[str, Any] = {"run_id": RUN, "key": "m" * 250, "value": "v" * 250}
+
+    answer = http.post("/api/2.0/mlflow/runs/set-tag", json=write)
+
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (413, None)
+    assert f"all that may wait of this {whose}, 500 bytes" in answer.get_json()["message"]
+
+
 def test_a_letter_whose_body_is_no_json_is_shown_and_can_not_write_the_answer(http: Client, api: Api) -> None:
     body = b'1},"write":{"path":"/evil"},"x":{"y":"\xff\x00'
     headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": "0"}
