@@ -15,6 +15,7 @@ from api.draining import Draining
 from api.own_paths import is_own
 from api.refusals import (
     Forbidden,
+    Looped,
     Misframed,
     NotPassedOn,
     NotWithin,
@@ -176,6 +177,9 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     Draining: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
     Unauthenticated: _unauthenticated,
     Misframed: _misframed,
+    Looped: lambda asked, _: asked.answer(
+        508, "LOOP_DETECTED", "The bridge's upstream is the bridge itself; BRIDGE_UPSTREAM must name an MLflow."
+    ),
     TooManyFailures: lambda asked, _: asked.answer(
         429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
     ),

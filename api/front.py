@@ -42,6 +42,7 @@ class Front:
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
         self._tracer = bridge.tracer
+        self._via = bridge.via
         self._close = bridge.close
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
@@ -82,6 +83,7 @@ class Front:
         try:
             request.check_framing()
             request.check_path()
+            request.check_way(self._via)
             self._origins.check(request)
             await self._admit(request)
             check_method(request.method)

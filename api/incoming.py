@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from api.asgi_types import Message, Receive, Scope
 from api.patience import Patience
-from api.refusals import Misframed, Unauthenticated
+from api.refusals import Looped, Misframed, Unauthenticated
 from bridge.errors import RequestIncomplete
 from bridge.outbox import Accepted
 from bridge.sigv4 import Claim
@@ -76,6 +76,12 @@ class Incoming:
         names = [name for name, _ in self.headers]
         if names.count(b"transfer-encoding") > 1 or names.count(b"host") > 1:
             raise Misframed("There must be one Host, and one Transfer-Encoding at most.")
+
+    def check_way(self, via: str) -> None:
+        """Raise ``Looped`` for a request that the bridge has sent itself, with this ``Via``."""
+        sent = via.encode()
+        if b"via" in self._headers and any(name == b"via" and sent in value for name, value in self.headers):
+            raise Looped
 
     def check_path(self) -> None:
         """Raise for a path that upstream would read as another one: with dot segments, or with control characters."""

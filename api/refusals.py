@@ -14,6 +14,10 @@ class Misframed(Exception):
         self.status = status
 
 
+class Looped(Exception):
+    """The bridge has sent the request itself: its upstream leads back to it."""
+
+
 class Unauthenticated(Exception):
     """Nobody knows who asks; the text, if there is one, says what is wrong with what was sent."""
 

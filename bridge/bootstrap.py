@@ -37,7 +37,7 @@ from bridge.redis_outbox.totals import RedisTotals
 from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
-from bridge.sagemaker.door import forwarding_of, upstream_of
+from bridge.sagemaker.door import forwarding_of, upstream_of, via_of
 from bridge.settings import Settings
 from bridge.signatures import Signatures
 from bridge.sweep import Sweep
@@ -68,6 +68,8 @@ class Api:
     prompt: Outbox
     upstream: Upstream
     forwarding: Forwarding
+    #: The ``Via`` of what is sent to upstream.
+    via: str
     gate: Gate
     dispatch: Dispatch
     intake: Intake
@@ -118,6 +120,7 @@ def build_api(settings: Settings) -> Api:
         prompt=prompt,
         upstream=upstream_of(settings, clock),
         forwarding=forwarding_of(settings, clock),
+        via=via_of(settings),
         gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),

@@ -117,6 +117,8 @@ def _of_server(status: int, headers: Mapping[str, str]) -> Opinion:
         to = urlsplit(headers.get("Location", ""))
         fix = "name the address that it redirects to in BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
         return fail(f"status {status}: it redirects to {to.scheme}://{to.hostname}", fix)
+    if status == 508:
+        return fail("status 508: it is this bridge itself", "name an MLflow in BRIDGE_UPSTREAM, or its endpoint")
     if status == 429:
         return warn("status 429: it throttles", "look again; if it stays so, lower BRIDGE_UPSTREAM_RATE")
     if status >= 500:

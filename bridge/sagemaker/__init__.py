@@ -128,6 +128,7 @@ class HttpUpstream:
             prepared.headers["Content-Length"] = str(len(body))
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
+        prepared.headers["Via"] = self._endpoint.via
         if self._signer:
             sha256 = EMPTY_SHA256 if body is None else _sha256(body)
             signer = self._signer.of(client)

@@ -34,6 +34,11 @@ def forwarding_of(settings: Settings, clock: Clock) -> HttpForwarding:
     )
 
 
+def via_of(settings: Settings) -> str:
+    """Return the ``Via`` that upstream is sent, see `Endpoint`."""
+    return endpoint_for(settings.upstream, settings.upstream_endpoint).via
+
+
 def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
     if endpoint.scope is None:

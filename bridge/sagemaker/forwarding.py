@@ -68,6 +68,7 @@ class HttpForwarding:
         # What the client can decode is the client's to say.
         headers.setdefault("Accept-Encoding", "identity")
         headers["Host"] = self._endpoint.host
+        headers["Via"] = self._endpoint.via
         length = request.body.length if request.body else 0
         if length or request.method in _WITH_BODY:
             headers["Content-Length"] = str(length)

@@ -1,9 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """An upstream in trouble: clients don't notice, the backlog waits and drains by itself."""
 
-import pytest
+import subprocess
+from pathlib import Path
+from typing import Any
 
-from tests.servers import wait_until
+import pytest
+import requests
+
+from tests.servers import (
+    Server,
+    clean_environ,
+    free_port,
+    get_ok,
+    process,
+    redis_at,
+    running,
+    script,
+    wait_until,
+    worker_with,
+)
 from tests.system import System
 from tests.upstream_faults import Answer, AnswerAfterCommit, CutAfterCommit, CutBeforeSend, Fault
 
@@ -91,3 +107,32 @@ def test_while_upstream_is_down_it_is_asked_ever_less_often_and_readiness_says_w
     assert len(attempts) <= 10, "one probe at a time, not one call for each run and worker"
     assert [bridge.job(job)["status"] for job in jobs] == ["delivered"] * 10
     wait_until(lambda: bridge.ready()["upstream"]["gate"]["breaker"] == "closed")
+
+
+def test_a_bridge_that_is_its_own_upstream_says_so_and_goes_round_in_no_circle(short_dir: Path) -> None:
+    store, store_url = redis_at(short_dir / "own-store")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    environ = clean_environ() | {
+        "BRIDGE_STORE_URL": store_url,
+        "BRIDGE_UPSTREAM": url,
+        "BRIDGE_PORT": str(port),
+        "BRIDGE_SWEEP_PERIOD": "500ms",
+    }
+    own = short_dir / "own"
+    api = Server(process("api", [script("mlflow-bridge-api")], environ, own, lambda: get_ok(f"{url}/healthz")))
+    run_id = "5" * 32
+    with running(store, api, worker_with(environ, own, "worker")):
+        read = requests.get(f"{url}/api/2.0/mlflow/runs/get?run_id={run_id}", timeout=30)
+        log: dict[str, Any] = {"run_id": run_id, "key": "m", "value": 1}
+        requests.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=log, timeout=30).raise_for_status()
+        waiting = wait_until(
+            lambda: (b := requests.get(f"{url}/v1/runs/{run_id}/backlog", timeout=30).json())["attempts"] and b
+        )
+        command = [script("mlflow-bridge"), "doctor"]
+        told = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (read.status_code, read.json()["error_code"]) == (508, "LOOP_DETECTED")
+    assert "BRIDGE_UPSTREAM must name an MLflow" in read.json()["message"]
+    assert (waiting["pending"], "508" in str(waiting["error"])) == (1, True), "it waits for the setting to be mended"
+    assert told.returncode == 1
+    assert "it is this bridge itself" in told.stdout
