@@ -27,6 +27,7 @@ from bridge.outbox import Caps, Outbox
 from bridge.quotas import Quotas
 from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.experiments import RedisExperimentMemory
@@ -85,7 +86,7 @@ class Api:
     #: None where nobody records traces.
     tracer: Tracer | None
     stopping: threading.Event
-    #: Tells what the process has not told yet. To be called when it ends; it may take a moment.
+    #: Tells what the process has not told yet, and lets go of the store. To be called at its end; it may take a moment.
     close: Callable[[], None]
 
 
@@ -110,7 +111,8 @@ def build_api(settings: Settings) -> Api:
     totals = RedisTotals(client)
     observe = Observers(totals, logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client)
-    prompt = _outbox(settings, _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1))
+    prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
+    prompt = _outbox(settings, prompt_client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "api")
     return Api(
@@ -135,7 +137,7 @@ def build_api(settings: Settings) -> Api:
         observe=observe,
         tracer=tracer,
         stopping=stopping,
-        close=_closing(observe, tracer),
+        close=_closing(observe, tracer, client, prompt_client),
     )
 
 
@@ -176,15 +178,17 @@ def build_worker(settings: Settings) -> Worker:
         sweep=sweep,
         draining=draining,
         stopping=stopping,
-        close=_closing(observe, tracer),
+        close=_closing(observe, tracer, client),
     )
 
 
-def _closing(observe: Observers, tracer: Tracer | None) -> Callable[[], None]:
+def _closing(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Callable[[], None]:
     def close() -> None:
         observe.close()
         if tracer:
             tracer.close()
+        for client in clients:
+            disconnect(client)
 
     return close
 

@@ -53,6 +53,14 @@ def drop_idle_connections(client: Any) -> None:  # noqa: ANN401 - redis-py's cli
         client.connection_pool.disconnect(inuse_connections=False)
 
 
+def disconnect(client: Any) -> None:  # noqa: ANN401
+    """Close all connections; who needs one again makes a new one."""
+    if isinstance(client, RedisCluster):
+        client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
+    else:
+        client.connection_pool.disconnect()
+
+
 def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
     """Return a section of INFO of each server that holds a part of the store; none where it is not to be had."""
     try:

@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 
 from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from tests.servers import Server
@@ -32,7 +33,7 @@ def client_of(kind: str, request: pytest.FixtureRequest) -> Any:
         url = server[1]
     # Each outbox that a test makes keeps a connection for its thread.
     client = connect(url, timeout=PATIENCE, connections=200)
-    request.addfinalizer(client.close)
+    request.addfinalizer(lambda: disconnect(client))
     client.flushall()
     return client
 

@@ -21,6 +21,7 @@ from bridge.environ import read_settings
 from bridge.identities import keyring_at
 from bridge.keyring import new_key
 from bridge.redis_outbox import connect
+from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.rehearsal import rehearse
 from schemas.client import Client, Scope
 from tests.factories import metric
@@ -226,12 +227,19 @@ def test_a_replica_fails(environ: dict[str, str], listening: str, store: Any) ->
 
 
 def test_a_cluster_is_looked_at_as_a_whole(environ: dict[str, str], redis_cluster: str, listening: str) -> None:
-    found = looked({**environ, "BRIDGE_STORE_URL": redis_cluster, "BRIDGE_BROKER_URL": listening})
+    client = connect(redis_cluster, timeout=dt.timedelta(seconds=5), connections=2)
+    client.flushall()
+    disconnect(client)
 
-    assert "a cluster of 3 primaries" in found["store replicas"].found
-    failed = [name for name, finding in found.items() if finding.verdict == "fail"]
-    assert failed == ["upstream connection"]
-    assert found["broker place"].found == "another server than the store"
+    # In a process of its own: a client of a cluster keeps its connections until the process ends.
+    given = clean_environ() | environ | {"BRIDGE_STORE_URL": redis_cluster, "BRIDGE_BROKER_URL": listening}
+    command = [script("mlflow-bridge"), "doctor", "--json"]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
+
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert "a cluster of 3 primaries" in found["store replicas"]["found"]
+    assert [name for name, check in found.items() if check["verdict"] == "fail"] == ["upstream connection"]
+    assert found["broker place"]["found"] == "another server than the store"
 
 
 def test_a_broker_that_evicts_or_shares_the_stores_server_is_warned_of(environ: dict[str, str], store: Any) -> None:
