@@ -30,7 +30,7 @@ from api.writes import Writes
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.tokens import IssuerUnavailable
-from schemas.endpoints import Found, find, is_refused
+from schemas.endpoints import Found, is_refused
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
 _PATIENCE = 30.0
@@ -87,10 +87,9 @@ class Front:
             self._origins.check(request)
             await self._admit(request)
             check_method(request.method)
-            found = None if is_own(request.path) else find(request.method, request.path)
             if request.client.experiments is not None:
-                await self._limits.check(request, found)
-            return await self._once.answer(request, found, self._carry_out)
+                await self._limits.check(request, request.found)
+            return await self._once.answer(request, request.found, self._carry_out)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return reply_to(error, method=request.method, path=request.path)
 

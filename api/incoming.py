@@ -9,6 +9,7 @@ from functools import cached_property
 from urllib.parse import quote
 
 from api.asgi_types import Message, Receive, Scope
+from api.own_paths import is_own
 from api.patience import Patience
 from api.refusals import Looped, Misframed, Unauthenticated
 from bridge.errors import RequestIncomplete
@@ -16,6 +17,7 @@ from bridge.outbox import Accepted
 from bridge.sigv4 import Claim
 from bridge.tracing import RequestSpan, Tracer
 from schemas.client import STRANGER, Client
+from schemas.endpoints import Found, find
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
 from schemas.trail import Trace, Trail, read_trace, trail_of
@@ -66,6 +68,11 @@ class Incoming:
         path: str = scope["path"]
         # A base URL that ends in a slash must not lead around the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
+
+    @cached_property
+    def found(self) -> Found | None:
+        """Which of MLflow's calls it is, as far as they are known; None for one of the bridge's own."""
+        return None if is_own(self.path) else find(self.method, self.path)
 
     def check_framing(self) -> None:
         """Raise ``Misframed`` for what a proxy in front may have read as longer or shorter, or as for another host."""

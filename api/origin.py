@@ -7,6 +7,7 @@ MLflow does the same for itself; it can't for the bridge, which asks it under ML
 import ipaddress
 import re
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from api.incoming import Incoming
@@ -15,6 +16,8 @@ from schemas.errors import InvalidWrite
 
 #: They tell nothing, and whoever looks whether the process is up does not know its name.
 _OPEN = frozenset({"/healthz", "/readyz", "/health", "/version"})
+#: Of a name of DNS (RFC 1035, section 2.3.4) with a port.
+_LONGEST = 255 + 6
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,8 +56,12 @@ class Origins:
 
 def _name(netloc: str) -> str:
     """Return the host without its port, in lower case; nothing for what is no host, such as one with a user's name."""
-    if "@" in netloc:
-        return ""
+    return _host_of(netloc) if len(netloc) <= _LONGEST and "@" not in netloc else ""
+
+
+# Nearly all requests name the same host, and to read it costs as much as to read a small write.
+@lru_cache(256)
+def _host_of(netloc: str) -> str:
     with suppress(ValueError):
         return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
     return ""
@@ -65,6 +72,7 @@ def _plain(netloc: str) -> str:
     return re.sub(r":(80|443)$", "", netloc.lower())
 
 
+@lru_cache(256)
 def _is_address(name: str) -> bool:
     with suppress(ValueError):
         return bool(ipaddress.ip_address(name))

@@ -44,7 +44,7 @@ def check_allowed(client: Client, request: Incoming) -> None:
     if client is ANYBODY:
         request.decision = "allowed"
         return
-    rule = rule_of(request.method, request.path)
+    rule = _rule_of(request)
     if rule is not None:
         request.action, request.decision = rule.action, "denied"
         if not client.may(rule):
@@ -52,13 +52,13 @@ def check_allowed(client: Client, request: Incoming) -> None:
     request.decision = "allowed"
 
 
-def rule_of(method: str, path: str) -> Rule | None:
-    """Return what a call needs, None for one that is open to everybody."""
-    if path in OPEN:
+def _rule_of(request: Incoming) -> Rule | None:
+    """Return what it needs, None for what is open to everybody."""
+    if request.path in OPEN:
         return None
-    if not is_own(path):
-        return rule_for_upstream(method, path)
-    route = route_of(method, path)
+    if not is_own(request.path):
+        return rule_for_upstream(request.found, request.method)
+    route = route_of(request.method, request.path)
     return RULES[route] if route else _NOWHERE
 
 

@@ -9,7 +9,6 @@ from api.incoming import Incoming
 from api.rules import OPEN
 from bridge.quotas import WINDOW, Quotas, Standing
 from schemas.client import STRANGER
-from schemas.endpoints import find
 
 _UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
 
@@ -52,8 +51,8 @@ class Spending:
 
 def _needs(request: Incoming) -> list[str]:
     """Return the uses whose buckets must not be empty for this request."""
-    found = find(request.method, request.path)
-    is_write = (found is not None and found.op is not None) or (request.method == "POST" and request.path in _WRITES)
+    is_queued = request.found is not None and request.found.op is not None
+    is_write = is_queued or (request.method == "POST" and request.path in _WRITES)
     return ["requests", *(["writes"] if is_write else []), *(["bytes"] if request.has_body else [])]
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.endpoints import ENDPOINTS, endpoint_of, find
+from schemas.endpoints import ENDPOINTS, Found, endpoint_of
 from schemas.write import Op
 
 #: More bytes than there are.
@@ -87,7 +87,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether he may do this."""
         if rule.action in self.deny:
             return False
-        return self.is_operator or rule.action in self.allow or rule.scope in self.scopes
+        return rule.scope in self.scopes or rule.action in self.allow or self.is_operator
 
 
 class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +114,8 @@ def is_client_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in (ANYBODY.name, STRANGER.name)
 
 
-def rule_for_upstream(method: str, path: str) -> Rule:
+def rule_for_upstream(found: Found | None, method: str) -> Rule:
     """Return what a call of MLflow's needs. Of one that is not known: reading, or else to be allowed everything."""
-    found = find(method, path)
     if found:
         return _rule(found.endpoint.action, found.endpoint.grant)
     return Rule("CallUnknown", Scope.READ if method in ("GET", "HEAD", "OPTIONS") else None)

@@ -131,7 +131,7 @@ def find(method: str, path: str) -> Found | None:
     found = _EXACT.get((method, path))
     if found:
         return found
-    for pattern, endpoint in _PATTERNS[method]:
+    for pattern, endpoint in _PATTERNS.get(method, ()):
         if match := pattern.fullmatch(path):
             return Found(endpoint, _op(endpoint), match[1])
     return None

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, TextIO
 
 import msgspec
@@ -84,17 +85,17 @@ class _Output(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._spell: Callable[[_Line], str] = _columns if sys.stderr.isatty() else _json
+        self._spell: Callable[[Sequence[_Line]], str] = _columns if sys.stderr.isatty() else _json
 
     def format(self, record: logging.LogRecord) -> str:
         line = _line(record.created, record.levelno, record.getMessage(), record.name, getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = logging.Formatter().formatException(record.exc_info)
-        return self._spell(line)
+        return self._spell([line]).removesuffix("\n")
 
     def write(self, lines: Sequence[_Line]) -> None:
         """Write these at once."""
-        text = "".join(f"{self._spell(line)}\n" for line in lines)
+        text = self._spell(lines)
         self.acquire()
         try:
             # As logging has it: what can't be written down stops nobody.
@@ -113,7 +114,7 @@ def _line(now: float, level: int, event: str, logger: str, fields: dict[str, Any
     line = {
         # An event that says itself when it was is told later.
         "at": dt.datetime.fromtimestamp(now, dt.UTC),
-        "level": logging.getLevelName(level).lower(),
+        "level": _level_name(level),
         "event": event,
         "logger": logger,
         "process": os.getpid(),
@@ -125,14 +126,23 @@ def _line(now: float, level: int, event: str, logger: str, fields: dict[str, Any
     return line
 
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+@cache
+def _level_name(level: int) -> str:
+    return str(logging.getLevelName(level)).lower()
 
 
-def _json(line: _Line) -> str:
-    return _encode(line).decode()
+_JSON = msgspec.json.Encoder(enc_hook=str)
 
 
-def _columns(line: _Line) -> str:
+def _json(lines: Sequence[_Line]) -> str:
+    return _JSON.encode_lines(lines).decode()
+
+
+def _columns(lines: Sequence[_Line]) -> str:
+    return "".join(f"{_in_columns(line)}\n" for line in lines)
+
+
+def _in_columns(line: _Line) -> str:
     """What people want to see of a line."""
     at, level, event = (line.pop(name) for name in ("at", "level", "event"))
     exception = line.pop("exception", None)
