@@ -23,12 +23,13 @@ from api.proxy import Proxy
 from api.recent import Recent
 from api.refusals import NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Response
+from api.restraint import Restraint
 from api.rules import OPEN, check_allowed
 from api.runs import Runs
 from api.spending import Spending
 from api.writes import Writes
 from bridge.bootstrap import Api
-from bridge.errors import StoreUnavailable
+from bridge.errors import OverQuota, StoreUnavailable
 from bridge.tokens import IssuerUnavailable
 from schemas.endpoints import Found, is_refused
 
@@ -48,6 +49,7 @@ class Front:
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
         self._spending = Spending(bridge.quotas)
+        self._restraint = Restraint()
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._limits = Limits(bridge.experiments)
@@ -91,6 +93,8 @@ class Front:
                 await self._limits.check(request, request.found)
             return await self._once.answer(request, request.found, self._carry_out)
         except Exception as error:  # noqa: BLE001 - each has its answer
+            if isinstance(error, (OverQuota, TooManyFailures)):
+                await self._restraint.wait()
             return reply_to(error, method=request.method, path=request.path)
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:

@@ -20,6 +20,8 @@ from schemas.client import Client, Quota
 
 #: Requests a second: of the client that is watched, of the other one's quota, and of what that one sends.
 _RATE, _QUOTA, _GREED = 50, 20, 50
+#: On so many connections: as a batch job has them, and enough for each request to be sent when it is due.
+_BESIDE = {"16 connections": 16, "400 connections": 400}
 #: How many seconds upstream takes for a call.
 _DELAY = 0.02
 
@@ -35,7 +37,7 @@ class _Seen:
 def fair(setting: Setting) -> Iterator[Row]:
     """A client's accepts and deliveries, alone and beside one that sends fifty times its quota."""
     assert line_of("watched") != line_of("greedy")
-    seen = {"alone": _Seen(), "beside": _Seen()}
+    seen = {"alone": _Seen(), **{name: _Seen() for name in _BESIDE}}
     with (
         contenders.void(setting.place("fair"), delay=_DELAY) as upstream,
         contenders.bridge(upstream, setting.place("bridge"), workers=2, settings={"BRIDGE_AUTH": "keys"}) as bridge,
@@ -47,18 +49,25 @@ def fair(setting: Setting) -> Iterator[Row]:
         for number in range(rounds):
             setting.tell(f"round {number + 1} of {rounds}")
             _watch(bridge.url, watched, seconds, seen["alone"])
-            with _greedy_client(bridge.url, greedy, seconds + 4):
-                _watch(bridge.url, watched, seconds, seen["beside"])
-    for what, name in (("accept", "p99 of log-metric"), ("lag", "median time from accept to settled")):
-        alone, beside = (getattr(each, what) for each in seen.values())
-        ratios = sorted(one / other for one, other in zip(beside, alone, strict=True))
-        medians = (f"{statistics.median(each) * 1000:.1f} ms" for each in (beside, alone))
-        yield Row(
-            name=f"{name}, beside a client at 50 times its quota / alone",
-            ratio=statistics.median(ratios),
-            target="<= 1.5",
-            figures=f"{', '.join(medians)}; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}",
+            for name, connections in _BESIDE.items():
+                with _greedy_client(bridge.url, greedy, seconds + 4, connections):
+                    _watch(bridge.url, watched, seconds, seen[name])
+    for name in _BESIDE:
+        yield _row(
+            f"p99 of log-metric, beside 50 times a quota on {name} / alone", seen[name].accept, seen["alone"].accept
         )
+        yield _row(f"accept to settled, beside 50 times a quota on {name} / alone", seen[name].lag, seen["alone"].lag)
+
+
+def _row(name: str, beside: list[float], alone: list[float]) -> Row:
+    ratios = sorted(one / other for one, other in zip(beside, alone, strict=True))
+    medians = (f"{statistics.median(each) * 1000:.1f} ms" for each in (beside, alone))
+    return Row(
+        name=name,
+        ratio=statistics.median(ratios),
+        target="<= 1.5",
+        figures=f"{', '.join(medians)}; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}",
+    )
 
 
 def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
@@ -82,9 +91,11 @@ def _lag(http: requests.Session, url: str, step: int) -> float:
 
 
 @contextmanager
-def _greedy_client(url: str, key: str, seconds: int) -> Iterator[None]:
+def _greedy_client(url: str, key: str, seconds: int, connections: int) -> Iterator[None]:
     """Run a client that sends far more than it may, each write to a run of its own, in a process of its own."""
-    process = multiprocessing.get_context("spawn").Process(target=send_greedily, args=(url, key, seconds * 2))
+    process = multiprocessing.get_context("spawn").Process(
+        target=send_greedily, args=(url, key, seconds * 2, connections)
+    )
     process.start()
     # Until its first burst is through: what is measured is how it goes on.
     time.sleep(3)
@@ -95,10 +106,10 @@ def _greedy_client(url: str, key: str, seconds: int) -> Iterator[None]:
         process.join()
 
 
-def send_greedily(url: str, key: str, seconds: int) -> None:
+def send_greedily(url: str, key: str, seconds: int, connections: int) -> None:
     """Send fifty times the quota, for so many seconds at most."""
     headers = {"Authorization": f"Bearer {key}"}
     calls = [
         request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)
     ]
-    opened(url, calls, per_second=_QUOTA * _GREED, connections=16)
+    opened(url, calls, per_second=_QUOTA * _GREED, connections=connections)
