@@ -5,12 +5,15 @@ One by one the observing costs several times as much, and each line's own system
 process in. What is gathered when a process is killed, a tenth of a second's worth, is lost.
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from bridge.events import Event
+
+_LOG = logging.getLogger(__name__)
 
 _PERIOD = 0.1
 #: As many as wait at most. Whoever brings one more waits himself: none goes untold, and memory is bounded.
@@ -45,7 +48,10 @@ class Gathered:
             # As many as there are now: more may come all the time.
             events = [self._events.popleft() for _ in range(len(self._events))]
             for observe in self._observers:
-                observe(events)
+                try:
+                    observe(events)
+                except Exception:  # noqa: BLE001 - it must never; if it does, others and later ones are told all the same
+                    _LOG.exception("events_not_told", extra={"fields": {"events": len(events)}})
 
     def _flush_for_ever(self) -> None:
         while True:

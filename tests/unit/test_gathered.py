@@ -70,3 +70,24 @@ def test_where_too_many_wait_who_brings_one_more_waits_and_none_is_lost(monkeypa
 
     assert waits
     assert seen == [event(number) for number in range(12)]
+
+
+def test_an_observer_that_fails_keeps_nothing_from_the_others_nor_from_itself_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[Event] = []
+    told: list[Event] = []
+
+    def fails_once(events: Sequence[Event]) -> None:
+        told.extend(events)
+        if len(told) == 1:
+            raise ValueError("a defect")
+
+    tell = Gathered(fails_once, seen.extend)
+    tell(event(1))
+    tell.flush()
+    tell(event(2))
+    tell.flush()
+
+    assert seen == told == [event(1), event(2)]
+    assert [(record.message, record.levelname) for record in caplog.records] == [("events_not_told", "ERROR")]
