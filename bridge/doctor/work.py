@@ -7,7 +7,7 @@ from functools import cache, partial
 from bridge.bootstrap import Api, build_api
 from bridge.clock import Clock
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
-from bridge.keyring import Keyring
+from bridge.keyring import Keyring, SecretUnreadable, is_access_key_id
 from bridge.outbox import Outbox
 from bridge.settings import Settings
 from schemas.client import Scope
@@ -31,6 +31,8 @@ def work_checks(settings: Settings, clock: Clock) -> list[Check]:
     kinds = settings.auth or ()
     if "keys" in kinds:
         checks.append(Check("keys", lambda: _keys(bridge().keyring, clock.now(), alone=kinds == ("keys",)), needs))
+    if "sigv4" in kinds:
+        checks.append(Check("signing keys", lambda: _signing_keys(bridge().keyring, clock.now()), needs))
     return checks
 
 
@@ -85,3 +87,23 @@ def _keys(keyring: Keyring, now: dt.datetime, *, alone: bool) -> Opinion:
     if not of_admins:
         return warn("no operator has a key: nobody can look at dead letters of others", _FIRST_KEY)
     return ok(f"{len(live)} live keys, {len(of_admins)} of them of operators")
+
+
+def _signing_keys(keyring: Keyring, now: dt.datetime) -> Opinion:
+    every = keyring.keys()
+    ids = [key.key_id for key in every if is_access_key_id(key.key_id)]
+    shut = [key_id for key_id in ids if not _opens(keyring, key_id, now)]
+    if shut:
+        fix = (
+            "give BRIDGE_SECRETS_KEY (or its ARN) the key that they were made with, after a comma; or rotate them"
+        )
+        return fail(f"{len(shut)} of {len(ids)} secrets can't be opened with this encryption key: {shut[0]}", fix)
+    return ok(f"{len(ids)}, and the encryption key opens all of them")
+
+
+def _opens(keyring: Keyring, key_id: str, now: dt.datetime) -> bool:
+    try:
+        keyring.secret_of(key_id, now=now)
+    except SecretUnreadable:
+        return False
+    return True

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The doctor before a real Redis in good and bad states."""
 
+import base64
 import datetime as dt
 import json
 import re
@@ -19,7 +20,7 @@ from bridge.doctor import Finding, examine
 from bridge.doctor.store import _PERMISSIONS
 from bridge.environ import read_settings
 from bridge.identities import keyring_at
-from bridge.keyring import new_key
+from bridge.keyring import new_access_key, new_key
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.rehearsal import rehearse
@@ -295,6 +296,26 @@ def test_keys_are_looked_at_where_they_count(environ: dict[str, str]) -> None:
     assert [each.verdict for each in (nobody, no_admin, expired, well)] == ["fail", "warn", "warn", "ok"]
     assert nobody.fix == ("make one: `mlflow-bridge keys create NAME --admin`",)
     assert "keys" not in looked(environ)
+
+
+@pytest.mark.usefixtures("store")
+def test_secrets_that_the_encryption_key_does_not_open_are_found(environ: dict[str, str]) -> None:
+    keys = {name: base64.b64encode(name.encode() * 32).decode() for name in "ab"}
+
+    def signing(*names: str) -> dict[str, str]:
+        return environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": ",".join(keys[name] for name in names)}
+
+    ring, key = build_api(read_settings(signing("a"))).keyring, new_access_key()
+    ring.put_client(Client(name="fleet"))
+    ring.add_key("fleet", key, now=dt.datetime.now(dt.UTC), expires_at=None)
+
+    well, other, both = (looked(signing(*names))["signing keys"] for names in ("a", "b", "ba"))
+
+    assert (well.verdict, well.found) == ("ok", "1, and the encryption key opens all of them")
+    assert (other.verdict, both.verdict) == ("fail", "ok")
+    assert key.key_id in other.found
+    assert "BRIDGE_SECRETS_KEY" in other.fix[0]
+    assert key.secret not in str((well, other, both))
 
 
 def test_the_command_says_it_in_columns_and_in_json_and_by_its_status(environ: dict[str, str], tmp_path: Path) -> None:
