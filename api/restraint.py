@@ -6,8 +6,10 @@ so he gets four a second on each of his connections. He is told to come again in
 """
 
 import asyncio
+import random
 
-_PAUSE = 0.25
+#: In seconds. Not the same for all, for they would all come again at once.
+_SHORTEST, _LONGEST = 0.2, 0.3
 #: So many are kept waiting at a time; each holds little more than its head.
 _MOST = 2_000
 
@@ -23,6 +25,6 @@ class Restraint:
         if self._waiting < _MOST:
             self._waiting += 1
             try:
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(random.uniform(_SHORTEST, _LONGEST))  # noqa: S311 - it only spreads
             finally:
                 self._waiting -= 1

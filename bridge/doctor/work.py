@@ -94,9 +94,7 @@ def _signing_keys(keyring: Keyring, now: dt.datetime) -> Opinion:
     ids = [key.key_id for key in every if is_access_key_id(key.key_id)]
     shut = [key_id for key_id in ids if not _opens(keyring, key_id, now)]
     if shut:
-        fix = (
-            "give BRIDGE_SECRETS_KEY (or its ARN) the key that they were made with, after a comma; or rotate them"
-        )
+        fix = "give BRIDGE_SECRETS_KEY (or its ARN) the key that they were made with, after a comma; or rotate them"
         return fail(f"{len(shut)} of {len(ids)} secrets can't be opened with this encryption key: {shut[0]}", fix)
     return ok(f"{len(ids)}, and the encryption key opens all of them")
 
