@@ -46,7 +46,7 @@ def test_however_a_key_is_sent_and_whatever_beside_it_none_of_it_goes_upstream(
     assert answered.statuses == [200]
     assert key.encode() not in seen
     assert basic.encode() not in seen
-    assert names == {b"host", b"x-kept", b"user-agent", b"accept-encoding", b"content-length", b"x-request-id"}
+    assert names == {b"host", b"x-kept", b"user-agent", b"accept-encoding", b"content-length", b"x-request-id", b"via"}
 
 
 def test_upstreams_cookies_tokens_and_what_concerns_its_hop_do_not_come_back(guarded_alone: GuardedApi) -> None:
