@@ -17,7 +17,8 @@ from api.recent import Recent
 from api.refusals import Forbidden, NotWithin
 from api.reply import Reply
 from bridge.bootstrap import Api
-from bridge.outbox import Accepted, Offer, Verdict
+from bridge.errors import OverCap
+from bridge.outbox import Accepted, Offer
 from schemas.bulk import AcceptedJob, AcceptedJobs, pointer_of, read_writes
 from schemas.client import rule_of_op
 from schemas.errors import InvalidWrite
@@ -46,20 +47,20 @@ class Bulk:
             raise Draining
         body = await request.body(longest=self._bridge.settings.max_body)
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
-        if request.client.experiments is None:
-            return await in_thread(lambda: self._accept(request, self._offers(request, body)))
-        offers = await in_thread(lambda: self._offers(request, body))
         try:
+            if request.client.experiments is None:
+                return await in_thread(lambda: self._accept(request, self._offers(request, body)))
+            offers = await in_thread(lambda: self._offers(request, body))
             await self._limits.check_writes(request, [offer.write for offer in offers])
-        except NotWithin as error:
+            return await in_thread(lambda: self._accept(request, offers))
+        except (NotWithin, PartlyAccepted) as error:
             error.pointer = await in_thread(self._pointer, request, body, error.number)
             raise
-        return await in_thread(lambda: self._accept(request, offers))
 
     def _accept(self, request: Incoming, offers: Sequence[Offer]) -> Reply:
         jobs: list[AcceptedJob | None] = [None] * len(offers)
-        declined: Verdict | Exception | None = None
-        replayed = True
+        declined: tuple[int, Exception] | None = None
+        replayed = 0
         for number, verdict in enumerate(self._bridge.intake.accept(offers)):
             match verdict:
                 case Accepted():
@@ -67,15 +68,17 @@ class Bulk:
                         verdict.job_id, verdict.lane, run_of(verdict.lane), offers[number].write.op
                     )
                     self._recent.note(offers[number].client, verdict.lane)
-                    replayed = replayed and verdict.replayed
+                    replayed += verdict.replayed
                 case KeyReused():
                     raise verdict
                 case _:
-                    declined = declined or verdict
-        request.writes = sum(job is not None for job in jobs)
-        if isinstance(declined, Exception):
-            raise PartlyAccepted(jobs, declined) if any(jobs) else declined
-        headers = (("Idempotency-Replayed", "true"),) if replayed and jobs else ()
+                    declined = declined or (number, verdict)
+        accepted = sum(job is not None for job in jobs)
+        request.writes = accepted - replayed
+        if declined:
+            number, why = declined
+            raise PartlyAccepted(jobs, why, number) if accepted or _is_too_large(why) else why
+        headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
         return Reply(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
 
     def _offers(self, request: Incoming, body: bytes) -> Sequence[Offer]:
@@ -121,6 +124,10 @@ def _check_each(request: Incoming, writes: Sequence[Write]) -> None:
         if not request.client.may(rule := rule_of_op(op)):
             request.action, request.decision = rule.action, "denied"
             raise Forbidden(request.client, rule)
+
+
+def _is_too_large(why: Exception) -> bool:
+    return isinstance(why, OverCap) and why.most is not None
 
 
 def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:

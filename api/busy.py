@@ -13,7 +13,10 @@ class Busy(Exception):
 class PartlyAccepted(Exception):
     """Some writes of a request are ours, and others could not be taken."""
 
-    def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception) -> None:
+    def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception, number: int) -> None:
         super().__init__(f"{sum(job is not None for job in jobs)} of {len(jobs)} writes were accepted")
         self.jobs = tuple(jobs)
         self.reason = reason
+        #: Which was the first that could not be taken, and where that stands in the request.
+        self.number = number
+        self.pointer: str | None = None

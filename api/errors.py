@@ -102,7 +102,8 @@ def _over_cap(asked: _Asked, error: OverCap) -> Reply:
     _LOG.warning("over_cap", extra={"fields": {"cap": error.cap, "path": asked.path}})
     whose = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
     if error.most is not None:
-        message = f"The write is larger than all that may wait of this {whose}, {error.most} bytes. Send smaller ones."
+        message = f"The write is larger than all that may wait of this {whose}, {error.most} bytes."
+        message += " Send smaller ones; each with an Idempotency-Key of its own, if with any."
         return asked.answer(413, "REQUEST_TOO_LARGE", message)
     if error.cap == "store":
         return asked.short_of(
@@ -142,9 +143,13 @@ def _invalid_writes(asked: _Asked, error: InvalidWrites) -> Reply:
 
 
 def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
-    advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
     reply = reply_to(error.reason, method=asked.method, path=asked.path)
     problem = msgspec.json.decode(reply.body, type=Problem)
+    advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
+    if reply.status == 413:
+        advice = "`jobs` says which. Send the others again without the one that `errors` names."
+        fault = Fault(error.pointer or "", "REQUEST_TOO_LARGE", problem.detail or "")
+        problem = msgspec.structs.replace(problem, errors=(fault,))
     detail = f"{error}; {advice} {problem.detail}"
     return replace(reply, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
 

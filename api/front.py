@@ -21,7 +21,7 @@ from api.own_paths import is_own
 from api.patience import Patience
 from api.proxy import Proxy
 from api.recent import Recent
-from api.refusals import NotPassedOn, TooManyFailures, Unauthenticated
+from api.refusals import Looped, NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Response
 from api.restraint import Restraint
 from api.rules import OPEN, check_allowed
@@ -31,6 +31,7 @@ from api.writes import Writes
 from bridge.bootstrap import Api
 from bridge.errors import OverQuota, StoreUnavailable
 from bridge.tokens import IssuerUnavailable
+from schemas.client import STRANGER
 from schemas.endpoints import Found, is_refused
 
 #: How long, in seconds, a client may send nothing while its body is not complete.
@@ -43,7 +44,7 @@ class Front:
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
         self._tracer = bridge.tracer
-        self._via = bridge.via
+        self._hop = bridge.hop
         self._close = bridge.close
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
@@ -85,7 +86,7 @@ class Front:
         try:
             request.check_framing()
             request.check_path()
-            request.check_way(self._via)
+            await self._check_way(request)
             self._origins.check(request)
             await self._admit(request)
             check_method(request.method)
@@ -122,6 +123,12 @@ class Front:
             self._limits.learn(found, answer.beginning)
         return answer
 
+    async def _check_way(self, request: Incoming) -> None:
+        """Raise ``Looped`` for a request that the bridge has sent itself."""
+        bridges = request.bridges
+        if bridges and (self._hop.known or await asyncio.to_thread(self._hop.name)) in bridges:
+            raise Looped
+
     async def _admit(self, request: Incoming) -> None:
         """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""
         try:
@@ -129,6 +136,8 @@ class Front:
         except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):
             if request.path not in OPEN:
                 raise
+        if request.client is not STRANGER:
+            request.decision = "limited"
         # Refusals are counted, too.
         self._spending.enter(request)
         check_allowed(request.client, request)

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from api.asgi_types import Message, Receive, Scope
 from api.own_paths import is_own
 from api.patience import Patience
-from api.refusals import Looped, Misframed, Unauthenticated
+from api.refusals import Misframed, Unauthenticated
 from bridge.errors import RequestIncomplete
+from bridge.hop import bridges_in
 from bridge.outbox import Accepted
 from bridge.sigv4 import Claim
 from bridge.tracing import RequestSpan, Tracer
@@ -84,11 +85,12 @@ class Incoming:
         if names.count(b"transfer-encoding") > 1 or names.count(b"host") > 1:
             raise Misframed("There must be one Host, and one Transfer-Encoding at most.")
 
-    def check_way(self, via: str) -> None:
-        """Raise ``Looped`` for a request that the bridge has sent itself, with this ``Via``."""
-        sent = via.encode()
-        if b"via" in self._headers and any(name == b"via" and sent in value for name, value in self.headers):
-            raise Looped
+    @property
+    def bridges(self) -> list[str]:
+        """The names of the bridges that it has come through (``Via``)."""
+        if b"via" not in self._headers:
+            return []
+        return bridges_in(value.decode("latin-1") for name, value in self.headers if name == b"via")
 
     def check_path(self) -> None:
         """Raise for a path that upstream would read as another one: with dot segments, or with control characters."""

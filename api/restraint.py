@@ -10,7 +10,7 @@ import random
 
 #: In seconds. Not the same for all, for they would all come again at once.
 _SHORTEST, _LONGEST = 0.2, 0.3
-#: So many are kept waiting at a time; each holds little more than its head.
+#: So many are kept waiting at a time; each holds its head.
 _MOST = 2_000
 
 

@@ -80,6 +80,8 @@ class _Server(MPServer):
             stop()
             return
         self._draining = True
+        # Those that were told to stop as well, with the whole process group, must not be followed by new ones.
+        self.respawn_failed_workers = False
         for worker in self.wrks:
             os.kill(worker.inner.pid, DRAIN_SIGNAL)
         threading.Timer(self.drain_delay.total_seconds(), stop).start()

@@ -19,6 +19,7 @@ from bridge.exchange import Exchange
 from bridge.experiments import Experiments
 from bridge.forwarding import Forwarding
 from bridge.gate import Gate
+from bridge.hop import Hop
 from bridge.identities import Tokens, cipher_of, tokens_of
 from bridge.intake import Intake
 from bridge.judgement import Judgement
@@ -32,13 +33,14 @@ from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
 from bridge.redis_outbox.experiments import RedisExperimentMemory
 from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_outbox.hop import RedisHop
 from bridge.redis_outbox.ledger import RedisLedger
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.redis_outbox.totals import RedisTotals
 from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
-from bridge.sagemaker.door import forwarding_of, upstream_of, via_of
+from bridge.sagemaker.door import forwarding_of, upstream_of
 from bridge.settings import Settings
 from bridge.signatures import Signatures
 from bridge.sweep import Sweep
@@ -69,8 +71,7 @@ class Api:
     prompt: Outbox
     upstream: Upstream
     forwarding: Forwarding
-    #: The ``Via`` of what is sent to upstream.
-    via: str
+    hop: Hop
     gate: Gate
     dispatch: Dispatch
     intake: Intake
@@ -114,15 +115,15 @@ def build_api(settings: Settings) -> Api:
     prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
     prompt = _outbox(settings, prompt_client)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    tracer = _tracer(settings, "api")
+    tracer, hop = _tracer(settings, "api"), RedisHop(client)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
         prompt=prompt,
-        upstream=upstream_of(settings, clock),
-        forwarding=forwarding_of(settings, clock),
-        via=via_of(settings),
+        upstream=upstream_of(settings, clock, hop),
+        forwarding=forwarding_of(settings, clock, hop),
+        hop=hop,
         gate=_gate(settings, client),
         dispatch=dispatch,
         intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
@@ -151,7 +152,7 @@ def build_worker(settings: Settings) -> Worker:
     gate = _gate(settings, client)
     tracer = _tracer(settings, "worker")
     exchange = Exchange(
-        upstream=upstream_of(settings, clock),
+        upstream=upstream_of(settings, clock, RedisHop(client)),
         gate=gate,
         observe=observe,
         clock=clock,
@@ -231,7 +232,7 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
 def _experiments(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
 ) -> Experiments:
-    upstream = upstream_of(settings, clock, longest=_LONGEST_LOOK_UP)
+    upstream = upstream_of(settings, clock, RedisHop(client), longest=_LONGEST_LOOK_UP)
     return Experiments(
         memory=RedisExperimentMemory(client),
         names=_names(settings, client),

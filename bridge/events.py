@@ -151,7 +151,7 @@ class RequestAnswered(Event, frozen=True, kw_only=True):
     route: str
     #: What he had to be allowed; None for what is open to everybody.
     action: str | None
-    #: ``allowed``, ``denied``, or ``stranger`` for one whom nobody knows.
+    #: ``allowed``, ``denied``, ``limited`` by a quota, or ``stranger`` for one whom nobody knows.
     decision: str
     status: int
     #: From the head of the request to the end of the answer.

@@ -121,10 +121,13 @@ def _verdict(offer: Offer, result: Any, seal: bytes, caps: Caps) -> Verdict:  # 
 
 
 def _over_cap(offer: Offer, cap: Literal["lane", "client", "store"], caps: Caps) -> OverCap:
-    """Say which cap it was, and how much it is if nothing that is delivered can make room enough."""
-    most = {"lane": caps.lane, "client": _most_pending(offer, caps), "store": caps.store}[cap]
+    """Say which cap it was; or, if nothing that is delivered can make room enough, which one it is larger than."""
     alone = _ENTRY_HEAD + len(pack_write(offer.write, offer.client, offer.trail))
-    return OverCap(cap, most if alone > most else None)
+    if alone > caps.lane:
+        return OverCap("lane", caps.lane)
+    if alone > (of_client := _most_pending(offer, caps)):
+        return OverCap("client", of_client)
+    return OverCap("store", caps.store) if alone > caps.store else OverCap(cap)
 
 
 def _most_pending(offer: Offer, caps: Caps) -> int:

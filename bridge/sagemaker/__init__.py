@@ -11,6 +11,7 @@ from requests.adapters import HTTPAdapter
 
 from bridge.clock import Clock
 from bridge.errors import CredentialsUnavailable
+from bridge.hop import Hop, via_of
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
@@ -35,10 +36,12 @@ class HttpUpstream:
         clock: Clock,
         connect_timeout: dt.timedelta,
         read_timeout: dt.timedelta,
+        hop: Hop | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._clock = clock
+        self._hop = hop
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0)
         self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
@@ -128,7 +131,8 @@ class HttpUpstream:
             prepared.headers["Content-Length"] = str(len(body))
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
-        prepared.headers["Via"] = self._endpoint.via
+        if self._hop and (name := self._hop.name()):
+            prepared.headers["Via"] = via_of([name])
         if self._signer:
             sha256 = EMPTY_SHA256 if body is None else _sha256(body)
             signer = self._signer.of(client)

@@ -4,6 +4,7 @@
 import datetime as dt
 
 from bridge.clock import Clock
+from bridge.hop import Hop
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.chain import Chain
 from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
@@ -14,29 +15,27 @@ from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 
 
-def upstream_of(settings: Settings, clock: Clock, *, longest: dt.timedelta = dt.timedelta.max) -> HttpUpstream:
+def upstream_of(
+    settings: Settings, clock: Clock, hop: Hop, *, longest: dt.timedelta = dt.timedelta.max
+) -> HttpUpstream:
     """Return the way of calls, none of which may take longer than ``longest`` to connect or to be answered."""
     endpoint, signer = _door(settings, clock)
     return HttpUpstream(
         endpoint,
         signer,
         clock=clock,
+        hop=hop,
         connect_timeout=min(settings.connect_timeout, longest),
         read_timeout=min(settings.read_timeout, longest),
     )
 
 
-def forwarding_of(settings: Settings, clock: Clock) -> HttpForwarding:
+def forwarding_of(settings: Settings, clock: Clock, hop: Hop) -> HttpForwarding:
     """Return the way of requests that are proxied."""
     endpoint, signer = _door(settings, clock)
     return HttpForwarding(
-        endpoint, signer, connect_timeout=settings.connect_timeout, read_timeout=settings.proxy_timeout
+        endpoint, signer, hop=hop, connect_timeout=settings.connect_timeout, read_timeout=settings.proxy_timeout
     )
-
-
-def via_of(settings: Settings) -> str:
-    """Return the ``Via`` that upstream is sent, see `Endpoint`."""
-    return endpoint_for(settings.upstream, settings.upstream_endpoint).via
 
 
 def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:

@@ -4,7 +4,6 @@
 Hosts, services and headers of both kinds of ARN are those of AWS's plugin, aws/sagemaker-mlflow 0.5.0.
 """
 
-import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -36,15 +35,6 @@ class Endpoint:
     def host(self) -> str:
         """The value of the ``Host`` header, which is signed."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
-
-    @property
-    def via(self) -> str:
-        """What a bridge before this endpoint adds as ``Via`` to what it sends there (RFC 9110, section 7.6.3).
-
-        Whoever receives it himself is his own upstream. It tells nothing of the endpoint.
-        """
-        place = f"{self.url} {self.scope.arn if self.scope else ''}"
-        return f"1.1 mlflow-bridge-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
 def endpoint_for(upstream: str, override: str | None = None) -> Endpoint:

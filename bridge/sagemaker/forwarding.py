@@ -16,6 +16,7 @@ from yarl import URL
 
 from bridge.errors import CredentialsUnavailable, UpstreamTimeout, UpstreamUnreachable
 from bridge.forwarding import Answer, Request
+from bridge.hop import Hop, bridges_in, via_of
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
 from bridge.sagemaker.outcome import ours
@@ -36,10 +37,17 @@ class HttpForwarding:
     """See `bridge.forwarding.Forwarding` for every promise. To be used on one event loop."""
 
     def __init__(
-        self, endpoint: Endpoint, signer: Signer | None, *, connect_timeout: timedelta, read_timeout: timedelta
+        self,
+        endpoint: Endpoint,
+        signer: Signer | None,
+        *,
+        hop: Hop,
+        connect_timeout: timedelta,
+        read_timeout: timedelta,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
+        self._hop = hop
         self._fetching = asyncio.Semaphore(_MOST_FETCHING)
         # Made now, for it takes a tenth of a second, in which the event loop would stand still.
         self._tls = ssl.create_default_context(cafile=certifi.where()) if endpoint.url.startswith("https:") else None
@@ -68,7 +76,9 @@ class HttpForwarding:
         # What the client can decode is the client's to say.
         headers.setdefault("Accept-Encoding", "identity")
         headers["Host"] = self._endpoint.host
-        headers["Via"] = self._endpoint.via
+        if name := self._hop.known or await asyncio.to_thread(self._hop.name):
+            before = bridges_in(value for header, value in request.headers if header.lower() == "via")
+            headers["Via"] = via_of([*before, name])
         length = request.body.length if request.body else 0
         if length or request.method in _WITH_BODY:
             headers["Content-Length"] = str(length)

@@ -51,7 +51,9 @@ REQUESTS = _counter("requests", "Requests that were answered, by who answers the
 REQUEST_SECONDS = _histogram(
     "request_seconds", _FAST, "From the head of a request to the end of its answer; `queued` is accepting.", "route"
 )
-DENIALS = _counter("denials", "Requests of strangers, and of clients for what they may not do.", "decision")
+DENIALS = _counter(
+    "denials", "Requests of strangers, and of clients for what they may not do or beyond their quotas.", "decision"
+)
 WRITES_ACCEPTED = _counter("writes_accepted", "Writes that were accepted.")
 WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that were answered with their first job.")
 WRITES_REFUSED = _counter(

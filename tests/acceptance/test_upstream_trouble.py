@@ -2,6 +2,7 @@
 """An upstream in trouble: clients don't notice, the backlog waits and drains by itself."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,38 @@ def test_a_bridge_that_is_its_own_upstream_says_so_and_goes_round_in_no_circle(s
     assert (waiting["pending"], "508" in str(waiting["error"])) == (1, True), "it waits for the setting to be mended"
     assert told.returncode == 1
     assert "it is this bridge itself" in told.stdout
+
+
+def test_bridges_that_lead_to_each_other_say_so_whoever_asks_them(short_dir: Path) -> None:
+    ports = [free_port() for _ in range(3)]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    stores = [redis_at(short_dir / f"ring-{number}") for number in range(3)]
+    apis = []
+    # The first two lead to each other, the third to them.
+    for number, upstream in enumerate((urls[1], urls[0], urls[0])):
+        environ = clean_environ() | {
+            "BRIDGE_STORE_URL": stores[number][1],
+            "BRIDGE_UPSTREAM": upstream,
+            "BRIDGE_PORT": str(ports[number]),
+        }
+        ready = partial(get_ok, f"{urls[number]}/healthz")
+        apis.append(Server(process(f"api-{number}", [script("mlflow-bridge-api")], environ, short_dir / "ring", ready)))
+    with running(*(store for store, _ in stores), *apis):
+        answers = [requests.get(f"{url}/api/2.0/mlflow/runs/get?run_id=x", timeout=30) for url in urls]
+
+    assert [(each.status_code, each.json()["error_code"]) for each in answers] == [(508, "LOOP_DETECTED")] * 3
+
+
+@pytest.mark.parametrize(
+    "via",
+    ["1.1 mlflow-bridge-0123456789abcdef", "1.1 a, 1.1 mlflow-bridge-0123456789abcdef", "\xff", ",,,", "mlflow-bridge"],
+)
+def test_a_request_that_came_through_others_is_served(bridge: System, via: str) -> None:
+    url = f"{bridge.url}/api/2.0/mlflow/runs/get?run_id={bridge.create_run()}"
+
+    read = bridge.http.get(url, headers={"Via": via.encode("latin-1")}, timeout=30)
+
+    assert read.status_code == 200
+    sent = [call.headers["via"] for call in bridge.front.calls if "/runs/get" in call.path][-1].split(", ")
+    assert sent[:-1] == (["1.1 mlflow-bridge-0123456789abcdef"] if "0123" in via else [])
+    assert sent[-1].startswith("1.1 mlflow-bridge-")

@@ -4,6 +4,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ import zstandard
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap import Api
+from bridge.events import RequestAnswered
 from schemas.write import Op, Write
+from tests.asgi_client import client_of
 from tests.factories import RUN, metric
+from tests.fakes import Events
 
 PATH = "/v1/writes"
 OTHER = "1" * 32
@@ -198,3 +202,27 @@ def test_a_body_that_is_no_list_of_writes_is_refused(
 )
 def test_a_lookup_wants_a_list_of_ids(http: Client, body: dict[str, Any], status: int) -> None:
     assert http.post("/v1/jobs/lookup", json=body).status_code == status
+
+
+def test_a_write_that_can_never_be_taken_is_named_and_the_others_are_not_lost(http_with: Any, api: Api) -> None:
+    narrow = http_with({"BRIDGE_MAX_PENDING_RUN": "2000B"})
+    large = TAG | {"value": "v" * 3000}
+
+    partly = narrow.post(PATH, json={"writes": [METRIC, TAG, large, TAG]})
+    wholly = post_lines(narrow, lines(large, METRIC))
+
+    assert (partly.status_code, wholly.status_code) == (413, 413)
+    [fault], [of_line] = partly.get_json()["errors"], wholly.get_json()["errors"]
+    assert (fault["pointer"], of_line["pointer"]) == ("/writes/2", "/0")
+    assert "without the one that `errors` names" in partly.get_json()["detail"]
+    assert [job is not None for job in partly.get_json()["jobs"]] == [True, True, False, True]
+    assert api.outbox.lane_backlog(OTHER).pending == 2
+
+
+def test_what_was_accepted_before_counts_once(api: Api) -> None:
+    events = Events()
+    with client_of(replace(api, observe=events)) as client:
+        for _ in range(3):
+            client.post(PATH, json={"writes": [METRIC, TAG]}, headers={"Idempotency-Key": "once"})
+
+    assert [told.writes for told in events.of(RequestAnswered)] == [2, 0, 0]
