@@ -11,7 +11,7 @@ import random
 #: In seconds. Not the same for all, for they would all come again at once.
 _SHORTEST, _LONGEST = 0.2, 0.3
 #: So many are kept waiting at a time; each holds its head.
-_MOST = 2_000
+_MOST = 500
 
 
 class Restraint:
