@@ -19,12 +19,13 @@ class Restraint:
 
     def __init__(self) -> None:
         self._waiting = 0
+        self._random = random.Random()  # noqa: S311 - it only spreads
 
     async def wait(self) -> None:
         """Return in a moment; at once if too many wait already."""
         if self._waiting < _MOST:
             self._waiting += 1
             try:
-                await asyncio.sleep(random.uniform(_SHORTEST, _LONGEST))  # noqa: S311 - it only spreads
+                await asyncio.sleep(self._random.uniform(_SHORTEST, _LONGEST))
             finally:
                 self._waiting -= 1
