@@ -53,8 +53,13 @@ class Bulk:
             offers = await in_thread(lambda: self._offers(request, body))
             await self._limits.check_writes(request, [offer.write for offer in offers])
             return await in_thread(lambda: self._accept(request, offers))
-        except (NotWithin, PartlyAccepted) as error:
+        except NotWithin as error:
             error.pointer = await in_thread(self._pointer, request, body, error.number)
+            raise
+        except PartlyAccepted as error:
+            # Only of this one is it told where it stands, for which a long body has to be read again.
+            if _is_too_large(error.reason):
+                error.pointer = await in_thread(self._pointer, request, body, error.number)
             raise
 
     def _accept(self, request: Incoming, offers: Sequence[Offer]) -> Reply:

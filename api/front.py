@@ -86,7 +86,8 @@ class Front:
         try:
             request.check_framing()
             request.check_path()
-            await self._check_way(request)
+            if request.bridges:
+                await self._check_way(request)
             self._origins.check(request)
             await self._admit(request)
             check_method(request.method)
@@ -125,8 +126,7 @@ class Front:
 
     async def _check_way(self, request: Incoming) -> None:
         """Raise ``Looped`` for a request that the bridge has sent itself."""
-        bridges = request.bridges
-        if bridges and (self._hop.known or await asyncio.to_thread(self._hop.name)) in bridges:
+        if (self._hop.known or await asyncio.to_thread(self._hop.name)) in request.bridges:
             raise Looped
 
     async def _admit(self, request: Incoming) -> None:

@@ -189,7 +189,7 @@ def _closing(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Call
         if tracer:
             tracer.close()
         for client in clients:
-            disconnect(client)
+            disconnect(client, in_use=True)
 
     return close
 

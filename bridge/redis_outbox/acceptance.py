@@ -10,7 +10,7 @@ import redis
 from bridge.errors import OverCap, StoreUnavailable
 from bridge.outbox import Accepted, Caps, Offer, Verdict
 from bridge.redis_outbox import keys
-from bridge.redis_outbox.client import drop_idle_connections, store_errors
+from bridge.redis_outbox.client import disconnect, store_errors
 from bridge.redis_outbox.occupancy import Occupancy
 from bridge.redis_outbox.records import pack_write
 from bridge.redis_outbox.scripts import Scripts
@@ -76,7 +76,7 @@ class Acceptance:
         except redis.ConnectionError:
             # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
             # The accepts may have been executed all the same: their ids let the script find that out.
-            drop_idle_connections(self._client)
+            disconnect(self._client, in_use=False)
             return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
 
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:

@@ -45,20 +45,15 @@ def is_cluster(url: str) -> bool:
     return urlsplit(url).scheme.endswith("+cluster")
 
 
-def drop_idle_connections(client: Any) -> None:  # noqa: ANN401 - redis-py's clients share no base
-    """Close the connections that wait in the pool: when one of them is found broken, the others are, too."""
+def disconnect(client: Any, *, in_use: bool) -> None:  # noqa: ANN401 - redis-py's clients share no base
+    """Close the connections that wait in the pool, and those ``in_use``; who needs one again makes a new one.
+
+    Of a cluster's client all are closed.
+    """
     if isinstance(client, RedisCluster):
         client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
     else:
-        client.connection_pool.disconnect(inuse_connections=False)
-
-
-def disconnect(client: Any) -> None:  # noqa: ANN401
-    """Close all connections; who needs one again makes a new one."""
-    if isinstance(client, RedisCluster):
-        client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
-    else:
-        client.connection_pool.disconnect()
+        client.connection_pool.disconnect(inuse_connections=in_use)
 
 
 def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401

@@ -33,7 +33,7 @@ def client_of(kind: str, request: pytest.FixtureRequest) -> Any:
         url = server[1]
     # Each outbox that a test makes keeps a connection for its thread.
     client = connect(url, timeout=PATIENCE, connections=200)
-    request.addfinalizer(lambda: disconnect(client))
+    request.addfinalizer(lambda: disconnect(client, in_use=True))
     client.flushall()
     return client
 

@@ -230,7 +230,7 @@ def test_a_replica_fails(environ: dict[str, str], listening: str, store: Any) ->
 def test_a_cluster_is_looked_at_as_a_whole(environ: dict[str, str], redis_cluster: str, listening: str) -> None:
     client = connect(redis_cluster, timeout=dt.timedelta(seconds=5), connections=2)
     client.flushall()
-    disconnect(client)
+    disconnect(client, in_use=True)
 
     # In a process of its own: a client of a cluster keeps its connections until the process ends.
     given = clean_environ() | environ | {"BRIDGE_STORE_URL": redis_cluster, "BRIDGE_BROKER_URL": listening}
