@@ -64,7 +64,8 @@ def _groups(case: Case, clock: Clock, *, api_is_here: bool) -> list[list[Check]]
 
 
 def _unnamed(name: str) -> list[Check]:
-    return [Check(name, lambda: skipped("not looked at: no setting that can be read names it"))]
+    why = "not looked at: no setting that can be read names it; of what `up` has chosen, /readyz tells"
+    return [Check(name, lambda: skipped(why))]
 
 
 class _Group(threading.Thread):

@@ -16,7 +16,7 @@ from bridge.precautions import check_exposure
 from bridge.settings import PREFIX, Settings
 
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
-_ONLY_UP = "set it: only `mlflow-bridge up` can do without"
+_ONLY_UP = "none, if that bridge is meant; an api or a worker of its own needs it set"
 #: Stands for what is not known, where something must; never asked.
 _STORE, _BROKER, _UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: What may contradict others. What the rest describes can be looked at without.
