@@ -9,7 +9,8 @@ from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.telemetry.logs import configure_logging
 
-configure_logging()
-_bridge = build_api(read_settings(os.environ))
+_settings = read_settings(os.environ)
+configure_logging(_settings.log_level)
+_bridge = build_api(_settings)
 drain_on_signal(_bridge.stopping)
 app = create_app(_bridge)

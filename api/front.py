@@ -96,7 +96,7 @@ class Front:
             return await self._once.answer(request, request.found, self._carry_out)
         except Exception as error:  # noqa: BLE001 - each has its answer
             if isinstance(error, (OverQuota, TooManyFailures)):
-                await self._restraint.wait()
+                await self._restraint.wait(request.client.name, head=request.head_size)
             return reply_to(error, method=request.method, path=request.path)
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:

@@ -109,6 +109,12 @@ class Incoming:
         return (path + b"?" + query if query else path).decode("utf-8", "surrogateescape")
 
     @property
+    def head_size(self) -> int:
+        """How many bytes its head has, but for what separates them."""
+        fields = sum(len(name) + len(value) for name, value in self.headers)
+        return fields + len(self.scope["path"]) + len(self.scope["query_string"])
+
+    @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Name, in lower case, and value of each header, in their order."""
         pairs: list[tuple[bytes, bytes]] = self.scope["headers"]

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
@@ -59,6 +60,8 @@ def main() -> None:
         # It counts connections, idle ones included: a small number would lock clients out that keep theirs open.
         backpressure=_MOST_CONNECTIONS,
         respawn_failed_workers=True,
+        # Below `info` it tells of each connection.
+        log_level=LogLevels("info" if settings.log_level == "debug" else settings.log_level),
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
     server.drain_delay = settings.drain_delay

@@ -15,43 +15,54 @@ _RUNS = [f"{number:032x}" for number in range(50)]
 
 
 def guarded(setting: Setting) -> Iterator[Row]:
-    """Single writes accepted by a bridge that knows its clients by their keys, and by one that asks nobody."""
-    keys = {"BRIDGE_AUTH": "keys"}
+    """Single writes accepted by a bridge that asks nobody, and by two that know their clients by their keys.
+
+    One of these logs each request, as is the default, and the other none, as one that asks nobody doesn't either.
+    """
+    keys, silent = {"BRIDGE_AUTH": "keys"}, {"BRIDGE_AUTH": "keys", "BRIDGE_LOG_LEVEL": "warning"}
     with (
         contenders.void(setting.place("guarded")) as upstream,
         contenders.bridge(upstream, setting.place("open"), workers=0) as free,
-        contenders.bridge(upstream, setting.place("keys"), workers=0, settings=keys) as closed_to_strangers,
+        contenders.bridge(upstream, setting.place("keys"), workers=0, settings=keys) as logging,
+        contenders.bridge(upstream, setting.place("silent"), workers=0, settings=silent) as not_logging,
     ):
-        bearer = {"Authorization": f"Bearer {key_for(closed_to_strangers, Client(name='bench'))}"}
+        bridges = {"open": free, "keys": logging, "keys, no log": not_logging}
+        # All send the header, so that only one of them does not look at it.
+        bearers = {
+            bridge.url: {"Authorization": f"Bearer {key_for(bridge, Client(name='bench'))}"}
+            for bridge in bridges.values()
+        }
         begins = itertools.count(step=100_000)
 
         def rate(url: str) -> float:
             begin, count = next(begins), max(3_000, setting.amount(7_000))
-            # Both send the header, so that only one of them looks at it.
             calls = [
-                request("POST", url + LOG_METRIC, metric(_RUNS[step % len(_RUNS)], step), bearer)
+                request("POST", url + LOG_METRIC, metric(_RUNS[step % len(_RUNS)], step), bearers[url])
                 for step in range(begin, begin + count)
             ]
             return ok(closed(url, calls, connections=16)).rate
 
-        yield _row(_alternating(setting, {"keys": closed_to_strangers.url, "open": free.url}, rate))
+        found = _alternating(setting, {name: bridge.url for name, bridge in bridges.items()}, rate)
+        yield _row("single writes accepted, with keys / without", found, "keys")
+        yield _row("single writes accepted, with keys and no log of requests / without", found, "keys, no log")
 
 
 def _alternating(setting: Setting, urls: dict[str, str], rate: Callable[[str], float]) -> list[dict[str, float]]:
-    """Return the rates of many short rounds, first one ahead, then the other: rounds differ by more than they do."""
+    """Return the rates of many short rounds, each in another order: rounds differ by more than the contenders do."""
     rounds, found = 3 * setting.rounds, []
     for number in range(rounds):
         setting.tell(f"round {number + 1} of {rounds}")
-        names = sorted(urls, reverse=bool(number % 2))
-        found.append({name: rate(urls[name]) for name in names})
+        names = list(urls)
+        turned = names[number % len(names) :] + names[: number % len(names)]
+        found.append({name: rate(urls[name]) for name in turned})
     return found
 
 
-def _row(found: list[dict[str, float]]) -> Row:
-    ratios = sorted(each["keys"] / each["open"] for each in found)
-    rates = (f"{name} {statistics.median(each[name] for each in found):.0f}/s" for name in ("keys", "open"))
+def _row(name: str, found: list[dict[str, float]], which: str) -> Row:
+    ratios = sorted(each[which] / each["open"] for each in found)
+    rates = (f"{name} {statistics.median(each[name] for each in found):.0f}/s" for name in (which, "open"))
     return Row(
-        name="single writes accepted, with keys / without",
+        name=name,
         ratio=statistics.median(ratios),
         target=">= 0.95",
         figures=f"{', '.join(rates)}; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 
 import requests
 
@@ -32,6 +33,8 @@ class _Seen:
 
     accept: list[float] = field(default_factory=list)
     lag: list[float] = field(default_factory=list)
+    #: Requests a second that the other client has got through meanwhile.
+    beside: list[float] = field(default_factory=list)
 
 
 def fair(setting: Setting) -> Iterator[Row]:
@@ -50,23 +53,25 @@ def fair(setting: Setting) -> Iterator[Row]:
             setting.tell(f"round {number + 1} of {rounds}")
             _watch(bridge.url, watched, seconds, seen["alone"])
             for name, connections in _BESIDE.items():
-                with _greedy_client(bridge.url, greedy, seconds + 4, connections):
+                with _greedy_client(bridge.url, greedy, seconds + 4, connections) as sent:
+                    began, before = time.perf_counter(), sent.value
                     _watch(bridge.url, watched, seconds, seen[name])
+                    seen[name].beside.append((sent.value - before) / (time.perf_counter() - began))
     for name in _BESIDE:
-        yield _row(
-            f"p99 of log-metric, beside 50 times a quota on {name} / alone", seen[name].accept, seen["alone"].accept
-        )
-        yield _row(f"accept to settled, beside 50 times a quota on {name} / alone", seen[name].lag, seen["alone"].lag)
+        beside = f"beside 50 times a quota on {name} / alone"
+        through = f"{statistics.median(seen[name].beside):.0f} of {_QUOTA * _GREED} requests a second sent"
+        yield _row(f"p99 of log-metric, {beside}", seen[name].accept, seen["alone"].accept, through)
+        yield _row(f"accept to settled, {beside}", seen[name].lag, seen["alone"].lag, through)
 
 
-def _row(name: str, beside: list[float], alone: list[float]) -> Row:
+def _row(name: str, beside: list[float], alone: list[float], through: str) -> Row:
     ratios = sorted(one / other for one, other in zip(beside, alone, strict=True))
     medians = (f"{statistics.median(each) * 1000:.1f} ms" for each in (beside, alone))
     return Row(
         name=name,
         ratio=statistics.median(ratios),
         target="<= 1.5",
-        figures=f"{', '.join(medians)}; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}",
+        figures=f"{', '.join(medians)}; rounds {ratios[0]:.2f} to {ratios[-1]:.2f}; {through}",
     )
 
 
@@ -91,25 +96,34 @@ def _lag(http: requests.Session, url: str, step: int) -> float:
 
 
 @contextmanager
-def _greedy_client(url: str, key: str, seconds: int, connections: int) -> Iterator[None]:
-    """Run a client that sends far more than it may, each write to a run of its own, in a process of its own."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=send_greedily, args=(url, key, seconds * 2, connections)
-    )
+def _greedy_client(url: str, key: str, seconds: int, connections: int) -> Iterator["Synchronized[int]"]:
+    """Run a client that sends far more than it may, each write to a run of its own, in a process of its own.
+
+    Yields how many it has sent.
+    """
+    spawning = multiprocessing.get_context("spawn")
+    sent = spawning.Value("q", 0)
+    process = spawning.Process(target=send_greedily, args=(url, key, seconds * 2, connections, sent))
     process.start()
     # Until its first burst is through: what is measured is how it goes on.
     time.sleep(3)
     try:
-        yield
+        yield sent
     finally:
         process.terminate()
         process.join()
 
 
-def send_greedily(url: str, key: str, seconds: int, connections: int) -> None:
-    """Send fifty times the quota, for so many seconds at most."""
+def send_greedily(url: str, key: str, seconds: int, connections: int, sent: "Synchronized[int]") -> None:
+    """Send fifty times the quota, for so many seconds at most; count what is sent."""
     headers = {"Authorization": f"Bearer {key}"}
     calls = [
         request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)
     ]
-    opened(url, calls, per_second=_QUOTA * _GREED, connections=connections)
+
+    def counted() -> Iterator[bytes]:
+        for call in calls:
+            sent.value += 1
+            yield call
+
+    opened(url, counted(), per_second=_QUOTA * _GREED, connections=connections)

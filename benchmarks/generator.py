@@ -9,7 +9,7 @@ import selectors
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -52,7 +52,7 @@ def closed(url: str, requests: Iterable[bytes], *, connections: int) -> Load:
     return _Run(url, connections).go(((0.0, each) for each in requests), paced=False)
 
 
-def opened(url: str, requests: Sequence[bytes], *, per_second: float, connections: int) -> Load:
+def opened(url: str, requests: Iterable[bytes], *, per_second: float, connections: int) -> Load:
     """Send requests at a fixed rate, whatever the server does.
 
     A request that finds all connections busy waits, and its wait counts: a stall is paid by every request that should

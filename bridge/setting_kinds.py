@@ -114,6 +114,13 @@ def role_session(text: str) -> str:
     return text
 
 
+def log_level(text: str) -> str:
+    """Read from which level on events are logged."""
+    if text not in ("debug", "info", "warning", "error"):
+        raise ValueError("debug, info, warning or error")
+    return text
+
+
 def hosts(text: str) -> tuple[str, ...]:
     """Read names of hosts that are separated by commas, or ``*`` for any."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())

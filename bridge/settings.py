@@ -20,6 +20,7 @@ from bridge.setting_kinds import (
     duration,
     encryption_keys,
     hosts,
+    log_level,
     port,
     rate,
     role_session,
@@ -217,6 +218,12 @@ class Settings:
         "30s",
         duration,
         "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
+    )
+    log_level: str = _setting(
+        "info",
+        log_level,
+        "What is logged: `debug` (each call to upstream as well), `info`, `warning` (no lines of requests, and so"
+        " nothing of who did what), or `error`.",
     )
     tracing: str | None = _setting(
         "",

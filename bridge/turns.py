@@ -26,17 +26,22 @@ class Turns(Generic[T]):
             self._there.notify()
             return True
 
-    def take(self) -> tuple[int, T]:
-        """Wait until there is anything; return it with its line, which has the last turn now."""
+    def take(self, *, most: int) -> list[tuple[int, T]]:
+        """Wait until there is anything; return what is there, so much at most, with the line of each.
+
+        Each line gives one at a time, and who gave last has the last turn now.
+        """
         with self._there:
             while not self._lines:
                 self._there.wait()
-            line = next(iter(self._lines))
-            waiting = self._lines.pop(line)
-            what = waiting.popleft()
-            if waiting:
-                self._lines[line] = waiting
-            return line, what
+            taken: list[tuple[int, T]] = []
+            while self._lines and len(taken) < most:
+                line = next(iter(self._lines))
+                waiting = self._lines.pop(line)
+                taken.append((line, waiting.popleft()))
+                if waiting:
+                    self._lines[line] = waiting
+            return taken
 
     def clear(self) -> None:
         """Forget all that waits."""

@@ -27,14 +27,17 @@ class Output(io.StringIO):
 
 
 @contextmanager
-def logging_to(output: Output) -> Iterator[Output]:
+def logging_to(output: Output, level: str = "info") -> Iterator[Output]:
     """Have everything logged there; after that, logging is as it was."""
     root = logging.getLogger()
-    level, outputs = root.level, list(root.handlers)
+    loggers, outputs = (root, logging.getLogger("bridge")), list(root.handlers)
+    levels = [each.level for each in loggers]
     try:
         with redirect_stderr(output):
-            configure_logging()
+            configure_logging(level)
         yield output
     finally:
-        root.setLevel(level)
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
         root.handlers[:] = outputs
+        logging.captureWarnings(capture=False)

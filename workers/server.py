@@ -33,9 +33,12 @@ def main() -> None:
         check_store(worker.outbox, _warn)
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-worker: {error}")
+    configure_logging(settings.log_level)
     _follow(worker)
     create_app(worker).worker_main(
         [
+            # Without its banner: whoever reads the log expects lines of one kind.
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={settings.worker_concurrency}",
@@ -43,7 +46,6 @@ def main() -> None:
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
-            "--loglevel=INFO",
         ]
     )
 
@@ -62,8 +64,8 @@ def _follow(worker: Worker) -> None:
         worker.stopping.set()
 
     def on_logging(**_: Any) -> None:  # noqa: ANN401
-        configure_logging()
-        # Celery tells each task's coming and going; the deliveries tell it better.
+        # That this is followed keeps Celery from setting up logs of its own.
+        # It tells each task's coming and going; the deliveries tell it better.
         logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 

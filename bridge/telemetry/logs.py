@@ -72,9 +72,15 @@ def log_events(events: Sequence[Event]) -> None:
         output.write([_line_of(event) for event in events if _LOG.isEnabledFor(_LEVELS[type(event)])])
 
 
-def configure_logging() -> None:
-    """Send all logs of this process to standard error, in one format."""
-    logging.basicConfig(level=logging.INFO, handlers=[_Output()], force=True)
+def configure_logging(level: str = "info") -> None:
+    """Send all logs of this process from this level on, and warnings, to standard error, in one format.
+
+    Of libraries nothing below ``info``: what they tell at ``debug`` may hold bodies and secrets.
+    """
+    least = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(least, logging.INFO), handlers=[_Output()], force=True)
+    _LOG.setLevel(least)
+    logging.captureWarnings(capture=True)
 
 
 _Line = dict[str, Any]

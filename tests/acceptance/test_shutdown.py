@@ -105,6 +105,17 @@ def test_an_api_that_stops_has_told_of_each_request(bridge: System, short_dir: P
     assert sum(number for (metric, *labels), number in counted.items() if labels == ["none", "401"]) == 30
 
 
+def test_at_level_warning_an_api_tells_of_no_request_and_not_of_its_start(bridge: System, short_dir: Path) -> None:
+    environ = bridge_environ(bridge.store_url, bridge.front) | {"BRIDGE_AUTH": "keys", "BRIDGE_LOG_LEVEL": "warning"}
+    api, url = api_with(environ, short_dir / "silent")
+    with running(api):
+        status = requests.get(f"{url}/v1/nothing", timeout=30).status_code
+        api.stop(grace=20)
+
+    assert status == 401
+    assert api.child.log.read_text() == ""
+
+
 @pytest.fixture
 def plain_store(short_dir: Path) -> Server:
     store, _ = redis_at(short_dir / "plain")

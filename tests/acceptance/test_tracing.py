@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace from the client through the queue to upstream, over real processes, a real store and real signatures."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(mlflow_url: str, short_dir: Path, collector: Collector) -> Iterator[System]:
-    with system(mlflow_url, short_dir / "traced", workers=1, settings={"BRIDGE_TRACING": collector.url}) as running:
+    settings = {"BRIDGE_TRACING": collector.url, "BRIDGE_LOG_LEVEL": "debug"}
+    with system(mlflow_url, short_dir / "traced", workers=1, settings=settings) as running:
         yield running
 
 
@@ -67,6 +69,17 @@ def test_a_write_is_followed_from_its_client_to_upstream(traced: System, collect
         assert span.attributes["mlflow_bridge.request_id"] == "n-1"
         assert span.attributes["mlflow_bridge.lane"] == run_id
         assert span.attributes["http.response.status_code"] == 200
+
+
+def test_at_level_debug_each_call_to_upstream_is_told(traced: System) -> None:
+    run_id = traced.create_run()
+    traced.job(traced.log("log-metric", metric(run_id), **{"X-Request-Id": "n-2"}).headers["Job-Id"])
+
+    lines = [json.loads(line) for line in traced.workers[0].child.log.read_text().splitlines()]
+    [told] = [line for line in lines if line["event"] == "call_answered" and line["lane"] == run_id]
+
+    assert (told["level"], told["status"], told["request_id"]) == ("debug", 200, "n-2")
+    assert {line["logger"].split(".")[0] for line in lines if line["level"] == "debug"} == {"bridge"}
 
 
 def test_a_call_that_carries_many_writes_is_linked_to_each_of_their_requests(

@@ -19,6 +19,7 @@ from bridge.events import (
     Event,
     LaneDeferred,
     LanesSwept,
+    RequestAnswered,
     StoreFailed,
     WritesBuried,
     WritesDelivered,
@@ -107,6 +108,26 @@ def test_an_events_level_says_how_much_it_matters(kind: type[Event], level: str 
     log_event(_event(kind))
 
     assert [line["level"] for line in output.lines()] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("debug", ["lanes_swept", "request_answered", "lane_deferred", "store_failed"]),
+        ("info", ["request_answered", "lane_deferred", "store_failed"]),
+        ("warning", ["lane_deferred", "store_failed"]),
+        ("error", ["store_failed"]),
+    ],
+)
+def test_what_matters_less_than_the_level_is_not_told(level: str, told: list[str]) -> None:
+    with logging_to(Output(), level) as output:
+        log_event(_event(LanesSwept))
+        log_events([_event(RequestAnswered)])
+        log_event(_event(LaneDeferred))
+        log_event(_event(StoreFailed))
+        logging.getLogger("botocore").debug("a body and a secret")
+
+    assert [line["event"] for line in output.lines()] == told
 
 
 def test_a_line_is_one_json_object_with_durations_in_seconds(output: Output) -> None:

@@ -13,9 +13,9 @@ def test_a_long_line_keeps_a_short_one_waiting_for_one_turn() -> None:
     turns.put(2, "b0")
     turns.put(2, "b1")
 
-    taken = [turns.take() for _ in range(6)]
-
-    assert taken == [(1, "a0"), (2, "b0"), (1, "a1"), (2, "b1"), (1, "a2"), (1, "a3")]
+    assert turns.take(most=1) == [(1, "a0")]
+    assert turns.take(most=4) == [(2, "b0"), (1, "a1"), (2, "b1"), (1, "a2")]
+    assert turns.take(most=1000) == [(1, f"a{number}") for number in range(3, 50)]
 
 
 def test_a_line_that_is_full_leaves_room_in_others() -> None:
@@ -29,7 +29,7 @@ def test_a_line_that_is_full_leaves_room_in_others() -> None:
 def test_who_takes_waits_until_there_is_something() -> None:
     turns: Turns[str] = Turns(most=1)
     taken: list[tuple[int, str]] = []
-    taker = threading.Thread(target=lambda: taken.append(turns.take()))
+    taker = threading.Thread(target=lambda: taken.extend(turns.take(most=5)))
     taker.start()
 
     turns.put(3, "late")
@@ -44,4 +44,4 @@ def test_what_is_forgotten_is_not_taken() -> None:
     turns.clear()
     turns.put(2, "new")
 
-    assert turns.take() == (2, "new")
+    assert turns.take(most=5) == [(2, "new")]
