@@ -8,6 +8,7 @@ Publishing costs a client more than accepting its write does, so hints are hande
 
 import datetime as dt
 import threading
+import time
 
 from celery import Celery
 from kombu.exceptions import LimitExceeded, OperationalError
@@ -126,6 +127,8 @@ class CeleryDispatch:
                 self._app.send_task(
                     TASK, args=(lane,), queue=QUEUES[line], declare=(), producer=producer, ignore_result=True
                 )
+                # The thread that answers clients would have to wait for the whole lot otherwise.
+                time.sleep(0)
 
 
 def _kombu_url(url: str) -> str:
