@@ -240,10 +240,19 @@ def _show(key: ApiKey | AccessKey) -> None:
         case ApiKey():
             click.echo("This is the only time that the key is shown:", err=True)
             click.echo(key.text)
+            _tell_what_it_needs("keys")
         case AccessKey():
             click.echo("This is the only time that the secret is shown:", err=True)
             click.echo(f"AWS_ACCESS_KEY_ID={key.key_id}")
             click.echo(f"AWS_SECRET_ACCESS_KEY={key.secret}")
+            _tell_what_it_needs("sigv4")
+
+
+def _tell_what_it_needs(kind: str) -> None:
+    auth = os.environ.get("BRIDGE_AUTH", "")
+    if kind not in (each.strip() for each in auth.split(",")):
+        here = f"BRIDGE_AUTH is {auth}" if auth else "BRIDGE_AUTH is not set"
+        click.echo(f"It counts if `{kind}` is in the api's BRIDGE_AUTH. Here {here}.", err=True)
 
 
 def _shown_id(key_id: str) -> str:

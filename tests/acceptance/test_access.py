@@ -48,8 +48,8 @@ def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
         yield running_system
 
 
-def keys(bridge: System, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url}
+def keys(bridge: System, *arguments: str, status: int = 0, auth: str = "") -> subprocess.CompletedProcess[str]:
+    environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url, "BRIDGE_AUTH": auth}
     command = [script("mlflow-bridge"), "keys", *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == status, done.stderr
@@ -195,6 +195,16 @@ def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
     assert ask(guarded, second).status_code == 200
     assert keys(guarded, "revoke", "--client", "nightly").stdout == "revoked 1 key\n"
     assert "nightly" not in keys(guarded, "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("auth", "told"),
+    [("", "Here BRIDGE_AUTH is not set."), ("jwt", "Here BRIDGE_AUTH is jwt."), ("jwt, keys", "")],
+)
+def test_who_makes_a_key_is_told_where_it_counts_for_nothing(guarded: System, auth: str, told: str) -> None:
+    done = keys(guarded, "create", f"told-{len(auth)}", auth=auth)
+
+    assert done.stderr.endswith(f"{told}\n") if told else "BRIDGE_AUTH" not in done.stderr
 
 
 def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
