@@ -5,7 +5,7 @@ import datetime as dt
 import time
 
 from api.asgi_types import Message, Send
-from api.incoming import Incoming
+from api.incoming import SHOWN, Incoming
 from bridge.events import RequestAnswered
 
 _JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
@@ -41,7 +41,7 @@ class Audit:
             address=request.address(proxies=proxies),
             # A client may make both as long as the server takes them.
             method=request.method[:20],
-            path=request.path[:1000],
+            path=request.path[:SHOWN],
             route=request.route,
             action=request.action,
             decision=request.decision,

@@ -50,7 +50,7 @@ class Front:
         self._authentication = Authentication(bridge)
         self._origins = Origins(bridge.settings)
         self._spending = Spending(bridge.quotas)
-        self._restraint = Restraint()
+        self._restraint = Restraint(bridge.stopping, proxies=self._proxies)
         self._patience = Patience(seconds=_PATIENCE)
         recent = Recent()
         self._limits = Limits(bridge.experiments)
@@ -96,7 +96,7 @@ class Front:
             return await self._once.answer(request, request.found, self._carry_out)
         except Exception as error:  # noqa: BLE001 - each has its answer
             if isinstance(error, (OverQuota, TooManyFailures)):
-                await self._restraint.wait(request.client.name, head=request.head_size)
+                await self._restraint.wait(request)
             return reply_to(error, method=request.method, path=request.path)
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:

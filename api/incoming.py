@@ -28,6 +28,10 @@ _PATH_SAFE = "/-._~!$&'()*+,;=:@"
 #: Some proxies add the port to an address of IPv4.
 _PORT = re.compile(r"^(\d+(?:\.\d+){3}):\d+$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: What a single read of a connection brings at most, in bytes.
+_SHORT = 64 * 1024
+#: How many characters of a path are ever shown.
+SHOWN = 1000
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SLASHES = re.compile("/{2,}")
 _SLASHES_RAW = re.compile(b"/{2,}")
@@ -109,12 +113,6 @@ class Incoming:
         return (path + b"?" + query if query else path).decode("utf-8", "surrogateescape")
 
     @property
-    def head_size(self) -> int:
-        """How many bytes its head has, but for what separates them."""
-        fields = sum(len(name) + len(value) for name, value in self.headers)
-        return fields + len(self.scope["path"]) + len(self.scope["query_string"])
-
-    @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Name, in lower case, and value of each header, in their order."""
         pairs: list[tuple[bytes, bytes]] = self.scope["headers"]
@@ -168,6 +166,11 @@ class Incoming:
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
 
     @property
+    def has_short_body(self) -> bool:
+        """Whether its body is known to be short, or there is none."""
+        return not self.has_body or 0 < (self.announced or 0) <= _SHORT
+
+    @property
     def announced(self) -> int | None:
         """How long the body is, as the client says, None if it does not."""
         announced = self._headers.get(b"content-length", b"")
@@ -207,6 +210,13 @@ class Incoming:
     def put_back(self, body: bytes) -> None:
         """Have this read as the body, in place of the one that has been read."""
         self._kept = body
+
+    def shed(self, address: str) -> None:
+        """Let go of its head and body, for one that only waits: what is left is who asked, from where, and for what."""
+        self.scope |= {"client": (address, 0), "headers": [], "raw_path": b"", "query_string": b"", "path": ""}
+        self.path = self.path[:SHOWN]
+        self._kept = None
+        self.__dict__.pop("_headers", None)
 
     async def _discard(self, most: int) -> None:
         """Read on for a while: a client that is still sending would find its connection broken, and no answer."""

@@ -19,7 +19,8 @@ from api.draining import DRAIN_SIGNAL
 from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.precautions import check_exposure, check_store, misfit
+from bridge.precautions import check_exposure, check_store, is_taken, misfit
+from bridge.telemetry.logs import configure_logging
 
 _MOST_CONNECTIONS = 20_000
 #: What each of them may hold at most of a head that is not complete, in bytes.
@@ -41,8 +42,11 @@ def main() -> None:
         check_exposure(settings)
         # What can't be built, or must not be used, is better said here than by each server process.
         check_store(build_api(settings).outbox, _warn)
+        if is_taken(settings.host, settings.port):
+            _warn(f"somebody listens on port {settings.port} already; he and this api share what comes in")
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
+    configure_logging(settings.log_level)
     server = _Server(
         "api.asgi:app",
         address=settings.host,
@@ -62,6 +66,7 @@ def main() -> None:
         respawn_failed_workers=True,
         # Below `info` it tells of each connection.
         log_level=LogLevels("info" if settings.log_level == "debug" else settings.log_level),
+        log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
     server.drain_delay = settings.drain_delay

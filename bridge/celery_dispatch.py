@@ -72,7 +72,7 @@ class CeleryDispatch:
     def lane_due(self, lane: str, client: str) -> None:
         """Have the hint published soon."""
         if not self._waiting.put(line_of(client), lane):
-            self._observe(DispatchFailed(why="too many hints wait to be published"))
+            self._observe(DispatchFailed(hints=1, why="too many hints wait to be published"))
         if self._publisher is None:
             self._start()
 
@@ -115,9 +115,10 @@ class CeleryDispatch:
             try:
                 self._send(due)
             except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
-                self._observe(DispatchFailed(why=type(error).__name__))
-                # So that a broker that is down does not cost a timeout for each hint; the sweep finds their lanes.
-                self._waiting.clear()
+                # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
+                hints = len(due) + self._waiting.clear()
+                # What fails as a whole names what it failed of as its cause.
+                self._observe(DispatchFailed(hints=hints, why=type(error.__cause__ or error).__name__))
 
     def _send(self, due: list[tuple[int, str]]) -> None:
         """Publish in one go: the greater part of what a hint costs is to reach the broker."""

@@ -126,8 +126,9 @@ class SecretNotOpened(Event, frozen=True, kw_only=True):
 
 
 class DispatchFailed(Event, frozen=True, kw_only=True):
-    """A hint could not be published. Harmless: the sweep finds the lane."""
+    """Hints could not be published. Harmless: the sweep finds their lanes."""
 
+    hints: int
     why: str
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be so before a process starts."""
 
+import errno
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import CannotStart, StoreUnavailable
@@ -44,6 +47,19 @@ def check_exposure(settings: Settings) -> None:
             f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
             " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
         )
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Return whether somebody listens there already: those who share a port on purpose are not told so otherwise."""
+    with suppress(OSError):
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind(address)
+            except OSError as error:
+                return error.errno == errno.EADDRINUSE
+    return False
 
 
 def misfit(certificate: Path, key: Path) -> str | None:

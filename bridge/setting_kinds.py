@@ -116,9 +116,9 @@ def role_session(text: str) -> str:
 
 def log_level(text: str) -> str:
     """Read from which level on events are logged."""
-    if text not in ("debug", "info", "warning", "error"):
+    if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("debug, info, warning or error")
-    return text
+    return text.lower()
 
 
 def hosts(text: str) -> tuple[str, ...]:

@@ -222,8 +222,8 @@ class Settings:
     log_level: str = _setting(
         "info",
         log_level,
-        "What is logged: `debug` (each call to upstream as well), `info`, `warning` (no lines of requests, and so"
-        " nothing of who did what), or `error`.",
+        "What is logged: `debug` (each call that delivers as well), `info`, `warning` (neither requests nor deliveries,"
+        " so nothing of who did what), or `error`.",
     )
     tracing: str | None = _setting(
         "",

@@ -43,10 +43,12 @@ class Turns(Generic[T]):
                     self._lines[line] = waiting
             return taken
 
-    def clear(self) -> None:
-        """Forget all that waits."""
+    def clear(self) -> int:
+        """Forget all that waits; return how much that was."""
         with self._there:
+            count = sum(len(waiting) for waiting in self._lines.values())
             self._lines.clear()
+            return count
 
     def waiting(self, line: int) -> int:
         """Return how much waits in a line."""

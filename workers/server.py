@@ -37,7 +37,8 @@ def main() -> None:
     _follow(worker)
     create_app(worker).worker_main(
         [
-            # Without its banner: whoever reads the log expects lines of one kind.
+            # Without its banner: whoever reads the log expects lines of one kind. Its words at a stop can't be had
+            # out of it.
             "--quiet",
             "worker",
             "--pool=threads",

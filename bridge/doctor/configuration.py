@@ -17,6 +17,7 @@ from bridge.settings import PREFIX, Settings
 
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
 _ONLY_UP = "none, if that bridge is meant; an api or a worker of its own needs it set"
+_OF_ANOTHER = "a bridge of `mlflow-bridge up` needs none of them, but its BRIDGE_DATA_DIR"
 #: Stands for what is not known, where something must; never asked.
 _STORE, _BROKER, _UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: What may contradict others. What the rest describes can be looked at without.
@@ -70,7 +71,8 @@ def _opinion(environ: Mapping[str, str], of_up: Mapping[str, str]) -> Opinion:
         check_exposure(settings)
     except InvalidSettings as error:
         faults = [_helped(fault) for fault in str(error).splitlines()]
-        return fail(f"{len(faults)} of the settings can't be used", *faults)
+        of_another = [_OF_ANOTHER] if "BRIDGE_STORE_URL" in missing and not of_up else []
+        return fail(f"{len(faults)} of the settings can't be used", *faults, *of_another)
     except CannotStart as error:
         found, _, fix = str(error).partition(": ")
         return fail(found, fix)

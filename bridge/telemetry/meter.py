@@ -111,7 +111,7 @@ _COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
     events.BatchRefused: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
     events.LaneDeferred: lambda meter, e: meter.add(catalogue.LANES_DEFERRED, e.outcome),
     events.LanesSwept: lambda meter, e: meter.add(catalogue.LANES_SWEPT, by=e.lanes),
-    events.DispatchFailed: lambda meter, _: meter.add(catalogue.HINTS_FAILED),
+    events.DispatchFailed: lambda meter, e: meter.add(catalogue.HINTS_FAILED, by=e.hints),
     events.LeaseWasLost: lambda meter, _: meter.add(catalogue.LEASES_LOST),
     events.StoreFailed: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.during),
     events.DeliveryBroke: lambda meter, _: meter.add(catalogue.DEFECTS),

@@ -71,11 +71,12 @@ def test_a_write_is_followed_from_its_client_to_upstream(traced: System, collect
         assert span.attributes["http.response.status_code"] == 200
 
 
-def test_at_level_debug_each_call_to_upstream_is_told(traced: System) -> None:
+def test_at_level_debug_each_call_to_upstream_is_told_and_all_that_is_told_is_json(traced: System) -> None:
     run_id = traced.create_run()
     traced.job(traced.log("log-metric", metric(run_id), **{"X-Request-Id": "n-2"}).headers["Job-Id"])
 
-    lines = [json.loads(line) for line in traced.workers[0].child.log.read_text().splitlines()]
+    logs = [server.child.log.read_text() for server in (traced.api, *traced.workers)]
+    lines = [json.loads(line) for log in logs for line in log.splitlines()]
     [told] = [line for line in lines if line["event"] == "call_answered" and line["lane"] == run_id]
 
     assert (told["level"], told["status"], told["request_id"]) == ("debug", 200, "n-2")

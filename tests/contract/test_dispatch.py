@@ -5,6 +5,7 @@ import datetime as dt
 
 from bridge.celery_dispatch import QUEUES, CeleryDispatch
 from bridge.dispatch import line_of
+from bridge.events import DispatchFailed
 from bridge.redis_outbox import connect
 from tests.fakes import Events
 from tests.servers import Server, wait_until
@@ -32,11 +33,13 @@ def test_without_a_broker_there_is_no_room_and_no_error() -> None:
     events = Events()
     dispatch = CeleryDispatch("redis://127.0.0.1:1", observe=events, timeout=SECOND / 10)
 
-    dispatch.lane_due("a", "a")
+    for number in range(300):
+        dispatch.lane_due(f"{number}", "a")
 
     assert dispatch.room().total == 0
     assert not dispatch.ping()
-    wait_until(lambda: events.seen)
+    wait_until(lambda: sum(event.hints for event in events.of(DispatchFailed)) == 300)
+    assert {event.why for event in events.of(DispatchFailed)} <= {"OperationalError", "ConnectionError"}
 
 
 def test_one_clients_hints_take_no_room_from_anothers(redis_server: tuple[Server, str]) -> None:

@@ -148,6 +148,13 @@ def test_settings_that_contradict_each_other_say_what_to_set(further: dict[str, 
     assert case.unnamed == ({"broker"} if "+cluster" in str(further) else set())
 
 
+def test_who_may_look_at_a_bridge_of_up_from_elsewhere_is_told_what_is_needed(tmp_path: Path) -> None:
+    case = read_case({"BRIDGE_DATA_DIR": str(tmp_path)})
+
+    assert case.opinion.verdict is Verdict.FAIL
+    assert "needs none of them, but its BRIDGE_DATA_DIR" in case.opinion.fix[-1]
+
+
 def test_what_up_stands_in_for_is_no_failure_where_it_runs(tmp_path: Path) -> None:
     (tmp_path / "store.sock").touch()
 

@@ -13,7 +13,7 @@ from bridge.telemetry.gathered import Gathered
 
 
 def event(number: int) -> Event:
-    return DispatchFailed(why=str(number))
+    return DispatchFailed(hints=1, why=str(number))
 
 
 def test_what_is_told_is_handed_over_in_its_order_without_being_asked_for() -> None:

@@ -51,7 +51,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "api_threads": ("64", 64),
     "worker_processes": ("3", 3),
     "worker_concurrency": ("1", 1),
-    "log_level": ("debug", "debug"),
+    "log_level": ("DEBUG", "debug"),
     "tracing": ("http://collector:4318", "http://collector:4318"),
     "data_dir": ("/var/lib/bridge", Path("/var/lib/bridge")),
 }

@@ -41,7 +41,7 @@ def test_who_takes_waits_until_there_is_something() -> None:
 def test_what_is_forgotten_is_not_taken() -> None:
     turns: Turns[str] = Turns(most=5)
     turns.put(1, "old")
-    turns.clear()
+    assert turns.clear() == 1
     turns.put(2, "new")
 
     assert turns.take(most=5) == [(2, "new")]
