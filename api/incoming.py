@@ -28,8 +28,6 @@ _PATH_SAFE = "/-._~!$&'()*+,;=:@"
 #: Some proxies add the port to an address of IPv4.
 _PORT = re.compile(r"^(\d+(?:\.\d+){3}):\d+$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: What a single read of a connection brings at most, in bytes.
-_SHORT = 64 * 1024
 #: How many characters of a path are ever shown.
 SHOWN = 1000
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -164,11 +162,6 @@ class Incoming:
     def has_body(self) -> bool:
         """Whether the client announces a body (RFC 9112, section 6.3)."""
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
-
-    @property
-    def has_short_body(self) -> bool:
-        """Whether its body is known to be short, or there is none."""
-        return not self.has_body or 0 < (self.announced or 0) <= _SHORT
 
     @property
     def announced(self) -> int | None:

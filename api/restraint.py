@@ -19,7 +19,7 @@ _SHORTEST, _LONGEST = 0.2, 0.3
 _REFUSALS_A_SECOND = 250
 #: Nobody waits for longer, also in seconds.
 _PATIENCE = 5.0
-#: How often, in seconds, who waits looks whether the bridge is about to stop.
+#: How often, in seconds, it is looked whether the bridge is about to stop.
 _LOOK = 0.25
 #: So many wait at a time, and of one client; each holds about 16 KiB.
 _MOST, _MOST_OF_ONE = 4_000, 2_000
@@ -34,15 +34,17 @@ class Restraint:
         self._all = 0
         self._waiting: Counter[str] = Counter()
         self._random = random.Random()  # noqa: S311 - it only spreads
+        #: Done when nobody is to wait any longer; looked after as long as somebody does.
+        self._over: asyncio.Future[None] | None = None
 
     async def wait(self, request: Incoming) -> None:
-        """Return in a moment; at once if the client has gone, the bridge is about to stop, or too many wait already.
+        """Return in a moment; at once if the bridge is about to stop, or too many wait already.
 
-        The request forgets all but who asked for what: there may be thousands of them.
+        The request forgets all but who asked for what: there may be thousands of them. Whether a client is still there
+        is not looked at, for that costs more than the refusal.
         """
         address = request.address(proxies=self._proxies)
         who = address if request.client is STRANGER else request.client.name
-        is_watched = request.has_short_body
         request.shed(address)
         if self._all >= _MOST or self._waiting[who] >= _MOST_OF_ONE:
             return
@@ -50,20 +52,23 @@ class Restraint:
         self._waiting[who] += 1
         moment = self._random.uniform(_SHORTEST, _LONGEST) + self._waiting[who] / _REFUSALS_A_SECOND
         try:
-            await self._stay(request, min(moment, _PATIENCE), is_watched=is_watched)
+            await asyncio.wait({self._end()}, timeout=min(moment, _PATIENCE))
         finally:
             self._all -= 1
             self._waiting[who] -= 1
             if not self._waiting[who]:
                 del self._waiting[who]
 
-    async def _stay(self, request: Incoming, seconds: float, *, is_watched: bool) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        # That a client has gone shows only behind its body, and a long one is not read for that.
-        gone = asyncio.ensure_future(request.gone()) if is_watched else loop.create_future()
-        try:
-            while not gone.done() and not self._stopping.is_set() and (left := end - loop.time()) > 0:
-                await asyncio.wait({gone}, timeout=min(left, _LOOK))
-        finally:
-            gone.cancel()
+    def _end(self) -> asyncio.Future[None]:
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+            self._look(self._over)
+        return self._over
+
+    def _look(self, over: asyncio.Future[None]) -> None:
+        if self._stopping.is_set():
+            over.set_result(None)
+        elif self._all:
+            over.get_loop().call_later(_LOOK, self._look, over)
+        else:
+            self._over = None
