@@ -20,6 +20,7 @@ from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.precautions import check_exposure, check_store, is_taken, misfit
+from bridge.settings import Settings
 from bridge.telemetry.logs import configure_logging
 
 _MOST_CONNECTIONS = 20_000
@@ -47,6 +48,13 @@ def main() -> None:
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
     configure_logging(settings.log_level)
+    server = _server(settings)
+    if settings.tls_certificate and settings.tls_key:
+        _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload).start()
+    server.serve()
+
+
+def _server(settings: Settings) -> "_Server":
     server = _Server(
         "api.asgi:app",
         address=settings.host,
@@ -70,9 +78,7 @@ def main() -> None:
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
     server.drain_delay = settings.drain_delay
-    if settings.tls_certificate and settings.tls_key:
-        _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload).start()
-    server.serve()
+    return server
 
 
 class _Server(MPServer):
