@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tests.faults.entities import Entity, carried, metric, param, tag
 from tests.faults.load import Sent
+from tests.servers import wait_until
 from tests.signature_front import Call
 from tests.system import System
 
@@ -73,5 +74,15 @@ def _held(system: System, run_id: str) -> Counter[Entity]:
 
 
 def _status(system: System, job_id: str) -> str:
-    answer = system.http.get(f"{system.url}/v1/jobs/{job_id}", timeout=30)
-    return str(answer.json()["status"]) if answer.status_code == 200 else "unknown"
+    """What the bridge says of the job. It may be too busy to say; it must not say anything else."""
+    answers: list[tuple[int, str]] = []
+
+    def told() -> bool:
+        answer = system.http.get(f"{system.url}/v1/jobs/{job_id}", timeout=30)
+        answers.append((answer.status_code, answer.text))
+        return answer.status_code != 503
+
+    wait_until(told)
+    status, text = answers[-1]
+    assert status in (200, 404), f"{job_id}: {answers}"
+    return str(json.loads(text)["status"]) if status == 200 else "unknown"

@@ -24,7 +24,7 @@ def test_no_write_is_lost_reordered_doubled_or_falsely_accepted(
 
     report(row)
     found = row.verdict
-    assert (found.lost, found.inversions, found.duplicates, found.false_2xx) == (0, 0, 0, 0)
+    assert (found.lost, found.inversions, found.duplicates, found.false_2xx) == (0, 0, 0, 0), found.missing
     assert found.dead == found.bad > 0
     if incident.unnoticed:
         assert found.not_2xx == 0

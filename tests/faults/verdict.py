@@ -31,16 +31,18 @@ class Verdict:
     duplicates: int
     #: Accepted, and neither in MLflow nor dead nor pending.
     false_2xx: int
+    #: What the bridge said of each write that is lost, and the write.
+    missing: tuple[tuple[str, Sent], ...]
 
 
 def judge(evidence: Evidence) -> Verdict:
     accepted = [sent for sent in evidence.sent if sent.told and 200 <= sent.told[-1] < 300]
     statuses = [evidence.statuses.get(sent.job_id or "", "unknown") for sent in accepted]
-    missing = [
-        status
+    missing = tuple(
+        (status, sent)
         for sent, status in zip(accepted, statuses, strict=True)
         if status != "dead" and not _is_held(sent, evidence.held[sent.run_id])
-    ]
+    )
     return Verdict(
         accepted=len(accepted),
         not_2xx=sum(not 200 <= status < 300 for sent in evidence.sent for status in sent.told),
@@ -51,7 +53,8 @@ def judge(evidence: Evidence) -> Verdict:
         lost=len(missing),
         inversions=_inversions(accepted, evidence.arrivals),
         duplicates=sum(map(_duplicates, evidence.held.values())),
-        false_2xx=sum(status != "pending" for status in missing),
+        false_2xx=sum(status != "pending" for status, _ in missing),
+        missing=missing,
     )
 
 
