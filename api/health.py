@@ -66,6 +66,7 @@ def _store(bridge: Api) -> dict[str, Any]:
         "bytes_held": backlog.bytes,
         "dead_letters": backlog.dead_letters,
         "oldest_due": backlog.oldest_due,
+        "oldest_accepted_at": backlog.oldest_accepted_at,
         "workers": workers,
         "gate": gate,
     }

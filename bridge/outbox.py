@@ -160,6 +160,8 @@ class Backlog:
     dead_letters: int
     #: Since when the longest-due lane has been due; None if none is.
     oldest_due: dt.datetime | None
+    #: When the write that has waited for longest was accepted; None if none waits.
+    oldest_accepted_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

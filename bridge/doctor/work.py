@@ -24,7 +24,7 @@ def work_checks(settings: Settings, clock: Clock) -> list[Check]:
     needs = ("store",)
     checks = [
         Check("workers", lambda: _workers(bridge().outbox), needs),
-        Check("lag", lambda: _lag(bridge().outbox, clock.now()), needs),
+        Check("lag", lambda: _lag(bridge().outbox, settings.delivery_horizon, clock.now()), needs),
         Check("dead letters", lambda: _dead_letters(bridge().outbox), needs),
         Check("gate", lambda: _gate(bridge()), needs),
     ]
@@ -45,16 +45,27 @@ def _workers(outbox: Outbox) -> Opinion:
     return warn("none is alive; nothing waits", _START)
 
 
-def _lag(outbox: Outbox, now: dt.datetime) -> Opinion:
+def _lag(outbox: Outbox, horizon: dt.timedelta, now: dt.datetime) -> Opinion:
     backlog = outbox.backlog()
-    late = now - backlog.oldest_due if backlog.oldest_due else dt.timedelta()
-    seconds = late.total_seconds()
-    found = f"{backlog.lanes} lanes wait, {backlog.bytes} bytes held; the longest-due since {seconds:.0f} s"
+    if not backlog.lanes:
+        return ok("nothing waits")
+    late, age = _since(backlog.oldest_due, now), _since(backlog.oldest_accepted_at, now)
+    found = (
+        f"{backlog.lanes} lanes wait, {backlog.bytes} bytes held;"
+        f" the oldest write since {age.total_seconds():.0f} s, the longest-due lane since {late.total_seconds():.0f} s"
+    )
     if late >= _TOO_LATE:
         return fail(found, _START, "look at `mlflow-bridge backlog`, and at `gate` and `upstream` here")
     if late >= _LATE:
         return warn(found, "more workers, or a higher BRIDGE_WORKER_CONCURRENCY, if it stays so")
-    return ok(found if backlog.lanes else "nothing waits")
+    if age >= horizon / 2:
+        fix = f"mend what `gate` and `upstream` say here; after {horizon} (BRIDGE_DELIVERY_HORIZON) writes are given up"
+        return warn(found, fix)
+    return ok(found)
+
+
+def _since(moment: dt.datetime | None, now: dt.datetime) -> dt.timedelta:
+    return now - moment if moment else dt.timedelta()
 
 
 def _dead_letters(outbox: Outbox) -> Opinion:

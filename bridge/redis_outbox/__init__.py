@@ -97,6 +97,7 @@ class RedisOutbox:
             keys.letters(number),
             keys.attempts(lane),
             keys.held(number),
+            keys.oldest(number),
         ]
         with store_errors():
             seal = self._seal.key()

@@ -193,7 +193,10 @@ class RedisDeadLetters:
             if not found:
                 return None
             job, lane, number = found.job, found.job.lane, found.number
-            lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.settled(lane)]
+            lane_keys = [
+                *(keys.lane_state(lane), keys.writes(lane)),
+                *(keys.ready(number), keys.oldest(number), keys.settled(lane)),
+            ]
             record, client, _ = found.replay
             arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, found.field, found.line]
             result = self._replay([*lane_keys, *found.keys], [*arguments, self._fate_ms])

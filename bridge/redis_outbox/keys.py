@@ -19,6 +19,7 @@ key                                   type    meaning
                                               was sent, time, what came of it
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
+``bridge:{pNN}:oldest``               zset    lane -> when its first pending write was accepted (ms)
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
 ``bridge:{pNN}:letters``              zset    the index of ``dead``, in order of time: ``<time>/<lane>/<position>/
                                               <reason>/<client>``
@@ -90,6 +91,11 @@ def ready(number: int) -> str:
     return f"{_tag(number)}:ready"
 
 
+def oldest(number: int) -> str:
+    """When the first pending write of each of a partition's lanes was accepted."""
+    return f"{_tag(number)}:oldest"
+
+
 def dead(number: int) -> str:
     """The dead letters of a partition."""
     return f"{_tag(number)}:dead"
@@ -111,9 +117,10 @@ def fate(lane: str, position: int) -> str:
 
 
 def for_accept(lane: str, number: int) -> list[str]:
-    """The keys of accept.lua, in its order: state, writes, ready, settled, held. Made at once, for they are many."""
+    """The keys of accept.lua, but for the idempotency record, in its order. Made at once, for they are many."""
     tag = _TAGS[number]
-    return [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}", f"{tag}:ready", f"{tag}:settled:{lane}", f"{tag}:held"]
+    of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
+    return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held"]
 
 
 def run_name(lane: str) -> str:

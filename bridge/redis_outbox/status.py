@@ -77,14 +77,17 @@ def count_backlog(client: Any) -> Backlog:  # noqa: ANN401 - see RedisOutbox
         pipeline.zrange(keys.ready(number), 0, 0, withscores=True)
         pipeline.hget(keys.held(number), "bytes")
         pipeline.zcard(keys.letters(number))
+        pipeline.zrange(keys.oldest(number), 0, 0, withscores=True)
     found = pipeline.execute()
     seconds, micros = client.time()
-    dues = [due for head in found[1::4] for _, due in head if due <= seconds * 1000 + micros // 1000]
+    dues = [due for head in found[1::5] for _, due in head if due <= seconds * 1000 + micros // 1000]
+    accepted = [at for head in found[4::5] for _, at in head]
     return Backlog(
-        lanes=sum(found[0::4]),
-        bytes=sum(int(size or 0) for size in found[2::4]),
-        dead_letters=sum(found[3::4]),
+        lanes=sum(found[0::5]),
+        bytes=sum(int(size or 0) for size in found[2::5]),
+        dead_letters=sum(found[3::5]),
         oldest_due=_time(min(dues)) if dues else None,
+        oldest_accepted_at=_time(min(accepted)) if accepted else None,
     )
 
 

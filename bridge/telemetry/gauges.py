@@ -22,14 +22,14 @@ def read_gauges(outbox: Outbox, gate: Gate, *, now: dt.datetime) -> Gauges:
         backlog, workers, state, durability = outbox.backlog(), outbox.workers(), gate.state(), outbox.durability()
     except StoreUnavailable:
         return {catalogue.STORE_UP: {(): 0.0}}
-    due = (now - backlog.oldest_due).total_seconds() if backlog.oldest_due else 0.0
     found = {
         catalogue.STORE_UP: 1.0,
         catalogue.STORE_FAULTS: float(len(durability.faults)),
         catalogue.BACKLOG_LANES: float(backlog.lanes),
         catalogue.BACKLOG_BYTES: float(backlog.bytes),
         catalogue.DEAD_LETTERS: float(backlog.dead_letters),
-        catalogue.OLDEST_DUE_SECONDS: max(0.0, due),
+        catalogue.OLDEST_DUE_SECONDS: _age(backlog.oldest_due, now),
+        catalogue.OLDEST_PENDING_SECONDS: _age(backlog.oldest_accepted_at, now),
         catalogue.LAST_DELIVERY: state.delivered_at.timestamp() if state.delivered_at else 0.0,
         catalogue.WORKERS: float(workers),
         catalogue.CALL_RATE: float("inf") if state.rate is None else state.rate,
@@ -38,3 +38,7 @@ def read_gauges(outbox: Outbox, gate: Gate, *, now: dt.datetime) -> Gauges:
     gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in found.items()}
     gauges[catalogue.BREAKER] = {(name,): float(name == state.breaker) for name in _STATES}
     return gauges
+
+
+def _age(since: dt.datetime | None, now: dt.datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

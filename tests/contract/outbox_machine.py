@@ -221,6 +221,14 @@ class OutboxMachine(RuleBasedStateMachine):
         in_lanes = sum(self.outbox.lane_backlog(lane).bytes for lane in LANES)
         assert total == in_lanes + self._bytes_of_letters()
 
+    @invariant()
+    def the_oldest_of_each_lane_is_its_first_that_waits(self) -> None:
+        told: dict[bytes, float] = {}
+        for number in range(keys.PARTITIONS):
+            told |= self.client.zrange(keys.oldest(number), 0, -1, withscores=True)
+        firsts = {lane: self.client.lindex(keys.writes(lane), 0) for lane in LANES}
+        assert told == {lane.encode(): float(first[:13]) for lane, first in firsts.items() if first}
+
     def _bytes_of_letters(self) -> int:
         stored = [self.client.hvals(keys.dead(number)) for number in range(keys.PARTITIONS)]
         return sum(len(letter) - 13 for letters in stored for letter in letters)

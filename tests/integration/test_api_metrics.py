@@ -57,6 +57,15 @@ def test_what_waits_is_looked_up(environ: dict[str, str]) -> None:
     assert now["upstream_call_rate"] == float("inf")
 
 
+def test_it_is_told_for_how_long_the_oldest_write_has_waited(environ: dict[str, str]) -> None:
+    bridge = build_api(read_settings(environ))
+    with client_of(bridge) as http:
+        bridge.outbox.accept(metric(1, run_id="b" * 32), client="anonymous")
+        first = figures(http)["oldest_pending_seconds"]
+
+        wait_until(lambda: figures(http)["oldest_pending_seconds"] > max(first, 0.1))
+
+
 def test_every_gauge_is_told(environ: dict[str, str]) -> None:
     with client_of(build_api(read_settings(environ))) as http:
         told = {re.sub(r"\{.*", "", name) for name in figures(http)}

@@ -278,6 +278,21 @@ def test_what_waits_without_a_worker_fails(environ: dict[str, str]) -> None:
     assert worked["lag"].verdict == "ok"
 
 
+def test_a_write_that_will_soon_be_given_up_is_warned_of(environ: dict[str, str]) -> None:
+    bridge = build_api(read_settings(environ))
+    bridge.outbox.accept(metric(1), client="a")
+    claim = bridge.outbox.claim(metric(1).lane, lease=dt.timedelta(hours=100))
+    assert claim
+
+    early = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(hours=35)))
+    late = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(hours=36)))
+
+    assert early["lag"].verdict == "ok"
+    assert late["lag"].verdict == "warn"
+    assert "the oldest write since 129600 s, the longest-due lane since 0 s" in late["lag"].found
+    assert "BRIDGE_DELIVERY_HORIZON" in late["lag"].fix[0]
+
+
 @pytest.mark.usefixtures("store")
 def test_keys_are_looked_at_where_they_count(environ: dict[str, str]) -> None:
     now, ring = dt.datetime.now(dt.UTC), keyring_at(environ["BRIDGE_STORE_URL"])

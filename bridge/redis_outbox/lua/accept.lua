@@ -1,8 +1,8 @@
 -- Accept writes at the end of a lane: all of them, or none.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes
--- KEYS[3] zset  ready         KEYS[4] list  settled       KEYS[5] hash  held
--- KEYS[6] string  idempotency record, only if the client sent a key
+-- KEYS[3] zset  ready         KEYS[4] zset  oldest        KEYS[5] list  settled
+-- KEYS[6] hash  held          KEYS[7] string  idempotency record, only if the client sent a key
 -- ARGV[1] lane                ARGV[2] accept id (8 bytes; the same when an accept is repeated)
 -- ARGV[3] '1' if this accept may have been executed before, else '0'
 -- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] how long its record lasts, in ms
@@ -16,8 +16,8 @@
 -- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
 --
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
-if KEYS[6] then
-  local known = redis.call('GET', KEYS[6])
+if KEYS[7] then
+  local known = redis.call('GET', KEYS[7])
   if known then
     if string.sub(known, 1, 16) ~= ARGV[4] then
       return 'mismatch'
@@ -67,7 +67,7 @@ local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, 
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[1], 'repeated', string.sub(there[5] .. ARGV[2], -512))
 end
-if KEYS[6] then
-  redis.call('SET', KEYS[6], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
+if KEYS[7] then
+  redis.call('SET', KEYS[7], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
 end
 return {first, now, idle, 0}

@@ -1,8 +1,8 @@
 -- Append entries at the end of a lane, whether or not it was known. Part of accept and replay.
 --
 -- An entry is: time (13 digits), accept id (8 bytes), record. `size` is that of all entries together, `there` what
--- weigh() has returned. The caller has declared the keys of the lane, its writes, the ready set, the settled log and what
--- is held, in this order.
+-- weigh() has returned. The caller has declared the keys of the lane, its writes, the ready set, the oldest writes, the
+-- settled log and what is held, in this order.
 --
 -- Returns the position of the first entry, the time in ms, and 1 if the lane was idle else 0.
 local function append(keys, lane, accept_id, client, records, size, there)
@@ -19,12 +19,13 @@ local function append(keys, lane, accept_id, client, records, size, there)
     redis.call('RPUSH', keys[2], now .. accept_id .. record)
   end
   redis.call('HSET', keys[1], 'accepted', string.format('%.0f', last + #records), 'bytes', there[2] + size)
-  redis.call('HSET', keys[5], 'bytes', there[3] + size, 'of:' .. client, there[4] + size)
+  redis.call('HSET', keys[6], 'bytes', there[3] + size, 'of:' .. client, there[4] + size)
   local idle = redis.call('ZADD', keys[3], 'NX', now, lane)
   if idle == 1 then
+    redis.call('ZADD', keys[4], now, lane)
     redis.call('HSET', keys[1], 'client', client)
     redis.call('PERSIST', keys[1])
-    redis.call('PERSIST', keys[4])
+    redis.call('PERSIST', keys[5])
   end
   return string.format('%.0f', last + 1), now, idle
 end

@@ -1,22 +1,22 @@
 -- Take a dead letter back into its lane, at the end of it, as a new write.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes
--- KEYS[3] zset  ready         KEYS[4] list  settled       KEYS[5] hash  held
--- KEYS[6] hash  dead          KEYS[7] zset  letters
--- KEYS[8] string  what became of this job                 KEYS[9] string  the same for the job that it replays, if any
+-- KEYS[3] zset  ready         KEYS[4] zset  oldest        KEYS[5] list  settled
+-- KEYS[6] hash  held          KEYS[7] hash  dead          KEYS[8] zset  letters
+-- KEYS[9] string  what became of this job                 KEYS[10] string  the same for the job that it replays, if any
 -- ARGV[1] lane                ARGV[2] accept id (8 bytes)
 -- ARGV[3] client              ARGV[4] record              ARGV[5] field of the letter
 -- ARGV[6] the letter's line in the index                  ARGV[7] how long it is remembered what became of it, in ms
 --
 -- Returns {position of the write, time in ms}, or nil if there is no such letter (any more).
-local letter = redis.call('HGET', KEYS[6], ARGV[5])
+local letter = redis.call('HGET', KEYS[7], ARGV[5])
 if not letter then
   return nil
 end
-redis.call('HDEL', KEYS[6], ARGV[5])
-redis.call('HINCRBY', KEYS[5], 'bytes', 13 - #letter)
+redis.call('HDEL', KEYS[7], ARGV[5])
+redis.call('HINCRBY', KEYS[6], 'bytes', 13 - #letter)
 local first, now = append(KEYS, ARGV[1], ARGV[2], ARGV[3], {ARGV[4]}, 21 + #ARGV[4], weigh(KEYS, ARGV[3]))
-redis.call('ZREM', KEYS[7], ARGV[6])
-redis.call('SET', KEYS[8], 'as:' .. first, 'PX', ARGV[7])
+redis.call('ZREM', KEYS[8], ARGV[6])
 redis.call('SET', KEYS[9], 'as:' .. first, 'PX', ARGV[7])
+redis.call('SET', KEYS[10], 'as:' .. first, 'PX', ARGV[7])
 return {first, now}

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
 -- KEYS[4] list  settled       KEYS[5] hash  dead          KEYS[6] zset  letters
--- KEYS[7] list  attempts      KEYS[8] hash  held
+-- KEYS[7] list  attempts      KEYS[8] hash  held          KEYS[9] zset  oldest
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
 -- ARGV[4] most writes         ARGV[5] most bytes
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
@@ -67,7 +67,8 @@ local function log(last)
 end
 
 -- A repeat finds the position already moved and must not move it again.
-if count > 0 and state[2] == ARGV[6] then
+local moved = count > 0 and state[2] == ARGV[6]
+if moved then
   -- First what needs no memory: Redis then lets the rest pass even when it is full.
   redis.call('LTRIM', KEYS[2], count, -1)
   local last = redis.call('HINCRBY', KEYS[1], 'settled', count)
@@ -84,6 +85,7 @@ end
 
 if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('ZREM', KEYS[9], ARGV[1])
   redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke')
   redis.call('PEXPIRE', KEYS[1], ARGV[9])
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
@@ -97,6 +99,9 @@ if ARGV[11] ~= '0' then
 end
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
 local head = read_head(KEYS, ARGV[4], ARGV[5])
+if moved then
+  redis.call('ZADD', KEYS[9], string.sub(head[9], 1, 13), ARGV[1])
+end
 if ARGV[10] == '1' then
   -- Only after reading: it is for the next claim to know, if this one does not live to settle the write.
   redis.call('HSET', KEYS[1], 'alone', 1)

@@ -4,6 +4,6 @@
 -- the partition, bytes of the client there, ids of accepts that were repeated}.
 local function weigh(keys, client)
   local lane = redis.call('HMGET', keys[1], 'accepted', 'bytes', 'repeated')
-  local held = redis.call('HMGET', keys[5], 'bytes', 'of:' .. client)
+  local held = redis.call('HMGET', keys[6], 'bytes', 'of:' .. client)
   return {tonumber(lane[1]), tonumber(lane[2]) or 0, tonumber(held[1]) or 0, tonumber(held[2]) or 0, lane[3] or ''}
 end
