@@ -277,6 +277,17 @@ def test_many_at_once_are_carried_out_once(
     assert pending(bridge) == 0
 
 
+def test_a_burst_of_a_client_whom_nobody_knows_yet_is_taken_whole(
+    http: SigningClient, bridge: Api, key: AccessKey
+) -> None:
+    burst = [signed(key, "POST", LOG_METRIC, metric(number)) for number in range(200)]
+
+    answers = http.send_all(*burst)
+
+    assert {answer.status for answer in answers} == {200}
+    assert pending(bridge) == len(burst)
+
+
 def test_what_was_not_carried_out_may_come_again(
     http: SigningClient, bridge: Api, key: AccessKey, front: SignatureFront
 ) -> None:
