@@ -16,5 +16,10 @@ def client() -> Client:
 
 
 def caller() -> str:
-    """Return the name of who asks; jobs answer only to the client that made them."""
+    """Return the name of who asks."""
     return client().name
+
+
+def whose() -> str | None:
+    """Return whose jobs and dead letters he may see who asks: his own, or, None, everybody's."""
+    return None if client().is_operator else caller()

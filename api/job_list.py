@@ -4,7 +4,7 @@
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from api.identity import caller
+from api.identity import whose
 from api.runs import lane_of
 from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
@@ -27,7 +27,7 @@ def job_list(bridge: Api) -> Blueprint:
             abort(400, f"The query is not valid: {error}. What was delivered is known by the ids of its jobs only.")
         read = _dead if asked.status == "dead" else _pending
         job_ids, cursor = read(bridge, _lane(asked), asked)
-        found = (bridge.outbox.job(job_id, client=caller()) for job_id in job_ids)
+        found = (bridge.outbox.job(job_id, client=whose()) for job_id in job_ids)
         page = JobPage([document for document in found if document], cursor)
         return Response(msgspec.json.encode(page), content_type="application/json")
 
@@ -47,13 +47,13 @@ def _pending(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | 
     cursor = asked.cursor or "0"
     if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _LONGEST_POSITION:
         abort(400, _BAD_CURSOR)
-    found, last = bridge.outbox.pending_jobs(lane, client=caller(), after=int(cursor), limit=asked.limit)
+    found, last = bridge.outbox.pending_jobs(lane, client=whose(), after=int(cursor), limit=asked.limit)
     return found, None if last is None else str(last)
 
 
 def _dead(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | None]:
     try:
-        wanted = LetterFilter(lane=lane, client=caller())
+        wanted = LetterFilter(lane=lane, client=whose())
         page = bridge.draining.letters.page(wanted, after=asked.cursor, limit=asked.limit)
     except InvalidCursor:
         abort(400, _BAD_CURSOR)

@@ -7,7 +7,7 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from api.bulkhead import Bulkhead
-from api.identity import caller
+from api.identity import whose
 from api.prefer import read_preferences
 from bridge.bootstrap import Api
 from schemas.job import JobDocument, JobDocuments, JobStatus, Lookup
@@ -48,7 +48,7 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
             asked = msgspec.json.decode(request.get_data(), type=Lookup)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             abort(400, f"The body is not valid: {error}.")
-        found = [bridge.outbox.job(job_id, client=caller()) for job_id in asked.job_ids]
+        found = [bridge.outbox.job(job_id, client=whose()) for job_id in asked.job_ids]
         return Response(msgspec.json.encode(JobDocuments(found)), content_type="application/json")
 
     return blueprint
@@ -67,11 +67,11 @@ def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:
 
 
 def _look(bridge: Api, job_id: str) -> JobDocument:
-    document = bridge.outbox.job(job_id, client=caller())
+    document = bridge.outbox.job(job_id, client=whose())
     if document is None:
         abort(
             404,
             "There is no such job, or it was settled longer ago than the retention. Jobs answer only to the"
-            " client that made them.",
+            " client that made them, and to operators.",
         )
     return document

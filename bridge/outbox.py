@@ -259,14 +259,18 @@ class Outbox(Protocol):
         """
         ...
 
-    def job(self, job_id: str, *, client: str) -> JobDocument | None:
-        """Return what is known of a job, or None if this client has no such job (or it is older than the retention)."""
+    def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
+        """Return what is known of a job, or None if this client has no such job (or it is older than the retention).
+
+        Without a client it may be anybody's.
+        """
         ...
 
-    def pending_jobs(self, lane: str, *, client: str, after: int, limit: int) -> tuple[list[str], int | None]:
+    def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
         """Return the ids of the client's pending jobs of a lane, in order, from behind the position ``after`` on.
 
-        With them comes the position to go on behind, None at the end. A page may be short and yet have a next one.
+        Without a client, everybody's. With them comes the position to go on behind, None at the end. A page may be
+        short and yet have a next one.
         """
         ...
 

@@ -152,18 +152,31 @@ class JobId:
     @classmethod
     def unseal(cls, text: str, client: str, key: bytes) -> "JobId | None":
         """Return the id if we gave this very text to this client, else None."""
-        if not _TEXT.fullmatch(text):
+        opened = _open(text)
+        if not opened:
             return None
-        try:
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            return None
-        fields, signature = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
+        fields, signature = opened
         if not hmac.compare_digest(signature, _signature(fields, client, key)):
             return None
         found = cls._from_fields(fields)
         # The last character may have bits to spare: one job has one text.
         return found if found.seal(client, key) == text else None
+
+    @classmethod
+    def read(cls, text: str) -> "JobId | None":
+        """Return the id that a text says, None if it says none; for who may see everybody's jobs.
+
+        Whether we gave this text to anybody is not known: that can only be told with the name of the client.
+        """
+        opened = _open(text)
+        if not opened:
+            return None
+        fields, _ = opened
+        try:
+            found = cls._from_fields(fields)
+        except (ValueError, IndexError):
+            return None
+        return found if found._fields() == fields else None
 
     def _fields(self) -> bytes:
         hexadecimal = bool(_RUN_ID.fullmatch(self.lane))
@@ -206,6 +219,17 @@ def _signature(fields: bytes, client: str, key: bytes) -> bytes:
     # Each part has its length before it, so that no two pairs of fields and client read the same.
     sealed = len(fields).to_bytes(4) + fields + client.encode()
     return hashlib.blake2b(sealed, digest_size=_SEAL_BYTES, key=key).digest()
+
+
+def _open(text: str) -> tuple[bytes, bytes] | None:
+    """Return the fields of an id and its seal, None for what is no id at all."""
+    if not _TEXT.fullmatch(text):
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    return raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
 
 
 def _milliseconds(moment: dt.datetime) -> int:

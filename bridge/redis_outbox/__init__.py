@@ -147,13 +147,14 @@ class RedisOutbox:
         with store_errors():
             return due_lanes(self._client, self._scripts, limit=limit, guard_ms=_ms(guard))
 
-    def job(self, job_id: str, *, client: str) -> JobDocument | None:
+    def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
         """Return what is known of a job."""
         with store_errors():
-            found = JobId.unseal(job_id, client, self._seal.key())
-            return describe(job_id, found, self._scripts.status) if found else None
+            found = JobId.read(job_id) if client is None else JobId.unseal(job_id, client, self._seal.key())
+            known = found and found.partition == keys.partition(found.lane)
+            return describe(job_id, found, self._scripts.status) if found and known else None
 
-    def pending_jobs(self, lane: str, *, client: str, after: int, limit: int) -> tuple[list[str], int | None]:
+    def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
         """Return the ids of the client's pending jobs of a lane."""
         with store_errors():
             found, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)

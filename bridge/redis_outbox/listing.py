@@ -12,8 +12,11 @@ _CHUNK = 500
 _MOST = 20_000
 
 
-def pending_jobs(client: Any, lane: str, *, of: str, after: int, limit: int) -> tuple[list[Job], int | None]:  # noqa: ANN401 - see RedisOutbox
-    """Return the jobs of a client behind a position, in order, and the position to go on behind; None at the end."""
+def pending_jobs(client: Any, lane: str, *, of: str | None, after: int, limit: int) -> tuple[list[Job], int | None]:  # noqa: ANN401 - see RedisOutbox
+    """Return the jobs behind a position, in order, and the position to go on behind; None at the end.
+
+    ``of`` a client, or of all.
+    """
     found: list[Job] = []
     settled, looked_at = int(client.hget(keys.lane_state(lane), "settled") or 0), 0
     while looked_at < _MOST:
@@ -30,7 +33,7 @@ def pending_jobs(client: Any, lane: str, *, of: str, after: int, limit: int) -> 
             return found, None
         for position, entry in enumerate(entries, settled + begin + 1):
             job, after, looked_at = unpack_entry(entry, lane=lane, position=position), position, looked_at + 1
-            if job.client == of:
+            if of in (None, job.client):
                 found.append(job)
             if len(found) == limit:
                 return found, after

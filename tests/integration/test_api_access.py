@@ -249,7 +249,13 @@ def test_a_client_sees_its_own_jobs_and_dead_letters_and_an_operator_sees_all(ht
     guarded.outbox.accept(metric(2), client="other")
     assert ask(http, mine, "GET", f"/v1/jobs/{job}").status_code == 200
     assert ask(http, other, "GET", f"/v1/jobs/{job}").status_code == 404
+    assert ask(http, admin, "GET", f"/v1/jobs/{job}").get_json()["status"] == "pending"
+    assert [jobs(http, key, "pending") for key in (mine, other, admin)] == [1, 1, 2]
     bury_all(guarded)
+    assert ask(http, admin, "GET", f"/v1/jobs/{job}").get_json()["status"] == "dead"
+    assert [jobs(http, key, "dead") for key in (mine, other, admin)] == [1, 1, 2]
+    found = ask(http, admin, "POST", "/v1/jobs/lookup", json={"job_ids": [job, job[:-4] + "AAA", "A" * 60]}).get_json()
+    assert [each and each["status"] for each in found["jobs"]][::2] == ["dead", None]
 
     def listed(key: str) -> list[str]:
         return [letter["client"] for letter in ask(http, key, "GET", "/v1/dead-letters").get_json()["letters"]]
@@ -261,6 +267,11 @@ def test_a_client_sees_its_own_jobs_and_dead_letters_and_an_operator_sees_all(ht
     assert ask(http, other, "POST", f"{path}/replay").status_code == 404
     assert ask(http, mine, "GET", "/v1/dead-letters?client=other").get_json()["letters"][0]["client"] == "mine"
     assert ask(http, mine, "POST", f"{path}/replay").status_code == 202
+
+
+def jobs(http: Http, key: str, status: str) -> int:
+    """How many jobs of the run are listed for who has the key."""
+    return len(ask(http, key, "GET", f"/v1/jobs?run_id={RUN}&status={status}").get_json()["jobs"])
 
 
 def bury_all(bridge: Api) -> None:

@@ -147,6 +147,29 @@ def test_garbage_is_no_id(garbage: str) -> None:
     assert JobId.unseal(garbage, "client", KEY) is None
 
 
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("op", Op)
+def test_who_may_see_everybodys_jobs_reads_an_id_without_its_client(lane: str, op: Op) -> None:
+    job_id = dataclasses.replace(ID, lane=lane, op=op)
+
+    assert JobId.read(job_id.seal("client", KEY)) == job_id
+
+
+@pytest.mark.parametrize("of", ["version", "op", "time", "lane", "text"])
+def test_what_is_no_id_is_not_read_as_one(of: str) -> None:
+    text = dataclasses.replace(ID, lane="a lane").seal("client", KEY)
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    spoilt = {
+        "version": b"\x01" + raw[1:],
+        "op": raw[:2] + b"\xff" + raw[3:],
+        "time": raw[:3] + b"\xff" * 6 + raw[9:],
+        "lane": raw[:16] + b"\xff" + raw[17:],
+        "text": raw[:10],
+    }
+
+    assert JobId.read(base64.urlsafe_b64encode(spoilt[of]).decode().rstrip("=")) is None
+
+
 @pytest.mark.parametrize("spoil", ["{}\n", "{}=", " {}", "{} ", "{}?", "/{}"])
 def test_an_id_with_anything_around_it_is_no_id(spoil: str) -> None:
     assert JobId.unseal(spoil.format(ID.seal("client", KEY)), "client", KEY) is None
