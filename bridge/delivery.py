@@ -12,7 +12,6 @@
 import datetime as dt
 from dataclasses import dataclass
 from itertools import takewhile
-from traceback import format_tb
 from typing import assert_never
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
@@ -24,7 +23,7 @@ from bridge.clock import Clock
 from bridge.coalescing import calls_for, of_one_client
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import DeliveryBroke, LeaseWasLost, Observer, StoreFailed
+from bridge.events import LeaseWasLost, Observer, StoreFailed
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.judgement import Judgement
@@ -74,7 +73,7 @@ class Delivery:
             self.observe(LeaseWasLost(lane=lane))
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
-            self.observe(StoreFailed(during="delivery", why=str(error)))
+            self.observe(StoreFailed(during="delivery", why=str(error), lane=lane))
 
     def _guarded_turn(self, claim: Claim) -> None:
         """Take a turn; a defect of ours must not look like a write that ends its workers."""
@@ -83,9 +82,7 @@ class Delivery:
         except (LeaseLost, StoreUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
-            self.observe(
-                DeliveryBroke(lane=claim.lane, why=repr(type(error)), where=format_tb(error.__traceback__)[-1])
-            )
+            self.observe(telling.broke(claim, error))
             why = f"the bridge has a defect ({type(error).__name__})"
             attempt = Attempt(writes=1, reason="unavailable", message=why)
             self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)

@@ -98,9 +98,14 @@ class LaneDeferred(Event, frozen=True, kw_only=True):
 
 
 class DeliveryBroke(Event, frozen=True, kw_only=True):
-    """A defect of the bridge ended a turn; the lane is tried again."""
+    """A defect of the bridge ended a turn, which had begun with these writes; the lane is tried again."""
 
     lane: str
+    first: int
+    writes: int
+    job_id: str | None
+    request_id: str | None
+    attempt: int
     why: str
     #: The line of code, without any values.
     where: str
@@ -117,6 +122,8 @@ class StoreFailed(Event, frozen=True, kw_only=True):
 
     during: str
     why: str
+    #: Whose delivery it was for, if for one.
+    lane: str | None = None
 
 
 class SecretNotOpened(Event, frozen=True, kw_only=True):

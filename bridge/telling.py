@@ -5,9 +5,10 @@ Each names the first job that it is about, with the request that brought it, and
 """
 
 import datetime as dt
+from traceback import format_tb
 from typing import Any
 
-from bridge.events import BatchRefused, LaneDeferred, WritesBuried, WritesDelivered
+from bridge.events import BatchRefused, DeliveryBroke, LaneDeferred, WritesBuried, WritesDelivered
 from bridge.outbox import Burial, Claim
 from bridge.upstream import Delivered, Refused, Unavailable, Unknown
 
@@ -53,6 +54,14 @@ def deferred(
     """Tell that the first jobs did not get through, and their lane waits."""
     came_to = "unknown" if isinstance(outcome, Unknown) else "unavailable"
     return LaneDeferred(**_about(claim, count), attempt=attempt, outcome=came_to, why=outcome.why, delay=delay)
+
+
+def broke(claim: Claim, error: Exception) -> DeliveryBroke:
+    """Tell that a defect ended the delivery of a claim's jobs."""
+    where = format_tb(error.__traceback__)[-1]
+    return DeliveryBroke(
+        **_about(claim, len(claim.jobs)), attempt=claim.attempts + 1, why=repr(type(error)), where=where
+    )
 
 
 def _about(claim: Claim, count: int) -> dict[str, Any]:

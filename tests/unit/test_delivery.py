@@ -390,6 +390,7 @@ def test_a_defect_of_the_bridge_is_not_the_writes_fault() -> None:
     assert lane.statuses() == [JobStatus.DELIVERED]
     broke = lane.events.of(DeliveryBroke)
     assert len(broke) == 30
+    assert {(event.job_id, event.writes) for event in broke} == {(lane.jobs[0], 1)}
     assert RUN not in str([event.where + event.why for event in broke])
 
 
