@@ -135,8 +135,8 @@ class JobPage(msgspec.Struct, frozen=True):
 class JobId:
     """Where a job is found. It is its own record: no key is kept for it, its text holds all of this and a seal.
 
-    The seal is a keyed hash over the fields and the client, so an id answers only to the client that was given it, and to
-    who may see everybody's jobs.
+    The seal is a keyed hash over the fields and the client, so an id answers only to the client that was given it, and
+    to who may see everybody's jobs.
     """
 
     partition: int
