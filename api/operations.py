@@ -49,7 +49,7 @@ class Operation:
 
 
 _LETTERS = "/v1/dead-letters"
-_FILTER = ("reason", "run_id", "client", "since", "until", "cursor", "limit")
+_FILTER = ("reason", "run_id", "lane", "client", "since", "until", "cursor", "limit")
 
 OPERATIONS = (
     Operation(

@@ -68,24 +68,12 @@ class Delivery:
         try:
             claim = self.outbox.claim(lane, lease=self.timing.lease)
             if claim:
-                self._guarded_turn(claim)
+                self._turn(claim)
         except LeaseLost:
             self.observe(LeaseWasLost(lane=lane))
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
             self.observe(StoreFailed(during="delivery", why=str(error), lane=lane))
-
-    def _guarded_turn(self, claim: Claim) -> None:
-        """Take a turn; a defect of ours must not look like a write that ends its workers."""
-        try:
-            self._turn(claim)
-        except (LeaseLost, StoreUnavailable):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
-            self.observe(telling.broke(claim, error))
-            why = f"the bridge has a defect ({type(error).__name__})"
-            attempt = Attempt(writes=1, reason="unavailable", message=why)
-            self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn
@@ -99,7 +87,20 @@ class Delivery:
                 if not self.exchange.stopping.is_set():
                     self.dispatch.lane_due(current.lane, current.client)
                 return
-            current = self._attempt(current, suspects)
+            current = self._guarded_attempt(current, suspects)
+
+    def _guarded_attempt(self, claim: Claim, suspects: Suspects) -> Claim | None:
+        """Make an attempt; a defect of ours must not look like a write that ends its workers."""
+        try:
+            return self._attempt(claim, suspects)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
+            self.observe(telling.broke(claim, error))
+            why = f"the bridge has a defect ({type(error).__name__})"
+            attempt = Attempt(writes=1, reason="unavailable", message=why)
+            self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)
+            return None
 
     def _attempt(self, claim: Claim, suspects: Suspects) -> Claim | None:
         """Send one call and write down what came of it; return the claim to go on with, None to stop here."""

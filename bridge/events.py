@@ -98,7 +98,7 @@ class LaneDeferred(Event, frozen=True, kw_only=True):
 
 
 class DeliveryBroke(Event, frozen=True, kw_only=True):
-    """A defect of the bridge ended a turn, which had begun with these writes; the lane is tried again."""
+    """A defect of the bridge ended an attempt at these writes, or at the first of them; the lane is tried again."""
 
     lane: str
     first: int

@@ -56,16 +56,18 @@ def _lag(outbox: Outbox, horizon: dt.timedelta, now: dt.datetime) -> Opinion:
     )
     if late >= _TOO_LATE:
         return fail(found, _START, "look at `mlflow-bridge backlog`, and at `gate` and `upstream` here")
-    if late >= _LATE:
-        return warn(found, "more workers, or a higher BRIDGE_WORKER_CONCURRENCY, if it stays so")
+    fixes = []
     if age >= horizon / 2:
-        fix = f"mend what `gate` and `upstream` say here; after {horizon} (BRIDGE_DELIVERY_HORIZON) writes are given up"
-        return warn(found, fix)
-    return ok(found)
+        given_up = f"after {horizon.total_seconds() / 3600:g} h (BRIDGE_DELIVERY_HORIZON) writes are given up"
+        fixes += [f"mend what `gate` and `upstream` say here; {given_up}"]
+    if late >= _LATE:
+        fixes += ["more workers, or a higher BRIDGE_WORKER_CONCURRENCY, if it stays so"]
+    return warn(found, *fixes) if fixes else ok(found)
 
 
 def _since(moment: dt.datetime | None, now: dt.datetime) -> dt.timedelta:
-    return now - moment if moment else dt.timedelta()
+    # The store's clock says when, and may be a little ahead of ours.
+    return max(dt.timedelta(), now - moment) if moment else dt.timedelta()
 
 
 def _dead_letters(outbox: Outbox) -> Opinion:

@@ -78,7 +78,8 @@ class RedisOutbox:
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""
         token = secrets.token_hex(8)
-        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
+        number = keys.partition(lane)
+        lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.oldest(number)]
         with store_errors():
             seal = self._seal.key()
             head = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])

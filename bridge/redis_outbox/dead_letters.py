@@ -197,10 +197,10 @@ class RedisDeadLetters:
                 *(keys.lane_state(lane), keys.writes(lane)),
                 *(keys.ready(number), keys.oldest(number), keys.settled(lane)),
             ]
+            seal = self._seal.key()
             record, client, _ = found.replay
             arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, found.field, found.line]
             result = self._replay([*lane_keys, *found.keys], [*arguments, self._fate_ms])
-            seal = self._seal.key()
         if result is None:
             return None
         accepted_at = dt.datetime.fromtimestamp(int(result[1]) / 1000, dt.UTC)

@@ -19,6 +19,12 @@ class Seal:
     def key(self) -> bytes:
         """Return the key."""
         if self._key is None:
-            self._client.set(keys.SEAL, secrets.token_bytes(32), nx=True)
-            self._key = self._client.get(keys.SEAL)
+            # A store that is full still tells it, and only then must it not be asked to keep one.
+            self._key = self._client.get(keys.SEAL) or self._made()
         return self._key or b""
+
+    def _made(self) -> bytes | None:
+        """Make the key. Losing the race means that another process has, and that its key is the one."""
+        self._client.set(keys.SEAL, secrets.token_bytes(32), nx=True)
+        found: bytes | None = self._client.get(keys.SEAL)
+        return found

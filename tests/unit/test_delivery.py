@@ -394,6 +394,23 @@ def test_a_defect_of_the_bridge_is_not_the_writes_fault() -> None:
     assert RUN not in str([event.where + event.why for event in broke])
 
 
+def test_a_defect_is_told_of_the_writes_that_it_kept() -> None:
+    lane = Lane(metric(1), param("p", "1"), param("p", "2"))
+
+    def broken(_: Call) -> Outcome:
+        if len(lane.upstream.calls) == 1:
+            return Delivered(status=200)
+        raise ValueError
+
+    lane.upstream.answer = broken
+
+    lane.deliver()
+
+    assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DELIVERED, JobStatus.PENDING]
+    [broke] = lane.events.of(DeliveryBroke)
+    assert (broke.job_id, broke.writes) == (lane.jobs[2], 1)
+
+
 def test_what_waits_behind_a_failing_call_was_not_attempted() -> None:
     lane = Lane(metric(1), param("p", "1"), param("p", "2"))
     lane.upstream.answer = lambda _: Unavailable(why="down")

@@ -1,6 +1,7 @@
 -- Claim a lane that is due, and read the writes at its head.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
+-- KEYS[4] zset  oldest
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
 -- ARGV[4] most writes         ARGV[5] most bytes
 --
@@ -24,4 +25,4 @@ redis.call('HDEL', KEYS[1], 'lease')
 redis.call('HSET', KEYS[1], 'lease', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
-return read_head(KEYS, ARGV[4], ARGV[5])
+return read_head(KEYS, KEYS[4], ARGV[1], ARGV[4], ARGV[5])

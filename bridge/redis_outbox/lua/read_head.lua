@@ -1,8 +1,9 @@
--- Read the writes at the head of a lane that the caller has just claimed, and freeze them. Part of claim and settle.
+-- Read the writes at the head of a lane that the caller has just claimed, freeze them, and note in `oldest` since when the
+-- first of them has waited. Part of claim and settle.
 --
 -- What an earlier claim froze and did not settle is read again, exactly: it may have been sent, and a redelivery must
 -- be made of the same calls. `frozen` is the position of the last write that was read.
-local function read_head(keys, most_writes, most_bytes)
+local function read_head(keys, oldest, lane, most_writes, most_bytes)
   local state = redis.call('HMGET', keys[1],
     'settled', 'frozen', 'attempts', 'claims', 'alone', 'broke', 'broke_alone', 'broke_since')
   local settled = tonumber(state[1])
@@ -24,6 +25,9 @@ local function read_head(keys, most_writes, most_bytes)
       read, size = read + 1, size + #entry
       result[read + 8] = entry
     end
+  end
+  if read > 0 then
+    redis.call('ZADD', oldest, string.sub(result[9], 1, 13), lane)
   end
   redis.call('HSET', keys[1], 'frozen', string.format('%.0f', settled + read))
   return result

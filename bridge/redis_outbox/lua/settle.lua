@@ -91,17 +91,15 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
   return 'empty'
 end
-if count == 0 then
+if not moved then
+  -- As above: what needs no memory comes first.
   redis.call('ZREM', KEYS[3], '')
 end
 if ARGV[11] ~= '0' then
   note_attempt(KEYS[1], KEYS[7], tonumber(ARGV[11]), now, ARGV[12])
 end
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
-local head = read_head(KEYS, ARGV[4], ARGV[5])
-if moved then
-  redis.call('ZADD', KEYS[9], string.sub(head[9], 1, 13), ARGV[1])
-end
+local head = read_head(KEYS, KEYS[9], ARGV[1], ARGV[4], ARGV[5])
 if ARGV[10] == '1' then
   -- Only after reading: it is for the next claim to know, if this one does not live to settle the write.
   redis.call('HSET', KEYS[1], 'alone', 1)
