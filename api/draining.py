@@ -4,6 +4,8 @@
 import signal
 import threading
 
+from bridge.bell import Bell
+
 #: Sent by the process that manages them. Ignored by default, so one that is still starting survives it.
 DRAIN_SIGNAL = signal.SIGURG
 
@@ -14,4 +16,6 @@ class Draining(Exception):
 
 def drain_on_signal(stopping: threading.Event) -> None:
     """Set the event when the signal comes. To be called in the main thread."""
-    signal.signal(DRAIN_SIGNAL, lambda *_: stopping.set())
+    bell = Bell()
+    bell.each_time(stopping.set)
+    signal.signal(DRAIN_SIGNAL, bell.ring)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
+from bridge.bell import Bell
 from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
@@ -77,28 +79,37 @@ def _server(settings: Settings) -> "_Server":
         log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
-    server.drain_delay = settings.drain_delay
+    server.follow_signals(drain_delay=settings.drain_delay)
     return server
 
 
 class _Server(MPServer):
     """Tells its server processes first, when it is told to stop, and goes on to serve for a while."""
 
-    drain_delay = dt.timedelta()
-    _draining = False
+    def follow_signals(self, *, drain_delay: dt.timedelta) -> None:
+        """Do what the server is told to, in threads; its own receivers take a lock."""
+        self._drain_delay = drain_delay
+        self._told_to_stop, self._told_to_reload = Bell(), Bell()
+        self._told_to_reload.each_time(super().signal_handler_reload)
+        self._told_to_stop.each_time(self._stop)
 
-    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
+    def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
+        """Have new server processes take over."""
+        self._told_to_reload.ring()
+
+    def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Begin to drain; at a second signal, stop at once."""
-        stop: Callable[[], None] = super().signal_handler_interrupt
-        if self._draining:
-            stop()
-            return
-        self._draining = True
+        self._told_to_stop.ring()
+
+    def _stop(self) -> None:
         # Those that were told to stop as well, with the whole process group, must not be followed by new ones.
         self.respawn_failed_workers = False
-        for worker in self.wrks:
-            os.kill(worker.inner.pid, DRAIN_SIGNAL)
-        threading.Timer(self.drain_delay.total_seconds(), stop).start()
+        for worker in list(self.wrks):
+            with suppress(ProcessLookupError):
+                os.kill(worker.inner.pid, DRAIN_SIGNAL)
+        self._told_to_stop.wait(self._drain_delay)
+        stop: Callable[[], None] = super().signal_handler_interrupt
+        stop()
 
 
 class _Renewal(threading.Thread):

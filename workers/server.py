@@ -9,6 +9,7 @@ from typing import Any
 import click
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
+from bridge.bell import Bell
 from bridge.bootstrap import Worker, build_worker
 from bridge.celery_dispatch import QUEUES
 from bridge.environ import read_settings
@@ -61,8 +62,11 @@ def _follow(worker: Worker) -> None:
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
         start_sweeping(worker)
 
+    told_to_stop = Bell()
+    told_to_stop.each_time(worker.stopping.set)
+
     def on_stop(**_: Any) -> None:  # noqa: ANN401
-        worker.stopping.set()
+        told_to_stop.ring()
 
     def on_logging(**_: Any) -> None:  # noqa: ANN401
         # That this is followed keeps Celery from setting up logs of its own.

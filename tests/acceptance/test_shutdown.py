@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -88,6 +89,20 @@ def test_a_worker_that_stops_settles_its_calls_and_gives_its_lanes_back(bridge: 
     assert again.seconds < 10, "a lease lasts 26 s"
     for run_id in runs:
         assert sorted(int(point["step"]) for point in bridge.history(run_id, "m")) == list(range(20))
+
+
+@pytest.mark.parametrize("which", ["api", "worker"])
+def test_who_is_told_to_stop_many_times_at_once_stops(bridge: System, short_dir: Path, which: str) -> None:
+    """The kernel may tell a child whose parent dies once for each thread of the parent's."""
+    directory = short_dir / "many-times"
+    environ = bridge_environ(bridge.store_url, bridge.front)
+    server = api_with(environ, directory)[0] if which == "api" else worker_with(environ, directory, "worker")
+    with running(server):
+        for _ in range(200):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGTERM)
+
+        assert server.stop(grace=30) == 0
 
 
 def test_an_api_that_stops_has_told_of_each_request(bridge: System, short_dir: Path) -> None:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a signal's receiver tells a thread that there is something to do."""
+
+import datetime as dt
+import queue
+import threading
+from collections.abc import Callable
+
+
+class Bell:
+    """Is rung by the receiver of a signal, and heard by a thread.
+
+    A receiver can be interrupted by the next signal at any instruction, and so by itself. It must take no lock that it
+    may hold already: ``threading.Event.set`` does, and then waits for ever. ``queue.SimpleQueue.put`` is made for it
+    (https://docs.python.org/3/library/queue.html).
+    """
+
+    def __init__(self) -> None:
+        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring(self, *_: object) -> None:
+        """Have it heard, now or by who comes to listen; takes whatever a signal's receiver is called with."""
+        self._rings.put(None)
+
+    def wait(self, timeout: dt.timedelta | None = None) -> bool:
+        """Return True once it rings, or False after the timeout. Each ring is heard once."""
+        try:
+            self._rings.get(timeout=None if timeout is None else timeout.total_seconds())
+        except queue.Empty:
+            return False
+        return True
+
+    def each_time(self, do: Callable[[], object]) -> None:
+        """Have a thread do this each time that it rings."""
+        threading.Thread(target=self._follow, args=(do,), name="bell", daemon=True).start()
+
+    def _follow(self, do: Callable[[], object]) -> None:
+        while self.wait():
+            do()
