@@ -3,13 +3,15 @@
 
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import click
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
-from bridge.bell import Bell
 from bridge.bootstrap import Worker, build_worker
 from bridge.celery_dispatch import QUEUES
 from bridge.environ import read_settings
@@ -61,12 +63,10 @@ def _follow(worker: Worker) -> None:
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
         start_sweeping(worker)
-
-    told_to_stop = Bell()
-    told_to_stop.each_time(worker.stopping.set)
+        signal.signal(signal.SIGTERM, _at_first(signal.getsignal(signal.SIGTERM)))
 
     def on_stop(**_: Any) -> None:  # noqa: ANN401
-        told_to_stop.ring()
+        worker.stopping.set()
 
     def on_logging(**_: Any) -> None:  # noqa: ANN401
         # That this is followed keeps Celery from setting up logs of its own.
@@ -81,3 +81,14 @@ def _follow(worker: Worker) -> None:
     worker_shutdown.connect(on_end, weak=False)
     worker_shutting_down.connect(on_stop, weak=False)
     setup_logging.connect(on_logging, weak=False)
+
+
+def _at_first(receiver: Any) -> Callable[..., None]:  # noqa: ANN401 - as `signal` has it
+    """Have only the first signal received: Celery's receiver takes a lock, and a second signal would interrupt it."""
+    received = count()
+
+    def receive(*args: object) -> None:
+        if next(received) == 0:
+            receiver(*args)
+
+    return receive
