@@ -19,7 +19,7 @@ class Seal:
     def key(self) -> bytes:
         """Return the key."""
         if self._key is None:
-            # A store that is full still tells it, and only then must it not be asked to keep one.
+            # Asked for before it is made: a store that is full tells what it has, and keeps nothing new.
             self._key = self._client.get(keys.SEAL) or self._made()
         return self._key or b""
 
