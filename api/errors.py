@@ -46,9 +46,9 @@ _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 
-def reply_to(error: Exception, *, method: str, path: str) -> Reply:
-    """Return the answer to a request that ended in this error."""
-    asked = _Asked(method, path)
+def reply_to(error: Exception, *, method: str, path: str, request_id: str) -> Reply:
+    """Return the answer to a request that ended in this error; what operators must know goes to the log."""
+    asked = _Asked(method, path, request_id)
     for kind in type(error).__mro__:
         if kind in _REPLIES:
             return _REPLIES[kind](asked, error)
@@ -61,6 +61,12 @@ class _Asked:
 
     method: str
     path: str
+    request_id: str
+
+    def log(self, event: str, *, level: int = logging.ERROR, error: Exception | None = None, **fields: str) -> None:
+        """Log what it met with, so that it is found by the request's id."""
+        known = {**fields, "path": self.path, "request_id": self.request_id}
+        _LOG.log(level, event, exc_info=error, extra={"fields": known})
 
     def answer(
         self, status: int, error_code: str, message: str, *, wait: int | None = None, errors: tuple[Fault, ...] = ()
@@ -94,12 +100,12 @@ class _Asked:
 
 
 def _store_unavailable(asked: _Asked, error: Exception) -> Reply:
-    _LOG.error("store_unavailable", extra={"fields": {"why": str(error), "path": asked.path}})
+    asked.log("store_unavailable", why=str(error))
     return asked.short_of("The bridge's store can't be relied on now, so nothing is promised. Send the request again.")
 
 
 def _over_cap(asked: _Asked, error: OverCap) -> Reply:
-    _LOG.warning("over_cap", extra={"fields": {"cap": error.cap, "path": asked.path}})
+    asked.log("over_cap", level=logging.WARNING, cap=error.cap)
     whose = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
     if error.most is not None:
         message = f"The write is larger than all that may wait of this {whose}, {error.most} bytes."
@@ -115,7 +121,7 @@ def _over_cap(asked: _Asked, error: OverCap) -> Reply:
 
 def _credentials_unavailable(asked: _Asked, error: Exception) -> Reply:
     # The client can't mend it and need not know more; the operator finds the reason in the log.
-    _LOG.error("credentials_unavailable", extra={"fields": {"why": str(error)}})
+    asked.log("credentials_unavailable", why=str(error))
     return asked.answer(502, _UNAVAILABLE, "The bridge can't authenticate to upstream.")
 
 
@@ -143,7 +149,7 @@ def _invalid_writes(asked: _Asked, error: InvalidWrites) -> Reply:
 
 
 def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
-    reply = reply_to(error.reason, method=asked.method, path=asked.path)
+    reply = reply_to(error.reason, method=asked.method, path=asked.path, request_id=asked.request_id)
     problem = msgspec.json.decode(reply.body, type=Problem)
     advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
     if reply.status == 413:
@@ -167,7 +173,7 @@ def _misframed(asked: _Asked, error: Misframed) -> Reply:
 
 
 def _unexpected(asked: _Asked, error: Exception) -> Reply:
-    _LOG.error("unexpected_error", exc_info=error, extra={"fields": {"path": asked.path}})
+    asked.log("unexpected_error", error=error)
     return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
 
 

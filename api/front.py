@@ -97,7 +97,7 @@ class Front:
         except Exception as error:  # noqa: BLE001 - each has its answer
             if isinstance(error, (OverQuota, TooManyFailures)):
                 await self._restraint.wait(request)
-            return reply_to(error, method=request.method, path=request.path)
+            return _refusal(error, request)
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:
         try:
@@ -106,7 +106,7 @@ class Front:
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
                 request.decision = "denied"
-                return reply_to(NotPassedOn(), method=request.method, path=request.path)
+                return _refusal(NotPassedOn(), request)
             if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
                 request.route = "queued"
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
@@ -116,7 +116,7 @@ class Front:
             request.route = "proxied"
             return await self._proxied(request, found)
         except Exception as error:  # noqa: BLE001 - each has its answer
-            return reply_to(error, method=request.method, path=request.path)
+            return _refusal(error, request)
 
     async def _proxied(self, request: Incoming, found: Found | None) -> Response:
         answer = await self._proxy.forward(request)
@@ -154,3 +154,7 @@ class Front:
         await receive()
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _refusal(error: Exception, request: Incoming) -> Response:
+    return reply_to(error, method=request.method, path=request.path, request_id=request.request_id)

@@ -7,6 +7,8 @@ from schemas.client import Client
 
 #: Where the ASGI scope of a request holds its client.
 CLIENT = "bridge.client"
+#: Where its id.
+REQUEST_ID = "bridge.request_id"
 
 
 def client() -> Client:
@@ -23,3 +25,9 @@ def caller() -> str:
 def whose() -> str | None:
     """Return whose jobs and dead letters he may see who asks: his own, or, None, everybody's."""
     return None if client().is_operator else caller()
+
+
+def request_id() -> str:
+    """Return the id of the request."""
+    found: str = request.environ["asgi.scope"][REQUEST_ID]
+    return found

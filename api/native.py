@@ -14,7 +14,7 @@ from api.bulkhead import Bulkhead
 from api.dead_letters import dead_letters
 from api.errors import reply_to
 from api.health import health
-from api.identity import CLIENT
+from api.identity import CLIENT, REQUEST_ID, request_id
 from api.incoming import Incoming
 from api.job_list import job_list
 from api.jobs import jobs
@@ -39,7 +39,7 @@ class Native:
         """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
         body = await request.body(longest=self._most)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
-        changed = {"path": request.path, "query_string": query, CLIENT: request.client}
+        changed = {"path": request.path, "query_string": query, CLIENT: request.client, REQUEST_ID: request.request_id}
         return _Called(self._app, {**request.scope, **changed}, body)
 
 
@@ -76,5 +76,5 @@ def create_native(bridge: Api) -> Flask:
 
 
 def _answer_error(error: Exception) -> FlaskResponse:
-    reply = reply_to(error, method=request.method, path=request.path)
+    reply = reply_to(error, method=request.method, path=request.path, request_id=request_id())
     return FlaskResponse(reply.body, reply.status, reply.header_list())

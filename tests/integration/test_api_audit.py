@@ -171,3 +171,16 @@ def test_no_event_has_a_field_for_what_was_in_a_request() -> None:
     fields = {field.name for event in Event.__subclasses__() for field in msgspec.structs.fields(event)}
 
     assert fields & {"body", "query", "headers", "authorization", "key", "token", "value"} == set()
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/2.0/mlflow/runs/log-metric"), ("GET", "/v1/backlog")])
+def test_what_a_request_met_with_is_told_with_its_id(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture, method: str, path: str
+) -> None:
+    away = environ | {"BRIDGE_STORE_URL": "redis://127.0.0.1:1"}
+    with client_of(build_api(read_settings(away))) as http:
+        status = http.open(path, method=method, json=METRIC, headers={"X-Request-Id": "mine-7"}).status_code
+
+    assert status == 503
+    [told] = [record for record in caplog.records if record.message == "store_unavailable"]
+    assert told.__dict__["fields"].items() >= {"request_id": "mine-7", "path": path}.items()
