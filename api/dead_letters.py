@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from api.identity import caller, client
+from api.identity import client, whose
 from api.refusals import Forbidden
 from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
@@ -17,7 +17,6 @@ _PATH = "/v1/dead-letters"
 _MOST_LISTED = 1000
 
 T = TypeVar("T")
-Order = TypeVar("Order", ReplayOrder, DiscardOrder)
 
 
 def dead_letters(bridge: Api) -> Blueprint:
@@ -38,9 +37,7 @@ def _listing(blueprint: Blueprint, bridge: Api) -> None:
         arguments = request.args.to_dict()
         cursor, limit = arguments.pop("cursor", None), _limit(arguments.pop("limit", "100"))
         try:
-            wanted = _valid(arguments, LetterFilter)
-            if not client().is_operator:
-                wanted = msgspec.structs.replace(wanted, client=caller())
+            wanted = _own(_valid(arguments, LetterFilter))
             return _json(letters.page(wanted, after=cursor, limit=limit))
         except InvalidCursor:
             abort(400, "cursor must be the `next` of an earlier page.")
@@ -72,21 +69,23 @@ def _many(blueprint: Blueprint, bridge: Api) -> None:
 
     @blueprint.post(f"{_PATH}/replay")
     def replay_many() -> Response:
-        order = _own(_body(ReplayOrder))
-        count = draining.letters.count(order.filter)
+        order = _body(ReplayOrder)
+        meant = _own(order.filter)
+        count = draining.letters.count(meant)
         if order.dry_run:
             return _json(LetterCount(count=count))
-        return _begun(draining.order(DrainAction.REPLAY, order.filter, rate=order.rate, total=count))
+        return _begun(draining.order(DrainAction.REPLAY, meant, rate=order.rate, total=count))
 
     @blueprint.post(f"{_PATH}/discard")
     def discard_many() -> Response:
-        order = _own(_body(DiscardOrder))
-        count = draining.letters.count(order.filter)
+        order = _body(DiscardOrder)
+        meant = _own(order.filter)
+        count = draining.letters.count(meant)
         if order.dry_run:
             return _json(LetterCount(count=count))
         if order.count != count:
             abort(409, f'This would discard {count} dead letters. To do so, send the same with "count": {count}.')
-        return _begun(draining.order(DrainAction.DISCARD, order.filter, rate=None, total=count))
+        return _begun(draining.order(DrainAction.DISCARD, meant, rate=None, total=count))
 
 
 def _drains(blueprint: Blueprint, bridge: Api) -> None:
@@ -103,17 +102,16 @@ def _drains(blueprint: Blueprint, bridge: Api) -> None:
         return Response(status=204)
 
 
-def _own(order: Order) -> Order:
-    """Return the order for the letters of who gives it, unless he is an operator."""
-    if client().is_operator:
-        return order
-    return msgspec.structs.replace(order, filter=msgspec.structs.replace(order.filter, client=caller()))
+def _own(wanted: LetterFilter) -> LetterFilter:
+    """Return the filter for the letters of who asks, unless he is an operator."""
+    owner = whose()
+    return wanted if owner is None else msgspec.structs.replace(wanted, client=owner)
 
 
 def _visible(bridge: Api, letter_id: str) -> LetterDocument:
     """Return a letter that who asks may see: his own, or any if he is an operator."""
     letter = bridge.draining.letters.letter(letter_id) or _no_letter()
-    return letter if client().is_operator or letter.client == caller() else _no_letter()
+    return letter if whose() in (None, letter.client) else _no_letter()
 
 
 def _begun(drain: Drain) -> Response:

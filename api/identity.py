@@ -17,14 +17,9 @@ def client() -> Client:
     return found
 
 
-def caller() -> str:
-    """Return the name of who asks."""
-    return client().name
-
-
 def whose() -> str | None:
     """Return whose jobs and dead letters he may see who asks: his own, or, None, everybody's."""
-    return None if client().is_operator else caller()
+    return None if client().is_operator else client().name
 
 
 def request_id() -> str:

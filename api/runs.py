@@ -8,7 +8,7 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from api.bulkhead import Bulkhead
-from api.identity import caller, client
+from api.identity import whose
 from api.incoming import Incoming
 from api.limits import Limits
 from api.prefer import read_preferences
@@ -102,7 +102,7 @@ def _without_run(bridge: Api, name: str, lane: str) -> RunDocument:
     if not bridge.outbox.extents([lane])[lane].pending:
         letters = bridge.draining.letters.page(LetterFilter(lane=lane), after=None, limit=_MOST_LETTERS).letters
         for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
-            if letter.client != caller() and not client().is_operator:
+            if whose() not in (None, letter.client):
                 return RunDocument(run=name, state=RunState.DEAD)
             return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, why=letter.message)
     return RunDocument(run=name, state=RunState.PENDING)
