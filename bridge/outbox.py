@@ -173,6 +173,10 @@ class Caps:
     store: int
 
 
+#: The oldest Redis whose scripts can declare that they run in a full store; Valkey begins after it.
+OLDEST_STORE = (7, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durability:
     """What the store does for an accepted write, as it says itself."""

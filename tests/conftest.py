@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that tests share: each is started once a session, on a free port, and stopped at its end."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,10 +34,22 @@ def mlflow_url(short_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_server(short_dir: Path) -> Iterator[tuple[Server, str]]:
-    """A real Redis, as durable as the embedded store."""
+    """A real Valkey, as durable as the embedded store."""
     server, url = redis_at(short_dir / "redis")
     with running(server):
         yield server, url
+
+
+@pytest.fixture(scope="session")
+def oldest_redis(short_dir: Path) -> Iterator[str]:
+    """A real Redis, as old as may be: the one of this machine."""
+    program = shutil.which("redis-server")
+    if not program:
+        assert "CI" not in os.environ, "CI installs a redis-server"
+        pytest.skip("the oldest Redis that the bridge runs on is tried where redis-server is installed")
+    server, url = redis_at(short_dir / "oldest", program=Path(program))
+    with running(server):
+        yield url
 
 
 @pytest.fixture(scope="session")

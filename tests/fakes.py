@@ -3,7 +3,9 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import fakeredis
 
 from bridge.dispatch import LINES, Room
 from bridge.events import Event
@@ -11,6 +13,16 @@ from bridge.gate import GateState, Open, Passage
 from bridge.upstream import Call, Delivered, Headers, Outcome
 
 E = TypeVar("E", bound=Event)
+
+
+class FakeStore(fakeredis.FakeRedis):
+    """A store in memory. fakeredis does not know the first line of a script that says what the store may do with it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"version": (7,)} | options)
+
+    def register_script(self, script: Any) -> Any:
+        return super().register_script(script.replace("#!lua", "-- lua", 1))
 
 
 class FakeDispatch:

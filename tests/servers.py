@@ -15,7 +15,7 @@ from typing import Any
 import redis
 import requests
 
-from bridge.embedded import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.embedded import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
 from bridge.errors import StoreUnavailable
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.client import store_errors
@@ -119,8 +119,8 @@ def running(*servers: Server) -> Iterator[None]:
             server.child.signal_group(signal.SIGKILL)
 
 
-def redis_at(directory: Path) -> tuple[Server, str]:
-    """Return a store, durable as the embedded one, and its URL."""
+def redis_at(directory: Path, *, program: Path | None = None) -> tuple[Server, str]:
+    """Return a store, durable as the embedded one, and its URL: the Valkey of the lock, or another program."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "s.sock"
     url = f"unix://{path}"
@@ -131,7 +131,7 @@ def redis_at(directory: Path) -> tuple[Server, str]:
             return bool(client.ping())
         return False
 
-    command = store_command(directory, path)
+    command = store_command(directory, path, server=program or bundled_server())
     return Server(process("store", command, clean_environ(), directory, pings)), url
 
 
@@ -164,7 +164,7 @@ def _cluster_ports(count: int) -> list[int]:
 
 
 def _cluster_node(directory: Path, port: int) -> Server:
-    command = store_command(directory, directory / "s.sock")
+    command = store_command(directory, directory / "s.sock", server=bundled_server())
     config = directory / "redis.conf"
     config.write_text(config.read_text().replace("port 0\n", f"port {port}\nbind 127.0.0.1\ncluster-enabled yes\n"))
 

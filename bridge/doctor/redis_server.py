@@ -11,6 +11,7 @@ import redis
 from bridge.doctor.checks import Opinion, fail, ok, warn
 from bridge.errors import BridgeError
 from bridge.redis_outbox.client import every_info
+from bridge.redis_outbox.durability import outdated_servers
 from bridge.settings import masked
 
 _SLOW_MS = 20.0
@@ -26,6 +27,8 @@ def reached(connect: Any, url: str, setting: str) -> Opinion:  # noqa: ANN401 - 
         return _unreachable(error, str(masked(url)), setting)
     if any(each.get("role") == "slave" for each in replication):
         return fail(f"{masked(url)} is a replica and takes no writes", f"name the primary in {setting}")
+    if outdated := outdated_servers(client):
+        return fail(f"{masked(url)} is {outdated[0]}", f"use Redis or Valkey 7.0 or newer in {setting}")
     ms = statistics.median(took) * 1000
     found = f"{masked(url)} answers in {ms:.1f} ms{_version(server)}"
     if ms > _SLOW_MS:

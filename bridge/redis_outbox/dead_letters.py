@@ -151,7 +151,7 @@ class RedisDeadLetters:
         self._client: Any = client
         self._seal = Seal(client)
         self._fate_ms = round(fate_ttl.total_seconds() * 1000)
-        self._replay = load(client, "weigh", "append", "replay")
+        self._replay = load(client, "replay")
         self._discard = load(client, "discard")
 
     def page(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterPage:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks Redis what an acknowledged write survives.
+"""Asks the store what an acknowledged write survives, and whether it is new enough.
 
 The levels: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 """
@@ -8,12 +8,15 @@ from typing import Any
 
 import redis
 
-from bridge.outbox import Durability
+from bridge.outbox import OLDEST_STORE, Durability
 from bridge.redis_outbox.client import every_info
 
 
 def read_durability(client: Any) -> Durability:  # noqa: ANN401 - see RedisOutbox
-    """Return the level of durability, and what about the store can lose an accepted write."""
+    """Return the level of durability, and why the store can't be used."""
+    if outdated := outdated_servers(client):
+        oldest = ".".join(map(str, OLDEST_STORE))
+        return Durability(level="none", faults=(f"it is {outdated[0]}: use Redis or Valkey {oldest} or newer",))
     try:
         policy, aof, fsync = (_config(client, name) for name in ("maxmemory-policy", "appendonly", "appendfsync"))
     except redis.ResponseError:
@@ -30,6 +33,18 @@ def read_durability(client: Any) -> Durability:  # noqa: ANN401 - see RedisOutbo
     )
 
 
+def outdated_servers(client: Any) -> list[str]:  # noqa: ANN401
+    """Return the servers of the store that are too old for its scripts, such as ``Redis 6.2.14``."""
+    # Valkey also reports the version of Redis that it is compatible with, 7.2 or newer.
+    versions = [str(info.get("redis_version", "")) for info in every_info(client, "server")]
+    return [f"Redis {version}" for version in versions if _is_outdated(version)]
+
+
+def _is_outdated(version: str) -> bool:
+    numbers = [int(number) for number in version.split(".")[:2] if number.isdigit()]
+    return len(numbers) == len(OLDEST_STORE) and tuple(numbers) < OLDEST_STORE
+
+
 def _managed(client: Any) -> Durability:  # noqa: ANN401
     """A managed service forbids CONFIG. Its durability is chosen elsewhere, so what INFO shows is only a warning."""
     policies = {info.get("maxmemory_policy", "noeviction") for info in every_info(client, "memory")}
@@ -41,7 +56,6 @@ def _managed(client: Any) -> Durability:  # noqa: ANN401
 
 
 def _config(client: Any, name: str) -> str:  # noqa: ANN401
-    """One name a call: several at once are only known from Redis 7 on."""
     return {_text(key): _text(value) for key, value in client.config_get(name).items()}.get(name, "")
 
 

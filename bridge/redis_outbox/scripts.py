@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the Lua scripts: one file a verb, each with its keys, arguments and result named at its head."""
+"""Loads the Lua scripts: one file a verb, each with its keys, arguments and result named at its head.
 
+A line ``--- @include name`` stands for the file ``lua/include/name.lua``. A script that frees memory begins with
+``#!lua flags=allow-oom``: the store runs it even when it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
+"""
+
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -10,6 +15,8 @@ from redis.cluster import RedisCluster
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
+_INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
+
 Call = tuple[Sequence[str], Sequence[Any]]
 
 
@@ -17,19 +24,26 @@ class Scripts:
     """The verbs of the outbox as callables on one client."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.accept = PipelinedScript(client, load(client, "weigh", "append", "accept"))
-        self.claim = load(client, "read_head", "claim")
-        self.settle = load(client, "read_head", "note_attempt", "settle")
-        self.release = load(client, "note_attempt", "release")
+        self.accept = PipelinedScript(client, load(client, "accept"))
+        self.claim = load(client, "claim")
+        self.settle = load(client, "settle")
+        self.release = load(client, "release")
         self.due = load(client, "due")
         self.status = load(client, "status")
         self.backlog = load(client, "backlog")
 
 
-def load(client: redis.Redis, *names: str) -> Script:
-    """Return the script that the named files make together, run on this client."""
-    source = "\n".join((files(__package__) / "lua" / f"{name}.lua").read_text() for name in names)
-    return client.register_script(source)
+def load(client: redis.Redis, name: str) -> Script:
+    """Return this script, with what it includes, run on this client."""
+    return client.register_script(source(name))
+
+
+def source(name: str) -> str:
+    """Return the text of a script with the files that it includes."""
+    directory = files(__package__) / "lua"
+    return _INCLUDE.sub(
+        lambda found: (directory / "include" / f"{found[1]}.lua").read_text(), (directory / f"{name}.lua").read_text()
+    )
 
 
 class PipelinedScript:

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store's adapters over a real Redis, over one in cluster mode, and over the one in memory: one suite for all."""
+"""The store's adapters over Valkey, the oldest Redis, a cluster and the one in memory: one suite for all."""
 
 import datetime as dt
 from typing import Any
 
-import fakeredis
 import pytest
 
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
+from tests.fakes import FakeStore
 from tests.servers import Server
 
 RETENTION = dt.timedelta(hours=1)
 PATIENCE = dt.timedelta(seconds=5)
 
 
-@pytest.fixture(params=["redis", "cluster", "fakeredis"])
+@pytest.fixture(params=["valkey", "redis", "cluster", "fakeredis"])
 def client(request: pytest.FixtureRequest) -> Any:
     return client_of(request.param, request)
 
@@ -25,9 +25,11 @@ def client(request: pytest.FixtureRequest) -> Any:
 def client_of(kind: str, request: pytest.FixtureRequest) -> Any:
     """An empty store of this kind."""
     if kind == "fakeredis":
-        return fakeredis.FakeRedis(version=(7,))
+        return FakeStore()
     if kind == "cluster":
         url: str = request.getfixturevalue("redis_cluster")
+    elif kind == "redis":
+        url = request.getfixturevalue("oldest_redis")
     else:
         server: tuple[Server, str] = request.getfixturevalue("redis_server")
         url = server[1]

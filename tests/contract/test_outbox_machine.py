@@ -11,7 +11,7 @@ from tests.contract.conftest import client_of
 from tests.contract.outbox_machine import OutboxMachine
 
 #: Each step looks at everything, over a real connection; so a few long stories rather than many short ones.
-EXAMPLES = {"redis": 25, "cluster": 12, "fakeredis": 6}
+EXAMPLES = {"valkey": 25, "redis": 6, "cluster": 12, "fakeredis": 6}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

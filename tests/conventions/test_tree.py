@@ -22,7 +22,7 @@ LUA = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.
 READS_THE_ENVIRONMENT = "api.asgi"
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
-LONGEST_FILE = 300
+LONGEST_FILE = 400
 LONGEST_FUNCTION = 40
 
 #: Hosts that packages come from. Which of them is used is the business of the machine that installs, not of the tree.

@@ -6,8 +6,6 @@ import json
 import threading
 from typing import Any
 
-import fakeredis
-
 from bridge.delivery import Delivery, Timing
 from bridge.exchange import Exchange
 from bridge.judgement import Judgement
@@ -18,7 +16,7 @@ from bridge.upstream import Call, Delivered, Outcome, Refused
 from schemas.job import JobStatus
 from schemas.write import Write
 from tests.factories import RUN
-from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeUpstream
+from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeStore, FakeUpstream
 
 LEASE = dt.timedelta(seconds=30)
 HORIZON = dt.timedelta(hours=72)
@@ -29,7 +27,7 @@ class Lane:
     """One lane and all that delivers it."""
 
     def __init__(self, *writes: Write) -> None:
-        client = fakeredis.FakeRedis(version=(7,))
+        client = FakeStore()
         self.outbox = RedisOutbox(client, retention=LEASE, idempotency_ttl=LEASE)
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()

@@ -8,12 +8,13 @@ import pytest
 
 from bridge.hop import bridges_in, via_of
 from bridge.redis_outbox.hop import RedisHop
+from tests.fakes import FakeStore
 
 NAME = "mlflow-bridge-0123456789abcdef"
 
 
 def test_processes_of_one_store_have_one_name_and_others_another() -> None:
-    store, other = fakeredis.FakeRedis(version=(7,)), fakeredis.FakeRedis(version=(7,))
+    store, other = FakeStore(), FakeStore()
 
     names = [RedisHop(client).name() for client in (store, store, other)]
 
@@ -23,7 +24,7 @@ def test_processes_of_one_store_have_one_name_and_others_another() -> None:
 
 def test_a_store_that_is_away_is_asked_again_after_a_while() -> None:
     server, now = fakeredis.FakeServer(version=(7,)), [100.0]
-    hop = RedisHop(fakeredis.FakeRedis(server=server), monotonic=lambda: now[0])
+    hop = RedisHop(FakeStore(server=server), monotonic=lambda: now[0])
 
     server.connected = False
     away = hop.name()

@@ -16,6 +16,8 @@
 -- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
 --
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
+--- @include weigh
+--- @include append
 if KEYS[7] then
   local known = redis.call('GET', KEYS[7])
   if known then

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Note how far a drain is, or that it is over.
 --
 -- KEYS[1] hash  drain         KEYS[2] zset  active drains

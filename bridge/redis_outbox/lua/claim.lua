@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Claim a lane that is due, and read the writes at its head.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
@@ -9,6 +10,7 @@
 -- {settled position, failed attempts, claims, '1' if the head was last sent alone else '0', '1' if an earlier claim
 -- had read the same writes else '0', how often upstream failed on calls from this head, how often of these on its
 -- first write alone, since when (ms) or '', entry, entry, ...}.
+--- @include read_head
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZSCORE', KEYS[3], ARGV[1])
@@ -20,8 +22,6 @@ if not due or tonumber(due) > now then
   end
 end
 
--- First what needs no memory: Redis then lets the rest pass even when it is full.
-redis.call('HDEL', KEYS[1], 'lease')
 redis.call('HSET', KEYS[1], 'lease', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'claims', 1)
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Remove a dead letter for good.
 --
 -- KEYS[1] hash  held          KEYS[2] hash  dead          KEYS[3] zset  letters

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- List lanes of a partition that are due: those that are for longest, and if there are too many, some of the others.
 -- At most one caller a guard period is answered.
 --
@@ -6,8 +7,6 @@
 -- ARGV[3] where among the others to look, from 0 to 1
 --
 -- Returns lanes.
--- First what needs no memory: Redis then lets the rest pass even when it is full.
-redis.call('ZREM', KEYS[1], '')
 if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[2]) then
   return {}
 end

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Ask to send one call to upstream.
 --
 -- KEYS[1] hash  gate
@@ -8,8 +9,6 @@
 --
 -- The bucket is kept as the generic cell rate algorithm does (ITU-T I.371): `next` is the time, in microseconds, at
 -- which the bucket would be full again.
--- First what needs no memory: Redis then lets the rest pass even when it is full.
-redis.call('HDEL', KEYS[1], '')
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local now_us = t[1] * 1000000 + t[2]

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give a lane back, due again after a while.
 --
 -- KEYS[1] hash  lane          KEYS[2] zset  ready         KEYS[3] list  attempts
@@ -7,12 +8,12 @@
 -- ARGV[8] 'failed' if upstream failed on this very call, 'silent' if it did not answer, else ''
 --
 -- Returns 1, or 0 if the lease is another's.
+--- @include note_attempt
 if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[2] then
   return 0
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
--- First what needs no memory: Redis then lets the rest pass even when it is full.
 redis.call('HDEL', KEYS[1], 'lease')
 redis.call('ZADD', KEYS[2], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
 -- This claim has come to a proper end; crashes before it are not forgotten.

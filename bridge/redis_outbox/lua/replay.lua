@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take a dead letter back into its lane, at the end of it, as a new write.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes
@@ -9,6 +10,8 @@
 -- ARGV[6] the letter's line in the index                  ARGV[7] how long it is remembered what became of it, in ms
 --
 -- Returns {position of the write, time in ms}, or nil if there is no such letter (any more).
+--- @include weigh
+--- @include append
 local letter = redis.call('HGET', KEYS[7], ARGV[5])
 if not letter then
   return nil

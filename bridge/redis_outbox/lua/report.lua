@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Tell what came of a call to upstream.
 --
 -- KEYS[1] hash  gate
@@ -7,8 +8,6 @@
 -- ARGV[7] jitter between 0.5 and 1
 --
 -- Returns nothing.
--- First what needs no memory: Redis then lets the rest pass even when it is full.
-redis.call('HDEL', KEYS[1], '')
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'until', 'failures', 'rate', 'slowed')

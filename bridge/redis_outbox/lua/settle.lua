@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Write an outcome down for the writes at the head of a lane, and read the next ones.
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
@@ -14,6 +15,8 @@
 -- its line in the index. The time of burial (13 digits) is put before letter and line.
 --
 -- Returns 'lost' if the lease is another's, 'empty' if nothing is left, else as claim.
+--- @include read_head
+--- @include note_attempt
 local state = redis.call('HMGET', KEYS[1], 'lease', 'settled', 'tried', 'claims', 'broke')
 if state[1] ~= ARGV[2] then
   return 'lost'
@@ -69,7 +72,6 @@ end
 -- A repeat finds the position already moved and must not move it again.
 local moved = count > 0 and state[2] == ARGV[6]
 if moved then
-  -- First what needs no memory: Redis then lets the rest pass even when it is full.
   redis.call('LTRIM', KEYS[2], count, -1)
   local last = redis.call('HINCRBY', KEYS[1], 'settled', count)
   forgive(last)
@@ -90,10 +92,6 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[9])
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
   return 'empty'
-end
-if not moved then
-  -- As above: what needs no memory comes first.
-  redis.call('ZREM', KEYS[3], '')
 end
 if ARGV[11] ~= '0' then
   note_attempt(KEYS[1], KEYS[7], tonumber(ARGV[11]), now, ARGV[12])
