@@ -6,7 +6,9 @@ INSTALL := .venv/bin/python requirements/install.py
 LOCK := requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types arch fix faults bench lock clean
+# Most tests wait more than they compute: three processes keep two cores busy. A file's tests share its servers.
+PYTEST := .venv/bin/pytest -n 3 --dist loadfile
+.PHONY: help run test test-all check check-all lint types arch fix faults bench audit lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -14,8 +16,11 @@ help: ## Show this list
 run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
 	@exec .venv/bin/mlflow-bridge up
 
-test: .venv/dev .venv/old-client/installed ## Run the whole test suite against real servers
-	.venv/bin/pytest
+test: .venv/dev .venv/old-client/installed ## Run the test suite against real servers, with few generated examples
+	$(PYTEST)
+
+test-all: .venv/dev .venv/old-client/installed ## The same with all generated examples, as CI does
+	$(PYTEST) --full
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for three minutes
 	.venv/bin/python -m benchmarks $(BENCH)
@@ -23,24 +28,29 @@ bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; B
 faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write
 	.venv/bin/pytest tests/faults --long
 
-check: lint types arch test ## What CI runs: lint, types, import contracts, tests
+check: lint types arch test ## Lint, types, import contracts, tests: run it before each commit
 
-lint: .venv/dev
+check-all: lint types arch test-all ## The same with all generated examples: what CI runs
+
+lint: .venv/dev ## Check style and formatting
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-types: .venv/dev
+types: .venv/dev ## Check types
 	.venv/bin/mypy
 
-arch: .venv/dev
+arch: .venv/dev ## Check which part may import which
 	.venv/bin/lint-imports --no-logo
 
 fix: .venv/dev ## Format, and mend what can be mended mechanically
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-lock: .venv/dev ## Choose the newest allowed version of each dependency anew
-	sh $(LOCK)/lock.sh
+audit: .venv/dev .venv/audit/installed ## List the licences of what is shipped, and its known vulnerabilities where an index knows them
+	@sh $(LOCK)/audit.sh
+
+lock: .venv/dev ## Pin all dependencies; LOCK_OPTIONS=--upgrade chooses the newest allowed versions
+	sh $(LOCK)/lock.sh $(LOCK_OPTIONS)
 
 clean: ## Remove what was installed and made here, the data of `make run` included
 	rm -rf .venv .data .*_cache .hypothesis .coverage

@@ -260,7 +260,8 @@ class Settings:
     @property
     def lease(self) -> dt.timedelta:
         """How long a claim on a lane lasts: longer than one upstream call can take, with a margin to settle it in."""
-        return self.connect_timeout + self.read_timeout + dt.timedelta(seconds=5)
+        call = self.connect_timeout + self.read_timeout
+        return call + max(_MIN_LEASE_MARGIN, min(call / 2, _MAX_LEASE_MARGIN))
 
     def __repr__(self) -> str:
         """Show the settings with the passwords in URLs masked."""
@@ -274,6 +275,9 @@ def shown(field: "dataclasses.Field[Any]", value: object) -> object:
 
 
 _SECRET = {"secrets_key"}
+#: Half of what a call may take, within these.
+_MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
+_MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
 
 
 def masked(value: object) -> object:

@@ -9,12 +9,31 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import choose
 from tests.servers import Server, mlflow_at, redis_at, redis_cluster_at, running
 from tests.system import System, system
+
+#: The slowest first, so that none of them is what the others wait for at the end.
+_ORDER = ("faults", "acceptance", "contract", "integration", "unit", "conventions")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="put the bridge through each fault at length: tests/faults")
+    parser.addoption("--full", action="store_true", help="generate all examples, not only some: tests/amounts.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose(full=config.getoption("--full"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        only_full = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=only_full)
+        items[:] = [item for item in items if item not in only_full]
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(tests).parts[0]))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@
 import contextlib
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests import forked
 from tests.recording_upstream import OK, RecordingUpstream
-from tests.servers import Server, api_with, clean_environ, redis_at, running, script
+from tests.servers import Server, api_with, clean_environ, redis_at, running
 from tests.system import CREDENTIALS
 
 #: Short, so that a battery of bodies of this length stays quick.
@@ -160,5 +160,4 @@ def guarded_api(directory: Path) -> Iterator[GuardedApi]:
 
 def _key(store_url: str, name: str, options: tuple[str, ...]) -> str:
     environ = clean_environ() | {"BRIDGE_STORE_URL": store_url}
-    command = [script("mlflow-bridge"), "keys", "create", name, *options]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return forked.run("mlflow-bridge", "keys", "create", name, *options, environ=environ).stdout.strip()

@@ -65,6 +65,9 @@ class Server:
 
     def start(self) -> None:
         self.child.start()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
         wait_until(self._serves, timeout=START_TIMEOUT)
 
     def _serves(self) -> bool:
@@ -103,10 +106,17 @@ class Server:
 
 @contextmanager
 def running(*servers: Server) -> Iterator[None]:
-    """Have the servers run; whatever the test did to them, none is left."""
+    """Have the servers run; whatever the test did to them, none is left.
+
+    The first is the one that the others need; these start together.
+    """
     try:
-        for server in servers:
+        for server in servers[:1]:
             server.start()
+        for server in servers[1:]:
+            server.child.start()
+        for server in servers[1:]:
+            server.wait_ready()
         yield
     finally:
         for server in reversed(servers):

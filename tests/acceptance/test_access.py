@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests import forked
 from tests.servers import api_with, clean_environ, running, script, wait_until
 from tests.system import System, system
 
@@ -50,8 +50,7 @@ def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
 
 def keys(bridge: System, *arguments: str, status: int = 0, auth: str = "") -> subprocess.CompletedProcess[str]:
     environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url, "BRIDGE_AUTH": auth}
-    command = [script("mlflow-bridge"), "keys", *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = forked.run("mlflow-bridge", "keys", *arguments, environ=environ)
     assert done.returncode == status, done.stderr
     return done
 
@@ -68,9 +67,7 @@ def test_mlflows_client_works_with_a_key_and_deletes_nothing(guarded: System, wa
         told = {"MLFLOW_TRACKING_USERNAME": "anybody", "MLFLOW_TRACKING_PASSWORD": key}
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url} | told
 
-    done = subprocess.run(
-        [sys.executable, "-c", LOGGING], env=environ, capture_output=True, text=True, timeout=100, check=False
-    )
+    done = forked.run("-c", LOGGING, environ=environ, timeout=100)
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
@@ -142,8 +139,7 @@ def test_mlflows_client_works_within_its_experiment_and_nowhere_else(guarded: Sy
     key = key_of(guarded, f"within-{mine}", "--experiment", mine, "--allow", "CreateExperiment")
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url, "MLFLOW_TRACKING_TOKEN": key}
 
-    command = [sys.executable, "-c", WITHIN, mine, others, theirs]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
+    done = forked.run("-c", WITHIN, mine, others, theirs, environ=environ, timeout=200)
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
@@ -276,12 +272,11 @@ def test_what_can_not_be_done_is_said(guarded: System, arguments: tuple[str, ...
 
 def test_the_operators_commands_take_the_key_from_where_mlflows_client_does(guarded: System) -> None:
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url}
-    command = [script("mlflow-bridge"), "backlog"]
     admin = key_of(guarded, "admin", "--admin")
 
-    without = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    without = forked.run("mlflow-bridge", "backlog", environ=environ)
     environ["MLFLOW_TRACKING_TOKEN"] = admin
-    with_key = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    with_key = forked.run("mlflow-bridge", "backlog", environ=environ)
 
     assert (without.returncode, with_key.returncode) == (1, 0), with_key.stderr
     assert "Say who you are with an API key" in without.stderr

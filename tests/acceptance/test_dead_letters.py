@@ -3,7 +3,6 @@
 
 import datetime as dt
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,8 +11,9 @@ import pytest
 
 from bridge.outbox import Burial, BurialReason, Settlement
 from bridge.redis_outbox import RedisOutbox, connect
+from tests import forked
 from tests.factories import metric
-from tests.servers import clean_environ, script, wait_until
+from tests.servers import clean_environ, wait_until
 from tests.system import System
 
 LEASE = dt.timedelta(seconds=60)
@@ -22,9 +22,8 @@ MINUTE = dt.timedelta(minutes=1)
 
 def operate(bridge: System, *arguments: str, typed: str = "", status: int = 0) -> str:
     """Run a command of the operator's against the bridge and return what it printed."""
-    command = [script("mlflow-bridge"), *arguments]
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": bridge.url}
-    done = subprocess.run(command, env=environ, input=typed, capture_output=True, text=True, timeout=120, check=False)
+    done = forked.run("mlflow-bridge", *arguments, environ=environ, typed=typed, timeout=120)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -20,6 +20,7 @@ from bridge.environ import read_settings
 from bridge.keyring import new_key
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, OTLP_PATH
+from tests.amounts import amount
 from tests.asgi_client import client_of
 from tests.recording_upstream import RecordingUpstream
 from tests.servers import Server
@@ -38,8 +39,8 @@ STRANGERS = ("nobody", "revoked")
 KNOWN = ("reader", "default", "admin")
 #: Calls that change nothing although they are no GET; said here once more, by hand.
 READS = ("/search", "/get-metric-history-bulk", "/jobs/lookup", "graphql", "/query", "/batchGet", "calculate", "/get")
-QUICKLY = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-WIDELY = settings(QUICKLY, max_examples=400)
+QUICKLY = settings(max_examples=amount(1, 3), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+WIDELY = settings(QUICKLY, max_examples=amount(100, 400))
 
 
 @dataclass

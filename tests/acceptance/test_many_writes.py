@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""20,000 single writes, and a worker that is killed in their middle."""
+"""Thousands of single writes, and a worker that is killed in their middle."""
 
 import http.client
 import json
@@ -8,9 +8,10 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from tests.amounts import amount
 from tests.system import System
 
-WRITES = 20_000
+WRITES = amount(4_000, 20_000)
 RUNS = 50
 CLIENTS = 8
 EPOCH = 1_700_000_000_000

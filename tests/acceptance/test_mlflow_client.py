@@ -2,15 +2,17 @@
 """The official MLflow client, told nothing but the bridge's URL."""
 
 import json
-import subprocess
-import sys
 
+from tests import forked
 from tests.servers import clean_environ
 from tests.system import ARN, CREDENTIALS, System
 
 TRAINING = """
 import json
+import warnings
 import mlflow
+
+warnings.simplefilter("error", UserWarning)
 
 with mlflow.start_run() as run:
     mlflow.log_params({"lr": 0.1, "depth": 3, "optimizer": "adam"})
@@ -25,14 +27,7 @@ print(json.dumps(run.info.run_id))
 def test_the_mlflow_client_loses_nothing_and_sees_no_error(bridge: System) -> None:
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": bridge.url}
 
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", TRAINING],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = forked.run("-c", TRAINING, environ=environ, timeout=200)
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -76,9 +71,7 @@ def test_awss_plugin_works_through_the_bridge_and_its_own_signature_goes_no_furt
     }
     before = len(bridge.front.calls)
 
-    done = subprocess.run(
-        [sys.executable, "-c", BY_PLUGIN], env=environ, capture_output=True, text=True, timeout=100, check=False
-    )
+    done = forked.run("-c", BY_PLUGIN, environ=environ, timeout=100)
 
     assert done.returncode == 0, done.stderr
     run = bridge.run(done.stdout.split()[-1])

@@ -4,7 +4,6 @@
 import base64
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.keyring import AccessKey
+from tests import forked
 from tests.servers import clean_environ, script, wait_until
 from tests.system import ARN, System, system
 
@@ -49,8 +49,7 @@ def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
 
 def keys(bridge: System, *arguments: str, status: int = 0, secrets_key: str = SECRETS_KEY) -> str:
     environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url, "BRIDGE_SECRETS_KEY": secrets_key}
-    command = [script("mlflow-bridge"), "keys", *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = forked.run("mlflow-bridge", "keys", *arguments, environ=environ)
     assert done.returncode == status, done.stderr
     return done.stderr if status else done.stdout
 
@@ -69,9 +68,7 @@ def by_plugin(code: str, url: str, key: AccessKey, arn: str = ARN) -> subprocess
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=150, check=False
-    )
+    return forked.run("-c", code, environ=environ, timeout=150)
 
 
 @pytest.mark.parametrize("arn", [ARN, APP])

@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.acceptance.test_curl import run_try_it
 from tests.servers import clean_environ, free_port, script, wait_until
 
-CHILDREN = {"store": "redis-server", "worker-[12]": "mlflow-bridge-worker", "api": "mlflow-bridge-api"}
+CHILDREN = {"store": "(valkey|redis)-server", "worker-[12]": "mlflow-bridge-worker", "api": "mlflow-bridge-api"}
 METRIC = {"key": "m", "value": 1, "timestamp": 1}
 
 
@@ -114,6 +113,9 @@ def test_it_serves_survives_the_death_of_each_child_and_leaves_no_orphan(short_d
         ready = requests.get(f"{url}/readyz", timeout=30).json()
         assert (ready["status"], ready["store"]["durability"]) == ("ready", "fsync-always")
         run_id = create_run(url)
+        second = run_to_its_end(data_dir)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert f"{data_dir} is in use by another MLflow Bridge (process {first.process.pid})" in second.stderr
 
         for name, command in CHILDREN.items():
             os.kill(pid_of(data_dir, command), signal.SIGKILL)
@@ -148,17 +150,6 @@ def test_a_second_start_delivers_the_backlog_of_the_first(short_dir: Path, mlflo
     assert job["status"] == "delivered"
 
 
-def test_the_store_is_not_started_twice_on_the_same_data(short_dir: Path, mlflow_url: str) -> None:
-    data_dir = short_dir / "twice"
-    with up(data_dir, BRIDGE_UPSTREAM=mlflow_url) as first:
-        first.url()
-        second = run_to_its_end(data_dir)
-        assert requests.get(f"{first.url()}/healthz", timeout=5).status_code == 200
-
-    assert second.returncode == 1
-    assert f"{data_dir} is in use by another MLflow Bridge (process {first.process.pid})" in second.stderr
-
-
 def test_a_taken_port_is_said_in_one_sentence(short_dir: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -172,19 +163,11 @@ def test_a_taken_port_is_said_in_one_sentence(short_dir: Path) -> None:
     assert "set BRIDGE_PORT" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("BRIDGE_UPSTREM", "http://x", "BRIDGE_UPSTREM: there is no such setting"),
-        ("BRIDGE_UPSTREAM", "arn:aws:s3:::bucket", "must be the ARN of a tracking server"),
-        ("BRIDGE_READ_TIMEOUT", "20", "must be a duration such as"),
-    ],
-)
-def test_a_wrong_setting_is_named(short_dir: Path, name: str, value: str, said: str) -> None:
-    done = run_to_its_end(short_dir / "wrong", **{name: value})
+def test_a_wrong_setting_is_named(short_dir: Path) -> None:
+    done = run_to_its_end(short_dir / "wrong", BRIDGE_UPSTREM="http://x")
 
     assert done.returncode == 1
-    assert said in done.stderr
+    assert "BRIDGE_UPSTREM: there is no such setting" in done.stderr
 
 
 def run_to_its_end(data_dir: Path, **environ: str) -> "subprocess.CompletedProcess[str]":

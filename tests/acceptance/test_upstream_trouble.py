@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.amounts import amount
 from tests.servers import (
     Server,
     clean_environ,
@@ -43,8 +44,13 @@ TROUBLE: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE.keys())
-def test_writes_are_accepted_and_delivered_once_when_it_is_over(bridge: System, fault: Fault) -> None:
+#: What the suite of faults does not put the bridge through; that one judges every write under the others.
+ONLY_HERE = ["stopped", "a captive portal", "throttling as AWS's control plane does"]
+
+
+@pytest.mark.parametrize("trouble", amount(ONLY_HERE, list(TROUBLE)))
+def test_writes_are_accepted_and_delivered_once_when_it_is_over(bridge: System, trouble: str) -> None:
+    fault = TROUBLE[trouble]
     run_id = bridge.create_run()
     before = len(bridge.front.calls)
     bridge.front.set_fault(fault)

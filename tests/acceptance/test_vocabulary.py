@@ -2,8 +2,6 @@
 """All that the MLflow client can say leaves the same behind, said to the bridge or to MLflow itself."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,6 +9,7 @@ from uuid import uuid4
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from tests import forked
 from tests.servers import clean_environ
 from tests.system import System
 
@@ -27,9 +26,7 @@ def say_everything(url: str, name: str) -> None:
         # What a model needs is found by importing it in yet another process; that says nothing to the server.
         "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "1",
     }
-    done = subprocess.run(
-        [sys.executable, SCRIPT, name], env=environ, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = forked.run(str(SCRIPT), name, environ=environ, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.amounts import amount
 from tests.contract.conftest import client_of
 from tests.contract.outbox_machine import OutboxMachine
 
 #: Each step looks at everything, over a real connection; so a few long stories rather than many short ones.
-EXAMPLES = {"valkey": 25, "redis": 6, "cluster": 12, "fakeredis": 6}
+EXAMPLES = {"valkey": amount(8, 25), "redis": amount(2, 6), "cluster": amount(4, 12), "fakeredis": amount(2, 6)}
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

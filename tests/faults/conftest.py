@@ -12,7 +12,7 @@ from tests.faults.report import Row, table
 from tests.servers import redis_at, running, wait_until
 from tests.system import System, system
 
-_ROWS = pytest.StashKey[list[Row]]()
+_ROW = "fault"
 _SHORT = Size(clients=6, runs_per_client=2, pause=0.05, most_writes_per_client=1_000)
 _LONG = Size(clients=8, runs_per_client=4, pause=0.1, most_writes_per_client=2_000)
 
@@ -56,11 +56,13 @@ def size(*, long: bool) -> Size:
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[Row], None]:
     """Adds a row to the table that ends the session."""
-    return request.config.stash.setdefault(_ROWS, []).append
+    return lambda row: request.node.user_properties.append((_ROW, row.cells()))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if rows := config.stash.get(_ROWS, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [each for state in ("passed", "failed") for each in terminalreporter.stats.get(state, [])]
+    rows = [value for each in reports for name, value in each.user_properties if name == _ROW]
+    if rows:
         terminalreporter.section("what became of every write")
         for line in table(rows):
             terminalreporter.write_line(line)

@@ -30,9 +30,10 @@ class Row:
         return self.fault, *map(str, counts), f"{self.drained_in:.1f}"
 
 
-def table(rows: Iterable[Row]) -> Iterator[str]:
-    """The lines of the table, its columns aligned."""
-    lines = [_HEAD, *(row.cells() for row in sorted(rows, key=lambda row: row.fault))]
+def table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """The lines of the table, its columns aligned, from the cells of each row."""
+    # A row that comes from another process of the test runner is a list.
+    lines = [_HEAD, *sorted(map(tuple, rows))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *counts in lines:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(counts, widths[1:], strict=True))]

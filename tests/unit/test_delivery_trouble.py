@@ -22,7 +22,7 @@ BROKE = Unavailable(why="status 500", status=500, own_fault=VERDICT)
 def deliver_until_settled(lane: Lane, *, turns: int = 100) -> int:
     """Take turns until nothing is pending; how many it took."""
     for turn in range(turns):
-        if JobStatus.PENDING not in lane.statuses():
+        if not lane.outbox.lane_backlog(RUN).pending:
             return turn
         lane.expire_lease()
         lane.deliver()
