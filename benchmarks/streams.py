@@ -122,7 +122,8 @@ def _download(url: str, size: int) -> None:
 
 def _upload(url: str, size: int) -> None:
     piece = bytes(_MIB)
-    head = f"PUT /api/2.0/mlflow-artifacts/artifacts/big HTTP/1.1\r\nHost: bridge\r\nContent-Length: {size}\r\n\r\n"
+    target = "/api/2.0/mlflow-artifacts/artifacts/big"
+    head = f"PUT {target} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Length: {size}\r\n\r\n"
     with _connected(url) as connection:
         connection.sendall(head.encode())
         for _ in range(size // _MIB):
