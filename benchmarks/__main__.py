@@ -5,15 +5,19 @@ import datetime as dt
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from benchmarks import contenders
 from benchmarks.access import guarded
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
 from benchmarks.fairness import fair
@@ -22,42 +26,85 @@ from benchmarks.storage import growth, store
 from benchmarks.streams import crowd, stream
 from benchmarks.table import Row, Setting
 
-_ALL: tuple[Callable[[Setting], Iterator[Row]], ...] = (
+Measure = Callable[[Setting], Iterator[Row]]
+_ALL: tuple[Measure, ...] = (
     *(latency, accepted, guarded, fair, batches, floor, proxy, stream, crowd),
     *(delivered, drain, limited, slow, two_workers, store, growth),
 )
-MEASURES = {measure.__name__: measure for measure in _ALL}
+MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}
 _RESULTS = Path(__file__).parent / "results"
+_FULL, _QUICK, _SMOKE = (3, 1.0), (1, 0.1), (1, 0.002)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One round and a tenth of the amounts: about three minutes.")
-@click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Only these measures.")
-def main(*, quick: bool, only: tuple[str, ...]) -> None:
+@click.option("--quick", is_flag=True, help="One round and about a tenth of the amounts: about four minutes.")
+@click.option("--smoke", is_flag=True, help="Tiny amounts: each measure runs to its end, its ratios mean nothing.")
+@click.option("--only", multiple=True, metavar="MEASURE", help=f"Only this measure: {', '.join(MEASURES)}.")
+@click.option("--results", type=click.Path(path_type=Path), default=_RESULTS, help="Where the figures are written.")
+def main(*, quick: bool, smoke: bool, only: tuple[str, ...], results: Path) -> None:
     """Measure the bridge beside MLflow itself and a naive proxy, in one run on this machine."""
-    rows: list[Row] = []
+    rounds, scale = _SMOKE if smoke else _QUICK if quick else _FULL
     began, stolen = time.monotonic(), _stolen()
-    chosen = only or tuple(MEASURES)
-    for number, name in enumerate(chosen, 1):
-        click.echo(f"[{number}/{len(chosen)}] {name}: {(MEASURES[name].__doc__ or '').splitlines()[0]}", err=True)
-        # Short, for the path of a socket may not be long.
-        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
-            setting = Setting(directory=Path(directory), rounds=1 if quick else 3, scale=0.1 if quick else 1.0)
-            for row in MEASURES[name](setting):
-                rows.append(row)
-                setting.tell("")
-                click.echo(_line(row), err=True)
+    with ExitStack() as servers:
+        setting = Setting(directory=Path(), rounds=rounds, scale=scale, smoke=smoke)
+        if smoke:
+            setting = replace(setting, shared_mlflow=contenders.shared_mlflow(servers))
+        rows, failed = run({name: MEASURES[name] for name in _chosen(only)}, setting)
     seconds, cores = time.monotonic() - began, os.cpu_count() or 1
     share = (_stolen() - stolen) / (seconds * cores)
-    _write(rows, share)
+    _write(results, rows, failed, share)
     place = f"{platform.machine()}, {cores} cores, of which the host gave {share:.1%} to others"
     click.echo(f"\n{seconds:.0f} s on {place}\n")
-    for row in rows:
+    for row in (row for each in rows.values() for row in each):
         click.echo(_line(row))
+    if failed:
+        click.echo(f"\n{_sentence(failed)}", err=True)
+        sys.exit(1)
+
+
+def _chosen(only: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in only if name not in MEASURES]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(MEASURES)}", param_hint="--only")
+    return only or tuple(MEASURES)
+
+
+def run(measures: Mapping[str, Measure], setting: Setting) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Return the rows of each measure, and the errors of those that failed."""
+    rows: dict[str, list[Row]] = {name: [] for name in measures}
+    failed: dict[str, str] = {}
+    for number, (name, measure) in enumerate(measures.items(), 1):
+        click.echo(f"[{number}/{len(measures)}] {name}: {(measure.__doc__ or '').splitlines()[0]}", err=True)
+        # A broken pipe that reached click would end the process without a word.
+        try:
+            _run_one(measure, setting, rows[name])
+            assert rows[name], "no row came of it"
+        except Exception as error:  # noqa: BLE001 - the other measures run all the same
+            failed[name] = f"{type(error).__name__}: {error}"
+            setting.tell("")
+            click.echo(f"{traceback.format_exc()}measure {name} failed: {failed[name]}", err=True)
+    return rows, failed
+
+
+def _run_one(measure: Measure, setting: Setting, rows: list[Row]) -> None:
+    """Collect the rows of a measure as they come, so that a failure leaves those before it."""
+    # Short, for the path of a socket may not be long.
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+        for found in measure(replace(setting, directory=Path(directory))):
+            row = replace(found, needs_full_run=found.needs_full_run or setting.smoke)
+            rows.append(row)
+            setting.tell("")
+            click.echo(_line(row), err=True)
+
+
+def _sentence(failed: Mapping[str, str]) -> str:
+    if len(failed) == 1:
+        return f"The measure {next(iter(failed))} failed; all others ran to their ends."
+    return f"The measures {', '.join(failed)} failed; all others ran to their ends."
 
 
 def _line(row: Row) -> str:
-    met = {True: "met", False: "NOT MET", None: ""}[row.met]
+    met = "needs the full run" if row.needs_full_run else {True: "met", False: "NOT MET", None: ""}[row.met]
     return f"{row.name:<68} {row.ratio:>8.2f}  {row.target:<8} {met:<8} {row.figures}"
 
 
@@ -69,7 +116,7 @@ def _stolen() -> float:
         return 0.0
 
 
-def _write(rows: list[Row], stolen: float) -> None:
+def _write(results: Path, rows: Mapping[str, list[Row]], failed: Mapping[str, str], stolen: float) -> None:
     now = dt.datetime.now(dt.UTC)
     document = {
         "at": now.isoformat(),
@@ -77,10 +124,12 @@ def _write(rows: list[Row], stolen: float) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "stolen": round(stolen, 4),
         "mlflow": version("mlflow"),
-        "rows": [asdict(row) for row in rows],
+        "failed": dict(failed),
+        "rows": [{"measure": name, **asdict(row)} for name, each in rows.items() for row in each],
     }
-    _RESULTS.mkdir(exist_ok=True)
-    (_RESULTS / f"{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(document, indent=1))
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{now:%Y%m%d-%H%M%S}.json").write_text(json.dumps(document, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -42,8 +42,17 @@ def ok(load: Load) -> Load:
     return load
 
 
-def medians(setting: Setting, measures: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
-    """Run each measure once a round, the contenders in turn, and return the median of each."""
+def medians(
+    setting: Setting, measures: Mapping[str, Callable[[int], float]], *, warm_up: bool = False
+) -> dict[str, float]:
+    """Run each measure once a round, the contenders in turn, and return the median of each.
+
+    The median of three rounds leaves out what only the first one pays; one round alone wants a warm-up before it.
+    """
+    if warm_up and setting.rounds == 1 and not setting.smoke:
+        for name, measure in measures.items():
+            setting.tell(f"warm-up: {name}")
+            measure(-1)
     found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(setting.rounds):
         for name, measure in measures.items():

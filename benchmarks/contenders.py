@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contenders: MLflow itself, a naive signing proxy before it, and the bridge before it. All on loopback."""
 
+import functools
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from benchmarks.table import Setting
 from tests.servers import (
+    START_TIMEOUT,
     Server,
     api_with,
     clean_environ,
@@ -19,6 +23,7 @@ from tests.servers import (
     process,
     redis_at,
     running,
+    wait_until,
     worker_with,
 )
 
@@ -42,11 +47,27 @@ class Bridge:
 
 
 @contextmanager
-def mlflow(directory: Path, *, workers: int = 1) -> Iterator[str]:
-    """Run an MLflow server and yield its URL; its own default are four workers."""
-    server, url = mlflow_at(directory / "mlflow", workers=workers)
+def mlflow(setting: Setting, name: str, *, workers: int = 1) -> Iterator[str]:
+    """Run an MLflow server, unless it is shared, and yield its URL; its own default are four workers."""
+    if setting.shared_mlflow:
+        yield setting.shared_mlflow()
+        return
+    server, url = mlflow_at(setting.place(name) / "mlflow", workers=workers)
     with running(server):
         yield url
+
+
+def shared_mlflow(servers: ExitStack) -> Callable[[], str]:
+    """Return what gives the URL of one MLflow server, which starts when first asked for and ends with the stack."""
+
+    @functools.cache
+    def url() -> str:
+        directory = servers.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True))
+        server, address = mlflow_at(Path(directory) / "mlflow")
+        servers.enter_context(running(server))
+        return address
+
+    return url
 
 
 @contextmanager
@@ -73,8 +94,24 @@ def bridge(
     }
     api, url = api_with(environ, directory)
     delivering = [worker_with(environ, directory, f"worker-{number}") for number in range(workers)]
-    with running(store, *delivering, api):
+    with running(store), _together(*delivering, api):
         yield Bridge(url=url, store_url=store_url, api=api, workers=delivering)
+
+
+class _Begun(Server):
+    """A server whose process runs already: its start is to wait until it serves."""
+
+    def start(self) -> None:
+        wait_until(self._serves, timeout=START_TIMEOUT)
+
+
+@contextmanager
+def _together(*servers: Server) -> Iterator[None]:
+    """Run servers that do not wait for each other's start."""
+    for server in servers:
+        server.child.start()
+    with running(*(_Begun(server.child) for server in servers)):
+        yield
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reaches MLflow: how fast, against MLflow's own ceiling, and while upstream is limited or slow."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from tests.upstream_faults import Answer, Commit, Wait
 def delivered(setting: Setting) -> Iterator[Row]:
     """Single metrics a second from the first request until the last one can be read from MLflow."""
     with (
-        contenders.mlflow(setting.place("delivered")) as direct,
+        contenders.mlflow(setting, "delivered") as direct,
         contenders.naive(direct, setting.place("delivered")) as naive,
         contenders.bridge(direct, setting.place("delivered")) as bridge,
     ):
@@ -35,7 +36,11 @@ def delivered(setting: Setting) -> Iterator[Row]:
 
         found = medians(
             setting,
-            {"naive": rate(naive, setting.amount(600)), "bridge": rate(bridge.url, setting.amount(20_000))},
+            {
+                "naive": rate(naive, setting.amount(600, least=200)),
+                "bridge": rate(bridge.url, setting.amount(20_000, least=8_000)),
+            },
+            warm_up=True,
         )
         yield Row(
             name="single metrics delivered, bridge / naive",
@@ -47,17 +52,18 @@ def delivered(setting: Setting) -> Iterator[Row]:
 
 def drain(setting: Setting) -> Iterator[Row]:
     """A standing backlog of single metrics against MLflow's own ceiling, full batches from a direct client."""
-    runs_count, each = 10, setting.amount(4) * 1000
+    runs_count, size = 10, setting.amount(1000, least=1000)
+    each = setting.amount(4, least=2) * size
     with (
-        contenders.mlflow(setting.place("drain")) as direct,
+        contenders.mlflow(setting, "drain") as direct,
         contenders.bridge(direct, setting.place("drain")) as bridge,
     ):
 
         def straight(_: int) -> float:
             runs = contenders.create_runs(direct, runs_count)
             batches = [
-                request("POST", direct + LOG_BATCH, batch(run_id, begin))
-                for begin in range(0, each, 1000)
+                request("POST", direct + LOG_BATCH, batch(run_id, begin, count=size))
+                for begin in range(0, each, size)
                 for run_id in runs
             ]
             return runs_count * each / ok(closed(direct, batches, connections=4)).seconds
@@ -73,7 +79,7 @@ def drain(setting: Setting) -> Iterator[Row]:
             assert sum(contenders.stored(direct, run_id) for run_id in runs) == runs_count * each
             return runs_count * each / seconds
 
-        found = medians(setting, {"direct": straight, "bridge": through})
+        found = medians(setting, {"direct": straight, "bridge": through}, warm_up=True)
         yield Row(
             name="draining a backlog, bridge / direct log-batch of 1000",
             ratio=found["bridge"] / found["direct"],
@@ -100,29 +106,29 @@ class Limited:
 
 def limited(setting: Setting) -> Iterator[Row]:
     """A burst over 100 runs, upstream limited to 25 calls a second, against the least time that it can take."""
-    each = setting.amount(10) * 100
-    with contenders.mlflow(setting.place("limited")) as direct, SignatureFront(direct, check=None) as front:
+    lanes, each = setting.amount(100, least=100), setting.amount(10) * 100
+    with contenders.mlflow(setting, "limited") as direct, SignatureFront(direct, check=None) as front:
         settings = {"BRIDGE_UPSTREAM_RATE": "25", "BRIDGE_UPSTREAM_BURST": "1"}
         with contenders.bridge(front.url, setting.place("limited"), settings=settings) as bridge:
-            runs = contenders.create_runs(direct, 100)
+            runs = contenders.create_runs(direct, lanes)
             # MLflow itself may be the limit: the same calls, sent to it directly.
             batches = [request("POST", direct + LOG_BATCH, batch(run_id, 10**6, count=each)) for run_id in runs]
             by_itself = ok(closed(direct, batches, connections=4)).seconds
             front.set_fault(Limited(25))
             with bridge.workers[0].frozen():
-                ok(closed(bridge.url, metric_calls(bridge.url, runs, 100 * each), connections=16))
+                ok(closed(bridge.url, metric_calls(bridge.url, runs, lanes * each), connections=16))
                 began = time.perf_counter()
             drained(bridge)
             seconds = time.perf_counter() - began
-            assert sum(contenders.stored(direct, run_id) for run_id in runs) == 2 * 100 * each
-            least = max(100 / 25, by_itself)
+            assert sum(contenders.stored(direct, run_id) for run_id in runs) == 2 * lanes * each
+            least = max(lanes / 25, by_itself)
             calls = sum("/runs/log-" in call.path for call in front.calls)
             yield Row(
                 name="backlog over 100 runs at 25 calls/s, time / least time",
                 ratio=seconds / least,
                 target="<= 1.3",
-                figures=f"{100 * each} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
-                f" (calls {100 / 25:.1f} s, MLflow itself {by_itself:.1f} s)",
+                figures=f"{lanes * each} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
+                f" (calls {lanes / 25:.1f} s, MLflow itself {by_itself:.1f} s)",
             )
 
 
@@ -133,13 +139,13 @@ def slow(setting: Setting) -> Iterator[Row]:
         contenders.void(setting.place("slow"), delay=0.1) as upstream,
         contenders.bridge(upstream, setting.place("slow")) as bridge,
     ):
-        runs = [f"{number:032x}" for number in range(200)]
+        runs = [f"{number:032x}" for number in range(setting.amount(200, least=200))]
         with bridge.workers[0].frozen():
-            ok(closed(bridge.url, metric_calls(bridge.url, runs, 200 * each), connections=16))
+            ok(closed(bridge.url, metric_calls(bridge.url, runs, len(runs) * each), connections=16))
             began = time.perf_counter()
         drained(bridge)
         seconds = time.perf_counter() - began
-        least = 200 / 8 * 0.1
+        least = math.ceil(len(runs) / 8) * 0.1
         yield Row(
             name="backlog over 200 runs, upstream 100 ms late, time / least time",
             ratio=seconds / least,
@@ -151,7 +157,7 @@ def slow(setting: Setting) -> Iterator[Row]:
 def two_workers(setting: Setting) -> Iterator[Row]:
     """A backlog over 200 runs drained by two worker processes and by one, upstream not the limit."""
     runs = [f"{number:032x}" for number in range(200)]
-    count = setting.amount(40_000)
+    count = setting.amount(40_000, least=20_000)
     with (
         contenders.void(setting.place("workers")) as upstream,
         contenders.bridge(upstream, setting.place("workers"), workers=2) as bridge,
@@ -172,7 +178,7 @@ def two_workers(setting: Setting) -> Iterator[Row]:
 
             return measure
 
-        found = medians(setting, {"one": rate(1), "two": rate(2)})
+        found = medians(setting, {"one": rate(1), "two": rate(2)}, warm_up=True)
         yield Row(
             name="draining, two worker processes / one",
             ratio=found["two"] / found["one"],

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.sharedctypes import Synchronized
 
 import requests
@@ -48,19 +48,22 @@ def fair(setting: Setting) -> Iterator[Row]:
         watched = key_for(bridge, Client(name="watched"))
         greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA)))
         # Many short rounds: a stall of the machine in one of them shall not decide.
-        rounds, seconds = 2 * setting.rounds + 1, max(5, setting.amount(8))
+        # Until its first burst is through: what is measured is how it goes on.
+        burst = setting.amount(3, least=3)
+        rounds, seconds = 1 if setting.smoke else 2 * setting.rounds + 1, setting.amount(8, least=5)
         for number in range(rounds):
             setting.tell(f"round {number + 1} of {rounds}")
             _watch(bridge.url, watched, seconds, seen["alone"])
             for name, connections in _BESIDE.items():
-                with _greedy_client(bridge.url, greedy, seconds + 4, connections) as sent:
+                with _greedy_client(bridge.url, greedy, seconds + 4, connections, burst) as sent:
                     began, before = time.perf_counter(), sent.value
                     _watch(bridge.url, watched, seconds, seen[name])
                     seen[name].beside.append((sent.value - before) / (time.perf_counter() - began))
     for name in _BESIDE:
         beside = f"beside 50 times a quota on {name} / alone"
         through = f"{statistics.median(seen[name].beside):.0f} of {_QUOTA * _GREED} requests a second sent"
-        yield _row(f"p99 of log-metric, {beside}", seen[name].accept, seen["alone"].accept, through)
+        p99 = _row(f"p99 of log-metric, {beside}", seen[name].accept, seen["alone"].accept, through)
+        yield replace(p99, needs_full_run=not setting.is_full)
         yield _row(f"accept to settled, {beside}", seen[name].lag, seen["alone"].lag, through)
 
 
@@ -96,17 +99,16 @@ def _lag(http: requests.Session, url: str, step: int) -> float:
 
 
 @contextmanager
-def _greedy_client(url: str, key: str, seconds: int, connections: int) -> Iterator["Synchronized[int]"]:
+def _greedy_client(url: str, key: str, seconds: int, connections: int, burst: int) -> Iterator["Synchronized[int]"]:
     """Run a client that sends far more than it may, each write to a run of its own, in a process of its own.
 
-    Yields how many it has sent.
+    Yields how many it has sent, once its first burst of so many seconds is over.
     """
     spawning = multiprocessing.get_context("spawn")
     sent = spawning.Value("q", 0)
     process = spawning.Process(target=send_greedily, args=(url, key, seconds * 2, connections, sent))
     process.start()
-    # Until its first burst is through: what is measured is how it goes on.
-    time.sleep(3)
+    time.sleep(burst)
     try:
         yield sent
     finally:

@@ -23,10 +23,11 @@ def store(setting: Setting) -> Iterator[Row]:
     ):
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
         runs, count = [f"{number:032x}" for number in range(100)], setting.amount(50_000)
+        first = setting.amount(500, least=500)
         with bridge.workers[0].frozen():
-            ok(closed(bridge.url, metric_calls(bridge.url, runs, 500), connections=16))
+            ok(closed(bridge.url, metric_calls(bridge.url, runs, first), connections=16))
             empty, began = client.info("memory")["used_memory"], _scripts(client)
-            ok(closed(bridge.url, metric_calls(bridge.url, runs, count, begin=500), connections=16))
+            ok(closed(bridge.url, metric_calls(bridge.url, runs, count, begin=first), connections=16))
             full, accepts = client.info("memory")["used_memory"], _scripts(client) - began
         began = _scripts(client)
         drained(bridge)
@@ -43,6 +44,8 @@ def store(setting: Setting) -> Iterator[Row]:
             ratio=kept,
             target="<= 40",
             figures=f"{count} jobs: {(after - empty) / 1024:.0f} KiB",
+            # What a lane takes whether it holds few jobs or many counts for much when they are few.
+            needs_full_run=not setting.is_full,
         )
         yield Row(name="script calls per accepted write", ratio=accepts / count, target="<= 1.01", figures="")
         yield Row(
@@ -50,6 +53,7 @@ def store(setting: Setting) -> Iterator[Row]:
             ratio=settles / count,
             target="<= 0.1",
             figures="sweeps of idle partitions included",
+            needs_full_run=not setting.is_full,
         )
 
 
@@ -67,7 +71,7 @@ def growth(setting: Setting) -> Iterator[Row]:
         client.config_set("auto-aof-rewrite-percentage", 0)
         few, thousand = ([f"{number:032x}" for number in range(10)], [f"{number:032x}" for number in range(10, 1010)])
         many = setting.amount(100_000)
-        deep, probe = setting.amount(5_000_000), setting.amount(5_000)
+        deep, probe = setting.amount(5_000_000), setting.amount(5_000, least=2_000)
 
         def cost(runs: list[str]) -> float:
             return _script_time(client, bridge.url, runs, probe)

@@ -69,6 +69,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
             ratio=statistics.median(among) / statistics.median(alone),
             target="<= 2",
             figures=f"{_OFFERED}/s: {statistics.median(among) * 1e3:.2f} ms, {statistics.median(alone) * 1e3:.2f} ms",
+            needs_full_run=not setting.is_full,
         )
 
 

@@ -2,6 +2,7 @@
 """What a measure is given, and what it returns."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ class Row:
     #: ``<=`` or ``>=`` and a number, or nothing where there is no target.
     target: str
     figures: str
+    #: Whether only the full run tells the ratio: a shorter one shows that the measure works.
+    needs_full_run: bool = False
 
     @property
     def met(self) -> bool | None:
@@ -33,10 +36,19 @@ class Setting:
     rounds: int
     #: 1 for the full run, less for a quick one.
     scale: float
+    #: Whether the run only proves that each measure yields its rows.
+    smoke: bool = False
+    #: The URL of an MLflow server that measures share; None where each starts its own.
+    shared_mlflow: Callable[[], str] | None = None
 
-    def amount(self, full: int) -> int:
-        """Return how many of something this run takes."""
-        return max(1, round(full * self.scale))
+    @property
+    def is_full(self) -> bool:
+        """Whether all amounts are those of the full run."""
+        return self.scale >= 1
+
+    def amount(self, full: int, *, least: int = 1) -> int:
+        """Return how many of something this run takes: no fewer than ``least``, except in a smoke run."""
+        return max(1 if self.smoke else least, round(full * self.scale))
 
     def place(self, name: str) -> Path:
         """Return a directory of the measure's own."""
