@@ -98,6 +98,7 @@ def growth(setting: Setting) -> Iterator[Row]:
             ratio=full / hot,
             target="<= 1.2",
             figures=f"{full:.1f} us with {deep} pending, {hot:.1f} us with few",
+            needs_full_run=not setting.is_full,
         )
 
 
