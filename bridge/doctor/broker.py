@@ -3,15 +3,15 @@
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
-import redis
-
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
-from bridge.doctor.redis_server import reached
+from bridge.doctor.redis_server import reached, translated
+from bridge.errors import StoreUnavailable
 from bridge.redis_outbox import connect
-from bridge.redis_outbox.client import every_info
+from bridge.redis_outbox.client import every_info, store_errors
 from bridge.settings import Settings
 
 _TIMEOUT = dt.timedelta(seconds=2)
@@ -25,8 +25,8 @@ def broker_checks(settings: Settings) -> list[Check]:
     client: Callable[[], Any] = cache(partial(connect, url, timeout=_TIMEOUT, connections=2))
     return [
         Check("broker", lambda: reached(client, url, "BRIDGE_BROKER_URL")),
-        Check("broker memory", lambda: _memory(client()), ("broker",)),
-        Check("broker place", lambda: _place(client(), settings), ("broker",)),
+        Check("broker memory", translated(lambda: _memory(client())), ("broker",)),
+        Check("broker place", translated(lambda: _place(client(), settings)), ("broker",)),
     ]
 
 
@@ -42,11 +42,11 @@ def _memory(client: Any) -> Opinion:  # noqa: ANN401 - redis-py's clients share 
 
 
 def _place(client: Any, settings: Settings) -> Opinion:  # noqa: ANN401
-    try:
+    ids, same = _run_ids(client), set()
+    # Without the store, which has a check of its own, there is nothing to compare with.
+    with suppress(StoreUnavailable), store_errors():
         store: Any = connect(settings.store_url, timeout=_TIMEOUT, connections=1)
-        same = _run_ids(store) & _run_ids(client)
-    except (redis.RedisError, OSError):
-        same = set()
+        same = ids & _run_ids(store)
     if same:
         fix = "never FLUSHALL it; leave BRIDGE_BROKER_URL unset, or name another Redis"
         return warn("another database of the store's own server: what empties one may empty both", fix)

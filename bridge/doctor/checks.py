@@ -85,6 +85,7 @@ def findings(checks: Sequence[Check], *, patience: float = PATIENCE) -> Iterator
 def _bounded(look: Callable[[], Opinion], patience: float) -> Opinion:
     """Look, in a thread that is left alone if it takes too long: a resolver or a file system can't be told to hurry."""
     said: queue.SimpleQueue[Opinion] = queue.SimpleQueue()
+    # No `BackgroundThread`: it looks once, and `_guarded` turns whatever goes wrong into an opinion.
     threading.Thread(target=lambda: said.put(_guarded(look)), name="check", daemon=True).start()
     try:
         return said.get(timeout=patience)

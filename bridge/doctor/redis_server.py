@@ -4,13 +4,13 @@
 import re
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
-
-import redis
 
 from bridge.doctor.checks import Opinion, fail, ok, warn
 from bridge.errors import BridgeError
-from bridge.redis_outbox.client import every_info
+from bridge.redis_errors import is_redis_failure
+from bridge.redis_outbox.client import every_info, store_errors
 from bridge.redis_outbox.durability import outdated_servers
 from bridge.settings import masked
 
@@ -23,7 +23,9 @@ def reached(connect: Any, url: str, setting: str) -> Opinion:  # noqa: ANN401 - 
         client = connect()
         took = [_ping(client) for _ in range(5)]
         server, replication = every_info(client, "server"), every_info(client, "replication")
-    except (redis.RedisError, BridgeError, OSError, ValueError) as error:
+    except Exception as error:
+        if not (isinstance(error, (BridgeError, OSError, ValueError)) or is_redis_failure(error)):
+            raise
         return _unreachable(error, str(masked(url)), setting)
     if any(each.get("role") == "slave" for each in replication):
         return fail(f"{masked(url)} is a replica and takes no writes", f"name the primary in {setting}")
@@ -34,6 +36,16 @@ def reached(connect: Any, url: str, setting: str) -> Opinion:  # noqa: ANN401 - 
     if ms > _SLOW_MS:
         return warn(found, "every write waits for it: put it into the same region and zone")
     return ok(found)
+
+
+def translated(look: Callable[[], Opinion]) -> Callable[[], Opinion]:
+    """Return a look at a Redis that raises ``StoreUnavailable`` where the connection fails."""
+
+    def look_translated() -> Opinion:
+        with store_errors():
+            return look()
+
+    return look_translated
 
 
 def _ping(client: Any) -> float:  # noqa: ANN401 - redis-py's clients share no base

@@ -11,7 +11,7 @@ import redis
 from bridge.clock import Clock
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
 from bridge.doctor.clocks import compared
-from bridge.doctor.redis_server import reached
+from bridge.doctor.redis_server import reached, translated
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Durability
 from bridge.redis_outbox import connect
@@ -38,11 +38,11 @@ def store_checks(settings: Settings, clock: Clock) -> list[Check]:
     needs = ("store",)
     return [
         Check("store", lambda: reached(client, url, "BRIDGE_STORE_URL")),
-        Check("store durability", lambda: _durability(client()), needs),
-        Check("store scripts", lambda: _scripts(client()), needs),
-        Check("store memory", lambda: _memory(client(), settings.max_store), needs),
-        Check("store replicas", lambda: _replicas(client(), url), needs),
-        Check("store clock", lambda: _clock(client(), clock), needs),
+        Check("store durability", translated(lambda: _durability(client())), needs),
+        Check("store scripts", translated(lambda: _scripts(client())), needs),
+        Check("store memory", translated(lambda: _memory(client(), settings.max_store)), needs),
+        Check("store replicas", translated(lambda: _replicas(client(), url)), needs),
+        Check("store clock", translated(lambda: _clock(client(), clock)), needs),
     ]
 
 

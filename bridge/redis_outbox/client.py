@@ -13,6 +13,7 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from bridge.errors import CannotStart, StoreUnavailable
+from bridge.redis_errors import is_redis_failure
 
 
 def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis:
@@ -35,7 +36,9 @@ def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
     try:
         cluster: Any = RedisCluster.from_url(url.replace("+cluster", "", 1), retry=Retry(NoBackoff(), 1), **options)
-    except redis.RedisError as error:
+    except Exception as error:
+        if not is_redis_failure(error):
+            raise
         raise CannotStart(f"the store's cluster does not answer: {error}") from error
     return cast("redis.Redis", cluster)
 
@@ -68,8 +71,10 @@ def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN4
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise ``StoreUnavailable`` for whatever goes wrong between us and Redis."""
+    """Raise ``StoreUnavailable`` for whatever redis-py raises, also while a connection dies. Defects surface."""
     try:
         yield
-    except redis.RedisError as error:
+    except Exception as error:
+        if not is_redis_failure(error):
+            raise
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
