@@ -12,5 +12,5 @@ from bridge.telemetry.logs import configure_logging
 _settings = read_settings(os.environ)
 configure_logging(_settings.log_level)
 _bridge = build_api(_settings)
-drain_on_signal(_bridge.stopping)
+drain_on_signal(_bridge.stopping, _bridge.observe)
 app = create_app(_bridge)

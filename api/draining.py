@@ -5,6 +5,7 @@ import signal
 import threading
 
 from bridge.bell import Bell
+from bridge.events import Observer
 
 #: Sent by the process that manages them. Ignored by default, so one that is still starting survives it.
 DRAIN_SIGNAL = signal.SIGURG
@@ -14,8 +15,8 @@ class Draining(Exception):
     """The bridge is about to stop; another one, or this one after its start, takes the write."""
 
 
-def drain_on_signal(stopping: threading.Event) -> None:
+def drain_on_signal(stopping: threading.Event, observe: Observer) -> None:
     """Set the event when the signal comes. To be called in the main thread."""
     bell = Bell()
-    bell.each_time(stopping.set)
+    bell.each_time(stopping.set, observe=observe)
     signal.signal(DRAIN_SIGNAL, bell.ring)

@@ -15,7 +15,7 @@ def metrics(bridge: Api) -> Blueprint:
 
     @blueprint.get("/metrics")
     def scrape() -> Response:
-        gauges = read_gauges(bridge.outbox, bridge.gate, now=bridge.clock.now())
+        gauges = read_gauges(bridge.outbox, bridge.gate, bridge.totals, now=bridge.clock.now())
         try:
             totals = bridge.totals.read()
         except StoreUnavailable:

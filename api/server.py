@@ -4,7 +4,7 @@
 import datetime as dt
 import os
 import sys
-import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +17,12 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from api.draining import DRAIN_SIGNAL
+from bridge.background import BackgroundThread
 from bridge.bell import Bell
 from bridge.bootstrap import build_api
 from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
+from bridge.events import Observer
 from bridge.precautions import check_exposure, check_store, is_taken, misfit
 from bridge.settings import Settings
 from bridge.telemetry.logs import configure_logging
@@ -44,19 +46,21 @@ def main() -> None:
         settings = read_settings(os.environ)
         check_exposure(settings)
         # What can't be built, or must not be used, is better said here than by each server process.
-        check_store(build_api(settings).outbox, _warn)
+        bridge = build_api(settings)
+        check_store(bridge.outbox, _warn)
         if is_taken(settings.host, settings.port):
             _warn(f"somebody listens on port {settings.port} already; he and this api share what comes in")
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
     configure_logging(settings.log_level)
-    server = _server(settings)
+    server = _server(settings, bridge.observe)
     if settings.tls_certificate and settings.tls_key:
-        _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload).start()
+        renewal = _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload)
+        BackgroundThread("renewal", renewal.look, every=_LOOK.total_seconds(), observe=bridge.observe).start()
     server.serve()
 
 
-def _server(settings: Settings) -> "_Server":
+def _server(settings: Settings, observe: Observer) -> "_Server":
     server = _Server(
         "api.asgi:app",
         address=settings.host,
@@ -79,19 +83,19 @@ def _server(settings: Settings) -> "_Server":
         log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
     )
-    server.follow_signals(drain_delay=settings.drain_delay)
+    server.follow_signals(observe, drain_delay=settings.drain_delay)
     return server
 
 
 class _Server(MPServer):
     """Tells its server processes first, when it is told to stop, and goes on to serve for a while."""
 
-    def follow_signals(self, *, drain_delay: dt.timedelta) -> None:
+    def follow_signals(self, observe: Observer, *, drain_delay: dt.timedelta) -> None:
         """Do what the server is told to, in threads; its own receivers take a lock."""
         self._drain_delay = drain_delay
         self._told_to_stop, self._told_to_reload = Bell(), Bell()
-        self._told_to_reload.each_time(super().signal_handler_reload)
-        self._told_to_stop.each_time(self._stop)
+        self._told_to_reload.each_time(super().signal_handler_reload, observe=observe)
+        self._told_to_stop.each_time(self._stop, observe=observe)
 
     def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
         """Have new server processes take over."""
@@ -112,31 +116,28 @@ class _Server(MPServer):
         stop()
 
 
-class _Renewal(threading.Thread):
+class _Renewal:
     """Has new server processes take over, one after the other, when the certificate on disk is another."""
 
     def __init__(self, files: tuple[Path, ...], reload: Callable[[], Any]) -> None:
-        super().__init__(name="renewal", daemon=True)
         self._files = files
         self._reload = reload
-        self._waiting = threading.Event()
+        self._seen = self._refused = self._state()
 
-    def run(self) -> None:
-        """Look at the files for as long as the process lives."""
-        seen = refused = self._state()
-        while not self._waiting.wait(_LOOK.total_seconds()):
-            now = self._state()
-            # Two files are not replaced in one moment: they are taken once both have stood still, and belong together.
-            if now in (seen, refused) or now != self._still():
-                continue
-            if _fit(*self._files):
-                seen = now
-                self._reload()
-            else:
-                refused = now
+    def look(self) -> None:
+        """Look at the files, and take them up if they are others and fit."""
+        now = self._state()
+        # Two files are not replaced in one moment: they are taken once both have stood still, and belong together.
+        if now in (self._seen, self._refused) or now != self._still():
+            return
+        if _fit(*self._files):
+            self._reload()
+            self._seen = now
+        else:
+            self._refused = now
 
     def _still(self) -> list[float]:
-        self._waiting.wait(_LOOK.total_seconds() / 2)
+        time.sleep(_LOOK.total_seconds() / 2)
         return self._state()
 
     def _state(self) -> list[float]:

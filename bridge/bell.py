@@ -3,8 +3,10 @@
 
 import datetime as dt
 import queue
-import threading
 from collections.abc import Callable
+
+from bridge.background import BackgroundThread
+from bridge.events import Observer
 
 
 class Bell:
@@ -30,10 +32,11 @@ class Bell:
             return False
         return True
 
-    def each_time(self, do: Callable[[], object]) -> None:
-        """Have a thread do this each time that it rings."""
-        threading.Thread(target=self._follow, args=(do,), name="bell", daemon=True).start()
+    def each_time(self, do: Callable[[], object], *, observe: Observer | None = None) -> None:
+        """Have a thread do this each time that it rings. The receiver only rings and never touches the thread."""
 
-    def _follow(self, do: Callable[[], object]) -> None:
-        while self.wait():
+        def follow() -> None:
+            self.wait()
             do()
+
+        BackgroundThread("bell", follow, observe=observe).start()

@@ -100,6 +100,7 @@ class Worker:
     delivery: Delivery
     sweep: Sweep
     draining: Draining
+    observe: Observer
     stopping: threading.Event
     #: As that of `Api`.
     close: Callable[[], None]
@@ -111,9 +112,9 @@ def build_api(settings: Settings) -> Api:
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     totals = RedisTotals(client)
     observe = Observers(totals, logs_requests=bool(settings.auth))
-    outbox = _outbox(settings, client)
+    outbox = _outbox(settings, client, observe)
     prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
-    prompt = _outbox(settings, prompt_client)
+    prompt = _outbox(settings, prompt_client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer, hop = _tracer(settings, "api"), RedisHop(client)
     return Api(
@@ -126,12 +127,12 @@ def build_api(settings: Settings) -> Api:
         hop=hop,
         gate=_gate(settings, client),
         dispatch=dispatch,
-        intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch),
+        intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch, observe=observe),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
         keyring=RedisKeyring(client, cipher=cipher_of(settings)),
-        quotas=_quotas(settings, client),
+        quotas=_quotas(settings, client, observe),
         tokens=tokens_of(settings),
         totals=totals,
         signatures=RedisSignatures(client),
@@ -147,7 +148,7 @@ def build_worker(settings: Settings) -> Worker:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     observe = Observers(RedisTotals(client))
-    outbox = _outbox(settings, client)
+    outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     gate = _gate(settings, client)
     tracer = _tracer(settings, "worker")
@@ -178,6 +179,7 @@ def build_worker(settings: Settings) -> Worker:
         delivery=delivery,
         sweep=sweep,
         draining=draining,
+        observe=observe,
         stopping=stopping,
         close=_closing(observe, tracer, client),
     )
@@ -199,11 +201,13 @@ def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
     return connect(settings.store_url, timeout=timeout, connections=threads + 8)
 
 
-def _outbox(settings: Settings, client: Redis) -> RedisOutbox:
+def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox:
     # A key that is forgotten while its write may still wait would let a repeat in.
     idempotency_ttl = max(settings.idempotency_ttl, settings.delivery_horizon)
     caps = Caps(lane=settings.max_pending_run, client=settings.max_pending_client, store=settings.max_store)
-    return RedisOutbox(client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl, caps=caps)
+    return RedisOutbox(
+        client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl, caps=caps, observe=observe
+    )
 
 
 def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer) -> Draining:
@@ -220,9 +224,9 @@ def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Cloc
     )
 
 
-def _quotas(settings: Settings, client: Redis) -> Quotas:
+def _quotas(settings: Settings, client: Redis, observe: Observer) -> Quotas:
     default = Quota(requests=settings.quota_requests, writes=settings.quota_writes, bytes=settings.quota_bytes)
-    return Quotas(RedisLedger(client), default)
+    return Quotas(RedisLedger(client), default, observe=observe)
 
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:

@@ -7,15 +7,15 @@ Publishing costs a client more than accepting its write does, so hints are hande
 """
 
 import datetime as dt
-import threading
 import time
 
 from celery import Celery
 from kombu.exceptions import LimitExceeded, OperationalError
-from redis.exceptions import RedisError
 
+from bridge.background import BackgroundThread
 from bridge.dispatch import LINES, Room, line_of
 from bridge.events import DispatchFailed, Observer
+from bridge.redis_errors import is_redis_failure
 from bridge.turns import Turns
 
 TASK = "bridge.deliver"
@@ -66,15 +66,13 @@ class CeleryDispatch:
         self._app = celery_app(broker_url, timeout=timeout)
         self._observe = observe
         self._waiting: Turns[str] = Turns(most=_MOST_WAITING)
-        self._publisher: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._publisher = BackgroundThread("dispatch", self._publish, observe=observe)
 
     def lane_due(self, lane: str, client: str) -> None:
         """Have the hint published soon."""
         if not self._waiting.put(line_of(client), lane):
             self._observe(DispatchFailed(hints=1, why="too many hints wait to be published"))
-        if self._publisher is None:
-            self._start()
+        self._publisher.start()
 
     def room(self) -> Room:
         """Return how many more hints the broker should be given now."""
@@ -98,27 +96,23 @@ class CeleryDispatch:
                 for queue in QUEUES:
                     pipeline.llen(queue)
                 return [int(count) for count in pipeline.execute()]
-        except (OSError, OperationalError, LimitExceeded, RedisError):
-            # A pooled connection that the broker has closed since raises the driver's own error, untranslated.
+        except (OSError, OperationalError, LimitExceeded):
+            return None
+        except Exception as error:
+            # A pooled connection that the broker has closed raises the driver's own error, untranslated.
+            if not is_redis_failure(error, "kombu"):
+                raise
             return None
 
-    def _start(self) -> None:
-        # Started on first use, so that the thread belongs to the process that uses it.
-        with self._starting:
-            if self._publisher is None:
-                self._publisher = threading.Thread(target=self._publish, name="dispatch", daemon=True)
-                self._publisher.start()
-
     def _publish(self) -> None:
-        while True:
-            due = self._waiting.take(most=_MOST_AT_ONCE)
-            try:
-                self._send(due)
-            except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
-                # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
-                hints = len(due) + self._waiting.clear()
-                # What fails as a whole names what it failed of as its cause.
-                self._observe(DispatchFailed(hints=hints, why=type(error.__cause__ or error).__name__))
+        due = self._waiting.take(most=_MOST_AT_ONCE)
+        try:
+            self._send(due)
+        except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
+            # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
+            hints = len(due) + self._waiting.clear()
+            # What fails as a whole names what it failed of as its cause.
+            self._observe(DispatchFailed(hints=hints, why=type(error.__cause__ or error).__name__))
 
     def _send(self, due: list[tuple[int, str]]) -> None:
         """Publish in one go: the greater part of what a hint costs is to reach the broker."""

@@ -145,6 +145,21 @@ class LanesSwept(Event, frozen=True, kw_only=True):
     lanes: int
 
 
+class ThreadStarted(Event, frozen=True, kw_only=True):
+    """A background thread begins to work."""
+
+    thread: str
+
+
+class ThreadFailed(Event, frozen=True, kw_only=True):
+    """The work of a background thread raised what it should not. The thread goes on after a pause."""
+
+    thread: str
+    error: str
+    #: The line of code, without any values.
+    place: str
+
+
 class RequestAnswered(Event, frozen=True, kw_only=True):
     """A client has asked for something and was answered. Logged only where clients say who they are."""
 

@@ -7,12 +7,13 @@ thread goes on, so that whoever calls from an event loop is free for everything 
 """
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from bridge.background import BackgroundThread
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
+from bridge.events import Observer
 from bridge.outbox import Accepted, Offer, Outbox, Verdict
 
 #: The most that one round trip carries: the first should not wait long for the last.
@@ -31,7 +32,7 @@ Tell = Callable[[Sequence[Verdict | Exception]], None]
 class Intake:
     """The write path."""
 
-    def __init__(self, *, prompt: Outbox, patient: Outbox, dispatch: Dispatch) -> None:
+    def __init__(self, *, prompt: Outbox, patient: Outbox, dispatch: Dispatch, observe: Observer | None = None) -> None:
         """``prompt`` and ``patient`` are the same outbox; the first gives up on the store after a moment."""
         self._prompt = prompt
         self._patient = patient
@@ -39,8 +40,7 @@ class Intake:
         self._is_prompt = True
         #: Offers, whether they were offered before, and whom to tell.
         self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], bool, Tell]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._thread = BackgroundThread("intake", self._accept_waiting, observe=observe)
 
     def accept(self, offers: Sequence[Offer]) -> Iterator[Verdict | Exception]:
         """Yield what came of each write, in round trips of many. The first goes alone: it may decide about the rest.
@@ -65,26 +65,17 @@ class Intake:
                 return
             self._is_prompt = False
         self._waiting.put((offers, tried, tell))
-        if self._thread is None:
-            self._start()
-
-    def _start(self) -> None:
-        # Started on first use, so that the thread belongs to the process that uses it.
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._accept_waiting, name="intake", daemon=True)
-                self._thread.start()
+        self._thread.start()
 
     def _accept_waiting(self) -> None:
-        while True:
-            offers, tried, tell = self._waiting.get()
-            began = time.monotonic()
-            verdicts = self._accept(self._patient, offers, repeated=tried)
-            tell(verdicts)
-            if _store_failed(verdicts):
-                self._fail_waiting(verdicts[0])
-            else:
-                self._is_prompt = time.monotonic() - began < _PROMPT
+        offers, tried, tell = self._waiting.get()
+        began = time.monotonic()
+        verdicts = self._accept(self._patient, offers, repeated=tried)
+        tell(verdicts)
+        if _store_failed(verdicts):
+            self._fail_waiting(verdicts[0])
+        else:
+            self._is_prompt = time.monotonic() - began < _PROMPT
 
     def _fail_waiting(self, verdict: Verdict | Exception) -> None:
         """Tell those who have waited meanwhile: they must not wait for one timeout after the other."""

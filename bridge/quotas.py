@@ -16,7 +16,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bridge.background import BackgroundThread
 from bridge.errors import OverQuota, StoreUnavailable
+from bridge.events import Observer
 from schemas.client import Client, Quota
 
 #: How many seconds' worth a bucket holds.
@@ -65,7 +67,14 @@ class Ledger(Protocol):
 class Quotas:
     """Lets requests in, or says when to come again. Never asks the ledger while a client waits."""
 
-    def __init__(self, ledger: Ledger, default: Quota, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        default: Quota,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        observe: Observer | None = None,
+    ) -> None:
         """``default`` is the quota of a client of whom nothing else is said."""
         self._ledger = ledger
         self._default = default
@@ -73,8 +82,7 @@ class Quotas:
         self._monotonic = monotonic
         self._accounts: dict[str, _Account] = {}
         self._changing = threading.Lock()
-        self._spending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("quotas", self.settle, called=True, every=_PERIOD, observe=observe)
 
     def limit(self, client: Client) -> bool:
         """Return whether there is anything to count for this client."""
@@ -93,13 +101,13 @@ class Quotas:
                 if use in needs and (lacking := 1 - bucket.fill(now)) > 0:
                     raise OverQuota(client.name, use, bucket.rate, wait=lacking / bucket.rate)
             account.spend({"requests": 1.0})
-        self._settle_soon()
+        self._thread.call()
 
     def charge(self, client: Client, more: Mapping[str, float]) -> None:
         """Take out what a request that was let in has come to, besides being one."""
         with self._changing:
             self._account(client).spend(more)
-        self._settle_soon()
+        self._thread.call()
 
     def standing(self, client: Client) -> list[Standing]:
         """Return how the client's buckets stand."""
@@ -131,20 +139,6 @@ class Quotas:
             account = _open(client.quota, self._default, self._monotonic(), before=account)
             self._accounts[client.name] = account
         return account
-
-    def _settle_soon(self) -> None:
-        if self._thread is None:
-            # Started on first use, so that the thread belongs to the process that uses it.
-            self._thread = threading.Thread(target=self._settle_for_ever, name="quotas", daemon=True)
-            self._thread.start()
-        self._spending.set()
-
-    def _settle_for_ever(self) -> None:
-        while True:
-            self._spending.wait()
-            self._spending.clear()
-            self.settle()
-            time.sleep(_PERIOD)
 
 
 @dataclass(slots=True)

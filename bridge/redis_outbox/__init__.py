@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from bridge.errors import LeaseLost
+from bridge.events import Observer
 from bridge.outbox import (
     Accepted,
     Attempt,
@@ -51,7 +52,13 @@ class RedisOutbox:
     """See `bridge.outbox.Outbox` for every promise."""
 
     def __init__(
-        self, client: redis.Redis, *, retention: dt.timedelta, idempotency_ttl: dt.timedelta, caps: Caps = _NO_CAPS
+        self,
+        client: redis.Redis,
+        *,
+        retention: dt.timedelta,
+        idempotency_ttl: dt.timedelta,
+        caps: Caps = _NO_CAPS,
+        observe: Observer | None = None,
     ) -> None:
         # redis-py annotates each result as that of a blocking or an asynchronous client, which checks nothing.
         self._client: Any = client
@@ -59,7 +66,7 @@ class RedisOutbox:
         self._retention_ms = _ms(retention)
         self._seal = Seal(client)
         self._acceptance = Acceptance(
-            client, self._scripts, self._seal, idempotency_ttl_ms=_ms(idempotency_ttl), caps=caps
+            client, self._scripts, self._seal, idempotency_ttl_ms=_ms(idempotency_ttl), caps=caps, observe=observe
         )
 
     def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:

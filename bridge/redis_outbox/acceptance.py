@@ -8,7 +8,9 @@ from typing import Any, Literal
 import redis
 
 from bridge.errors import OverCap, StoreUnavailable
+from bridge.events import Observer
 from bridge.outbox import Accepted, Caps, Offer, Verdict
+from bridge.redis_errors import is_redis_failure
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import disconnect, store_errors
 from bridge.redis_outbox.occupancy import Occupancy
@@ -26,13 +28,20 @@ class Acceptance:
     """The store's side of intake. See `bridge.outbox.Outbox.accept_all` for the promise."""
 
     def __init__(
-        self, client: redis.Redis, scripts: Scripts, seal: Seal, *, idempotency_ttl_ms: int, caps: Caps
+        self,
+        client: redis.Redis,
+        scripts: Scripts,
+        seal: Seal,
+        *,
+        idempotency_ttl_ms: int,
+        caps: Caps,
+        observe: Observer | None,
     ) -> None:
         self._client: Any = client
         self._scripts = scripts
         self._idempotency_ms = idempotency_ttl_ms
         self._caps = caps
-        self._occupancy = Occupancy(client, caps)
+        self._occupancy = Occupancy(client, caps, observe=observe)
         self._seal = seal
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool) -> list[Verdict]:
@@ -73,7 +82,9 @@ class Acceptance:
     def _run(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:
             return self._scripts.accept([self._arguments(offer, repeated=repeated) for offer in offers])
-        except redis.ConnectionError:
+        except Exception as error:
+            if not _is_broken(error):
+                raise
             # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
             # The accepts may have been executed all the same: their ids let the script find that out.
             disconnect(self._client, in_use=False)
@@ -91,6 +102,13 @@ class Acceptance:
         caps = (offer.client, self._caps.lane, *room)
         record = pack_write(offer.write, offer.client, offer.trail)
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
+
+
+def _is_broken(error: Exception) -> bool:
+    """Return whether the connection was broken. What the store has answered, or not in time, is not tried again."""
+    if isinstance(error, (TypeError, AttributeError, ValueError, OSError)):
+        return is_redis_failure(error) and not isinstance(error, TimeoutError)
+    return isinstance(error, redis.ConnectionError)
 
 
 def _verdict(offer: Offer, result: Any, seal: bytes, caps: Caps) -> Verdict:  # noqa: ANN401 - as accept.lua says, or an error

@@ -47,6 +47,7 @@ key                                   type    meaning
 ``bridge:{doctor}:<type>``            any     there for a moment, when the doctor tries what the account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (ms)
 ``bridge:totals``                     hash    what all processes have counted together: metric, labels -> number
+``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
 ``bridge:seal``                       string  the key that job ids are sealed with
 ====================================  ======  =====================================================================
 
@@ -62,6 +63,7 @@ PARTITIONS = 16
 ACTIVE_DRAINS = "bridge:{drains}:active"
 WORKERS = "bridge:workers"
 TOTALS = "bridge:totals"
+THREADS = "bridge:threads"
 SEAL = "bridge:seal"
 REHEARSAL = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import redis
 
+from bridge.background import BackgroundThread
 from bridge.errors import StoreUnavailable
+from bridge.events import Observer
 from bridge.outbox import Caps
 from bridge.redis_outbox import keys
-from bridge.redis_outbox.client import every_info
+from bridge.redis_outbox.client import every_info, store_errors
 from bridge.redis_outbox.durability import read_durability
 
 #: The part of Redis' own ``maxmemory`` beyond which nothing more is accepted. Settling needs a little memory, too.
@@ -29,7 +31,7 @@ class Occupancy:
     The accept script knows its own partition exactly. What the others hold it is told from here.
     """
 
-    def __init__(self, client: redis.Redis, caps: Caps) -> None:
+    def __init__(self, client: redis.Redis, caps: Caps, *, observe: Observer | None = None) -> None:
         self._client: Any = client
         self._caps = caps
         self._held: list[dict[str, int]] = []
@@ -37,14 +39,15 @@ class Occupancy:
         self._over_watermark = False
         self._looked_at = float("-inf")
         self._looking = threading.Lock()
+        self._thread = BackgroundThread("occupancy", self._look_again, called=True, observe=observe)
 
     def room(self, partition: int, client: str, most: int) -> tuple[int, int]:
         """Return how many bytes this client, of ``most``, and everybody may have pending in this partition."""
         age = time.monotonic() - self._looked_at
         if self._held and age < _USABLE_FOR:
-            if age > _FRESH_FOR and self._looking.acquire(blocking=False):
-                # Nobody waits for a look while the last one is still good.
-                threading.Thread(target=self._look_again, name="occupancy", daemon=True).start()
+            if age > _FRESH_FOR:
+                # While the last look is still good, no client waits for the next one.
+                self._thread.call()
         else:
             self._look_now()
         if self._over_watermark:
@@ -55,12 +58,11 @@ class Occupancy:
         return most - elsewhere_of_client, self._caps.store - elsewhere
 
     def _look_again(self) -> None:
-        """Look, in a thread; what goes wrong is found out again by whoever can no longer go on without a look."""
-        try:
-            with suppress(redis.RedisError, StoreUnavailable):
+        """Look, in the thread. An accept that can no longer go on without a look finds out by itself what is wrong."""
+        with suppress(StoreUnavailable), self._looking:
+            # A call that came during the last look, or while a client looked, has nothing left to do.
+            if time.monotonic() - self._looked_at >= _FRESH_FOR:
                 self._look()
-        finally:
-            self._looking.release()
 
     def _look_now(self) -> None:
         # A client waits for the first look, but not for one timeout after the other.
@@ -74,6 +76,10 @@ class Occupancy:
             raise StoreUnavailable("the store has not said yet how full it is")
 
     def _look(self) -> None:
+        with store_errors():
+            self._ask()
+
+    def _ask(self) -> None:
         faults = read_durability(self._client).faults
         if faults:
             # It may have been started, or replaced, after the processes that looked at it when they started. Nobody

@@ -78,6 +78,8 @@ STORE_FAILURES = _counter("store_failures", "Times that a worker could not use t
 DEFECTS = _counter("defects", "Deliveries that a defect of the bridge ended.")
 LETTERS_DRAINED = _counter("letters_drained", "Dead letters that were replayed or discarded.", "action")
 LETTERS_EXPIRED = _counter("letters_expired", "Dead letters that were discarded because of their age.")
+THREADS_STARTED = _counter("threads_started", "Background threads that processes have started.", "thread")
+THREAD_FAILURES = _counter("thread_failures", "Unexpected errors in background threads, which go on.", "thread")
 
 STORE_UP = _gauge("store_up", "1 if the store answers. If it does not, only this is known.")
 STORE_FAULTS = _gauge("store_faults", "What can lose accepted writes in the store as it is set up; must be 0.")
@@ -88,6 +90,7 @@ OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "For how long a lane has been 
 OLDEST_PENDING_SECONDS = _gauge("oldest_pending_seconds", "For how long the oldest write that waits has done so.")
 LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "When a worker's call last got through; 0 for never.")
 WORKERS = _gauge("workers", "Worker processes that have reported within ten seconds.")
+THREADS = _gauge("threads", "Background threads of processes that run; none should be `dead`.", "thread", "state")
 BREAKER = _gauge("breaker", "1 for the state that the circuit breaker before upstream is in.", "state")
 CALL_RATE = _gauge("upstream_call_rate", "Calls a second that workers may make now; +Inf if they are not limited.")
 BUCKET = _gauge("upstream_bucket_calls", "Calls that may go at once; less than 0 if some wait for their place.")

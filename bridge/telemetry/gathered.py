@@ -11,7 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from bridge.events import Event
+from bridge.background import BackgroundThread
+from bridge.events import Event, Observer
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,24 +24,20 @@ _MOST = 10_000
 class Gathered:
     """Hands events over ten times a second."""
 
-    def __init__(self, *observers: Callable[[Sequence[Event]], None]) -> None:
+    def __init__(self, *observers: Callable[[Sequence[Event]], None], observe: Observer | None = None) -> None:
+        """``observe`` receives what goes wrong with the thread that hands over."""
         self._observers = observers
         self._events: deque[Event] = deque()
         self._handing_over = threading.Lock()
-        self._waiting = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("events", self._flush_later, called=True, observe=observe)
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
         self._events.append(event)
         if len(self._events) > _MOST:
             self.flush()
-        elif not self._waiting.is_set():
-            self._waiting.set()
-            if self._thread is None:
-                # Started on first use, so that the thread belongs to the process that uses it.
-                self._thread = threading.Thread(target=self._flush_for_ever, name="events", daemon=True)
-                self._thread.start()
+        else:
+            self._thread.call()
 
     def flush(self) -> None:
         """Hand over whatever there is, in its order."""
@@ -53,9 +50,6 @@ class Gathered:
                 except Exception:  # noqa: BLE001 - it must never; if it does, others and later ones are told all the same
                     _LOG.exception("events_not_told", extra={"fields": {"events": len(events)}})
 
-    def _flush_for_ever(self) -> None:
-        while True:
-            self._waiting.wait()
-            time.sleep(_PERIOD)
-            self._waiting.clear()
-            self.flush()
+    def _flush_later(self) -> None:
+        time.sleep(_PERIOD)
+        self.flush()

@@ -9,6 +9,7 @@ from bridge.gate import Gate
 from bridge.outbox import Outbox
 from bridge.telemetry import catalogue
 from bridge.telemetry.catalogue import Metric
+from bridge.totals import Totals
 
 #: Of each gauge the values, by its labels' values.
 Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
@@ -16,10 +17,11 @@ Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
 _STATES = ("closed", "open", "half-open")
 
 
-def read_gauges(outbox: Outbox, gate: Gate, *, now: dt.datetime) -> Gauges:
+def read_gauges(outbox: Outbox, gate: Gate, totals: Totals, *, now: dt.datetime) -> Gauges:
     """Return every gauge, or that the store does not answer."""
     try:
         backlog, workers, state, durability = outbox.backlog(), outbox.workers(), gate.state(), outbox.durability()
+        threads = totals.threads()
     except StoreUnavailable:
         return {catalogue.STORE_UP: {(): 0.0}}
     found = {
@@ -37,6 +39,10 @@ def read_gauges(outbox: Outbox, gate: Gate, *, now: dt.datetime) -> Gauges:
     }
     gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in found.items()}
     gauges[catalogue.BREAKER] = {(name,): float(name == state.breaker) for name in _STATES}
+    # Of each thread both states, so that an alarm about the dead ones has something to look at.
+    gauges[catalogue.THREADS] = {
+        (name, state): float(threads.get((name, state), 0)) for name, _ in threads for state in ("alive", "dead")
+    }
     return gauges
 
 

@@ -29,6 +29,8 @@ from bridge.events import (
     RequestAnswered,
     SecretNotOpened,
     StoreFailed,
+    ThreadFailed,
+    ThreadStarted,
     WritesBuried,
     WritesDelivered,
 )
@@ -49,6 +51,8 @@ _LEVELS: dict[type[Event], int] = {
     SecretNotOpened: logging.ERROR,
     DispatchFailed: logging.WARNING,
     LanesSwept: logging.DEBUG,
+    ThreadStarted: logging.DEBUG,
+    ThreadFailed: logging.ERROR,
     RequestAnswered: logging.INFO,
 }
 

@@ -4,32 +4,41 @@
 What a process has not added yet when it is killed is lost: a second's worth of figures, and never a write.
 """
 
+import os
+import socket
 import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bridge import events
+from bridge.background import BackgroundThread, census
 from bridge.errors import StoreUnavailable
-from bridge.events import Event
+from bridge.events import Event, Observer
 from bridge.telemetry import catalogue
 from bridge.telemetry.catalogue import Metric
-from bridge.totals import Count, Totals
+from bridge.totals import Census, Count, Totals
 
 _PERIOD = 1.0
+#: How often, in seconds, a process reports the threads that it has, unless they change.
+_REPORT_PERIOD = 3.0
 
 
 class Meter:
     """Observes events (see `bridge.events.Observer`)."""
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: Totals, *, observe: Observer | None = None) -> None:
+        """``observe`` receives what goes wrong with the meter's own thread. It may lead back to this meter."""
         self._totals = totals
         self._counts: defaultdict[Count, float] = defaultdict(float)
         self._counting = threading.Lock()
         self._adding = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("meter", self._tick, every=_PERIOD, observe=observe)
+        self._reported: Census = {}
+        self._reported_at = float("-inf")
 
     def __call__(self, event: Event) -> None:
         """Count what the event says."""
@@ -38,10 +47,7 @@ class Meter:
             return
         with self._counting:
             count(self, event)
-        if self._thread is None:
-            # Started on first use, so that the thread belongs to the process that uses it.
-            self._thread = threading.Thread(target=self._flush_for_ever, name="meter", daemon=True)
-            self._thread.start()
+        self._thread.start()
 
     def count_all(self, events: Sequence[Event]) -> None:
         """Count what these say."""
@@ -68,14 +74,29 @@ class Meter:
             try:
                 self._totals.add(counts)
             except StoreUnavailable:
-                with self._counting:
-                    for count, number in counts.items():
-                        self._counts[count] += number
+                self._keep(counts)
+            except BaseException:
+                self._keep(counts)
+                raise
 
-    def _flush_for_ever(self) -> None:
-        while True:
-            time.sleep(_PERIOD)
-            self.flush()
+    def _keep(self, counts: Mapping[Count, float]) -> None:
+        with self._counting:
+            for count, number in counts.items():
+                self._counts[count] += number
+
+    def _tick(self) -> None:
+        self.flush()
+        self._report()
+
+    def _report(self) -> None:
+        """Report the background threads of this process, so that any api shows which of them live."""
+        threads, now = census(), time.monotonic()
+        if threads == self._reported and now - self._reported_at < _REPORT_PERIOD:
+            return
+        with suppress(StoreUnavailable):
+            # Asked for each time: a forked process is another one.
+            self._totals.report(f"{socket.gethostname()}:{os.getpid()}", threads)
+            self._reported, self._reported_at = threads, now
 
 
 def _request(meter: Meter, event: events.RequestAnswered) -> None:
@@ -113,6 +134,8 @@ _COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
     events.LanesSwept: lambda meter, e: meter.add(catalogue.LANES_SWEPT, by=e.lanes),
     events.DispatchFailed: lambda meter, e: meter.add(catalogue.HINTS_FAILED, by=e.hints),
     events.LeaseWasLost: lambda meter, _: meter.add(catalogue.LEASES_LOST),
+    events.ThreadStarted: lambda meter, e: meter.add(catalogue.THREADS_STARTED, e.thread),
+    events.ThreadFailed: lambda meter, e: meter.add(catalogue.THREAD_FAILURES, e.thread),
     events.StoreFailed: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.during),
     events.DeliveryBroke: lambda meter, _: meter.add(catalogue.DEFECTS),
     events.LettersDrained: lambda meter, e: meter.add(catalogue.LETTERS_DRAINED, e.action, by=e.letters),

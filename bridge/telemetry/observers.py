@@ -14,11 +14,11 @@ class Observers:
     """Tells both. Requests are told a moment later, and logged only where it is known whose they are."""
 
     def __init__(self, totals: Totals, *, logs_requests: bool = False) -> None:
-        self._meter = Meter(totals)
+        self._meter = Meter(totals, observe=self)
         of_requests: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
             of_requests.append(log_events)
-        self._requests = Gathered(*of_requests)
+        self._requests = Gathered(*of_requests, observe=self)
 
     def __call__(self, event: Event) -> None:
         """Tell of an event."""

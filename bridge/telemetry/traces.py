@@ -71,7 +71,7 @@ class OtelTracer:
 
     def close(self) -> None:
         """Send what is recorded, within a few seconds."""
-        # A collector that is away must not keep a process from ending.
+        # A collector that is away must not keep a process from ending. No `BackgroundThread`: it works once.
         closing = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         closing.start()
         closing.join(_CLOSES_WITHIN)

@@ -81,5 +81,5 @@ def test_a_restart_of_the_store_costs_a_client_no_error(bridge: System) -> None:
     assert answers == [200] * 8
     bridge.drained()
     wait_until(lambda: bridge.ready()["workers"]["alive"] == 2)
-    assert all("sweep_failed" not in worker.child.last_lines(10_000) for worker in bridge.workers)
+    assert all("thread_failed" not in worker.child.last_lines(10_000) for worker in bridge.workers)
     assert sorted(point["step"] for point in bridge.history(run_id, "m")) == list(range(1, 10))

@@ -3,7 +3,7 @@
 
 import datetime as dt
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import msgspec
@@ -15,7 +15,7 @@ from bridge.errors import StoreUnavailable
 from bridge.telemetry.catalogue import CATALOGUE, Kind
 from bridge.telemetry.exposition import expose
 from bridge.telemetry.meter import Meter
-from bridge.totals import Count
+from bridge.totals import Census, Count
 from tests.unit.test_logs import EVENTS, SAMPLES
 
 SECOND = dt.timedelta(seconds=1)
@@ -58,6 +58,7 @@ class FakeTotals:
     def __init__(self) -> None:
         self.totals: defaultdict[Count, float] = defaultdict(float)
         self.away = False
+        self.reports: dict[str, Census] = {}
 
     def add(self, counts: Mapping[Count, float]) -> None:
         if self.away:
@@ -67,6 +68,12 @@ class FakeTotals:
 
     def read(self) -> dict[Count, float]:
         return dict(self.totals)
+
+    def report(self, process: str, threads: Census) -> None:
+        self.reports[process] = threads
+
+    def threads(self) -> Census:
+        return sum(map(Counter, self.reports.values()), Counter[tuple[str, str]]())
 
 
 def counted(*told: events.Event) -> dict[str, float]:
