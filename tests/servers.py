@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 import requests
@@ -148,8 +148,16 @@ def redis_at(directory: Path, *, program: Path | None = None) -> tuple[Server, s
 @contextmanager
 def redis_cluster_at(directory: Path, masters: int = 3) -> Iterator[str]:
     """Run a Redis in cluster mode and yield the bridge's URL of it."""
+    with redis_cluster_nodes_at(directory, masters) as (url, _):
+        yield url
+
+
+@contextmanager
+def redis_cluster_nodes_at(directory: Path, masters: int = 3) -> Iterator[tuple[str, dict[int, Server]]]:
+    """The same, with its masters by their ports, which a test may kill and start again."""
     ports = _cluster_ports(masters)
-    with running(*(_cluster_node(directory / str(port), port) for port in ports)):
+    servers = {port: _cluster_node(directory / str(port), port) for port in ports}
+    with running(*servers.values()):
         nodes: list[Any] = [redis.Redis(port=port) for port in ports]
         for number, node in enumerate(nodes):
             node.execute_command("CLUSTER ADDSLOTS", *range(16384)[number::masters])
@@ -159,7 +167,29 @@ def redis_cluster_at(directory: Path, masters: int = 3) -> Iterator[str]:
         wait_until(lambda: all(node.cluster("info")["cluster_known_nodes"] == str(masters) for node in nodes))
         for node in nodes:
             node.close()
-        yield f"redis+cluster://127.0.0.1:{ports[0]}"
+        yield f"redis+cluster://127.0.0.1:{ports[0]}", servers
+
+
+@contextmanager
+def replica_of(port: int, directory: Path) -> Iterator[tuple[int, Server]]:
+    """Run a replica of a cluster's master, and yield its port once it has all of the master's data."""
+    [own] = _cluster_ports(1)
+    server = _cluster_node(directory / str(own), own)
+    with running(server), redis.Redis(port=port) as master, redis.Redis(port=own) as replica:
+        node: Any = replica
+        node.execute_command("CLUSTER MEET", "127.0.0.1", port)
+        master_id = cast("bytes", master.execute_command("CLUSTER MYID")).decode()
+        known = int(cast("Any", master).cluster("info")["cluster_known_nodes"])
+        wait_until(lambda: int(node.cluster("info")["cluster_known_nodes"]) >= known)
+
+        def replicates() -> bool:
+            with contextlib.suppress(redis.ResponseError):
+                return bool(node.execute_command("CLUSTER REPLICATE", master_id))
+            return False
+
+        wait_until(replicates)
+        wait_until(lambda: node.info("replication")["master_link_status"] == "up")
+        yield own, server
 
 
 def _cluster_ports(count: int) -> list[int]:

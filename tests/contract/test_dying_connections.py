@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections that break under every call and every thread: a call succeeds, or says that the store is away."""
+
+import datetime as dt
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import redis
+
+from bridge.background import census
+from bridge.bootstrap import Api, build_api, build_worker
+from bridge.celery_dispatch import CeleryDispatch
+from bridge.cipher import Cipher
+from bridge.environ import read_settings
+from bridge.errors import OverQuota, StoreUnavailable
+from bridge.keyring import new_access_key, new_key
+from bridge.outbox import RENEWAL, Accepted, Offer
+from bridge.quotas import Spent
+from bridge.redis_keyring import RedisKeyring
+from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_outbox.client import disconnect
+from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_outbox.drains import RedisDrainLog
+from bridge.redis_outbox.experiments import RedisExperimentMemory
+from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_outbox.hop import RedisHop
+from bridge.redis_outbox.ledger import RedisLedger
+from bridge.redis_outbox.run_names import RedisRunNames
+from bridge.redis_outbox.totals import RedisTotals
+from bridge.redis_signatures import RedisSignatures
+from bridge.upstream import Delivered
+from schemas.client import Client
+from schemas.dead_letter import LetterFilter
+from schemas.idempotency import Idempotency
+from tests.dying import Connections
+from tests.factories import RUN, metric
+from tests.fakes import Events
+from tests.servers import Server, wait_until
+from tests.unit.test_meter import REQUEST
+from workers.sweeping import start_sweeping
+
+SECOND = dt.timedelta(seconds=1)
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+SEED = 20261129
+
+
+@pytest.fixture
+def seconds(request: pytest.FixtureRequest) -> float:
+    return 30.0 if request.config.getoption("--long") else 3.0
+
+
+@pytest.fixture(params=["valkey", "cluster"])
+def store(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]:
+    """The URL of a store, and a client for each of its servers."""
+    if request.param == "cluster":
+        url = request.getfixturevalue("redis_cluster")
+        cluster: Any = connect(url, timeout=SECOND, connections=2)
+        servers = [redis.Redis(host=node.host, port=node.port) for node in cluster.get_primaries()]
+        disconnect(cluster, in_use=True)
+    else:
+        url = request.getfixturevalue("redis_server")[1]
+        servers = [redis.Redis.from_url(url)]
+    for server in servers:
+        server.flushall()
+    yield url, servers
+    for server in servers:
+        server.close()
+
+
+def work(outbox: RedisOutbox) -> None:
+    if claim := outbox.claim(RUN, lease=SECOND):
+        following = outbox.settle(claim, RENEWAL, lease=SECOND)
+        if following:
+            outbox.release(following, after=dt.timedelta())
+
+
+def accept(outbox: RedisOutbox, *, key: str | None = None) -> None:
+    idempotency = Idempotency(key=key, fingerprint=b"f" * 16, whole=True) if key else None
+    for verdict in outbox.accept_all([Offer(write=metric(1), client="a", idempotency=idempotency)] * 2):
+        if not isinstance(verdict, Accepted):
+            raise verdict
+
+
+def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
+    outbox = RedisOutbox(client, retention=SECOND, idempotency_ttl=SECOND)
+    letters, log = RedisDeadLetters(client, fate_ttl=SECOND), RedisDrainLog(client)
+    everything = LetterFilter()
+    return {
+        "accept": lambda: accept(outbox),
+        "accept with a key": lambda: accept(outbox, key="k"),
+        "accept on a new outbox": lambda: accept(RedisOutbox(client, retention=SECOND, idempotency_ttl=SECOND)),
+        "work": lambda: work(outbox),
+        "due": lambda: outbox.due(limit=100, guard=SECOND / 100),
+        "job": lambda: outbox.job("AQnojob", client="a"),
+        "pending jobs": lambda: outbox.pending_jobs(RUN, client=None, after=0, limit=3),
+        "extents": lambda: outbox.extents([RUN]),
+        "lane backlog": lambda: outbox.lane_backlog(RUN),
+        "backlog": outbox.backlog,
+        "report worker": lambda: outbox.report_worker("w"),
+        "workers": outbox.workers,
+        "durability": outbox.durability,
+        "letters": lambda: letters.page(everything, after=None, limit=3),
+        "count letters": lambda: letters.count(everything),
+        "letter": lambda: letters.letter(f"{RUN}.1"),
+        "replay": lambda: letters.replay(f"{RUN}.1"),
+        "discard": lambda: letters.discard(f"{RUN}.1"),
+        "drains": lambda: log.due(guard=SECOND),
+        "drain": lambda: log.drain("d"),
+        "cancel": lambda: log.cancel("d"),
+    }
+
+
+def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
+    gate = RedisGate(client, "u", rate=None, burst=1, probe=SECOND)
+    keyring, key, access = RedisKeyring(client, cipher=Cipher([b"k" * 32])), new_key(), new_access_key()
+    names, memory = RedisRunNames(client, retention=SECOND), RedisExperimentMemory(client)
+    totals, signatures = RedisTotals(client), RedisSignatures(client)
+    someone = Client(name="a")
+    return {
+        "enter": gate.enter,
+        "report": lambda: gate.report(Delivered(status=200)),
+        "state": gate.state,
+        "delivered since": lambda: gate.delivered_since(NOW),
+        "ledger": lambda: RedisLedger(client).settle([Spent(client="a", uses={"requests": (1.0, 1.0)})]),
+        "hop": lambda: RedisHop(client).name(),
+        "put client": lambda: keyring.put_client(someone),
+        "client of": lambda: keyring.client_of(key, now=NOW),
+        "secret of": lambda: keyring.secret_of(access.key_id, now=NOW),
+        "client signed": lambda: keyring.client_signed(access.key_id, now=NOW),
+        "encrypt": keyring.encrypt_anew,
+        "revoke": lambda: keyring.revoke(key_id="none"),
+        "clients": keyring.clients,
+        "keys": keyring.keys,
+        "bind": lambda: names.bind("lane", RUN),
+        "run id": lambda: names.run_id("lane"),
+        "remember": lambda: memory.remember("lane", "1"),
+        "experiment of": lambda: memory.experiment_of("lane"),
+        "add": lambda: totals.add({("name", "label"): 1.0, ("other",): 2.0}),
+        "read": totals.read,
+        "report threads": lambda: totals.report("p", {("t", "alive"): 1}),
+        "threads": totals.threads,
+        "begin": lambda: signatures.begin("s" * 64, lease=SECOND),
+        "finish": lambda: signatures.finish("s" * 64, b"", keep=SECOND),
+        "forget": lambda: signatures.forget("s" * 64),
+    }
+
+
+def test_each_call_succeeds_or_says_that_the_store_is_away(
+    store: tuple[str, list[Any]], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, killers = store
+    connections = Connections(monkeypatch)
+    client = connect(url, timeout=SECOND, connections=50)
+    calls = of_outbox(client) | of_the_rest(client)
+    random_ = random.Random(SEED)  # noqa: S311 - it only chooses
+    outcomes: Counter[tuple[str, str]] = Counter()
+    causes: Counter[str] = Counter()
+
+    with connections.breaking(killers, seed=SEED) as breaks:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            name = random_.choice(list(calls))
+            try:
+                calls[name]()
+                outcomes[name, "done"] += 1
+            except StoreUnavailable as error:
+                outcomes[name, "away"] += 1
+                causes[type(error.__cause__).__name__] += 1
+    disconnect(client, in_use=True)
+
+    logging.getLogger(__name__).info("%s breaks, %s", breaks[0], causes)
+    assert breaks[0] > seconds * 10
+    assert sum(number for (_, what), number in outcomes.items() if what == "done") > seconds * 10
+    assert causes
+    for call in calls.values():
+        call()
+
+
+def test_the_broker_answers_or_has_no_room(
+    redis_server: tuple[Server, str], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = redis.Redis.from_url(redis_server[1])
+    connections = Connections(monkeypatch)
+    dispatch = CeleryDispatch(redis_server[1], observe=Events(), timeout=SECOND)
+    outcomes: Counter[bool] = Counter()
+
+    with connections.breaking([killer], seed=SEED):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            dispatch.lane_due(RUN, "a")
+            outcomes[dispatch.room().total > 0] += 1
+
+    assert outcomes[True]
+    wait_until(dispatch.ping)
+    killer.flushall()
+    killer.close()
+
+
+@pytest.fixture
+def environ(store: tuple[str, list[Any]], redis_server: tuple[Server, str]) -> Mapping[str, str]:
+    return {
+        "BRIDGE_STORE_URL": store[0],
+        "BRIDGE_BROKER_URL": redis_server[1],
+        "BRIDGE_UPSTREAM": "http://127.0.0.1:1",
+        "BRIDGE_SWEEP_PERIOD": "100ms",
+        "BRIDGE_QUOTA_REQUESTS": "100000",
+    }
+
+
+def use(api: Api, someone: Client) -> None:
+    """Have each of its threads work."""
+    api.observe(REQUEST)
+    try:
+        api.quotas.enter(someone, needs=("requests",))
+    except OverQuota as error:
+        raise AssertionError from error
+    api.intake.submit([Offer(write=metric(1), client="a")], lambda _: None)
+    api.dispatch.lane_due(RUN, "a")
+
+
+def test_every_thread_of_an_api_and_a_worker_lives_on(
+    environ: Mapping[str, str],
+    store: tuple[str, list[Any]],
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connections = Connections(monkeypatch)
+    api, worker = build_api(read_settings(environ)), build_worker(read_settings(environ))
+    start_sweeping(worker)
+
+    with connections.breaking(store[1], seed=SEED):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            use(api, Client(name="a"))
+
+    worker.stopping.set()
+    names = {name for name, state in census() if state == "alive"}
+    assert names >= {"meter", "events", "intake", "quotas", "dispatch", "occupancy"}
+    assert not [name for name, state in census() if state == "dead"]
+    # None had to be caught by its thread: the adapters say what they must.
+    assert [record for record in caplog.records if "thread_failed" in record.message] == []
+    for thread, state in wait_until(lambda: _quietly(api.totals.threads)):
+        assert (thread, state) == (thread, "alive")
+    api.close()
+    worker.close()
+
+
+def _quietly(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except StoreUnavailable:
+        return None
