@@ -54,6 +54,7 @@ def main() -> None:
         sys.exit(f"mlflow-bridge-api: {error}")
     configure_logging(settings.log_level)
     server = _server(settings, bridge.observe)
+    bridge.report_threads()
     if settings.tls_certificate and settings.tls_key:
         renewal = _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload)
         BackgroundThread("renewal", renewal.look, every=_LOOK.total_seconds(), observe=bridge.observe).start()

@@ -84,6 +84,8 @@ class Api:
     totals: Totals
     signatures: Signatures
     observe: Observer
+    #: Reports the background threads of this process from now on; for the process that owns this.
+    report_threads: Callable[[], None]
     #: None where nobody records traces.
     tracer: Tracer | None
     stopping: threading.Event
@@ -101,6 +103,8 @@ class Worker:
     sweep: Sweep
     draining: Draining
     observe: Observer
+    #: Reports the background threads of this process from now on; for the process that owns this.
+    report_threads: Callable[[], None]
     stopping: threading.Event
     #: As that of `Api`.
     close: Callable[[], None]
@@ -110,8 +114,7 @@ def build_api(settings: Settings) -> Api:
     """Return the parts that take writes in and proxy reads."""
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    totals = RedisTotals(client)
-    observe = Observers(totals, logs_requests=bool(settings.auth))
+    observe = Observers(totals := RedisTotals(client), logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client, observe)
     prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
     prompt = _outbox(settings, prompt_client, observe)
@@ -137,6 +140,7 @@ def build_api(settings: Settings) -> Api:
         totals=totals,
         signatures=RedisSignatures(client),
         observe=observe,
+        report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
         close=_closing(observe, tracer, client, prompt_client),
@@ -180,6 +184,7 @@ def build_worker(settings: Settings) -> Worker:
         sweep=sweep,
         draining=draining,
         observe=observe,
+        report_threads=observe.report_threads,
         stopping=stopping,
         close=_closing(observe, tracer, client),
     )

@@ -63,6 +63,7 @@ def _follow(worker: Worker) -> None:
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
         start_sweeping(worker)
+        worker.report_threads()
         signal.signal(signal.SIGTERM, _at_first(signal.getsignal(signal.SIGTERM)))
 
     def on_stop(**_: Any) -> None:  # noqa: ANN401

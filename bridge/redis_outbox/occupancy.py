@@ -44,15 +44,17 @@ class Occupancy:
     def room(self, partition: int, client: str, most: int) -> tuple[int, int]:
         """Return how many bytes this client, of ``most``, and everybody may have pending in this partition."""
         age = time.monotonic() - self._looked_at
-        if self._held and age < _USABLE_FOR:
+        # Read once: the thread forgets the figures when the store turns out to be unfit.
+        held = self._held
+        if held and age < _USABLE_FOR:
             if age > _FRESH_FOR:
                 # While the last look is still good, no client waits for the next one.
                 self._thread.call()
         else:
-            self._look_now()
+            held = self._look_now()
         if self._over_watermark:
             return most, 0
-        here, field = self._held[partition], f"of:{client}"
+        here, field = held[partition], f"of:{client}"
         elsewhere_of_client = self._total[field] - here.get(field, 0)
         elsewhere = self._total["bytes"] - here.get("bytes", 0)
         return most - elsewhere_of_client, self._caps.store - elsewhere
@@ -64,7 +66,7 @@ class Occupancy:
             if time.monotonic() - self._looked_at >= _FRESH_FOR:
                 self._look()
 
-    def _look_now(self) -> None:
+    def _look_now(self) -> list[dict[str, int]]:
         # A client waits for the first look, but not for one timeout after the other.
         if self._looking.acquire(timeout=_FRESH_FOR):
             try:
@@ -72,8 +74,10 @@ class Occupancy:
                     self._look()
             finally:
                 self._looking.release()
-        if not self._held:
+        held = self._held
+        if not held:
             raise StoreUnavailable("the store has not said yet how full it is")
+        return held
 
     def _look(self) -> None:
         with store_errors():

@@ -37,6 +37,7 @@ class Meter:
         self._counting = threading.Lock()
         self._adding = threading.Lock()
         self._thread = BackgroundThread("meter", self._tick, every=_PERIOD, observe=observe)
+        self._reports_threads = False
         self._reported: Census = {}
         self._reported_at = float("-inf")
 
@@ -47,6 +48,14 @@ class Meter:
             return
         with self._counting:
             count(self, event)
+        self._thread.start()
+
+    def report_threads(self) -> None:
+        """Report the background threads of this process from now on, so that any api shows which of them live.
+
+        One meter of a process does so: the report is about all threads of the process.
+        """
+        self._reports_threads = True
         self._thread.start()
 
     def count_all(self, events: Sequence[Event]) -> None:
@@ -86,10 +95,10 @@ class Meter:
 
     def _tick(self) -> None:
         self.flush()
-        self._report()
+        if self._reports_threads:
+            self._report()
 
     def _report(self) -> None:
-        """Report the background threads of this process, so that any api shows which of them live."""
         threads, now = census(), time.monotonic()
         if threads == self._reported and now - self._reported_at < _REPORT_PERIOD:
             return

@@ -28,6 +28,10 @@ class Observers:
             log_event(event)
             self._meter(event)
 
+    def report_threads(self) -> None:
+        """Report the background threads of this process from now on; see `Meter.report_threads`."""
+        self._meter.report_threads()
+
     def close(self) -> None:
         """Tell what has not been told yet; asked when the process ends."""
         self._requests.flush()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ class Index:
         environ = {name: value for name, value in clean_environ().items() if not name.startswith("PIP_")} | offline
         return self._run("python", str(self.locks / "install.py"), "tried.txt", environ=environ)
 
+    def uninstall(self) -> None:
+        names = {path.name.partition("-")[0] for path in self.wheels.iterdir()}
+        self._run("python", "-m", "pip", "uninstall", "--yes", "--quiet", *names, environ=clean_environ())
+
     def versions(self) -> dict[str, str]:
         listed = self._run("python", "-m", "pip", "list", "--format=freeze", environ=clean_environ()).stdout
         return dict(line.split("==") for line in listed.splitlines())
@@ -56,8 +61,15 @@ class Index:
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def shared_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return Index(tmp_path_factory.mktemp("index"))
+
+
+@pytest.fixture
+def index(shared_index: Index) -> Iterator[Index]:
+    yield shared_index
+    # What one test has installed is not the next one's.
+    shared_index.uninstall()
 
 
 def test_a_pin_that_is_no_longer_the_newest_still_installs_where_another_names_it_with_an_extra(index: Index) -> None:

@@ -233,6 +233,7 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     connections = Connections(monkeypatch)
     api, worker = build_api(read_settings(environ)), build_worker(read_settings(environ))
     start_sweeping(worker)
+    api.report_threads()
 
     with connections.breaking(store[1], seed=SEED):
         end = time.monotonic() + seconds

@@ -67,7 +67,10 @@ def test_it_is_told_for_how_long_the_oldest_write_has_waited(environ: dict[str, 
 
 
 def test_every_gauge_is_told(environ: dict[str, str]) -> None:
-    with client_of(build_api(read_settings(environ))) as http:
+    bridge = build_api(read_settings(environ))
+    bridge.report_threads()
+    with client_of(bridge) as http:
+        wait_until(lambda: any(name.startswith("threads{") for name in figures(http)))
         told = {re.sub(r"\{.*", "", name) for name in figures(http)}
 
     gauges = {each.name.removeprefix("mlflow_bridge_") for each in CATALOGUE if each.kind is Kind.GAUGE}

@@ -206,6 +206,7 @@ class BrokenTotals(FakeTotals):
 def test_a_defect_in_the_meters_own_thread_is_counted_and_loses_no_counts() -> None:
     totals = BrokenTotals(3)
     observe = Observers(totals)
+    observe.report_threads()
 
     observe(ThreadFailed(thread="other", error="", place=""))
 
