@@ -20,7 +20,7 @@ test: .venv/dev .venv/old-client/installed ## Run the test suite against real se
 	$(PYTEST)
 
 test-all: .venv/dev .venv/old-client/installed ## The same with all generated examples, as CI does
-	$(PYTEST) --full
+	$(PYTEST) -n 2 --full
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for eight minutes
 	.venv/bin/python -m benchmarks $(BENCH)

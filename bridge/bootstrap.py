@@ -175,14 +175,12 @@ def build_worker(settings: Settings) -> Worker:
         clock=clock,
         timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
     )
-    sweep = Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period)
-    draining = _draining(settings, client, dispatch, clock, observe)
     return Worker(
         settings=settings,
         outbox=outbox,
         delivery=delivery,
-        sweep=sweep,
-        draining=draining,
+        sweep=Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period),
+        draining=_draining(settings, client, dispatch, clock, observe),
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,

@@ -189,7 +189,7 @@ def test_lines_take_no_longer_than_the_first_hundred_that_are_wrong(
         assert len(body["errors"]) == 100
 
 
-EMPTY = {"gzip": gzip.compress(b""), "zstd": zstandard.compress(b""), "skipped": b"\x50\x2a\x4d\x18\0\0\0\0"}
+EMPTY = {"gzip": gzip.compress(b"", mtime=0), "zstd": zstandard.compress(b""), "skipped": b"\x50\x2a\x4d\x18\0\0\0\0"}
 BOMBS: dict[str, tuple[str, Callable[[], bytes], int]] = {
     "gzip": ("gzip", lambda: gzip.compress(b" " * 50_000_000), 413),
     "zstd": ("zstd", lambda: zstandard.compress(b" " * 500_000_000, 1), 413),

@@ -242,7 +242,8 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
 
     worker.stopping.set()
     names = {name for name, state in census() if state == "alive"}
-    assert names >= {"meter", "events", "intake", "quotas", "dispatch", "occupancy"}
+    # The thread of the intake begins with the first store that is slow, which need not happen here.
+    assert names >= {"meter", "events", "quotas", "dispatch", "occupancy"}
     assert not [name for name, state in census() if state == "dead"]
     # None had to be caught by its thread: the adapters say what they must.
     assert [record for record in caplog.records if "thread_failed" in record.message] == []
