@@ -97,13 +97,13 @@ def http(bridge: Api) -> Iterator[Http]:
 
 def token(key: Any = RSA, *, algorithm: str = "RS256", head: dict[str, Any] | None = None, **claims: Any) -> str:
     """A good token, but for what is said otherwise; a claim of None is left out."""
-    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "robot", "scope": "mlflow:write", "exp": in_(minutes=5)}
+    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "robot", "scope": "mlflow:write", "exp": in_(hours=1)}
     left = {name: value for name, value in (good | claims).items() if value is not None}
     return jwt.encode(left, key, algorithm=algorithm, headers={"kid": "rsa-1"} | (head or {}))
 
 
 def of_alb(key: Any = EC, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
-    good = {"sub": "person", "exp": in_(minutes=5), "scope": "mlflow:write"}
+    good = {"sub": "person", "exp": in_(hours=1), "scope": "mlflow:write"}
     headers = {"kid": "ec-1", "signer": ALB, "iss": ISSUER, "client": "portal"} | (head or {})
     return jwt.encode(good | claims, key, algorithm="ES256", headers=headers)
 
