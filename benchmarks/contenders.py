@@ -89,6 +89,8 @@ def bridge(
         "BRIDGE_UPSTREAM": ARN,
         "BRIDGE_UPSTREAM_ENDPOINT": upstream,
         "BRIDGE_UPSTREAM_RATE": "0",
+        # Each measure ends a bridge, and no load balancer has to notice.
+        "BRIDGE_DRAIN_DELAY": "1ms",
         **_AWS,
         **(settings or {}),
     }

@@ -47,9 +47,9 @@ def fair(setting: Setting) -> Iterator[Row]:
     ):
         watched = key_for(bridge, Client(name="watched"))
         greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA)))
-        # Many short rounds: a stall of the machine in one of them shall not decide.
-        # Until its first burst is through: what is measured is how it goes on.
+        # Until the first burst is through: what is measured is how it goes on.
         burst = setting.amount(3, least=3)
+        # Many short rounds: a stall of the machine in one of them shall not decide.
         rounds, seconds = 1 if setting.smoke else 2 * setting.rounds + 1, setting.amount(8, least=5)
         for number in range(rounds):
             setting.tell(f"round {number + 1} of {rounds}")

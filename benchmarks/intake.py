@@ -53,7 +53,7 @@ def _latency_at(
             ratio=found["bridge"] / found["direct"],
             target=target,
             figures=f"{offered:.0f}/s: " + ", ".join(f"{name} {each * 1e3:.2f} ms" for name, each in found.items()),
-            # A queue takes its time to build up, and a p99 is told by many requests.
+            # A queue takes its time to build up, and a p99 is the figure of many requests.
             needs_full_run=not setting.is_full and (share, load) != (0.5, 0.5),
         )
 
@@ -83,11 +83,12 @@ def accepted(setting: Setting) -> Iterator[Row]:
         found = medians(
             setting,
             {
-                "direct": best(direct, direct, setting.amount(600)),
-                "direct, 4 workers": best(default, default, setting.amount(600)),
-                "naive": best(naive, direct, setting.amount(400)),
-                "bridge": best(bridge.url, direct, setting.amount(12_000)),
+                "direct": best(direct, direct, setting.amount(600, least=150)),
+                "direct, 4 workers": best(default, default, setting.amount(600, least=150)),
+                "naive": best(naive, direct, setting.amount(400, least=150)),
+                "bridge": best(bridge.url, direct, setting.amount(12_000, least=4_000)),
             },
+            warm_up=True,
         )
         figures = ", ".join(f"{name} {rate:.0f}/s" for name, rate in found.items())
         for other, target in (("direct", ">= 10"), ("direct, 4 workers", ""), ("naive", "")):

@@ -16,7 +16,7 @@ class Row:
     #: ``<=`` or ``>=`` and a number, or nothing where there is no target.
     target: str
     figures: str
-    #: Whether only the full run tells the ratio: a shorter one shows that the measure works.
+    #: Whether the ratio needs the full run: a shorter one shows that the measure works.
     needs_full_run: bool = False
 
     @property
