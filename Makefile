@@ -22,7 +22,7 @@ test: .venv/dev .venv/old-client/installed ## Run the test suite against real se
 test-all: .venv/dev .venv/old-client/installed ## The same with all generated examples, as CI does
 	$(PYTEST) -n 2 --full
 
-bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for eight minutes
+bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
 	.venv/bin/python -m benchmarks $(BENCH)
 
 faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write

@@ -37,7 +37,7 @@ _FULL, _QUICK, _SMOKE = (3, 1.0), (1, 0.1), (1, 0.002)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One round, a tenth of the amounts or more: about eight minutes.")
+@click.option("--quick", is_flag=True, help="One round, a tenth of the amounts or more: about nine minutes.")
 @click.option("--smoke", is_flag=True, help="Tiny amounts: each measure runs to its end, its ratios mean nothing.")
 @click.option("--only", multiple=True, metavar="MEASURE", help=f"Only this measure: {', '.join(MEASURES)}.")
 @click.option("--results", type=click.Path(path_type=Path), default=_RESULTS, help="Where the figures are written.")

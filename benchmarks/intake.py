@@ -53,8 +53,8 @@ def _latency_at(
             ratio=found["bridge"] / found["direct"],
             target=target,
             figures=f"{offered:.0f}/s: " + ", ".join(f"{name} {each * 1e3:.2f} ms" for name, each in found.items()),
-            # A queue takes its time to build up, and a p99 is the figure of many requests.
-            needs_full_run=not setting.is_full and (share, load) != (0.5, 0.5),
+            # A queue takes its time to build up, and 60 requests are few even for a median.
+            needs_full_run=not setting.is_full,
         )
 
 
@@ -97,6 +97,8 @@ def accepted(setting: Setting) -> Iterator[Row]:
                 ratio=found["bridge"] / found[other],
                 target=target,
                 figures=figures,
+                # Quick runs come to two thirds of what full runs do, and differ among themselves.
+                needs_full_run=not setting.is_full,
             )
 
 
@@ -134,6 +136,8 @@ def batches(setting: Setting) -> Iterator[Row]:
                 ratio=found["bridge"] / found["direct"],
                 target="",
                 figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items()),
+                # MLflow takes seconds for a few of these calls: one round on a busy machine is too short.
+                needs_full_run=not setting.is_full,
             )
 
 
