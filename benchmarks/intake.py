@@ -4,6 +4,7 @@
 import itertools
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from benchmarks import contenders
 from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric_calls, ok
@@ -66,20 +67,7 @@ def accepted(setting: Setting) -> Iterator[Row]:
         contenders.naive(direct, setting.place("accepted")) as naive,
         contenders.bridge(direct, setting.place("accepted"), workers=0) as bridge,
     ):
-        begins = itertools.count(step=100_000)
-
-        def best(url: str, upstream: str, count: int) -> Callable[[int], float]:
-            runs = contenders.create_runs(upstream, 50)
-
-            def measure(_: int) -> float:
-                loads = [
-                    ok(closed(url, metric_calls(url, runs, count, begin=next(begins)), connections=connections))
-                    for connections in (4, 16)
-                ]
-                return max(load.rate for load in loads)
-
-            return measure
-
+        best = partial(_best_rate, itertools.count(step=100_000))
         found = medians(
             setting,
             {
@@ -100,6 +88,20 @@ def accepted(setting: Setting) -> Iterator[Row]:
                 # Three quick runs gave 19, 23 and 34 beside direct: one round of few requests is not enough.
                 needs_full_run=not setting.is_full,
             )
+
+
+def _best_rate(begins: Iterator[int], url: str, upstream: str, count: int) -> Callable[[int], float]:
+    """Return a measure of single writes a second, at the better of two concurrencies; each has steps of its own."""
+    runs = contenders.create_runs(upstream, 50)
+
+    def measure(_: int) -> float:
+        loads = [
+            ok(closed(url, metric_calls(url, runs, count, begin=next(begins)), connections=connections))
+            for connections in (4, 16)
+        ]
+        return max(load.rate for load in loads)
+
+    return measure
 
 
 def batches(setting: Setting) -> Iterator[Row]:

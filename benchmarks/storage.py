@@ -16,11 +16,8 @@ from bridge.redis_outbox import keys
 
 def store(setting: Setting) -> Iterator[Row]:
     """What the store spends on a pending write, on a delivered job, and how many commands."""
-    own = len(metric("0" * 32, 1000))
-    with (
-        contenders.void(setting.place("store")) as upstream,
-        contenders.bridge(upstream, setting.place("store")) as bridge,
-    ):
+    own, place = len(metric("0" * 32, 1000)), setting.place("store")
+    with contenders.void(place) as upstream, contenders.bridge(upstream, place) as bridge:
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
         runs, count = [f"{number:032x}" for number in range(100)], setting.amount(50_000)
         first = setting.amount(500, least=500)
