@@ -133,7 +133,9 @@ class BackgroundThread:
 
 def census() -> Census:
     """Return how many background threads this process has started, by name and state."""
-    return Counter((each.name, "alive" if each.is_alive else "dead") for each in list(_STARTED))
+    states = [(each, "alive" if each.is_alive else "dead") for each in list(_STARTED)]
+    # A thread that was to end meanwhile is no longer there; it is not dead.
+    return Counter((each.name, state) for each, state in states if each in _STARTED)
 
 
 def _place_of(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.amounts import amount
 from tests.system import System
 
-WRITES = amount(4_000, 20_000)
+WRITES = amount(2_000, 20_000)
 RUNS = 50
 CLIENTS = 8
 EPOCH = 1_700_000_000_000

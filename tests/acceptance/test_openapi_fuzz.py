@@ -58,7 +58,7 @@ def described(redis_server: tuple[Server, str], mlflow_url: str) -> Iterator[Any
 
 @pytest.mark.parametrize(("method", "path"), [each[:2] for each in OPERATIONS])
 def test_who_asks_as_described_is_answered_as_described(described: Any, method: str, path: str) -> None:
-    @settings(max_examples=amount(8, 30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=amount(5, 30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(described[path][method.upper()].as_strategy(GenerationMode.POSITIVE))
     def ask(case: Case[Any]) -> None:
         _name_anew(case)
@@ -75,7 +75,7 @@ def test_who_asks_otherwise_is_answered_as_described(described: Any, method: str
         # client prefers is a wish, which is ignored where it can't be read (RFC 7240).
         off = [CHECKS.get_one("negative_data_rejection")]
 
-    @settings(max_examples=amount(8, 30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=amount(5, 30), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(described[path][method.upper()].as_strategy(GenerationMode.NEGATIVE))
     def ask(case: Case[Any]) -> None:
         case.call_and_validate(excluded_checks=off)

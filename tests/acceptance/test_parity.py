@@ -25,7 +25,7 @@ def both(redis_server: tuple[Server, str], mlflow_url: str) -> Iterator[Sides]:
 @pytest.mark.parametrize("op", [Op(each.op) for each in QUEUED if each.checked in ("requests", "whole")])
 def test_a_request_is_judged_as_mlflow_judges_it(both: Sides, op: Op) -> None:
     @settings(
-        max_examples=amount(60, 260),
+        max_examples=amount(40, 260),
         deadline=None,
         derandomize=True,
         print_blob=True,

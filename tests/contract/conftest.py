@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store's adapters over Valkey, the oldest Redis, a cluster and the one in memory: one suite for all."""
+"""The store's adapters over Valkey, a cluster, the one in memory and, with ``--full``, the oldest Redis."""
 
 import datetime as dt
 from typing import Any
@@ -10,6 +10,7 @@ from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.client import disconnect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.drains import RedisDrainLog
+from tests.amounts import amount
 from tests.fakes import FakeStore
 from tests.servers import Server
 
@@ -17,7 +18,7 @@ RETENTION = dt.timedelta(hours=1)
 PATIENCE = dt.timedelta(seconds=5)
 
 
-@pytest.fixture(params=["valkey", "redis", "cluster", "fakeredis"])
+@pytest.fixture(params=amount(["valkey", "cluster", "fakeredis"], ["valkey", "redis", "cluster", "fakeredis"]))
 def client(request: pytest.FixtureRequest) -> Any:
     return client_of(request.param, request)
 
