@@ -3,6 +3,7 @@
 
 import datetime as dt
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -59,6 +60,9 @@ def main() -> None:
         renewal = _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload)
         BackgroundThread("renewal", renewal.look, every=_LOOK.total_seconds(), observe=bridge.observe).start()
     server.serve()
+    # Python gives signals their default back while it ends: a late one would make a clean stop look like a crash.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _server(settings: Settings, observe: Observer) -> "_Server":

@@ -77,6 +77,9 @@ def _follow(worker: Worker) -> None:
 
     def on_end(**_: Any) -> None:  # noqa: ANN401
         worker.close()
+        # Python gives signals their default back while it ends: a late one would make a clean stop look like a crash.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     worker_ready.connect(on_ready, weak=False)
     worker_shutdown.connect(on_end, weak=False)
