@@ -71,6 +71,9 @@ def up(environ: Mapping[str, str], say: Say) -> None:
             say("stopping: deliveries in flight are finished, what waits stays in the store")
             supervisor.stop(grace=settings.stop_grace.total_seconds())
             say("stopped")
+            # Python gives signals their default back while it ends: a second Ctrl-C would look like a crash.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 class _Stopped(Exception):
