@@ -32,6 +32,7 @@ from bridge.errors import (
     RequestIncomplete,
     RequestStalled,
     StoreUnavailable,
+    UpstreamDenied,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -208,6 +209,7 @@ _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     UpstreamTimeout: lambda asked, e: asked.answer(504, _UNAVAILABLE, f"{e}."),
     UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),
     CredentialsUnavailable: _credentials_unavailable,
+    UpstreamDenied: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}."),
     RequestIncomplete: lambda asked, e: asked.answer(400, "BAD_REQUEST", f"{e}."),
     RequestStalled: lambda asked, e: asked.answer(408, "REQUEST_TIMEOUT", f"{e}."),
     InvalidWrites: _invalid_writes,

@@ -156,8 +156,9 @@ def build_worker(settings: Settings) -> Worker:
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     gate = _gate(settings, client)
     tracer = _tracer(settings, "worker")
+    upstream = upstream_of(settings, clock, RedisHop(client))
     exchange = Exchange(
-        upstream=upstream_of(settings, clock, RedisHop(client)),
+        upstream=upstream,
         gate=gate,
         observe=observe,
         clock=clock,
@@ -168,7 +169,7 @@ def build_worker(settings: Settings) -> Worker:
     delivery = Delivery(
         outbox=outbox,
         exchange=exchange,
-        judgement=Judgement(gate=gate, clock=clock),
+        judgement=Judgement(gate=gate, upstream=upstream, clock=clock, denial_grace=settings.denial_grace),
         run_creation=RunCreation(exchange=exchange, names=_names(settings, client)),
         dispatch=dispatch,
         observe=observe,

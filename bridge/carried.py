@@ -14,6 +14,8 @@ class Carried:
 
     jobs: Sequence[Job] = field(repr=False)
     attempt: int
+    #: Upstream has denied the first of them before.
+    denied: bool = False
 
     @property
     def lane(self) -> str | None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bridge.carried import Carried
 from bridge.outbox import Claim
 from bridge.suspicion import after_breaks
 from bridge.upstream import Call
@@ -35,6 +36,11 @@ _FRAME_BYTES = 100
 def of_one_client(jobs: Sequence[Job]) -> int:
     """Return how many of the first jobs are the same client's."""
     return sum(1 for _ in takewhile(lambda job: job.client == jobs[0].client, jobs))
+
+
+def first_of(claim: Claim, count: int) -> Carried:
+    """Return the first jobs of a claim as what a call carries."""
+    return Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1, denied=claim.denied_since is not None)
 
 
 def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:

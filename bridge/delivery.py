@@ -12,15 +12,14 @@
 import datetime as dt
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import assert_never
+from typing import Literal, assert_never
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from bridge import telling
 from bridge.backoff import backoff
-from bridge.carried import Carried
 from bridge.clock import Clock
-from bridge.coalescing import calls_for, of_one_client
+from bridge.coalescing import calls_for, first_of, of_one_client
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.events import LeaseWasLost, Observer, StoreFailed
@@ -30,11 +29,13 @@ from bridge.judgement import Judgement
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.run_creation import RunCreation
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
 _NOW = dt.timedelta()
+#: People change permissions, so the first pauses of a denied lane are those of a lane that has failed a few times.
+_DENIED_AHEAD = 3
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
 
 
@@ -116,6 +117,8 @@ class Delivery:
             after_crashes(claim.claims, jobs),
             after_breaks(claim.broke, jobs),
             of_one_client(claim.jobs) if self.exchange.in_clients_names else jobs,
+            # What was denied alone is asked for again alone.
+            1 if claim.denied_since else jobs,
         )
         return self._send(claim, limit, suspects)
 
@@ -128,18 +131,26 @@ class Delivery:
             return claim
         if isinstance(outcome, Shut):
             # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
-            self.outbox.release(claim, after=outcome.after, held=outcome.why, thaw=not claim.resumed)
+            self._hold(claim, outcome)
             return None
         match self.judgement.meaning(claim, count, outcome):
             case Delivered() as outcome:
                 return self._delivered(claim, count, outcome, took)
             case Refused() as outcome:
                 return self._refused(claim, count, outcome, suspects)
+            case Denied() as outcome:
+                return self._denied(claim, count, outcome, suspects)
             case (Unavailable() | Unknown()) as outcome:
                 self._defer(claim, count, outcome)
                 return None
             case never:
                 assert_never(never)
+
+    def _hold(self, claim: Claim, shut: Shut) -> None:
+        """Give the lane back until the gate may be open. One that upstream denies keeps that as its reason."""
+        denied = claim.denied_since is not None
+        after = max(shut.after, backoff(claim.attempts + _DENIED_AHEAD)) if denied else shut.after
+        self.outbox.release(claim, after=after, held=None if denied else shut.why, thaw=not claim.resumed)
 
     def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Shut | Stopping, int]:
         """Send the first jobs, and return what came of it and how many those are."""
@@ -150,8 +161,7 @@ class Delivery:
         if named_run(claim.lane):
             return self.run_creation.send(claim, limit, renew)
         calls, count = calls_for(claim, limit)
-        carried = Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1)
-        return self.exchange.send(calls, carried, renew=renew), count
+        return self.exchange.send(calls, first_of(claim, count), renew=renew), count
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
         self.observe(telling.delivered(claim, count, outcome, took=took, now=self.clock.now()))
@@ -173,8 +183,24 @@ class Delivery:
         suspects.buried(claim.settled + 1)
         return self._bury(claim, 1, claim.attempts + 1, burial)
 
-    def _split(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
-        """Narrow a refused batch down to its guilty write.
+    def _denied(self, claim: Claim, count: int, denial: Denied, suspects: Suspects) -> Claim | None:
+        """Have a denied write wait in its lane, which holds up no other; find it first among several."""
+        if count > 1:
+            return self._split(claim, count, denial, suspects)
+        if self.judgement.is_denied_for_good(claim):
+            answer = UpstreamAnswer(
+                status=denial.status or 0,
+                error_code=denial.error_code or None,
+                message=denial.why,
+                request_id=denial.request_id,
+            )
+            burial = Burial(reason=BurialReason.DENIED, message=denial.why, answer=answer)
+            return self._bury(claim, 1, claim.attempts + 1, burial)
+        self._defer(claim, 1, denial)
+        return None
+
+    def _split(self, claim: Claim, count: int, refusal: Refused | Denied, suspects: Suspects) -> Claim | None:
+        """Narrow a refused or denied batch down to its guilty write.
 
         MLflow's log-batch is not one transaction: it stores params, then metrics, then tags, each by itself, so a part
         of a refused batch may be there. Sending it again is safe all the same: equal params and metrics are stored
@@ -184,8 +210,8 @@ class Delivery:
         suspects.narrow(claim.settled + count)
         refused = Attempt(
             writes=count,
-            reason="refused",
-            message=refusal.message,
+            reason=_reason(refusal),
+            message=refusal.why if isinstance(refusal, Denied) else refusal.message,
             status=refusal.status,
             error_code=refusal.error_code,
         )
@@ -198,14 +224,13 @@ class Delivery:
         self.observe(telling.buried(claim, count, attempts, burial))
         return following
 
-    def _defer(self, claim: Claim, count: int, outcome: Unavailable | Unknown) -> None:
+    def _defer(self, claim: Claim, count: int, outcome: Denied | Unavailable | Unknown) -> None:
         """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly.
 
         What was sent now and has waited for longer than the horizon is buried. Never without this one more attempt: the
         bridge itself may have been stopped all the while.
         """
         unknown = isinstance(outcome, Unknown)
-        reason = "unknown" if unknown else "unavailable"
         attempt = claim.attempts + 1
         oldest = self.clock.now() - self.timing.horizon
         expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs[:count]))
@@ -215,9 +240,9 @@ class Delivery:
             if not following:
                 return
             claim, count = following, count - expired
-        delay = backoff(attempt, None if isinstance(outcome, Unknown) else outcome.retry_after)
+        delay = _pause(outcome, attempt)
         thaw = not unknown and not claim.resumed
-        failed = _failed(outcome, reason, count) if count else None
+        failed = _failed(outcome, count) if count else None
         self.outbox.release(claim, after=delay, held=outcome.why, attempt=failed, thaw=thaw)
         self.observe(telling.deferred(claim, count, outcome, attempt=attempt, delay=delay))
 
@@ -232,13 +257,25 @@ class Delivery:
         return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)
 
 
-def _failed(outcome: Unavailable | Unknown, reason: str, writes: int) -> Attempt:
-    if isinstance(outcome, Unknown):
-        return Attempt(writes=writes, reason=reason, message=outcome.why, broke="silent")
+def _pause(outcome: Denied | Unavailable | Unknown, attempt: int) -> dt.timedelta:
+    if isinstance(outcome, Denied):
+        return backoff(attempt + _DENIED_AHEAD)
+    return backoff(attempt, outcome.retry_after if isinstance(outcome, Unavailable) else None)
+
+
+def _failed(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
+    match outcome:
+        case Denied():
+            broke: Literal["failed", "silent", "denied", ""] = "denied"
+        case Unknown():
+            broke = "silent"
+        case Unavailable():
+            broke = "failed" if outcome.own_fault else ""
+    status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None)
     return Attempt(
-        writes=writes,
-        reason=reason,
-        message=outcome.why,
-        status=outcome.status,
-        broke="failed" if outcome.own_fault else "",
+        writes=writes, reason=_reason(outcome), message=outcome.why, status=status, error_code=error_code, broke=broke
     )
+
+
+def _reason(outcome: Refused | Denied | Unavailable | Unknown) -> str:
+    return type(outcome).__name__.lower()

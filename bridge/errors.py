@@ -65,6 +65,10 @@ class CredentialsUnavailable(BridgeError):
         self.denied = denied
 
 
+class UpstreamDenied(BridgeError):
+    """Upstream knows the bridge, and does not allow it this call."""
+
+
 class RequestIncomplete(BridgeError):
     """The client's body ended before the length that it had announced."""
 

@@ -97,6 +97,21 @@ class LaneDeferred(Event, frozen=True, kw_only=True):
     delay: dt.timedelta
 
 
+class LaneDenied(Event, frozen=True, kw_only=True):
+    """Upstream does not allow the write at the head of a lane; it is asked again after ``delay``."""
+
+    lane: str
+    first: int
+    writes: int
+    job_id: str | None
+    request_id: str | None
+    attempt: int
+    #: What the bridge would have to be allowed.
+    action: str
+    why: str
+    delay: dt.timedelta
+
+
 class DeliveryBroke(Event, frozen=True, kw_only=True):
     """A defect of the bridge ended an attempt at these writes, or at the first of them; the lane is tried again."""
 

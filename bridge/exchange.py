@@ -51,7 +51,7 @@ class Exchange:
         return result
 
     def _send_one(self, call: Call, carried: Carried) -> Outcome | Shut | Stopping:
-        passage = self.gate.enter()
+        passage = self.gate.enter(denied=carried.denied)
         if isinstance(passage, Shut):
             return passage
         if self.stopping.wait(passage.wait.total_seconds()):
@@ -75,7 +75,7 @@ class Exchange:
         if span:
             span.end(told)
         with suppress(StoreUnavailable):
-            self.gate.report(outcome, of_read=call.reads)
+            self.gate.report(outcome, of_read=call.reads, was_denied=carried.denied)
         return outcome
 
 

@@ -50,12 +50,19 @@ class GateState:
 class Gate(Protocol):
     """All methods raise ``StoreUnavailable`` when the store can't be asked."""
 
-    def enter(self) -> Passage:
-        """Ask to send one call. Whoever is let in must report what came of it."""
+    def enter(self, *, denied: bool = False) -> Passage:
+        """Ask to send one call. Whoever is let in must report what came of it.
+
+        ``denied`` says that upstream has denied the same call before. Such calls have a small rate limit of their own,
+        and none of them is the one that finds out how upstream is, unless no other call asks to be it for a while.
+        """
         ...
 
-    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
-        """Tell what came of a call, which only read or would have changed something."""
+    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
+        """Tell what came of a call, which only read or would have changed something.
+
+        ``was_denied`` is what ``enter`` was asked with. One of these that gets through lets more of them try.
+        """
         ...
 
     def delivered_since(self, moment: dt.datetime) -> bool:

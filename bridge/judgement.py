@@ -8,7 +8,7 @@ from bridge.clock import Clock
 from bridge.gate import Gate
 from bridge.outbox import Claim
 from bridge.suspicion import tried_alone_enough
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable
+from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Upstream
 from schemas.endpoints import may_be_early, was_done_before
 
 #: For how long a write may have come before what it is about.
@@ -20,7 +20,10 @@ class Judgement:
     """Knows what happened to a claim's writes, and to those of others."""
 
     gate: Gate
+    upstream: Upstream
     clock: Clock
+    #: For how long a write waits that upstream denies.
+    denial_grace: dt.timedelta
 
     def meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
         """Return what the answer to a call with the first ``count`` jobs comes to."""
@@ -31,14 +34,26 @@ class Judgement:
                 return self._refusal(claim, outcome)
         return outcome
 
+    def is_denied_for_good(self, claim: Claim) -> bool:
+        """Return whether the first job, denied once more, has waited long enough to be given up on.
+
+        Only while upstream takes other calls: where it denies everything, the bridge itself has lost its access, which
+        no write is to blame for.
+        """
+        since = claim.denied_since
+        if since is None or self.clock.now() - max(since, claim.jobs[0].accepted_at) < self.denial_grace:
+            return False
+        return self.gate.delivered_since(since) or bool(self.upstream.probe()["reachable"])
+
     def _failure(self, claim: Claim, outcome: Unavailable) -> Outcome:
         """Return the outcome, or the refusal that it comes to after all.
 
-        A write on which upstream fails each time it is sent alone, while other writes get through, is at fault itself.
+        A write on which upstream fails each time it is sent alone, while it is known to be up, is at fault itself.
         """
         if not outcome.own_fault or not claim.broke_since:
             return outcome
-        if tried_alone_enough(claim.broke_alone + 1) and self.gate.delivered_since(claim.broke_since):
+        is_up = outcome.answered or self.gate.delivered_since(claim.broke_since)
+        if tried_alone_enough(claim.broke_alone + 1) and is_up:
             return outcome.own_fault
         return outcome
 

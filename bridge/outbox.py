@@ -65,6 +65,8 @@ class Claim:
     #: On how many it failed that carried the first job alone, and since when.
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
+    #: Since when upstream has denied what stands at the head of the lane; None if it has not.
+    denied_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
     #: Of the first job, as its client has it.
     job_id: str | None = None
@@ -105,6 +107,8 @@ class BurialReason(enum.StrEnum):
     EXPIRED = "expired"
     #: Its delivery ended its worker, time and again.
     POISON = "poison"
+    #: Upstream did not allow it, for as long as denials are waited out.
+    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +125,13 @@ class Attempt:
     """A call that did not deliver the first ``writes`` jobs of a claim."""
 
     writes: int
-    #: ``refused`` (together with others), ``unavailable`` or ``unknown``.
+    #: ``refused`` or ``denied`` (together with others, or alone), ``unavailable`` or ``unknown``.
     reason: str
     message: str
     status: int | None = None
     error_code: str | None = None
-    #: Upstream failed on this very call, or did not answer it, and perhaps because of what it carried.
-    broke: Literal["failed", "silent", ""] = ""
+    #: Upstream failed on this very call, or did not answer it, and perhaps because of what it carried; or denied it.
+    broke: Literal["failed", "silent", "denied", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from bridge.carried import Carried
-from bridge.coalescing import calls_for
+from bridge.coalescing import calls_for, first_of
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.outbox import Claim
@@ -48,13 +48,13 @@ class RunCreation:
         if run_id is None:
             return _unnamed(claim.lane), 1
         calls, count = calls_for(claim, limit, run_id)
-        return self.exchange.send(calls, _carried(claim, count), renew=renew), count
+        return self.exchange.send(calls, first_of(claim, count), renew=renew), count
 
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find the run, or create it, and bind its name."""
         write = claim.jobs[0].write
         asked = msgspec.json.decode(write.whole, type=CreateRun)
-        steps = _Steps(self.exchange, _carried(claim, 1), renew)
+        steps = _Steps(self.exchange, first_of(claim, 1), renew)
         experiment_id = asked.experiment_id or DEFAULT_EXPERIMENT
         if asked.experiment_name is not None:
             found = steps.experiment(asked.experiment_name)
@@ -132,10 +132,6 @@ class _Steps:
         self.renew()
         outcome = self.exchange.send([call], self.carried, renew=self.renew)
         return msgspec.json.decode(outcome.body, type=dict[str, Any]) if isinstance(outcome, Delivered) else outcome
-
-
-def _carried(claim: Claim, count: int) -> Carried:
-    return Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1)
 
 
 def _unnamed(lane: str) -> Refused:

@@ -168,6 +168,11 @@ class Settings:
         duration,
         "How long a write may wait for an upstream that can't be reached before it becomes a dead letter.",
     )
+    denial_grace: dt.timedelta = _setting(
+        "15m",
+        duration,
+        "How long a write waits that upstream denies, while it takes others, before it becomes a dead letter.",
+    )
     job_retention: dt.timedelta = _setting(
         "24h", duration, "How long a delivered job can be asked for after its lane has drained."
     )

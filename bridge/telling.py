@@ -8,9 +8,9 @@ import datetime as dt
 from traceback import format_tb
 from typing import Any
 
-from bridge.events import BatchRefused, DeliveryBroke, LaneDeferred, WritesBuried, WritesDelivered
+from bridge.events import BatchRefused, DeliveryBroke, LaneDeferred, LaneDenied, WritesBuried, WritesDelivered
 from bridge.outbox import Burial, Claim
-from bridge.upstream import Delivered, Refused, Unavailable, Unknown
+from bridge.upstream import Delivered, Denied, Refused, Unavailable, Unknown
 
 
 def delivered(claim: Claim, count: int, outcome: Delivered, *, took: dt.timedelta, now: dt.datetime) -> WritesDelivered:
@@ -24,12 +24,12 @@ def delivered(claim: Claim, count: int, outcome: Delivered, *, took: dt.timedelt
     )
 
 
-def refused_together(claim: Claim, count: int, refusal: Refused) -> BatchRefused:
+def refused_together(claim: Claim, count: int, refusal: Refused | Denied) -> BatchRefused:
     """Tell that one of the first jobs at least is not to upstream's liking."""
     return BatchRefused(
         **_about(claim, count),
         attempt=claim.attempts + 1,
-        status=refusal.status,
+        status=refusal.status or 0,
         error_code=refusal.error_code,
         upstream_request_id=refusal.request_id,
     )
@@ -49,9 +49,11 @@ def buried(claim: Claim, count: int, attempts: int, burial: Burial) -> WritesBur
 
 
 def deferred(
-    claim: Claim, count: int, outcome: Unavailable | Unknown, *, attempt: int, delay: dt.timedelta
-) -> LaneDeferred:
+    claim: Claim, count: int, outcome: Denied | Unavailable | Unknown, *, attempt: int, delay: dt.timedelta
+) -> LaneDeferred | LaneDenied:
     """Tell that the first jobs did not get through, and their lane waits."""
+    if isinstance(outcome, Denied):
+        return LaneDenied(**_about(claim, count), attempt=attempt, action=outcome.action, why=outcome.why, delay=delay)
     came_to = "unknown" if isinstance(outcome, Unknown) else "unavailable"
     return LaneDeferred(**_about(claim, count), attempt=attempt, outcome=came_to, why=outcome.why, delay=delay)
 

@@ -49,8 +49,7 @@ def up(environ: Mapping[str, str], say: Say) -> None:
         port = settings.port or _free_port(settings.host)
         _check_port(settings.host, port)
         supervisor = Supervisor(say)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: supervisor.stop_soon())
+        _on_stop(lambda *_: supervisor.stop_soon())
         plan = _Plan(environ, settings, data_dir, port)
         try:
             if local_store:
@@ -70,10 +69,18 @@ def up(environ: Mapping[str, str], say: Say) -> None:
         finally:
             say("stopping: deliveries in flight are finished, what waits stays in the store")
             supervisor.stop(grace=settings.stop_grace.total_seconds())
-            say("stopped")
-            # Python gives signals their default back while it ends: a second Ctrl-C would look like a crash.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+            _finish(say)
+
+
+def _finish(say: Say) -> None:
+    say("stopped")
+    # Python gives signals their default back while it ends: a second Ctrl-C would look like a crash.
+    _on_stop(signal.SIG_IGN)
+
+
+def _on_stop(receive: Callable[..., object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, receive)
 
 
 class _Stopped(Exception):

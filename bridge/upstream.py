@@ -51,18 +51,33 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    """Upstream does not allow this call, which says nothing about others. It may be allowed later."""
+
+    #: Names the action that is denied.
+    why: str
+    #: What the bridge would need to be allowed, in AWS's words without the prefix, such as ``LogInputs``.
+    action: str
+    status: int | None = None
+    error_code: str = ""
+    request_id: str | None = None
+    #: AWS or MLflow says so, which knows who the bridge is; else it may be a gateway, which may know nothing.
+    identified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable:
     """Upstream can't take anything now, this call or another; the same call later may well succeed."""
 
     why: str
     status: int | None = None
     retry_after: dt.timedelta | None = None
-    #: Our own credentials, clock or permissions are the trouble.
+    #: Our own credentials or clock are the trouble.
     ours: bool = False
-    #: And only those that this client's calls are sent with: it says nothing about the calls of others.
-    of_client: bool = False
     #: Upstream is well and only asks for fewer calls.
     throttled: bool = False
+    #: MLflow itself has answered: upstream is there, and only this call did not get through.
+    answered: bool = False
     #: Upstream failed on this very call (500). If it goes on to do so while it takes others, this is what it comes to.
     own_fault: Refused | None = None
     #: There may be nothing amiss with upstream but that it does not have this call.
@@ -76,7 +91,7 @@ class Unknown:
     why: str
 
 
-Outcome = Delivered | Refused | Unavailable | Unknown
+Outcome = Delivered | Refused | Denied | Unavailable | Unknown
 
 
 class Upstream(Protocol):

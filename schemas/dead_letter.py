@@ -17,8 +17,8 @@ _Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 class LetterFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which dead letters are meant; without any field, all."""
 
-    #: ``refused``, ``expired`` or ``poison``.
-    reason: Literal["refused", "expired", "poison"] | None = None
+    #: ``refused``, ``expired``, ``poison`` or ``denied``.
+    reason: Literal["refused", "expired", "poison", "denied"] | None = None
     run_id: str | None = None
     #: What orders the write, where that is not a run's id.
     lane: str | None = None
@@ -62,7 +62,7 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
     at: dt.datetime
     #: How many writes the call carried.
     writes: int
-    #: ``refused``, ``unavailable`` or ``unknown``; the last attempt has the letter's own reason.
+    #: ``refused``, ``denied``, ``unavailable`` or ``unknown``; the last attempt has the letter's own reason.
     reason: str
     message: str
     status: int | None = None

@@ -53,7 +53,8 @@ class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job is dead, or why its last attempt did not succeed."""
 
-    #: ``refused``, ``expired`` or ``poison`` (dead); ``unavailable`` or ``unknown`` (pending, will be tried again).
+    #: Of a dead job ``refused``, ``expired``, ``poison`` or ``denied``; of a pending one, which will be tried again,
+    #: ``unavailable``, ``unknown`` or ``denied``.
     reason: str
     message: str
 

@@ -52,6 +52,7 @@ class FakeUpstream:
         #: The headers that came with each.
         self.followed: list[dict[str, str]] = []
         self.answer = answer or (lambda _: Delivered(status=200))
+        self.reachable = True
 
     def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
         self.calls.append(call)
@@ -59,7 +60,7 @@ class FakeUpstream:
         return self.answer(call)
 
     def probe(self) -> Mapping[str, object]:
-        return {"reachable": True}
+        return {"reachable": self.reachable}
 
 
 class FakeGate:
@@ -70,11 +71,13 @@ class FakeGate:
         self.reported: list[Outcome] = []
         self.of_reads: list[bool] = []
         self.others_get_through = False
+        self.of_denied: list[bool] = []
 
-    def enter(self) -> Passage:
+    def enter(self, *, denied: bool = False) -> Passage:
+        self.of_denied.append(denied)
         return self.passage
 
-    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
+    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of Gate
         self.reported.append(outcome)
         self.of_reads.append(of_read)
 

@@ -29,7 +29,9 @@ def with_filter(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--since", metavar="TIME", help="Buried at this time or later: 2026-11-20T12:00:00Z."),
         click.option("--client", help="Of this client."),
         click.option("--run", "run_id", metavar="RUN_ID", help="Of this run."),
-        click.option("--reason", type=click.Choice(["refused", "expired", "poison"]), help="Buried for this reason."),
+        click.option(
+            "--reason", type=click.Choice(["refused", "expired", "poison", "denied"]), help="Buried for this reason."
+        ),
     ):
         command = option(command)
     return command

@@ -19,7 +19,7 @@ from bridge.doctor.refusals import fix_of, kind_of
 from bridge.errors import CredentialsUnavailable
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.endpoint import Endpoint, SigningScope
-from bridge.sagemaker.outcome import ours
+from bridge.sagemaker.outcome import denied, ours
 from bridge.sagemaker.signing import Signer
 
 #: The cheapest call that every MLflow version has and that needs a working database behind it.
@@ -105,7 +105,7 @@ def _fields(body: bytes) -> dict[str, object] | None:
 
 def _meaning(reply: _Reply, scope: SigningScope | None) -> Opinion:
     status = reply.status
-    if scope and ours(status, reply.headers, reply.body):
+    if scope and (ours(status, reply.headers, reply.body) or denied(status, reply.headers, reply.body)):
         return _refused(reply, scope)
     return _not_found(scope) if status == 404 else _of_server(status, reply.headers)
 

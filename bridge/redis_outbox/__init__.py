@@ -16,6 +16,7 @@ from bridge.outbox import (
     Accepted,
     Attempt,
     Backlog,
+    BurialReason,
     Caps,
     Claim,
     DueLane,
@@ -123,6 +124,7 @@ class RedisOutbox:
         return [
             *(claim.lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
             *(claim.settled, count, pack(record), self._retention_ms, int(settlement.alone)),
+            int(burial is not None and burial.reason is BurialReason.DENIED),
             *((refused.writes, _note(refused)) if refused else (0, "")),
             *(len(freed), *chain.from_iterable(freed.items())),
             *(letters(self._client, claim, settlement, burial) if burial else ()),
@@ -216,7 +218,7 @@ class RedisOutbox:
 def _claim(lane: str, token: str, head: list[bytes], seal: bytes) -> Claim:
     settled = int(head[0])
     jobs = tuple(
-        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[8:], settled + 1)
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[9:], settled + 1)
     )
     return Claim(
         lane=lane,
@@ -229,6 +231,7 @@ def _claim(lane: str, token: str, head: list[bytes], seal: bytes) -> Claim:
         broke=int(head[5]),
         broke_alone=int(head[6]),
         broke_since=_time(int(head[7])) if head[7] else None,
+        denied_since=_time(int(head[8])) if head[8] else None,
         jobs=jobs,
         job_id=id_of(jobs[0], seal) if jobs else None,
     )

@@ -12,12 +12,14 @@ from bridge.gate import GateState, Open, Passage, Shut
 from bridge.redis_outbox import keys
 from bridge.redis_outbox.client import store_errors
 from bridge.redis_outbox.scripts import load
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 
 #: A worker waits this long for its call's place; for a later one it lets go of the lane, whose writes gather meanwhile.
 _LONGEST_WAIT = dt.timedelta(seconds=1)
 _FAILURES = 5
 _LONGEST_OPEN = dt.timedelta(seconds=30)
+#: Calls a second that were denied before: a tenth of what upstream allows, or this where it does not limit calls.
+_DENIED_CALLS_PER_SECOND = 2.0
 
 
 class RedisGate:
@@ -31,23 +33,26 @@ class RedisGate:
         self._rate = rate or 0
         self._burst = burst
         self._probe = probe
+        self._denied_rate = max(1.0, rate / 10) if rate else _DENIED_CALLS_PER_SECOND
         self._enter = load(client, "enter")
         self._report = load(client, "report")
 
-    def enter(self) -> Passage:
+    def enter(self, *, denied: bool = False) -> Passage:
         """Ask to send one call."""
+        arguments = [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT), self._denied_rate if denied else 0]
         with store_errors():
-            word, ms, *why = self._enter([self._key], [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT)])
+            word, ms, *why = self._enter([self._key], arguments)
         span = dt.timedelta(milliseconds=int(ms))
         return Open(span) if word == b"open" else Shut(span, why[0].decode())
 
-    def report(self, outcome: Outcome, *, of_read: bool = False) -> None:
+    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Tell what came of a call."""
         kind, why, retry_after = _reading(outcome)
         if of_read and kind == "delivered":
             kind = "answered"
         jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
         arguments: list[Any] = [kind, why, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
+        arguments.append(self._denied_rate if was_denied else 0)
         with store_errors():
             self._report([self._key], arguments)
 
@@ -94,9 +99,11 @@ def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
             return "answered", "", none
         case Unknown():
             return "failed", outcome.why, none
-        case Unavailable(of_client=True):
-            # As with a call that upstream may not know: the breaker stays as it is, and another call is the probe.
-            return "missing", outcome.why, none
+        case Denied():
+            # AWS and MLflow know the bridge, so upstream is there. What a gateway says does not tell.
+            return ("answered" if outcome.identified else "missing"), "", none
+        case Unavailable(answered=True):
+            return "answered", "", none
         case Unavailable():
             kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
             return kind, outcome.why, outcome.retry_after or none

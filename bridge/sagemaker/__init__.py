@@ -15,7 +15,7 @@ from bridge.hop import Hop, via_of
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
-from bridge.upstream import Call, Headers, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream import Call, Denied, Headers, Outcome, Refused, Unavailable, Unknown
 
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
@@ -61,8 +61,10 @@ class HttpUpstream:
         try:
             return self._prepare(call.method, call.path, headers, call.body, client=call.client)
         except CredentialsUnavailable as error:
-            of_client = call.client is not None and error.denied
-            return Unavailable(why=str(error), ours=True, of_client=of_client)
+            if call.client is not None and error.denied:
+                # The session of this client alone; those of others may be had.
+                return Denied(why=str(error), action="sts:AssumeRole", error_code="AccessDenied")
+            return Unavailable(why=str(error), ours=True)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that can't be sent, today or ever.
             return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")

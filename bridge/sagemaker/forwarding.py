@@ -14,12 +14,12 @@ import certifi
 from multidict import CIMultiDict
 from yarl import URL
 
-from bridge.errors import CredentialsUnavailable, UpstreamTimeout, UpstreamUnreachable
+from bridge.errors import CredentialsUnavailable, UpstreamDenied, UpstreamTimeout, UpstreamUnreachable
 from bridge.forwarding import Answer, Request
 from bridge.hop import Hop, bridges_in, via_of
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
-from bridge.sagemaker.outcome import ours
+from bridge.sagemaker.outcome import denied, ours
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.spool import Spool
 
@@ -135,7 +135,9 @@ class HttpForwarding:
             if self._signer:
                 self._signer.of(client).refused()
             error = response.headers.get("x-amzn-ErrorType", str(response.status)).split(":")[0]
-            raise CredentialsUnavailable(f"AWS refused the bridge's credentials: {error}")
+            raise CredentialsUnavailable(f"AWS refuses the bridge's credentials: {error}")
+        if denied(response.status, response.headers, body):
+            raise UpstreamDenied("AWS denies the bridge this action; its operator can allow it")
         return body
 
 

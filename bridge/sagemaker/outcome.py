@@ -9,24 +9,32 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable
+from bridge.upstream import Call, Delivered, Denied, Outcome, Refused, Unavailable
+from schemas.endpoints import find
 
 #: An answer's ``Retry-After`` can't park a lane for longer than this; after it, the answer is asked for again.
 _LONGEST_RETRY_AFTER = dt.timedelta(hours=1)
 
 # Names of AWS's errors about the caller, https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 _OURS = re.compile(
-    r"AccessDenied|ExpiredToken|IncompleteSignature|InvalidClientTokenId|InvalidSignature|MissingAuthenticationToken"
-    r"|NotAuthorized|OptInRequired|RequestExpired|RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClient",
+    r"ExpiredToken|IncompleteSignature|InvalidClientTokenId|InvalidSignature|MissingAuthenticationToken|OptInRequired"
+    r"|RequestExpired|RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClient",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"AccessDenied|NotAuthorized", re.IGNORECASE)
 _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|request_?limit_?exceeded", re.IGNORECASE)
 # MLflow answers these with a 5xx although no repetition can help, such as for a workspace on a server without them.
 _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
+# What SQLAlchemy says through MLflow, as a 400, of a row that another writer made first, and of a database under load:
+# https://docs.sqlalchemy.org/en/20/errors.html
+_OF_DATABASE = re.compile(
+    r"\([\w.]*\.(IntegrityError|UniqueViolation|InterfaceError|InternalError|OperationalError)\)"
+    r"|QueuePool limit|[A-Z]+ statement on table '[^']*' expected to \w+ \d+ row|This Session's transaction has been"
+)
 _SPANS_FAILED = "Failed to log OpenTelemetry spans"
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
+_LOGIN_WANTED = "upstream wants a login that the bridge does not have: status 401"
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 415, 422})
 #: How a server says that it does not know a call.
 _NOT_FOUND = frozenset({404, 405, 501})
@@ -64,18 +72,14 @@ def classify(
     if status == 200 and _is_mlflows(headers, body, call):
         told = body if call and call.answer else b""
         return Delivered(status=status, request_id=answer.request_id, body=told)
-    if ours(status, headers, body):
-        why = f"AWS refused the bridge's credentials: {answer.aws_error or status}"
-        # Signed in a client's name, a call may be denied to him alone.
-        of_client = bool(call and call.client is not None and _DENIED.search(answer.aws_error))
-        return Unavailable(why=why, status=status, ours=True, of_client=of_client)
+    if ours(status, headers, body) or denied(status, headers, body):
+        return _no_access(answer, call, of_bridge=ours(status, headers, body))
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
         return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
-    unexplained = status == 422 and answer.message == _SPANS_FAILED
-    if unexplained:
-        # What it says of spans whenever its own database fails, too.
-        return Unavailable(why=f"status 422: {_SPANS_FAILED}", status=status, own_fault=_own_fault(answer, ""))
+    if why := _of_its_database(answer):
+        # Whose message quotes SQL with the values of writes: it is no part of the reason, which is logged.
+        return Unavailable(why=why, status=status, answered=status == 400, own_fault=_own_fault(answer, ""))
     if answer.error_code in _PERMANENT_CODES or (status in _PERMANENT_STATUS and (answer.error_code or status == 413)):
         return Refused(
             status=status,
@@ -91,6 +95,35 @@ def classify(
     own_fault = _own_fault(answer, why) if status == 500 or missing else None
     wait = retry_after(headers, now=now)
     return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
+
+
+def _no_access(answer: _Reading, call: Call | None, *, of_bridge: bool) -> Outcome:
+    if of_bridge:
+        why = f"AWS refuses the bridge's credentials: {answer.aws_error}" if answer.aws_error else _LOGIN_WANTED
+        return Unavailable(why=why, status=answer.status, ours=True)
+    found = find(call.method, call.path.partition("?")[0]) if call else None
+    action = found.endpoint.action if found else "call"
+    if answer.aws_error:
+        why = f"AWS denies the bridge the action {action} ({answer.aws_error})"
+    elif answer.error_code:
+        why = f"upstream's MLflow denies the bridge the action {action} ({answer.error_code})"
+    else:
+        why = f"a gateway before upstream denies the action {action} (status {answer.status}, not from MLflow)"
+    return Denied(
+        why=why,
+        action=action,
+        status=answer.status,
+        error_code=answer.error_code or answer.aws_error,
+        request_id=answer.request_id,
+        identified=bool(answer.aws_error or answer.error_code),
+    )
+
+
+def _of_its_database(answer: _Reading) -> str:
+    """Return what a refusal says that is none: upstream's database was busy, failed, or had the row made by another."""
+    if answer.status == 400 and _OF_DATABASE.match(answer.message):
+        return f"status 400 with {answer.error_code}: another writer was first, or upstream's database is busy"
+    return f"status 422: {_SPANS_FAILED}" if answer.status == 422 and answer.message == _SPANS_FAILED else ""
 
 
 def _was_not_read(status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -126,11 +159,13 @@ def _own_fault(answer: _Reading, why: str) -> Refused:
 
 
 def ours(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the answer is about the bridge's credentials, signature, clock or permissions."""
-    answer = _read(status, headers, body)
-    if status in (401, 403):
-        return True
-    return status >= 400 and bool(_OURS.search(answer.aws_error))
+    """Return whether upstream does not accept who the bridge is: its credentials, signature or clock."""
+    return status == 401 or (status >= 400 and bool(_OURS.search(_read(status, headers, body).aws_error)))
+
+
+def denied(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether this call is not allowed, which others may be. Whatever is `ours` is to be looked for before."""
+    return status == 403 or (status >= 400 and bool(_DENIED.search(_read(status, headers, body).aws_error)))
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta | None:

@@ -45,7 +45,7 @@ def _histogram(name: str, bounds: tuple[float, ...], about: str, *labels: str) -
     return Metric(name=f"{_PREFIX}{name}", kind=Kind.HISTOGRAM, about=about, labels=labels, bounds=bounds)
 
 
-_REASONS = ("refused", "expired", "poison")
+_REASONS = ("refused", "expired", "poison", "denied")
 
 REQUESTS = _counter("requests", "Requests that were answered, by who answers them and the status.", "route", "status")
 REQUEST_SECONDS = _histogram(
@@ -71,6 +71,7 @@ UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by wh
 UPSTREAM_SECONDS = _histogram("upstream_seconds", _FAST, "How long a call of a worker to upstream took.", "outcome")
 BATCHES_REFUSED = _counter("batches_refused", "Calls with several writes that upstream refused, to be split.")
 LANES_DEFERRED = _counter("lanes_deferred", "Times that a lane was put off after a failed attempt.", "outcome")
+LANES_DENIED = _counter("lanes_denied", "Times that a lane was put off because upstream denies an action.", "action")
 LANES_SWEPT = _counter("lanes_swept", "Lanes that the sweep dispatched: their hint was lost, or their wait was over.")
 HINTS_FAILED = _counter("hints_failed", "Hints that could not be published; the sweep makes up for them.")
 LEASES_LOST = _counter("leases_lost", "Times that a worker found its lane claimed by another one.")

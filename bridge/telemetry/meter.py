@@ -140,6 +140,7 @@ _COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
     events.WritesBuried: lambda meter, e: meter.add(catalogue.WRITES_BURIED, e.reason, by=e.writes),
     events.BatchRefused: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
     events.LaneDeferred: lambda meter, e: meter.add(catalogue.LANES_DEFERRED, e.outcome),
+    events.LaneDenied: lambda meter, e: meter.add(catalogue.LANES_DENIED, e.action),
     events.LanesSwept: lambda meter, e: meter.add(catalogue.LANES_SWEPT, by=e.lanes),
     events.DispatchFailed: lambda meter, e: meter.add(catalogue.HINTS_FAILED, by=e.hints),
     events.LeaseWasLost: lambda meter, _: meter.add(catalogue.LEASES_LOST),

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from bridge.gate import Open, Shut
+from bridge.redis_outbox import keys
 from bridge.redis_outbox.gate import RedisGate
-from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 from tests.servers import wait_until
 
 PROBE = dt.timedelta(seconds=30)
 UP = Delivered(status=200)
 DOWN = Unavailable(why="down")
+DENIED = Denied(why="AWS denies it", action="LogInputs", status=403, identified=True)
 
 
 def gate(client: Any, *, rate: float | None = None, burst: int = 1, probe: dt.timedelta = PROBE) -> RedisGate:
@@ -187,12 +189,12 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
     "missing",
     [
         Unavailable(why="status 404", missing=True),
-        Unavailable(why="AccessDenied", status=403, ours=True, of_client=True),
+        Denied(why="a gateway denies it", action="LogInputs", status=403),
     ],
-    ids=["not known to upstream", "denied to one client"],
+    ids=["not known to upstream", "denied by a gateway"],
 )
 def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_out_to_others(
-    client: Any, missing: Unavailable
+    client: Any, missing: Outcome
 ) -> None:
     unknown = gate(client)
     for _ in range(20):
@@ -209,6 +211,68 @@ def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_
     assert before == "closed"
     assert [isinstance(passage, Open) for passage in (first, during, after)] == [True, False, True]
     assert unknown.state().breaker == "half-open"
+
+
+def test_denials_open_no_breaker_and_one_by_whom_the_bridge_is_known_closes_it(client: Any) -> None:
+    upstream = gate(client)
+    for _ in range(50):
+        upstream.report(DENIED)
+    after_denials = upstream.state().breaker
+    found_out = opened(client)
+    found_out.enter()
+    found_out.report(DENIED)
+
+    assert after_denials == "closed"
+    assert found_out.state().breaker == "closed"
+
+
+def test_calls_that_were_denied_have_a_small_limit_of_their_own_which_others_do_not_feel(client: Any) -> None:
+    unlimited, limited = gate(client), RedisGate(client, "http://other", rate=20, burst=40, probe=PROBE)
+
+    again = [isinstance(unlimited.enter(denied=True), Open) for _ in range(30)]
+    others = [isinstance(unlimited.enter(), Open) for _ in range(30)]
+    of_limited = [isinstance(limited.enter(denied=True), Open) for _ in range(30)]
+
+    assert again[:10] == [True] * 10
+    assert sum(again) < 13
+    assert others == [True] * 30
+    assert 10 <= sum(of_limited) < 12
+    assert isinstance(limited.enter(), Open)
+
+
+def test_once_a_denied_call_gets_through_ten_more_may_try(client: Any) -> None:
+    upstream = RedisGate(client, "http://slow", rate=10, burst=100, probe=PROBE)
+    while isinstance(upstream.enter(denied=True), Open):
+        pass
+
+    upstream.report(UP, was_denied=True)
+    allowed = sum(isinstance(upstream.enter(denied=True), Open) for _ in range(20))
+    upstream.report(DENIED, was_denied=True)
+    upstream.report(UP)
+
+    assert 10 <= allowed <= 11
+    assert isinstance(upstream.enter(denied=True), Shut)
+
+
+def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> None:
+    upstream = opened(client)
+
+    denied, other = upstream.enter(denied=True), upstream.enter()
+
+    assert isinstance(denied, Shut)
+    assert dt.timedelta(seconds=4) < denied.after <= dt.timedelta(seconds=5)
+    assert isinstance(other, Open)
+
+
+def test_where_every_call_was_denied_one_of_them_finds_out_after_a_while(client: Any) -> None:
+    upstream = opened(client)
+    wait = upstream.enter(denied=True)
+    assert isinstance(wait, Shut)
+    # As if the time had passed.
+    until = int(client.hget(keys.gate("http://upstream"), "until"))
+    client.hset(keys.gate("http://upstream"), "until", until - 5000)
+
+    assert isinstance(upstream.enter(denied=True), Open)
 
 
 def test_what_only_reads_does_not_say_that_a_write_would_get_through(client: Any) -> None:

@@ -19,7 +19,7 @@ from bridge.environ import read_settings
 from bridge.keyring import new_key
 from bridge.redis_outbox import connect
 from bridge.sagemaker.sessions import session_name
-from bridge.upstream import Unavailable
+from bridge.upstream import Denied
 from schemas.client import Client, Scope
 from tests.asgi_client import client_of
 from tests.factories import metric
@@ -254,8 +254,7 @@ def test_what_is_unavailable_to_a_client_alone_is_said_so(
 
     of_ann, of_bridge = bridge.api.upstream.send(replace(call, client=ANN)), bridge.api.upstream.send(call)
 
-    assert isinstance(of_ann, Unavailable)
-    assert isinstance(of_bridge, Unavailable)
-    assert (of_ann.ours, of_ann.of_client) == (True, True)
-    assert (of_bridge.ours, of_bridge.of_client) == (True, False)
+    assert isinstance(of_ann, Denied)
+    assert isinstance(of_bridge, Denied)
+    assert of_ann.why == "AWS denies the bridge the action LogMetric (AccessDeniedException)"
     assert len(front.calls) == 2

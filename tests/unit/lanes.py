@@ -20,6 +20,7 @@ from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeStore, Fa
 
 LEASE = dt.timedelta(seconds=30)
 HORIZON = dt.timedelta(hours=72)
+DENIAL_GRACE = dt.timedelta(minutes=15)
 REFUSED = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
 
 
@@ -43,7 +44,7 @@ class Lane:
         self.delivery = Delivery(
             outbox=self.outbox,
             exchange=exchange,
-            judgement=Judgement(gate=self.gate, clock=self.clock),
+            judgement=Judgement(gate=self.gate, upstream=self.upstream, clock=self.clock, denial_grace=DENIAL_GRACE),
             run_creation=RunCreation(exchange=exchange, names=self.names),
             dispatch=self.dispatch,
             observe=self.events,

@@ -3,21 +3,22 @@
 
 import datetime as dt
 import json
+from typing import Any
 
 import pytest
 from requests.structures import CaseInsensitiveDict
 
 from bridge.sagemaker.outcome import classify, ours, retry_after
-from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable
+from bridge.upstream import Call, Delivered, Denied, Outcome, Refused, Unavailable
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 HTML = b"<!doctype html><title>Error</title>"
 NOT_FOUND = b"Tracking server could not be found"
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Outcome:
+def answer(status: int, body: bytes = b"", *, call: Call | None = None, **headers: Any) -> Outcome:
     named = CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return classify(status, named, body, now=NOW)
+    return classify(status, named, body, now=NOW, call=call)
 
 
 def mlflow(error_code: str, message: str = "why") -> bytes:
@@ -88,19 +89,101 @@ def test_a_413_is_a_refusal_whoever_says_it(body: bytes, error_code: str) -> Non
     assert (outcome.status, outcome.error_code) == (413, error_code)
 
 
-@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("body", [b"", HTML, aws(), mlflow("PERMISSION_DENIED"), mlflow("INVALID_PARAMETER_VALUE")])
-def test_a_401_or_403_is_the_bridges_own_trouble_whatever_the_body(status: int, body: bytes) -> None:
-    outcome = answer(status, body)
+def test_a_401_is_the_bridges_own_trouble_whatever_the_body(body: bytes) -> None:
+    outcome = answer(401, body)
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.status, outcome.ours) == (status, True)
+    assert (outcome.ours, outcome.why) == (True, "upstream wants a login that the bridge does not have: status 401")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "identified", "said"),
+    [
+        (b"", {}, False, "a gateway before upstream denies the action LogInputs (status 403, not from MLflow)"),
+        (HTML, {}, False, "a gateway before upstream denies the action LogInputs (status 403, not from MLflow)"),
+        (
+            mlflow("PERMISSION_DENIED"),
+            {},
+            True,
+            "upstream's MLflow denies the bridge the action LogInputs (PERMISSION_DENIED)",
+        ),
+        (
+            aws(),
+            {"X_Amzn_ErrorType": "AccessDeniedException:http://internal.amazon.com/coral/"},
+            True,
+            "AWS denies the bridge the action LogInputs (AccessDeniedException)",
+        ),
+        (
+            b'{"__type": "com.amazon.coral.service#NotAuthorized", "Message": "User: arn:aws:sts::1:x is not allowed"}',
+            {},
+            True,
+            "AWS denies the bridge the action LogInputs (com.amazon.coral.service#NotAuthorized)",
+        ),
+    ],
+    ids=["empty", "a firewall's page", "MLflow", "AWS", "AWS in the body"],
+)
+def test_any_other_403_is_about_this_call_and_names_its_action(
+    body: bytes, headers: dict[str, Any], identified: object, said: str
+) -> None:
+    outcome = answer(403, body, call=Call(path="/api/2.0/mlflow/runs/log-inputs", body=b"{}"), **headers)
+
+    assert isinstance(outcome, Denied)
+    assert (outcome.why, outcome.action, outcome.identified) == (said, "LogInputs", identified)
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+@pytest.mark.parametrize("error", ["AccessDeniedException", "AccessDenied", "NotAuthorized"])
+def test_aws_denies_a_call_at_any_status(status: int, error: str) -> None:
+    assert isinstance(answer(status, aws(), X_Amzn_ErrorType=error), Denied)
+
+
+INTEGRITY = [
+    "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest",
+    '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "dataset_pk"',
+    "(psycopg2.IntegrityError) duplicate key value violates unique constraint",
+    "(pymysql.err.IntegrityError) (1062, \"Duplicate entry '1-d-x' for key 'PRIMARY'\")",
+    "(mysql.connector.errors.IntegrityError) 1062 (23000): Duplicate entry",
+    "(pyodbc.IntegrityError) ('23000', 'Violation of PRIMARY KEY constraint')",
+]
+UNDER_LOAD = [
+    "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
+    "(psycopg2.InterfaceError) connection already closed",
+    "(pymysql.err.InternalError) Packet sequence number wrong - got 1 expected 2",
+    "(pymysql.err.OperationalError) (1213, 'Deadlock found when trying to get lock; try restarting transaction')",
+    "UPDATE statement on table 'runs' expected to update 1 row(s); 0 were matched.",
+    "This Session's transaction has been rolled back due to a previous exception during flush.",
+]
+
+
+@pytest.mark.parametrize("message", [*INTEGRITY, *UNDER_LOAD])
+def test_what_the_database_says_of_a_race_or_its_load_is_tried_again_before_it_is_a_refusal(message: str) -> None:
+    outcome = answer(400, mlflow("BAD_REQUEST", message))
+
+    assert isinstance(outcome, Unavailable)
+    assert (outcome.answered, outcome.own_fault) == (
+        True,
+        Refused(status=400, error_code="BAD_REQUEST", message=message),
+    )
+    assert "datasets" not in outcome.why
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "(psycopg2.DataError) value too long for type character varying(250)",
+        "Param with key='IntegrityError' was already logged",
+        "Invalid value 'Duplicate entry' for parameter 'key' supplied",
+    ],
+)
+def test_what_no_repetition_changes_is_refused_at_once(message: str) -> None:
+    assert isinstance(answer(400, mlflow("BAD_REQUEST", message)), Refused)
 
 
 AWS_ERRORS_ABOUT_US = [
-    *("AccessDeniedException", "ExpiredTokenException", "ExpiredToken", "IncompleteSignature", "OptInRequired"),
-    *("InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken", "NotAuthorized"),
-    *("RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+    *("ExpiredTokenException", "ExpiredToken", "IncompleteSignature", "OptInRequired", "RequestExpired"),
+    *("InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken", "SignatureDoesNotMatch"),
+    "UnrecognizedClientException",
 ]
 
 
@@ -108,7 +191,7 @@ AWS_ERRORS_ABOUT_US = [
 def test_an_aws_error_about_credentials_signature_or_clock_is_ours_at_any_status(error: str) -> None:
     for status in (400, 403, 503):
         outcome = answer(status, aws(), X_Amzn_ErrorType=f"{error}:http://internal.amazon.com/coral/")
-        assert outcome == Unavailable(why=f"AWS refused the bridge's credentials: {error}", status=status, ours=True)
+        assert outcome == Unavailable(why=f"AWS refuses the bridge's credentials: {error}", status=status, ours=True)
 
 
 @pytest.mark.parametrize("error", AWS_ERRORS_ABOUT_US)
@@ -295,7 +378,7 @@ def test_a_request_that_a_server_could_not_even_read_says_nothing_about_others(s
 @pytest.mark.parametrize(
     ("body", "headers"), [(b'{"message":null}', {}), (b"", {}), (b"no", {"x_amzn_RequestId": "r"})]
 )
-def test_a_400_that_may_be_a_throttle_never_becomes_the_writes_own_fault(body: bytes, headers: dict[str, str]) -> None:
+def test_a_400_that_may_be_a_throttle_never_becomes_the_writes_own_fault(body: bytes, headers: dict[str, Any]) -> None:
     outcome = answer(400, body, **headers)
 
     assert isinstance(outcome, Unavailable)

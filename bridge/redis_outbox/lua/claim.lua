@@ -9,7 +9,7 @@
 -- Returns nil if the lane is empty, another's, or not yet due; else
 -- {settled position, failed attempts, claims, '1' if the head was last sent alone else '0', '1' if an earlier claim
 -- had read the same writes else '0', how often upstream failed on calls from this head, how often of these on its
--- first write alone, since when (ms) or '', entry, entry, ...}.
+-- first write alone, since when (ms) or '', since when upstream has denied it (ms) or '', entry, entry, ...}.
 --- @include read_head
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

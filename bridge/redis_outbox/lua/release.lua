@@ -5,7 +5,8 @@
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] delay in ms
 -- ARGV[4] why the writes did not get through, or ''        ARGV[5] how many writes were sent in vain
 -- ARGV[6] '1' to thaw what the claim froze                 ARGV[7] what came of the attempt, if there was one
--- ARGV[8] 'failed' if upstream failed on this very call, 'silent' if it did not answer, else ''
+-- ARGV[8] 'failed' if upstream failed on this very call, 'silent' if it did not answer, 'denied' if it does not allow
+-- it, else ''
 --
 -- Returns 1, or 0 if the lease is another's.
 --- @include note_attempt
@@ -27,7 +28,9 @@ end
 if ARGV[6] == '1' then
   redis.call('HDEL', KEYS[1], 'frozen')
 end
-if ARGV[8] ~= '' and redis.call('HINCRBY', KEYS[1], 'broke', 1) > 12 then
+if ARGV[8] == 'denied' then
+  redis.call('HSETNX', KEYS[1], 'denied_since', string.format('%.0f', now))
+elseif ARGV[8] ~= '' and redis.call('HINCRBY', KEYS[1], 'broke', 1) > 12 then
   -- Enough to send the smallest call; more would only make the way back to large ones longer.
   redis.call('HSET', KEYS[1], 'broke', 12)
 end

@@ -5,7 +5,8 @@
 -- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'ours' or 'missing'      ARGV[2] why
 -- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls a second (0: not limited)
 -- ARGV[5] failures in a row that open the breaker          ARGV[6] longest time it stays open, in ms
--- ARGV[7] jitter between 0.5 and 1
+-- ARGV[7] jitter between 0.5 and 1                         ARGV[8] calls a second that were denied before; 0 if this
+--                                                          one was not
 --
 -- Returns nothing.
 local t = redis.call('TIME')
@@ -39,6 +40,10 @@ if (state[1] or state[2]) and not still_shut then
   -- Upstream answers: the breaker closes. Not so for a call that was on its way when it opened, or when upstream asked
   -- to be left alone.
   redis.call('HDEL', KEYS[1], 'until', 'why', 'probe', 'failures', 'trips')
+end
+if ARGV[1] == 'delivered' and tonumber(ARGV[8]) > 0 then
+  -- What was denied is allowed now: many more may try, so that a long queue of them goes off quickly.
+  redis.call('HINCRBY', KEYS[1], 'denied_next', string.format('%.0f', -10000000 / ARGV[8]))
 end
 if ARGV[1] == 'delivered' then
   redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', now))

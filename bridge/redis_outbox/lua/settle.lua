@@ -9,9 +9,10 @@
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
 -- ARGV[8] outcome record      ARGV[9] retention in ms
 -- ARGV[10] '1' to note that the first write will now be sent alone
--- ARGV[11] how many writes were refused together, '0' if none      ARGV[12] what came of that attempt
--- ARGV[13] how many clients the settled writes are from
--- ARGV[14...] for each of these, client and bytes; then for each write that is buried: its field, its dead letter, and
+-- ARGV[11] '1' if they are buried because upstream denies them, which it may go on to do
+-- ARGV[12] how many writes were refused together, '0' if none      ARGV[13] what came of that attempt
+-- ARGV[14] how many clients the settled writes are from
+-- ARGV[15...] for each of these, client and bytes; then for each write that is buried: its field, its dead letter, and
 -- its line in the index. The time of burial (13 digits) is put before letter and line.
 --
 -- Returns 'lost' if the lease is another's, 'empty' if nothing is left, else as claim.
@@ -43,6 +44,9 @@ end
 local function forgive(last)
   redis.call('HSET', KEYS[1], 'attempts', 0)
   redis.call('HDEL', KEYS[1], 'failure', 'alone', 'broke_alone', 'broke_since')
+  if ARGV[11] ~= '1' then
+    redis.call('HDEL', KEYS[1], 'denied_since')
+  end
   -- Claims that ended in a crash, and calls on which upstream failed, are forgiven one by one: batches grow again
   -- only step by step.
   if tonumber(state[4]) > 1 then
@@ -76,8 +80,8 @@ if moved then
   local last = redis.call('HINCRBY', KEYS[1], 'settled', count)
   forgive(last)
   log(last)
-  local letters = 14 + 2 * ARGV[13]
-  for i = 14, letters - 1, 2 do
+  local letters = 15 + 2 * ARGV[14]
+  for i = 15, letters - 1, 2 do
     give_back(ARGV[i], ARGV[i + 1])
   end
   for i = letters, #ARGV, 3 do
@@ -88,13 +92,13 @@ end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZREM', KEYS[9], ARGV[1])
-  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke')
+  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke', 'denied_since')
   redis.call('PEXPIRE', KEYS[1], ARGV[9])
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
   return 'empty'
 end
-if ARGV[11] ~= '0' then
-  note_attempt(KEYS[1], KEYS[7], tonumber(ARGV[11]), now, ARGV[12])
+if ARGV[12] ~= '0' then
+  note_attempt(KEYS[1], KEYS[7], tonumber(ARGV[12]), now, ARGV[13])
 end
 redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', now + ARGV[3]), ARGV[1])
 local head = read_head(KEYS, KEYS[9], ARGV[1], ARGV[4], ARGV[5])
