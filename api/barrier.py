@@ -7,22 +7,22 @@ It waits for positions, not for empty lanes: a run that is written all the time 
 import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from api.incoming import Incoming
 from api.prefer import Preferences, read_preferences
-from api.recent import Recent
 from api.waiting import wait_until
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Extent
 from bridge.spool import Spool
 from schemas.endpoints import Waits
-from schemas.naming import named_in_body, named_in_query, what_it_waits_for
+from schemas.naming import named_in_body, named_in_path, named_in_query, what_it_waits_for
 
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
 
-#: A call that names more is made to wait for these.
+#: A call that names more, or whose client has written to more, waits for these.
 _MOST_LANES = 100
 #: How long a store that was not prompt is left alone, in seconds.
 _PAUSE = 1.0
@@ -30,61 +30,77 @@ _PAUSE = 1.0
 Headers = tuple[tuple[str, str], ...]
 
 
-class Barrier:
-    """Makes calls wait, and tells how much they have not waited for."""
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a call has waited for."""
 
-    def __init__(self, bridge: Api, recent: Recent) -> None:
+    #: Of the answer: what is still pending, and that the client's preference was heard.
+    headers: Headers = ()
+    #: What the call names and where writes are still pending.
+    pending: tuple[str, ...] = ()
+
+
+class Barrier:
+    """Makes calls wait, and reports how much they have not waited for."""
+
+    def __init__(self, bridge: Api) -> None:
         self._bridge = bridge
-        self._recent = recent
         #: When the store may be asked again after it was not prompt, on the clock of the event loop.
         self._ask_again_at = 0.0
 
-    async def pass_through(self, request: Incoming, body: Spool | None, *, client: str) -> Headers:
-        """Return when the writes that the call may be about are settled, or as long as it wants to wait is over.
-
-        The headers say what of a named run is still pending, and that the client's preference was heard.
-        """
+    async def pass_through(self, request: Incoming, body: Spool | None, *, client: str) -> Passed:
+        """Return when the writes that the call may be about are settled, or as long as it wants to wait is over."""
         waits = what_it_waits_for(request.method, request.path)
         if waits is Waits.NONE:
-            return ()
-        lanes = _named(request, body)
-        if waits is Waits.RECENT:
-            lanes = list(dict.fromkeys([*lanes, *self._recent.lanes(client)]))
+            return Passed()
+        named = _named(request, body)
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
-        if lanes:
-            pending = await self._wait(lanes[:_MOST_LANES], preferences.wait, patiently=waits is Waits.NAMED)
-            if pending and waits is Waits.NAMED:
-                headers = (*headers, ("Bridge-Pending-Writes", str(pending)))
-        return headers
+        pending = await self._wait(client, named, preferences.wait, of_client=waits is Waits.RECENT)
+        if pending:
+            headers = (*headers, ("Bridge-Pending-Writes", str(sum(pending.values()))))
+        return Passed(headers, tuple(pending))
 
-    async def _wait(self, lanes: Sequence[str], wait: dt.timedelta | None, *, patiently: bool) -> int:
-        """Return how many writes are still pending. Only who is patient waits for lanes that upstream does not take."""
+    async def _wait(
+        self, client: str, named: Sequence[str], wait: dt.timedelta | None, *, of_client: bool
+    ) -> dict[str, int]:
+        """Return how many writes are still pending in the lanes that are named, or that runs have as a name.
+
+        A call waits for all that is pending there, and one that may be about anything for its client's own writes, but
+        not for lanes that upstream does not take: those would hold up each search.
+        """
         loop = asyncio.get_running_loop()
         if loop.time() < self._ask_again_at:
-            return 0
+            return {}
         try:
             # On the loop: a thread would cost more than the question does.
-            before = self._bridge.prompt.extents(lanes)
-            if not patiently:
-                before = {lane: extent for lane, extent in before.items() if not extent.fails}
-            if not any(extent.pending for extent in before.values()):
-                return 0
+            about = self._pending(named)
+            before = about if not of_client else {**self._pending_of(client), **about}
+            if not before:
+                return {}
             longest = self._bridge.settings.read_barrier if wait is None else wait
             if longest and await self._may_be_delivered():
                 now = await wait_until(
-                    lambda: self._bridge.outbox.extents(lanes),
+                    lambda: self._bridge.outbox.extents(list(before)),
                     lambda now: _reached(now, before),
                     longest=longest,
                     stopping=self._bridge.stopping,
                 )
-            else:
-                now = before
+                about = {lane: now[lane] for lane in about}
         except StoreUnavailable:
             # A read needs no store, and must not wait for one.
             self._ask_again_at = loop.time() + _PAUSE
-            return 0
-        return sum(extent.pending for extent in now.values())
+            return {}
+        return {lane: extent.pending for lane, extent in about.items() if extent.pending}
+
+    def _pending(self, lanes: Sequence[str]) -> dict[str, Extent]:
+        found = self._bridge.prompt.extents(lanes[:_MOST_LANES]) if lanes else {}
+        return {lane: extent for lane, extent in found.items() if extent.pending}
+
+    def _pending_of(self, client: str) -> dict[str, Extent]:
+        """Return where writes of a client wait that upstream takes, whichever process has accepted them."""
+        found = self._pending(self._bridge.prompt.lanes_of(client, limit=_MOST_LANES))
+        return {lane: extent for lane, extent in found.items() if not extent.fails}
 
     async def _may_be_delivered(self) -> bool:
         """Return whether waiting makes sense: while the breaker is open nothing is delivered."""
@@ -93,6 +109,8 @@ class Barrier:
 
 def _named(request: Incoming, body: Spool | None) -> list[str]:
     named = named_in_query(request.scope["query_string"].decode("latin-1"))
+    if request.found and request.found.subject:
+        named += named_in_path(request.found)
     if not named and body and body.length <= _LONGEST_NAMING:
         body.file.seek(0)
         named = named_in_body(body.file.read())

@@ -13,7 +13,6 @@ from api.coding import decoded
 from api.draining import Draining
 from api.incoming import Incoming
 from api.limits import Limits
-from api.recent import Recent
 from api.refusals import Forbidden, NotWithin
 from api.reply import Reply
 from bridge.bootstrap import Api
@@ -34,10 +33,9 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 class Bulk:
     """Answers requests that bring many writes."""
 
-    def __init__(self, bridge: Api, recent: Recent, limits: Limits) -> None:
+    def __init__(self, bridge: Api, limits: Limits) -> None:
         self._bridge = bridge
         self._limits = limits
-        self._recent = recent
         # Its own, so that a store that hangs keeps nobody else from a thread.
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="bulk")
 
@@ -72,7 +70,6 @@ class Bulk:
                     jobs[number] = AcceptedJob(
                         verdict.job_id, verdict.lane, run_of(verdict.lane), offers[number].write.op
                     )
-                    self._recent.note(offers[number].client, verdict.lane)
                     replayed += verdict.replayed
                 case KeyReused():
                     raise verdict

@@ -20,7 +20,6 @@ from api.origin import Origins
 from api.own_paths import is_own
 from api.patience import Patience
 from api.proxy import Proxy
-from api.recent import Recent
 from api.refusals import Looped, NotPassedOn, TooManyFailures, Unauthenticated
 from api.reply import Response
 from api.restraint import Restraint
@@ -52,14 +51,13 @@ class Front:
         self._spending = Spending(bridge.quotas)
         self._restraint = Restraint(bridge.stopping, proxies=self._proxies)
         self._patience = Patience(seconds=_PATIENCE)
-        recent = Recent()
         self._limits = Limits(bridge.experiments)
-        self._writes = Writes(bridge, recent, self._limits)
+        self._writes = Writes(bridge, self._limits)
         self._once = Once(bridge, self._writes)
-        self._bulk = Bulk(bridge, recent, self._limits)
+        self._bulk = Bulk(bridge, self._limits)
         self._runs = Runs(bridge, self._writes, self._limits)
         self._native = Native(bridge)
-        self._proxy = Proxy(bridge, Barrier(bridge, recent))
+        self._proxy = Proxy(bridge, Barrier(bridge))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -9,6 +9,7 @@ from api.asgi_types import Send
 from api.barrier import Barrier, Headers
 from api.busy import Busy
 from api.incoming import Incoming
+from api.overlaying import Overlaying
 from bridge.bootstrap import Api
 from bridge.forwarding import Answer, Request, is_event_stream
 from bridge.spool import Spool
@@ -27,6 +28,7 @@ class Proxy:
     def __init__(self, bridge: Api, barrier: Barrier) -> None:
         self._forwarding = bridge.forwarding
         self._barrier = barrier
+        self._overlaying = Overlaying(bridge)
         self._places = asyncio.Semaphore(_MOST)
 
     async def forward(self, request: Incoming) -> "_Proxied":
@@ -43,11 +45,14 @@ class Proxy:
                 body=body,
                 client=client,
             )
-            told = await self._barrier.pass_through(request, body, client=client)
+            passed = await self._barrier.pass_through(request, body, client=client)
             await self._take_place(stack)
+            if kind := self._overlaying.kind_of(request, passed):
+                answer, read, added = await self._overlaying.forward(request, asked, kind, passed.pending, stack)
+                return _Proxied(request, answer, read, (*passed.headers, *added), stack.pop_all())
             answer = await stack.enter_async_context(self._forwarding.forward(asked))
             first = await _beginning(request, answer)
-            return _Proxied(request, answer, first, told, stack.pop_all())
+            return _Proxied(request, answer, first, passed.headers, stack.pop_all())
 
     async def close(self) -> None:
         """Close the connections to upstream."""

@@ -11,7 +11,6 @@ from api.draining import Draining
 from api.incoming import Incoming
 from api.limits import Limits
 from api.prefer import NO_PREFERENCES, Preferences, read_preferences
-from api.recent import Recent
 from api.reply import Reply
 from api.together import Together
 from api.waiting import wait_until
@@ -38,11 +37,10 @@ _MOST_LONG = 2
 class Writes:
     """Answers the queued calls."""
 
-    def __init__(self, bridge: Api, recent: Recent, limits: Limits) -> None:
+    def __init__(self, bridge: Api, limits: Limits) -> None:
         self._bridge = bridge
         self._limits = limits
         self._together = Together(bridge.intake)
-        self._recent = recent
         # Few, for a long body can take thirty times its length to read.
         self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-body")
 
@@ -72,7 +70,6 @@ class Writes:
         if request.client.experiments is not None:
             await self._limits.check_writes(request, [offer.write])
         accepted = await self._together.accept(offer)
-        self._recent.note(offer.client, accepted.lane)
         request.lane, request.writes, request.accepted = accepted.lane, 1, accepted
         return accepted, _told(accepted)
 

@@ -282,6 +282,17 @@ class Outbox(Protocol):
         """
         ...
 
+    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
+        """Return the jobs that are pending in a lane, whoever has written them, from behind a position on, in order.
+
+        They are about ``most_bytes`` at most; with them comes the position to go on behind, None at the end.
+        """
+        ...
+
+    def lanes_of(self, client: str, *, limit: int) -> list[str]:
+        """Return lanes in which writes of this client are pending, at most so many, whichever process took them."""
+        ...
+
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
         """Return how far each lane goes, and is settled, now; with the lanes of the names that runs among them have."""
         ...

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from schemas.endpoints import Waits, find
+from schemas.endpoints import Found, Waits, find
 from schemas.lane import experiment_lane, trace_lane
 
 _RUN = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
@@ -27,6 +27,11 @@ def what_it_waits_for(method: str, path: str) -> Waits:
 def named_in_query(query: str) -> list[str]:
     """Return the lanes of what a query names."""
     return _lanes(parse_qsl(query))
+
+
+def named_in_path(found: Found) -> list[str]:
+    """Return the lane of the trace that a path names; none for another path."""
+    return [trace_lane(found.subject)] if "/traces/{" in found.endpoint.path else []
 
 
 def named_in_body(body: bytes) -> list[str]:

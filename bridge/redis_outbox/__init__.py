@@ -32,13 +32,13 @@ from bridge.redis_outbox.burial import letters
 from bridge.redis_outbox.client import connect, store_errors
 from bridge.redis_outbox.due import due_lanes
 from bridge.redis_outbox.durability import read_durability
-from bridge.redis_outbox.listing import id_of, pending_jobs
+from bridge.redis_outbox.listing import id_of, lanes_of, pending_jobs
 from bridge.redis_outbox.records import FailedAttempt, SettledCall, pack, unpack_entry
 from bridge.redis_outbox.scripts import Scripts
 from bridge.redis_outbox.seal import Seal
 from bridge.redis_outbox.status import count_backlog, describe, describe_backlog
 from schemas.idempotency import Idempotency
-from schemas.job import JobDocument, JobId, LaneBacklog
+from schemas.job import Job, JobDocument, JobId, LaneBacklog
 from schemas.limits import MAX_BATCH_BYTES, MAX_ENTITIES
 from schemas.write import Write
 
@@ -46,6 +46,8 @@ __all__ = ["RedisOutbox", "connect"]
 
 #: A worker that has not reported for this long is not counted.
 _WORKER_SILENT = dt.timedelta(seconds=10)
+#: Jobs of a lane that are read at a time.
+_MOST_UNDELIVERED = 20_000
 _NO_CAPS = Caps(lane=1 << 50, client=1 << 50, store=1 << 50)
 
 
@@ -107,6 +109,7 @@ class RedisOutbox:
             keys.attempts(lane),
             keys.held(number),
             keys.oldest(number),
+            keys.writers(number),
         ]
         with store_errors():
             seal = self._seal.key()
@@ -169,6 +172,18 @@ class RedisOutbox:
         with store_errors():
             found, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
             return [id_of(job, self._seal.key()) for job in found], last
+
+    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
+        """Return the jobs that are pending in a lane, whoever has written them."""
+        with store_errors():
+            return pending_jobs(
+                self._client, lane, of=None, after=after, limit=_MOST_UNDELIVERED, most_bytes=most_bytes
+            )
+
+    def lanes_of(self, client: str, *, limit: int) -> list[str]:
+        """Return lanes in which writes of this client are pending."""
+        with store_errors():
+            return lanes_of(self._client, client, limit=limit)
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
         """Return how far each lane goes, and is settled; and so for the names that runs among them have."""

@@ -200,7 +200,9 @@ class RedisDeadLetters:
             seal = self._seal.key()
             record, client, _ = found.replay
             arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, found.field, found.line]
-            result = self._replay([*lane_keys, *found.keys], [*arguments, self._fate_ms])
+            held, *of_letter = found.keys
+            lane_keys += [held, keys.writers(number)]
+            result = self._replay([*lane_keys, *of_letter], [*arguments, self._fate_ms])
         if result is None:
             return None
         accepted_at = dt.datetime.fromtimestamp(int(result[1]) / 1000, dt.UTC)

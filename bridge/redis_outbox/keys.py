@@ -13,13 +13,16 @@ key                                   type    meaning
                                               upstream failed, ``broke_alone``: those with the head alone,
                                               ``broke_since`` (ms); ``bytes`` that are pending; ``repeated``: ids of
                                               the latest accepts that were repeated; ``client``: who woke it up,
-                                              on whose behalf it is dispatched
+                                              on whose behalf it is dispatched; ``writers``: whose writes it has
+                                              had since; ``denied_since`` (ms): since when upstream denies its head
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
 ``bridge:{pNN}:attempts:<lane>``      list    one note a failed attempt at the head: position of the last write that
                                               was sent, time, what came of it
 ``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
 ``bridge:{pNN}:oldest``               zset    lane -> when its first pending write was accepted (ms)
+``bridge:{pNN}:writers``              zset    ``<client>`` newline ``<lane>``: the client's writes are, or were lately,
+                                              pending in the lane; in order of this text
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
 ``bridge:{pNN}:letters``              zset    the index of ``dead``, in order of time: ``<time>/<lane>/<position>/
                                               <reason>/<client>``
@@ -98,6 +101,11 @@ def oldest(number: int) -> str:
     return f"{_tag(number)}:oldest"
 
 
+def writers(number: int) -> str:
+    """Which clients have writes in which lanes of a partition."""
+    return f"{_tag(number)}:writers"
+
+
 def dead(number: int) -> str:
     """The dead letters of a partition."""
     return f"{_tag(number)}:dead"
@@ -122,7 +130,7 @@ def for_accept(lane: str, number: int) -> list[str]:
     """The keys of accept.lua, but for the idempotency record, in its order. Made at once, for they are many."""
     tag = _TAGS[number]
     of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
-    return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held"]
+    return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held", f"{tag}:writers"]
 
 
 def run_name(lane: str) -> str:

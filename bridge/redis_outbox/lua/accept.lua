@@ -2,7 +2,8 @@
 --
 -- KEYS[1] hash  lane          KEYS[2] list  writes
 -- KEYS[3] zset  ready         KEYS[4] zset  oldest        KEYS[5] list  settled
--- KEYS[6] hash  held          KEYS[7] string  idempotency record, only if the client sent a key
+-- KEYS[6] hash  held          KEYS[7] zset  writers
+-- KEYS[8] string  idempotency record, only if the client sent a key
 -- ARGV[1] lane                ARGV[2] accept id (8 bytes; the same when an accept is repeated)
 -- ARGV[3] '1' if this accept may have been executed before, else '0'
 -- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] how long its record lasts, in ms
@@ -18,8 +19,8 @@
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
 --- @include weigh
 --- @include append
-if KEYS[7] then
-  local known = redis.call('GET', KEYS[7])
+if KEYS[8] then
+  local known = redis.call('GET', KEYS[8])
   if known then
     if string.sub(known, 1, 16) ~= ARGV[4] then
       return 'mismatch'
@@ -69,7 +70,7 @@ local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, 
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[1], 'repeated', string.sub(there[5] .. ARGV[2], -512))
 end
-if KEYS[7] then
-  redis.call('SET', KEYS[7], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
+if KEYS[8] then
+  redis.call('SET', KEYS[8], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
 end
 return {first, now, idle, 0}

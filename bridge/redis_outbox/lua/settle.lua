@@ -4,6 +4,7 @@
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
 -- KEYS[4] list  settled       KEYS[5] hash  dead          KEYS[6] zset  letters
 -- KEYS[7] list  attempts      KEYS[8] hash  held          KEYS[9] zset  oldest
+-- KEYS[10] zset  writers
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
 -- ARGV[4] most writes         ARGV[5] most bytes
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
@@ -90,9 +91,12 @@ if moved then
 end
 
 if redis.call('EXISTS', KEYS[2]) == 0 then
+  for writer in string.gmatch(redis.call('HGET', KEYS[1], 'writers') or '', '[^\n]+') do
+    redis.call('ZREM', KEYS[10], writer .. '\n' .. ARGV[1])
+  end
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZREM', KEYS[9], ARGV[1])
-  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke', 'denied_since')
+  redis.call('HDEL', KEYS[1], 'lease', 'frozen', 'claims', 'alone', 'bytes', 'broke', 'denied_since', 'writers')
   redis.call('PEXPIRE', KEYS[1], ARGV[9])
   redis.call('PEXPIRE', KEYS[4], ARGV[9])
   return 'empty'

@@ -2,7 +2,7 @@
 --
 -- An entry is: time (13 digits), accept id (8 bytes), record. `size` is that of all entries together, `there` what
 -- weigh() has returned. The caller has declared the keys of the lane, its writes, the ready set, the oldest writes, the
--- settled log and what is held, in this order.
+-- settled log, what is held and the writers, in this order.
 --
 -- Returns the position of the first entry, the time in ms, and 1 if the lane was idle else 0.
 local function append(keys, lane, accept_id, client, records, size, there)
@@ -20,6 +20,10 @@ local function append(keys, lane, accept_id, client, records, size, there)
   end
   redis.call('HSET', keys[1], 'accepted', string.format('%.0f', last + #records), 'bytes', there[2] + size)
   redis.call('HSET', keys[6], 'bytes', there[3] + size, 'of:' .. client, there[4] + size)
+  if not string.find(there[6], '\n' .. client .. '\n', 1, true) then
+    redis.call('HSET', keys[1], 'writers', (there[6] == '' and '\n' or there[6]) .. client .. '\n')
+    redis.call('ZADD', keys[7], 0, client .. '\n' .. lane)
+  end
   local idle = redis.call('ZADD', keys[3], 'NX', now, lane)
   if idle == 1 then
     redis.call('ZADD', keys[4], now, lane)
