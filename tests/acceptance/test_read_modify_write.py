@@ -2,8 +2,8 @@
 """MLflow's client reads tags, extends them and writes them back; through a bridge that is behind it loses nothing."""
 
 import json
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,25 @@ def is_write(method: str, path: str) -> bool:
     return method == "POST" and "/runs/" in path and not path.endswith(("/create", "/search"))
 
 
+class Outage:
+    """Begins with the third read, and lasts for so many seconds."""
+
+    def __init__(self, lasts: float) -> None:
+        self._lasts = lasts
+        self._reads = 0
+        self._ends_at: float | None = None
+
+    def covers(self, method: str, path: str) -> bool:
+        self._reads += is_read(method, path)
+        if self._reads == 3 and self._ends_at is None:
+            self._ends_at = time.monotonic() + self._lasts
+        return self._ends_at is not None and time.monotonic() < self._ends_at
+
+
+def is_read(_method: str, path: str) -> bool:
+    return path.endswith("/runs/get")
+
+
 def logged(url: str) -> str:
     """Log tables and images with MLflow's client, and return the run's id."""
     environ = clean_environ() | {"MLFLOW_TRACKING_URI": url, "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1"}
@@ -63,19 +82,14 @@ def test_tables_and_images_are_all_there_although_upstream_is_slow_and_then_stop
     is_long = bool(request.config.getoption("--long"))
     delay, away = (10.0, 60.0) if is_long else (1.5, 3.0)
     directly = artifacts(behind.run(logged(behind.mlflow_url)))
-    front = behind.front
+    front, outage = behind.front, Outage(away)
+    front.script(STOPPED, 1000, matching=outage.covers)
     front.set_fault(Delay(delay), matching=is_write)
-    with ThreadPoolExecutor(1) as pool:
-        logging = pool.submit(logged, behind.url)
-        front.wait_for_calls(2, matching=is_write, timeout=60)
-        front.set_fault(STOPPED)
-        # Nothing but the time says that upstream was away for so long.
-        wait([logging], timeout=away)
-        front.set_fault(Delay(delay), matching=is_write)
-        run_id = logging.result()
+    run_id = logged(behind.url)
     front.set_fault(None)
     behind.drained(timeout=120)
 
+    assert 503 in {call.status for call in front.wait_for_calls(5, matching=is_read)}
     assert artifacts(behind.run(run_id)) == directly
     assert len(directly) == 5
     assert behind.run(run_id)["info"]["status"] == "FINISHED"
