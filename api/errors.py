@@ -38,6 +38,7 @@ from bridge.errors import (
 )
 from bridge.tokens import IssuerUnavailable
 from schemas.bulk import Fault, InvalidWrites
+from schemas.client_retries import is_repeated_after_503
 from schemas.endpoints import OTLP_PATH, find
 from schemas.errors import InvalidWrite
 from schemas.problem import MlflowError, Problem
@@ -90,13 +91,10 @@ class _Asked:
         return Reply(status, msgspec.json.encode(problem), "application/problem+json", retry)
 
     def short_of(self, message: str, *, wait: int = 1) -> Reply:
-        """Answer that the bridge is short of something, with a status after which MLflow's client comes again.
-
-        It repeats reads and these writes after a 503, other POSTs only after a 429 (mlflow 3.18, ``rest_utils.py``).
-        """
+        """Answer that the bridge is short of something, with a status after which MLflow's client comes again."""
         found = find(self.method, self.path)
-        queued = found is not None and found.op is not None
-        repeated = self.method != "POST" or queued or is_own(self.path)
+        is_mlflows = found is not None or not is_own(self.path)
+        repeated = not is_mlflows or is_repeated_after_503(self.method, found.op if found else None)
         return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
 
 

@@ -22,6 +22,7 @@ from schemas.endpoints import Found, find
 from schemas.errors import InvalidWrite
 from schemas.limits import check_header
 from schemas.trail import Trace, Trail, read_trace, trail_of
+from schemas.write import Write
 
 # What RFC 3986 allows in a path beside letters and digits.
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
@@ -52,6 +53,8 @@ class Incoming:
         self.route = "none"
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
+        #: The write itself, where its answer says something of it.
+        self.written: Write | None = None
         self.writes = 0
         #: Bytes of its body so far, and whether they count for its client's quota.
         self.received = 0

@@ -12,6 +12,7 @@ from api.incoming import Incoming
 from api.limits import Limits
 from api.prefer import NO_PREFERENCES, Preferences, read_preferences
 from api.reply import Reply
+from api.run_info import known_info, upstreams_info
 from api.together import Together
 from api.waiting import wait_until
 from bridge.bootstrap import Api
@@ -55,7 +56,7 @@ class Writes:
         preferences = read_preferences(request.header(b"prefer"))
         if preferences is NO_PREFERENCES:
             # MLflow's own answer; its client takes no other status than 200 for a success.
-            return _done(op, headers)
+            return await self._done(op, request, headers)
         return await self._as_preferred(op, preferences, request, accepted, headers)
 
     async def take(self, op: Op, request: Incoming, subject: str = "") -> tuple[Accepted, Headers]:
@@ -70,6 +71,7 @@ class Writes:
         if request.client.experiments is not None:
             await self._limits.check_writes(request, [offer.write])
         accepted = await self._together.accept(offer)
+        request.written = offer.write if op is Op.UPDATE_RUN else None
         request.lane, request.writes, request.accepted = accepted.lane, 1, accepted
         return accepted, _told(accepted)
 
@@ -97,8 +99,25 @@ class Writes:
         elif preferences.respond_async:
             headers = (*headers, ("Preference-Applied", "respond-async"))
         elif preferences.wait is None:
-            return _done(op, headers)
-        return _settled_reply(document, headers) or Reply(202, msgspec.json.encode(document), headers=headers)
+            return await self._done(op, request, headers)
+        if document.status is JobStatus.DELIVERED:
+            return await self._done(op, request, headers, is_delivered=True)
+        return _refused(document, headers) or Reply(202, msgspec.json.encode(document), headers=headers)
+
+    async def _done(self, op: Op, request: Incoming, headers: Headers, *, is_delivered: bool = False) -> Reply:
+        """Answer as MLflow would: with an empty object, which has no bytes in protobuf, or with the run."""
+        if op is Op.EXPORT_TRACES:
+            return Reply(200, b"", "application/x-protobuf", headers)
+        if op is not Op.UPDATE_RUN:
+            return Reply(200, b"{}", headers=headers)
+        write = request.written
+        if write is None:
+            # A repeat, which is answered without being accepted.
+            body = await request.body(longest=self._bridge.settings.max_body)
+            write = self._offer(op, request, body, "").write
+        client = request.client.name
+        said = await upstreams_info(self._bridge, write, client=client) if is_delivered else None
+        return Reply(200, said or known_info(write), headers=headers)
 
     async def _read(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
         return self._offer(op, request, body, subject)
@@ -141,13 +160,6 @@ def _told(accepted: Accepted) -> Headers:
     )
 
 
-def _done(op: Op, headers: Headers) -> Reply:
-    """Answer as MLflow would: with an empty object, which has no bytes in protobuf."""
-    if op is Op.EXPORT_TRACES:
-        return Reply(200, b"", "application/x-protobuf", headers)
-    return Reply(200, b"{}", headers=headers)
-
-
 def _check_content_type(request: Incoming) -> None:
     content_type = request.header(b"content-type")
     if content_type is None:
@@ -167,11 +179,9 @@ def _pending(op: Op, accepted: Accepted) -> JobDocument:
     )
 
 
-def _settled_reply(document: JobDocument, headers: Headers) -> Reply | None:
-    """Return the answer of MLflow that the client would have had without the bridge, None if there is none yet."""
+def _refused(document: JobDocument, headers: Headers) -> Reply | None:
+    """Return the answer of MLflow to a write that it has refused, None for another one."""
     match document:
-        case JobDocument(status=JobStatus.DELIVERED):
-            return _done(document.op, headers)
         case JobDocument(status=JobStatus.DEAD, upstream=UpstreamAnswer() as answer):
             error = MlflowError(answer.error_code or "INTERNAL_ERROR", answer.message or "")
             return Reply(answer.status, msgspec.json.encode(error), headers=headers)

@@ -27,10 +27,14 @@ class Judgement:
 
     def meaning(self, claim: Claim, count: int, outcome: Outcome) -> Outcome:
         """Return what the answer to a call with the first ``count`` jobs comes to."""
+        if count != 1:
+            return outcome
         match outcome:
-            case Unavailable() if count == 1:
+            case Unavailable(answered=True, own_fault=Refused() as refusal) if _was_done(claim, refusal):
+                return Delivered(status=200, request_id=refusal.request_id)
+            case Unavailable():
                 return self._failure(claim, outcome)
-            case Refused() if count == 1:
+            case Refused():
                 return self._refusal(claim, outcome)
         return outcome
 
@@ -63,8 +67,12 @@ class Judgement:
         if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY:
             why = "upstream does not know what the write is about, which may be on its way to it"
             return Unavailable(why=why, status=outcome.status)
-        # An earlier attempt at this very head came to no answer, or ended its worker.
-        repeated = claim.resumed and (claim.attempts or claim.claims > 1)
-        if repeated and was_done_before(op, *answer):
-            return Delivered(status=200, request_id=outcome.request_id)
-        return outcome
+        return Delivered(status=200, request_id=outcome.request_id) if _was_done(claim, outcome) else outcome
+
+
+def _was_done(claim: Claim, refusal: Refused) -> bool:
+    """Return whether a write that went alone is refused because an earlier attempt at it has got through."""
+    # It came to no answer, or ended its worker.
+    repeated = bool(claim.resumed and (claim.attempts or claim.claims > 1))
+    op = claim.jobs[0].write.op
+    return repeated and was_done_before(op, refusal.status, refusal.error_code, refusal.message)
