@@ -40,6 +40,7 @@ from bridge.redis_outbox.totals import RedisTotals
 from bridge.redis_signatures import RedisSignatures
 from bridge.run_creation import RunCreation
 from bridge.run_names import RunNames
+from bridge.run_order import RunOrder
 from bridge.sagemaker.door import forwarding_of, upstream_of
 from bridge.settings import Settings
 from bridge.signatures import Signatures
@@ -154,28 +155,8 @@ def build_worker(settings: Settings) -> Worker:
     observe = Observers(RedisTotals(client))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    gate = _gate(settings, client)
     tracer = _tracer(settings, "worker")
-    upstream = upstream_of(settings, clock, RedisHop(client))
-    exchange = Exchange(
-        upstream=upstream,
-        gate=gate,
-        observe=observe,
-        clock=clock,
-        stopping=stopping,
-        in_clients_names=settings.speaks_for_clients,
-        tracer=tracer,
-    )
-    delivery = Delivery(
-        outbox=outbox,
-        exchange=exchange,
-        judgement=Judgement(gate=gate, upstream=upstream, clock=clock, denial_grace=settings.denial_grace),
-        run_creation=RunCreation(exchange=exchange, names=_names(settings, client)),
-        dispatch=dispatch,
-        observe=observe,
-        clock=clock,
-        timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
-    )
+    delivery = _delivery(settings, client, outbox, dispatch, observe, stopping, tracer)
     return Worker(
         settings=settings,
         outbox=outbox,
@@ -186,6 +167,39 @@ def build_worker(settings: Settings) -> Worker:
         report_threads=observe.report_threads,
         stopping=stopping,
         close=_closing(observe, tracer, client),
+    )
+
+
+def _delivery(
+    settings: Settings,
+    client: Redis,
+    outbox: Outbox,
+    dispatch: Dispatch,
+    observe: Observer,
+    stopping: threading.Event,
+    tracer: Tracer | None,
+) -> Delivery:
+    clock, gate, names = SystemClock(), _gate(settings, client), _names(settings, client)
+    upstream = upstream_of(settings, clock, RedisHop(client))
+    exchange = Exchange(
+        upstream=upstream,
+        gate=gate,
+        observe=observe,
+        clock=clock,
+        stopping=stopping,
+        in_clients_names=settings.speaks_for_clients,
+        tracer=tracer,
+    )
+    return Delivery(
+        outbox=outbox,
+        exchange=exchange,
+        judgement=Judgement(gate=gate, upstream=upstream, clock=clock, denial_grace=settings.denial_grace),
+        run_creation=RunCreation(exchange=exchange, names=names),
+        run_order=RunOrder(outbox=outbox, names=names, clock=clock),
+        dispatch=dispatch,
+        observe=observe,
+        clock=clock,
+        timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
     )
 
 

@@ -28,6 +28,7 @@ from bridge.gate import Shut
 from bridge.judgement import Judgement
 from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
 from bridge.run_creation import RunCreation
+from bridge.run_order import RunOrder
 from bridge.suspicion import Suspects, after_breaks, after_crashes, must_go_alone
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 from schemas.job import UpstreamAnswer
@@ -59,6 +60,7 @@ class Delivery:
     exchange: Exchange
     judgement: Judgement
     run_creation: RunCreation
+    run_order: RunOrder
     dispatch: Dispatch
     observe: Observer
     clock: Clock
@@ -112,7 +114,13 @@ class Delivery:
             if claim.tried_alone:
                 return self._bury(claim, 1, claim.claims, _POISON)
             self._settle(claim, Settlement(alone=True))
+        first = self.run_order.precedence(claim)
+        if not first.jobs:
+            self.outbox.release(claim, after=first.wait, thaw=True)
+            self.dispatch.lane_due(first.other, claim.client)
+            return None
         limit = min(
+            first.jobs,
             suspects.at_most(claim.settled, jobs),
             after_crashes(claim.claims, jobs),
             after_breaks(claim.broke, jobs),

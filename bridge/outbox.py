@@ -70,6 +70,8 @@ class Claim:
     jobs: tuple[Job, ...] = field(repr=False)
     #: Of the first job, as its client has it.
     job_id: str | None = None
+    #: The lane of the name that the run has, where the lane is that of its id and it has one.
+    alias: str | None = None
 
     @property
     def client(self) -> str:

@@ -90,10 +90,14 @@ class RedisOutbox:
         token = secrets.token_hex(8)
         number = keys.partition(lane)
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.oldest(number)]
+        lane_keys.append(keys.run_alias(lane))
         with store_errors():
             seal = self._seal.key()
-            head = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
-        return None if head is None else _claim(lane, token, head, seal)
+            found = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
+        if found is None:
+            return None
+        alias, head = found
+        return _claim(lane, token, head, seal, alias=alias.decode() or None)
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
         """Write an outcome down for the jobs at the head of the claim."""
@@ -116,7 +120,7 @@ class RedisOutbox:
             head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
         if head == b"lost":
             raise LeaseLost(lane)
-        return None if head == b"empty" else _claim(lane, claim.token, head, seal)
+        return None if head == b"empty" else _claim(lane, claim.token, head, seal, alias=claim.alias)
 
     def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
         count, burial, refused = settlement.count, settlement.burial, settlement.refused
@@ -230,7 +234,7 @@ class RedisOutbox:
             return read_durability(self._client)
 
 
-def _claim(lane: str, token: str, head: list[bytes], seal: bytes) -> Claim:
+def _claim(lane: str, token: str, head: list[bytes], seal: bytes, *, alias: str | None) -> Claim:
     settled = int(head[0])
     jobs = tuple(
         unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[9:], settled + 1)
@@ -249,6 +253,7 @@ def _claim(lane: str, token: str, head: list[bytes], seal: bytes) -> Claim:
         denied_since=_time(int(head[8])) if head[8] else None,
         jobs=jobs,
         job_id=id_of(jobs[0], seal) if jobs else None,
+        alias=alias,
     )
 
 

@@ -12,6 +12,7 @@ from bridge.judgement import Judgement
 from bridge.redis_outbox import RedisOutbox, keys
 from bridge.redis_outbox.run_names import RedisRunNames
 from bridge.run_creation import RunCreation
+from bridge.run_order import RunOrder
 from bridge.upstream import Call, Delivered, Outcome, Refused
 from schemas.job import JobStatus
 from schemas.write import Write
@@ -46,6 +47,7 @@ class Lane:
             exchange=exchange,
             judgement=Judgement(gate=self.gate, upstream=self.upstream, clock=self.clock, denial_grace=DENIAL_GRACE),
             run_creation=RunCreation(exchange=exchange, names=self.names),
+            run_order=RunOrder(outbox=self.outbox, names=self.names, clock=self.clock),
             dispatch=self.dispatch,
             observe=self.events,
             clock=self.clock,
