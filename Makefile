@@ -16,10 +16,10 @@ help: ## Show this list
 run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
 	@exec .venv/bin/mlflow-bridge up
 
-test: .venv/dev .venv/old-client/installed ## Run the test suite against real servers, with few generated examples
+test: .venv/dev .venv/old-client/installed .venv/old-server/installed ## Run the test suite against real servers, with few generated examples
 	$(PYTEST)
 
-test-all: .venv/dev .venv/old-client/installed ## The same with all generated examples, as CI does
+test-all: .venv/dev .venv/old-client/installed .venv/old-server/installed ## The same with all generated examples, as CI does
 	$(PYTEST) -n 2 --full
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
@@ -76,6 +76,13 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@echo 'installing an old MLflow client into .venv/old-client'
 	@.venv/bin/python -m venv --clear .venv/old-client
 	@.venv/old-client/bin/python $(LOCK)/install.py old-client.txt
+	@touch $@
+
+# The same for a server that SageMaker still offers; without what MLflow needs to train models.
+.venv/old-server/installed: $(LOCK)/old-server.txt | .venv/local
+	@echo 'installing an old MLflow server into .venv/old-server'
+	@.venv/bin/python -m venv --clear .venv/old-server
+	@.venv/old-server/bin/python $(LOCK)/install.py old-server.txt
 	@touch $@
 
 # The same for the tools of `make audit`, which look at the other environments.

@@ -23,6 +23,7 @@ from schemas.client import rule_of_op
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
 from schemas.lane import run_of
+from schemas.upstream_limits import check_for_upstream, check_has_call
 from schemas.write import Write
 
 PATH = "/v1/writes"
@@ -90,6 +91,7 @@ class Bulk:
             is_lines=is_lines,
             now=self._bridge.clock.now(),
             workspace=request.workspace,
+            check=self._check,
         )
         _check_each(request, writes)
         key = read_key(request.header(b"idempotency-key"))
@@ -105,6 +107,12 @@ class Bulk:
             )
             for number, write in enumerate(writes)
         ]
+
+    def _check(self, write: Write) -> None:
+        """Raise ``InvalidWrite`` for what this upstream does not have or would not keep."""
+        abilities = self._bridge.abilities
+        check_has_call(write.op, abilities.lacks, abilities.limits)
+        check_for_upstream(write, abilities.limits)
 
     def _pointer(self, request: Incoming, body: bytes, number: int) -> str:
         is_lines, plain = self._read(request, body)

@@ -52,6 +52,7 @@ class Front:
         self._restraint = Restraint(bridge.stopping, proxies=self._proxies)
         self._patience = Patience(seconds=_PATIENCE)
         self._limits = Limits(bridge.experiments)
+        self._abilities = bridge.abilities
         self._writes = Writes(bridge, self._limits)
         self._once = Once(bridge, self._writes)
         self._bulk = Bulk(bridge, self._limits)
@@ -99,7 +100,7 @@ class Front:
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:
         try:
-            if found and found.op:
+            if found and found.op and found.op not in self._abilities.lacks:
                 request.route = "queued"
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
@@ -146,8 +147,9 @@ class Front:
         await asyncio.to_thread(self._close)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Start and stop with the server. Nothing is connected before it is used."""
+        """Start and stop with the server. Only upstream is asked before it is used, in a thread."""
         await receive()
+        self._abilities.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()

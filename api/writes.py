@@ -25,6 +25,7 @@ from schemas.lane import run_of
 from schemas.otlp import capture_export
 from schemas.problem import MlflowError
 from schemas.requests import capture
+from schemas.upstream_limits import check_for_upstream
 from schemas.write import Op
 
 Headers = tuple[tuple[str, str], ...]
@@ -142,6 +143,7 @@ class Writes:
             write = capture_export(body, request.texts, workspace=workspace)
         else:
             write = capture(op, body, now=self._bridge.clock.now(), workspace=workspace, subject=subject)
+        check_for_upstream(write, self._bridge.abilities.limits)
         return Offer(
             write=write,
             client=request.client.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from bridge.abilities import Abilities
 from bridge.celery_dispatch import CeleryDispatch
 from bridge.clock import Clock, SystemClock
 from bridge.delivery import Delivery, Timing
@@ -79,6 +80,7 @@ class Api:
     draining: Draining
     names: RunNames
     experiments: Experiments
+    abilities: Abilities
     keyring: Keyring
     quotas: Quotas
     tokens: Tokens
@@ -121,12 +123,13 @@ def build_api(settings: Settings) -> Api:
     prompt = _outbox(settings, prompt_client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer, hop = _tracer(settings, "api"), RedisHop(client)
+    upstream = upstream_of(settings, clock, hop)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
         prompt=prompt,
-        upstream=upstream_of(settings, clock, hop),
+        upstream=upstream,
         forwarding=forwarding_of(settings, clock, hop),
         hop=hop,
         gate=_gate(settings, client),
@@ -135,6 +138,7 @@ def build_api(settings: Settings) -> Api:
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
+        abilities=Abilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping),
         keyring=RedisKeyring(client, cipher=cipher_of(settings)),
         quotas=_quotas(settings, client, observe),
         tokens=tokens_of(settings),

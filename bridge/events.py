@@ -160,6 +160,15 @@ class LanesSwept(Event, frozen=True, kw_only=True):
     lanes: int
 
 
+class UpstreamExamined(Event, frozen=True, kw_only=True):
+    """Upstream was asked what it can do, at the start or after it was away."""
+
+    #: Empty where it does not say it.
+    version: str
+    #: The queued calls that it does not have; they are passed on, for it to say so.
+    lacks: tuple[str, ...]
+
+
 class ThreadStarted(Event, frozen=True, kw_only=True):
     """A background thread begins to work."""
 

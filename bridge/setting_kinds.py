@@ -121,6 +121,13 @@ def log_level(text: str) -> str:
     return text.lower()
 
 
+def version(text: str) -> str:
+    """Read a version of MLflow."""
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}", text):
+        raise ValueError("a version such as 2.16.2")
+    return text
+
+
 def hosts(text: str) -> tuple[str, ...]:
     """Read names of hosts that are separated by commas, or ``*`` for any."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())

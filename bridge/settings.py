@@ -28,6 +28,7 @@ from bridge.setting_kinds import (
     size,
     upstream,
     url,
+    version,
 )
 
 PREFIX = "BRIDGE_"
@@ -167,6 +168,11 @@ class Settings:
         "72h",
         duration,
         "How long a write may wait for an upstream that can't be reached before it becomes a dead letter.",
+    )
+    upstream_version: str | None = _setting(
+        "",
+        version,
+        "MLflow's version upstream, such as `2.16.2`, where upstream does not say it at `/version`; limits follow it.",
     )
     denial_grace: dt.timedelta = _setting(
         "15m",

@@ -104,6 +104,10 @@ class Upstream(Protocol):
         """
         ...
 
+    def version(self) -> str | None:
+        """Return the version that MLflow says it has, an empty text if it says none, None if nothing answers."""
+        ...
+
     def probe(self) -> Mapping[str, object]:
         """Ask upstream whether it is there; say so within a second or two, without raising."""
         ...

@@ -22,3 +22,6 @@ printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt
 printf 'pip-audit\npip-licenses\n' | compile - ${1:-} -o requirements/audit.txt
 # An older MLflow client, which agrees with nothing else here: it gets an environment of its own.
 echo 'mlflow-skinny==2.13.2' | compile - ${1:-} -o requirements/old-client.txt
+# An older MLflow server, of a version that SageMaker still offers: the part of it that serves.
+printf 'mlflow-skinny==2.16.2\nflask<4\nsqlalchemy<2.1\nalembic<2\ngunicorn<24\ngraphene<4\nJinja2<4\nmarkdown<4\ndocker\nquerystring-parser\n' |
+  compile - ${1:-} -o requirements/old-server.txt

@@ -2,7 +2,7 @@
 """Many writes in one request, for many runs: the bodies of ``POST /v1/writes`` and what is answered to them."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -63,16 +63,26 @@ class _Named(msgspec.Struct):
     op: str
 
 
-def read_writes(body: bytes, *, is_lines: bool, now: dt.datetime, workspace: str | None) -> list[Write]:
+def read_writes(
+    body: bytes,
+    *,
+    is_lines: bool,
+    now: dt.datetime,
+    workspace: str | None,
+    check: Callable[[Write], None] = lambda _: None,
+) -> list[Write]:
     """Return the writes of a request, in their order, or raise ``InvalidWrites`` with what is wrong with which.
 
-    Each is an object with ``op`` and the fields of that call of MLflow's.
+    Each is an object with ``op`` and the fields of that call of MLflow's. ``check`` raises ``InvalidWrite`` for
+    one that is well-formed and can't be taken all the same.
     """
     writes: list[Write] = []
     faults: list[Fault] = []
     for found in _each(body, is_lines=is_lines):
         try:
-            writes.append(capture(_op(found.json), found.json, now=now, workspace=workspace))
+            write = capture(_op(found.json), found.json, now=now, workspace=workspace)
+            check(write)
+            writes.append(write)
         except InvalidWrite as error:
             faults.append(Fault(found.pointer, error.error_code, error.message))
             if len(faults) == MOST_FAULTS:

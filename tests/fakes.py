@@ -53,11 +53,15 @@ class FakeUpstream:
         self.followed: list[dict[str, str]] = []
         self.answer = answer or (lambda _: Delivered(status=200))
         self.reachable = True
+        self.says = "3.17.2"
 
     def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
         self.calls.append(call)
         self.followed.append(dict(followed_by))
         return self.answer(call)
+
+    def version(self) -> str | None:
+        return self.says if self.reachable else None
 
     def probe(self) -> Mapping[str, object]:
         return {"reachable": self.reachable}

@@ -3,6 +3,7 @@
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Mapping
 
 import requests
@@ -23,6 +24,7 @@ _POOL = 32
 _PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
 _PROBE_TIMEOUT = dt.timedelta(seconds=2)
 _PROBE_LASTS = dt.timedelta(seconds=2)
+_LONGEST_VERSION = 40
 
 
 class HttpUpstream:
@@ -83,6 +85,15 @@ class HttpUpstream:
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
             self._signer.of(call.client).refused()
         return outcome
+
+    def version(self) -> str | None:
+        """Ask upstream for its version. SageMaker's door may not pass the question on."""
+        try:
+            response = self.ask("/version", timeout=_PROBE_TIMEOUT)
+            text = response.content[:_LONGEST_VERSION].decode(errors="replace").strip()
+        except (CredentialsUnavailable, requests.RequestException):
+            return None
+        return text if response.status_code == 200 and re.fullmatch(r"\d+\.\d+[\w.+-]*", text) else ""
 
     def probe(self) -> Mapping[str, object]:
         """Ask upstream for one experiment; whoever asks again soon is told the same.

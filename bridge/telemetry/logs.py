@@ -32,6 +32,7 @@ from bridge.events import (
     StoreFailed,
     ThreadFailed,
     ThreadStarted,
+    UpstreamExamined,
     WritesBuried,
     WritesDelivered,
 )
@@ -54,6 +55,7 @@ _LEVELS: dict[type[Event], int] = {
     DispatchFailed: logging.WARNING,
     LanesSwept: logging.DEBUG,
     ThreadStarted: logging.DEBUG,
+    UpstreamExamined: logging.INFO,
     ThreadFailed: logging.ERROR,
     RequestAnswered: logging.INFO,
 }

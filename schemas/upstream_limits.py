@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an older MLflow server would cut or refuse of what today's takes, by its version.
+
+An older server cuts a long tag and answers 200, so a write is checked against the server that it goes to. The numbers
+are those of ``mlflow/utils/validation.py`` in each version.
+"""
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.errors import InvalidWrite
+from schemas.limits import MAX_EXPERIMENT_TAG_VALUE, MAX_TAG_VALUE
+from schemas.write import Op, Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamLimits:
+    """The characters that a server keeps of a value."""
+
+    #: Of MLflow; empty where it is not known.
+    version: str = ""
+    tag_value: int = MAX_TAG_VALUE
+    experiment_tag_value: int = MAX_EXPERIMENT_TAG_VALUE
+
+
+NEWEST = UpstreamLimits()
+
+#: From which version on how many characters are kept: of a run's tag, and of an experiment's.
+_SINCE = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
+
+
+def limits_of(version: str) -> UpstreamLimits:
+    """Return the limits of a server of this version; of one that does not say it, today's."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if not found:
+        return NEWEST
+    number = int(found[1]), int(found[2])
+    _, tag, experiment_tag = next(each for each in _SINCE if number >= each[0])
+    return UpstreamLimits(version=version, tag_value=tag, experiment_tag_value=experiment_tag)
+
+
+def check_for_upstream(write: Write, limits: UpstreamLimits) -> None:
+    """Raise ``InvalidWrite`` where the server of these limits would not keep all of a write."""
+    if limits.tag_value < MAX_TAG_VALUE:
+        # Characters are no fewer bytes, so most tags are not even looked at.
+        if len(write.tags.json) > limits.tag_value:
+            _check_tags(msgspec.json.decode(b"[%b]" % write.tags.json, type=list[_Tag]), limits)
+        if write.op is Op.CREATE_RUN and len(write.whole) > limits.tag_value:
+            _check_tags(msgspec.json.decode(write.whole, type=_Tags).tags, limits)
+    if write.op is Op.SET_EXPERIMENT_TAG and len(write.whole) > limits.experiment_tag_value:
+        tag = msgspec.json.decode(write.whole, type=_Tag)
+        _check(tag, limits.experiment_tag_value, "value", limits)
+
+
+def check_has_call(op: Op, lacks: frozenset[Op], limits: UpstreamLimits) -> None:
+    """Raise ``InvalidWrite`` for a call that the server does not have."""
+    if op in lacks:
+        text = f"Upstream's MLflow {limits.version}".rstrip()
+        raise InvalidWrite(f"{text} does not have the call {op}.", "RESOURCE_DOES_NOT_EXIST", 404)
+
+
+class _Tag(msgspec.Struct):
+    key: str
+    value: str = ""
+
+
+class _Tags(msgspec.Struct):
+    tags: list[_Tag] = []
+
+
+def _check_tags(tags: list[_Tag], limits: UpstreamLimits) -> None:
+    for number, tag in enumerate(tags):
+        at = "value" if len(tags) == 1 else f"tags[{number}].value"
+        _check(tag, limits.tag_value, at, limits)
+
+
+def _check(tag: _Tag, most: int, at: str, limits: UpstreamLimits) -> None:
+    if len(tag.value) > most:
+        raise InvalidWrite(
+            f"'{at}' exceeds the maximum length of {most} characters that upstream's MLflow {limits.version} keeps of"
+            f" the tag '{tag.key[:100]}'. A newer server keeps more."
+        )
