@@ -2,6 +2,7 @@
 """Many writes in one request: ``POST /v1/writes``."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -97,11 +98,13 @@ class Bulk:
         key = read_key(request.header(b"idempotency-key"))
         trail = request.trail
         whole = fingerprint(PATH, plain, request.workspace)
+        batch = secrets.token_bytes(8)
         return [
             Offer(
                 write=write,
                 client=request.client.name,
                 trail=trail,
+                request=batch,
                 most_pending=request.client.most_pending,
                 idempotency=_part(key, whole, number),
             )

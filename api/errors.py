@@ -48,9 +48,9 @@ _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 
-def reply_to(error: Exception, *, method: str, path: str, request_id: str) -> Reply:
-    """Return the answer to a request that ended in this error; what operators must know goes to the log."""
-    asked = _Asked(method, path, request_id)
+def reply_to(error: Exception, *, method: str, path: str, request_id: str, client: str = "") -> Reply:
+    """Return the answer to a client's request that ended in this error; what operators must know goes to the log."""
+    asked = _Asked(method, path, request_id, client)
     for kind in type(error).__mro__:
         if kind in _REPLIES:
             return _REPLIES[kind](asked, error)
@@ -64,10 +64,11 @@ class _Asked:
     method: str
     path: str
     request_id: str
+    client: str = ""
 
     def log(self, event: str, *, level: int = logging.ERROR, error: Exception | None = None, **fields: str) -> None:
         """Log what it met with, so that it is found by the request's id."""
-        known = {**fields, "path": self.path, "request_id": self.request_id}
+        known = {**fields, "client": self.client, "path": self.path, "request_id": self.request_id}
         _LOG.log(level, event, exc_info=error, extra={"fields": known})
 
     def answer(
@@ -148,7 +149,9 @@ def _invalid_writes(asked: _Asked, error: InvalidWrites) -> Reply:
 
 
 def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Reply:
-    reply = reply_to(error.reason, method=asked.method, path=asked.path, request_id=asked.request_id)
+    reply = reply_to(
+        error.reason, method=asked.method, path=asked.path, request_id=asked.request_id, client=asked.client
+    )
     problem = msgspec.json.decode(reply.body, type=Problem)
     advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
     if reply.status == 413:

@@ -157,4 +157,5 @@ class Front:
 
 
 def _refusal(error: Exception, request: Incoming) -> Response:
-    return reply_to(error, method=request.method, path=request.path, request_id=request.request_id)
+    client = request.client.name
+    return reply_to(error, method=request.method, path=request.path, request_id=request.request_id, client=client)

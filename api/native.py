@@ -14,7 +14,7 @@ from api.bulkhead import Bulkhead
 from api.dead_letters import dead_letters
 from api.errors import reply_to
 from api.health import health
-from api.identity import CLIENT, REQUEST_ID, request_id
+from api.identity import CLIENT, REQUEST_ID, client, request_id
 from api.incoming import Incoming
 from api.job_list import job_list
 from api.jobs import jobs
@@ -76,5 +76,5 @@ def create_native(bridge: Api) -> Flask:
 
 
 def _answer_error(error: Exception) -> FlaskResponse:
-    reply = reply_to(error, method=request.method, path=request.path, request_id=request_id())
+    reply = reply_to(error, method=request.method, path=request.path, request_id=request_id(), client=client().name)
     return FlaskResponse(reply.body, reply.status, reply.header_list())

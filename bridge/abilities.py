@@ -53,7 +53,7 @@ class Abilities:
         self.lacks = frozenset(op for op in _YOUNG if self._is_missing(op))
         self.limits = limits_of(self._stated or version)
         self._known = version
-        self._observe(UpstreamExamined(version=self._stated or version, lacks=tuple(sorted(self.lacks))))
+        self._observe(UpstreamExamined(version=self._stated or version, lacks=",".join(sorted(self.lacks))))
 
     def _is_missing(self, op: Op) -> bool:
         """Return whether upstream answers as to an unknown path. An empty object changes nothing anywhere."""

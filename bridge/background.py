@@ -65,9 +65,9 @@ class BackgroundThread:
 
     @property
     def is_alive(self) -> bool:
-        """The thread runs in this process."""
+        """The thread runs in this process, or is about to."""
         thread = self._thread
-        return thread is not None and thread.is_alive()
+        return thread is not None and (thread.ident is None or thread.is_alive())
 
     def _begin(self) -> None:
         with self._beginning:

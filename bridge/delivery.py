@@ -22,7 +22,7 @@ from bridge.clock import Clock
 from bridge.coalescing import calls_for, first_of, of_one_client
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import LeaseWasLost, Observer, StoreFailed
+from bridge.events import Observer, StoreFailed
 from bridge.exchange import Exchange, Stopping
 from bridge.gate import Shut
 from bridge.judgement import Judgement
@@ -69,14 +69,17 @@ class Delivery:
     def deliver(self, lane: str) -> None:
         """Deliver what is due in the lane, for at most one turn. Never raises: what failed is tried again later."""
         try:
-            claim = self.outbox.claim(lane, lease=self.timing.lease)
-            if claim:
-                self._turn(claim)
-        except LeaseLost:
-            self.observe(LeaseWasLost(lane=lane))
+            if claim := self.outbox.claim(lane, lease=self.timing.lease):
+                self._claimed_turn(claim)
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
             self.observe(StoreFailed(during="delivery", why=str(error), lane=lane))
+
+    def _claimed_turn(self, claim: Claim) -> None:
+        try:
+            self._turn(claim)
+        except LeaseLost:
+            self.observe(telling.lease_lost(claim))
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn

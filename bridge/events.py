@@ -130,6 +130,11 @@ class LeaseWasLost(Event, frozen=True, kw_only=True):
     """A worker found that its lane is another's by now."""
 
     lane: str
+    #: Of the first write that it had claimed, and the request that brought it.
+    job_id: str | None
+    request_id: str | None
+    #: How many writes it had claimed; the other one may send some of them a second time.
+    writes: int
 
 
 class StoreFailed(Event, frozen=True, kw_only=True):
@@ -165,8 +170,8 @@ class UpstreamExamined(Event, frozen=True, kw_only=True):
 
     #: Empty where it does not say it.
     version: str
-    #: The queued calls that it does not have; they are passed on, for it to say so.
-    lacks: tuple[str, ...]
+    #: The queued calls that it does not have, separated by commas; they are passed on, for it to say so.
+    lacks: str
 
 
 class ThreadStarted(Event, frozen=True, kw_only=True):

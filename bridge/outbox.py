@@ -92,6 +92,8 @@ class Offer:
     trail: Trail = NO_TRAIL
     #: How many bytes its client may have pending, None for what is so for all.
     most_pending: int | None = None
+    #: The same for all offers of one request: once one was declined, no later one of its lane is taken.
+    request: bytes = field(default=b"", repr=False)
     #: The same each time the offer is made, so that the store knows it again.
     accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
 

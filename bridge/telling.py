@@ -8,7 +8,15 @@ import datetime as dt
 from traceback import format_tb
 from typing import Any
 
-from bridge.events import BatchRefused, DeliveryBroke, LaneDeferred, LaneDenied, WritesBuried, WritesDelivered
+from bridge.events import (
+    BatchRefused,
+    DeliveryBroke,
+    LaneDeferred,
+    LaneDenied,
+    LeaseWasLost,
+    WritesBuried,
+    WritesDelivered,
+)
 from bridge.outbox import Burial, Claim
 from bridge.upstream import Delivered, Denied, Refused, Unavailable, Unknown
 
@@ -56,6 +64,12 @@ def deferred(
         return LaneDenied(**_about(claim, count), attempt=attempt, action=outcome.action, why=outcome.why, delay=delay)
     came_to = "unknown" if isinstance(outcome, Unknown) else "unavailable"
     return LaneDeferred(**_about(claim, count), attempt=attempt, outcome=came_to, why=outcome.why, delay=delay)
+
+
+def lease_lost(claim: Claim) -> LeaseWasLost:
+    """Tell that another worker has the lane of this claim."""
+    about = _about(claim, len(claim.jobs))
+    return LeaseWasLost(**{name: value for name, value in about.items() if name != "first"})
 
 
 def broke(claim: Claim, error: Exception) -> DeliveryBroke:

@@ -23,6 +23,8 @@ MAX_KEY = 250
 MAX_PARAM_VALUE = 6000
 MAX_TAG_VALUE = 8000
 MAX_EXPERIMENT_TAG_VALUE = 20000
+#: By which a run is found that was asked for by a name.
+OWN_TAG = "mlflow-bridge.run"
 MAX_INT64 = 2**63 - 1
 _HEADER = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?|")
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
@@ -85,12 +87,19 @@ def check_param(key: str, value: str, *, at: str) -> None:
 
 
 def check_tag(key: str, value: str, *, at: str) -> None:
-    """Raise unless MLflow would store this tag as it is."""
+    """Raise unless MLflow would store this tag as it is, or where it is the bridge's own."""
+    check_not_own(key)
     _check_name(key, at=_join(at, "key"))
     if len(key) > MAX_KEY:
         raise _too_long(_join(at, "key"), MAX_KEY)
     if len(value) > MAX_TAG_VALUE:
         raise _too_long(_join(at, "value"), MAX_TAG_VALUE)
+
+
+def check_not_own(key: str | None) -> None:
+    """Raise for the tag that only the bridge writes: a run that had another's name there would be taken for it."""
+    if key == OWN_TAG:
+        raise InvalidWrite(f"The tag {OWN_TAG} is the bridge's own: it holds the name that a run was asked for by.")
 
 
 def check_experiment_tag(key: str, value: str) -> None:

@@ -10,11 +10,11 @@ import msgspec
 from schemas.careful import load_object
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
-from schemas.limits import EXPERIMENT_ID, check_id, check_longest, check_tag
+from schemas.limits import EXPERIMENT_ID, OWN_TAG, check_id, check_longest, check_tag
 from schemas.write import Op, Write
 
 #: By this tag a named run is found again, and is never created twice.
-NAME_TAG = "mlflow-bridge.run"
+NAME_TAG = OWN_TAG
 #: MLflow's own, in which a run is that is asked for without one.
 DEFAULT_EXPERIMENT = "0"
 #: As MLflow has them (``mlflow/store/tracking/dbmodels/models.py``, 3.17).
@@ -102,5 +102,3 @@ def _check_tags(tags: list[RunTag]) -> None:
         raise InvalidWrite("A tag of the run is named twice.")
     for number, tag in enumerate(tags):
         check_tag(tag.key, tag.value, at=f"tags[{number}]")
-        if tag.key == NAME_TAG:
-            raise InvalidWrite(f"The tag {NAME_TAG} is the bridge's own; it will hold the name of the run.")

@@ -25,7 +25,7 @@ from schemas.careful import (
 )
 from schemas.errors import InvalidWrite
 from schemas.lane import run_lane
-from schemas.limits import check_longest, invalid, missing
+from schemas.limits import check_longest, check_not_own, invalid, missing
 from schemas.write import Op, Write
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -219,7 +219,7 @@ _READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
 
 # What MLflow looks at once it knows the run.
 _CHECKS: dict[Op, Callable[[Any], None]] = {
-    Op.DELETE_TAG: lambda _: None,
+    Op.DELETE_TAG: lambda request: check_not_own(request.key),
     Op.UPDATE_RUN: _check_update,
     Op.LOG_INPUTS: _check_inputs,
     Op.LOG_OUTPUTS: _check_outputs,

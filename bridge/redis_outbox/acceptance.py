@@ -3,6 +3,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import redis
@@ -52,12 +53,14 @@ class Acceptance:
                 reused = self._reserve(offers)
                 tried = [offer for number, offer in enumerate(offers) if number not in reused]
                 results = iter(self._run(tried, repeated=repeated))
+                verdicts = [
+                    KeyReused() if number in reused else _verdict(offer, next(results), seal, self._caps)
+                    for number, offer in enumerate(offers)
+                ]
         except StoreUnavailable as error:
             return [error for _ in offers]
-        return [
-            KeyReused() if number in reused else _verdict(offer, next(results), seal, self._caps)
-            for number, offer in enumerate(offers)
-        ]
+        self._free(offers, verdicts)
+        return verdicts
 
     def _reserve(self, offers: Sequence[Offer]) -> set[int]:
         """Bind each key to its request, wherever its lane lies; return the offers whose key is another request's.
@@ -79,6 +82,18 @@ class Acceptance:
         bound = pipeline.execute()[1::2]
         return {number for (number, _, fingerprint), kept in zip(keyed, bound, strict=True) if kept != fingerprint}
 
+    def _free(self, offers: Sequence[Offer], verdicts: Sequence[Verdict]) -> None:
+        """Forget the keys of requests whose first write can never be taken: they may come with a smaller one.
+
+        Losing the race to an equal request that comes at this moment means that this one is declined, too.
+        """
+        for offer, verdict in zip(offers, verdicts, strict=True):
+            key = offer.idempotency
+            if key and key.whole and isinstance(verdict, OverCap) and verdict.most is not None:
+                # What can't be forgotten now ends by itself.
+                with suppress(StoreUnavailable), store_errors():
+                    self._scripts.free([keys.idempotency_guard(offer.client, key.key)], [key.fingerprint])
+
     def _run(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:
             return self._scripts.accept([self._arguments(offer, repeated=repeated) for offer in offers])
@@ -99,8 +114,10 @@ class Acceptance:
             fingerprint = idempotency.fingerprint
         most = _most_pending(offer, self._caps)
         room = self._occupancy.room(number, offer.client, most)
-        caps = (offer.client, self._caps.lane, *room)
         record = pack_write(offer.write, offer.client, offer.trail)
+        # One that can never be taken holds up no other of its request.
+        request = b"" if _never_fits(_ENTRY_HEAD + len(record), offer, self._caps) else offer.request
+        caps = (offer.client, self._caps.lane, *room, request)
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ms, *caps, record]
 
 
@@ -141,11 +158,15 @@ def _verdict(offer: Offer, result: Any, seal: bytes, caps: Caps) -> Verdict:  # 
 def _over_cap(offer: Offer, cap: Literal["lane", "client", "store"], caps: Caps) -> OverCap:
     """Say which cap it was; or, if nothing that is delivered can make room enough, which one it is larger than."""
     alone = _ENTRY_HEAD + len(pack_write(offer.write, offer.client, offer.trail))
-    if alone > caps.lane:
+    return _never_fits(alone, offer, caps) or OverCap(cap)
+
+
+def _never_fits(size: int, offer: Offer, caps: Caps) -> OverCap | None:
+    if size > caps.lane:
         return OverCap("lane", caps.lane)
-    if alone > (of_client := _most_pending(offer, caps)):
+    if size > (of_client := _most_pending(offer, caps)):
         return OverCap("client", of_client)
-    return OverCap("store", caps.store) if alone > caps.store else OverCap(cap)
+    return OverCap("store", caps.store) if size > caps.store else None
 
 
 def _most_pending(offer: Offer, caps: Caps) -> int:

@@ -14,7 +14,8 @@ key                                   type    meaning
                                               ``broke_since`` (ms); ``bytes`` that are pending; ``repeated``: ids of
                                               the latest accepts that were repeated; ``client``: who woke it up,
                                               on whose behalf it is dispatched; ``writers``: whose writes it has
-                                              had since; ``denied_since`` (ms): since when upstream denies its head
+                                              had since; ``denied_since`` (ms): since when upstream denies its head;
+                                              ``declined``: the latest request of which a write found no room, and why
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
 ``bridge:{pNN}:attempts:<lane>``      list    one note a failed attempt at the head: position of the last write that
                                               was sent, time, what came of it

@@ -25,6 +25,7 @@ class Scripts:
 
     def __init__(self, client: redis.Redis) -> None:
         self.accept = PipelinedScript(client, load(client, "accept"))
+        self.free = load(client, "free")
         self.claim = load(client, "claim")
         self.settle = load(client, "settle")
         self.release = load(client, "release")

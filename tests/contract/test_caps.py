@@ -5,21 +5,24 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.errors import OverCap, StoreUnavailable
-from bridge.outbox import Attempt, Burial, BurialReason, Caps, Claim, Settlement
+from bridge.outbox import Accepted, Attempt, Burial, BurialReason, Caps, Claim, Offer, Settlement
 from bridge.redis_outbox import RedisOutbox, connect
 from bridge.redis_outbox.dead_letters import RedisDeadLetters
 from bridge.redis_outbox.gate import RedisGate
 from bridge.upstream import Delivered
 from schemas.dead_letter import LetterFilter
+from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
-from tests.factories import RUN, metric
+from tests.factories import RUN, metric, tag
 from tests.servers import Server, wait_until
 
 LEASE = dt.timedelta(seconds=30)
 RETENTION = dt.timedelta(hours=1)
 MUCH = 1 << 40
+OTHER = f"{7:032x}"
 
 
 def outbox_with(client: Any, *, lane: int = MUCH, of_client: int = MUCH, store: int = MUCH) -> RedisOutbox:
@@ -198,3 +201,59 @@ def test_a_store_that_becomes_unfit_is_given_no_more_writes(real: Any) -> None:
     finally:
         real.config_set("maxmemory-policy", "noeviction")
     outbox.accept(metric(3), client="a")
+
+
+def offer(write: Write, request: bytes, client: str = "a", idempotency: Idempotency | None = None) -> Offer:
+    return Offer(write=write, client=client, request=request, idempotency=idempotency)
+
+
+@pytest.mark.parametrize(
+    ("cap", "full"),
+    [("lane", RUN), ("of_client", RUN), ("store", RUN), ("of_client", OTHER), ("store", OTHER)],
+    ids=["run", "client", "store", "client, new run", "store, new run"],
+)
+def test_no_shorter_write_of_a_request_passes_one_of_its_run_that_found_no_room(
+    client: Any, cap: str, full: str
+) -> None:
+    outbox_with(client).accept(replace(tag("t", "x" * 900), lane=full), client="a")
+    # It looks at what is there already.
+    outbox = outbox_with(client, **{cap: 2000})
+    long, short, other = tag("t", "x" * 1200), metric(1), metric(2, run_id=f"{9:032x}")
+
+    of_one = outbox.accept_all([offer(long, b"request1"), offer(short, b"request1"), offer(other, b"request1")])
+    of_next = outbox.accept_all([offer(short, b"request2")])
+    alone = outbox.accept_all([offer(short, b"")])
+
+    assert [type(verdict) for verdict in of_one] == [OverCap, OverCap, Accepted]
+    assert [type(verdict) for verdict in (*of_next, *alone)] == [Accepted, Accepted]
+
+
+def test_one_that_can_never_be_taken_holds_up_no_other_of_its_request(client: Any) -> None:
+    outbox = outbox_with(client, lane=2000)
+
+    verdicts = outbox.accept_all([offer(tag("t", "x" * 3000), b"request1"), offer(metric(1), b"request1")])
+
+    assert [type(verdict) for verdict in verdicts] == [OverCap, Accepted]
+
+
+def test_a_key_whose_write_can_never_be_taken_may_come_with_a_smaller_one(client: Any) -> None:
+    outbox = outbox_with(client, lane=1000)
+    outbox.accept(metric(0), client="a")
+    keyed = {
+        body: Idempotency(key="k", fingerprint=body)
+        for body in (b"fingerprint-long", b"fingerprint-full", b"fingerprint-less")
+    }
+    too_long, full, less = keyed.values()
+
+    [never] = outbox.accept_all([offer(tag("t", "x" * 2000), b"", idempotency=too_long)])
+    [later] = outbox.accept_all([offer(tag("t", "x" * 850), b"", idempotency=full)])
+    [reused] = outbox.accept_all([offer(metric(1), b"", idempotency=less)])
+    drain(outbox)
+    [taken] = outbox.accept_all([offer(tag("t", "x" * 850), b"", idempotency=full)])
+
+    assert isinstance(never, OverCap)
+    assert never.most == 1000
+    assert isinstance(later, OverCap)
+    assert later.most is None
+    assert isinstance(reused, KeyReused), "the one that may come again keeps its key"
+    assert isinstance(taken, Accepted)

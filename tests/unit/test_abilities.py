@@ -29,7 +29,11 @@ class World:
 def test_before_it_is_known_upstream_is_taken_for_todays() -> None:
     abilities = World().abilities
 
-    assert (abilities.limits.tag_value, abilities.limits.experiment_tag_value, abilities.lacks) == (8000, 20000, frozenset())
+    assert (abilities.limits.tag_value, abilities.limits.experiment_tag_value, abilities.lacks) == (
+        8000,
+        20000,
+        frozenset(),
+    )
 
 
 def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
@@ -40,7 +44,7 @@ def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
         world.abilities.look()
 
     assert (world.abilities.limits.tag_value, world.abilities.lacks) == (5000, frozenset({Op.LOG_OUTPUTS}))
-    assert world.events.of(UpstreamExamined) == [UpstreamExamined(version="2.16.2", lacks=("outputs",))]
+    assert world.events.of(UpstreamExamined) == [UpstreamExamined(version="2.16.2", lacks="outputs")]
     assert {call.body for call in world.upstream.calls} == {b"{}"}
 
 

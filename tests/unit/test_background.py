@@ -216,3 +216,22 @@ def test_a_defect_in_the_meters_own_thread_is_counted_and_loses_no_counts() -> N
     assert found["threads_started_total{thread=meter}"] == 1
     [threads] = wait_until(lambda: list(totals.reports.values()))
     assert Counter(threads)["meter", "alive"] >= 1
+
+
+def test_a_thread_that_is_about_to_run_is_not_counted_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may count while this one is being started."""
+    counted: list[str] = []
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        counted.extend(state for name, state in census() if name == "beginning")
+        begin(thread)
+
+    stopping = threading.Event()
+    thread = BackgroundThread("beginning", lambda: None, every=0.01, stopping=stopping)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        thread.start()
+    stopping.set()
+
+    assert counted == ["alive"]

@@ -224,7 +224,8 @@ def test_a_lane_that_another_has_claimed_meanwhile_is_left_to_it() -> None:
     lane.upstream.answer = answer
     lane.deliver()
 
-    assert len(lane.events.of(LeaseWasLost)) == 1
+    [lost] = lane.events.of(LeaseWasLost)
+    assert (lost.lane, lost.job_id, lost.writes) == (RUN, lane.jobs[0], 1)
     assert lane.statuses() == [JobStatus.PENDING]
 
 

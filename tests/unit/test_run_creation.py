@@ -174,3 +174,19 @@ def test_that_a_search_was_answered_does_not_count_as_a_write_that_got_through()
     delivered(lane)
 
     assert lane.gate.of_reads == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("op", "body"),
+    [
+        (Op.SET_TAG, {"key": "mlflow-bridge.run", "value": "another/run"}),
+        (Op.LOG_BATCH, {"tags": [{"key": "a", "value": "b"}, {"key": "mlflow-bridge.run", "value": "another/run"}]}),
+        (Op.DELETE_TAG, {"key": "mlflow-bridge.run"}),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "by id"])
+def test_the_tag_by_which_a_run_is_found_is_not_for_clients(op: Op, body: dict[str, Any], named: object) -> None:
+    run = {"run": NAME} if named else {"run_id": "0" * 32}
+
+    with pytest.raises(InvalidWrite, match="bridge's own"):
+        capture(op, json.dumps(run | body).encode(), now=NOW)

@@ -52,6 +52,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "worker_processes": ("3", 3),
     "worker_concurrency": ("1", 1),
     "log_level": ("DEBUG", "debug"),
+    "upstream_version": ("2.16.2", "2.16.2"),
     "tracing": ("http://collector:4318", "http://collector:4318"),
     "data_dir": ("/var/lib/bridge", Path("/var/lib/bridge")),
 }

@@ -9,7 +9,8 @@
 -- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] how long its record lasts, in ms
 -- ARGV[6] client              ARGV[7] most bytes pending in the lane
 -- ARGV[8] most bytes that the client may have pending in this partition
--- ARGV[9] most bytes that this partition may hold          ARGV[10...] records
+-- ARGV[9] most bytes that this partition may hold          ARGV[10] id of the request, or '' if it brings one write
+-- ARGV[11...] records
 --
 -- Returns {position of the first write, time in ms, 1 if the lane was idle else 0, 1 if this is a replay else 0},
 -- or 'mismatch' if the idempotency key came with another request before,
@@ -46,7 +47,7 @@ elseif ARGV[3] == '1' then
 end
 
 local records, size = {}, 0
-for i = 10, #ARGV do
+for i = 11, #ARGV do
   records[#records + 1] = ARGV[i]
   size = size + 21 + #ARGV[i]
 end
@@ -56,14 +57,25 @@ if ARGV[3] == '0' and string.find(there[5], ARGV[2], 1, true) then
   -- was written since.
   return 'late'
 end
-if there[2] + size > tonumber(ARGV[7]) then
-  return 'lane'
+local over = (there[2] + size > tonumber(ARGV[7]) and 'lane')
+  or (there[4] + size > tonumber(ARGV[8]) and 'client')
+  or (there[3] + size > tonumber(ARGV[9]) and 'store')
+if ARGV[10] ~= '' then
+  -- A shorter write must not pass an earlier one of its request that found no room.
+  local declined = redis.call('HGET', KEYS[1], 'declined')
+  if declined and string.sub(declined, 1, 8) == ARGV[10] then
+    return string.sub(declined, 9)
+  end
+  if over then
+    redis.call('HSET', KEYS[1], 'declined', ARGV[10] .. over)
+    if not there[1] then
+      -- A lane that is not known otherwise.
+      redis.call('PEXPIRE', KEYS[1], 60000)
+    end
+  end
 end
-if there[4] + size > tonumber(ARGV[8]) then
-  return 'client'
-end
-if there[3] + size > tonumber(ARGV[9]) then
-  return 'store'
+if over then
+  return over
 end
 
 local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, there)
