@@ -20,6 +20,7 @@ import click
 from benchmarks import contenders
 from benchmarks.access import guarded
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
+from benchmarks.denials import denied
 from benchmarks.fairness import fair
 from benchmarks.intake import accepted, batches, floor, latency, proxy
 from benchmarks.storage import growth, store
@@ -28,7 +29,7 @@ from benchmarks.table import Row, Setting
 
 Measure = Callable[[Setting], Iterator[Row]]
 _ALL: tuple[Measure, ...] = (
-    *(latency, accepted, guarded, fair, batches, floor, proxy, stream, crowd),
+    *(latency, accepted, guarded, fair, denied, batches, floor, proxy, stream, crowd),
     *(delivered, drain, limited, slow, two_workers, store, growth),
 )
 MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}

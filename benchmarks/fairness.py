@@ -86,12 +86,12 @@ def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
     seen.accept.append(ok(opened(url, calls, per_second=_RATE, connections=8)).percentile(0.99))
     with requests.Session() as http:
         http.headers.update(headers | {"Prefer": "wait=10"})
-        seen.lag.append(statistics.median(_lag(http, url, step) for step in range(seconds * 5)))
+        bodies = (metric(f"{step % 7:031x}f", step) for step in range(seconds * 5))
+        seen.lag.append(statistics.median(accept_to_settled(http, url, body) for body in bodies))
 
 
-def _lag(http: requests.Session, url: str, step: int) -> float:
-    """Log one value, wait until it is settled, and return how long that was after it was accepted."""
-    body = metric(f"{step % 7:031x}f", step)
+def accept_to_settled(http: requests.Session, url: str, body: bytes) -> float:
+    """Log one value, wait until it is settled, and return how many seconds that was after it was accepted."""
     answer = http.post(url + LOG_METRIC, body, headers={"Content-Type": "application/json"}, timeout=30)
     job = http.get(f"{url}/v1/jobs/{answer.headers['Job-Id']}", timeout=30).json()
     accepted, settled = (dt.datetime.fromisoformat(job[name]) for name in ("accepted_at", "settled_at"))
