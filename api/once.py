@@ -54,7 +54,7 @@ class Once:
         is_write = _is_write(request, found)
         if is_write or is_own(request.path):
             # Whole, and with the hash that was signed, before it counts as under way.
-            await request.keep(longest=self._bridge.settings.max_body)
+            await request.keep(longest=self._bridge.settings.longest_body(found.op if found else None))
         lease = self._left(request)
         if is_write:
             waits = read_preferences(request.header(b"prefer")).wait or dt.timedelta()

@@ -4,12 +4,15 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from bridge.intake import MOST_TOGETHER, Intake
+from bridge.intake import LONG_WRITES, MOST_TOGETHER, Intake
 from bridge.outbox import Accepted, Offer, Verdict
 
 _Future = asyncio.Future[Verdict | Exception]
+#: So many long writes are on their way to the store at a time.
+_MOST_LONG = 2
 
 
 class Together:
@@ -18,19 +21,26 @@ class Together:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._collected: list[tuple[Offer, _Future]] = []
+        self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-write")
 
     async def accept(self, offer: Offer) -> Accepted:
         """Have a write accepted, or raise what its verdict is."""
         loop = asyncio.get_running_loop()
+        if offer.write.size > LONG_WRITES:
+            verdict = await loop.run_in_executor(self._threads, next, self._intake.accept([offer]))
+        else:
+            verdict = await self._with_others(offer, loop)
+        if isinstance(verdict, Accepted):
+            return verdict
+        raise verdict
+
+    async def _with_others(self, offer: Offer, loop: asyncio.AbstractEventLoop) -> Verdict | Exception:
         future: _Future = loop.create_future()
         if not self._collected:
             # In the turn after next: what is ready to be read now is in it, too.
             loop.call_soon(loop.call_soon, self._submit, loop)
         self._collected.append((offer, future))
-        verdict = await future
-        if isinstance(verdict, Accepted):
-            return verdict
-        raise verdict
+        return await future
 
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
         collected, self._collected = self._collected[:MOST_TOGETHER], self._collected[MOST_TOGETHER:]

@@ -3,7 +3,9 @@
 
 import asyncio
 import datetime as dt
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import msgspec
 
@@ -26,7 +28,7 @@ from schemas.otlp import capture_export
 from schemas.problem import MlflowError
 from schemas.requests import capture
 from schemas.upstream_limits import check_for_upstream
-from schemas.write import Op
+from schemas.write import Op, Write
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -34,6 +36,8 @@ Headers = tuple[tuple[str, str], ...]
 _LONG = 64 * 1024
 #: So many long ones are read at a time.
 _MOST_LONG = 2
+#: Of those beyond this length one is read at a time.
+_VERY_LONG = 4 * 1024 * 1024
 
 
 class Writes:
@@ -45,6 +49,7 @@ class Writes:
         self._together = Together(bridge.intake)
         # Few, for a long body can take thirty times its length to read.
         self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-body")
+        self._very_long = threading.Lock()
 
     async def accept(self, op: Op, request: Incoming, subject: str = "") -> Reply:
         """Accept a write, and answer as its client prefers (RFC 7240). ``subject`` is what the path names."""
@@ -66,7 +71,7 @@ class Writes:
             raise Draining
         if op is not Op.EXPORT_TRACES and request.method == "POST":
             _check_content_type(request)
-        body = await request.body(longest=self._bridge.settings.max_body)
+        body = await request.body(longest=self._bridge.settings.longest_body(op))
         read = self._read if len(body) < _LONG else self._read_in_thread
         offer = await read(op, request, body, subject)
         if request.client.experiments is not None:
@@ -138,19 +143,21 @@ class Writes:
             return InvalidWrite(error.message, error.error_code, error.status)
 
     def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
-        workspace = request.workspace
-        if op is Op.EXPORT_TRACES:
-            write = capture_export(body, request.texts, workspace=workspace)
-        else:
-            write = capture(op, body, now=self._bridge.clock.now(), workspace=workspace, subject=subject)
+        with self._very_long if len(body) > _VERY_LONG else nullcontext():
+            write = self._write(op, request, body, subject)
         check_for_upstream(write, self._bridge.abilities.limits)
         return Offer(
             write=write,
             client=request.client.name,
             trail=request.trail,
             most_pending=request.client.most_pending,
-            idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, workspace),
+            idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, request.workspace),
         )
+
+    def _write(self, op: Op, request: Incoming, body: bytes, subject: str) -> Write:
+        if op is Op.EXPORT_TRACES:
+            return capture_export(body, request.texts, workspace=request.workspace)
+        return capture(op, body, now=self._bridge.clock.now(), workspace=request.workspace, subject=subject)
 
 
 def _told(accepted: Accepted) -> Headers:

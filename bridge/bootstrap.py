@@ -56,6 +56,8 @@ from schemas.client import Quota
 _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 #: For as long may the event loop stand still, before a thread goes on to wait.
 _PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
+#: What writes of many megabytes may take, which the store writes to disk before it answers.
+_LONG_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 #: While it is asked what is in which experiment, a client waits.
 _LONGEST_LOOK_UP = dt.timedelta(seconds=5)
@@ -121,6 +123,8 @@ def build_api(settings: Settings) -> Api:
     outbox = _outbox(settings, client, observe)
     prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
     prompt = _outbox(settings, prompt_client, observe)
+    lenient_client = _store(settings, timeout=_LONG_STORE_TIMEOUT, threads=settings.api_threads)
+    lenient = _outbox(settings, lenient_client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer, hop = _tracer(settings, "api"), RedisHop(client)
     upstream = upstream_of(settings, clock, hop)
@@ -134,7 +138,7 @@ def build_api(settings: Settings) -> Api:
         hop=hop,
         gate=_gate(settings, client),
         dispatch=dispatch,
-        intake=Intake(prompt=prompt, patient=outbox, dispatch=dispatch, observe=observe),
+        intake=Intake(prompt=prompt, patient=outbox, lenient=lenient, dispatch=dispatch, observe=observe),
         draining=_draining(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
@@ -148,7 +152,7 @@ def build_api(settings: Settings) -> Api:
         report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
-        close=_closing(observe, tracer, client, prompt_client),
+        close=_closing(observe, tracer, client, prompt_client, lenient_client),
     )
 
 

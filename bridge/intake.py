@@ -22,6 +22,9 @@ MOST_TOGETHER = 128
 #: The same for writes that came in one request, whose client waits for all of them anyway.
 _MOST_OF_ONE_REQUEST = 256
 
+#: More bytes than this take the store longer than an event loop may wait, or a small write's client.
+LONG_WRITES = 256 * 1024
+
 #: A store that has answered within so many seconds is prompt again.
 _PROMPT = 0.05
 
@@ -32,10 +35,13 @@ Tell = Callable[[Sequence[Verdict | Exception]], None]
 class Intake:
     """The write path."""
 
-    def __init__(self, *, prompt: Outbox, patient: Outbox, dispatch: Dispatch, observe: Observer | None = None) -> None:
-        """``prompt`` and ``patient`` are the same outbox; the first gives up on the store after a moment."""
+    def __init__(
+        self, *, prompt: Outbox, patient: Outbox, lenient: Outbox, dispatch: Dispatch, observe: Observer | None = None
+    ) -> None:
+        """All three are the same outbox. The first gives up on the store after a moment, the last waits longest."""
         self._prompt = prompt
         self._patient = patient
+        self._lenient = lenient
         self._dispatch = dispatch
         self._is_prompt = True
         #: Offers, whether they were offered before, and whom to tell.
@@ -49,7 +55,9 @@ class Intake:
         """
         begin, count = 0, 1
         while begin < len(offers):
-            verdicts = self._accept(self._patient, offers[begin : begin + count], repeated=False)
+            together = offers[begin : begin + count]
+            outbox = self._lenient if _are_long(together) else self._patient
+            verdicts = self._accept(outbox, together, repeated=False)
             yield from verdicts
             if not all(isinstance(verdict, Accepted) for verdict in verdicts):
                 return
@@ -93,6 +101,10 @@ class Intake:
             if isinstance(verdict, Accepted) and verdict.was_idle:
                 self._dispatch.lane_due(verdict.lane, offer.client)
         return verdicts
+
+
+def _are_long(offers: Sequence[Offer]) -> bool:
+    return sum(offer.write.size for offer in offers) > LONG_WRITES
 
 
 def _store_failed(verdicts: Sequence[Verdict | Exception]) -> bool:

@@ -30,8 +30,11 @@ from bridge.setting_kinds import (
     url,
     version,
 )
+from schemas.write import Op
 
 PREFIX = "BRIDGE_"
+#: Of these MLflow itself takes bodies of many megabytes.
+LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
 
 
 def _setting(default: str | None, read: Callable[[str], Any], about: str) -> Any:  # noqa: ANN401 - a dataclass field
@@ -212,7 +215,16 @@ class Settings:
     quota_bytes: int | None = _setting(
         "", size, "How many bytes of bodies a second one client may send, such as `1MiB`."
     )
-    max_body: int = _setting("10MiB", size, "The longest body of a queued write.")
+    max_body: int = _setting(
+        "10MiB", size, "The longest body of a queued write, or of a call of the bridge's own, unpacked."
+    )
+    max_long_body: int = _setting(
+        "40MiB",
+        size,
+        "The same for calls of which MLflow takes long ones: `log-batch`, `log-inputs` (a dataset's profile may have"
+        " 16 MiB) and `/v1/traces`; never less than `BRIDGE_MAX_BODY`. While a body is read it takes up to thirty times"
+        " its length of memory: in a server process one at a time beyond 4 MiB, and one besides up to 4 MiB.",
+    )
     read_barrier: dt.timedelta = _setting(
         "2s",
         duration,
@@ -255,6 +267,10 @@ class Settings:
     def broker(self) -> str:
         """The URL of the broker in force."""
         return self.broker_url or self.store_url
+
+    def longest_body(self, op: Op | None) -> int:
+        """Return how long the body of a queued call may be; None for a call of the bridge's own."""
+        return max(self.max_body, self.max_long_body) if op in LONG_CALLS else self.max_body
 
     @property
     def calls_per_second(self) -> float | None:

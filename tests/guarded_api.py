@@ -145,6 +145,7 @@ def guarded_api(directory: Path) -> Iterator[GuardedApi]:
             "BRIDGE_UPSTREAM": upstream.url,
             "BRIDGE_AUTH": "keys",
             "BRIDGE_MAX_BODY": f"{MAX_BODY}B",
+            "BRIDGE_MAX_LONG_BODY": f"{MAX_BODY}B",
             "BRIDGE_PROXY_TIMEOUT": "5s",
             "BRIDGE_IDLE_TIMEOUT": f"{IDLE}s",
             # Nothing is delivered here, so nobody need wait for it.

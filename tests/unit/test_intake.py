@@ -7,9 +7,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
+
 from bridge.errors import StoreUnavailable
-from bridge.intake import Intake
+from bridge.intake import LONG_WRITES, Intake
 from bridge.outbox import Accepted, Offer, Outbox, Verdict
+from schemas.write import Op, Write
 from tests.factories import RUN, metric
 from tests.fakes import FakeDispatch
 
@@ -40,8 +43,15 @@ class Store:
         ]
 
 
-def intake_over(prompt: Store, patient: Store, dispatch: FakeDispatch | None = None) -> Intake:
-    return Intake(prompt=cast("Outbox", prompt), patient=cast("Outbox", patient), dispatch=dispatch or FakeDispatch())
+def intake_over(
+    prompt: Store, patient: Store, dispatch: FakeDispatch | None = None, *, lenient: Store | None = None
+) -> Intake:
+    return Intake(
+        prompt=cast("Outbox", prompt),
+        patient=cast("Outbox", patient),
+        lenient=cast("Outbox", lenient or Store()),
+        dispatch=dispatch or FakeDispatch(),
+    )
 
 
 def offers(count: int) -> list[Offer]:
@@ -122,3 +132,18 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
 
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "is_lenient"), [((9,), False), ((LONG_WRITES + 1,), True), ((9, 200_000, 90_000), True)]
+)
+def test_writes_that_are_long_together_are_given_more_time(lengths: tuple[int, ...], is_lenient: bool) -> None:  # noqa: FBT001 - pytest's parameter
+    patient, lenient = Store(), Store()
+    longs = [Offer(write=Write(op=Op.LOG_INPUTS, lane=RUN, whole=b"x" * length), client="a") for length in lengths]
+
+    verdicts = list(intake_over(Store(), patient, lenient=lenient).accept(longs))
+
+    assert len(verdicts) == len(longs)
+    assert (len(lenient.asked) > 0) == is_lenient
+    # The first goes alone, and only a long one takes the way of the long ones.
+    assert [count for count, _ in patient.asked] == ([] if lengths[0] > LONG_WRITES else [1])

@@ -12,6 +12,8 @@ from bridge.environ import read_settings, variable
 from bridge.errors import InvalidSettings
 from bridge.setting_kinds import duration, size
 from bridge.settings import Settings
+from schemas.whole import DATASET_LIMITS
+from schemas.write import Op
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
 SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
@@ -288,3 +290,18 @@ def test_what_a_kind_of_identity_needs_must_be_set(auth: str, names: list[str]) 
 @pytest.mark.parametrize("auth", ["passwords", "keys,none", "keys,", ","])
 def test_no_kind_of_identity_is_made_up(auth: str) -> None:
     assert "BRIDGE_AUTH" in _faults(REQUIRED | {"BRIDGE_AUTH": auth})
+
+
+def test_calls_of_which_mlflow_takes_long_bodies_have_a_bound_of_their_own() -> None:
+    settings = read_settings(REQUIRED)
+    long = {op for op in Op if settings.longest_body(op) == settings.max_long_body}
+
+    assert long == {Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES}
+    assert {settings.longest_body(op) for op in {None, *Op} - long} == {settings.max_body}
+    assert settings.max_long_body > 2 * DATASET_LIMITS["profile"]
+
+
+def test_no_call_has_a_lower_bound_than_all_others() -> None:
+    settings = read_settings({**REQUIRED, "BRIDGE_MAX_BODY": "50MiB", "BRIDGE_MAX_LONG_BODY": "1MiB"})
+
+    assert settings.longest_body(Op.LOG_INPUTS) == settings.longest_body(None) == 50 * 1024 * 1024
