@@ -27,6 +27,11 @@ from schemas.write import Op
 
 _Schema = dict[str, Any]
 
+
+def _listed(name: str, item: _Schema, **bounds: int) -> _Schema:
+    return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": item, **bounds}}}
+
+
 _RUN_ID = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,255}$"}
 _NAME = {"type": "string", "pattern": RUN_NAME}
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
@@ -37,6 +42,20 @@ EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
 PATH_PART = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@=+-]*$"}
 #: More is taken, such as slashes; these are those that MLflow makes.
 TRACE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_:-]{0,255}$"}
+#: A span as OTLP spells it in JSON. More is taken, such as ids in capitals.
+_SPAN: _Schema = {
+    "type": "object",
+    "required": ["traceId", "spanId"],
+    "properties": {
+        "traceId": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "spanId": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "parentSpanId": {"type": "string", "pattern": "^([0-9a-f]{16})?$"},
+        "name": {"type": "string"},
+        "startTimeUnixNano": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+        "endTimeUnixNano": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
+}
+SPANS = _listed("resourceSpans", _listed("scopeSpans", _listed("spans", _SPAN)), minItems=1)
 _ID = {"experiment_id": EXPERIMENT, "trace_id": TRACE}
 _NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
 _OF_RUN = {

@@ -40,7 +40,7 @@ from bridge.tokens import IssuerUnavailable
 from schemas.bulk import Fault, InvalidWrites
 from schemas.client_retries import is_repeated_after_503
 from schemas.endpoints import OTLP_PATH, find
-from schemas.errors import InvalidWrite
+from schemas.errors import InvalidWrite, MissingHeader
 from schemas.problem import MlflowError, Problem
 
 _LOG = logging.getLogger(__name__)
@@ -97,6 +97,11 @@ class _Asked:
         is_mlflows = found is not None or not is_own(self.path)
         repeated = not is_mlflows or is_repeated_after_503(self.method, found.op if found else None)
         return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
+
+
+def _missing_header(_: _Asked, error: MissingHeader) -> Reply:
+    fault = {"type": "missing", "loc": ["header", error.name], "msg": "Field required", "input": None}
+    return Reply(error.status, msgspec.json.encode({"detail": [fault]}))
 
 
 def _store_unavailable(asked: _Asked, error: Exception) -> Reply:
@@ -182,6 +187,7 @@ def _unexpected(asked: _Asked, error: Exception) -> Reply:
 # By the class of the error; the nearest base class counts.
 _REPLIES: dict[type, Callable[[_Asked, Any], Reply]] = {
     InvalidWrite: lambda asked, e: asked.answer(e.status, e.error_code, e.message),
+    MissingHeader: _missing_header,
     OverCap: _over_cap,
     OverQuota: lambda asked, e: asked.answer(
         429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", wait=math.ceil(e.wait)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from api.described import EXPERIMENT, PATH_PART, QUERY, TRACE, limits
+from api.described import EXPERIMENT, PATH_PART, QUERY, SPANS, TRACE, limits
 from api.operations import BODIES, OPERATIONS, Operation
 from schemas.bulk import AcceptedJobs
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
@@ -121,7 +121,8 @@ def _export() -> dict[str, Any]:
         "required": True,
         "schema": EXPERIMENT,
     }
-    spans: dict[str, Any] = {kind: {} for kind in ("application/x-protobuf", _JSON)}
+    refusals = _REFUSALS | {422: f"{_REFUSALS[422]}; or no experiment is named, or a span has no ids"}
+    spans: dict[str, Any] = {"application/x-protobuf": {}, _JSON: {"schema": SPANS}}
     return {
         "summary": "Queue spans that OpenTelemetry exports (OTLP)",
         "parameters": [experiment, *_prefer(("respond-async", "wait=N")), _KEY],
@@ -129,7 +130,7 @@ def _export() -> dict[str, Any]:
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered"},
             "202": _answer(JobDocument),
-            **{str(status): {"description": text, "content": {_JSON: {}}} for status, text in _REFUSALS.items()},
+            **{str(status): {"description": text, "content": {_JSON: {}}} for status, text in refusals.items()},
         },
     }
 

@@ -24,9 +24,10 @@ from schemas.errors import InvalidWrite
 from schemas.idempotency import read_idempotency
 from schemas.job import JobDocument, JobStatus, UpstreamAnswer
 from schemas.lane import run_of
-from schemas.otlp import capture_export
+from schemas.otlp import capture_export, check_headers, coding_of
 from schemas.problem import MlflowError
 from schemas.requests import capture
+from schemas.spans import unpacked
 from schemas.upstream_limits import check_for_upstream
 from schemas.write import Op, Write
 
@@ -34,9 +35,11 @@ Headers = tuple[tuple[str, str], ...]
 
 #: A longer body is read in a thread, so that short ones need not wait for it.
 _LONG = 64 * 1024
+#: The same for an export: a millisecond of protobuf's JSON, which is slow to read. A packed one is long, however short.
+_LONG_EXPORT = 4 * 1024
 #: So many long ones are read at a time.
 _MOST_LONG = 2
-#: Of those beyond this length one is read at a time.
+#: Of those beyond this length, unpacked, one is read at a time.
 _VERY_LONG = 4 * 1024 * 1024
 
 
@@ -69,10 +72,12 @@ class Writes:
         """Accept a write and return what is to be said of it, or raise why it is not accepted."""
         if self._bridge.stopping.is_set():
             raise Draining
-        if op is not Op.EXPORT_TRACES and request.method == "POST":
+        if op is Op.EXPORT_TRACES:
+            check_headers(request.texts)
+        elif request.method == "POST":
             _check_content_type(request)
         body = await request.body(longest=self._bridge.settings.longest_body(op))
-        read = self._read if len(body) < _LONG else self._read_in_thread
+        read = self._read_in_thread if _is_long(op, request, body) else self._read
         offer = await read(op, request, body, subject)
         if request.client.experiments is not None:
             await self._limits.check_writes(request, [offer.write])
@@ -143,8 +148,12 @@ class Writes:
             return InvalidWrite(error.message, error.error_code, error.status)
 
     def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
-        with self._very_long if len(body) > _VERY_LONG else nullcontext():
-            write = self._write(op, request, body, subject)
+        plain = body
+        if op is Op.EXPORT_TRACES:
+            longest = self._bridge.settings.longest_body(op)
+            plain = unpacked(body, coding_of(request.texts), longest=longest)
+        with self._very_long if len(plain) > _VERY_LONG else nullcontext():
+            write = self._write(op, request, body, plain, subject)
         check_for_upstream(write, self._bridge.abilities.limits)
         return Offer(
             write=write,
@@ -154,10 +163,17 @@ class Writes:
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, request.workspace),
         )
 
-    def _write(self, op: Op, request: Incoming, body: bytes, subject: str) -> Write:
+    def _write(self, op: Op, request: Incoming, body: bytes, plain: bytes, subject: str) -> Write:
         if op is Op.EXPORT_TRACES:
-            return capture_export(body, request.texts, workspace=request.workspace)
+            return capture_export(body, plain, request.texts, workspace=request.workspace)
         return capture(op, body, now=self._bridge.clock.now(), workspace=request.workspace, subject=subject)
+
+
+def _is_long(op: Op, request: Incoming, body: bytes) -> bool:
+    """Return whether reading the body would keep the event loop for more than a moment."""
+    if op is not Op.EXPORT_TRACES:
+        return len(body) >= _LONG
+    return len(body) >= _LONG_EXPORT or bool(coding_of(request.texts))
 
 
 def _told(accepted: Accepted) -> Headers:

@@ -13,3 +13,11 @@ class InvalidWrite(Exception):
         self.message = message
         self.error_code = error_code
         self.status = status
+
+
+class MissingHeader(InvalidWrite):
+    """A header that a call of MLflow's FastAPI requires is absent."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The header {name} is missing.", "BAD_REQUEST", 422)
+        self.name = name

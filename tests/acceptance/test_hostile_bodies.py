@@ -6,6 +6,7 @@ Each is answered within seconds, and all together leave the api's processes with
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("unfinished")
 
 RUNS = "/api/2.0/mlflow/runs"
 LOG_METRIC, LOG_BATCH, LOG_INPUTS = f"{RUNS}/log-metric", f"{RUNS}/log-batch", f"{RUNS}/log-inputs"
+TRACES, EXPERIMENT, PROTOBUF = "/v1/traces", "X-Mlflow-Experiment-Id: 1", "application/x-protobuf"
 WRITES, LINES = "/v1/writes", "application/x-ndjson"
 #: All that read JSON, and one that is passed on.
 READERS = (LOG_METRIC, LOG_BATCH, LOG_INPUTS, WRITES, "/v1/runs", "/v1/jobs/lookup", "/v1/dead-letters/replay")
@@ -106,6 +108,47 @@ def test_millions_of_nothings_are_read_in_seconds(guarded_alone: GuardedApi, pat
 
     assert answered.statuses in ([200], [400])
     assert answered.seconds < LONGEST
+
+
+EXPORTS: dict[str, tuple[str, Callable[[], bytes], int]] = {
+    "resources": ("application/json", lambda: b'{"resourceSpans":[' + b"{}," * 200_000 + b"{}]}", 200),
+    "spans": (
+        "application/json",
+        lambda: b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * 200_000 + b"{}]}]}]}",
+        422,
+    ),
+    "no spans": (
+        "application/json",
+        lambda: many(b'{"resourceSpans":[{"scopeSpans":[{"spans":[', b"[]", b"]}]}]}"),
+        400,
+    ),
+    "resources in protobuf": (PROTOBUF, lambda: b"\x0a\0" * 900_000, 200),
+    "levels": ("application/json", lambda: b'{"resourceSpans":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+    "groups in protobuf": (PROTOBUF, lambda: b"\x0b" * MAX_BODY, 400),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_of_nothings_are_read_in_seconds(guarded_alone: GuardedApi, name: str) -> None:
+    kind, made, status = EXPORTS[name]
+
+    answered = guarded_alone.ask(guarded_alone.post(TRACES, made(), EXPERIMENT, kind=kind))
+
+    assert answered.statuses == [status]
+    assert answered.seconds < LONGEST
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_an_export_that_is_a_bomb_is_put_out_before_it_is_unpacked(guarded_alone: GuardedApi, coding: str) -> None:
+    zeros = b"\0" * 300_000_000
+    bomb = gzip.compress(zeros, 1) if coding == "gzip" else zlib.compress(zeros, 1)
+
+    answered = guarded_alone.ask(
+        guarded_alone.post(TRACES, bomb, EXPERIMENT, f"Content-Encoding: {coding}", kind=PROTOBUF)
+    )
+
+    assert answered.statuses == [413]
+    assert answered.seconds < 3
 
 
 def test_eight_long_bodies_at_once_are_read_two_at_a_time(guarded_alone: GuardedApi) -> None:
@@ -211,7 +254,7 @@ def test_a_bomb_is_put_out_before_it_is_unpacked(guarded_alone: GuardedApi, bomb
     assert answered.seconds < 3
 
 
-@pytest.mark.parametrize(("path", "status"), [(LOG_METRIC, 400), (LOG_BATCH, 400), (PROXIED, 200), ("/v1/traces", 200)])
+@pytest.mark.parametrize(("path", "status"), [(LOG_METRIC, 400), (LOG_BATCH, 400), (PROXIED, 200)])
 def test_what_is_not_ours_to_unpack_stays_packed(guarded_alone: GuardedApi, path: str, status: int) -> None:
     bomb = gzip.compress(b" " * 20_000_000)
 

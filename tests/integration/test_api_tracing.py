@@ -26,10 +26,14 @@ from workers.server import _follow
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 
-#: What the processes load and build, in a Python that has no OpenTelemetry.
-_WITHOUT = """
+#: A Python that has of OpenTelemetry only the form of its bodies, which exports are read with.
+_ABSENT = """for name in ("context", "exporter", "metrics", "sdk", "trace"):
+    sys.modules["opentelemetry." + name] = None
+"""
+#: What the processes load and build there.
+_WITHOUT = f"""
 import os, sys
-sys.modules["opentelemetry"] = None
+{_ABSENT}
 import api.asgi, bridge.bootstrap, workers.app, workers.server
 from bridge.environ import read_settings
 worker = bridge.bootstrap.build_worker(read_settings(os.environ))
@@ -38,9 +42,9 @@ worker.close()
 """
 #: The same where it is installed; redis-py has a look at its metrics by itself.
 _WITH = (
-    _WITHOUT.replace('sys.modules["opentelemetry"] = None', "")
+    _WITHOUT.replace(_ABSENT, "")
     + """
-ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.proto", "bridge.telemetry.traces")
+ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "bridge.telemetry.traces")
 sys.exit(", ".join(name for name in sys.modules if name.startswith(ours)) or 0)
 """
 )
@@ -149,7 +153,7 @@ def test_tracing_without_its_packages_is_refused_with_what_to_install(environ: d
     ended = _run(_WITHOUT, environ | {"BRIDGE_TRACING": "http://127.0.0.1:1"})
 
     assert ended.returncode == 1
-    assert "CannotStart: BRIDGE_TRACING needs opentelemetry: install mlflow-bridge[tracing]" in ended.stderr
+    assert "CannotStart: BRIDGE_TRACING needs opentelemetry.trace: install mlflow-bridge[tracing]" in ended.stderr
 
 
 def _run(program: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
