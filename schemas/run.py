@@ -11,6 +11,7 @@ from schemas.careful import load_object
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
 from schemas.limits import EXPERIMENT_ID, OWN_TAG, check_id, check_longest, check_tag
+from schemas.special_tags import RUN_NAME_TAG, check_run_name_tag
 from schemas.write import Op, Write
 
 #: By this tag a named run is found again, and is never created twice.
@@ -76,6 +77,9 @@ def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Writ
     try:
         request = msgspec.convert(fields, CreateRun, strict=False)
         request.start_time = round(now.timestamp() * 1000) if request.start_time is None else request.start_time
+        if request.run_name is None:
+            # As in MLflow; the name that the bridge gives otherwise would contradict the tag.
+            request.run_name = next((tag.value for tag in request.tags if tag.key == RUN_NAME_TAG and tag.value), None)
         request.op = ""
         whole = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -94,11 +98,12 @@ def _check(request: CreateRun) -> None:
         check_id(request.experiment_id, "experiment_id", EXPERIMENT_ID)
     check_longest(request.experiment_name or "", _LONGEST_EXPERIMENT_NAME, "experiment_name")
     check_longest(request.run_name or "", _LONGEST_RUN_NAME, "run_name")
-    _check_tags(request.tags)
+    _check_tags(request.tags, request.run_name)
 
 
-def _check_tags(tags: list[RunTag]) -> None:
+def _check_tags(tags: list[RunTag], run_name: str | None) -> None:
     if len({tag.key for tag in tags}) < len(tags):
         raise InvalidWrite("A tag of the run is named twice.")
     for number, tag in enumerate(tags):
         check_tag(tag.key, tag.value, at=f"tags[{number}]")
+        check_run_name_tag(run_name, tag.key, tag.value)

@@ -18,6 +18,7 @@ from schemas.limits import (
     missing,
     mistyped,
 )
+from schemas.special_tags import check_special_experiment_tag, check_special_trace_tag
 from schemas.write import Op, Write
 
 MAX_LINKS = 100
@@ -95,6 +96,7 @@ def _experiment_tag(fields: Json, _workspace: str | None) -> _Read:
     experiment_id = _experiment(fields)
     key, value = read_text(fields.get("key"), "key", required=True), read_text(fields.get("value"), "value")
     check_experiment_tag(key, value)
+    check_special_experiment_tag(key, value)
     return experiment_lane(experiment_id), {"key": key, "value": value}
 
 
@@ -107,6 +109,7 @@ def _trace_tag(fields: Json, _workspace: str | None) -> _Read:
     key, value = read_text(fields.get("key"), "key", required=True), read_text(fields.get("value"), "value")
     _check_mutable(key, "set", _IMMUTABLE)
     check_tag(key, value, at="")
+    check_special_trace_tag(key, value)
     return trace_lane(_trace(fields)), {"key": key, "value": value}
 
 
