@@ -8,12 +8,15 @@ from hypothesis import HealthCheck, given, settings
 
 from schemas.endpoints import QUEUED
 from schemas.write import Op
+from tests.acceptance.parity_absent import requests_without
 from tests.acceptance.parity_bodies import Request, requests_for
 from tests.acceptance.parity_difference import Difference
 from tests.acceptance.parity_known import KNOWN
 from tests.acceptance.parity_sides import Sides, sides
 from tests.amounts import amount
 from tests.servers import Server
+
+CALLS = [Op(each.op) for each in QUEUED if each.checked in ("requests", "whole")]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def both(redis_server: tuple[Server, str], mlflow_url: str) -> Iterator[Sides]:
         yield both
 
 
-@pytest.mark.parametrize("op", [Op(each.op) for each in QUEUED if each.checked in ("requests", "whole")])
+@pytest.mark.parametrize("op", CALLS)
 def test_a_request_is_judged_as_mlflow_judges_it(both: Sides, op: Op) -> None:
     @settings(
         max_examples=amount(40, 260),
@@ -37,6 +40,23 @@ def test_a_request_is_judged_as_mlflow_judges_it(both: Sides, op: Op) -> None:
         assert seen.agree or any(known.holds(seen) for known in KNOWN), seen
 
     judge()
+
+
+#: What the bridge completes, and MLflow refuses to go without.
+COMPLETED = {
+    Op.LOG_METRIC: {"timestamp"},
+    Op.LOG_BATCH: {"metrics.0.timestamp", "metrics.1.timestamp"},
+}
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_a_request_that_lacks_any_one_of_its_fields_is_judged_as_mlflow_judges_it(both: Sides, op: Op) -> None:
+    seen = {path: both.ask(request) for path, request in requests_without(op)}
+
+    differ = {path for path, each in seen.items() if not each.agree}
+    assert differ == COMPLETED.get(op, set()), {path: seen[path] for path in differ}
+    assert {seen[path].ours.status for path in differ} <= {200}
+    assert all("Missing value for required parameter" in seen[path].theirs.message for path in differ)
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.reason)

@@ -29,6 +29,7 @@ VALUES = ["v", "", ABSENT, None, 3, True, {}, "x" * 8000, "x" * 20_000, "x" * 20
 IDS = ["0", ABSENT, None, "", 0]
 TRACES = [["tr-1"], ["tr-1", "tr-1"], ABSENT, None, [], "tr-1", [1], [None], ["t"] * 100, ["t"] * 101]
 PROMPTS = [[{"name": "p", "version": "1"}], ABSENT, None, [], "p", [{"name": "p", "version": 1}]]
+PROMPTS += [[{"name": "p"}], [{"version": "1"}], [{}], [{"name": "p", "version": "1"}, {"name": "p"}]]
 
 #: What only the server can know, or may change: neither is visible in a request.
 STATE = ("No tag with name", "No trace tag with key", "FOREIGN KEY", "not found", "already exists", "UNIQUE")
