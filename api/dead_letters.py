@@ -12,6 +12,7 @@ from bridge.bootstrap import Api
 from bridge.dead_letters import InvalidCursor
 from schemas.client import rule_of_op
 from schemas.dead_letter import DiscardOrder, Drain, DrainAction, LetterCount, LetterDocument, LetterFilter, ReplayOrder
+from schemas.marks import without_mark
 
 _PATH = "/v1/dead-letters"
 _MOST_LISTED = 1000
@@ -133,7 +134,7 @@ def _body(kind: type[T]) -> T:
         # A web page can send other types to any address without being asked.
         abort(415, "Send a JSON body with Content-Type: application/json; {} means all dead letters.")
     try:
-        return msgspec.json.decode(request.get_data(), type=kind)
+        return msgspec.json.decode(without_mark(request.get_data()), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         abort(400, f"The body is not valid: {error}.")
 

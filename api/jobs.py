@@ -11,6 +11,7 @@ from api.identity import whose
 from api.prefer import read_preferences
 from bridge.bootstrap import Api
 from schemas.job import JobDocument, JobDocuments, JobStatus, Lookup
+from schemas.marks import without_mark
 
 #: How often a waiting client's job is looked at: soon at first, then ever less often.
 _FIRST_LOOK = dt.timedelta(milliseconds=20)
@@ -45,7 +46,7 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
         try:
-            asked = msgspec.json.decode(request.get_data(), type=Lookup)
+            asked = msgspec.json.decode(without_mark(request.get_data()), type=Lookup)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             abort(400, f"The body is not valid: {error}.")
         found = [bridge.outbox.job(job_id, client=whose()) for job_id in asked.job_ids]

@@ -9,6 +9,7 @@ from itertools import islice
 import msgspec
 
 from schemas.errors import InvalidWrite
+from schemas.marks import without_mark
 from schemas.requests import capture
 from schemas.write import Op, Write
 
@@ -98,6 +99,7 @@ def pointer_of(body: bytes, *, is_lines: bool, number: int) -> str:
 
 
 def _each(body: bytes, *, is_lines: bool) -> Iterator[_Found]:
+    body = without_mark(body)
     return _lines(body) if is_lines else _elements(body)
 
 

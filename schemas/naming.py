@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.endpoints import Found, Waits, find
 from schemas.lane import experiment_lane, trace_lane
+from schemas.marks import without_mark
 
 _RUN = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
 _EXPERIMENT = frozenset({"experiment_id", "experimentId"})
@@ -37,7 +38,7 @@ def named_in_path(found: Found) -> list[str]:
 def named_in_body(body: bytes) -> list[str]:
     """Return the lanes of what a JSON body names at its top; none for anything else."""
     try:
-        fields = _FIELDS.decode(body)
+        fields = _FIELDS.decode(without_mark(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
     return _lanes((name, getattr(fields, name)) for name in fields.__struct_fields__)
