@@ -124,7 +124,7 @@ class Writes:
         write = request.written
         if write is None:
             # A repeat, which is answered without being accepted.
-            body = await request.body(longest=self._bridge.settings.max_body)
+            body = await request.body(longest=self._bridge.settings.longest_body(op))
             write = self._offer(op, request, body, "").write
         client = request.client.name
         said = await upstreams_info(self._bridge, write, client=client) if is_delivered else None
