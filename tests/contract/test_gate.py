@@ -105,11 +105,11 @@ def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcom
 
 
 def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(client: Any) -> None:
-    gate(client).report(Unavailable(why="AWS refused the bridge's credentials: ExpiredToken", ours=True))
+    gate(client).report(Unavailable(why="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
 
     state = gate(client).state()
 
-    assert (state.breaker, state.why) == ("open", "AWS refused the bridge's credentials: ExpiredToken")
+    assert (state.breaker, state.why) == ("open", "AWS refuses the bridge's credentials: ExpiredToken")
     assert state.opens_again_at
 
 

@@ -9,7 +9,7 @@ import pytest
 from bridge.bootstrap import build_api
 from bridge.coalescing import single_call
 from bridge.environ import read_settings
-from bridge.upstream import Delivered, Unavailable
+from bridge.upstream import Delivered, Denied
 from tests.asgi_client import client_of
 from tests.factories import metric
 from tests.servers import Server
@@ -57,5 +57,5 @@ def test_calls_and_proxied_requests_are_signed_as_its_kind_wants(
     assert history.json
     assert [point["step"] for point in history.json["metrics"]] == [3]
     assert artifacts.status_code == 200
-    assert isinstance(refused, Unavailable)
-    assert refused.ours
+    assert isinstance(refused, Denied)
+    assert refused.identified
