@@ -116,7 +116,8 @@ class Worker:
 
 
 def build_api(settings: Settings) -> Api:
-    """Return the parts that take writes in and proxy reads."""
+    """Return the parts that take writes in and proxy reads, or raise ``CannotStart``."""
+    settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     observe = Observers(totals := RedisTotals(client), logs_requests=bool(settings.auth))
@@ -157,7 +158,8 @@ def build_api(settings: Settings) -> Api:
 
 
 def build_worker(settings: Settings) -> Worker:
-    """Return the parts that deliver writes."""
+    """Return the parts that deliver writes, or raise ``CannotStart``."""
+    settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     observe = Observers(RedisTotals(client))
@@ -296,6 +298,6 @@ def _tracer(settings: Settings, service: str) -> Tracer | None:
     except ModuleNotFoundError as error:
         raise CannotStart(f"BRIDGE_TRACING needs {error.name}: install mlflow-bridge[tracing]") from error
     try:
-        return otlp_tracer(settings.tracing, service=f"mlflow-bridge-{service}")
+        return otlp_tracer(settings.tracing, service=f"mlflow-bridge-{service}", network=settings.network)
     except ValueError as error:
         raise CannotStart(f"OpenTelemetry can't be set up: {error}") from error

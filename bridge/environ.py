@@ -17,15 +17,10 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
     faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
-        name = variable(field)
-        text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
-        if text is None:
-            faults.append(f"{name} is not set: {field.metadata['about']}")
-            continue
         try:
-            values[field.name] = field.metadata["read"](text) if text else None
-        except ValueError as error:
-            faults.append(f"{name}={shown(field, text)!r} must be {error}")
+            values[field.name] = _value(field, environ, defaults)
+        except ValueError as fault:
+            faults.append(str(fault))
     if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
         faults.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
@@ -36,6 +31,20 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)
+
+
+def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting
+    """Return what a setting is, or raise ``ValueError`` that says what is wrong."""
+    if read_all := field.metadata.get("read_all"):
+        return read_all(environ)
+    name = variable(field)
+    text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
+    if text is None:
+        raise ValueError(f"{name} is not set: {field.metadata['about']}")
+    try:
+        return field.metadata["read"](text) if text else None
+    except ValueError as error:
+        raise ValueError(f"{name}={shown(field, text)!r} must be {error}") from None
 
 
 def _missing(values: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bridge.cipher import Cipher
 from bridge.errors import CannotStart
 from bridge.keyring import Keyring
+from bridge.network import DIRECT, Network
 from bridge.redis_keyring import RedisKeyring
 from bridge.redis_outbox import connect
 from bridge.secrets_manager import keys_in
@@ -29,12 +30,12 @@ def keyring_at(store_url: str, cipher: Cipher | None = None) -> Keyring:
     return RedisKeyring(connect(store_url, timeout=_STORE_TIMEOUT, connections=2), cipher=cipher)
 
 
-def cipher_with(keys: tuple[bytes, ...] | None, arn: str | None) -> Cipher:
+def cipher_with(keys: tuple[bytes, ...] | None, arn: str | None, network: Network = DIRECT) -> Cipher:
     """Return what the secrets of clients that sign are encrypted with, or raise ``CannotStart``."""
     if keys and arn:
         raise CannotStart("BRIDGE_SECRETS_KEY and BRIDGE_SECRETS_KEY_ARN exclude each other: set one")
     if arn:
-        return Cipher(keys_in(arn))
+        return Cipher(keys_in(arn, network))
     if not keys:
         raise CannotStart(
             "secrets to sign with are kept encrypted: set BRIDGE_SECRETS_KEY to what `openssl rand -base64 32` makes,"
@@ -45,7 +46,9 @@ def cipher_with(keys: tuple[bytes, ...] | None, arn: str | None) -> Cipher:
 
 def cipher_of(settings: Settings) -> Cipher | None:
     """Return what secrets are encrypted with, None where nobody signs."""
-    return cipher_with(settings.secrets_key, settings.secrets_key_arn) if "sigv4" in (settings.auth or ()) else None
+    if "sigv4" not in (settings.auth or ()):
+        return None
+    return cipher_with(settings.secrets_key, settings.secrets_key_arn, settings.network)
 
 
 def tokens_of(settings: Settings) -> Tokens:
@@ -55,9 +58,9 @@ def tokens_of(settings: Settings) -> Tokens:
     bearer = None
     if "jwt" in kinds and issuer and audience:
         keys_url = settings.jwt_keys_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
-        bearer = open_id(issuer, audience, keys_url)
+        bearer = open_id(issuer, audience, keys_url, settings.network)
     of_alb = None
     if "alb" in kinds and arn:
         said = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client or ""}
-        of_alb = load_balancer(said, settings.alb_keys_url)
+        of_alb = load_balancer(said, settings.alb_keys_url, settings.network)
     return Tokens(bearer=bearer, of_alb=of_alb)

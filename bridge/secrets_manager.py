@@ -7,17 +7,20 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bridge.connections import AwsSession
 from bridge.errors import CannotStart
+from bridge.network import DIRECT, Network
 from bridge.setting_kinds import encryption_keys
 
 _PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
 @cache
-def keys_in(arn: str) -> tuple[bytes, ...]:
+def keys_in(arn: str, network: Network = DIRECT) -> tuple[bytes, ...]:
     """Return the keys that a secret holds, in the form of ``BRIDGE_SECRETS_KEY``, or raise ``CannotStart``."""
     try:
-        client = boto3.Session().client("secretsmanager", region_name=arn.split(":")[3], config=_PATIENCE)
+        session = boto3.Session(botocore_session=AwsSession(network))
+        client = session.client("secretsmanager", region_name=arn.split(":")[3], config=_PATIENCE)
         answer = client.get_secret_value(SecretId=arn)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.network import CaBundle, Network, Proxies, ca_bundle_in, proxies_in
 from bridge.setting_kinds import (
     auth_kinds,
     count,
@@ -37,8 +38,9 @@ PREFIX = "BRIDGE_"
 LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
 
 
-def _setting(default: str | None, read: Callable[[str], Any], about: str) -> Any:  # noqa: ANN401 - a dataclass field
-    return dataclasses.field(metadata={"default": default, "read": read, "about": about})
+def _setting(default: str | None, read: Callable[[str], Any], about: str, **further: Any) -> Any:  # noqa: ANN401 - a dataclass field
+    """Return a field. ``read_all``: reads the whole environment, for variables of others stand in for this one."""
+    return dataclasses.field(metadata={"default": default, "read": read, "about": about, **further})
 
 
 #: Sustained transactions a second of a tracking server of size Small, whose burst is twice that.
@@ -81,6 +83,28 @@ class Settings:
     proxy_timeout: dt.timedelta = _setting(
         "120s", duration, "How long upstream may stay silent on a proxied request, or in the middle of its answer."
     )
+    ca_bundle: CaBundle | None = _setting(
+        "",
+        str,
+        "A file (PEM) with the certificates of the authorities that outgoing connections trust, instead of the public"
+        " ones. Default: what `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE` names, the first that is set.",
+        read_all=ca_bundle_in,
+    )
+    proxy: Proxies = _setting(
+        "",
+        lambda text: proxies_in({"BRIDGE_PROXY": text}),
+        "The egress proxy of outgoing connections, such as `http://user:password@proxy.example:3128`. Default: what"
+        " `HTTPS_PROXY` names, and for `http` URLs `HTTP_PROXY`. Hosts that `NO_PROXY` names are reached directly, as"
+        " loopback always is.",
+        read_all=proxies_in,
+    )
+    upstream_client_certificate: Path | None = _setting(
+        "",
+        Path,
+        "The certificate (PEM) that the bridge shows to an upstream that asks for one (mutual TLS). A new one in its"
+        " place is taken up.",
+    )
+    upstream_client_key: Path | None = _setting("", Path, "The key to that certificate (PEM), without a password.")
     store_url: str = _setting(
         None,
         url(*_BROKER_SCHEMES, *_CLUSTER_SCHEMES),
@@ -271,6 +295,16 @@ class Settings:
     def longest_body(self, op: Op | None) -> int:
         """Return how long the body of a queued call may be; None for a call of the bridge's own."""
         return max(self.max_body, self.max_long_body) if op in LONG_CALLS else self.max_body
+
+    @property
+    def network(self) -> Network:
+        """How outgoing connections are made."""
+        return Network(
+            ca_bundle=self.ca_bundle,
+            proxies=self.proxy,
+            client_certificate=self.upstream_client_certificate,
+            client_key=self.upstream_client_key,
+        )
 
     @property
     def calls_per_second(self) -> float | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ import requests
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from bridge.connections import session_to
+from bridge.network import DIRECT, Network
 from schemas.client import Client, Scope, is_client_name
 
 #: Signatures with the issuer's private key only; never one that a client could make.
@@ -76,6 +79,7 @@ class LoadBalancer:
     said: Mapping[str, str]
     keys_url: str
     _keys: dict[str, Any]
+    _session: requests.Session
 
     def client_of(self, token: str) -> Client | None:
         """Return whom a token speaks of, None if it is not to be believed; raise ``IssuerUnavailable``."""
@@ -101,7 +105,7 @@ class LoadBalancer:
             return None
         if key_id not in self._keys:
             try:
-                answer = requests.get(f"{self.keys_url}/{quote(key_id)}", timeout=_TIMEOUT, allow_redirects=False)
+                answer = self._session.get(f"{self.keys_url}/{quote(key_id)}", timeout=_TIMEOUT, allow_redirects=False)
             except requests.RequestException as error:
                 raise IssuerUnavailable(f"{type(error).__name__} at {self.keys_url}") from error
             if answer.status_code != 200:
@@ -113,17 +117,38 @@ class LoadBalancer:
         return self._keys[key_id]
 
 
-def open_id(issuer: str, audience: str, keys_url: str) -> OpenId:
+class _KeySet(jwt.PyJWKClient):
+    """The issuer's keys, fetched as everything is fetched: PyJWT itself asks the environment for a proxy."""
+
+    def __init__(self, url: str, network: Network) -> None:
+        super().__init__(url, lifespan=_KEYS_LAST, timeout=_TIMEOUT)
+        self._session = session_to(url, network)
+
+    def fetch_data(self) -> Any:  # noqa: ANN401 - as it is overridden
+        """Return the key set as the issuer publishes it."""
+        try:
+            answer = self._session.get(self.uri, timeout=_TIMEOUT, allow_redirects=False)
+            answer.raise_for_status()
+            keys = self._as_jwk_set_payload(answer.json())
+        except requests.RequestException as error:
+            raise jwt.PyJWKClientConnectionError(type(error).__name__) from error
+        # Its own method does so: only then it asks for an unknown key after a while, not at once.
+        self._last_successful_fetch = monotonic()
+        return keys
+
+
+def open_id(issuer: str, audience: str, keys_url: str, network: Network = DIRECT) -> OpenId:
     """Return a reader of the tokens that this issuer makes for us."""
-    keys = jwt.PyJWKClient(keys_url, lifespan=_KEYS_LAST, timeout=_TIMEOUT)
+    keys = _KeySet(keys_url, network)
     return OpenId(issuer=issuer, audience=audience, keys=keys)
 
 
-def load_balancer(said: Mapping[str, str], keys_url: str | None) -> LoadBalancer:
+def load_balancer(said: Mapping[str, str], keys_url: str | None, network: Network = DIRECT) -> LoadBalancer:
     """Return a reader of the tokens of a load balancer, whose head must say this: ``signer``, ``iss``, ``client``."""
     region = said["signer"].split(":")[3]
     aws = f"https://public-keys.auth.elb.{region}.amazonaws.com"
-    return LoadBalancer(said=said, keys_url=keys_url or aws, _keys={})
+    url = keys_url or aws
+    return LoadBalancer(said=said, keys_url=url, _keys={}, _session=session_to(url, network))
 
 
 def _client(issuer: str, claims: dict[str, Any]) -> Client | None:

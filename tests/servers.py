@@ -17,6 +17,7 @@ import requests
 
 from bridge.embedded import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
 from bridge.errors import StoreUnavailable
+from bridge.network import CA_BUNDLE, NO_PROXY, PROXY
 from bridge.redis_outbox import connect
 from bridge.redis_outbox.client import store_errors
 from bridge.setting_kinds import duration
@@ -48,12 +49,16 @@ def get_ok(url: str) -> bool:
     return False
 
 
+#: What the bridge takes from the environment of outgoing connections.
+_OF_NETWORK = {*CA_BUNDLE, *PROXY["https"], *PROXY["http"], *NO_PROXY}
+
+
 def clean_environ() -> dict[str, str]:
     """The environment without what would change how the bridge, MLflow or AWS's libraries behave."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("BRIDGE_", "MLFLOW_", "AWS_", "COV_", "PYTEST"))
+        if not name.startswith(("BRIDGE_", "MLFLOW_", "AWS_", "COV_", "PYTEST")) and name not in _OF_NETWORK
     }
 
 

@@ -23,6 +23,7 @@ from bridge.keyring import (
     new_access_key,
     new_key,
 )
+from bridge.network import Network, network_in
 from bridge.setting_kinds import duration, encryption_keys, secret_arn
 from schemas.client import ACTIONS, Client, is_client_name
 
@@ -176,7 +177,7 @@ def with_store(work: Callable[[Keyring], None], *, encrypts: bool = False) -> No
 
     url = _store_url()
     try:
-        work(keyring_at(url, cipher_with(*_encryption_keys()) if encrypts else None))
+        work(keyring_at(url, cipher_with(*_encryption_keys(), _network()) if encrypts else None))
     except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
         raise click.ClickException(_WHY.get(type(error), "{}").format(error)) from error
 
@@ -194,6 +195,13 @@ def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
         return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
     except ValueError as error:
         raise click.ClickException(f"BRIDGE_SECRETS_KEY or BRIDGE_SECRETS_KEY_ARN must be {error}") from None
+
+
+def _network() -> Network:
+    try:
+        return network_in(os.environ)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _store_url() -> str:

@@ -17,6 +17,7 @@ from bridge.doctor.checks import Opinion, fail, ok, skipped, warn
 from bridge.doctor.clocks import compared
 from bridge.doctor.refusals import fix_of, kind_of
 from bridge.errors import CredentialsUnavailable
+from bridge.network import DIRECT, Network
 from bridge.sagemaker import HttpUpstream
 from bridge.sagemaker.endpoint import Endpoint, SigningScope
 from bridge.sagemaker.outcome import denied, ours
@@ -26,6 +27,10 @@ from bridge.sagemaker.signing import Signer
 _TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT = dt.timedelta(seconds=3)
 _MOST = 1 << 16
+WANTS_CERTIFICATE = (
+    "if it asks for a client certificate, name a good one in BRIDGE_UPSTREAM_CLIENT_CERTIFICATE and"
+    " BRIDGE_UPSTREAM_CLIENT_KEY"
+)
 #: What can go wrong while an answer, or its body, is read.
 _NO_ANSWER = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
@@ -44,6 +49,7 @@ class Conversation:
     endpoint: Endpoint
     signer: Signer | None
     clock: Clock
+    network: Network = DIRECT
     _reply: _Reply | None = field(default=None, init=False)
     _at: dt.datetime | None = field(default=None, init=False)
 
@@ -54,12 +60,19 @@ class Conversation:
         except CredentialsUnavailable as error:
             return fail(str(error), "see the checks of `aws`")
         except _NO_ANSWER as error:
-            why = f"it takes the connection, but gives no answer: {type(error).__name__}"
-            return fail(why, "look into its log: it hangs, or breaks off, or is no HTTP server")
+            return self._unanswered(error)
         self._at = self.clock.now()
         if self._reply.status == 200 and _is_mlflows(self._reply.body):
             return ok(f"MLflow {self._version()} answers")
         return _meaning(self._reply, self.endpoint.scope)
+
+    def _unanswered(self, error: Exception) -> Opinion:
+        why = f"it takes the connection, but gives no answer: {type(error).__name__}"
+        fixes = ["look into its log: it hangs, or breaks off, or is no HTTP server"]
+        if self.endpoint.url.startswith("https:") and not isinstance(error, requests.Timeout):
+            # It says so only after the handshake, and its words get lost if it then just leaves (TLS 1.3).
+            fixes.insert(0, WANTS_CERTIFICATE)
+        return fail(why, fixes[0], *fixes[1:])
 
     def clock_opinion(self) -> Opinion:
         """Compare our clock with what the answer says that it is."""
@@ -83,7 +96,12 @@ class Conversation:
 
     def _ask(self, target: str) -> _Reply:
         upstream = HttpUpstream(
-            self.endpoint, self.signer, clock=self.clock, connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT
+            self.endpoint,
+            self.signer,
+            clock=self.clock,
+            connect_timeout=_TIMEOUT,
+            read_timeout=_TIMEOUT,
+            network=self.network,
         )
         with upstream.ask(target, timeout=_TIMEOUT) as response:
             body = response.raw.read(_MOST, decode_content=True)

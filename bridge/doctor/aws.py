@@ -4,13 +4,14 @@
 import datetime as dt
 from typing import Any
 
-import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bridge.clock import Clock
+from bridge.connections import AwsSession
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
 from bridge.doctor.refusals import fix_of, kind_of
 from bridge.errors import CredentialsUnavailable
+from bridge.network import Network
 from bridge.sagemaker.chain import STS, Chain
 from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
 from bridge.sagemaker.endpoint import SigningScope
@@ -34,7 +35,7 @@ _STS = "open the way to STS (a VPC endpoint for sts), or name it in AWS_ENDPOINT
 
 def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[list[Check], AwsCredentials]:
     """Return the questions about credentials, and those that upstream is to be asked with."""
-    role, chain = settings.assume_role_arn, Chain(clock, region=scope.region)
+    role, chain = settings.assume_role_arn, Chain(clock, region=scope.region, network=settings.network)
     source = AwsCredentials(clock, chain=chain)
     identity = OWN_SESSION if settings.role_session == "source" else None
     own = RoleSession(source_identity=identity)
@@ -43,7 +44,9 @@ def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[l
     if role:
         needed = "sts:AssumeRole and sts:SetSourceIdentity" if identity else "sts:AssumeRole"
         checks.append(Check("aws role", lambda: _assumed(final, role, needed, clock.now()), ("aws credentials",)))
-    checks.append(Check("aws identity", lambda: _identity(final, scope), ("aws credentials", "aws role")))
+    checks.append(
+        Check("aws identity", lambda: _identity(final, scope, settings.network), ("aws credentials", "aws role"))
+    )
     return checks, final
 
 
@@ -85,9 +88,9 @@ def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> Opini
     return fail(f"{role} can't be assumed: {code}", fix)
 
 
-def _identity(final: AwsCredentials, scope: SigningScope) -> Opinion:
+def _identity(final: AwsCredentials, scope: SigningScope, network: Network) -> Opinion:
     try:
-        identity = _sts(final, scope.region).get_caller_identity()
+        identity = _sts(final, scope.region, network).get_caller_identity()
     except ClientError as error:
         return _refused(*_said(error))
     except BotoCoreError as error:
@@ -108,9 +111,9 @@ def _refused(code: str, message: str) -> Opinion:
     return fail(f"{found}: {code}", fix_of(kind, "", "look into what this error says"))
 
 
-def _sts(credentials: AwsCredentials, region: str) -> Any:  # noqa: ANN401 - botocore is untyped
+def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # noqa: ANN401 - botocore is untyped
     frozen = credentials.frozen()
-    return botocore.session.get_session().create_client(
+    return AwsSession(network).create_client(
         "sts",
         region_name=region,
         config=STS,

@@ -4,22 +4,19 @@
 import ipaddress
 import socket
 import ssl
-from urllib.parse import SplitResult, urlsplit
-
-import certifi
-from cryptography import x509
+from urllib.parse import urlsplit
 
 from bridge.clock import Clock
-from bridge.doctor.answer import Conversation
+from bridge.doctor.answer import WANTS_CERTIFICATE, Conversation
 from bridge.doctor.aws import aws_checks
 from bridge.doctor.certificate import aged, names
 from bridge.doctor.checks import Check, Opinion, fail, ok
+from bridge.doctor.way import TIMEOUT, Turned, Way, turned, way_checks
 from bridge.errors import InvalidSettings
 from bridge.sagemaker.endpoint import endpoint_for
 from bridge.sagemaker.signing import Signer
 from bridge.settings import Settings
 
-_TIMEOUT = 3.0
 _NAMED = "BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
 _SHOWN = 3
 
@@ -32,16 +29,20 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
         why = str(error)
         return [Check("upstream", lambda: fail(why, "set BRIDGE_UPSTREAM_ENDPOINT"))]
     url, scope = urlsplit(endpoint.url), endpoint.scope
-    checks: list[Check] = []
+    way = Way(url, settings.network)
+    checks = way_checks(way, clock)
     signer = None
     if scope:
-        checks, credentials = aws_checks(scope, settings, clock)
+        of_aws, credentials = aws_checks(scope, settings, clock)
+        checks += of_aws
         signer = Signer(scope, credentials)
-    checks.append(Check("upstream name", lambda: _name(url)))
-    checks.append(Check("upstream connection", lambda: _connection(url), ("upstream name",)))
+    if way.proxy is None:
+        checks.append(Check("upstream name", lambda: _name(way)))
+    checks.append(Check("upstream connection", lambda: _connection(way), ("upstream name", "proxy")))
     if url.scheme == "https":
-        checks.append(Check("upstream tls", lambda: _tls(url, clock), ("upstream connection",)))
-    conversation = Conversation(endpoint, signer, clock)
+        needed = ("upstream connection", "ca bundle", "client certificate")
+        checks.append(Check("upstream tls", lambda: _tls(way, clock), needed))
+    conversation = Conversation(endpoint, signer, clock, settings.network)
     needs = ("aws credentials", "aws role", "upstream connection", "upstream tls")
     checks.append(Check("upstream", conversation.opinion, needs))
     # Also where upstream has refused: a clock that is wrong is one reason for it.
@@ -49,12 +50,8 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
     return checks
 
 
-def _place(url: SplitResult) -> tuple[str, int]:
-    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-
-
-def _name(url: SplitResult) -> Opinion:
-    host, port = _place(url)
+def _name(way: Way) -> Opinion:
+    host, port = way.place
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
@@ -65,50 +62,47 @@ def _name(url: SplitResult) -> Opinion:
     return ok(f"{host} is {', '.join(addresses[:_SHOWN])}{' (private)' if private else ''}")
 
 
-def _connection(url: SplitResult) -> Opinion:
-    host, port = _place(url)
+def _connection(way: Way) -> Opinion:
+    host, port = way.place
     try:
-        socket.create_connection((host, port), timeout=_TIMEOUT).close()
+        with way.opened():
+            pass
+    except Turned as error:
+        return turned(way, error)
     except ConnectionRefusedError:
         return fail(f"nobody listens on {host}:{port}", f"start the server, or mend the port in {_NAMED}")
     except TimeoutError:
         return fail(
-            f"{host}:{port} does not answer within {_TIMEOUT:g} s", "open the way: security group, firewall, route"
+            f"{host}:{port} does not answer within {TIMEOUT:g} s", "open the way: security group, firewall, route"
         )
     except OSError as error:
         return fail(f"{host}:{port} can't be reached: {error.strerror or error}", "mend the network or the route to it")
-    return ok(f"{host}:{port} takes connections")
+    return ok(f"{host}:{port} takes connections{' through the proxy' if way.proxy else ''}")
 
 
-def _tls(url: SplitResult, clock: Clock) -> Opinion:
-    place = _place(url)
-    # The same authorities as the bridge trusts when it sends.
-    context = ssl.create_default_context(cafile=certifi.where())
+def _tls(way: Way, clock: Clock) -> Opinion:
     try:
-        certificate = _shown(context, place)
+        # The same authorities as the bridge trusts when it sends.
+        certificate = way.certificate(way.network.tls(upstream=True))
     except ssl.SSLCertVerificationError as error:
-        return _not_trusted(place, error.verify_message)
+        return _not_trusted(way, error.verify_message)
     except (ssl.SSLError, OSError) as error:
         why = getattr(error, "reason", None) or type(error).__name__
+        if "ALERT" in why:
+            return fail(f"it breaks TLS off: {why}", WANTS_CERTIFICATE)
         return fail(f"no TLS is spoken there: {why}", f"check scheme and port in {_NAMED}")
     return aged(certificate, clock.now(), "have upstream's certificate renewed")
 
 
-def _not_trusted(place: tuple[str, int], why: str) -> Opinion:
+def _not_trusted(way: Way, why: str) -> Opinion:
     context = ssl.create_default_context()
     # Only to look at it: nothing is sent.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    certificate = _shown(context, place)
+    certificate = way.certificate(context)
     issuer = certificate.issuer.rfc4514_string()
     found = f"the certificate for {names(certificate)}, issued by {issuer}, is not trusted: {why}"
     if "ostname" in why or "IP address" in why:
         return fail(found, f"use a name that it is for in {_NAMED}")
-    return fail(found, "a proxy may stand on the way; else have a public authority sign it (the bridge trusts certifi)")
-
-
-def _shown(context: ssl.SSLContext, place: tuple[str, int]) -> x509.Certificate:
-    with (
-        socket.create_connection(place, timeout=_TIMEOUT) as line,
-        context.wrap_socket(line, server_hostname=place[0]) as tls,
-    ):
-        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+    bundle = way.network.ca_bundle
+    variable = bundle.variable if bundle else "BRIDGE_CA_BUNDLE"
+    return fail(found, f"name a file with the certificate of that authority in {variable}, if it is one of yours")

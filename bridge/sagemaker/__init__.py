@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from bridge.clock import Clock
+from bridge.connections import Adapter
 from bridge.errors import CredentialsUnavailable
 from bridge.hop import Hop, via_of
+from bridge.network import DIRECT, Network
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
@@ -39,13 +40,15 @@ class HttpUpstream:
         connect_timeout: dt.timedelta,
         read_timeout: dt.timedelta,
         hop: Hop | None = None,
+        network: Network = DIRECT,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._clock = clock
         self._hop = hop
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, max_retries=0)
+        self._proxies = network.proxies_of(endpoint.url)
+        self._adapter = Adapter(network, endpoint.url, pool=_POOL, upstream=True)
         self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
 
     def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
@@ -78,8 +81,8 @@ class HttpUpstream:
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             return Unavailable(why=f"no connection to upstream: {type(error).__name__}")
         except requests.RequestException as error:
-            if _never_sent(error):
-                return Unavailable(why="no connection to upstream: refused, or its name is not known")
+            if why := _never_sent(error):
+                return Unavailable(why=f"no connection to upstream: {why}")
             return Unknown(why=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
@@ -159,16 +162,21 @@ class HttpUpstream:
         The adapter is used without a session: that one would follow `Location` headers far enough to read the body
         away, keep cookies, and let proxies and netrc files of the environment have their way.
         """
-        return self._adapter.send(prepared, stream=True, timeout=timeouts, verify=True, proxies={})
+        return self._adapter.send(prepared, stream=True, timeout=timeouts, verify=True, proxies=self._proxies)
 
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection could not even be made, so that upstream can't have the request."""
+def _never_sent(error: requests.RequestException) -> str | None:
+    """Return why the connection could not even be made, so that upstream can't have the request; None if it could."""
     cause: object = error.args[0] if error.args else None
     if isinstance(cause, urllib3.exceptions.MaxRetryError):
         cause = cause.reason
-    return isinstance(cause, urllib3.exceptions.NewConnectionError)
+    if isinstance(cause, urllib3.exceptions.ProxyError):
+        # A status is all that is shown of what the proxy says.
+        status = re.search(r"Tunnel connection failed: (\d{3})", str(cause.original_error))
+        return f"the proxy answers with status {status[1]}" if status else "the proxy can't be reached"
+    is_new = isinstance(cause, urllib3.exceptions.NewConnectionError)
+    return "refused, or its name is not known" if is_new else None

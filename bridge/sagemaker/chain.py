@@ -11,6 +11,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from bridge.clock import Clock
+from bridge.connections import AwsSession
+from bridge.network import DIRECT, Network
 
 #: For STS, whose client would else be patient for minutes while a lane's lease runs out. Who asks tries again himself.
 STS = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1})
@@ -21,10 +23,11 @@ _PAUSE = dt.timedelta(seconds=1)
 class Chain:
     """The credentials of this process's environment. Made on first use, so that they are not those of who forked it."""
 
-    def __init__(self, clock: Clock, *, region: str | None = None) -> None:
+    def __init__(self, clock: Clock, *, region: str | None = None, network: Network = DIRECT) -> None:
         """``region`` is where STS is asked if the environment does not say where."""
         self._clock = clock
         self._region = region
+        self._network = network
         self._lock = threading.RLock()
         self._session: botocore.session.Session | None = None
         self._found: Credentials | None = None
@@ -53,7 +56,7 @@ class Chain:
 
     def _live(self) -> botocore.session.Session:
         if self._session is None:
-            session = botocore.session.get_session()
+            session = AwsSession(self._network)
             session.set_default_client_config(STS)
             if self._region and not session.get_config_variable("region"):
                 session.set_config_variable("region", self._region)

@@ -27,6 +27,7 @@ def upstream_of(
         hop=hop,
         connect_timeout=min(settings.connect_timeout, longest),
         read_timeout=min(settings.read_timeout, longest),
+        network=settings.network,
     )
 
 
@@ -34,7 +35,12 @@ def forwarding_of(settings: Settings, clock: Clock, hop: Hop) -> HttpForwarding:
     """Return the way of requests that are proxied."""
     endpoint, signer = _door(settings, clock)
     return HttpForwarding(
-        endpoint, signer, hop=hop, connect_timeout=settings.connect_timeout, read_timeout=settings.proxy_timeout
+        endpoint,
+        signer,
+        hop=hop,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.proxy_timeout,
+        network=settings.network,
     )
 
 
@@ -47,7 +53,7 @@ def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
 
 def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, Sessions | None]:
     """Return the bridge's own credentials, and those of its clients if they have any."""
-    role, chain = settings.assume_role_arn, Chain(clock, region=region)
+    role, chain = settings.assume_role_arn, Chain(clock, region=region, network=settings.network)
 
     def session(name: str) -> AwsCredentials:
         identity = name if settings.role_session == "source" else None

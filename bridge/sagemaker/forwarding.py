@@ -2,7 +2,6 @@
 """Forwards requests to upstream and streams the answers back, many at a time in one thread."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -10,13 +9,13 @@ from functools import cached_property
 from typing import IO, cast
 
 import aiohttp
-import certifi
 from multidict import CIMultiDict
 from yarl import URL
 
 from bridge.errors import CredentialsUnavailable, UpstreamDenied, UpstreamTimeout, UpstreamUnreachable
 from bridge.forwarding import Answer, Request
 from bridge.hop import Hop, bridges_in, via_of
+from bridge.network import DIRECT, CurrentTls, Network
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
 from bridge.sagemaker.outcome import denied, ours
@@ -44,13 +43,18 @@ class HttpForwarding:
         hop: Hop,
         connect_timeout: timedelta,
         read_timeout: timedelta,
+        network: Network = DIRECT,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._hop = hop
         self._fetching = asyncio.Semaphore(_MOST_FETCHING)
-        # Made now, for it takes a tenth of a second, in which the event loop would stand still.
-        self._tls = ssl.create_default_context(cafile=certifi.where()) if endpoint.url.startswith("https:") else None
+        self._proxy = network.proxy_of(endpoint.url)
+        speaks_tls = any(url.startswith("https:") for url in (endpoint.url, self._proxy or ""))
+        self._tls = CurrentTls(network, upstream=True) if speaks_tls else None
+        if self._tls:
+            # Made now, for it takes a tenth of a second, in which the event loop would stand still.
+            self._tls.context()
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=connect_timeout.total_seconds(), sock_read=read_timeout.total_seconds()
         )
@@ -58,9 +62,8 @@ class HttpForwarding:
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
         # Made on first use, for it belongs to the event loop that uses it. No cookies, no proxies of the environment.
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
         return aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(limit=0),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -91,6 +94,8 @@ class HttpForwarding:
                 headers=headers,
                 data=_body_of(request.body),
                 allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._tls.context() if self._tls else True,
             ) as response:
                 yield await self._answer(response, request.client)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:

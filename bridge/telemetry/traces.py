@@ -14,7 +14,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.trace.span import TraceState
 
 from bridge.carried import Carried
+from bridge.connections import session_to
 from bridge.events import CallAnswered, RequestAnswered
+from bridge.network import DIRECT, Network
 from bridge.upstream import Call
 from schemas.endpoints import find
 from schemas.trail import Trace
@@ -94,9 +96,10 @@ class OtelTracer:
                 self._is_started = True
 
 
-def otlp_tracer(url: str, *, service: str) -> OtelTracer:
+def otlp_tracer(url: str, *, service: str, network: Network = DIRECT) -> OtelTracer:
     """Return a tracer that sends to this collector, over HTTP. OpenTelemetry's own variables say all the rest."""
-    return OtelTracer(OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces"), service=service)
+    endpoint = f"{url.rstrip('/')}/v1/traces"
+    return OtelTracer(OTLPSpanExporter(endpoint=endpoint, session=session_to(endpoint, network)), service=service)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -345,20 +344,12 @@ def tls_server(pem: Path) -> Iterator[str]:
         thread.join(10)
 
 
-def _trusting(monkeypatch: pytest.MonkeyPatch, pem: Path) -> None:
-    monkeypatch.setattr(certifi, "where", lambda: str(pem))
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(pem))
-
-
 @pytest.mark.parametrize(("days", "verdict"), [(60, "ok"), (5, "warn")])
-def test_upstreams_certificate_is_looked_at(
-    days: int, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upstreams_certificate_is_looked_at(days: int, verdict: str, tmp_path: Path) -> None:
     pem = certificate(tmp_path, "localhost", days=days)
-    _trusting(monkeypatch, pem)
 
     with tls_server(pem) as place:
-        found = looked(f"https://{place}")
+        found = looked(f"https://{place}", BRIDGE_CA_BUNDLE=str(pem))
 
     assert found["upstream tls"].verdict == verdict
     assert "localhost" in found["upstream tls"].found
@@ -374,14 +365,12 @@ def test_upstreams_certificate_is_looked_at(
     ],
 )
 def test_a_certificate_that_is_not_trusted_is_named(
-    name: str, days: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+    name: str, days: int, says: str, tmp_path: Path, *, trusted: bool
 ) -> None:
     pem = certificate(tmp_path, name, days=days)
-    if trusted:
-        _trusting(monkeypatch, pem)
 
     with tls_server(pem) as place:
-        found = looked(f"https://{place}")
+        found = looked(f"https://{place}", BRIDGE_CA_BUNDLE=str(pem) if trusted else "")
 
     assert found["upstream tls"].verdict == "fail"
     assert says in found["upstream tls"].found

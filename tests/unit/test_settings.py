@@ -10,6 +10,7 @@ import pytest
 
 from bridge.environ import read_settings, variable
 from bridge.errors import InvalidSettings
+from bridge.network import CaBundle, EgressProxy, Proxies
 from bridge.setting_kinds import duration, size
 from bridge.settings import Settings
 from schemas.whole import DATASET_LIMITS
@@ -20,6 +21,7 @@ SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/our
 MLFLOW_APP = "arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:mlflow-app/app-1"
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:bridge/keys-AbC123"
+PROXY = EgressProxy("http://p:3128", "BRIDGE_PROXY")
 
 #: Another value than the default, and what it is read as: for each setting that has a reader of its own.
 OTHERS: dict[str, tuple[str, Any]] = {
@@ -27,6 +29,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream_endpoint": ("https://vpce.example/x", "https://vpce.example/x"),
     "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
     "role_session": ("client", "client"),
+    "ca_bundle": ("/ca.pem", CaBundle(Path("/ca.pem"), "BRIDGE_CA_BUNDLE")),
+    "proxy": ("http://p:3128", Proxies(https=PROXY, http=PROXY)),
+    "upstream_client_certificate": ("/client/chain.pem", Path("/client/chain.pem")),
+    "upstream_client_key": ("/client/key.pem", Path("/client/key.pem")),
     "store_url": ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     "broker_url": ("rediss://broker.example:6380/2", "rediss://broker.example:6380/2"),
     "upstream_rate": ("12.5", 12.5),
