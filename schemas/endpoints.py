@@ -137,6 +137,14 @@ def find(method: str, path: str) -> Found | None:
     return None
 
 
+def only_reads(method: str, path: str) -> bool:
+    """Return whether a call changes nothing, so that it may be made again; not so where that is not known."""
+    if method in ("GET", "HEAD", "OPTIONS"):
+        return True
+    found = find(method, path)
+    return found is not None and found.endpoint.kind == "read"
+
+
 @cache
 def endpoint_of(op: Op) -> Endpoint:
     """Return the call with which a write of this kind is delivered. ``create-run`` is none of MLflow's own."""

@@ -18,6 +18,7 @@ from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.outcome import classify
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.upstream import Call, Denied, Headers, Outcome, Refused, Unavailable, Unknown
+from schemas.endpoints import only_reads
 
 #: Connections that are kept open; more are made when more threads than that send at a time.
 _POOL = 32
@@ -161,8 +162,13 @@ class HttpUpstream:
 
         The adapter is used without a session: that one would follow `Location` headers far enough to read the body
         away, keep cookies, and let proxies and netrc files of the environment have their way.
+
+        A write that gets no answer is not repeated here: its lane does that, and knows of old servers that take a
+        repetition otherwise.
         """
-        return self._adapter.send(prepared, stream=True, timeout=timeouts, verify=True, proxies=self._proxies)
+        path = str(prepared.url).removeprefix(self._endpoint.url).partition("?")[0]
+        repeats = only_reads(str(prepared.method), path)
+        return self._adapter.exchange(prepared, timeouts=timeouts, proxies=self._proxies, repeats=repeats)
 
 
 def _sha256(body: bytes) -> str:

@@ -16,11 +16,13 @@ from bridge.errors import CredentialsUnavailable, UpstreamDenied, UpstreamTimeou
 from bridge.forwarding import Answer, Request
 from bridge.hop import Hop, bridges_in, via_of
 from bridge.network import DIRECT, CurrentTls, Network
+from bridge.sagemaker.connector import Connector
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
 from bridge.sagemaker.outcome import denied, ours
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.spool import Spool
+from schemas.endpoints import only_reads
 
 _CHUNK = 256 * 1024
 #: What the client did not say, nobody says for it.
@@ -60,10 +62,15 @@ class HttpForwarding:
         )
 
     @cached_property
+    def _connector(self) -> Connector:
+        # Made on first use, for it belongs to the event loop that uses it.
+        return Connector()
+
+    @cached_property
     def _session(self) -> aiohttp.ClientSession:
-        # Made on first use, for it belongs to the event loop that uses it. No cookies, no proxies of the environment.
+        # No cookies, no proxies of the environment.
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=self._connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -86,16 +93,19 @@ class HttpForwarding:
         if length or request.method in _WITH_BODY:
             headers["Content-Length"] = str(length)
         headers.update(await self._signature(request, url, headers))
+        body = _body_of(request.body)
+        repeats = _is_repeatable(request) and not isinstance(body, AsyncIterator)
         try:
             # The URL is the one that was signed, to the letter; a redirect is the client's to follow.
             async with self._session.request(
                 request.method,
                 URL(url, encoded=True),
                 headers=headers,
-                data=_body_of(request.body),
+                data=body,
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._tls.context() if self._tls else True,
+                middlewares=(self._connector.at_most_twice if repeats else self._connector.once,),
             ) as response:
                 yield await self._answer(response, request.client)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
@@ -144,6 +154,11 @@ class HttpForwarding:
         if denied(response.status, response.headers, body):
             raise UpstreamDenied("AWS denies the bridge this action; its operator can allow it")
         return body
+
+
+def _is_repeatable(request: Request) -> bool:
+    path = request.target.partition("?")[0]
+    return request.method == "PUT" or only_reads(request.method, path)
 
 
 def _body_of(spool: Spool | None) -> bytes | AsyncIterator[bytes] | None:
