@@ -72,5 +72,6 @@ def test_what_comes_of_a_long_write_is_answered_as_of_any_other(
 
     assert again.headers["Job-Id"] == first.headers["Job-Id"]
     statuses = [each.status_code for each in (first, again, other, full, never, down)]
-    assert statuses == [200, 200, 422, 429, 413, 503]
+    # MLflow 3.18 repeats this call after a 429 only.
+    assert statuses == [200, 200, 422, 429, 413, 429]
     assert json.loads(down.data)["error_code"] == "TEMPORARILY_UNAVAILABLE"
