@@ -35,10 +35,9 @@ class Origins:
     def check(self, request: Incoming) -> None:
         """Raise ``InvalidWrite`` (403) for a request that a page of somebody else may have made."""
         if "*" not in self._allowed and request.path not in _OPEN:
-            host = request.header(b"host")
-            # Browsers send one, always; what does not is an old program.
-            name = _name(host or "")
-            if host is not None and name not in self._allowed and not _is_address(name):
+            host = request.header(b"host") or ""
+            name = _name(host)
+            if not _is_old_program(request, host) and name not in self._allowed and not _is_address(name):
                 raise _refusal(f"The name {name[:100]!r} is not one of BRIDGE_ALLOWED_HOSTS.")
         origin = request.header(b"origin")
         if origin is not None and request.method not in _READS and not self._is_own(origin, request):
@@ -52,6 +51,12 @@ class Origins:
             # A proxy may have put another name into Host; the browser knows the one that is allowed.
             return bool(netloc) and (own or _name(netloc) in self._named)
         return False
+
+
+def _is_old_program(request: Incoming, host: str) -> bool:
+    """Whether it is a request of HTTP/1.0 without a host. Every browser sends one, and speaks a later HTTP."""
+    # The server hands over an empty Host for one that is missing. A request of HTTP/1.1 must have one.
+    return not host and request.scope.get("http_version") in ("1", "1.0")
 
 
 def _name(netloc: str) -> str:
