@@ -12,6 +12,7 @@ from api.bulk import Bulk
 from api.errors import reply_to
 from api.incoming import Incoming
 from api.limits import Limits
+from api.lingering import Lingering
 from api.methods import check_method
 from api.native import Native
 from api.once import Once
@@ -33,7 +34,7 @@ from bridge.tokens import IssuerUnavailable
 from schemas.client import STRANGER
 from schemas.endpoints import Found, is_refused
 
-#: How long, in seconds, a client may send nothing while its body is not complete.
+#: How long, in seconds, a client may send nothing while its body is not complete; one that is proxied has longer.
 _PATIENCE = 30.0
 
 
@@ -51,6 +52,7 @@ class Front:
         self._spending = Spending(bridge.quotas)
         self._restraint = Restraint(bridge.stopping, proxies=self._proxies)
         self._patience = Patience(seconds=_PATIENCE)
+        self._linger = bridge.settings.proxy_timeout.total_seconds()
         self._limits = Limits(bridge.experiments)
         self._abilities = bridge.abilities
         self._writes = Writes(bridge, self._limits)
@@ -71,9 +73,12 @@ class Front:
                     request.follow(self._tracer)
                 response = await self._respond(request)
                 self._spending.leave(request)
+                if request.is_sending:
+                    response = Lingering(response, request, seconds=self._linger)
                 try:
                     await response.send_to(self._spending.telling(request, audit.send))
                 finally:
+                    self._spending.leave_late(request)
                     told = audit.told(proxies=self._proxies)
                     self._observe(told)
                     if request.span:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request as it comes in. While its body is on its way no thread waits for it, however slowly it comes."""
 
+import asyncio
 import hashlib
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import cached_property
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ from api.asgi_types import Message, Receive, Scope
 from api.own_paths import is_own
 from api.patience import Patience
 from api.refusals import Misframed, Unauthenticated
-from bridge.errors import RequestIncomplete
+from bridge.errors import RequestIncomplete, RequestStalled
 from bridge.hop import bridges_in
 from bridge.outbox import Accepted
 from bridge.sigv4 import Claim
@@ -56,9 +58,13 @@ class Incoming:
         #: The write itself, where its answer says something of it.
         self.written: Write | None = None
         self.writes = 0
-        #: Bytes of its body so far, and whether they count for its client's quota.
+        #: Bytes of its body so far, whether they count for its client's quota, and how many have been counted.
         self.received = 0
         self.is_counted = False
+        self.charged = 0
+        #: Whether its body is sent on while it comes in, and whether nothing more of it will come.
+        self.is_streamed = False
+        self.is_over = False
         #: Who records it, if anybody does.
         self.span: RequestSpan | None = None
         self.accepted: Accepted | None = None
@@ -203,6 +209,15 @@ class Incoming:
             body = bytes(whole)
         return body
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the body has been read, and can be read again."""
+        return self._kept is not None
+
+    def wait_with(self, patience: Patience) -> None:
+        """Wait for the client's body in this way from now on."""
+        self._patience = patience
+
     def put_back(self, body: bytes) -> None:
         """Have this read as the body, in place of the one that has been read."""
         self._kept = body
@@ -232,23 +247,48 @@ class Incoming:
                 yield chunk
 
     async def gone(self) -> None:
-        """Return when the client has gone. To be asked once its body has been read."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """Return when the client has gone. What is left of its body is dropped."""
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._note(message)
+        self.is_over = True
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the client is in the middle of a body that is sent on, and does not still wait for leave to begin."""
+        return self.is_streamed and not self.is_over and (self.received > 0 or b"expect" not in self._headers)
+
+    async def discard_rest(self, *, seconds: float, pause: float) -> None:
+        """Read what is left of the body and drop it, for so many seconds at most, and until a pause of the client's."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        with suppress(TimeoutError, RequestIncomplete, Unauthenticated):
+            while not self.is_over:
+                async with asyncio.timeout_at(min(end, loop.time() + pause)):
+                    await self._next()
 
     async def _next(self) -> Message:
         if self._kept is not None:
             return {"type": "http.request", "body": self._kept}
-        message = await self._patience.next(self._receive)
+        try:
+            message = await self._patience.next(self._receive)
+        except RequestStalled:
+            self.is_over = True
+            raise
         if message["type"] != "http.request":
+            self.is_over = True
             raise RequestIncomplete(f"The body ended after {self.received} of {self.announced} bytes")
-        self.received += len(message.get("body", b""))
+        self._note(message)
         if self._expected is not None:
             expected, digest = self._expected
             digest.update(message.get("body", b""))
             if not message.get("more_body") and digest.hexdigest() != expected:
                 raise Unauthenticated("The signature does not count: the body is not the one that was signed.")
         return message
+
+    def _note(self, message: Message) -> None:
+        """Note how much has come of the body, and whether that is all."""
+        self.received += len(message.get("body", b""))
+        self.is_over = not message.get("more_body", False)
 
 
 def _too_large(longest: int) -> InvalidWrite:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from api.asgi_types import Send
 from api.barrier import Barrier, Headers
+from api.bodies import Bodies
 from api.busy import Busy
 from api.incoming import Incoming
 from api.overlaying import Overlaying
@@ -18,8 +19,6 @@ from schemas.errors import InvalidWrite
 #: How many requests to upstream may be under way, and how long, in seconds, a further one waits for a place.
 _MOST = 512
 _PATIENCE = 1.0
-#: A body is written to its spool in pieces of this size, by a thread, for a disk may be slow.
-_PIECE = 1 << 20
 
 
 class Proxy:
@@ -29,6 +28,7 @@ class Proxy:
         self._forwarding = bridge.forwarding
         self._barrier = barrier
         self._overlaying = Overlaying(bridge)
+        self._bodies = Bodies(bridge.forwarding, timeout=bridge.settings.proxy_timeout)
         self._places = asyncio.Semaphore(_MOST)
 
     async def forward(self, request: Incoming) -> "_Proxied":
@@ -36,7 +36,7 @@ class Proxy:
         if not request.target.startswith("/"):
             raise InvalidWrite("The request's target must be a path.", "BAD_REQUEST")
         async with AsyncExitStack() as stack:
-            body = await _take_in(request, stack)
+            body = await self._bodies.take_in(request, stack)
             client = request.client.name
             asked = Request(
                 method=request.method,
@@ -45,7 +45,8 @@ class Proxy:
                 body=body,
                 client=client,
             )
-            passed = await self._barrier.pass_through(request, body, client=client)
+            whole = body if isinstance(body, Spool) else None
+            passed = await self._barrier.pass_through(request, whole, client=client)
             await self._take_place(stack)
             if kind := self._overlaying.kind_of(request, passed):
                 answer, read, added = await self._overlaying.forward(request, asked, kind, passed.pending, stack)
@@ -67,21 +68,6 @@ class Proxy:
         else:
             await self._places.acquire()
         stack.callback(self._places.release)
-
-
-async def _take_in(request: Incoming, stack: AsyncExitStack) -> Spool | None:
-    if not request.has_body:
-        return None
-    spool = Spool()
-    stack.callback(spool.close)
-    piece = bytearray()
-    async for chunk in request.chunks():
-        piece += chunk
-        if len(piece) >= _PIECE:
-            await asyncio.to_thread(spool.write, bytes(piece))
-            piece.clear()
-    spool.write(bytes(piece))
-    return spool
 
 
 async def _beginning(request: Incoming, answer: Answer) -> bytes | None:

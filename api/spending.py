@@ -29,6 +29,12 @@ class Spending:
         """Charge what a request has come to: the writes that were accepted, the bytes that were received."""
         if request.is_counted:
             self._quotas.charge(request.client, {"writes": float(request.writes), "bytes": float(request.received)})
+            request.charged = request.received
+
+    def leave_late(self, request: Incoming) -> None:
+        """Charge what was received since: the rest of a body whose answer came before its end."""
+        if request.is_counted and request.received > request.charged:
+            self._quotas.charge(request.client, {"bytes": float(request.received - request.charged)})
 
     def telling(self, request: Incoming, send: Send) -> Send:
         """Return what sends an answer that says how its client stands."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.spool import Spool
+from bridge.upload import Upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,8 @@ class Request:
     target: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     #: None if the client sent none. It stays the caller's to close.
-    body: Spool | None
+    #: An upload is read once, while it is sent.
+    body: Spool | Upload | None
     #: In whose name it is sent, where clients have names there.
     client: str | None = None
 
@@ -41,10 +43,17 @@ def is_event_stream(headers: Iterable[tuple[str, str]]) -> bool:
 class Forwarding(Protocol):
     """MLflow behind SageMaker's door, or any MLflow server, for whoever asks it something now."""
 
+    @property
+    def streams(self) -> bool:
+        """Whether a body can be sent while it comes in. Where requests are signed, its hash has to be known first."""
+        ...
+
     def forward(self, request: Request) -> AbstractAsyncContextManager[Answer]:
         """Forward a client's request, signed now, without the client's credentials, and stream the answer.
 
-        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``.
+        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``; for an upload that the client
+        breaks off, what its reading has raised. Then, and when upstream answers before it has all of an upload, the
+        connection is cut.
         """
         ...
 

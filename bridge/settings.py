@@ -81,7 +81,10 @@ class Settings:
         " killed worker's lanes go on after about this long.",
     )
     proxy_timeout: dt.timedelta = _setting(
-        "120s", duration, "How long upstream may stay silent on a proxied request, or in the middle of its answer."
+        "120s",
+        duration,
+        "How long upstream may stay silent on a proxied request, or in the middle of its answer, and how long a client"
+        " may pause in the middle of its body.",
     )
     ca_bundle: CaBundle | None = _setting(
         "",

@@ -20,9 +20,10 @@ from bridge.sagemaker.connector import Connector
 from bridge.sagemaker.endpoint import Endpoint
 from bridge.sagemaker.headers import to_client, to_upstream
 from bridge.sagemaker.outcome import denied, ours
+from bridge.sagemaker.pace import Pace, paced_socket
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.spool import Spool
-from schemas.endpoints import only_reads
+from bridge.upload import Upload
 
 _CHUNK = 256 * 1024
 #: What the client did not say, nobody says for it.
@@ -32,6 +33,8 @@ _STATUSES = range(200, 600)
 _WITH_BODY = ("POST", "PUT", "PATCH")
 #: Threads that may fetch credentials at a time: those of one client must not keep all that there are.
 _MOST_FETCHING = 4
+#: How long an answer may be that comes before upstream has all of an upload: it says what is wrong.
+_LONGEST_EARLY = 1 << 20
 
 
 class HttpForwarding:
@@ -57,9 +60,15 @@ class HttpForwarding:
         if self._tls:
             # Made now, for it takes a tenth of a second, in which the event loop would stand still.
             self._tls.context()
+        self._silence = read_timeout.total_seconds()
         self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=read_timeout.total_seconds()
+            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=self._silence
         )
+
+    @property
+    def streams(self) -> bool:
+        """Whether a body can be sent while it comes in."""
+        return self._signer is None
 
     @cached_property
     def _connector(self) -> Connector:
@@ -68,9 +77,17 @@ class HttpForwarding:
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
+        return self._opened(self._connector)
+
+    @cached_property
+    def _uploads(self) -> aiohttp.ClientSession:
+        # Each has a new connection: that upstream has closed an idle one would be noticed too late to repeat it.
+        return self._opened(aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=paced_socket))
+
+    def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         # No cookies, no proxies of the environment.
         return aiohttp.ClientSession(
-            connector=self._connector,
+            connector=connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -93,11 +110,31 @@ class HttpForwarding:
         if length or request.method in _WITH_BODY:
             headers["Content-Length"] = str(length)
         headers.update(await self._signature(request, url, headers))
-        body = _body_of(request.body)
-        repeats = _is_repeatable(request) and not isinstance(body, AsyncIterator)
         try:
+            async with await self._ask(request, url, headers) as response:
+                yield await self._answer(response, request)
+        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+            raise UpstreamTimeout("Upstream did not answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(request.body, Upload) and request.body.failure:
+                raise request.body.failure from None
+            raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for session in ("_session", "_uploads"):
+            if session in self.__dict__:
+                await self.__dict__[session].close()
+
+    async def _ask(self, request: Request, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        is_upload = isinstance(request.body, Upload)
+        session = self._uploads if is_upload else self._session
+        async with asyncio.timeout(None) as deadline:
+            body = _body_of(request.body, seconds=self._silence, deadline=deadline)
+            repeats = _is_repeatable(request) and not isinstance(body, AsyncIterator)
+            once = self._connector.at_most_twice if repeats else self._connector.once
             # The URL is the one that was signed, to the letter; a redirect is the client's to follow.
-            async with self._session.request(
+            return await session.request(
                 request.method,
                 URL(url, encoded=True),
                 headers=headers,
@@ -105,24 +142,14 @@ class HttpForwarding:
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._tls.context() if self._tls else True,
-                middlewares=(self._connector.at_most_twice if repeats else self._connector.once,),
-            ) as response:
-                yield await self._answer(response, request.client)
-        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise UpstreamTimeout("Upstream did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if "_session" in self.__dict__:
-            await self._session.close()
+                middlewares=() if is_upload else (once,),
+            )
 
     async def _signature(self, request: Request, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         if self._signer is None:
             return {}
         signer = self._signer.of(request.client)
-        sha256 = request.body.sha256 if request.body and request.body.length else EMPTY_SHA256
+        sha256 = request.body.sha256 if isinstance(request.body, Spool) and request.body.length else EMPTY_SHA256
 
         def sign() -> dict[str, str]:
             return signer.sign(request.method, url, headers, host=self._endpoint.host, body_sha256=sha256)
@@ -133,19 +160,34 @@ class HttpForwarding:
         async with self._fetching:
             return await asyncio.to_thread(sign)
 
-    async def _answer(self, response: aiohttp.ClientResponse, client: str | None) -> Answer:
+    async def _answer(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
         if response.status not in _STATUSES:
             raise UpstreamUnreachable(f"Upstream answers with status {response.status}, which is none")
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-            body = _once(await self._read_unless_ours(response, client))
+            body = _once(await self._read_unless_ours(response, request.client))
+        elif isinstance(request.body, Upload) and not request.body.is_complete:
+            body = _once(await self._read_early(response))
         returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
         return Answer(status=response.status, headers=returned, body=body)
 
+    async def _read_early(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the body of an answer that upstream gives before it has all of the request, and send no more of it."""
+        body = bytearray()
+        async with asyncio.timeout(self._silence):
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _LONGEST_EARLY:
+                    raise UpstreamUnreachable("Upstream answers at length before it has the whole request")
+        response.close()
+        await response.wait_for_close()
+        return bytes(body)
+
     async def _read_unless_ours(self, response: aiohttp.ClientResponse, client: str | None) -> bytes:
         """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
-        body = await response.read()
+        # Not `response.read`, which waits until all of an upload has been sent.
+        body = await response.content.read()
         if ours(response.status, response.headers, body):
             if self._signer:
                 self._signer.of(client).refused()
@@ -161,12 +203,17 @@ def _is_repeatable(request: Request) -> bool:
     return request.method == "PUT" or only_reads(request.method, path)
 
 
-def _body_of(spool: Spool | None) -> bytes | AsyncIterator[bytes] | None:
-    if not spool or not spool.length:
+def _body_of(
+    body: Spool | Upload | None, *, seconds: float, deadline: asyncio.Timeout
+) -> bytes | AsyncIterator[bytes] | None:
+    """Return what is to be sent; ``deadline`` expires when upstream takes nothing of it for so many seconds."""
+    if not body or not body.length:
         return None
-    file = cast("IO[bytes]", spool.file)
+    if isinstance(body, Upload):
+        return Pace(body, seconds=seconds, deadline=deadline)
+    file = cast("IO[bytes]", body.file)
     file.seek(0)
-    return file.read() if spool.length <= _CHUNK else _pieces(file)
+    return file.read() if body.length <= _CHUNK else Pace(_pieces(file), seconds=seconds, deadline=deadline)
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
