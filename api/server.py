@@ -27,6 +27,7 @@ from bridge.events import Observer
 from bridge.precautions import check_exposure, check_store, is_taken, misfit
 from bridge.settings import Settings
 from bridge.telemetry.logs import configure_logging
+from bridge.telemetry.standard_error import ensure_standard_error
 
 _MOST_CONNECTIONS = 20_000
 #: What each of them may hold at most of a head that is not complete, in bytes.
@@ -43,6 +44,7 @@ def main() -> None:
     variables, of which BRIDGE_UPSTREAM and BRIDGE_STORE_URL are needed; `mlflow-bridge settings` lists them, and
     `mlflow-bridge doctor` says what is wrong with them.
     """
+    ensure_standard_error("mlflow-bridge-api")
     try:
         settings = read_settings(os.environ)
         check_exposure(settings)

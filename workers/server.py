@@ -18,6 +18,7 @@ from bridge.environ import read_settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.precautions import check_store
 from bridge.telemetry.logs import configure_logging
+from bridge.telemetry.standard_error import ensure_standard_error
 from workers.app import create_app
 from workers.sweeping import start_sweeping
 
@@ -30,6 +31,7 @@ def main() -> None:
     of which BRIDGE_UPSTREAM and BRIDGE_STORE_URL are needed; `mlflow-bridge settings` lists them, and
     `mlflow-bridge doctor` says what is wrong with them.
     """
+    ensure_standard_error("mlflow-bridge-worker")
     try:
         settings = read_settings(os.environ)
         worker = build_worker(settings)

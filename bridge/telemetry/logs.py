@@ -36,6 +36,7 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
+from bridge.telemetry.standard_error import Writer, ensure_standard_error
 
 _LOG = logging.getLogger("bridge")
 
@@ -85,6 +86,7 @@ def configure_logging(level: str = "info") -> None:
 
     Of libraries nothing below ``info``: what they tell at ``debug`` may hold bodies and secrets.
     """
+    ensure_standard_error("mlflow-bridge")
     least = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(least, logging.INFO), handlers=[_Output()], force=True)
     _LOG.setLevel(least)
@@ -95,10 +97,13 @@ _Line = dict[str, Any]
 
 
 class _Output(logging.StreamHandler[TextIO]):
-    """Standard error."""
+    """Standard error. Where it is a file, a pipe or a terminal, a reader that stops holds up no thread that logs."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._writer: Writer | None = None
+        with suppress(OSError, ValueError):
+            self._writer = Writer(self.stream.fileno(), self._lost)
         self._spell: Callable[[Sequence[_Line]], str] = _columns if sys.stderr.isatty() else _json
 
     def format(self, record: logging.LogRecord) -> str:
@@ -107,9 +112,26 @@ class _Output(logging.StreamHandler[TextIO]):
             line["exception"] = logging.Formatter().formatException(record.exc_info)
         return self._spell([line]).removesuffix("\n")
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        if self._writer is None:
+            super().emit(record)
+        else:
+            try:
+                self._writer.write(self.format(record) + "\n")
+            except Exception:  # noqa: BLE001 - as logging has it: a record that can't be spelled out stops nothing
+                self.handleError(record)
+
+    def _lost(self, lines: int) -> str:
+        fields = {"lines": lines}
+        return self._spell([_line(time.time(), logging.WARNING, "log_lines_dropped", _LOG.name, fields)])
+
     def write(self, lines: Sequence[_Line]) -> None:
         """Write these at once."""
         text = self._spell(lines)
+        if self._writer is not None:
+            self._writer.write(text)
+            return
         self.acquire()
         try:
             # As logging has it: what can't be written down stops nobody.
