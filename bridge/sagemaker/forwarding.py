@@ -24,6 +24,7 @@ from bridge.sagemaker.pace import Pace, paced_socket
 from bridge.sagemaker.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.spool import Spool
 from bridge.upload import Upload
+from schemas.endpoints import only_reads
 
 _CHUNK = 256 * 1024
 #: What the client did not say, nobody says for it.

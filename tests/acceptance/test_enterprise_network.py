@@ -49,7 +49,8 @@ def in_company(
     with ExitStack() as stack:
         sts = stack.enter_context(StsStub())
         files = authority.issue(UPSTREAM, STS)
-        upstream = stack.enter_context(TlsFront(files, lambda: doors[0], clients_of=authority))
+        # The api asks upstream for its version at once.
+        upstream = stack.enter_context(TlsFront(files, lambda: wait_until(lambda: doors)[0], clients_of=authority))
         of_sts = stack.enter_context(TlsFront(files, lambda: sts.url))
         proxy = stack.enter_context(EgressProxy(login=login))
         proxy.places[f"{UPSTREAM}:443"] = lambda: f"http://127.0.0.1:{upstream.port}"
@@ -134,9 +135,9 @@ def test_a_plain_upstream_is_reached_through_a_proxy_or_directly_where_no_proxy_
         worker = worker_with(environ, short_dir / "plain", "worker")
         stack.enter_context(running(store, api, direct, worker))
         run_id = _created(url)
-        through = len(proxy.asked)
+        through = len(of_runs(proxy))
         read = requests.get(f"{direct_url}/api/2.0/mlflow/runs/get?run_id={run_id}", timeout=30)
-        directly = len(proxy.asked)
+        directly = len(of_runs(proxy))
         body: dict[str, Any] = {"run_id": run_id, "key": "m", "value": 1}
         answer = requests.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=body, timeout=30)
         job = requests.get(
@@ -144,10 +145,11 @@ def test_a_plain_upstream_is_reached_through_a_proxy_or_directly_where_no_proxy_
         ).json()
 
     assert (through, directly, read.status_code) == (1, 1, 200)
-    assert relay.connections == 1
+    assert relay.connections
     assert job["status"] == "delivered"
-    assert proxy.asked[0] == f"POST {upstream}/api/2.0/mlflow/runs/create HTTP/1.1"
-    assert any(f"{upstream}/api/2.0/mlflow/runs/log-" in line for line in proxy.asked[1:])
+    asked = of_runs(proxy)
+    assert asked[0] == f"POST {upstream}/api/2.0/mlflow/runs/create HTTP/1.1"
+    assert any(f"{upstream}/api/2.0/mlflow/runs/log-" in line for line in asked[1:])
 
 
 @pytest.mark.parametrize("command", ["mlflow-bridge-api", "mlflow-bridge-worker"])
@@ -165,6 +167,11 @@ def test_a_process_does_not_start_with_a_bundle_that_can_not_be_read(command: st
         f"REQUESTS_CA_BUNDLE={tmp_path}/none.pem can't be used (No such file or directory): name a file" in done.stderr
     )
     assert CREDENTIALS.secret_key not in done.stderr
+
+
+def of_runs(proxy: EgressProxy) -> list[str]:
+    """What the proxy was asked for by clients. The api also asks upstream for its version, and tries calls."""
+    return [line for line in proxy.asked if "/runs/" in line and "/runs/outputs" not in line]
 
 
 def _created(url: str) -> str:

@@ -100,12 +100,21 @@ class Ends:
         with ExitStack() as stack:
             client = stack.enter_context(_connected(self.url))
             client.sendall(_head("/upload", f"Content-Length: {length}") + bytes(BEGUN))
-            upstream = stack.enter_context(self.upstream.accept()[0])
+            upstream, received = self._accepted()
+            stack.enter_context(upstream)
+            yield client, Upstream(upstream, len(received.partition(b"\r\n\r\n")[2]))
+
+    def _accepted(self) -> tuple[socket.socket, bytes]:
+        """Return the upload's connection, and what has come over it. The api also asks upstream for its version."""
+        while True:
+            upstream = self.upstream.accept()[0]
             upstream.settimeout(PATIENCE)
             received = b""
             while b"\r\n\r\n" not in received:
                 received += upstream.recv(1 << 16)
-            yield client, Upstream(upstream, len(received.partition(b"\r\n\r\n")[2]))
+            if b" /version " not in received:
+                return upstream, received
+            upstream.close()
 
 
 @dataclass

@@ -112,10 +112,13 @@ def test_an_answer_that_upstream_breaks_off_does_not_look_whole(bridge: System, 
     with socket.create_server(("127.0.0.1", 0)) as upstream:
 
         def break_off() -> None:
-            connection, _ = upstream.accept()
-            with connection:
-                connection.recv(1 << 16)
-                connection.sendall(f"HTTP/1.1 200 OK\r\n{framing}".encode() + b"x" * 100_000)
+            asked = b""
+            while b"/get-artifact" not in asked:
+                # The api also asks upstream for its version.
+                connection, _ = upstream.accept()
+                with connection:
+                    asked = connection.recv(1 << 16)
+                    connection.sendall(f"HTTP/1.1 200 OK\r\n{framing}".encode() + b"x" * 100_000)
 
         environ = {
             "BRIDGE_STORE_URL": bridge.store_url,

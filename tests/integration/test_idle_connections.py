@@ -97,13 +97,14 @@ def test_a_proxied_call_does_not_use_a_connection_that_was_idle_for_long(monkeyp
 
 
 def test_a_call_that_is_never_repeated_uses_a_connection_of_a_moment_ago_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connector, "_LATELY", 0.2)
+    now = [0.0]
+    monkeypatch.setattr(connector, "monotonic", lambda: now[0])
 
     async def work(ask: Ask) -> None:
-        for pause in (0, 0, 0.3):
-            await asyncio.sleep(pause)
+        for pause in (0, 0.9, 1.1):
+            now[0] += pause
             assert await ask("POST", CREATE, b"{}") == 200
-        await asyncio.sleep(0.3)
+        now[0] += 1.1
         assert await ask("GET", GET_RUN) == 200
 
     with EndingUpstream() as upstream:
