@@ -71,6 +71,8 @@ def test_spans_that_are_exported_while_upstream_is_down_arrive(bridge: System) -
         (b"x", EXPERIMENT | {"Content-Type": "text/plain"}, 400),
         (b"x", PROTOBUF, 422),
     ],
+    # Of its own bytes, which have random ids in them, no two processes make the same name.
+    ids=["garbage", "json", "not gzip", "no id", "long id", "text", "no experiment"],
 )
 def test_what_is_no_export_is_refused_as_by_mlflow_and_never_stored(
     bridge: System, body: bytes, headers: dict[str, str], status: int
