@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Self
 
 from tests.recording_upstream import OK
@@ -50,7 +51,7 @@ class EndingUpstream:
     def _serve(self, line: socket.socket, number: int) -> None:
         with line, contextlib.suppress(OSError), line.makefile("rb") as stream:
             for count in range(1000):
-                head = b"".join(iter(stream.readline, b"\r\n"))
+                head = b"".join(takewhile(lambda line: line not in (b"\r\n", b""), iter(stream.readline, None)))
                 if not head:
                     return
                 length = [each for each in head.split(b"\r\n") if each.lower().startswith(b"content-length:")]
