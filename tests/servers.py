@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -128,10 +129,17 @@ def running(*servers: Server) -> Iterator[None]:
             server.child.signal_group(signal.SIGCONT)
             server.child.signal_group(signal.SIGTERM)
         for server in reversed(servers):
-            with contextlib.suppress(Exception):
-                if server.child.process:
-                    server.child.process.wait(20)
-            server.child.signal_group(signal.SIGKILL)
+            _end(server.child)
+
+
+def _end(child: Child) -> None:
+    """Wait until a child that was told to stop has done so, and reap one that has not."""
+    if child.process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(20)
+    child.signal_group(signal.SIGKILL)
+    if child.process:
+        child.process.wait()
 
 
 def redis_at(directory: Path, *, program: Path | None = None) -> tuple[Server, str]:

@@ -59,11 +59,20 @@ class Way:
         with ExitStack() as stack:
             client = stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=PATIENCE))
             client.sendall(head.encode() + body)
-            upstream = stack.enter_context(self.upstream.accept()[0])
-            upstream.settimeout(PATIENCE)
-            there = End(upstream)
+            there = self._accepted()
+            stack.enter_context(there.connection)
             there.until(b"\r\n\r\n" + body)
             yield End(client), there
+
+    def _accepted(self) -> End:
+        """Return upstream's end of the next connection. The api also asks upstream for its version."""
+        while True:
+            connection = self.upstream.accept()[0]
+            connection.settimeout(PATIENCE)
+            there = End(connection)
+            if b" /version " not in there.until(b"\r\n"):
+                return there
+            connection.close()
 
 
 @pytest.fixture(scope="module")
