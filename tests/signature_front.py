@@ -94,9 +94,12 @@ class SignatureFront:
 
     @property
     def calls(self) -> list[Call]:
-        """Every call in the order of arrival, those included that were refused or are still unanswered."""
+        """Every call in the order of arrival, those included that were refused or are still unanswered.
+
+        Not those with which an api finds out what upstream can do: it may do so at any moment after its start.
+        """
         with self._changed:
-            return list(self._calls)
+            return [call for call in self._calls if call.path != "/version" and call.body != b"{}"]
 
     def wait_for_calls(self, count: int, *, timeout: float = 10, matching: Matching | None = None) -> list[Call]:
         """The calls that match, as soon as there are so many of them; TimeoutError if they don't come."""

@@ -108,9 +108,17 @@ class System:
 
 @contextmanager
 def system(
-    mlflow_url: str, directory: Path, *, workers: int = 2, settings: Mapping[str, str] | None = None
+    mlflow_url: str,
+    directory: Path,
+    *,
+    workers: int = 2,
+    settings: Mapping[str, str] | None = None,
+    examined: bool = True,
 ) -> Iterator[System]:
-    """Run a bridge with a store of its own, and these settings besides, until the `with` ends."""
+    """Run a bridge with a store of its own, and these settings besides, until the `with` ends.
+
+    ``examined``: only once the api has found out what upstream can do, so that it does not ask while a test looks.
+    """
     with ExitStack() as stack:
         front = stack.enter_context(signature_front(mlflow_url, (settings or {}).get("BRIDGE_UPSTREAM", ARN)))
         store, store_url = redis_at(directory)
@@ -118,6 +126,8 @@ def system(
         api, url = api_with(environ, directory)
         worker_servers = [worker_with(environ, directory, f"worker-{number}") for number in range(workers)]
         stack.enter_context(running(store, *worker_servers, api))
+        if examined:
+            wait_until(lambda: "upstream_examined" in api.child.log.read_text())
         yield System(
             url=url,
             front=front,
