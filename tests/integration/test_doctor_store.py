@@ -262,7 +262,16 @@ def test_a_broker_that_is_gone_fails(environ: dict[str, str]) -> None:
     assert found["store"].verdict == "ok"
 
 
-def test_what_waits_without_a_worker_fails(environ: dict[str, str]) -> None:
+@pytest.fixture
+def alone(environ: dict[str, str], short_dir: Path) -> Iterator[dict[str, str]]:
+    """Settings of a bridge with a store that nothing else uses: whatever claims a lane there makes it not late."""
+    store, url = redis_in(short_dir / "doctor-alone")
+    with running(store):
+        yield environ | {"BRIDGE_STORE_URL": url}
+
+
+def test_what_waits_without_a_worker_fails(alone: dict[str, str]) -> None:
+    environ = alone
     bridge = build_api(read_settings(environ))
     bridge.outbox.accept(metric(1), client="a")
 
