@@ -33,6 +33,8 @@ from bridge.errors import OverQuota, StoreUnavailable
 from bridge.tokens import IssuerUnavailable
 from schemas.client import STRANGER
 from schemas.endpoints import Found, is_refused
+from schemas.upstream_limits import check_has_call
+from schemas.write import Op
 
 #: How long, in seconds, a client may send nothing while its body is not complete; one that is proxied has longer.
 _PATIENCE = 30.0
@@ -105,7 +107,7 @@ class Front:
 
     async def _carry_out(self, request: Incoming, found: Found | None) -> Response:
         try:
-            if found and found.op and found.op not in self._abilities.lacks:
+            if found and found.op and self._is_queued(request, found.op):
                 request.route = "queued"
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
@@ -121,6 +123,17 @@ class Front:
             return await self._proxied(request, found)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return _refusal(error, request)
+
+    def _is_queued(self, request: Incoming, op: Op) -> bool:
+        """Return whether a write is queued, False for a call that upstream lacks and so has to refuse itself.
+
+        A client who is limited to experiments gets the refusal here: where a write goes is checked as it is queued, and
+        upstream may have come to have the call since it was asked.
+        """
+        abilities = self._abilities
+        if request.client.experiments is not None:
+            check_has_call(op, abilities.lacks, abilities.limits)
+        return op not in abilities.lacks
 
     async def _proxied(self, request: Incoming, found: Found | None) -> Response:
         answer = await self._proxy.forward(request)

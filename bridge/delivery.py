@@ -119,7 +119,7 @@ class Delivery:
             self._settle(claim, Settlement(alone=True))
         first = self.run_order.precedence(claim)
         if not first.jobs:
-            self.outbox.release(claim, after=first.wait, thaw=True)
+            self.outbox.release(claim, after=first.wait, thaw=not claim.resumed)
             self.dispatch.lane_due(first.other, claim.client)
             return None
         limit = min(

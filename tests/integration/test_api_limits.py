@@ -21,6 +21,7 @@ from bridge.events import RequestAnswered
 from schemas.client import ACTIONS, Client
 from schemas.endpoints import ENDPOINTS, Endpoint, Way, Within
 from schemas.subject import Kind, Subject
+from schemas.write import Op
 from tests.asgi_client import client_of
 from tests.experiments import MINE, MODELS, OTHERS, RUNS, TRACES, Upstream, upstream
 from tests.fakes import Events
@@ -541,3 +542,21 @@ def test_mlflow_says_of_ids_that_it_has_not_given_that_there_are_none(
     for odd in ("a" * 32, "x" * 256, "a:b", "A-_", "7", "search", "batchGet"):
         assert not bridge.experiments.is_within(Subject(kind, odd), {MINE}, workspace=workspace), odd
     assert bridge.gate.state().breaker == "closed"
+
+
+QUEUED = [each for each in ENDPOINTS if each.answer is Way.QUEUED]
+
+
+@pytest.mark.parametrize("endpoint", QUEUED, ids=lambda each: f"{each.method} {each.path}")
+@pytest.mark.parametrize("whose", [MINE, OTHERS])
+def test_a_call_that_upstream_seems_to_lack_is_no_way_around_the_limit(
+    http: Http, limited: Api, key: str, asked: Upstream, endpoint: Endpoint, whose: str
+) -> None:
+    """It may have it by now: what the bridge knows of upstream is up to half a minute old."""
+    limited.abilities.lacks = frozenset({Op(endpoint.op)})
+
+    answer = make(http, key, endpoint, names(endpoint, whose), whose=whose)
+
+    assert answer.status_code in (403, 404), answer.data
+    assert asked.passed_on == []
+    assert limited.outbox.backlog().lanes == 0
