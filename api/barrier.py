@@ -22,7 +22,7 @@ from schemas.naming import named_in_body, named_in_path, named_in_query, what_it
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
 
-#: A call that names more, or whose client has written to more, waits for these.
+#: A call waits for no more lanes than these, also where it names more or its client has written to more.
 _MOST_LANES = 100
 #: How long a store that was not prompt is left alone, in seconds.
 _PAUSE = 1.0

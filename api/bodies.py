@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bodies of proxied requests: taken in whole before upstream is asked, or sent on while they come in.
 
-A short one is taken in whole, for it may name runs, and so is one whose length or hash has to be known before its first
-byte can be sent.
+The bridge takes in a short body whole, because it may name runs. The same holds for a body whose length or hash upstream
+needs before the first byte.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from api.barrier import Headers, Passed
 from api.incoming import Incoming
 from bridge.bootstrap import Api
 from bridge.errors import StoreUnavailable
-from bridge.forwarding import Answer, Request
+from bridge.forwarding import Answer, Request, read_up_to
 from bridge.overlay import overlay
 from schemas.job import Job
 from schemas.lane import experiment_lane
@@ -51,7 +51,7 @@ class Overlaying:
             await seen.begin()
             tried = await stack.enter_async_context(AsyncExitStack())
             answer = await tried.enter_async_context(self.bridge.forwarding.forward(asked))
-            body, is_whole = await _read(answer)
+            body, is_whole = await read_up_to(_LONGEST_ANSWER if _is_fit(answer) else 0, answer)
             if not (is_whole and _is_fit(answer)):
                 return answer, body, ()
             await tried.aclose()
@@ -138,18 +138,8 @@ class _Seen:
         accepted = self._outbox.extents([lane])[lane].accepted
         newer, _ = self._outbox.undelivered(lane, after=last, most_bytes=_MOST_BYTES)
         self._jobs[lane] += newer
-        # What was accepted and delivered meanwhile is in upstream's answer or not: only asking again tells.
+        # Upstream's answer may or may not have what was accepted and delivered meanwhile. It has to be asked again.
         return newer[0].position == last + 1 if newer else accepted <= last
-
-
-async def _read(answer: Answer) -> tuple[bytes, bool]:
-    """Return the body, and whether that is all of it; what is too long is left to be read on."""
-    read = bytearray()
-    async for chunk in answer.body:
-        read += chunk
-        if len(read) > _LONGEST_ANSWER or answer.status != 200:
-            return bytes(read), False
-    return bytes(read), True
 
 
 def _is_fit(answer: Answer) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.bootstrap import Api
 from bridge.errors import BridgeError
-from bridge.forwarding import Request
+from bridge.forwarding import Request, read_up_to
 from schemas.lane import run_of
 from schemas.whole import STATUSES
 from schemas.write import Write
@@ -41,11 +41,7 @@ async def upstreams_info(bridge: Api, write: Write, *, client: str) -> bytes | N
     asked = Request(method="GET", target=target, headers=headers, body=None, client=client)
     with suppress(BridgeError, msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
         async with bridge.forwarding.forward(asked) as answer:
-            body = bytearray()
-            async for chunk in answer.body:
-                body += chunk
-                if len(body) > _LONGEST:
-                    return None
-            if answer.status == 200:
+            body, is_whole = await read_up_to(_LONGEST, answer)
+            if is_whole and answer.status == 200:
                 return msgspec.json.encode({"run_info": msgspec.json.decode(body)["run"]["info"]})
     return None

@@ -32,7 +32,7 @@ class Spending:
             request.charged = request.received
 
     def leave_late(self, request: Incoming) -> None:
-        """Charge what was received since: the rest of a body whose answer came before its end."""
+        """Charge the rest of a body that came in after its answer."""
         if request.is_counted and request.received > request.charged:
             self._quotas.charge(request.client, {"bytes": float(request.received - request.charged)})
 

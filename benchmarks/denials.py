@@ -51,7 +51,7 @@ def denied(setting: Setting) -> Iterator[Row]:
 
 
 def _log_denied(url: str, mlflow: str, runs: int) -> None:
-    """Log what is denied to so many runs, and wait until each of them is told so."""
+    """Log what upstream denies to so many runs, and wait until each job reports it."""
     with requests.Session() as http:
         jobs = []
         for _ in range(runs):

@@ -151,7 +151,7 @@ def on_fresh_connection() -> Iterator[None]:
 
 
 class AwsSession(BotocoreSession):  # type: ignore[misc] # botocore is untyped
-    """botocore's session, all of whose clients connect as the rule says; also those that fetch credentials."""
+    """A session of botocore whose clients all follow the rule, also those that fetch credentials."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -37,6 +37,8 @@ from schemas.lane import named_run
 _NOW = dt.timedelta()
 #: People change permissions, so the first pauses of a denied lane are those of a lane that has failed a few times.
 _DENIED_AHEAD = 3
+#: A denied lane that the gate turns away comes back within the longest pause.
+_DENIED_AND_SHUT = 10
 _POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
 
 
@@ -160,7 +162,8 @@ class Delivery:
     def _hold(self, claim: Claim, shut: Shut) -> None:
         """Give the lane back until the gate may be open. One that upstream denies keeps that as its reason."""
         denied = claim.denied_since is not None
-        after = max(shut.after, backoff(claim.attempts + _DENIED_AHEAD)) if denied else shut.after
+        # Many of them would otherwise come back at once, to be turned away again.
+        after = max(shut.after, backoff(_DENIED_AND_SHUT)) if denied else shut.after
         self.outbox.release(claim, after=after, held=None if denied else shut.why, thaw=not claim.resumed)
 
     def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Shut | Stopping, int]:

@@ -11,16 +11,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that has happened."""
 
 
-class WritesDelivered(Event, frozen=True, kw_only=True):
-    """Upstream took one call that carried these writes."""
+class DeliveryEvent(Event, frozen=True, kw_only=True):
+    """Something that has happened to the first writes of a claimed lane."""
 
     lane: str
+    #: The position of the first write, and how many they are.
     first: int
     writes: int
-    #: Of the first of them, and the request that brought it.
+    #: Of the first write, and of the request that brought it.
     job_id: str | None
     request_id: str | None
     attempt: int
+
+
+class WritesDelivered(DeliveryEvent, frozen=True, kw_only=True):
+    """Upstream took one call that carried these writes."""
+
     took: dt.timedelta
     #: Since the first of them was accepted.
     lag: dt.timedelta
@@ -40,29 +46,17 @@ class CallAnswered(Event, frozen=True, kw_only=True):
     took: dt.timedelta
 
 
-class BatchRefused(Event, frozen=True, kw_only=True):
+class BatchRefused(DeliveryEvent, frozen=True, kw_only=True):
     """Upstream refused a call that carried several writes; it is split to find the guilty one."""
 
-    lane: str
-    first: int
-    writes: int
-    job_id: str | None
-    request_id: str | None
-    attempt: int
     status: int
     error_code: str
     upstream_request_id: str | None
 
 
-class WritesBuried(Event, frozen=True, kw_only=True):
+class WritesBuried(DeliveryEvent, frozen=True, kw_only=True):
     """Writes became dead letters."""
 
-    lane: str
-    first: int
-    writes: int
-    job_id: str | None
-    request_id: str | None
-    attempt: int
     reason: str
     status: int
     error_code: str | None
@@ -83,58 +77,33 @@ class LettersExpired(Event, frozen=True, kw_only=True):
     letters: int
 
 
-class LaneDeferred(Event, frozen=True, kw_only=True):
+class LaneDeferred(DeliveryEvent, frozen=True, kw_only=True):
     """An attempt did not get through; the lane is tried again after ``delay``."""
 
-    lane: str
-    first: int
-    writes: int
-    job_id: str | None
-    request_id: str | None
-    attempt: int
     outcome: str
     why: str
     delay: dt.timedelta
 
 
-class LaneDenied(Event, frozen=True, kw_only=True):
+class LaneDenied(DeliveryEvent, frozen=True, kw_only=True):
     """Upstream does not allow the write at the head of a lane; it is asked again after ``delay``."""
 
-    lane: str
-    first: int
-    writes: int
-    job_id: str | None
-    request_id: str | None
-    attempt: int
     #: What the bridge would have to be allowed.
     action: str
     why: str
     delay: dt.timedelta
 
 
-class DeliveryBroke(Event, frozen=True, kw_only=True):
+class DeliveryBroke(DeliveryEvent, frozen=True, kw_only=True):
     """A defect of the bridge ended an attempt at these writes, or at the first of them; the lane is tried again."""
 
-    lane: str
-    first: int
-    writes: int
-    job_id: str | None
-    request_id: str | None
-    attempt: int
     why: str
     #: The line of code, without any values.
     where: str
 
 
-class LeaseWasLost(Event, frozen=True, kw_only=True):
-    """A worker found that its lane is another's by now."""
-
-    lane: str
-    #: Of the first write that it had claimed, and the request that brought it.
-    job_id: str | None
-    request_id: str | None
-    #: How many writes it had claimed; the other one may send some of them a second time.
-    writes: int
+class LeaseWasLost(DeliveryEvent, frozen=True, kw_only=True):
+    """A worker found that the lane that it had claimed is another's by now, which may send some writes once more."""
 
 
 class StoreFailed(Event, frozen=True, kw_only=True):

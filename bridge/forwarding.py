@@ -34,6 +34,16 @@ class Answer:
     body: AsyncIterator[bytes]
 
 
+async def read_up_to(longest: int, answer: Answer) -> tuple[bytes, bool]:
+    """Return the body of an answer, and whether that is all of it. What is longer is left to be read on."""
+    read = bytearray()
+    async for piece in answer.body:
+        read += piece
+        if len(read) > longest:
+            return bytes(read), False
+    return bytes(read), True
+
+
 def is_event_stream(headers: Iterable[tuple[str, str]]) -> bool:
     """Return whether these are the headers of server-sent events, each of which somebody waits for."""
     types = [value for name, value in headers if name.lower() == "content-type"]

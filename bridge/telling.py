@@ -68,8 +68,7 @@ def deferred(
 
 def lease_lost(claim: Claim) -> LeaseWasLost:
     """Tell that another worker has the lane of this claim."""
-    about = _about(claim, len(claim.jobs))
-    return LeaseWasLost(**{name: value for name, value in about.items() if name != "first"})
+    return LeaseWasLost(**_about(claim, len(claim.jobs)), attempt=claim.attempts + 1)
 
 
 def broke(claim: Claim, error: Exception) -> DeliveryBroke:

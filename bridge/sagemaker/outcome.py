@@ -72,8 +72,8 @@ def classify(
     if status == 200 and _is_mlflows(headers, body, call):
         told = body if call and call.answer else b""
         return Delivered(status=status, request_id=answer.request_id, body=told)
-    if ours(status, headers, body) or denied(status, headers, body):
-        return _no_access(answer, call, of_bridge=ours(status, headers, body))
+    if _is_ours(answer) or _is_denied(answer):
+        return _no_access(answer, call)
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         why = f"throttled: status {status}"
         return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
@@ -97,8 +97,8 @@ def classify(
     return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
 
 
-def _no_access(answer: _Reading, call: Call | None, *, of_bridge: bool) -> Outcome:
-    if of_bridge:
+def _no_access(answer: _Reading, call: Call | None) -> Outcome:
+    if _is_ours(answer):
         why = f"AWS refuses the bridge's credentials: {answer.aws_error}" if answer.aws_error else _LOGIN_WANTED
         return Unavailable(why=why, status=answer.status, ours=True)
     found = find(call.method, call.path.partition("?")[0]) if call else None
@@ -160,12 +160,20 @@ def _own_fault(answer: _Reading, why: str) -> Refused:
 
 def ours(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether upstream does not accept who the bridge is: its credentials, signature or clock."""
-    return status == 401 or (status >= 400 and bool(_OURS.search(_read(status, headers, body).aws_error)))
+    return _is_ours(_read(status, headers, body))
 
 
 def denied(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether this call is not allowed, which others may be. Whatever is `ours` is to be looked for before."""
-    return status == 403 or (status >= 400 and bool(_DENIED.search(_read(status, headers, body).aws_error)))
+    return _is_denied(_read(status, headers, body))
+
+
+def _is_ours(answer: _Reading) -> bool:
+    return answer.status == 401 or (answer.status >= 400 and bool(_OURS.search(answer.aws_error)))
+
+
+def _is_denied(answer: _Reading) -> bool:
+    return answer.status == 403 or (answer.status >= 400 and bool(_DENIED.search(answer.aws_error)))
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta | None:

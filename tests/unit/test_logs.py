@@ -33,7 +33,8 @@ EVENTS = sorted(
     (
         kind
         for kind in vars(events).values()
-        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+        # Not the bases of others.
+        if isinstance(kind, type) and issubclass(kind, Event) and not kind.__subclasses__()
     ),
     key=lambda kind: kind.__name__,
 )
