@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bodies of proxied requests: taken in whole before upstream is asked, or sent on while they come in.
 
-The bridge takes in a short body whole, because it may name runs. The same holds for a body whose length or hash upstream
-needs before the first byte.
+The bridge takes in a short body whole, because it may name runs. The same holds for a body whose length or hash must be
+known before its first byte is sent.
 """
 
 import asyncio
