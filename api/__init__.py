@@ -4,8 +4,8 @@
 An event loop reads every request and writes every answer, so that no thread waits for a slow client (docs/adr/0009).
 """
 
-from api.front import Front
-from bridge.bootstrap import Api
+from api.app import Front
+from bridge.bootstrap.processes import Api
 
 
 def create_app(bridge: Api) -> Front:

@@ -4,9 +4,9 @@
 import os
 
 from api import create_app
-from api.draining import drain_on_signal
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from api.shutdown import drain_on_signal
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from bridge.telemetry.logs import configure_logging
 
 _settings = read_settings(os.environ)

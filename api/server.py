@@ -17,15 +17,15 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from api.draining import DRAIN_SIGNAL
-from bridge.background import BackgroundThread
-from bridge.bell import Bell
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from api.shutdown import DRAIN_SIGNAL
+from bridge.bootstrap.processes import build_api
+from bridge.bootstrap.startup_checks import check_exposure, check_store, is_taken, misfit
+from bridge.config.environment import read_settings
+from bridge.config.settings import Settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
-from bridge.precautions import check_exposure, check_store, is_taken, misfit
-from bridge.settings import Settings
+from bridge.process.background import BackgroundThread
+from bridge.process.signals import Bell
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 

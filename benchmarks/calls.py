@@ -12,8 +12,8 @@ import redis
 from benchmarks.contenders import Bridge
 from benchmarks.generator import Load, request
 from benchmarks.table import Setting
-from bridge.identities import keyring_at
-from bridge.keyring import new_key
+from bridge.auth.api_keys import new_key
+from bridge.bootstrap.auth import keyring_at
 from schemas.client import Client
 from tests.servers import wait_until
 

@@ -11,7 +11,7 @@ from benchmarks import contenders
 from benchmarks.calls import drained, metric, metric_calls, ok
 from benchmarks.generator import closed
 from benchmarks.table import Row, Setting
-from bridge.redis_outbox import keys
+from bridge.redis_store import keys
 
 
 def store(setting: Setting) -> Iterator[Row]:

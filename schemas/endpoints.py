@@ -12,12 +12,11 @@ Its columns:
   for: those of the runs that it is about (``named``), or whatever its client has written lately (``recent``).
 * ``again``: what a second delivery comes to: nothing new (``same``), another thing of the kind (``another``), or a
   refusal of this status; ``-`` where it is not known, and the bridge sends nothing twice.
-* ``checked``: of a queued call, the module of `schemas` that validates it.
 
 * ``action``: what it is called where it is decided who may do what (`schemas.client`): the word of SageMaker's IAM
   where it has one, else the name of MLflow's RPC, else one of the same form.
 * ``grant``: the scope that holds it, ``write`` or ``read``; ``-`` where it must be allowed by name.
-* ``within``: what the call must name for it to be known which experiments it is about (`schemas.subject`).
+* ``within``: what the call must name for it to be known which experiments it is about (`schemas.bodies.references`).
 
 A call that is not in the table is proxied.
 """
@@ -53,7 +52,7 @@ class Waits(StrEnum):
 
 
 class Within(StrEnum):
-    """What a call must name for a client who is limited to experiments, see `schemas.subject`."""
+    """What a call must name for a client who is limited to experiments, see `schemas.bodies.references`."""
 
     EXPERIMENT = "experiment"
     EXPERIMENTS = "experiments"
@@ -86,7 +85,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     op: str
     lane: str
     again: str
-    checked: str
     action: str
     grant: str
     within: Within

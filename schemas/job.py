@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.trail import NO_TRAIL, Trail
+from schemas.trace_context import NO_TRAIL, Trail
 from schemas.write import Op, Write
 
 
@@ -30,6 +30,21 @@ class Job:
     size: int = 0
     #: By which it can be followed.
     trail: Trail = NO_TRAIL
+
+
+class AcceptedJob(msgspec.Struct, frozen=True):
+    """The job of one of the writes."""
+
+    job_id: str
+    lane: str
+    run_id: str | None
+    op: Op
+
+
+class AcceptedJobs(msgspec.Struct, frozen=True):
+    """The jobs of all the writes, in their order."""
+
+    jobs: tuple[AcceptedJob, ...]
 
 
 class JobStatus(enum.StrEnum):

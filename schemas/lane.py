@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from schemas.errors import InvalidWrite
-from schemas.limits import check_given, check_run_id, invalid, missing
+from schemas.mlflow_limits import check_given, check_run_id, invalid, missing
 
 #: What a run's name may be: it stands in paths, in a filter of MLflow's and in a tag.
 RUN_NAME = "^[A-Za-z0-9][A-Za-z0-9_.:@=+/-]{0,199}$"
@@ -66,7 +66,7 @@ def subject(lane: str) -> str:
 
 
 def run_lane(run_id: str | None, name: object, workspace: str | None, *, unknown: bool = True) -> str:
-    """Return the lane of a run that is given by its id, or else by its name; see `schemas.limits.check_run_id`."""
+    """Return the lane of a run that is given by its id, or else by its name."""
     if not run_id and name is not None:
         return NamedRun(check_run_name(name), workspace).lane
     return check_run_id(check_given(run_id), unknown=unknown)

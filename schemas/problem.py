@@ -3,7 +3,7 @@
 
 import msgspec
 
-from schemas.bulk import AcceptedJob, Fault
+from schemas.job import AcceptedJob
 
 
 class MlflowError(msgspec.Struct, frozen=True):
@@ -11,6 +11,15 @@ class MlflowError(msgspec.Struct, frozen=True):
 
     error_code: str
     message: str
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with one write."""
+
+    #: Where it stands (RFC 6901); in NDJSON each line is an element.
+    pointer: str
+    error_code: str
+    detail: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.errors import InvalidWrite
-from schemas.limits import MAX_EXPERIMENT_TAG_VALUE, MAX_TAG_VALUE
+from schemas.mlflow_limits import MAX_EXPERIMENT_TAG_VALUE, MAX_TAG_VALUE
 from schemas.write import Op, Write
 
 

@@ -11,7 +11,7 @@ from a2wsgi import ASGIMiddleware
 from werkzeug.test import Client, TestResponse
 
 from api import create_app
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 
 
 class _Client(Client):

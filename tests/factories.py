@@ -5,8 +5,8 @@ import datetime as dt
 import json
 from typing import Any
 
+from schemas.bodies.batchable import capture
 from schemas.job import Job
-from schemas.requests import capture
 from schemas.write import Op, Write
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)

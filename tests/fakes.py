@@ -9,8 +9,8 @@ import fakeredis
 
 from bridge.dispatch import LINES, Room
 from bridge.events import Event
-from bridge.gate import GateState, Open, Passage
 from bridge.upstream import Call, Delivered, Headers, Outcome
+from bridge.upstream.flow_control import GateState, Open, Passage
 
 E = TypeVar("E", bound=Event)
 

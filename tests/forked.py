@@ -25,7 +25,15 @@ from typing import Any
 from tests.servers import clean_environ
 
 #: What the programs of the tests import.
-_PRELOADED = ("mlflow", "mlflow.tracking", "boto3", "requests", "bridge.cli", "bridge.cli.keys", "bridge.bootstrap")
+_PRELOADED = (
+    "mlflow",
+    "mlflow.tracking",
+    "boto3",
+    "requests",
+    "bridge.cli",
+    "bridge.cli.keys",
+    "bridge.bootstrap.processes",
+)
 _POLL_S = 0.005
 
 

@@ -16,13 +16,13 @@ from typing import Any, cast
 import redis
 import requests
 
-from bridge.embedded import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
+from bridge.config.network import CA_BUNDLE, NO_PROXY, PROXY
+from bridge.config.parsers import duration
 from bridge.errors import StoreUnavailable
-from bridge.network import CA_BUNDLE, NO_PROXY, PROXY
-from bridge.redis_outbox import connect
-from bridge.redis_outbox.client import store_errors
-from bridge.setting_kinds import duration
-from bridge.supervisor import Child
+from bridge.local.servers import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
+from bridge.local.supervisor import Child
+from bridge.redis_store.client import store_errors
+from bridge.redis_store.outbox import connect
 
 START_TIMEOUT = 120.0
 

@@ -14,9 +14,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from api import create_app
-from api.front import Front
-from bridge.bootstrap import Api
-from bridge.keyring import AccessKey
+from api.app import Front
+from bridge.auth.api_keys import AccessKey
+from bridge.bootstrap.processes import Api
 
 HOST = "localhost:8080"
 Header = tuple[str, str]

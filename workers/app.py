@@ -5,8 +5,8 @@ import datetime as dt
 
 from celery import Celery
 
-from bridge.bootstrap import Worker
-from bridge.celery_dispatch import TASK, celery_app
+from bridge.bootstrap.processes import Worker
+from bridge.dispatch.celery_dispatch import TASK, celery_app
 
 #: A worker's connection blocks while it waits for hints, so it may be silent for longer than a publisher's.
 _BROKER_TIMEOUT = dt.timedelta(seconds=5)

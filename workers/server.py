@@ -12,15 +12,15 @@ from typing import Any
 import click
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
-from bridge.bootstrap import Worker, build_worker
-from bridge.celery_dispatch import QUEUES
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import Worker, build_worker
+from bridge.bootstrap.startup_checks import check_store
+from bridge.config.environment import read_settings
+from bridge.dispatch.celery_dispatch import QUEUES
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.precautions import check_store
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 from workers.app import create_app
-from workers.sweeping import start_sweeping
+from workers.periodic import start_sweeping
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

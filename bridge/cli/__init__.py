@@ -12,9 +12,8 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
-from bridge.environ import variable
+from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
-from bridge.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -36,7 +35,7 @@ def up() -> None:
     delivered when it stops is delivered after the next start.
     """
     # Only this command needs the whole bridge; the others start three times as fast without it.
-    from bridge.up import up as run_all  # noqa: PLC0415
+    from bridge.local.stack import up as run_all  # noqa: PLC0415
 
     try:
         run_all(os.environ, click.echo)

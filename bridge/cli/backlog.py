@@ -3,7 +3,7 @@
 
 import click
 
-from bridge.cli.remote import Remote, path_part, show_json, with_remote
+from bridge.cli.http_client import Remote, path_part, show_json, with_remote
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.remote import Remote, path_part, printable, show_json, with_remote
+from bridge.cli.http_client import Remote, path_part, printable, show_json, with_remote
 
 _PATH = "/v1/dead-letters"
 _PAGE = 200

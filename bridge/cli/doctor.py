@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bridge.cli.remote import printable, show_json
-from bridge.clock import SystemClock
+from bridge.cli.http_client import printable, show_json
+from bridge.process.clock import SystemClock
 
 if TYPE_CHECKING:
     from bridge.doctor import Finding

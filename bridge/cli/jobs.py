@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.remote import Remote, path_part, show_json, with_remote
+from bridge.cli.http_client import Remote, path_part, show_json, with_remote
 
 #: Exit statuses of ``wait``.
 _DEAD, _PENDING = 1, 3

@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.permissions import OWN_ACTIONS, described, permission_options, read_client
-from bridge.errors import BridgeError
-from bridge.keyring import (
+from bridge.auth.api_keys import (
     AccessKey,
     ApiKey,
     Keyring,
@@ -23,8 +21,10 @@ from bridge.keyring import (
     new_access_key,
     new_key,
 )
-from bridge.network import Network, network_in
-from bridge.setting_kinds import duration, encryption_keys, secret_arn
+from bridge.cli.client_options import OWN_ACTIONS, described, permission_options, read_client
+from bridge.config.network import Network, network_in
+from bridge.config.parsers import duration, encryption_keys, secret_arn
+from bridge.errors import BridgeError
 from schemas.client import ACTIONS, Client, is_client_name
 
 _BAD_NAME = (
@@ -173,7 +173,7 @@ def encrypt_anew() -> None:
 def with_store(work: Callable[[Keyring], None], *, encrypts: bool = False) -> None:
     """Do something with the keys, or end the command with a sentence."""
     # The store's library is loaded only by the commands that need it.
-    from bridge.identities import cipher_with, keyring_at  # noqa: PLC0415
+    from bridge.bootstrap.auth import cipher_with, keyring_at  # noqa: PLC0415
 
     url = _store_url()
     try:

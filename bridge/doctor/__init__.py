@@ -9,15 +9,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.clock import Clock
-from bridge.doctor.api import api_checks
-from bridge.doctor.broker import broker_checks
-from bridge.doctor.certificate import certificate_checks
+from bridge.doctor.api import api_checks, certificate_checks
+from bridge.doctor.backlog import work_checks
 from bridge.doctor.checks import PATIENCE, Check, Finding, Verdict, findings, skipped
 from bridge.doctor.configuration import Case, read_case, secrets_in
-from bridge.doctor.store import store_checks
+from bridge.doctor.redis_checks import broker_checks, store_checks
 from bridge.doctor.upstream import upstream_checks
-from bridge.doctor.work import work_checks
+from bridge.process.clock import Clock
 
 __all__ = ["Finding", "Verdict", "examine"]
 

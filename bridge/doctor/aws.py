@@ -2,23 +2,22 @@
 """Looks at the AWS credentials: whether they can be had, whose they are, and until when. Never shows them."""
 
 import datetime as dt
-from typing import Any
+import re
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bridge.clock import Clock
-from bridge.connections import AwsSession
+from bridge.config.network import Network
+from bridge.config.settings import Settings
 from bridge.doctor.checks import Check, Opinion, fail, ok, warn
-from bridge.doctor.refusals import fix_of, kind_of
 from bridge.errors import CredentialsUnavailable
-from bridge.network import Network
-from bridge.sagemaker.chain import STS, Chain
-from bridge.sagemaker.credentials import OWN_SESSION, AwsCredentials, RoleSession
-from bridge.sagemaker.endpoint import SigningScope
-from bridge.settings import Settings
+from bridge.process.clock import Clock
+from bridge.upstream.aws.credentials import OWN_SESSION, STS, AwsCredentials, Chain, RoleSession
+from bridge.upstream.aws.endpoint import SigningScope
+from bridge.upstream.connections import AwsSession
 
 _SOON = dt.timedelta(minutes=5)
-_KINDS = {
+_SOURCES = {
     "env": "the environment",
     "shared-credentials-file": "a profile",
     "config-file": "a profile",
@@ -56,7 +55,7 @@ def _had(source: AwsCredentials, now: dt.datetime) -> Opinion:
     except CredentialsUnavailable as error:
         return fail(str(error), _PROVIDE)
     method, ends = source.origin()
-    found = f"of {_KINDS.get(method, method)}{_until(ends, now)}"
+    found = f"of {_SOURCES.get(method, method)}{_until(ends, now)}"
     if ends and ends - now < _SOON:
         return warn(found, "look why they are not renewed")
     if not ends and frozen.token:
@@ -126,3 +125,33 @@ def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # 
 def _said(error: ClientError) -> tuple[str, str]:
     words = error.response.get("Error", {})
     return str(words.get("Code", "")), str(words.get("Message", ""))
+
+
+# The names of errors: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+Kind = Literal["clock", "expired", "unknown", "signature", "denied", "other"]
+
+#: The first that fits counts: a signature whose time is wrong goes by the name of any wrong signature.
+_ERROR_KINDS: tuple[tuple[Kind, str], ...] = (
+    ("clock", r"Signature expired|not yet current|RequestTimeTooSkewed|RequestExpired|RequestInTheFuture"),
+    ("expired", r"ExpiredToken"),
+    ("unknown", r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId"),
+    ("signature", r"InvalidSignature|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken"),
+    ("denied", r"AccessDenied|NotAuthorized|OptInRequired|UnauthorizedOperation"),
+)
+_FIXES: dict[Kind, str] = {
+    "clock": "set this machine's clock right (NTP): AWS refuses signatures that are 5 minutes off",
+    "expired": "renew the credentials: a role of the instance or container does that by itself",
+    "unknown": "AWS does not know this access key, or its session token is missing or not its own: set both anew",
+    "signature": "check that secret key and access key belong together, and that no proxy on the way changes requests",
+}
+
+
+def kind_of(code: str, message: str) -> Kind:
+    """Return what kind of refusal this is."""
+    said = f"{code} {message}"
+    return next((kind for kind, pattern in _ERROR_KINDS if re.search(pattern, said, re.IGNORECASE)), "other")
+
+
+def fix_of(kind: Kind, denied: str, other: str) -> str:
+    """Return what is to be done; ``denied`` where a permission lacks, ``other`` where nobody knows."""
+    return denied if kind == "denied" else _FIXES.get(kind, other)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a check is, and what it comes to. Nothing here knows what is checked."""
 
+import datetime as dt
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -101,3 +102,21 @@ def _guarded(look: Callable[[], Opinion]) -> Opinion:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
         # Not its words: nobody knows what they quote.
         return fail(f"the check broke off: {type(error).__name__}", "report this: the doctor has a defect")
+
+
+#: AWS takes no signature that is older, or younger, than this.
+_AWS_REFUSES = dt.timedelta(minutes=5)
+_WARN = dt.timedelta(seconds=30)
+_FIX = "have both machines keep time by NTP (chronyd, systemd-timesyncd; on AWS: 169.254.169.123)"
+
+
+def compared(ours: dt.datetime, theirs: dt.datetime, whose: str) -> Opinion:
+    """Return what the difference between our clock and another comes to."""
+    skew = ours - theirs
+    seconds = abs(skew.total_seconds())
+    if abs(skew) < _WARN:
+        return ok(f"within {max(1, round(seconds))} s of {whose}'s")
+    found = f"our clock is {seconds:.0f} s {'ahead of' if skew > dt.timedelta() else 'behind'} {whose}'s"
+    if abs(skew) >= _AWS_REFUSES:
+        return fail(f"{found}; AWS refuses signatures beyond 300 s", _FIX)
+    return warn(f"{found}; beyond 300 s AWS refuses signatures", _FIX)

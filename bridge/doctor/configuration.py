@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.bootstrap.startup_checks import check_exposure
+from bridge.config.environment import read_settings
+from bridge.config.settings import PREFIX, Settings, variable
 from bridge.doctor.checks import Opinion, fail, ok, warn
-from bridge.environ import read_settings, variable
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.precautions import check_exposure
-from bridge.settings import PREFIX, Settings
 
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
 _ONLY_UP = "none, if that bridge is meant; an api or a worker of its own needs it set"

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from bridge.background import BackgroundThread
+from bridge.process.background import BackgroundThread
 
 #: So many bytes wait at most for a reader that does not read. What comes beyond that is dropped, and counted.
 _MOST = 8 << 20

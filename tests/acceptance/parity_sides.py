@@ -24,8 +24,8 @@ from mlflow.protos.service_pb2 import (
 from mlflow.utils.proto_json_utils import parse_dict
 from werkzeug.test import Client
 
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from schemas.endpoints import endpoint_of
 from schemas.write import Op
 from tests.acceptance.parity_bodies import Request

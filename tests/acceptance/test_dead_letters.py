@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.outbox import Burial, BurialReason, Settlement
-from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_store.outbox import RedisOutbox, connect
 from tests import forked
 from tests.factories import metric
 from tests.servers import clean_environ, wait_until

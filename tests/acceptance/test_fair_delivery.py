@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.celery_dispatch import QUEUES
 from bridge.dispatch import line_of
-from bridge.redis_outbox import connect
+from bridge.dispatch.celery_dispatch import QUEUES
+from bridge.redis_store.outbox import connect
 from tests.acceptance.test_access import key_of
 from tests.servers import wait_until
 from tests.system import System, system

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, GenerationMode
 
-from api.openapi import description
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
-from bridge.keyring import new_key
+from api.openapi.document import description
+from bridge.auth.api_keys import new_key
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, OTLP_PATH
 from tests.amounts import amount

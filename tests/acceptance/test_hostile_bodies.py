@@ -29,7 +29,7 @@ PROXIED = f"{RUNS}/search"
 #: No body takes longer, in seconds, on a machine that is busy with others.
 LONGEST = 8.0
 #: What the server processes may come to hold at most, beyond what they hold at rest: two long bodies are read at a time
-#: (`api.writes`), each of which may be thirty times as long in Python's objects as it was; eight, which wait for their
+#: together, each of which may be thirty times as long in Python's objects as it was; eight, which wait for their
 #: turn, are held as they came and once more while they are put together; and the heap keeps holes.
 MOST_GROWTH = 2 * 30 * MAX_BODY + 8 * 2 * MAX_BODY + 64 * 1024 * 1024
 

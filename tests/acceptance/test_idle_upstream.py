@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from bridge.connections import IDLE_LIMIT
+from bridge.upstream.connections import IDLE_LIMIT
 from tests.ending_upstream import EndingUpstream
 from tests.servers import api_with, redis_at, running, worker_with
 

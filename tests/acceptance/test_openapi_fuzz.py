@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 
-from api.openapi import description
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from api.openapi.document import description
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from schemas.endpoints import OTLP_PATH
 from tests.acceptance.export_bodies import PROTOBUF, packed
 from tests.amounts import amount

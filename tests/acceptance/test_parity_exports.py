@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from tests.acceptance.export_bodies import EXPORTS, FIELDS, JSON, Export, packed, span, spelled
 from tests.amounts import amount
 from tests.asgi_client import client_of

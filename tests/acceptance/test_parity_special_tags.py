@@ -15,8 +15,8 @@ from mlflow.tracing.constant import TraceExperimentTagKey, TraceMetadataKey, Tra
 from mlflow.utils import mlflow_tags
 from werkzeug.test import Client
 
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from tests.asgi_client import client_of
 from tests.servers import Server
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.coalescing import single_call
-from schemas.requests import capture
+from bridge.upstream.mlflow_calls import single_call
+from schemas.bodies.batchable import capture
 from schemas.write import Op
 from tests.acceptance.parity_bodies import Request
 from tests.acceptance.parity_difference import body

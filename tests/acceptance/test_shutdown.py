@@ -14,9 +14,9 @@ import pytest
 import redis
 import requests
 
-from bridge.redis_outbox import connect
-from bridge.redis_outbox.totals import RedisTotals
-from bridge.setting_kinds import duration
+from bridge.config.parsers import duration
+from bridge.redis_store.metrics import RedisTotals
+from bridge.redis_store.outbox import connect
 from tests.servers import Server, api_with, clean_environ, redis_at, running, script, wait_until, worker_with
 from tests.system import System, bridge_environ, stopwatch
 from tests.upstream_faults import Delay

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge.keyring import AccessKey
+from bridge.auth.api_keys import AccessKey
 from tests import forked
 from tests.servers import clean_environ, script, wait_until
 from tests.system import ARN, System, system

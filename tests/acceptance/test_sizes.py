@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from schemas.limits import MAX_PARAM_VALUE, MAX_PARAMS, MAX_TAG_VALUE, MAX_TAGS
-from schemas.whole import DATASET_LIMITS
+from schemas.bodies.single import DATASET_LIMITS
+from schemas.mlflow_limits import MAX_PARAM_VALUE, MAX_PARAMS, MAX_TAG_VALUE, MAX_TAGS
 from tests.acceptance.export_bodies import JSON, Export, packed, span, spelled
 from tests.system import System
 

@@ -13,7 +13,7 @@ import pytest
 from tests.servers import clean_environ, free_port, get_ok, script, wait_until
 from tests.system import System
 
-#: More than wait for the log at most, by number (`bridge.telemetry.gathered`).
+#: More than wait for the log at most, by number (`bridge.telemetry.observers`).
 MANY = 11_000
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.redis_outbox import RedisOutbox, connect
-from bridge.redis_outbox.client import disconnect
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
-from bridge.redis_outbox.drains import RedisDrainLog
+from bridge.redis_store.client import disconnect
+from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.outbox import RedisOutbox, connect
 from tests.amounts import amount
 from tests.fakes import FakeStore
 from tests.servers import Server

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.errors import LeaseLost, OverCap
 from bridge.outbox import Attempt, Burial, BurialReason, Caps, Claim, Settlement
-from bridge.redis_outbox import RedisOutbox, keys
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_store import keys
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus
 from tests.factories import metric

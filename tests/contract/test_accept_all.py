@@ -9,7 +9,7 @@ import redis
 
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Caps, Offer
-from bridge.redis_outbox import RedisOutbox
+from bridge.redis_store.outbox import RedisOutbox
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
 from tests.contract.conftest import RETENTION

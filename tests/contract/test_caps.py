@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from bridge.errors import OverCap, StoreUnavailable
 from bridge.outbox import Accepted, Attempt, Burial, BurialReason, Caps, Claim, Offer, Settlement
-from bridge.redis_outbox import RedisOutbox, connect
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
-from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.flow_control import RedisGate
+from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Delivered
 from schemas.dead_letter import LetterFilter
 from schemas.idempotency import Idempotency, KeyReused

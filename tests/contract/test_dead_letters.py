@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bridge.dead_letters.DeadLetters` promises."""
+"""What `bridge.outbox.dead_letters.DeadLetters` promises."""
 
 import datetime as dt
 import json
@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from bridge.dead_letters import InvalidCursor
 from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
-from bridge.redis_outbox import RedisOutbox, keys
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.outbox.dead_letters import InvalidCursor
+from bridge.redis_store import keys
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus, UpstreamAnswer
-from schemas.trail import trail_of
+from schemas.trace_context import trail_of
 from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
 from tests.servers import wait_until

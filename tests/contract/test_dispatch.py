@@ -3,10 +3,10 @@
 
 import datetime as dt
 
-from bridge.celery_dispatch import QUEUES, CeleryDispatch
 from bridge.dispatch import line_of
+from bridge.dispatch.celery_dispatch import QUEUES, CeleryDispatch
 from bridge.events import DispatchFailed
-from bridge.redis_outbox import connect
+from bridge.redis_store.outbox import connect
 from tests.fakes import Events
 from tests.servers import Server, wait_until
 

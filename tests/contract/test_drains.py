@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from bridge.draining import Draining
 from bridge.events import LettersDrained, LettersExpired
 from bridge.outbox import Burial, BurialReason, Settlement
-from bridge.redis_outbox import RedisOutbox
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
-from bridge.redis_outbox.drains import RedisDrainLog
+from bridge.outbox.dead_letters import Draining
+from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
 from schemas.job import JobStatus
 from tests.factories import metric

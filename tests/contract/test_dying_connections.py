@@ -13,27 +13,25 @@ from typing import Any
 import pytest
 import redis
 
-from bridge.background import census
-from bridge.bootstrap import Api, build_api, build_worker
-from bridge.celery_dispatch import CeleryDispatch
-from bridge.cipher import Cipher
-from bridge.environ import read_settings
+from bridge.auth.api_keys import new_access_key, new_key
+from bridge.auth.encryption import Cipher
+from bridge.auth.rate_limits import Spent
+from bridge.bootstrap.processes import Api, build_api, build_worker
+from bridge.config.environment import read_settings
+from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import LeaseLost, OverQuota, StoreUnavailable
-from bridge.keyring import new_access_key, new_key
 from bridge.outbox import RENEWAL, Accepted, Offer
-from bridge.quotas import Spent
-from bridge.redis_keyring import RedisKeyring
-from bridge.redis_outbox import RedisOutbox, connect
-from bridge.redis_outbox.client import disconnect
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
-from bridge.redis_outbox.drains import RedisDrainLog
-from bridge.redis_outbox.experiments import RedisExperimentMemory
-from bridge.redis_outbox.gate import RedisGate
-from bridge.redis_outbox.hop import RedisHop
-from bridge.redis_outbox.ledger import RedisLedger
-from bridge.redis_outbox.run_names import RedisRunNames
-from bridge.redis_outbox.totals import RedisTotals
-from bridge.redis_signatures import RedisSignatures
+from bridge.process.background import census
+from bridge.redis_store.api_keys import RedisKeyring
+from bridge.redis_store.client import disconnect
+from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.flow_control import RedisGate
+from bridge.redis_store.instance_key import RedisHop
+from bridge.redis_store.metrics import RedisTotals
+from bridge.redis_store.outbox import RedisOutbox, connect
+from bridge.redis_store.rate_limits import RedisLedger
+from bridge.redis_store.replay_cache import RedisSignatures
+from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.upstream import Delivered
 from schemas.client import Client
 from schemas.dead_letter import LetterFilter
@@ -42,8 +40,8 @@ from tests.dying import Connections
 from tests.factories import RUN, metric
 from tests.fakes import Events
 from tests.servers import Server, wait_until
-from tests.unit.test_meter import REQUEST
-from workers.sweeping import start_sweeping
+from tests.unit.test_metrics_counting import REQUEST
+from workers.periodic import start_sweeping
 
 SECOND = dt.timedelta(seconds=1)
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bridge.experiments.ExperimentMemory` promises."""
+"""What `bridge.auth.experiment_scope.ExperimentMemory` promises."""
 
 from typing import Any
 
-from bridge.redis_outbox import keys
-from bridge.redis_outbox.experiments import RedisExperimentMemory
+from bridge.redis_store import keys
+from bridge.redis_store.run_lookups import RedisExperimentMemory
 from tests.factories import RUN
 
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bridge.gate` promises."""
+"""What `bridge.upstream.flow_control` promises."""
 
 import datetime as dt
 from typing import Any
 
 import pytest
 
-from bridge.gate import Open, Shut
-from bridge.redis_outbox import keys
-from bridge.redis_outbox.gate import RedisGate
+from bridge.redis_store import keys
+from bridge.redis_store.flow_control import RedisGate
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
+from bridge.upstream.flow_control import Open, Shut
 from tests.servers import wait_until
 
 PROBE = dt.timedelta(seconds=30)

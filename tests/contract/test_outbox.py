@@ -10,7 +10,8 @@ import redis
 
 from bridge.errors import LeaseLost, StoreUnavailable
 from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
-from bridge.redis_outbox import RedisOutbox, connect, keys
+from bridge.redis_store import keys
+from bridge.redis_store.outbox import RedisOutbox, connect
 from schemas.idempotency import Idempotency, KeyReused, read_idempotency
 from schemas.job import JobStatus, UpstreamAnswer
 from schemas.write import Op, Write

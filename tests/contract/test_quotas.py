@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, Quotas, Spent
 from bridge.errors import OverQuota, StoreUnavailable
-from bridge.quotas import LONGEST_DEBT, WINDOW, Quotas, Spent
-from bridge.redis_outbox import keys
-from bridge.redis_outbox.ledger import RedisLedger
+from bridge.redis_store import keys
+from bridge.redis_store.rate_limits import RedisLedger
 from schemas.client import Client, Quota
 
 GREEDY, OTHER = Client(name="greedy"), Client(name="other")

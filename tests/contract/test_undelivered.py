@@ -6,7 +6,7 @@ import datetime as dt
 from msgspec.structs import replace
 
 from bridge.outbox import Claim, Settlement
-from bridge.redis_outbox import RedisOutbox
+from bridge.redis_store.outbox import RedisOutbox
 from tests.factories import RUN, metric, tag
 
 LEASE = dt.timedelta(seconds=30)

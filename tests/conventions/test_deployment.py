@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from bridge.environ import variable
-from bridge.settings import Settings
+from bridge.config.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from api import bulk, runs
-from api.native import create_native
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings, variable
-from bridge.settings import Settings
-from bridge.telemetry.catalogue import CATALOGUE, Metric
+from api.intake import bulk, runs
+from api.routes.app import create_native
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
+from bridge.config.settings import Settings, variable
+from bridge.telemetry.metric_catalogue import CATALOGUE, Metric
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"

@@ -140,7 +140,7 @@ def test_each_script_names_its_keys_arguments_and_result_at_its_head(path: Path)
 
 def test_importing_needs_no_environment_and_opens_no_socket_starts_no_thread_and_no_process() -> None:
     modules = sorted(set(_modules()) - {READS_THE_ENVIRONMENT})
-    assert "bridge.redis_outbox.scripts" in modules
+    assert "bridge.redis_store.scripts" in modules
 
     imported = subprocess.run(
         [sys.executable, "-W", "error", "-c", _IMPORT_ALL, *modules],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bridge.redis_outbox import connect
+from bridge.redis_store.outbox import connect
 from tests.faults.load import Load
 from tests.servers import Server
 from tests.signature_front import SignatureFront

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.redis_outbox import connect
-from bridge.redis_outbox.keys import writes
-from bridge.setting_kinds import duration
+from bridge.config.parsers import duration
+from bridge.redis_store.keys import writes
+from bridge.redis_store.outbox import connect
 from tests.faults.evidence import gather
 from tests.faults.incidents import INCIDENTS, Incident, Scene
 from tests.faults.load import Load, Size

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 from werkzeug.test import Client
 
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
-from bridge.redis_outbox import connect
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
+from bridge.redis_store.outbox import connect
 from tests.asgi_client import client_of
 from tests.servers import Server
 from tests.signature_front import SignatureFront

@@ -11,10 +11,10 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from api.rules import OPEN, RULES
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
-from bridge.keyring import new_key
+from api.auth.authorization import OPEN, RULES
+from bridge.auth.api_keys import new_key
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from bridge.outbox import Burial, BurialReason, Settlement
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, Way

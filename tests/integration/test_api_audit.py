@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from werkzeug.test import Client as Http
 
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from bridge.events import Event, RequestAnswered
 from schemas.client import Scope
 from tests.asgi_client import client_of

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from bridge.events import RequestAnswered
 from schemas.write import Op, Write
 from tests.asgi_client import client_of

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from bridge.outbox import Burial, BurialReason, Settlement
 from schemas.job import UpstreamAnswer
 from tests.factories import RUN, metric

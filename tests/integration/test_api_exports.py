@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from bridge.bootstrap import Api
-from schemas.otlp import capture_export
+from bridge.bootstrap.processes import Api
+from schemas.bodies.otlp import capture_export
 from tests.acceptance.export_bodies import JSON, Export, packed, span, spelled
 
 PATH = "/v1/traces"
@@ -25,7 +25,7 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(threading.current_thread().name)
         return capture_export(*args, **kwargs)
 
-    monkeypatch.setattr("api.writes.capture_export", captured)
+    monkeypatch.setattr("api.intake.writes.capture_export", captured)
     return names
 
 

@@ -13,14 +13,14 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from api.limits import OWN
-from api.rules import RULES
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
+from api.auth.authorization import RULES
+from api.auth.experiment_scope import OWN
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from bridge.events import RequestAnswered
+from schemas.bodies.references import Kind, Subject
 from schemas.client import ACTIONS, Client
 from schemas.endpoints import ENDPOINTS, Endpoint, Way, Within
-from schemas.subject import Kind, Subject
 from schemas.write import Op
 from tests.asgi_client import client_of
 from tests.experiments import MINE, MODELS, OTHERS, RUNS, TRACES, Upstream, upstream

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
-from bridge.intake import LONG_WRITES, Intake
 from bridge.outbox import Offer, Verdict
+from bridge.outbox.intake import LONG_WRITES, Intake
 from tests.factories import RUN
 
 API = "/api/2.0/mlflow/runs"

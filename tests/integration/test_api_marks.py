@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
-from schemas.naming import named_in_body
+from bridge.bootstrap.processes import Api
+from schemas.bodies.lane_references import named_in_body
 from tests.factories import RUN
 
 MARK = b"\xef\xbb\xbf"

@@ -6,9 +6,9 @@ import re
 import pytest
 from werkzeug.test import Client as Http
 
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
-from bridge.telemetry.catalogue import CATALOGUE, Kind
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
+from bridge.telemetry.metric_catalogue import CATALOGUE, Kind
 from tests.asgi_client import client_of
 from tests.factories import metric
 from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for

@@ -6,8 +6,8 @@ import re
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import Client
 
-from api.native import create_native
-from bridge.bootstrap import Api
+from api.routes.app import create_native
+from bridge.bootstrap.processes import Api
 from schemas.endpoints import QUEUED
 
 

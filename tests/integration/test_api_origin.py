@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from tests.factories import RUN
 
 METRIC = {"run_id": RUN, "key": "m", "value": 1, "timestamp": 1}

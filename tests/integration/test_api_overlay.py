@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Worker, build_worker
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import Worker, build_worker
+from bridge.config.environment import read_settings
 from tests.amounts import amount
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, Commit, Wait

@@ -7,7 +7,7 @@ import threading
 import pytest
 from werkzeug.test import Client
 
-from api import proxy
+from api.proxy import proxy
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, CutBeforeSend, Delay, Hang
 

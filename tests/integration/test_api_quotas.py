@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from schemas.client import Client, Quota
 from tests.asgi_client import client_of
 from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for

@@ -8,8 +8,8 @@ import pytest
 from mlflow.protos import databricks_pb2, service_pb2
 from werkzeug.test import Client
 
-from bridge.bootstrap import build_worker
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import build_worker
+from bridge.config.environment import read_settings
 from schemas.endpoints import ENDPOINTS
 from tests.factories import RUN
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from bridge.outbox import Burial, BurialReason, Settlement
 from schemas.lane import NamedRun
 from tests.factories import RUN, metric

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from schemas.endpoints import ENDPOINTS
 from schemas.write import Op
 from tests.factories import RUN

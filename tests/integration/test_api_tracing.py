@@ -13,10 +13,10 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from werkzeug.test import Client as Http
 
-from bridge import bootstrap
-from bridge.bootstrap import Api
-from bridge.environ import read_settings
-from bridge.telemetry.traces import OtelTracer
+from bridge.bootstrap import processes as bootstrap
+from bridge.bootstrap.processes import Api
+from bridge.config.environment import read_settings
+from bridge.telemetry.opentelemetry import OtelTracer
 from tests.asgi_client import client_of
 from tests.factories import RUN
 from tests.integration.test_api_access import LOG_METRIC, METRIC
@@ -44,7 +44,7 @@ worker.close()
 _WITH = (
     _WITHOUT.replace(_ABSENT, "")
     + """
-ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "bridge.telemetry.traces")
+ours = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "bridge.telemetry.opentelemetry")
 sys.exit(", ".join(name for name in sys.modules if name.startswith(ours)) or 0)
 """
 )

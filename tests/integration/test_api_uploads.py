@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from api import bodies, create_app, front
-from bridge.bootstrap import build_api
-from bridge.environ import read_settings
+from api import app as front
+from api import create_app
+from api.proxy import bodies
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from schemas.client import Client, Scope
 from tests.recording_upstream import RecordingUpstream, head_of
 from tests.system import ARN, CREDENTIALS
@@ -192,7 +194,7 @@ def test_of_a_body_that_is_not_the_one_that_was_signed_upstream_never_has_all(
         request.expect(signed)
         return Client(name="signs", scopes=(Scope.ADMIN,))
 
-    monkeypatch.setattr("api.authentication.Authentication.client_of", signed_client)
+    monkeypatch.setattr("api.auth.authentication.Authentication.client_of", signed_client)
 
     async def send() -> int:
         async with serving(environ, upstream) as app:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.bootstrap import Api
+from bridge.bootstrap.processes import Api
 from tests.factories import RUN
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer

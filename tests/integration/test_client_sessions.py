@@ -13,13 +13,13 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from bridge.bootstrap import Api, build_api, build_worker
-from bridge.coalescing import single_call
-from bridge.environ import read_settings
-from bridge.keyring import new_key
-from bridge.redis_outbox import connect
-from bridge.sagemaker.sessions import session_name
+from bridge.auth.api_keys import new_key
+from bridge.bootstrap.processes import Api, build_api, build_worker
+from bridge.config.environment import read_settings
+from bridge.redis_store.outbox import connect
 from bridge.upstream import Denied
+from bridge.upstream.aws.credentials import session_name
+from bridge.upstream.mlflow_calls import single_call
 from schemas.client import Client, Scope
 from tests.asgi_client import client_of
 from tests.factories import metric

@@ -14,16 +14,16 @@ from urllib.parse import quote
 
 import pytest
 
-from bridge.bootstrap import build_api
-from bridge.clock import SystemClock
+from bridge.auth.api_keys import new_access_key, new_key
+from bridge.bootstrap.auth import keyring_at
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from bridge.doctor import Finding, examine
-from bridge.doctor.store import _PERMISSIONS
-from bridge.environ import read_settings
-from bridge.identities import keyring_at
-from bridge.keyring import new_access_key, new_key
-from bridge.redis_outbox import connect
-from bridge.redis_outbox.client import disconnect
-from bridge.redis_outbox.rehearsal import rehearse
+from bridge.doctor.redis_checks import _PERMISSIONS
+from bridge.process.clock import SystemClock
+from bridge.redis_store.client import disconnect
+from bridge.redis_store.outbox import connect
+from bridge.redis_store.scripts import self_test
 from schemas.client import Client, Scope
 from tests.factories import metric
 from tests.fakes import FakeClock
@@ -205,14 +205,14 @@ def test_those_rights_are_enough_to_deliver_with(environ: dict[str, str], listen
 
 
 def test_each_command_of_the_scripts_is_tried(store: Any) -> None:
-    scripts = {path.name: path.read_text() for path in Path(str(files("bridge.redis_outbox"))).rglob("*.lua")}
+    scripts = {path.name: path.read_text() for path in Path(str(files("bridge.redis_store.outbox"))).rglob("*.lua")}
 
-    tried = set(re.findall(r"try\('(\w+)'", scripts.pop("rehearse.lua")))
+    tried = set(re.findall(r"try\('(\w+)'", scripts.pop("self_test.lua")))
     used = set(re.findall(r"redis\.p?call\(\s*'(\w+)'", "".join(scripts.values())))
 
     assert used - tried == set()
     assert used
-    assert rehearse(store) == []
+    assert self_test(store) == []
 
 
 def test_a_replica_fails(environ: dict[str, str], listening: str, store: Any) -> None:

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bridge.clock import SystemClock
 from bridge.doctor import Finding, examine
+from bridge.process.clock import SystemClock
 from tests.servers import clean_environ, free_port, script
 from tests.signature_front import SignatureFront
 from tests.sts_stub import StsStub

@@ -12,16 +12,15 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 import uvicorn
 
-from bridge import connections
-from bridge.clock import SystemClock
-from bridge.connections import IDLE_LIMIT
 from bridge.errors import UpstreamTimeout, UpstreamUnreachable
-from bridge.forwarding import Request
-from bridge.sagemaker import HttpUpstream, connector
-from bridge.sagemaker.endpoint import Endpoint
-from bridge.sagemaker.forwarding import HttpForwarding
-from bridge.spool import Spool
-from bridge.upstream import Call, Delivered, Unknown
+from bridge.process.clock import SystemClock
+from bridge.upstream import Call, Delivered, Unknown, connections
+from bridge.upstream import proxy_connector as connector
+from bridge.upstream.aws.endpoint import Endpoint
+from bridge.upstream.connections import IDLE_LIMIT
+from bridge.upstream.forwarding import Request, Spool
+from bridge.upstream.http_client import HttpUpstream
+from bridge.upstream.http_proxy import HttpForwarding
 from tests.ending_upstream import EndingUpstream
 from tests.servers import wait_until
 

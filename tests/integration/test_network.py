@@ -13,22 +13,21 @@ from threading import Thread
 import pytest
 import uvloop
 
-from bridge import secrets_manager
-from bridge.clock import SystemClock
+from bridge.auth import encryption as secrets_manager
+from bridge.auth.oidc import IssuerUnavailable
+from bridge.bootstrap.auth import cipher_with, tokens_of
+from bridge.config.environment import read_settings
+from bridge.config.network import Network, network_in
 from bridge.doctor import Finding, examine
-from bridge.environ import read_settings
 from bridge.errors import CannotStart
-from bridge.forwarding import Request
-from bridge.identities import cipher_with, tokens_of
-from bridge.network import Network, network_in
-from bridge.sagemaker import HttpUpstream
-from bridge.sagemaker.chain import Chain
-from bridge.sagemaker.credentials import AwsCredentials
-from bridge.sagemaker.endpoint import Endpoint
-from bridge.sagemaker.forwarding import HttpForwarding
-from bridge.telemetry.traces import otlp_tracer
-from bridge.tokens import IssuerUnavailable
+from bridge.process.clock import SystemClock
+from bridge.telemetry.opentelemetry import otlp_tracer
 from bridge.upstream import Call, Delivered, Unavailable
+from bridge.upstream.aws.credentials import AwsCredentials, Chain
+from bridge.upstream.aws.endpoint import Endpoint
+from bridge.upstream.forwarding import Request
+from bridge.upstream.http_client import HttpUpstream
+from bridge.upstream.http_proxy import HttpForwarding
 from schemas.client import Client, Scope
 from tests.collector import Collector
 from tests.enterprise import Authority, EgressProxy, TlsFront

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bridge import secrets_manager
-from bridge.bootstrap import build_api
-from bridge.cipher import Cipher
-from bridge.environ import read_settings
+from bridge.auth import encryption as secrets_manager
+from bridge.auth.encryption import Cipher
+from bridge.bootstrap.auth import cipher_with
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from bridge.errors import CannotStart
-from bridge.identities import cipher_with
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:bridge-AbC123"
 KEY = base64.b64encode(b"k" * 32).decode()

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bridge.bootstrap import Api, build_api
-from bridge.clock import SystemClock
-from bridge.environ import read_settings
+from bridge.auth.api_keys import AccessKey, SecretUnreadable, TooManyKeys, new_access_key, new_key
+from bridge.auth.sigv4 import UNDER_WAY
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from bridge.events import Event, SecretNotOpened
-from bridge.keyring import AccessKey, SecretUnreadable, TooManyKeys, new_access_key, new_key
 from bridge.outbox import Settlement
-from bridge.signatures import UNDER_WAY
+from bridge.process.clock import SystemClock
 from schemas.client import Client, Scope
 from tests.factories import RUN
 from tests.servers import wait_until

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from bridge.bootstrap import build_api
-from bridge.coalescing import single_call
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
 from bridge.upstream import Delivered, Denied
+from bridge.upstream.mlflow_calls import single_call
 from tests.asgi_client import client_of
 from tests.factories import metric
 from tests.servers import Server

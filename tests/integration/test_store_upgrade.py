@@ -5,8 +5,8 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
-from bridge.redis_outbox import RedisOutbox, connect
-from bridge.redis_outbox.dead_letters import RedisDeadLetters
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.outbox import RedisOutbox, connect
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus
 from tests.servers import redis_at, running

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from werkzeug.test import Client as Http
 
-from bridge.bootstrap import Api, build_api
-from bridge.environ import read_settings
+from bridge.bootstrap.processes import Api, build_api
+from bridge.config.environment import read_settings
 from schemas.client import Client, Scope
 from tests.asgi_client import client_of
 from tests.factories import RUN

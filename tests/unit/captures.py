@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from schemas.bodies.batchable import capture
 from schemas.errors import InvalidWrite
-from schemas.requests import capture
 from schemas.write import Fragment, Op, Write
 
 NOW = dt.datetime(2026, 11, 21, 12, 0, 0, 123_000, tzinfo=dt.UTC)

@@ -6,14 +6,15 @@ import json
 import threading
 from typing import Any
 
-from bridge.delivery import Delivery, Timing
-from bridge.exchange import Exchange
-from bridge.judgement import Judgement
-from bridge.redis_outbox import RedisOutbox, keys
-from bridge.redis_outbox.run_names import RedisRunNames
-from bridge.run_creation import RunCreation
-from bridge.run_order import RunOrder
+from bridge.delivery.deliverer import Delivery, Timing
+from bridge.delivery.fault_isolation import Judgement
+from bridge.delivery.run_creation import RunCreation
+from bridge.delivery.run_order import RunOrder
+from bridge.redis_store import keys
+from bridge.redis_store.outbox import RedisOutbox
+from bridge.redis_store.run_lookups import RedisRunNames
 from bridge.upstream import Call, Delivered, Outcome, Refused
+from bridge.upstream.sender import Exchange
 from schemas.job import JobStatus
 from schemas.write import Write
 from tests.factories import RUN

@@ -11,14 +11,14 @@ from queue import SimpleQueue
 
 import pytest
 
-from bridge import background
-from bridge.background import BackgroundThread, census
 from bridge.events import Event, ThreadFailed, ThreadStarted
+from bridge.process import background
+from bridge.process.background import BackgroundThread, census
+from bridge.telemetry.metrics import Count
 from bridge.telemetry.observers import Observers
-from bridge.totals import Count
 from tests.fakes import Events
 from tests.servers import wait_until
-from tests.unit.test_meter import FakeTotals, samples
+from tests.unit.test_metrics_counting import FakeTotals, samples
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +170,7 @@ def test_a_machine_without_threads_to_spare_fails_no_caller_and_the_next_use_tri
 
 _FORK = """
 import os, threading
-from bridge.background import BackgroundThread, census
+from bridge.process.background import BackgroundThread, census
 done = threading.Event()
 thread = BackgroundThread("t", done.set, called=True)
 thread.call()

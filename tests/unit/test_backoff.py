@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bridge.backoff import backoff
+from bridge.delivery.deliverer import backoff
 
 SECOND = dt.timedelta(seconds=1)
 

@@ -9,7 +9,7 @@ from schemas.endpoints import QUEUED
 from schemas.write import Op
 from tests.unit.captures import RUN, held, raw, raw_metric, refusal, take
 
-EVERY = [Op(each.op) for each in QUEUED if each.lane == "run" and each.checked != "tagging"]
+EVERY = [Op(each.op) for each in QUEUED if each.lane == "run" and each.op != Op.LINK_TRACES]
 SINGLE = [Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG]
 BAD = (400, "INVALID_PARAMETER_VALUE")
 

@@ -20,8 +20,8 @@ from mlflow.utils.validation import (
     _validate_tag,
 )
 
-from bridge.coalescing import single_call
-from schemas import limits
+from bridge.upstream.mlflow_calls import single_call
+from schemas import mlflow_limits as limits
 from schemas.errors import InvalidWrite
 from schemas.write import Op
 from tests.unit.captures import NOW_MS, RUN, raw, raw_batch, raw_metric, refusal, take

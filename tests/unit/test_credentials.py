@@ -18,9 +18,9 @@ from botocore.credentials import (
 )
 from botocore.exceptions import ClientError, ConnectTimeoutError, CredentialRetrievalError
 
-from bridge.clock import SystemClock
 from bridge.errors import CredentialsUnavailable
-from bridge.sagemaker.credentials import AwsCredentials
+from bridge.process.clock import SystemClock
+from bridge.upstream.aws.credentials import AwsCredentials
 
 ROLE = "arn:aws:iam::123456789012:role/bridge"
 Refresh = Callable[[], dict[str, str]]

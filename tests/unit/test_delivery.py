@@ -18,9 +18,9 @@ from bridge.events import (
     WritesBuried,
     WritesDelivered,
 )
-from bridge.gate import Open, Shut
-from bridge.redis_outbox import RedisOutbox, connect
+from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Call, Delivered, Outcome, Unavailable, Unknown
+from bridge.upstream.flow_control import Open, Shut
 from schemas.job import JobStatus
 from tests.factories import RUN, metric, param, tag
 from tests.unit.lanes import HORIZON, LEASE, REFUSED, Lane, steps

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.events import LaneDenied, WritesBuried
-from bridge.gate import Shut
 from bridge.upstream import Call, Delivered, Denied, Outcome
+from bridge.upstream.flow_control import Shut
 from schemas.job import JobStatus
 from tests.factories import metric
 from tests.unit.lanes import DENIAL_GRACE, Lane, steps

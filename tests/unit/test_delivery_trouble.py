@@ -9,8 +9,8 @@ import pytest
 
 from bridge.events import WritesBuried
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.bodies.batchable import capture
 from schemas.job import JobStatus
-from schemas.requests import capture
 from schemas.write import Op
 from tests.factories import NOW, RUN, metric, param, tag
 from tests.unit.lanes import Lane, steps

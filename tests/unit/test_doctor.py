@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.doctor.checks import Check, Opinion, Verdict, fail, findings, ok, skipped
-from bridge.doctor.clocks import compared
+from bridge.doctor.aws import fix_of, kind_of
+from bridge.doctor.checks import Check, Opinion, Verdict, compared, fail, findings, ok, skipped
 from bridge.doctor.configuration import read_case, secrets_in
-from bridge.doctor.refusals import fix_of, kind_of
 from tests.factories import NOW
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}

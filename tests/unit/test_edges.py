@@ -3,14 +3,14 @@
 
 import pytest
 
-from api.prefer import LONGEST_WAIT, read_preferences
-from bridge.bootstrap import build_api
-from bridge.coalescing import next_call
-from bridge.environ import read_settings
+from api.http.preferences import LONGEST_WAIT, read_preferences
+from bridge.bootstrap.processes import build_api
+from bridge.config.environment import read_settings
+from bridge.delivery.batching import next_call
 from bridge.errors import InvalidSettings
-from bridge.sagemaker.headers import to_client, to_upstream
+from bridge.upstream.headers import to_client, to_upstream
 from tests.factories import job, param, tag
-from tests.unit.test_coalescing import MOST_BYTES, batch
+from tests.unit.test_batching import MOST_BYTES, batch
 
 
 def test_a_merged_call_for_the_longest_run_id_is_within_a_million_bytes() -> None:

@@ -4,7 +4,7 @@
 import pytest
 
 from bridge.errors import InvalidSettings
-from bridge.sagemaker.endpoint import Endpoint, SigningScope, endpoint_for
+from bridge.upstream.aws.endpoint import Endpoint, SigningScope, endpoint_for
 
 
 def _server(partition: str = "aws", region: str = "eu-central-1") -> str:

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
+from bridge.auth.experiment_scope import Experiments
 from bridge.errors import ExperimentUnknown, StoreUnavailable
-from bridge.exchange import Exchange
-from bridge.experiments import Experiments
-from bridge.gate import Shut
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
-from schemas.subject import Kind, Subject
+from bridge.upstream.flow_control import Shut
+from bridge.upstream.sender import Exchange
+from schemas.bodies.references import Kind, Subject
 from tests.factories import NOW, RUN
 from tests.fakes import Events, FakeClock, FakeGate, FakeUpstream
 

@@ -8,7 +8,7 @@ import pytest
 from bridge.events import BatchRefused, CallAnswered, LaneDeferred, WritesBuried, WritesDelivered
 from bridge.outbox import Accepted, Offer
 from bridge.upstream import Delivered, Outcome, Unavailable
-from schemas.trail import NO_TRAIL, Trail, read_trace, trail_of
+from schemas.trace_context import NO_TRAIL, Trail, read_trace, trail_of
 from tests.factories import RUN, metric, param
 from tests.unit.lanes import Lane
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.sagemaker.headers import to_client, to_upstream
+from bridge.upstream.headers import to_client, to_upstream
 
 UPSTREAM = "https://upstream.example"
 

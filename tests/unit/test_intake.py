@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from bridge.errors import StoreUnavailable
-from bridge.intake import LONG_WRITES, Intake
 from bridge.outbox import Accepted, Offer, Outbox, Verdict
+from bridge.outbox.intake import LONG_WRITES, Intake
 from schemas.write import Op, Write
 from tests.factories import RUN, metric
 from tests.fakes import FakeDispatch

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from schemas.bodies.batchable import capture
 from schemas.job import JobId
-from schemas.requests import capture
 from schemas.write import Op
 from tests.factories import NOW
 from tests.unit.test_job_id import ID, KEY

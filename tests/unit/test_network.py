@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.environ import read_settings
+from bridge.config.environment import read_settings
+from bridge.config.network import CA_BUNDLE, CurrentTls, Network, Proxies, ca_bundle_in, proxies_in
 from bridge.errors import CannotStart, InvalidSettings
-from bridge.network import CA_BUNDLE, CurrentTls, Network, Proxies, ca_bundle_in, proxies_in
 from tests.enterprise import Authority
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
+from schemas.bodies.batchable import capture
 from schemas.errors import InvalidWrite
 from schemas.job import JobStatus
 from schemas.lane import NamedRun, check_run_name, named_run
-from schemas.requests import capture
 from schemas.write import Op, Write
 from tests.factories import NOW
 from tests.unit.lanes import Lane

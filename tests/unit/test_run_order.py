@@ -7,9 +7,9 @@ import time
 import pytest
 
 from bridge.upstream import Call, Delivered, Outcome, Unavailable
+from schemas.bodies.batchable import capture
 from schemas.job import JobStatus
 from schemas.lane import NamedRun
-from schemas.requests import capture
 from schemas.write import Op, Write
 from tests.factories import NOW, RUN
 from tests.factories import metric as by_id

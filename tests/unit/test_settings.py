@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bridge.environ import read_settings, variable
+from bridge.config.environment import read_settings
+from bridge.config.network import CaBundle, EgressProxy, Proxies
+from bridge.config.parsers import duration, size
+from bridge.config.settings import Settings, variable
 from bridge.errors import InvalidSettings
-from bridge.network import CaBundle, EgressProxy, Proxies
-from bridge.setting_kinds import duration, size
-from bridge.settings import Settings
-from schemas.whole import DATASET_LIMITS
+from schemas.bodies.single import DATASET_LIMITS
 from schemas.write import Op
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}

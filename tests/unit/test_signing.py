@@ -13,8 +13,8 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from bridge.sagemaker.endpoint import Endpoint, SigningScope, endpoint_for
-from bridge.sagemaker.signing import FixedHeadersAuth, Signer, canonical_target
+from bridge.upstream.aws.endpoint import Endpoint, SigningScope, endpoint_for
+from bridge.upstream.aws.signing import FixedHeadersAuth, Signer, canonical_target
 from tests.signature_check import APP, TRACKING_SERVER, Credentials, SignatureCheck, WireRequest
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text(encoding="utf-8"))

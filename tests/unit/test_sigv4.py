@@ -17,8 +17,8 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.keyring import is_access_key_id, new_access_key
-from bridge.sigv4 import SERVICES, Claim, InvalidSignature, Received, canonical_request, read_claim, signature
+from bridge.auth.api_keys import is_access_key_id, new_access_key
+from bridge.auth.sigv4 import SERVICES, Claim, InvalidSignature, Received, canonical_request, read_claim, signature
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in VECTORS["cases"]}

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.bodies.batchable import capture
 from schemas.errors import InvalidWrite
-from schemas.requests import capture
 from schemas.write import Op
 from tests.factories import NOW
 

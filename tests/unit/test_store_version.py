@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from bridge.bootstrap.startup_checks import check_store
 from bridge.doctor.checks import Verdict
-from bridge.doctor.redis_server import reached
+from bridge.doctor.redis_checks import reached
 from bridge.errors import CannotStart
-from bridge.precautions import check_store
-from bridge.redis_outbox import RedisOutbox
-from bridge.redis_outbox.durability import outdated_servers
+from bridge.redis_store.client import outdated_servers
+from bridge.redis_store.outbox import RedisOutbox
 from tests.fakes import FakeStore
 
 DAY = dt.timedelta(days=1)

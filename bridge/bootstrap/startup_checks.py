@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be so before a process starts."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from bridge.config.settings import Settings
+from bridge.errors import CannotStart, StoreUnavailable
+from bridge.outbox import Outbox
+
+
+def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
+    """Raise ``CannotStart`` if the store would lose accepted writes. Warn of less, or if it does not answer yet."""
+    try:
+        durability = outbox.durability()
+    except StoreUnavailable as error:
+        warn(f"the store does not answer; no write is accepted until it does ({error})")
+        return
+    if durability.faults:
+        raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
+    for warning in durability.warnings:
+        warn(f"the store: {warning}")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate and key and (why := misfit(certificate, key)):
+        raise CannotStart(f"BRIDGE_TLS_CERTIFICATE={certificate} and BRIDGE_TLS_KEY={key} can't be used: {why}")
+    if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
+        return
+    if settings.listens_on_loopback:
+        raise CannotStart("BRIDGE_TRUSTED_PROXIES says that others come through a proxy: set BRIDGE_AUTH")
+    if not settings.auth:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
+            " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
+        )
+    if settings.tls_certificate is None and settings.trusted_proxies is None:
+        raise CannotStart(
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
+            " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
+        )
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Return whether somebody listens there already: those who share a port on purpose are not told so otherwise."""
+    with suppress(OSError):
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind(address)
+            except OSError as error:
+                return error.errno == errno.EADDRINUSE
+    return False
+
+
+def misfit(certificate: Path, key: Path) -> str | None:
+    """Return why a certificate and its key can't be used, None if they can."""
+    try:
+        # An empty password, so that nobody is asked for one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        missing = [str(path) for path in (certificate, key) if not path.is_file()]
+        return f"there is no file {missing[0]}" if missing else f"they don't fit, or need a password ({error})"
+    return None

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the settings from the environment, once, and reports all errors together.
+
+An unknown ``BRIDGE_*`` name is an error, so that a misspelt setting is not silently a default.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.config.settings import PREFIX, Settings, shown, variable
+from bridge.errors import InvalidSettings
+
+
+def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
+    """Read all settings from the environment, or raise ``InvalidSettings`` that names every one that is wrong.
+
+    ``defaults`` stand in for variables that are not set.
+    """
+    faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        try:
+            values[field.name] = _value(field, environ, defaults)
+        except ValueError as fault:
+            faults.append(str(fault))
+    if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
+        faults.append(
+            "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
+        )
+    if values.get("role_session") in ("client", "source") and not values.get("assume_role_arn"):
+        faults.append("BRIDGE_ROLE_SESSION names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
+    faults += _missing(values)
+    if faults:
+        raise InvalidSettings("\n".join(faults))
+    return Settings(**values)
+
+
+def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting
+    """Return what a setting is, or raise ``ValueError`` that says what is wrong."""
+    if read_all := field.metadata.get("read_all"):
+        return read_all(environ)
+    name = variable(field)
+    text = environ.get(name) or defaults.get(field.name) or field.metadata["default"]
+    if text is None:
+        raise ValueError(f"{name} is not set: {field.metadata['about']}")
+    try:
+        return field.metadata["read"](text) if text else None
+    except ValueError as error:
+        raise ValueError(f"{name}={shown(field, text)!r} must be {error}") from None
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    """Say what the chosen kinds of identities need and have not."""
+    kinds = values.get("auth") or ()
+    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client")}
+    lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
+    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = {variable(field) for field in dataclasses.fields(Settings)}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

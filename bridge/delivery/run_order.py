@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the order between the two lanes of a run that has a name: its writes by name and those by id.
+
+Each lane is in the order of acceptance. So nothing is sent from the one while the other holds something older.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from bridge.outbox import Claim, Outbox, RunNames
+from bridge.process.clock import Clock
+from schemas.job import LaneBacklog
+from schemas.lane import named_run
+
+_SHORTEST_WAIT, _LONGEST_WAIT = dt.timedelta(milliseconds=50), dt.timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """How many of a claim's first jobs may be sent, and, if none may, which lane is to go first and for how long."""
+
+    jobs: int
+    other: str = ""
+    wait: dt.timedelta = _SHORTEST_WAIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """Knows which lane comes first."""
+
+    outbox: Outbox
+    names: RunNames
+    clock: Clock
+
+    def precedence(self, claim: Claim) -> Precedence:
+        """Return how many of the first jobs were accepted before what waits in the run's other lane."""
+        jobs = claim.jobs
+        is_named = named_run(claim.lane) is not None
+        other = self.names.run_id(claim.lane) if is_named else claim.alias
+        if other is None:
+            return Precedence(len(jobs))
+        backlog = self.outbox.lane_backlog(other)
+        oldest = backlog.oldest_accepted_at
+        if oldest is None:
+            return Precedence(len(jobs))
+        # Of two that were accepted within the same millisecond, the one by name goes first.
+        later = (job.accepted_at > oldest or (job.accepted_at == oldest and not is_named) for job in jobs)
+        earlier = next((number for number, is_later in enumerate(later) if is_later), len(jobs))
+        return Precedence(earlier, other, self._wait_for(backlog))
+
+    def _wait_for(self, backlog: LaneBacklog) -> dt.timedelta:
+        due = backlog.next_attempt_at
+        wait = due - self.clock.now() if due else _SHORTEST_WAIT
+        return min(max(wait, _SHORTEST_WAIT), _LONGEST_WAIT)

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mlflow-bridge up``: the whole system on one machine, from one command.
+
+It starts what no setting names, a Redis as the store and an `mlflow server` as upstream, and then the api and the
+workers, and keeps all of them running.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import socket
+import ssl
+import sysconfig
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bridge.bootstrap.processes import Api, build_api
+from bridge.bootstrap.startup_checks import check_exposure, check_store
+from bridge.config.environment import read_settings
+from bridge.config.settings import Settings, masked
+from bridge.errors import CannotStart, StoreUnavailable
+from bridge.local.servers import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.local.supervisor import Child, Supervisor
+
+Say = Callable[[str], None]
+
+#: The path of a Unix socket may not be longer on Linux (unix(7)); macOS allows a little less.
+_LONGEST_SOCKET_PATH = 100
+_START_TIMEOUT = 120.0
+
+
+def up(environ: Mapping[str, str], say: Say) -> None:
+    """Run until SIGINT or SIGTERM. Raises ``CannotStart`` or ``InvalidSettings``."""
+    local_store, local_upstream = not environ.get("BRIDGE_STORE_URL"), not environ.get("BRIDGE_UPSTREAM")
+    data_dir = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve()
+    with _only_one(data_dir) as lock, _socket_path(data_dir) as socket_path:
+        settings = _settings(environ, socket_path)
+        bridge = build_api(settings)
+        if not local_store:
+            check_store(bridge.outbox, say)
+        port = settings.port or _free_port(settings.host)
+        _check_port(settings.host, port)
+        supervisor = Supervisor(say)
+        _on_stop(lambda *_: supervisor.stop_soon())
+        plan = _Plan(environ, settings, data_dir, port)
+        try:
+            if local_store:
+                store = plan.store(socket_path, lock)
+                supervisor.add(store)
+                _await(supervisor, store, say)
+            # All others start together: writes can be taken while upstream is still starting.
+            others = [*plan.workers(), plan.api(), *([plan.upstream()] if local_upstream else [])]
+            for child in others:
+                supervisor.add(child)
+            for child in others:
+                _await(supervisor, child, say)
+            _greet(bridge, data_dir, port, say)
+            supervisor.watch()
+        except _Stopped:
+            pass
+        finally:
+            say("stopping: deliveries in flight are finished, what waits stays in the store")
+            supervisor.stop(grace=settings.stop_grace.total_seconds())
+            _finish(say)
+
+
+def _finish(say: Say) -> None:
+    say("stopped")
+    # Python gives signals their default back while it ends: a second Ctrl-C would look like a crash.
+    _on_stop(signal.SIG_IGN)
+
+
+def _on_stop(receive: Callable[..., object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, receive)
+
+
+class _Stopped(Exception):
+    """We were told to stop while still starting."""
+
+
+class _Plan:
+    """The children of a system with these settings."""
+
+    def __init__(self, environ: Mapping[str, str], settings: Settings, data_dir: Path, port: int) -> None:
+        self._settings = settings
+        self._data = data_dir
+        self._port = port
+        self._logs = data_dir / "logs"
+        self._logs.mkdir(exist_ok=True)
+        # Only the api has to do with the secrets of clients.
+        self._secrets = {name: environ[name] for name in ("BRIDGE_SECRETS_KEY",) if name in environ}
+        self._environ = {
+            **{name: value for name, value in environ.items() if name not in self._secrets},
+            "BRIDGE_STORE_URL": settings.store_url,
+            "BRIDGE_UPSTREAM": settings.upstream,
+            "BRIDGE_PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def store(self, socket_path: Path, lock: int) -> Child:
+        """A Redis that syncs every write to disk before it answers."""
+        return self._child(
+            "store",
+            store_command(self._data / "store", socket_path),
+            lambda: _answers(self._settings),
+            # The lock on the data lasts as long as the store, even if we are killed.
+            inherited=(lock,),
+        )
+
+    def upstream(self) -> Child:
+        """A real MLflow server with its data beside the store's."""
+        port = int(self._settings.upstream.rpartition(":")[2])
+        command = mlflow_command(self._data / "mlflow", port)
+        child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
+        child.environ = {**child.environ, **MLFLOW_ENVIRON}
+        child.directory = self._data / "mlflow"
+        child.stage = 1
+        return child
+
+    def api(self) -> Child:
+        """The HTTP side."""
+        url = _address(self._settings, self._port)
+        child = self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child.environ = {**child.environ, **self._secrets}
+        return child
+
+    def workers(self) -> list[Child]:
+        """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""
+        return [
+            self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True, stage=2)
+            for number in range(1, self._settings.worker_processes + 1)
+        ]
+
+    def _child(self, name: str, command: list[str], is_ready: Callable[[], bool], **extra: Any) -> Child:  # noqa: ANN401
+        return Child(
+            name=name,
+            command=command,
+            environ=self._environ,
+            log=self._logs / f"{name}.log",
+            is_ready=is_ready,
+            **extra,
+        )
+
+
+def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
+    if supervisor.wait_ready(child, timeout=_START_TIMEOUT):
+        say(f"{child.name:<10} ready after {time.monotonic() - child.started_at:.1f} s")
+    elif child.exit_status is not None or time.monotonic() - child.started_at >= _START_TIMEOUT:
+        raise CannotStart(f"{child.name} did not start. The end of its log, {child.log}:\n{child.last_lines()}")
+    else:
+        raise _Stopped
+
+
+_CREATE_RUN = """/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{"experiment_id":"0"}'"""
+
+
+def _settings(environ: Mapping[str, str], socket_path: Path) -> Settings:
+    """Read the settings; store and upstream are those on this machine unless others are named."""
+    settings = read_settings(
+        environ,
+        store_url=f"unix://{socket_path}",
+        upstream=f"http://127.0.0.1:{_free_port('127.0.0.1')}",
+    )
+    check_exposure(settings)
+    return settings
+
+
+def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
+    settings, probe = bridge.settings, bridge.upstream.probe()
+    upstream = masked(settings.upstream)
+    if not probe["reachable"]:
+        say(
+            f"Upstream {upstream} does not answer as it should ({probe['why']})."
+            " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
+        )
+    url = _address(settings, port)
+    auth = '-H "Authorization: Bearer $KEY" ' if settings.auth else ""
+    key = f"  a key     BRIDGE_STORE_URL={masked(settings.store_url)} mlflow-bridge keys create NAME\n" if auth else ""
+    say(
+        f"""
+MLflow Bridge serves {url}
+  upstream  {upstream}
+  data      {data_dir}  (store, logs; delete it to begin anew)
+{key}  try       curl {auth}{url}{_CREATE_RUN}
+  or        MLFLOW_TRACKING_URI={url} python your_training.py
+  stop      Ctrl-C
+"""
+    )
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[int]:
+    """Hold a lock on the data directory, so that no two stores ever write to the same files."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.chmod(0o700)
+    except OSError as error:
+        raise CannotStart(
+            f"{data_dir} can't be used for data ({error.strerror}): set BRIDGE_DATA_DIR to another directory."
+        ) from error
+    with (data_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CannotStart(
+                f"{data_dir} is in use by another MLflow Bridge (process {lock.read().strip() or 'unknown'}):"
+                " stop that one, or set BRIDGE_DATA_DIR to another directory."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock.fileno()
+
+
+@contextmanager
+def _socket_path(data_dir: Path) -> Iterator[Path]:
+    path = data_dir / "store.sock"
+    if len(str(path)) <= _LONGEST_SOCKET_PATH and re.fullmatch(r"[\w./ -]+", str(path), re.ASCII):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mlflow-bridge-") as directory:
+        yield Path(directory) / "store.sock"
+
+
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def _answers(settings: Settings) -> bool:
+    with contextlib.suppress(StoreUnavailable):
+        return bool(build_api(settings).outbox.durability().level)
+    return False
+
+
+def _serves(url: str) -> bool:
+    with contextlib.suppress(OSError, urllib.error.URLError):
+        # A proxy of the environment is not meant for our own children.
+        # Whose certificate it is, its clients look at.
+        trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # noqa: S323, SLF001
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
+        return bool(direct.open(url, timeout=1).status == 200)
+    return False
+
+
+def _address(settings: Settings, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
+
+
+def _free_port(host: str) -> int:
+    return _listening(host, 0)
+
+
+def _check_port(host: str, port: int) -> None:
+    _listening(host, port)
+
+
+def _listening(host: str, port: int) -> int:
+    """Listen there for a moment and return the port, or say why that can't be."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"{host}:{port} can't be listened on ({error.strerror}): set BRIDGE_PORT to another port, or to 0 for"
+                " any free one; BRIDGE_HOST must be an address of this machine."
+            ) from error
+        return int(probe.getsockname()[1])

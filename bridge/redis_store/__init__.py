@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store: the outbox and all other state in Redis or Valkey."""

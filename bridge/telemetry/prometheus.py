@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics as Prometheus reads them (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from bridge.errors import StoreUnavailable
+from bridge.outbox import Outbox
+from bridge.telemetry import metric_catalogue as catalogue
+from bridge.telemetry.metric_catalogue import CATALOGUE, Kind, Metric
+from bridge.telemetry.metrics import Count, Totals
+from bridge.upstream.flow_control import Gate
+
+#: Of each gauge the values, by its labels' values.
+Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
+
+_STATES = ("closed", "open", "half-open")
+
+
+def read_gauges(outbox: Outbox, gate: Gate, totals: Totals, *, now: dt.datetime) -> Gauges:
+    """Return every gauge, or that the store does not answer."""
+    try:
+        backlog, workers, state, durability = outbox.backlog(), outbox.workers(), gate.state(), outbox.durability()
+        threads = totals.threads()
+    except StoreUnavailable:
+        return {catalogue.STORE_UP: {(): 0.0}}
+    found = {
+        catalogue.STORE_UP: 1.0,
+        catalogue.STORE_FAULTS: float(len(durability.faults)),
+        catalogue.BACKLOG_LANES: float(backlog.lanes),
+        catalogue.BACKLOG_BYTES: float(backlog.bytes),
+        catalogue.DEAD_LETTERS: float(backlog.dead_letters),
+        catalogue.OLDEST_DUE_SECONDS: _age(backlog.oldest_due, now),
+        catalogue.OLDEST_PENDING_SECONDS: _age(backlog.oldest_accepted_at, now),
+        catalogue.LAST_DELIVERY: state.delivered_at.timestamp() if state.delivered_at else 0.0,
+        catalogue.WORKERS: float(workers),
+        catalogue.CALL_RATE: float("inf") if state.rate is None else state.rate,
+        catalogue.BUCKET: float("inf") if state.bucket is None else state.bucket,
+    }
+    gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in found.items()}
+    gauges[catalogue.BREAKER] = {(name,): float(name == state.breaker) for name in _STATES}
+    # Of each thread both states, so that an alarm about the dead ones has something to look at.
+    gauges[catalogue.THREADS] = {
+        (name, state): float(threads.get((name, state), 0)) for name, _ in threads for state in ("alive", "dead")
+    }
+    return gauges
+
+
+def _age(since: dt.datetime | None, now: dt.datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
+_COUNTERS = tuple(metric for metric in CATALOGUE if metric.kind is Kind.COUNTER)
+_Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+_Values = Mapping[tuple[str, ...], float]
+
+
+def expose(totals: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
+    """Return the text of all metrics in the form that the ``Accept`` header asks for, and its content type.
+
+    Without totals nothing is told of what was counted: counters at 0 would look like ones that began anew.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(totals, gauges))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _Collected(Collector):
+    """What the library asks for the families."""
+
+    def __init__(self, totals: Mapping[Count, float] | None, gauges: Gauges) -> None:
+        self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+        for metric in _COUNTERS if totals is not None else ():
+            # There from the beginning, so that a first increase is seen as one.
+            self._by_name[metric.name] = {(value,): 0.0 for value in metric.known} if metric.labels else {(): 0.0}
+        for (name, *rest), number in (totals or {}).items():
+            self._by_name[name][tuple(rest)] = number
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[_Family]:
+        for metric in CATALOGUE:
+            match metric.kind:
+                case Kind.GAUGE:
+                    yield _gauge(metric, self._gauges.get(metric, {}))
+                case Kind.COUNTER:
+                    yield _counter(metric, self._by_name[metric.name])
+                case Kind.HISTOGRAM:
+                    yield _histogram(metric, self._by_name[metric.name])
+
+
+def _gauge(metric: Metric, values: _Values) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(metric.name, metric.about, labels=metric.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _counter(metric: Metric, values: _Values) -> CounterMetricFamily:
+    family = CounterMetricFamily(metric.name, metric.about, labels=metric.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(metric: Metric, values: _Values) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(metric.name, metric.about, labels=metric.labels)
+    parts: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
+    for (*labels, part), value in values.items():
+        parts[tuple(labels)][part] = value
+    bounds = [*(f"{bound:g}" for bound in metric.bounds), "+Inf"]
+    for of, counts in parts.items():
+        sums = accumulate(counts.get(str(number), 0.0) for number in range(len(bounds)))
+        family.add_metric(of, buckets=list(zip(bounds, sums, strict=True)), sum_value=counts.get("sum", 0.0))
+    return family

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The request bodies of queued calls, and how each becomes a write."""

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queued calls that are sent as they are, each by itself: they can't be merged into a ``log-batch``.
+
+MLflow reads their bodies with protobuf, which takes each field by two names and numbers as texts, and drops without a
+word what it can't read. Here such a body is refused, with the path to what is wrong.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+
+from schemas.bodies.lenient import (
+    Constant,
+    Json,
+    check_names,
+    check_older_name,
+    load_object,
+    read_int64,
+    read_list,
+    read_run,
+    read_text,
+)
+from schemas.errors import InvalidWrite
+from schemas.lane import run_lane
+from schemas.mlflow_limits import check_longest, check_not_own, invalid, missing
+from schemas.write import Op, Write
+
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+
+
+class DeleteTag(msgspec.Struct, omit_defaults=True):
+    """Body of ``runs/delete-tag``, without its run, as all of these."""
+
+    key: str | None = None
+
+
+class UpdateRun(msgspec.Struct, omit_defaults=True):
+    """Body of ``runs/update``."""
+
+    status: str | int | None = None
+    #: Unix time in milliseconds.
+    end_time: _Int64 | None = None
+    run_name: str | None = None
+
+
+class InputTag(msgspec.Struct, omit_defaults=True):
+    """A tag of a dataset."""
+
+    key: str | None = None
+    value: str | None = None
+
+
+class Dataset(msgspec.Struct, omit_defaults=True):
+    """A dataset that a run has used."""
+
+    name: str | None = None
+    digest: str | None = None
+    source_type: str | None = None
+    source: str | None = None
+    schema: str | None = None
+    profile: str | None = None
+
+
+class DatasetInput(msgspec.Struct, omit_defaults=True):
+    """A dataset and its tags."""
+
+    tags: list[InputTag] | None = None
+    dataset: Dataset | None = None
+
+
+class ModelInput(msgspec.Struct, omit_defaults=True):
+    """A model that a run has used."""
+
+    model_id: str | None = None
+
+
+class LogInputs(msgspec.Struct, omit_defaults=True):
+    """Body of ``runs/log-inputs``."""
+
+    datasets: list[DatasetInput] | None = None
+    models: list[ModelInput] | None = None
+
+
+class ModelOutput(msgspec.Struct, omit_defaults=True):
+    """A model that a run has made."""
+
+    model_id: str | None = None
+    step: _Int64 | None = None
+
+
+class LogOutputs(msgspec.Struct, omit_defaults=True):
+    """Body of ``runs/outputs``."""
+
+    models: list[ModelOutput] | None = None
+
+
+def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
+    """Turn the body of one of these calls into a write, or raise ``InvalidWrite``."""
+    kind = _KINDS[op]
+    fields = load_object(body)
+    check_names(fields)
+    known = _known(fields)
+    run_id = read_run(fields, older_name=op is Op.UPDATE_RUN)
+    read = {name: reader(known.get(name), name) for name, reader in _READERS[op].items()}
+    if op is Op.UPDATE_RUN:
+        check_older_name(fields)
+    lane = run_lane(run_id, fields.get("run"), workspace, unknown=op is not Op.LOG_INPUTS)
+    try:
+        request = msgspec.convert(_nested(read), kind, strict=False)
+        whole = msgspec.json.encode(request)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
+    _CHECKS[op](request)
+    return Write(op=op, lane=lane, whole=whole, workspace=workspace)
+
+
+def _known(fields: Json) -> Json:
+    """Return the fields that these calls have, by their usual names; protobuf also takes ``endTime``."""
+    known: Json = {}
+    for name, value in fields.items():
+        usual = _CAMEL.get(name, name)
+        if usual != name and usual in fields:
+            raise InvalidWrite(f"Request specifies both '{usual}' and '{name}'; provide only one of them.")
+        if usual in _NAMES:
+            known[usual] = value
+    return known
+
+
+def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _nested(each, name) for name, each in _known(value).items()}
+    if isinstance(value, list):
+        return [_nested(each) for each in value]
+    if name == "step":
+        with suppress(InvalidWrite):
+            return read_int64(value, name)
+    return float(value) if isinstance(value, Constant) else value
+
+
+def _read_status(value: object, at: str) -> object:
+    """Return a status by its name, or by a number that MLflow knows."""
+    with suppress(InvalidWrite):
+        if 1 <= (number := read_int64(value, at)) <= len(STATUSES):
+            return number
+    return read_text(value, at)
+
+
+def _read_models(value: object, at: str) -> list[object]:
+    if value is None or value == "":
+        raise missing(at)
+    return read_list(value, at)
+
+
+def _if_given(read: Callable[[object, str], Any]) -> Callable[[object, str], Any]:
+    return lambda value, at: None if value is None else read(value, at)
+
+
+def _check_update(request: UpdateRun) -> None:
+    status = request.status
+    if isinstance(status, str) and status not in STATUSES:
+        raise invalid("status", status[:100], f"It must be one of {', '.join(STATUSES)}; MLflow would ignore it.")
+
+
+def _check_inputs(request: LogInputs) -> None:
+    for dataset_input in request.datasets or ():
+        dataset = dataset_input.dataset or Dataset()
+        for name, limit in DATASET_LIMITS.items():
+            check_longest(getattr(dataset, name) or "", limit, name)
+        for tag in dataset_input.tags or ():
+            for name, limit in INPUT_TAG_LIMITS.items():
+                check_longest(getattr(tag, name) or "", limit, name)
+    for dataset_input in request.datasets or ():
+        _check_differ([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
+
+
+def _check_outputs(request: LogOutputs) -> None:
+    _check_differ([model.model_id for model in request.models or ()], "model")
+
+
+def _check_differ(names: list[str | None], what: str) -> None:
+    if len({name or "" for name in names}) < len(names):
+        raise InvalidWrite(f"A {what} is named twice; MLflow's database refuses that.", "BAD_REQUEST")
+
+
+# MLflow's own, in the order in which it looks (``mlflow/utils/validation.py``, 3.17).
+DATASET_LIMITS = {"name": 500, "digest": 36, "source": 65535, "schema": 1048575, "profile": 16777215}
+INPUT_TAG_LIMITS = {"key": 255, "value": 500}
+
+_CAMEL = {
+    "runUuid": "run_uuid",
+    "endTime": "end_time",
+    "runName": "run_name",
+    "sourceType": "source_type",
+    "modelId": "model_id",
+}
+
+_KINDS: dict[Op, type[msgspec.Struct]] = {
+    Op.DELETE_TAG: DeleteTag,
+    Op.UPDATE_RUN: UpdateRun,
+    Op.LOG_INPUTS: LogInputs,
+    Op.LOG_OUTPUTS: LogOutputs,
+}
+
+# The fields at the top, whose types MLflow looks at when protobuf has given up; in its order.
+_READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
+    Op.DELETE_TAG: {"key": partial(read_text, required=True)},
+    Op.UPDATE_RUN: {
+        "end_time": _if_given(read_int64),
+        "status": _if_given(_read_status),
+        "run_name": _if_given(read_text),
+    },
+    Op.LOG_INPUTS: {"datasets": _if_given(read_list), "models": _if_given(read_list)},
+    Op.LOG_OUTPUTS: {"models": _read_models},
+}
+
+# What MLflow looks at once it knows the run.
+_CHECKS: dict[Op, Callable[[Any], None]] = {
+    Op.DELETE_TAG: lambda request: check_not_own(request.key),
+    Op.UPDATE_RUN: _check_update,
+    Op.LOG_INPUTS: _check_inputs,
+    Op.LOG_OUTPUTS: _check_outputs,
+}
+
+_NAMES = frozenset(
+    name
+    for kind in (DeleteTag, UpdateRun, LogInputs, LogOutputs, DatasetInput, Dataset, InputTag, ModelInput, ModelOutput)
+    for name in kind.__struct_fields__
+)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tags whose value means something to MLflow's server: it refuses what it can't read (``utils/validation.py``, 3.17).
+
+Other keys that it treats specially decide by what the server holds (``mlflow.customView.view...``), or refuse nothing.
+"""
+
+import json
+import re
+
+from schemas.errors import InvalidWrite
+from schemas.mlflow_limits import check_longest
+
+#: How long traces are kept before they are archived, and which are to be archived now.
+_RETENTION, _ARCHIVE_NOW = "mlflow.trace.archivalRetention", "mlflow.trace.archiveNow"
+_LONGEST_DURATION = 32
+_DURATION = re.compile(r"[1-9][0-9]*[mhd]")
+
+_TRACE_NAME = "mlflow.traceName"
+_LONGEST_TRACE_NAME = 4096
+#: The tag that is the run's name as well.
+RUN_NAME_TAG = "mlflow.runName"
+
+
+def check_special_experiment_tag(key: str, value: str) -> None:
+    """Raise where an experiment's tag orders its traces archived in a way that MLflow does not understand."""
+    if key == _RETENTION:
+        fields = _fields(value)
+        if fields.get("type") != "duration":
+            raise InvalidWrite("Trace archival config must use type 'duration'.")
+        _check_duration(fields.get("value"))
+    elif key == _ARCHIVE_NOW:
+        older_than = _fields(value).get("older_than")
+        if older_than is not None:
+            _check_duration(older_than)
+
+
+def check_special_trace_tag(key: str, value: str) -> None:
+    """Raise where a trace's tag is its name, and longer than a name may be."""
+    if key == _TRACE_NAME:
+        check_longest(value, _LONGEST_TRACE_NAME, "Trace name")
+
+
+def check_run_name_tag(run_name: str | None, key: str, value: str) -> None:
+    """Raise where a tag of a run that is created gives it no name, or another one."""
+    if key != RUN_NAME_TAG:
+        return
+    if not value:
+        raise InvalidWrite(f"The tag {RUN_NAME_TAG} of a new run must not be empty; MLflow's database refuses that.")
+    if run_name and value != run_name:
+        raise InvalidWrite(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values"
+            f" (run_name='{run_name}', mlflow.runName='{value}')."
+        )
+
+
+def _fields(value: str) -> dict[str, object]:
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise InvalidWrite("Trace archival config must be encoded as a JSON object.")
+    return fields
+
+
+def _check_duration(value: object) -> None:
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) > _LONGEST_DURATION:
+        raise InvalidWrite(f"Trace archival duration must be at most {_LONGEST_DURATION} characters.")
+    if not _DURATION.fullmatch(text):
+        raise InvalidWrite(
+            "Trace archival retention must be in the form `<int><unit>`, where unit is one of 'm', 'h', or 'd'."
+        )
