@@ -4,10 +4,10 @@
 An event loop reads every request and writes every answer, so that no thread waits for a slow client (docs/adr/0009).
 """
 
-from api.app import Front
+from api.app import BridgeApp
 from bridge.bootstrap.processes import Api
 
 
-def create_app(bridge: Api) -> Front:
+def create_app(bridge: Api) -> BridgeApp:
     """Return the ASGI application of this bridge."""
-    return Front(bridge)
+    return BridgeApp(bridge)

@@ -5,30 +5,30 @@ import asyncio
 
 from api.auth.authentication import Authentication
 from api.auth.authorization import OPEN, check_allowed
-from api.auth.experiment_scope import Limits
-from api.http.early_response import Lingering
-from api.http.error_responses import reply_to
-from api.http.exceptions import Looped, NotPassedOn, TooManyFailures, Unauthenticated
-from api.http.paths import check_method, is_own
-from api.http.request import Incoming, Patience
-from api.http.response import Response, only_over_tls
+from api.auth.experiment_scope import ExperimentScope
+from api.http.early_response import EarlyResponse
+from api.http.error_responses import error_response
+from api.http.exceptions import LoopDetected, NotForwarded, TooManyFailures, Unauthenticated
+from api.http.paths import check_method, is_own_path
+from api.http.request import ReadTimeout, Request
+from api.http.response import SendableResponse, with_hsts
 from api.http.types import Receive, Scope, Send
 from api.intake import bulk, runs
 from api.intake.bulk import Bulk
 from api.intake.runs import Runs
 from api.intake.writes import Writes
-from api.middleware.access_log import Audit
-from api.middleware.rate_limit import Restraint, Spending
-from api.middleware.replay_protection import Once
-from api.middleware.trusted_hosts import Origins
+from api.middleware.access_log import AccessLog
+from api.middleware.rate_limit import RateLimitMiddleware, RejectionDelay
+from api.middleware.replay_protection import ReplayProtection
+from api.middleware.trusted_hosts import TrustedHosts
 from api.proxy.proxy import Proxy
-from api.proxy.read_your_writes import Barrier
-from api.routes.app import Native
+from api.proxy.read_your_writes import ReadYourWrites
+from api.routes.app import RoutesApp
 from bridge.auth.oidc import IssuerUnavailable
 from bridge.bootstrap.processes import Api
 from bridge.errors import OverQuota, StoreUnavailable
-from schemas.client import STRANGER
-from schemas.endpoints import Found, is_refused
+from schemas.client import UNAUTHENTICATED
+from schemas.endpoints import EndpointMatch, is_refused
 from schemas.upstream_limits import check_has_call
 from schemas.write import Op
 
@@ -36,43 +36,43 @@ from schemas.write import Op
 _PATIENCE = 30.0
 
 
-class Front:
+class BridgeApp:
     """The ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
 
     def __init__(self, bridge: Api) -> None:
         self._observe = bridge.observe
         self._tracer = bridge.tracer
-        self._hop = bridge.hop
+        self._instance_id = bridge.instance_id
         self._close = bridge.close
         self._proxies = bridge.settings.trusted_proxies or 0
         self._authentication = Authentication(bridge)
-        self._origins = Origins(bridge.settings)
-        self._spending = Spending(bridge.quotas)
-        self._restraint = Restraint(bridge.stopping, proxies=self._proxies)
-        self._patience = Patience(seconds=_PATIENCE)
+        self._origins = TrustedHosts(bridge.settings)
+        self._spending = RateLimitMiddleware(bridge.rate_limits)
+        self._restraint = RejectionDelay(bridge.stopping, proxies=self._proxies)
+        self._patience = ReadTimeout(seconds=_PATIENCE)
         self._linger = bridge.settings.proxy_timeout.total_seconds()
-        self._limits = Limits(bridge.experiments)
+        self._limits = ExperimentScope(bridge.experiments)
         self._abilities = bridge.abilities
         self._writes = Writes(bridge, self._limits)
-        self._once = Once(bridge, self._writes)
+        self._once = ReplayProtection(bridge, self._writes)
         self._bulk = Bulk(bridge, self._limits)
         self._runs = Runs(bridge, self._writes, self._limits)
-        self._native = Native(bridge)
-        self._proxy = Proxy(bridge, Barrier(bridge))
+        self._native = RoutesApp(bridge)
+        self._proxy = Proxy(bridge, ReadYourWrites(bridge))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         match scope["type"]:
             case "http":
-                request = Incoming(scope, receive, self._patience)
-                send = only_over_tls(send) if scope["scheme"] == "https" else send
-                audit = Audit(request, send)
+                request = Request(scope, receive, self._patience)
+                send = with_hsts(send) if scope["scheme"] == "https" else send
+                audit = AccessLog(request, send)
                 if self._tracer:
                     request.follow(self._tracer)
                 response = await self._respond(request)
                 self._spending.leave(request)
                 if request.is_sending:
-                    response = Lingering(response, request, seconds=self._linger)
+                    response = EarlyResponse(response, request, seconds=self._linger)
                 try:
                     await response.send_to(self._spending.telling(request, audit.send))
                 finally:
@@ -84,7 +84,7 @@ class Front:
             case "lifespan":
                 await self._live(receive, send)
 
-    async def _respond(self, request: Incoming) -> Response:
+    async def _respond(self, request: Request) -> SendableResponse:
         try:
             request.check_framing()
             request.check_path()
@@ -101,26 +101,26 @@ class Front:
                 await self._restraint.wait(request)
             return _refusal(error, request)
 
-    async def _carry_out(self, request: Incoming, found: Found | None) -> Response:
+    async def _carry_out(self, request: Request, found: EndpointMatch | None) -> SendableResponse:
         try:
             if found and found.op and self._is_queued(request, found.op):
                 request.route = "queued"
                 return await self._writes.accept(found.op, request, found.subject)
             if is_refused(found, request.path):
                 request.decision = "denied"
-                return _refusal(NotPassedOn(), request)
+                return _refusal(NotForwarded(), request)
             if request.method == "POST" and request.path in (bulk.PATH, runs.PATH):
                 request.route = "queued"
                 return await (self._bulk if request.path == bulk.PATH else self._runs).accept(request)
-            if is_own(request.path):
-                request.route = "own"
+            if is_own_path(request.path):
+                request.route = "api"
                 return await self._native.respond(request)
             request.route = "proxied"
             return await self._proxied(request, found)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return _refusal(error, request)
 
-    def _is_queued(self, request: Incoming, op: Op) -> bool:
+    def _is_queued(self, request: Request, op: Op) -> bool:
         """Return whether a write is queued, False for a call that upstream lacks and so has to refuse itself.
 
         A client who is limited to experiments gets the refusal here: where a write goes is checked as it is queued, and
@@ -131,26 +131,26 @@ class Front:
             check_has_call(op, abilities.lacks, abilities.limits)
         return op not in abilities.lacks
 
-    async def _proxied(self, request: Incoming, found: Found | None) -> Response:
+    async def _proxied(self, request: Request, found: EndpointMatch | None) -> SendableResponse:
         answer = await self._proxy.forward(request)
         if request.client.experiments is not None:
             self._limits.learn(found, answer.beginning)
         return answer
 
-    async def _check_way(self, request: Incoming) -> None:
-        """Raise ``Looped`` for a request that the bridge has sent itself."""
-        if (self._hop.known or await asyncio.to_thread(self._hop.name)) in request.bridges:
-            raise Looped
+    async def _check_way(self, request: Request) -> None:
+        """Raise ``LoopDetected`` for a request that the bridge has sent itself."""
+        if (self._instance_id.known or await asyncio.to_thread(self._instance_id.name)) in request.bridges:
+            raise LoopDetected
 
-    async def _admit(self, request: Incoming) -> None:
+    async def _admit(self, request: Request) -> None:
         """Note who asks, or raise if nobody knows or he may not. What is open is told to strangers, too."""
         try:
             request.client = await self._authentication.client_of(request)
         except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):
             if request.path not in OPEN:
                 raise
-        if request.client is not STRANGER:
-            request.decision = "limited"
+        if request.client is not UNAUTHENTICATED:
+            request.decision = "rate_limited"
         # Refusals are counted, too.
         self._spending.enter(request)
         check_allowed(request.client, request)
@@ -170,6 +170,6 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _refusal(error: Exception, request: Incoming) -> Response:
+def _refusal(error: Exception, request: Request) -> SendableResponse:
     client = request.client.name
-    return reply_to(error, method=request.method, path=request.path, request_id=request.request_id, client=client)
+    return error_response(error, method=request.method, path=request.path, request_id=request.request_id, client=client)

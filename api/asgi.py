@@ -4,7 +4,7 @@
 import os
 
 from api import create_app
-from api.shutdown import drain_on_signal
+from api.shutdown import refuse_writes_on_signal
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.telemetry.logs import configure_logging
@@ -12,6 +12,6 @@ from bridge.telemetry.logs import configure_logging
 _settings = read_settings(os.environ)
 configure_logging(_settings.log_level)
 _bridge = build_api(_settings)
-drain_on_signal(_bridge.stopping, _bridge.observe)
+refuse_writes_on_signal(_bridge.stopping, _bridge.observe)
 _bridge.report_threads()
 app = create_app(_bridge)

@@ -19,13 +19,13 @@ from granian.server.mp import MPServer
 
 from api.shutdown import DRAIN_SIGNAL
 from bridge.bootstrap.processes import build_api
-from bridge.bootstrap.startup_checks import check_exposure, check_store, is_taken, misfit
+from bridge.bootstrap.startup_checks import certificate_error, check_exposure, check_store, port_in_use
 from bridge.config.environment import read_settings
 from bridge.config.settings import Settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
 from bridge.process.background import BackgroundThread
-from bridge.process.signals import Bell
+from bridge.process.signals import SignalNotifier
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 
@@ -51,15 +51,15 @@ def main() -> None:
         # What can't be built, or must not be used, is better said here than by each server process.
         bridge = build_api(settings)
         check_store(bridge.outbox, _warn)
-        if is_taken(settings.host, settings.port):
+        if port_in_use(settings.host, settings.port):
             _warn(f"somebody listens on port {settings.port} already; he and this api share what comes in")
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-api: {error}")
     configure_logging(settings.log_level)
     server = _server(settings, bridge.observe)
     bridge.report_threads()
-    if settings.tls_certificate and settings.tls_key:
-        renewal = _Renewal((settings.tls_certificate, settings.tls_key), server.signal_handler_reload)
+    if settings.tls_cert_file and settings.tls_key_file:
+        renewal = _Renewal((settings.tls_cert_file, settings.tls_key_file), server.signal_handler_reload)
         BackgroundThread("renewal", renewal.look, every=_LOOK.total_seconds(), observe=bridge.observe).start()
     server.serve()
     # Python gives signals their default back while it ends: a late one would make a clean stop look like a crash.
@@ -78,8 +78,8 @@ def _server(settings: Settings, observe: Observer) -> "_Server":
             header_read_timeout=round(settings.idle_timeout.total_seconds() * 1000), max_buffer_size=_LONGEST_HEAD
         ),
         websockets=False,
-        ssl_cert=settings.tls_certificate,
-        ssl_key=settings.tls_key,
+        ssl_cert=settings.tls_cert_file,
+        ssl_key=settings.tls_key_file,
         ssl_protocol_min=SSLProtocols.tls12,
         workers=settings.api_processes,
         # It counts connections, idle ones included: a small number would lock clients out that keep theirs open.
@@ -88,9 +88,9 @@ def _server(settings: Settings, observe: Observer) -> "_Server":
         # Below `info` it tells of each connection.
         log_level=LogLevels("info" if settings.log_level == "debug" else settings.log_level),
         log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
-        workers_kill_timeout=max(1, round(settings.stop_grace.total_seconds())),
+        workers_kill_timeout=max(1, round(settings.shutdown_timeout.total_seconds())),
     )
-    server.follow_signals(observe, drain_delay=settings.drain_delay)
+    server.follow_signals(observe, drain_delay=settings.shutdown_delay)
     return server
 
 
@@ -100,7 +100,7 @@ class _Server(MPServer):
     def follow_signals(self, observe: Observer, *, drain_delay: dt.timedelta) -> None:
         """Do what the server is told to, in threads; its own receivers take a lock."""
         self._drain_delay = drain_delay
-        self._told_to_stop, self._told_to_reload = Bell(), Bell()
+        self._told_to_stop, self._told_to_reload = SignalNotifier(), SignalNotifier()
         self._told_to_reload.each_time(super().signal_handler_reload, observe=observe)
         self._told_to_stop.each_time(self._stop, observe=observe)
 
@@ -159,10 +159,10 @@ def _changed_at(path: Path) -> float:
 
 
 def _fit(certificate: Path, key: Path) -> bool:
-    why = misfit(certificate, key)
-    if why:
-        _warn(f"the new certificate is not taken up: {why}")
-    return why is None
+    reason = certificate_error(certificate, key)
+    if reason:
+        _warn(f"the new certificate is not taken up: {reason}")
+    return reason is None
 
 
 def _warn(text: str) -> None:

@@ -5,18 +5,18 @@ import signal
 import threading
 
 from bridge.events import Observer
-from bridge.process.signals import Bell
+from bridge.process.signals import SignalNotifier
 
 #: Sent by the process that manages them. Ignored by default, so one that is still starting survives it.
 DRAIN_SIGNAL = signal.SIGURG
 
 
-class Draining(Exception):
+class ShuttingDown(Exception):
     """The bridge is about to stop; another one, or this one after its start, takes the write."""
 
 
-def drain_on_signal(stopping: threading.Event, observe: Observer) -> None:
+def refuse_writes_on_signal(stopping: threading.Event, observe: Observer) -> None:
     """Set the event when the signal comes. To be called in the main thread."""
-    bell = Bell()
+    bell = SignalNotifier()
     bell.each_time(stopping.set, observe=observe)
     signal.signal(DRAIN_SIGNAL, bell.ring)

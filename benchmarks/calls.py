@@ -13,7 +13,7 @@ from benchmarks.contenders import Bridge
 from benchmarks.generator import Load, request
 from benchmarks.table import Setting
 from bridge.auth.api_keys import new_key
-from bridge.bootstrap.auth import keyring_at
+from bridge.bootstrap.auth import api_key_store_at
 from schemas.client import Client
 from tests.servers import wait_until
 
@@ -80,7 +80,7 @@ def drained(bridge: Bridge) -> None:
 
 def key_for(bridge: Bridge, client: Client) -> str:
     """Return a key of this client of a bridge."""
-    ring, key = keyring_at(bridge.store_url), new_key()
+    ring, key = api_key_store_at(bridge.store_url), new_key()
     ring.put_client(client)
     ring.add_key(client.name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
     return key.text

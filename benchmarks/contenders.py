@@ -90,7 +90,7 @@ def bridge(
         "BRIDGE_UPSTREAM_ENDPOINT": upstream,
         "BRIDGE_UPSTREAM_RATE": "0",
         # Each measure ends a bridge, and no load balancer has to notice.
-        "BRIDGE_DRAIN_DELAY": "1ms",
+        "BRIDGE_SHUTDOWN_DELAY": "1ms",
         **_AWS,
         **(settings or {}),
     }

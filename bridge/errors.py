@@ -60,8 +60,8 @@ class ExperimentUnknown(BridgeError):
 class CredentialsUnavailable(BridgeError):
     """No AWS credentials could be had to sign with; ``denied`` where AWS does not allow those that were asked for."""
 
-    def __init__(self, why: str, *, denied: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, denied: bool = False) -> None:
+        super().__init__(reason)
         self.denied = denied
 
 

@@ -27,13 +27,13 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
 class WritesDelivered(DeliveryEvent, frozen=True, kw_only=True):
     """Upstream took one call that carried these writes."""
 
-    took: dt.timedelta
+    duration: dt.timedelta
     #: Since the first of them was accepted.
     lag: dt.timedelta
     upstream_request_id: str | None
 
 
-class CallAnswered(Event, frozen=True, kw_only=True):
+class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
     """A worker has sent a call to upstream; this is what it came to."""
 
     #: What is delivered; None where the bridge asks for itself.
@@ -43,10 +43,10 @@ class CallAnswered(Event, frozen=True, kw_only=True):
     attempt: int
     outcome: str
     status: int | None
-    took: dt.timedelta
+    duration: dt.timedelta
 
 
-class BatchRefused(DeliveryEvent, frozen=True, kw_only=True):
+class BatchRejected(DeliveryEvent, frozen=True, kw_only=True):
     """Upstream refused a call that carried several writes; it is split to find the guilty one."""
 
     status: int
@@ -54,7 +54,7 @@ class BatchRefused(DeliveryEvent, frozen=True, kw_only=True):
     upstream_request_id: str | None
 
 
-class WritesBuried(DeliveryEvent, frozen=True, kw_only=True):
+class WritesDeadLettered(DeliveryEvent, frozen=True, kw_only=True):
     """Writes became dead letters."""
 
     reason: str
@@ -63,7 +63,7 @@ class WritesBuried(DeliveryEvent, frozen=True, kw_only=True):
     upstream_request_id: str | None
 
 
-class LettersDrained(Event, frozen=True, kw_only=True):
+class DeadLettersDrained(Event, frozen=True, kw_only=True):
     """Dead letters were replayed or discarded because somebody asked for it."""
 
     action: str
@@ -71,7 +71,7 @@ class LettersDrained(Event, frozen=True, kw_only=True):
     drain_id: str | None = None
 
 
-class LettersExpired(Event, frozen=True, kw_only=True):
+class DeadLettersExpired(Event, frozen=True, kw_only=True):
     """Dead letters were discarded because they were older than the retention that the operator has set."""
 
     letters: int
@@ -81,7 +81,7 @@ class LaneDeferred(DeliveryEvent, frozen=True, kw_only=True):
     """An attempt did not get through; the lane is tried again after ``delay``."""
 
     outcome: str
-    why: str
+    reason: str
     delay: dt.timedelta
 
 
@@ -90,32 +90,32 @@ class LaneDenied(DeliveryEvent, frozen=True, kw_only=True):
 
     #: What the bridge would have to be allowed.
     action: str
-    why: str
+    reason: str
     delay: dt.timedelta
 
 
-class DeliveryBroke(DeliveryEvent, frozen=True, kw_only=True):
+class DeliveryErrored(DeliveryEvent, frozen=True, kw_only=True):
     """A defect of the bridge ended an attempt at these writes, or at the first of them; the lane is tried again."""
 
-    why: str
+    reason: str
     #: The line of code, without any values.
     where: str
 
 
-class LeaseWasLost(DeliveryEvent, frozen=True, kw_only=True):
+class LeaseExpired(DeliveryEvent, frozen=True, kw_only=True):
     """A worker found that the lane that it had claimed is another's by now, which may send some writes once more."""
 
 
-class StoreFailed(Event, frozen=True, kw_only=True):
+class StoreError(Event, frozen=True, kw_only=True):
     """The store could not be used for what ``during`` says."""
 
-    during: str
-    why: str
+    operation: str
+    reason: str
     #: Whose delivery it was for, if for one.
     lane: str | None = None
 
 
-class SecretNotOpened(Event, frozen=True, kw_only=True):
+class SecretDecryptionFailed(Event, frozen=True, kw_only=True):
     """None of the encryption keys at hand opens a client's secret; nobody who signs with it is known."""
 
     access_key: str
@@ -125,10 +125,10 @@ class DispatchFailed(Event, frozen=True, kw_only=True):
     """Hints could not be published. Harmless: the sweep finds their lanes."""
 
     hints: int
-    why: str
+    reason: str
 
 
-class LanesSwept(Event, frozen=True, kw_only=True):
+class LanesRedispatched(Event, frozen=True, kw_only=True):
     """The sweep found lanes that were due and dispatched them."""
 
     lanes: int
@@ -158,7 +158,7 @@ class ThreadFailed(Event, frozen=True, kw_only=True):
     place: str
 
 
-class RequestAnswered(Event, frozen=True, kw_only=True):
+class RequestCompleted(Event, frozen=True, kw_only=True):
     """A client has asked for something and was answered. Logged only where clients say who they are."""
 
     #: When that was, for it is logged a moment later.
@@ -176,7 +176,7 @@ class RequestAnswered(Event, frozen=True, kw_only=True):
     decision: str
     status: int
     #: From the head of the request to the end of the answer.
-    took: dt.timedelta
+    duration: dt.timedelta
     #: The answer went out whole, as far as the bridge knows.
     complete: bool
     #: What was written to, if it was one queued write, and how many were accepted.

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.endpoints import ENDPOINTS, Found, endpoint_of
+from schemas.endpoints import ENDPOINTS, EndpointMatch, endpoint_of
 from schemas.write import Op
 
 #: More bytes than there are.
@@ -104,17 +104,17 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
 ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
 
 #: Somebody of whom nothing is known, and who may do nothing.
-STRANGER = Client(name="stranger", scopes=())
+UNAUTHENTICATED = Client(name="unauthenticated", scopes=())
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
 
 
 def is_client_name(name: str) -> bool:
     """Return whether a client may be called so; lanes, logs and index lines hold the name as it is."""
-    return bool(_NAME.fullmatch(name)) and name not in (ANYBODY.name, STRANGER.name)
+    return bool(_NAME.fullmatch(name)) and name not in (ANYBODY.name, UNAUTHENTICATED.name)
 
 
-def rule_for_upstream(found: Found | None, method: str) -> Rule:
+def rule_for_upstream(found: EndpointMatch | None, method: str) -> Rule:
     """Return what a call of MLflow's needs. Of one that is not known: reading, or else to be allowed everything."""
     if found:
         return _rule(found.endpoint.action, found.endpoint.grant)

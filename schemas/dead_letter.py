@@ -60,7 +60,7 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One call that carried the write in vain."""
 
     at: dt.datetime
-    #: How many writes the call carried.
+    #: How many writes the call carries.
     writes: int
     #: ``refused``, ``denied``, ``unavailable`` or ``unknown``; the last attempt has the letter's own reason.
     reason: str

@@ -34,7 +34,7 @@ import msgspec
 from schemas.write import Op
 
 
-class Way(StrEnum):
+class Handling(StrEnum):
     """What the bridge does with a call."""
 
     QUEUED = "queued"
@@ -43,7 +43,7 @@ class Way(StrEnum):
     REFUSED = "refused"
 
 
-class Waits(StrEnum):
+class AwaitedLanes(StrEnum):
     """Which undelivered writes a proxied call waits for."""
 
     NAMED = "named"
@@ -51,7 +51,7 @@ class Waits(StrEnum):
     NONE = "-"
 
 
-class Within(StrEnum):
+class ExperimentRule(StrEnum):
     """What a call must name for a client who is limited to experiments, see `schemas.bodies.references`."""
 
     EXPERIMENT = "experiment"
@@ -81,13 +81,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     under: str
     kind: str
-    answer: Way
+    answer: Handling
     op: str
     lane: str
     again: str
     action: str
     grant: str
-    within: Within
+    within: ExperimentRule
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -95,12 +95,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return (self.path, "/ajax-api" + self.path.removeprefix("/api")) if self.under == "ajax" else (self.path,)
 
     @property
-    def waits(self) -> Waits:
+    def waits(self) -> AwaitedLanes:
         """What it waits for, if it is proxied."""
-        return Waits(self.lane) if self.answer is Way.PROXIED else Waits.NONE
+        return AwaitedLanes(self.lane) if self.answer is Handling.PROXIED else AwaitedLanes.NONE
 
 
-class Found(msgspec.Struct, frozen=True):
+class EndpointMatch(msgspec.Struct, frozen=True):
     """The row of a call, and what varies in its path."""
 
     endpoint: Endpoint
@@ -118,12 +118,12 @@ OTLP_PATH = "/v1/traces"
 _ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 
 
-def is_refused(found: Found | None, path: str) -> bool:
+def is_refused(found: EndpointMatch | None, path: str) -> bool:
     """Return whether a call is not to be passed on."""
-    return path.startswith(_ASSISTANT) or (found is not None and found.endpoint.answer is Way.REFUSED)
+    return path.startswith(_ASSISTANT) or (found is not None and found.endpoint.answer is Handling.REFUSED)
 
 
-def find(method: str, path: str) -> Found | None:
+def find(method: str, path: str) -> EndpointMatch | None:
     """Return the row of this call, None for one that is not known. A HEAD has the row of the GET that it stands for."""
     method = "GET" if method == "HEAD" else method
     found = _EXACT.get((method, path))
@@ -131,7 +131,7 @@ def find(method: str, path: str) -> Found | None:
         return found
     for pattern, endpoint in _PATTERNS.get(method, ()):
         if match := pattern.fullmatch(path):
-            return Found(endpoint, _op(endpoint), match[1])
+            return EndpointMatch(endpoint, _op(endpoint), match[1])
     return None
 
 
@@ -183,7 +183,7 @@ def _read() -> Iterator[Endpoint]:
 
 
 def _op(endpoint: Endpoint) -> Op | None:
-    return Op(endpoint.op) if endpoint.answer is Way.QUEUED else None
+    return Op(endpoint.op) if endpoint.answer is Handling.QUEUED else None
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -201,7 +201,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 ENDPOINTS = tuple(_read())
 
 _EXACT = {
-    (endpoint.method, path): Found(endpoint, _op(endpoint))
+    (endpoint.method, path): EndpointMatch(endpoint, _op(endpoint))
     for endpoint in ENDPOINTS
     for path in endpoint.paths
     if "{" not in path
@@ -212,4 +212,4 @@ for _endpoint in ENDPOINTS:
         if "{" in _path:
             _PATTERNS[_endpoint.method].append((_pattern(_path), _endpoint))
 
-QUEUED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.answer is Way.QUEUED)
+QUEUED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.answer is Handling.QUEUED)

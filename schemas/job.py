@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.trace_context import NO_TRAIL, Trail
+from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
 from schemas.write import Op, Write
 
 
@@ -29,7 +29,7 @@ class Job:
     #: The bytes that the store holds for it.
     size: int = 0
     #: By which it can be followed.
-    trail: Trail = NO_TRAIL
+    trace_context: TraceContext = NO_TRACE_CONTEXT
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):

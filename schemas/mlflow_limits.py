@@ -67,8 +67,8 @@ def check_metric(key: str, value: float, timestamp: int, step: int, *, at: str) 
     """Raise unless MLflow would store this metric as it is."""
     _check_name(key, at=_join(at, "name"), missing_at=_join(at, "key"))
     if timestamp < 0:
-        why = f"metric '{key}' (value={value}). Timestamp must be a nonnegative long (64-bit integer) "
-        raise invalid(_join(at, "timestamp"), timestamp, why)
+        reason = f"metric '{key}' (value={value}). Timestamp must be a nonnegative long (64-bit integer) "
+        raise invalid(_join(at, "timestamp"), timestamp, reason)
     if timestamp > MAX_INT64:
         raise invalid(_join(at, "timestamp"), timestamp, "Timestamp must fit in 64 bits.")
     if not -MAX_INT64 - 1 <= step <= MAX_INT64:
@@ -161,13 +161,13 @@ def missing(at: str) -> InvalidWrite:
     return InvalidWrite(f"Missing value for required parameter '{at}'.{_SEE_DOCS}")
 
 
-def invalid(at: str, value: object, why: str) -> InvalidWrite:
+def invalid(at: str, value: object, reason: str) -> InvalidWrite:
     """The refusal for a value that MLflow can't store; ``why`` is a sentence."""
     try:
         shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
     except RecursionError:
         shown = "of many levels"
-    return InvalidWrite(f"Invalid value {shown[:300]} for parameter '{at}' supplied: {why}")
+    return InvalidWrite(f"Invalid value {shown[:300]} for parameter '{at}' supplied: {reason}")
 
 
 def mistyped(at: str, value: object) -> InvalidWrite:
@@ -178,8 +178,8 @@ def mistyped(at: str, value: object) -> InvalidWrite:
 def _check_name(name: str, *, at: str, missing_at: str | None = None) -> None:
     if not name:
         raise missing(missing_at or at)
-    if why := _name_fault(name):
-        raise invalid(at, name, why)
+    if reason := _name_fault(name):
+        raise invalid(at, name, reason)
 
 
 @lru_cache(maxsize=8192)

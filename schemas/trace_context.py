@@ -6,10 +6,10 @@ import re
 import msgspec
 
 
-class Trace(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class TraceParent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A place in a trace, as W3C Trace Context has it (https://www.w3.org/TR/trace-context/)."""
 
-    #: Trace id (16 bytes), span id (8) and flags (1).
+    #: TraceParent id (16 bytes), span id (8) and flags (1).
     parent: bytes
     #: What the tracers on the way have to say, word for word.
     state: str = ""
@@ -27,13 +27,13 @@ class Trace(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (parent, ("tracestate", self.state)) if self.state else (parent,)
 
 
-class Trail(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class TraceContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Stored with each write, so it is small: our own ids take eight bytes, and no trace takes one."""
 
     #: The id of the request: what its hexadecimal digits stand for, or its text if it is not made of such.
     request: bytes = b""
     is_text: bool = False
-    trace: Trace | None = None
+    trace: TraceParent | None = None
 
     @property
     def request_id(self) -> str | None:
@@ -41,21 +41,21 @@ class Trail(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (self.request.decode() if self.is_text else self.request.hex()) or None
 
 
-#: Of a write that came without a request, or with one that left no trail.
-NO_TRAIL = Trail()
+#: Of a write that came without a request, or with one that left no trace_context.
+NO_TRACE_CONTEXT = TraceContext()
 
 
-def trail_of(request_id: str, trace: Trace | None) -> Trail:
+def trace_context_of(request_id: str, trace: TraceParent | None) -> TraceContext:
     """Return the trail of a request."""
     try:
         digits = bytes.fromhex(request_id)
     except ValueError:
         digits = b""
     is_text = digits.hex() != request_id
-    return Trail(request_id.encode() if is_text else digits, is_text, trace)
+    return TraceContext(request_id.encode() if is_text else digits, is_text, trace)
 
 
-def read_trace(traceparent: str, tracestate: str | None = None) -> Trace | None:
+def read_trace(traceparent: str, tracestate: str | None = None) -> TraceParent | None:
     """Return the place in a trace that two headers tell; None for what is no such place, as if nothing was sent.
 
     Of versions to come is read what they share with this one. A state that is none, or too long, is dropped.
@@ -66,7 +66,7 @@ def read_trace(traceparent: str, tracestate: str | None = None) -> Trace | None:
     if not (match["trace"].strip("0") and match["span"].strip("0")):
         return None
     parent = bytes.fromhex(match["trace"] + match["span"] + match["flags"])
-    return Trace(parent, _read_state(tracestate) if tracestate else "")
+    return TraceParent(parent, _read_state(tracestate) if tracestate else "")
 
 
 def _read_state(text: str) -> str:

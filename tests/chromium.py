@@ -42,7 +42,7 @@ look();
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class UpstreamSender:
     """One request of a page, and what came of it."""
 
     method: str
@@ -91,9 +91,9 @@ class Browser:
         """Return what the window shows, as PNG."""
         return base64.b64decode(self._call("GET", "/screenshot"))
 
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> list[UpstreamSender]:
         """Return what was asked for since this was called last, in that order."""
-        found: dict[str, Exchange] = {}
+        found: dict[str, UpstreamSender] = {}
         for line in self._call("POST", "/se/log", {"type": "performance"}):
             event = json.loads(line["message"])["message"]
             _note(found, event["method"], event["params"])
@@ -109,11 +109,11 @@ class Browser:
         return value
 
 
-def _note(found: dict[str, Exchange], event: str, params: dict[str, Any]) -> None:
+def _note(found: dict[str, UpstreamSender], event: str, params: dict[str, Any]) -> None:
     name = params.get("requestId", "")
     match event:
         case "Network.requestWillBeSent":
-            found[name] = Exchange(method=params["request"]["method"], url=params["request"]["url"])
+            found[name] = UpstreamSender(method=params["request"]["method"], url=params["request"]["url"])
         case "Network.responseReceived" if name in found:
             found[name] = replace(found[name], status=params["response"]["status"])
         case "Network.loadingFailed" if name in found:

@@ -10,7 +10,7 @@ import fakeredis
 from bridge.dispatch import LINES, Room
 from bridge.events import Event
 from bridge.upstream import Call, Delivered, Headers, Outcome
-from bridge.upstream.flow_control import GateState, Open, Passage
+from bridge.upstream.flow_control import FlowControlState, Passage, Permit
 
 E = TypeVar("E", bound=Event)
 
@@ -71,7 +71,7 @@ class FakeGate:
     """Lets every call through at once, unless the test says otherwise."""
 
     def __init__(self) -> None:
-        self.passage: Passage = Open(dt.timedelta())
+        self.passage: Passage = Permit(dt.timedelta())
         self.reported: list[Outcome] = []
         self.of_reads: list[bool] = []
         self.others_get_through = False
@@ -81,15 +81,15 @@ class FakeGate:
         self.of_denied.append(denied)
         return self.passage
 
-    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of Gate
+    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of FlowControl
         self.reported.append(outcome)
         self.of_reads.append(of_read)
 
-    def delivered_since(self, moment: dt.datetime) -> bool:  # noqa: ARG002 - part of Gate
+    def delivered_since(self, moment: dt.datetime) -> bool:  # noqa: ARG002 - part of FlowControl
         return self.others_get_through
 
-    def state(self) -> GateState:
-        return GateState(breaker="closed", why=None, opens_again_at=None, rate=None)
+    def state(self) -> FlowControlState:
+        return FlowControlState(breaker="closed", reason=None, opens_again_at=None, rate=None)
 
 
 class FakeClock:

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from api import create_app
-from api.app import Front
+from api.app import BridgeApp
 from bridge.auth.api_keys import AccessKey
 from bridge.bootstrap.processes import Api
 
@@ -79,7 +79,7 @@ def signed(
 class SigningClient:
     """Sends over ASGI, byte for byte."""
 
-    def __init__(self, app: Front, runner: asyncio.Runner) -> None:
+    def __init__(self, app: BridgeApp, runner: asyncio.Runner) -> None:
         self.app = app
         self._runner = runner
 

@@ -34,7 +34,6 @@ def bridge_environ(store_url: str, front: SignatureFront) -> dict[str, str]:
         "BRIDGE_UPSTREAM_ENDPOINT": front.url,
         "BRIDGE_CONNECT_TIMEOUT": "1s",
         "BRIDGE_READ_TIMEOUT": "5s",
-        "BRIDGE_SWEEP_PERIOD": "500ms",
         "BRIDGE_UPSTREAM_RATE": "1000",
         "BRIDGE_ALLOWED_HOSTS": "localhost,bridge.example",
         "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,

@@ -5,6 +5,7 @@ import os
 import socket
 
 from bridge.bootstrap.processes import Worker
+from bridge.delivery.sweeper import SWEEP_INTERVAL
 from bridge.process.background import BackgroundThread
 
 
@@ -12,11 +13,11 @@ def start_sweeping(worker: Worker) -> None:
     """Begin with a tick at once: whatever waits from before is dispatched now."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     # Each has its own thread: a long drain must not keep lanes waiting.
-    for thread, tick in (("sweep", lambda: worker.sweep.tick(name)), ("drain", worker.draining.tick)):
+    for thread, tick in (("sweep", lambda: worker.sweep.tick(name)), ("drain", worker.dead_letters.tick)):
         BackgroundThread(
             thread,
             tick,
-            every=worker.settings.sweep_period.total_seconds(),
+            every=SWEEP_INTERVAL.total_seconds(),
             stopping=worker.stopping,
             observe=worker.observe,
         ).start()

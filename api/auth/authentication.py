@@ -15,9 +15,9 @@ from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from api.auth.sigv4 import LASTS, Signed, Signers, access_key_of
+from api.auth.sigv4 import LASTS, SignatureVerifier, Signed, access_key_of
 from api.http.exceptions import TooManyFailures, Unauthenticated
-from api.http.request import Incoming
+from api.http.request import Request
 from bridge.auth.api_keys import KEY_PREFIX, read_key
 from bridge.auth.oidc import IssuerUnavailable
 from bridge.bootstrap.processes import Api
@@ -48,9 +48,9 @@ class Authentication:
         self._issuer_back_at: dict[str, float] = {}
         # Apart, so that an issuer that hangs keeps nobody with a key waiting.
         self._threads = {is_key: ThreadPoolExecutor(4, thread_name_prefix="login") for is_key in (True, False)}
-        self._signers = Signers(bridge, self._threads[True]) if "sigv4" in self._kinds else None
+        self._signers = SignatureVerifier(bridge, self._threads[True]) if "sigv4" in self._kinds else None
 
-    async def client_of(self, request: Incoming) -> Client:
+    async def client_of(self, request: Request) -> Client:
         """Return who asks, or raise ``Unauthenticated`` or ``TooManyFailures``."""
         if not self._kinds:
             return ANYBODY
@@ -58,7 +58,7 @@ class Authentication:
             return await self._signer(self._signers, request, access_key)
         return await self._bearer(request)
 
-    async def _bearer(self, request: Incoming) -> Client:
+    async def _bearer(self, request: Request) -> Client:
         """Return who has sent a key or a token."""
         proof = self._proof(request)
         known, client = self._remembered(proof)
@@ -96,7 +96,7 @@ class Authentication:
         if not done.cancelled():
             done.exception()
 
-    async def _signer(self, signers: Signers, request: Incoming, access_key: str) -> Client:
+    async def _signer(self, signers: SignatureVerifier, request: Request, access_key: str) -> Client:
         """Return who has signed. A key that was right from an address is not shut out by others' failures there."""
         address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
         place = f"{access_key} {address}".encode()
@@ -110,7 +110,7 @@ class Authentication:
         _remember(self._good, place, None)
         return client
 
-    async def _judge(self, signers: Signers, request: Incoming, signed: Signed, place: bytes) -> Client | None:
+    async def _judge(self, signers: SignatureVerifier, request: Request, signed: Signed, place: bytes) -> Client | None:
         """Return who has signed. Logins of one key at the same time count as one, until one of them has failed."""
         address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
         is_first, is_failure = not self._signing[place], False
@@ -145,7 +145,7 @@ class Authentication:
             _remember(self._good, proof.digest, None)
         return client
 
-    def _proof(self, request: Incoming) -> "_Proof | None":
+    def _proof(self, request: Request) -> "_Proof | None":
         """Return what a request brings to say who asks, if it is of a kind that counts."""
         of_alb = request.header(b"x-amzn-oidc-data") if "alb" in self._kinds else None
         if of_alb:
@@ -156,14 +156,14 @@ class Authentication:
         return _Proof("jwt", sent) if sent.count(".") == 2 and "jwt" in self._kinds else None
 
     def _ask(self, proof: "_Proof") -> Client | None:
-        keyring, tokens = self._bridge.keyring, self._bridge.tokens
+        api_keys, tokens = self._bridge.api_keys, self._bridge.tokens
         if proof.kind == "keys":
             key = read_key(proof.text)
-            return keyring.client_of(key, now=self._bridge.clock.now()) if key else None
+            return api_keys.client_of(key, now=self._bridge.clock.now()) if key else None
         reader = tokens.bearer if proof.kind == "jwt" else tokens.of_alb
         client = reader.client_of(proof.text) if reader else None
         # What is kept of a client here counts more than what his token says.
-        return client and (keyring.client(client.name) or client)
+        return client and (api_keys.client(client.name) or client)
 
     def _remembered(self, proof: "_Proof | None") -> tuple[bool, Client | None]:
         """Return whether this was looked at lately, and what came of it; what is unknown is remembered, too."""
@@ -217,11 +217,11 @@ def _remember(memory: OrderedDict[bytes, T], digest: bytes, what: T) -> None:
         memory.popitem(last=False)
 
 
-def _says_something(request: Incoming) -> bool:
+def _says_something(request: Request) -> bool:
     return any(request.header(name) for name in (b"authorization", b"x-api-key", b"x-amzn-oidc-data"))
 
 
-def _sent(request: Incoming) -> str | None:
+def _sent(request: Request) -> str | None:
     """Return the key that a request brings, however it does."""
     header = request.header(b"authorization")
     if header is None:

@@ -4,8 +4,8 @@
 import re
 
 from api.http.exceptions import Forbidden
-from api.http.paths import is_own
-from api.http.request import Incoming
+from api.http.paths import is_own_path
+from api.http.request import Request
 from schemas.client import ANYBODY, Client, Rule, Scope, rule_for_upstream
 
 #: Open to strangers: they tell nothing of anybody's.
@@ -39,7 +39,7 @@ RULES: dict[tuple[str, str], Rule] = {
 _NOWHERE = Rule("CallUnknown")
 
 
-def check_allowed(client: Client, request: Incoming) -> None:
+def check_allowed(client: Client, request: Request) -> None:
     """Raise ``Forbidden`` unless the client may do what the request asks for."""
     if client is ANYBODY:
         request.decision = "allowed"
@@ -52,11 +52,11 @@ def check_allowed(client: Client, request: Incoming) -> None:
     request.decision = "allowed"
 
 
-def _rule_of(request: Incoming) -> Rule | None:
+def _rule_of(request: Request) -> Rule | None:
     """Return what it needs, None for what is open to everybody."""
     if request.path in OPEN:
         return None
-    if not is_own(request.path):
+    if not is_own_path(request.path):
         return rule_for_upstream(request.found, request.method)
     route = route_of(request.method, request.path)
     return RULES[route] if route else _NOWHERE

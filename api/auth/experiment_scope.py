@@ -16,15 +16,22 @@ from typing import TypeVar
 import msgspec
 
 from api.auth.authorization import OPEN, route_of
-from api.http.exceptions import NotWithin
-from api.http.paths import is_own
+from api.http.exceptions import OutsideExperiments
+from api.http.paths import is_own_path
 from api.http.polling import Bulkhead
-from api.http.request import Incoming
-from bridge.auth.experiment_scope import Experiments
+from api.http.request import Request
+from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.errors import ExperimentUnknown
-from schemas.bodies.references import Kind, Subject, Unnamed, has_ids_in_query, named_in_call, named_in_write
+from schemas.bodies.references import (
+    Kind,
+    Reference,
+    UnresolvedReference,
+    has_ids_in_query,
+    references_in_call,
+    references_in_write,
+)
 from schemas.client import rule_of_op
-from schemas.endpoints import Found, Way, Within
+from schemas.endpoints import EndpointMatch, ExperimentRule, Handling
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
 from schemas.write import Op, Write
@@ -43,67 +50,67 @@ _MOST_OF_ONE = 16
 _RUNS, _LETTERS = "/v1/runs/", "/v1/dead-letters"
 
 #: The bridge's own calls, and what they must name. Jobs and dead letters are the client's own whatever they are about.
-OWN: dict[tuple[str, str], Within] = {
+OWN: dict[tuple[str, str], ExperimentRule] = {
     # Each of their writes is checked once it has been read.
-    ("POST", "/v1/writes"): Within.RUN,
-    ("POST", "/v1/runs"): Within.RUN,
-    ("GET", "/v1/runs/<path:name>"): Within.RUN,
-    ("GET", "/v1/runs/<path:run>/backlog"): Within.RUN,
-    ("GET", "/v1/jobs"): Within.HARMLESS,
-    ("GET", "/v1/jobs/<job_id>"): Within.HARMLESS,
-    ("POST", "/v1/jobs/lookup"): Within.HARMLESS,
-    ("GET", "/v1/backlog"): Within.HARMLESS,
-    ("GET", "/metrics"): Within.HARMLESS,
-    ("GET", _LETTERS): Within.HARMLESS,
-    ("GET", f"{_LETTERS}/<letter_id>"): Within.HARMLESS,
-    ("POST", f"{_LETTERS}/<letter_id>/replay"): Within.REFUSED,
-    ("DELETE", f"{_LETTERS}/<letter_id>"): Within.REFUSED,
-    ("POST", f"{_LETTERS}/replay"): Within.REFUSED,
-    ("POST", f"{_LETTERS}/discard"): Within.REFUSED,
-    ("GET", f"{_LETTERS}/drains/<drain_id>"): Within.REFUSED,
-    ("DELETE", f"{_LETTERS}/drains/<drain_id>"): Within.REFUSED,
+    ("POST", "/v1/writes"): ExperimentRule.RUN,
+    ("POST", "/v1/runs"): ExperimentRule.RUN,
+    ("GET", "/v1/runs/<path:name>"): ExperimentRule.RUN,
+    ("GET", "/v1/runs/<path:run>/backlog"): ExperimentRule.RUN,
+    ("GET", "/v1/jobs"): ExperimentRule.HARMLESS,
+    ("GET", "/v1/jobs/<job_id>"): ExperimentRule.HARMLESS,
+    ("POST", "/v1/jobs/lookup"): ExperimentRule.HARMLESS,
+    ("GET", "/v1/backlog"): ExperimentRule.HARMLESS,
+    ("GET", "/metrics"): ExperimentRule.HARMLESS,
+    ("GET", _LETTERS): ExperimentRule.HARMLESS,
+    ("GET", f"{_LETTERS}/<letter_id>"): ExperimentRule.HARMLESS,
+    ("POST", f"{_LETTERS}/<letter_id>/replay"): ExperimentRule.REFUSED,
+    ("DELETE", f"{_LETTERS}/<letter_id>"): ExperimentRule.REFUSED,
+    ("POST", f"{_LETTERS}/replay"): ExperimentRule.REFUSED,
+    ("POST", f"{_LETTERS}/discard"): ExperimentRule.REFUSED,
+    ("GET", f"{_LETTERS}/drains/<drain_id>"): ExperimentRule.REFUSED,
+    ("DELETE", f"{_LETTERS}/drains/<drain_id>"): ExperimentRule.REFUSED,
 }
 
 
-class Limits:
+class ExperimentScope:
     """Asked only about clients who are limited."""
 
-    def __init__(self, experiments: Experiments) -> None:
+    def __init__(self, experiments: ExperimentLookup) -> None:
         self._experiments = experiments
         # Its own, so that an upstream that hangs keeps nobody else from a thread.
         self._threads = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="limits")
         self._seats = Bulkhead(seats=_MOST_UNDER_WAY)
         self._taken: Counter[str] = Counter()
 
-    async def check(self, request: Incoming, found: Found | None) -> None:
-        """Raise ``NotWithin`` unless the request is about experiments of its client's, or it can be told only later."""
+    async def check(self, request: Request, found: EndpointMatch | None) -> None:
+        """Raise ``OutsideExperiments`` unless the request is about its client's experiments."""
         if request.path in OPEN:
             return
         request.decision = "denied"
         try:
             await self._check_named(request, found)
-        except Unnamed as error:
-            raise NotWithin(request.client, request.action, why=str(error)) from error
+        except UnresolvedReference as error:
+            raise OutsideExperiments(request.client, request.action, reason=str(error)) from error
         request.decision = "allowed"
 
-    async def check_writes(self, request: Incoming, writes: Sequence[Write]) -> None:
-        """Raise ``NotWithin``, with the number of the first write that is not, unless all of these may be made."""
+    async def check_writes(self, request: Request, writes: Sequence[Write]) -> None:
+        """Raise ``OutsideExperiments``, with the number of the first write outside the scope."""
         request.decision = "denied"
         is_short = len(writes) == 1 and writes[0].size < _LONG
         named = _about(writes) if is_short else await asyncio.to_thread(_about, writes)
         outside = await self._outside(request, (subject for each in named for subject in each.subjects))
         for number, (write, each) in enumerate(zip(writes, named, strict=True)):
-            if each.why is not None or not outside.isdisjoint(each.subjects):
+            if each.reason is not None or not outside.isdisjoint(each.subjects):
                 request.action = rule_of_op(write.op).action
-                raise NotWithin(request.client, request.action, why=each.why or "", number=number)
+                raise OutsideExperiments(request.client, request.action, reason=each.reason or "", number=number)
         await self._note_names(writes, named)
         request.decision = "allowed"
 
-    async def check_run(self, request: Incoming, run_id: str) -> None:
-        """Raise ``NotWithin`` unless the client may know of this run."""
-        await self._check(request, {Subject(Kind.RUN, run_id)})
+    async def check_run(self, request: Request, run_id: str) -> None:
+        """Raise ``OutsideExperiments`` unless the client may know of this run."""
+        await self._check(request, {Reference(Kind.RUN, run_id)})
 
-    def learn(self, found: Found | None, answer: bytes) -> None:
+    def learn(self, found: EndpointMatch | None, answer: bytes) -> None:
         """Note where a run is that has just been made, so that nobody need be asked while upstream is away."""
         if found is None or found.endpoint.path != "/api/2.0/mlflow/runs/create":
             return
@@ -115,48 +122,48 @@ class Limits:
         # Whether it succeeds or not: who does not find it there asks upstream.
         self._threads.submit(self._experiments.remember, info.run_id, info.experiment_id)
 
-    async def _check_named(self, request: Incoming, found: Found | None) -> None:
+    async def _check_named(self, request: Request, found: EndpointMatch | None) -> None:
         if found:
             await self._check_upstreams(request, found)
-        elif is_own(request.path):
+        elif is_own_path(request.path):
             await self._check_own(request)
         else:
-            raise Unnamed("The bridge does not know the call.")
+            raise UnresolvedReference("The bridge does not know the call.")
 
-    async def _check_upstreams(self, request: Incoming, found: Found) -> None:
+    async def _check_upstreams(self, request: Request, found: EndpointMatch) -> None:
         within = found.endpoint.within
-        if within is Within.REFUSED:
-            raise Unnamed(_INSTEAD.get(found.endpoint.action, ""))
-        if within is Within.HARMLESS or found.endpoint.answer is Way.QUEUED:
+        if within is ExperimentRule.REFUSED:
+            raise UnresolvedReference(_INSTEAD.get(found.endpoint.action, ""))
+        if within is ExperimentRule.HARMLESS or found.endpoint.answer is Handling.QUEUED:
             return
         query = request.scope["query_string"].decode("latin-1")
         if has_ids_in_query(found):
             _check_bodiless(request, found)
-            named = named_in_call(found, query, b"")
+            named = references_in_call(found, query, b"")
         else:
             body = await _body_of(request)
-            read = partial(named_in_call, found, query, body)
+            read = partial(references_in_call, found, query, body)
             named = read() if len(body) < _LONG else await asyncio.to_thread(read)
             request.put_back(named.body)
         await self._check(request, named.subjects)
 
-    async def _check_own(self, request: Incoming) -> None:
-        within = OWN.get(route_of(request.method, request.path) or ("", ""), Within.REFUSED)
-        if within is Within.REFUSED:
-            raise Unnamed("")
-        if within is Within.RUN and request.path.startswith(_RUNS):
+    async def _check_own(self, request: Request) -> None:
+        within = OWN.get(route_of(request.method, request.path) or ("", ""), ExperimentRule.REFUSED)
+        if within is ExperimentRule.REFUSED:
+            raise UnresolvedReference("")
+        if within is ExperimentRule.RUN and request.path.startswith(_RUNS):
             name = request.path.removeprefix(_RUNS).removesuffix("/backlog")
             await self._check(request, {_run_of(name, request.workspace)})
 
-    async def _check(self, request: Incoming, subjects: Iterable[Subject]) -> None:
+    async def _check(self, request: Request, subjects: Iterable[Reference]) -> None:
         if await self._outside(request, subjects):
-            raise NotWithin(request.client, request.action)
+            raise OutsideExperiments(request.client, request.action)
 
-    async def _outside(self, request: Incoming, subjects: Iterable[Subject]) -> set[Subject]:
+    async def _outside(self, request: Request, subjects: Iterable[Reference]) -> set[Reference]:
         """Return which of these are not within the client's experiments: the first few, if there are any."""
         among, workspace = request.client.experiments or frozenset(), request.workspace
         unseen = [each for each in dict.fromkeys(subjects) if not self._experiments.is_seen_within(each, among)]
-        outside: set[Subject] = set()
+        outside: set[Reference] = set()
         try:
             async with asyncio.timeout(_PATIENCE):
                 for begin in range(0, len(unseen), _TOGETHER):
@@ -176,7 +183,7 @@ class Limits:
                 [experiment] = [subject.id for subject in each.subjects if subject.kind is Kind.EXPERIMENT]
                 await self._in_thread(partial(self._experiments.remember, write.lane, experiment))
 
-    async def _find_out(self, request: Incoming, work: Callable[[], T]) -> T:
+    async def _find_out(self, request: Request, work: Callable[[], T]) -> T:
         """Do so in a thread, unless the client has as much of that under way as one may."""
         name = request.client.name
         if self._taken[name] >= _MOST_OF_ONE:
@@ -202,8 +209,8 @@ class Limits:
 class _About:
     """What a write is about, or why that can't be told."""
 
-    subjects: frozenset[Subject] = frozenset()
-    why: str | None = None
+    subjects: frozenset[Reference] = frozenset()
+    reason: str | None = None
 
 
 def _about(writes: Iterable[Write]) -> list[_About]:
@@ -212,34 +219,34 @@ def _about(writes: Iterable[Write]) -> list[_About]:
 
 def _about_one(write: Write) -> _About:
     try:
-        return _About(named_in_write(write))
-    except Unnamed as error:
-        return _About(why=str(error))
+        return _About(references_in_write(write))
+    except UnresolvedReference as error:
+        return _About(reason=str(error))
 
 
-def _check_bodiless(request: Incoming, found: Found) -> None:
+def _check_bodiless(request: Request, found: EndpointMatch) -> None:
     """Raise for what MLflow might read in another way than as the query of a GET."""
-    if request.method == "HEAD" and found.endpoint.within is not Within.ARTIFACT_PATH:
-        raise Unnamed("Send a GET.")
+    if request.method == "HEAD" and found.endpoint.within is not ExperimentRule.ARTIFACT_PATH:
+        raise UnresolvedReference("Send a GET.")
     if request.method in ("GET", "HEAD") and request.has_body:
-        raise Unnamed("A GET must not have a body.")
+        raise UnresolvedReference("A GET must not have a body.")
 
 
-async def _body_of(request: Incoming) -> bytes:
+async def _body_of(request: Request) -> bytes:
     """Return the body of a call that may be a JSON object and nothing else."""
     body = await request.body(longest=_LONGEST)
     kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
     if body and (kind != "application/json" or request.header(b"content-encoding") is not None):
-        raise Unnamed("The body must be JSON, with Content-Type: application/json and no Content-Encoding.")
+        raise UnresolvedReference("The body must be JSON, with Content-Type: application/json and no Content-Encoding.")
     return body
 
 
-def _run_of(name: str, workspace: str | None) -> Subject:
+def _run_of(name: str, workspace: str | None) -> Reference:
     """Return the run that is meant by a client's name for it, or else by its id."""
     try:
-        return Subject(Kind.NAME, NamedRun(check_run_name(name), workspace).lane)
+        return Reference(Kind.NAME, NamedRun(check_run_name(name), workspace).lane)
     except InvalidWrite:
-        return Subject(Kind.RUN, name)
+        return Reference(Kind.RUN, name)
 
 
 class _Info(msgspec.Struct):

@@ -12,11 +12,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from api.http.exceptions import Unauthenticated
-from api.http.request import Incoming
+from api.http.request import Request
 from bridge.auth.api_keys import SecretUnreadable
-from bridge.auth.sigv4 import ALGORITHM, EMPTY_SHA256, Claim, InvalidSignature, Received, read_claim
+from bridge.auth.sigv4 import (
+    ALGORITHM,
+    EMPTY_SHA256,
+    InvalidSignature,
+    SignedHeaders,
+    SignedRequest,
+    parse_signed_headers,
+)
 from bridge.bootstrap.processes import Api
-from bridge.events import SecretNotOpened
+from bridge.events import SecretDecryptionFailed
 from schemas.client import Client
 
 T = TypeVar("T")
@@ -29,14 +36,14 @@ _MOST_UNDECLARED = 1 << 20
 _OURS = re.compile(ALGORITHM + r"\s.*Credential=(MBKA[A-Z0-9]{16})/")
 
 
-def access_key_of(request: Incoming) -> str | None:
+def access_key_of(request: Request) -> str | None:
     """Return the id of the key of ours that a request says it is signed with, None if it is signed with none."""
     found = _OURS.match(request.header(b"authorization") or "")
     return found[1] if found else None
 
 
-class Signers:
-    """Knows clients by their signatures."""
+class SignatureVerifier:
+    """Knows clients by their replay_cache."""
 
     def __init__(self, bridge: Api, threads: Executor) -> None:
         self._bridge = bridge
@@ -45,19 +52,19 @@ class Signers:
         #: Stands in for the secret of a key that there is not.
         self._nobodys = secrets.token_urlsafe(32)
 
-    async def read(self, request: Incoming) -> "Signed":
+    async def read(self, request: Request) -> "Signed":
         """Return what a request says of its signature, or raise ``Unauthenticated`` for a bad form.
 
         The body, where it has not been read yet, is held to the hash that was signed by whoever reads it.
         """
         received = _received(request)
         try:
-            claim = read_claim(received, now=self._bridge.clock.now())
+            claim = parse_signed_headers(received, now=self._bridge.clock.now())
         except InvalidSignature as error:
             raise Unauthenticated(f"The signature does not count: {error}.") from None
         return Signed(received, claim, await _body_sha256(request, claim))
 
-    async def client_of(self, request: Incoming, signed: "Signed") -> Client | None:
+    async def client_of(self, request: Request, signed: "Signed") -> Client | None:
         """Return who has signed, None if nobody with a live key has."""
         claim = signed.claim
         known = await self._look_up(claim.access_key)
@@ -88,21 +95,21 @@ class Signers:
 
     def _secret(self, access_key: str) -> str | None:
         try:
-            return self._bridge.keyring.secret_of(access_key, now=self._bridge.clock.now())
+            return self._bridge.api_keys.secret_of(access_key, now=self._bridge.clock.now())
         except SecretUnreadable:
-            self._bridge.observe(SecretNotOpened(access_key=access_key))
+            self._bridge.observe(SecretDecryptionFailed(access_key=access_key))
             return None
 
     def _client(self, access_key: str) -> Client | None:
-        return self._bridge.keyring.client_signed(access_key, now=self._bridge.clock.now())
+        return self._bridge.api_keys.client_signed(access_key, now=self._bridge.clock.now())
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What a request says of its signature, and what its body hashes to."""
 
-    received: Received
-    claim: Claim
+    received: SignedRequest
+    claim: SignedHeaders
     body_sha256: str
 
 
@@ -115,12 +122,12 @@ class _Known:
     client: Client | None = None
 
 
-def _received(request: Incoming) -> Received:
+def _received(request: Request) -> SignedRequest:
     path = request.target.partition("?")[0].encode("utf-8", "surrogateescape")
-    return Received(method=request.method, path=path, query=request.scope["query_string"], headers=request.headers)
+    return SignedRequest(method=request.method, path=path, query=request.scope["query_string"], headers=request.headers)
 
 
-async def _body_sha256(request: Incoming, claim: Claim) -> str:
+async def _body_sha256(request: Request, claim: SignedHeaders) -> str:
     """Return the hash that the signature must be over; whatever body comes later is held to it."""
     if claim.body_sha256 is None:
         body = await request.keep(longest=_MOST_UNDECLARED)

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that are there before the request's body is: a client that is still sending must be able to read them."""
 
-from api.http.request import Incoming
-from api.http.response import Response
+from api.http.request import Request
+from api.http.response import SendableResponse
 from api.http.types import Message, Send
 
 #: A client that sends nothing for so long, in seconds, waits for the answer's end.
 _PAUSE = 2.0
 
 
-class Lingering:
+class EarlyResponse:
     """Sends an answer at once, and ends it when the rest of the body has come in and was dropped, or no more comes.
 
     A server that ends its answer earlier breaks the connection, and a client that is sending may lose the answer.
     """
 
-    def __init__(self, response: Response, request: Incoming, *, seconds: float) -> None:
+    def __init__(self, response: SendableResponse, request: Request, *, seconds: float) -> None:
         """The connection lasts at most for so many seconds more."""
         self._response = response
         self._request = request

@@ -9,15 +9,15 @@ from schemas.job import AcceptedJob
 _MOST_NAMED = 10
 
 
-class Misframed(Exception):
+class MalformedFraming(Exception):
     """Somebody on the way of a request may take it for another one; the connection ends with the answer."""
 
-    def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
         self.status = status
 
 
-class Looped(Exception):
+class LoopDetected(Exception):
     """The bridge has sent the request itself: its upstream leads back to it."""
 
 
@@ -25,7 +25,7 @@ class Unauthenticated(Exception):
     """Nobody knows who asks; the text, if there is one, says what is wrong with what was sent."""
 
 
-class UnderWay(Exception):
+class RequestInProgress(Exception):
     """The same signed request is being carried out."""
 
 
@@ -40,21 +40,21 @@ class Forbidden(Exception):
         super().__init__(f"The client '{client.name}' may not {rule.action}; whoever runs the bridge can allow it.")
 
 
-class NotWithin(Forbidden):
+class OutsideExperiments(Forbidden):
     """Who asks is limited to experiments, and what he asks for is not about these, or is nowhere: it is the same."""
 
-    def __init__(self, client: Client, action: str | None, *, why: str = "", number: int = 0) -> None:
+    def __init__(self, client: Client, action: str | None, *, reason: str = "", number: int = 0) -> None:
         ids = sorted(client.experiments or ())
         named = ", ".join([*ids[:_MOST_NAMED], "..."] if len(ids) > _MOST_NAMED else ids)
         text = f"The client '{client.name}' may not {action} here: it is not within the experiments ({named}) that"
-        Exception.__init__(self, f"{text} it may use. {why}".strip())
+        Exception.__init__(self, f"{text} it may use. {reason}".strip())
         #: Which of several writes it is.
         self.number = number
         #: Where that stands in the request.
         self.pointer: str | None = None
 
 
-class NotPassedOn(Exception):
+class NotForwarded(Exception):
     """The call is one that MLflow takes from its own host only, or that is not meant for clients."""
 
 

@@ -20,7 +20,7 @@ OWN_PATHS = (
 )
 
 
-def is_own(path: str) -> bool:
+def is_own_path(path: str) -> bool:
     """Whether a path is one of ours, or below one."""
     return path.startswith(OWN_PATHS) and any(path == own or path.startswith(f"{own}/") for own in OWN_PATHS)
 

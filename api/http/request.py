@@ -10,25 +10,25 @@ from contextlib import suppress
 from functools import cached_property
 from urllib.parse import quote
 
-from api.http.exceptions import Misframed, Unauthenticated
-from api.http.paths import is_own
+from api.http.exceptions import MalformedFraming, Unauthenticated
+from api.http.paths import is_own_path
 from api.http.types import Message, Receive, Scope
-from bridge.auth.sigv4 import Claim
+from bridge.auth.sigv4 import SignedHeaders
 from bridge.errors import RequestIncomplete, RequestStalled
 from bridge.outbox import Accepted
-from bridge.upstream.loop_detection import bridges_in
+from bridge.upstream.loop_detection import parse_via
 from bridge.upstream.tracing import RequestSpan, Tracer
-from schemas.client import STRANGER, Client
-from schemas.endpoints import Found, find
+from schemas.client import UNAUTHENTICATED, Client
+from schemas.endpoints import EndpointMatch, find
 from schemas.errors import InvalidWrite
 from schemas.mlflow_limits import check_header
-from schemas.trace_context import Trace, Trail, read_trace, trail_of
+from schemas.trace_context import TraceContext, TraceParent, read_trace, trace_context_of
 from schemas.write import Write
 
 _STALLED = float("-inf")
 
 
-class Patience:
+class ReadTimeout:
     """Waits for what clients send, for a limited time."""
 
     def __init__(self, *, seconds: float) -> None:
@@ -79,21 +79,21 @@ _SLASHES = re.compile("/{2,}")
 _SLASHES_RAW = re.compile(b"/{2,}")
 
 
-class Incoming:
+class Request:
     """What was asked, and by whom."""
 
-    def __init__(self, scope: Scope, receive: Receive, patience: Patience) -> None:
+    def __init__(self, scope: Scope, receive: Receive, patience: ReadTimeout) -> None:
         self.scope = scope
         self._receive = receive
         self._patience = patience
         self.method: str = scope["method"]
         #: Who asks; set once that is known.
-        self.client: Client = STRANGER
+        self.client: Client = UNAUTHENTICATED
         #: What he has to be allowed, and whether he is.
         self.action: str | None = None
-        self.decision = "stranger"
+        self.decision = "unauthenticated"
         #: Who answers; ``none`` for one that is turned away.
-        self.route = "none"
+        self.route = "rejected"
         #: What a queued write was written to, once it is accepted.
         self.lane: str | None = None
         #: The write itself, where its answer says something of it.
@@ -110,7 +110,7 @@ class Incoming:
         self.span: RequestSpan | None = None
         self.accepted: Accepted | None = None
         #: The signature that it came with, once it is known to be good.
-        self.claim: Claim | None = None
+        self.claim: SignedHeaders | None = None
         #: What the body must hash to, and its hash so far.
         self._expected: tuple[str, hashlib._Hash] | None = None
         #: The body, if it was read before those asked for it who need it.
@@ -123,26 +123,26 @@ class Incoming:
         self.path = _SLASHES.sub("/", path) if "//" in path else path
 
     @cached_property
-    def found(self) -> Found | None:
+    def found(self) -> EndpointMatch | None:
         """Which of MLflow's calls it is, as far as they are known; None for one of the bridge's own."""
-        return None if is_own(self.path) else find(self.method, self.path)
+        return None if is_own_path(self.path) else find(self.method, self.path)
 
     def check_framing(self) -> None:
-        """Raise ``Misframed`` for what a proxy in front may have read as longer or shorter, or as for another host."""
+        """Raise ``MalformedFraming`` where a proxy in front may have read another length or host."""
         if self._headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            raise Misframed("Of transfer codings only `chunked` is known, once.", 501)
+            raise MalformedFraming("Of transfer codings only `chunked` is known, once.", 501)
         if len(self._headers) == len(self.headers):
             return
         names = [name for name, _ in self.headers]
         if names.count(b"transfer-encoding") > 1 or names.count(b"host") > 1:
-            raise Misframed("There must be one Host, and one Transfer-Encoding at most.")
+            raise MalformedFraming("There must be one Host, and one Transfer-Encoding at most.")
 
     @property
     def bridges(self) -> list[str]:
         """The names of the bridges that it has come through (``Via``)."""
         if b"via" not in self._headers:
             return []
-        return bridges_in(value.decode("latin-1") for name, value in self.headers if name == b"via")
+        return parse_via(value.decode("latin-1") for name, value in self.headers if name == b"via")
 
     def check_path(self) -> None:
         """Raise for a path that upstream would read as another one: with dot segments, or with control characters."""
@@ -180,11 +180,11 @@ class Incoming:
         self.span = tracer.request(self.method, self.path, self._sent_trace())
 
     @property
-    def trail(self) -> Trail:
+    def trace_context(self) -> TraceContext:
         """What is stored with each write of the request, so that it can be followed."""
-        return trail_of(self.request_id, self.span.trace if self.span else self._sent_trace())
+        return trace_context_of(self.request_id, self.span.trace if self.span else self._sent_trace())
 
-    def _sent_trace(self) -> Trace | None:
+    def _sent_trace(self) -> TraceParent | None:
         """Return where the client's trace has come to, if it has one."""
         sent = self.header(b"traceparent")
         return read_trace(sent, self.header(b"tracestate")) if sent else None
@@ -255,7 +255,7 @@ class Incoming:
         """Whether the body has been read, and can be read again."""
         return self._kept is not None
 
-    def wait_with(self, patience: Patience) -> None:
+    def wait_with(self, patience: ReadTimeout) -> None:
         """Wait for the client's body in this way from now on."""
         self._patience = patience
 

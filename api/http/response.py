@@ -9,7 +9,7 @@ from api.http.types import Message, Send
 JSON = "application/json"
 
 
-class Response(Protocol):
+class SendableResponse(Protocol):
     """Something that can be sent as the answer to a request."""
 
     async def send_to(self, send: Send) -> None:
@@ -18,7 +18,7 @@ class Response(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An answer that is known whole: status, body and headers."""
 
     status: int
@@ -41,7 +41,7 @@ class Reply:
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
-def only_over_tls(send: Send) -> Send:
+def with_hsts(send: Send) -> Send:
     """Return what sends an answer with that header."""
 
     async def with_header(message: Message) -> None:

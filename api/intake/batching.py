@@ -15,7 +15,7 @@ _Future = asyncio.Future[Verdict | Exception]
 _MOST_LONG = 2
 
 
-class Together:
+class WriteBatcher:
     """Collects the offers of a turn."""
 
     def __init__(self, intake: Intake) -> None:

@@ -9,12 +9,12 @@ from functools import partial
 
 import msgspec
 
-from api.auth.experiment_scope import Limits
+from api.auth.experiment_scope import ExperimentScope
 from api.http.compression import decoded
-from api.http.exceptions import Forbidden, NotWithin, PartlyAccepted
-from api.http.request import Incoming
-from api.http.response import Reply
-from api.shutdown import Draining
+from api.http.exceptions import Forbidden, OutsideExperiments, PartlyAccepted
+from api.http.request import Request
+from api.http.response import Response
+from api.shutdown import ShuttingDown
 from bridge.bootstrap.processes import Api
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Offer
@@ -35,17 +35,17 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 class Bulk:
     """Answers requests that bring many writes."""
 
-    def __init__(self, bridge: Api, limits: Limits) -> None:
+    def __init__(self, bridge: Api, limits: ExperimentScope) -> None:
         self._bridge = bridge
         self._limits = limits
         # Its own, so that a store that hangs keeps nobody else from a thread.
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="bulk")
 
-    async def accept(self, request: Incoming) -> Reply:
+    async def accept(self, request: Request) -> Response:
         """Accept all writes of a request, in their order. If one of them is invalid, none."""
         if self._bridge.stopping.is_set():
-            raise Draining
-        body = await request.body(longest=self._bridge.settings.max_body)
+            raise ShuttingDown
+        body = await request.body(longest=self._bridge.settings.max_body_size)
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
         try:
             if request.client.experiments is None:
@@ -53,7 +53,7 @@ class Bulk:
             offers = await in_thread(lambda: self._offers(request, body))
             await self._limits.check_writes(request, [offer.write for offer in offers])
             return await in_thread(lambda: self._accept(request, offers))
-        except NotWithin as error:
+        except OutsideExperiments as error:
             error.pointer = await in_thread(self._pointer, request, body, error.number)
             raise
         except PartlyAccepted as error:
@@ -62,7 +62,7 @@ class Bulk:
                 error.pointer = await in_thread(self._pointer, request, body, error.number)
             raise
 
-    def _accept(self, request: Incoming, offers: Sequence[Offer]) -> Reply:
+    def _accept(self, request: Request, offers: Sequence[Offer]) -> Response:
         jobs: list[AcceptedJob | None] = [None] * len(offers)
         declined: tuple[int, Exception] | None = None
         replayed = 0
@@ -80,12 +80,12 @@ class Bulk:
         accepted = sum(job is not None for job in jobs)
         request.writes = accepted - replayed
         if declined:
-            number, why = declined
-            raise PartlyAccepted(jobs, why, number) if accepted or _is_too_large(why) else why
+            number, reason = declined
+            raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
         headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
-        return Reply(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
+        return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
 
-    def _offers(self, request: Incoming, body: bytes) -> Sequence[Offer]:
+    def _offers(self, request: Request, body: bytes) -> Sequence[Offer]:
         is_lines, plain = self._read(request, body)
         writes = read_writes(
             plain,
@@ -96,14 +96,14 @@ class Bulk:
         )
         _check_each(request, writes)
         key = read_key(request.header(b"idempotency-key"))
-        trail = request.trail
+        trace_context = request.trace_context
         whole = fingerprint(PATH, plain, request.workspace)
         batch = secrets.token_bytes(8)
         return [
             Offer(
                 write=write,
                 client=request.client.name,
-                trail=trail,
+                trace_context=trace_context,
                 request=batch,
                 most_pending=request.client.most_pending,
                 idempotency=_part(key, whole, number),
@@ -117,21 +117,21 @@ class Bulk:
         check_has_call(write.op, abilities.lacks, abilities.limits)
         check_for_upstream(write, abilities.limits)
 
-    def _pointer(self, request: Incoming, body: bytes, number: int) -> str:
+    def _pointer(self, request: Request, body: bytes, number: int) -> str:
         is_lines, plain = self._read(request, body)
         return pointer_of(plain, is_lines=is_lines, number=number)
 
-    def _read(self, request: Incoming, body: bytes) -> tuple[bool, bytes]:
+    def _read(self, request: Request, body: bytes) -> tuple[bool, bytes]:
         """Return whether each write has its line, and the body without its coding."""
         kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
         if kind not in _LINES and kind != "application/json":
             raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
         return kind in _LINES, decoded(
-            body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body
+            body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body_size
         )
 
 
-def _check_each(request: Incoming, writes: Sequence[Write]) -> None:
+def _check_each(request: Request, writes: Sequence[Write]) -> None:
     """Raise ``Forbidden`` unless the client may make each of these writes."""
     for op in {write.op for write in writes}:
         if not request.client.may(rule := rule_of_op(op)):
@@ -139,8 +139,8 @@ def _check_each(request: Incoming, writes: Sequence[Write]) -> None:
             raise Forbidden(request.client, rule)
 
 
-def _is_too_large(why: Exception) -> bool:
-    return isinstance(why, OverCap) and why.most is not None
+def _is_too_large(reason: Exception) -> bool:
+    return isinstance(reason, OverCap) and reason.most is not None
 
 
 def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.bootstrap.processes import Api
 from bridge.errors import BridgeError
-from bridge.upstream.forwarding import Request, read_up_to
+from bridge.upstream.forwarding import ForwardedRequest, read_up_to
 from schemas.bodies.single import STATUSES
 from schemas.lane import run_of
 from schemas.write import Write
@@ -21,7 +21,7 @@ from schemas.write import Write
 _LONGEST = 8 << 20
 
 
-def known_info(write: Write) -> bytes:
+def run_info_from_update(write: Write) -> bytes:
     """Return what an update says itself of its run, which upstream need not be asked for."""
     update: dict[str, Any] = msgspec.json.decode(write.whole)
     run_id = run_of(write.lane)
@@ -31,14 +31,14 @@ def known_info(write: Write) -> bytes:
     return msgspec.json.encode({"run_info": info | {name: value for name, value in update.items() if value}})
 
 
-async def upstreams_info(bridge: Api, write: Write, *, client: str) -> bytes | None:
+async def run_info_from_upstream(bridge: Api, write: Write, *, client: str) -> bytes | None:
     """Return what upstream says of the run now, None if it does not say it."""
     run_id = run_of(write.lane)
     if run_id is None:
         return None
     target = f"/api/2.0/mlflow/runs/get?run_id={quote(run_id, safe='')}"
     headers = () if write.workspace is None else (("x-mlflow-workspace", write.workspace),)
-    asked = Request(method="GET", target=target, headers=headers, body=None, client=client)
+    asked = ForwardedRequest(method="GET", target=target, headers=headers, body=None, client=client)
     with suppress(BridgeError, msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
         async with bridge.forwarding.forward(asked) as answer:
             body, is_whole = await read_up_to(_LONGEST, answer)

@@ -5,10 +5,10 @@ import asyncio
 
 import msgspec
 
-from api.auth.experiment_scope import Limits
+from api.auth.experiment_scope import ExperimentScope
 from api.http.preferences import read_preferences
-from api.http.request import Incoming
-from api.http.response import Reply
+from api.http.request import Request
+from api.http.response import Response
 from api.intake.writes import Writes
 from bridge.bootstrap.processes import Api
 from schemas.bodies.named_run import RunDocument, RunState
@@ -22,12 +22,12 @@ PATH = "/v1/runs"
 class Runs:
     """Answers requests for new runs."""
 
-    def __init__(self, bridge: Api, writes: Writes, limits: Limits) -> None:
+    def __init__(self, bridge: Api, writes: Writes, limits: ExperimentScope) -> None:
         self._bridge = bridge
         self._limits = limits
         self._writes = writes
 
-    async def accept(self, request: Incoming) -> Reply:
+    async def accept(self, request: Request) -> Response:
         """Accept the creation of a run, and answer with what is known of it; with ``wait=N``, once it is settled."""
         accepted, headers = await self._writes.take(Op.CREATE_RUN, request)
         run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
@@ -48,7 +48,7 @@ class Runs:
         known = RunDocument(run=named.name, state=state, run_id=run_id, job_id=accepted.job_id)
         location = ("Location", f"{PATH}/{named.name}")
         headers = (location, *(pair for pair in headers if pair[0] != "Location"))
-        return Reply(200 if existed else 201 if run_id else 202, msgspec.json.encode(known), headers=headers)
+        return Response(200 if existed else 201 if run_id else 202, msgspec.json.encode(known), headers=headers)
 
 
 def _state(document: JobDocument | None) -> RunState:

@@ -9,14 +9,14 @@ from contextlib import nullcontext
 
 import msgspec
 
-from api.auth.experiment_scope import Limits
+from api.auth.experiment_scope import ExperimentScope
 from api.http.polling import wait_until
 from api.http.preferences import NO_PREFERENCES, Preferences, read_preferences
-from api.http.request import Incoming
-from api.http.response import Reply
-from api.intake.batching import Together
-from api.intake.run_info import known_info, upstreams_info
-from api.shutdown import Draining
+from api.http.request import Request
+from api.http.response import Response
+from api.intake.batching import WriteBatcher
+from api.intake.run_info import run_info_from_update, run_info_from_upstream
+from api.shutdown import ShuttingDown
 from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Accepted, Offer
@@ -46,20 +46,20 @@ _VERY_LONG = 4 * 1024 * 1024
 class Writes:
     """Answers the queued calls."""
 
-    def __init__(self, bridge: Api, limits: Limits) -> None:
+    def __init__(self, bridge: Api, limits: ExperimentScope) -> None:
         self._bridge = bridge
         self._limits = limits
-        self._together = Together(bridge.intake)
+        self._together = WriteBatcher(bridge.intake)
         # Few, for a long body can take thirty times its length to read.
         self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-body")
         self._very_long = threading.Lock()
 
-    async def accept(self, op: Op, request: Incoming, subject: str = "") -> Reply:
+    async def accept(self, op: Op, request: Request, subject: str = "") -> Response:
         """Accept a write, and answer as its client prefers (RFC 7240). ``subject`` is what the path names."""
         accepted, _ = await self.take(op, request, subject)
         return await self.answer(op, request, accepted)
 
-    async def answer(self, op: Op, request: Incoming, accepted: Accepted) -> Reply:
+    async def answer(self, op: Op, request: Request, accepted: Accepted) -> Response:
         """Answer as the client of an accepted write prefers."""
         headers = _told(accepted)
         preferences = read_preferences(request.header(b"prefer"))
@@ -68,10 +68,10 @@ class Writes:
             return await self._done(op, request, headers)
         return await self._as_preferred(op, preferences, request, accepted, headers)
 
-    async def take(self, op: Op, request: Incoming, subject: str = "") -> tuple[Accepted, Headers]:
+    async def take(self, op: Op, request: Request, subject: str = "") -> tuple[Accepted, Headers]:
         """Accept a write and return what is to be said of it, or raise why it is not accepted."""
         if self._bridge.stopping.is_set():
-            raise Draining
+            raise ShuttingDown
         if op is Op.EXPORT_TRACES:
             check_headers(request.texts)
         elif request.method == "POST":
@@ -100,8 +100,8 @@ class Writes:
             return None
 
     async def _as_preferred(
-        self, op: Op, preferences: Preferences, request: Incoming, accepted: Accepted, headers: Headers
-    ) -> Reply:
+        self, op: Op, preferences: Preferences, request: Request, accepted: Accepted, headers: Headers
+    ) -> Response:
         """Answer with what upstream said, if it says so in time, or else with the job."""
         document = _pending(op, accepted)
         if preferences.wait:
@@ -113,41 +113,41 @@ class Writes:
             return await self._done(op, request, headers)
         if document.status is JobStatus.DELIVERED:
             return await self._done(op, request, headers, is_delivered=True)
-        return _refused(document, headers) or Reply(202, msgspec.json.encode(document), headers=headers)
+        return _refused(document, headers) or Response(202, msgspec.json.encode(document), headers=headers)
 
-    async def _done(self, op: Op, request: Incoming, headers: Headers, *, is_delivered: bool = False) -> Reply:
+    async def _done(self, op: Op, request: Request, headers: Headers, *, is_delivered: bool = False) -> Response:
         """Answer as MLflow would: with an empty object, which has no bytes in protobuf, or with the run."""
         if op is Op.EXPORT_TRACES:
-            return Reply(200, b"", "application/x-protobuf", headers)
+            return Response(200, b"", "application/x-protobuf", headers)
         if op is not Op.UPDATE_RUN:
-            return Reply(200, b"{}", headers=headers)
+            return Response(200, b"{}", headers=headers)
         write = request.written
         if write is None:
             # A repeat, which is answered without being accepted.
             body = await request.body(longest=self._bridge.settings.longest_body(op))
             write = self._offer(op, request, body, "").write
         client = request.client.name
-        said = await upstreams_info(self._bridge, write, client=client) if is_delivered else None
-        return Reply(200, said or known_info(write), headers=headers)
+        said = await run_info_from_upstream(self._bridge, write, client=client) if is_delivered else None
+        return Response(200, said or run_info_from_update(write), headers=headers)
 
-    async def _read(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
+    async def _read(self, op: Op, request: Request, body: bytes, subject: str) -> Offer:
         return self._offer(op, request, body, subject)
 
-    async def _read_in_thread(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
+    async def _read_in_thread(self, op: Op, request: Request, body: bytes, subject: str) -> Offer:
         loop = asyncio.get_running_loop()
         read = await loop.run_in_executor(self._threads, self._offer_or_fault, op, request, body, subject)
         if isinstance(read, InvalidWrite):
             raise read
         return read
 
-    def _offer_or_fault(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer | InvalidWrite:
+    def _offer_or_fault(self, op: Op, request: Request, body: bytes, subject: str) -> Offer | InvalidWrite:
         try:
             return self._offer(op, request, body, subject)
         except InvalidWrite as error:
             # The error itself, by where it was raised, would hold all that was read until it is answered.
             return InvalidWrite(error.message, error.error_code, error.status)
 
-    def _offer(self, op: Op, request: Incoming, body: bytes, subject: str) -> Offer:
+    def _offer(self, op: Op, request: Request, body: bytes, subject: str) -> Offer:
         plain = body
         if op is Op.EXPORT_TRACES:
             longest = self._bridge.settings.longest_body(op)
@@ -158,18 +158,18 @@ class Writes:
         return Offer(
             write=write,
             client=request.client.name,
-            trail=request.trail,
+            trace_context=request.trace_context,
             most_pending=request.client.most_pending,
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, request.workspace),
         )
 
-    def _write(self, op: Op, request: Incoming, body: bytes, plain: bytes, subject: str) -> Write:
+    def _write(self, op: Op, request: Request, body: bytes, plain: bytes, subject: str) -> Write:
         if op is Op.EXPORT_TRACES:
             return capture_export(body, plain, request.texts, workspace=request.workspace)
         return capture(op, body, now=self._bridge.clock.now(), workspace=request.workspace, subject=subject)
 
 
-def _is_long(op: Op, request: Incoming, body: bytes) -> bool:
+def _is_long(op: Op, request: Request, body: bytes) -> bool:
     """Return whether reading the body would keep the event loop for more than a moment."""
     if op is not Op.EXPORT_TRACES:
         return len(body) >= _LONG
@@ -185,7 +185,7 @@ def _told(accepted: Accepted) -> Headers:
     )
 
 
-def _check_content_type(request: Incoming) -> None:
+def _check_content_type(request: Request) -> None:
     content_type = request.header(b"content-type")
     if content_type is None:
         raise InvalidWrite("Bad Request. Content-Type header is missing.")
@@ -204,10 +204,10 @@ def _pending(op: Op, accepted: Accepted) -> JobDocument:
     )
 
 
-def _refused(document: JobDocument, headers: Headers) -> Reply | None:
+def _refused(document: JobDocument, headers: Headers) -> Response | None:
     """Return the answer of MLflow to a write that it has refused, None for another one."""
     match document:
         case JobDocument(status=JobStatus.DEAD, upstream=UpstreamAnswer() as answer):
             error = MlflowError(answer.error_code or "INTERNAL_ERROR", answer.message or "")
-            return Reply(answer.status, msgspec.json.encode(error), headers=headers)
+            return Response(answer.status, msgspec.json.encode(error), headers=headers)
     return None

@@ -4,18 +4,18 @@
 import datetime as dt
 import time
 
-from api.http.request import SHOWN, Incoming
+from api.http.request import SHOWN, Request
 from api.http.types import Message, Send
-from bridge.events import RequestAnswered
+from bridge.events import RequestCompleted
 
 _JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
 _REPLAYED = b"idempotency-replayed"
 
 
-class Audit:
+class AccessLog:
     """Looks at one request from its head on, and at its answer while that is sent, which names it: ``X-Request-Id``."""
 
-    def __init__(self, request: Incoming, send: Send) -> None:
+    def __init__(self, request: Request, send: Send) -> None:
         self._request = request
         self._began = time.perf_counter()
         self._send = send
@@ -32,10 +32,10 @@ class Audit:
         await self._send(message)
         self._complete = message["type"] == "http.response.body" and not message.get("more_body")
 
-    def told(self, *, proxies: int) -> RequestAnswered:
+    def told(self, *, proxies: int) -> RequestCompleted:
         """Return what is to be told of the request, also where its answer broke off."""
         request = self._request
-        return RequestAnswered(
+        return RequestCompleted(
             at=dt.datetime.now(dt.UTC),
             client=request.client.name,
             address=request.address(proxies=proxies),
@@ -46,7 +46,7 @@ class Audit:
             action=request.action,
             decision=request.decision,
             status=self._status,
-            took=dt.timedelta(seconds=time.perf_counter() - self._began),
+            duration=dt.timedelta(seconds=time.perf_counter() - self._began),
             complete=self._complete,
             lane=request.lane,
             writes=request.writes,

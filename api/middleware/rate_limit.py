@@ -10,42 +10,44 @@ import threading
 from collections import Counter
 
 from api.auth.authorization import OPEN
-from api.http.request import Incoming
+from api.http.request import Request
 from api.http.types import Message, Send
-from bridge.auth.rate_limits import WINDOW, Quotas, Standing
-from schemas.client import STRANGER
+from bridge.auth.rate_limits import WINDOW, RateLimits, RateLimitStatus
+from schemas.client import UNAUTHENTICATED
 
 _UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
 
 
-class Spending:
+class RateLimitMiddleware:
     """Counts requests against the quotas of their clients. Costs nothing where there are none."""
 
-    def __init__(self, quotas: Quotas) -> None:
-        self._quotas = quotas
+    def __init__(self, rate_limits: RateLimits) -> None:
+        self._rate_limits = rate_limits
 
-    def enter(self, request: Incoming) -> None:
+    def enter(self, request: Request) -> None:
         """Let a request in, before its body is read, or raise ``OverQuota``."""
         if self._counts(request):
-            self._quotas.enter(request.client, needs=_needs(request))
+            self._rate_limits.enter(request.client, needs=_needs(request))
             request.is_counted = True
 
-    def leave(self, request: Incoming) -> None:
+    def leave(self, request: Request) -> None:
         """Charge what a request has come to: the writes that were accepted, the bytes that were received."""
         if request.is_counted:
-            self._quotas.charge(request.client, {"writes": float(request.writes), "bytes": float(request.received)})
+            self._rate_limits.charge(
+                request.client, {"writes": float(request.writes), "bytes": float(request.received)}
+            )
             request.charged = request.received
 
-    def leave_late(self, request: Incoming) -> None:
+    def leave_late(self, request: Request) -> None:
         """Charge the rest of a body that came in after its answer."""
         if request.is_counted and request.received > request.charged:
-            self._quotas.charge(request.client, {"bytes": float(request.received - request.charged)})
+            self._rate_limits.charge(request.client, {"bytes": float(request.received - request.charged)})
 
-    def telling(self, request: Incoming, send: Send) -> Send:
+    def telling(self, request: Request, send: Send) -> Send:
         """Return what sends an answer that says how its client stands."""
         if not self._counts(request):
             return send
-        fields = _fields(self._quotas.standing(request.client))
+        fields = _fields(self._rate_limits.standing(request.client))
 
         async def with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -54,13 +56,13 @@ class Spending:
 
         return with_fields
 
-    def _counts(self, request: Incoming) -> bool:
+    def _counts(self, request: Request) -> bool:
         # What is open is asked by load balancers, who must not find it shut because of others.
-        is_somebodys = request.client is not STRANGER and request.path not in OPEN
-        return is_somebodys and self._quotas.limit(request.client)
+        is_somebodys = request.client is not UNAUTHENTICATED and request.path not in OPEN
+        return is_somebodys and self._rate_limits.limit(request.client)
 
 
-def _needs(request: Incoming) -> list[str]:
+def _needs(request: Request) -> list[str]:
     """Return the uses whose buckets must not be empty for this request."""
     is_queued = request.found is not None and request.found.op is not None
     is_write = is_queued or (request.method == "POST" and request.path in _WRITES)
@@ -70,7 +72,7 @@ def _needs(request: Incoming) -> list[str]:
 _WRITES = ("/v1/writes", "/v1/runs")
 
 
-def _fields(standings: list[Standing]) -> list[tuple[bytes, bytes]]:
+def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
     policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW};qu="{_UNITS[each.use]}"' for each in standings)
     left = ", ".join(f'"{each.use}";r={each.left};t={each.full_in}' for each in standings)
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
@@ -87,7 +89,7 @@ _LOOK = 0.25
 _MOST, _MOST_OF_ONE = 4_000, 2_000
 
 
-class Restraint:
+class RejectionDelay:
     """Keeps refusals back for a moment."""
 
     def __init__(self, stopping: threading.Event, *, proxies: int) -> None:
@@ -99,14 +101,14 @@ class Restraint:
         #: Done when nobody is to wait any longer; looked after as long as somebody does.
         self._over: asyncio.Future[None] | None = None
 
-    async def wait(self, request: Incoming) -> None:
+    async def wait(self, request: Request) -> None:
         """Return in a moment; at once if the bridge is about to stop, or too many wait already.
 
         The request forgets all but who asked for what: there may be thousands of them. Whether a client is still there
         is not looked at, for that costs more than the refusal.
         """
         address = request.address(proxies=self._proxies)
-        who = address if request.client is STRANGER else request.client.name
+        who = address if request.client is UNAUTHENTICATED else request.client.name
         request.shed(address)
         if self._all >= _MOST or self._waiting[who] >= _MOST_OF_ONE:
             return

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from api.http.request import Incoming
+from api.http.request import Request
 from bridge.config.settings import Settings
 from schemas.errors import InvalidWrite
 
@@ -21,7 +21,7 @@ _LONGEST = 255 + 6
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Origins:
+class TrustedHosts:
     """Knows under which names the api may be asked, and from which pages."""
 
     def __init__(self, settings: Settings) -> None:
@@ -32,7 +32,7 @@ class Origins:
         self._allowed = frozenset(allowed)
         self._named = frozenset(settings.allowed_hosts or ()) - {"*"}
 
-    def check(self, request: Incoming) -> None:
+    def check(self, request: Request) -> None:
         """Raise ``InvalidWrite`` (403) for a request that a page of somebody else may have made."""
         if "*" not in self._allowed and request.path not in _OPEN:
             host = request.header(b"host") or ""
@@ -43,7 +43,7 @@ class Origins:
         if origin is not None and request.method not in _READS and not self._is_own(origin, request):
             raise _refusal("The request comes from a page of another site (its Origin).")
 
-    def _is_own(self, origin: str, request: Incoming) -> bool:
+    def _is_own(self, origin: str, request: Request) -> bool:
         """Whether a page of this origin was loaded from the bridge, whatever ends TLS in front of it."""
         with suppress(ValueError):
             netloc = urlsplit(origin).netloc
@@ -53,7 +53,7 @@ class Origins:
         return False
 
 
-def _is_old_program(request: Incoming, host: str) -> bool:
+def _is_old_program(request: Request, host: str) -> bool:
     """Whether it is a request of HTTP/1.0 without a host. Every browser sends one, and speaks a later HTTP."""
     # The server hands over an empty Host for one that is missing. A request of HTTP/1.1 must have one.
     return not host and request.scope.get("http_version") in ("1", "1.0")

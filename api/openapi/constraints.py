@@ -79,7 +79,7 @@ QUERY: _Schema = {
 }
 
 
-def limits(op: Op, *, alone: bool = True) -> _Schema:
+def constraints(op: Op, *, alone: bool = True) -> _Schema:
     """Return what the body of a queued call may hold, besides the types of its fields.
 
     Where it comes ``alone``, the path may say what it is about; among others the body must.

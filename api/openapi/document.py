@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, SPANS, TRACE, limits
+from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, SPANS, TRACE, constraints
 from api.openapi.operations import BODIES, OPERATIONS, Operation
 from schemas.bodies.named_run import CreateRun
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
@@ -88,7 +88,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.body:
         schema: dict[str, Any] = _ref(operation.body)
         if operation.body is CreateRun:
-            schema = {"allOf": [limits(Op.CREATE_RUN), schema]}
+            schema = {"allOf": [constraints(Op.CREATE_RUN), schema]}
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return described
 
@@ -100,7 +100,7 @@ def _queued(endpoint: Endpoint) -> dict[str, Any]:
         "parameters": [*_in_path(endpoint.path), *_prefer(("respond-async", "wait=N")), _KEY],
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": {"allOf": [limits(op), _ref(BODIES[op])]}}},
+            "content": {_JSON: {"schema": {"allOf": [constraints(op), _ref(BODIES[op])]}}},
         },
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered", "content": {_JSON: {}}},
@@ -136,7 +136,7 @@ def _export() -> dict[str, Any]:
 
 def _bulk() -> dict[str, Any]:
     named = {op: {"properties": {"op": {"const": op}}, "required": ["op"]} for op in BODIES}
-    write = {"oneOf": [{"allOf": [named[op], limits(op, alone=False), _ref(BODIES[op])]} for op in BODIES]}
+    write = {"oneOf": [{"allOf": [named[op], constraints(op, alone=False), _ref(BODIES[op])]} for op in BODIES]}
     writes = {"type": "object", "properties": {"writes": {"type": "array", "items": write}}, "required": ["writes"]}
     return {
         "summary": "Many writes for many runs",

@@ -9,8 +9,8 @@ import asyncio
 import datetime as dt
 from contextlib import AsyncExitStack
 
-from api.http.request import Incoming, Patience
-from bridge.upstream.forwarding import Forwarding, Spool, Upload
+from api.http.request import ReadTimeout, Request
+from bridge.upstream.forwarding import BufferedBody, Forwarding, StreamedBody
 
 #: A body up to this length is taken in whole. It is as long as a spool in memory may be.
 _SHORT = 1 << 20
@@ -27,10 +27,10 @@ class Bodies:
     def __init__(self, forwarding: Forwarding, *, timeout: dt.timedelta) -> None:
         """``timeout``: how long a client may pause in the middle."""
         self._forwarding = forwarding
-        self._patience = Patience(seconds=timeout.total_seconds())
+        self._patience = ReadTimeout(seconds=timeout.total_seconds())
         self._places = asyncio.Semaphore(_MOST)
 
-    async def take_in(self, request: Incoming, stack: AsyncExitStack) -> Spool | Upload | None:
+    async def take_in(self, request: Request, stack: AsyncExitStack) -> BufferedBody | StreamedBody | None:
         """Return a request's body, which lasts as long as the stack, None if it has none."""
         if not request.has_body:
             return None
@@ -42,14 +42,14 @@ class Bodies:
             await self._places.acquire()
             stack.callback(self._places.release)
             request.is_streamed = True
-            upload = Upload(length, request.chunks())
+            upload = StreamedBody(length, request.chunks())
             stack.push_async_callback(upload.stopped)
             return upload
         return await _whole(request, stack)
 
 
-async def _whole(request: Incoming, stack: AsyncExitStack) -> Spool:
-    spool = Spool()
+async def _whole(request: Request, stack: AsyncExitStack) -> BufferedBody:
+    spool = BufferedBody()
     stack.callback(spool.close)
     piece = bytearray()
     async for chunk in request.chunks():

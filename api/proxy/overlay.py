@@ -9,12 +9,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from api.http.request import Incoming
+from api.http.request import Request
 from api.proxy.read_your_writes import Headers, Passed
 from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox.overlay import overlay
-from bridge.upstream.forwarding import Answer, Request, read_up_to
+from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, read_up_to
 from schemas.job import Job
 from schemas.lane import experiment_lane
 from schemas.overlaid_reads import Overlaid, overlaid
@@ -28,12 +28,12 @@ _UNFIT = frozenset({"content-length", "etag", "last-modified", "transfer-encodin
 
 
 @dataclass(frozen=True, slots=True)
-class Overlaying:
+class OverlaidReads:
     """Reads what upstream has, and adds what it does not have yet."""
 
     bridge: Api
 
-    def kind_of(self, request: Incoming, passed: Passed) -> Overlaid | None:
+    def kind_of(self, request: Request, passed: Passed) -> Overlaid | None:
         """Return the kind of the answer that may have to be overlaid, None for one that is passed on as it is."""
         if request.found is None or request.method != "GET":
             return None
@@ -41,8 +41,8 @@ class Overlaying:
         return kind if passed.pending or _is_by_name(request) else None
 
     async def forward(
-        self, request: Incoming, asked: Request, kind: Overlaid, lanes: Sequence[str], stack: AsyncExitStack
-    ) -> tuple[Answer, bytes, Headers]:
+        self, request: Request, asked: ForwardedRequest, kind: Overlaid, lanes: Sequence[str], stack: AsyncExitStack
+    ) -> tuple[ForwardedResponse, bytes, Headers]:
         """Return upstream's answer with the pending writes of the lanes, its body as far as it is read, and headers."""
         identity = tuple(pair for pair in asked.headers if pair[0].lower() != "accept-encoding")
         asked = replace(asked, headers=(*identity, ("accept-encoding", "identity")))
@@ -142,17 +142,17 @@ class _Seen:
         return newer[0].position == last + 1 if newer else accepted <= last
 
 
-def _is_fit(answer: Answer) -> bool:
+def _is_fit(answer: ForwardedResponse) -> bool:
     headers = {name.lower(): value for name, value in answer.headers}
     is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     return answer.status == 200 and is_json and headers.get("content-encoding", "identity") == "identity"
 
 
-def _is_by_name(request: Incoming) -> bool:
+def _is_by_name(request: Request) -> bool:
     return request.found is not None and request.found.endpoint.path.endswith("/experiments/get-by-name")
 
 
-def _metric_key(request: Incoming) -> str:
+def _metric_key(request: Request) -> str:
     query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     key: str = (query.get("metric_key") or query.get("metricKey") or [""])[0]
     return key

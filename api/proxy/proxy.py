@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 
 from api.http.exceptions import Busy
-from api.http.request import Incoming
+from api.http.request import Request
 from api.http.types import Send
 from api.proxy.bodies import Bodies
-from api.proxy.overlay import Overlaying
-from api.proxy.read_your_writes import Barrier, Headers
+from api.proxy.overlay import OverlaidReads
+from api.proxy.read_your_writes import Headers, ReadYourWrites
 from bridge.bootstrap.processes import Api
-from bridge.upstream.forwarding import Answer, Request, Spool, is_event_stream
+from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, ForwardedResponse, is_event_stream
 from schemas.errors import InvalidWrite
 
 #: How many requests to upstream may be under way, and how long, in seconds, a further one waits for a place.
@@ -23,28 +23,28 @@ _PATIENCE = 1.0
 class Proxy:
     """Answers what upstream is asked."""
 
-    def __init__(self, bridge: Api, barrier: Barrier) -> None:
+    def __init__(self, bridge: Api, barrier: ReadYourWrites) -> None:
         self._forwarding = bridge.forwarding
         self._barrier = barrier
-        self._overlaying = Overlaying(bridge)
+        self._overlaying = OverlaidReads(bridge)
         self._bodies = Bodies(bridge.forwarding, timeout=bridge.settings.proxy_timeout)
         self._places = asyncio.Semaphore(_MOST)
 
-    async def forward(self, request: Incoming) -> "_Proxied":
+    async def forward(self, request: Request) -> "_Proxied":
         """Return upstream's answer as soon as its beginning is there."""
         if not request.target.startswith("/"):
             raise InvalidWrite("The request's target must be a path.", "BAD_REQUEST")
         async with AsyncExitStack() as stack:
             body = await self._bodies.take_in(request, stack)
             client = request.client.name
-            asked = Request(
+            asked = ForwardedRequest(
                 method=request.method,
                 target=request.target,
                 headers=_followed(request),
                 body=body,
                 client=client,
             )
-            whole = body if isinstance(body, Spool) else None
+            whole = body if isinstance(body, BufferedBody) else None
             passed = await self._barrier.pass_through(request, whole, client=client)
             await self._take_place(stack)
             if kind := self._overlaying.kind_of(request, passed):
@@ -69,7 +69,7 @@ class Proxy:
         stack.callback(self._places.release)
 
 
-async def _beginning(request: Incoming, answer: Answer) -> bytes | None:
+async def _beginning(request: Request, answer: ForwardedResponse) -> bytes | None:
     """Return what there is of the body already, nothing if there is none, None if nobody knows when it begins."""
     if request.method == "HEAD":
         return b""
@@ -80,7 +80,7 @@ class _Proxied:
     """Upstream's answer on its way to the client."""
 
     def __init__(
-        self, request: Incoming, answer: Answer, first: bytes | None, told: Headers, stack: AsyncExitStack
+        self, request: Request, answer: ForwardedResponse, first: bytes | None, told: Headers, stack: AsyncExitStack
     ) -> None:
         self._request = request
         self._answer = answer
@@ -126,12 +126,12 @@ async def _copy(body: AsyncIterator[bytes], send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _length(answer: Answer) -> int | None:
+def _length(answer: ForwardedResponse) -> int | None:
     lengths = [value for name, value in answer.headers if name.lower() == "content-length"]
     return int(lengths[0]) if lengths and lengths[0].isdecimal() else None
 
 
-def _followed(request: Incoming) -> tuple[tuple[str, str], ...]:
+def _followed(request: Request) -> tuple[tuple[str, str], ...]:
     """Return the headers of a request, with our id of it and our place in its trace instead of the client's."""
     trace = request.span.trace if request.span else None
     traced = trace.headers if trace else ()

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from api.http.polling import wait_until
 from api.http.preferences import Preferences, read_preferences
-from api.http.request import Incoming
+from api.http.request import Request
 from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Extent
-from bridge.upstream.forwarding import Spool
-from schemas.bodies.lane_references import named_in_body, named_in_path, named_in_query, what_it_waits_for
-from schemas.endpoints import Waits
+from bridge.upstream.forwarding import BufferedBody
+from schemas.bodies.lane_references import awaited_lanes, named_in_body, named_in_path, named_in_query
+from schemas.endpoints import AwaitedLanes
 
 #: A longer body is that of an upload; no call that names a run is as long.
 _LONGEST_NAMING = 64 * 1024
@@ -40,7 +40,7 @@ class Passed:
     pending: tuple[str, ...] = ()
 
 
-class Barrier:
+class ReadYourWrites:
     """Makes calls wait, and reports how much they have not waited for."""
 
     def __init__(self, bridge: Api) -> None:
@@ -48,15 +48,15 @@ class Barrier:
         #: When the store may be asked again after it was not prompt, on the clock of the event loop.
         self._ask_again_at = 0.0
 
-    async def pass_through(self, request: Incoming, body: Spool | None, *, client: str) -> Passed:
+    async def pass_through(self, request: Request, body: BufferedBody | None, *, client: str) -> Passed:
         """Return when the writes that the call may be about are settled, or as long as it wants to wait is over."""
-        waits = what_it_waits_for(request.method, request.path)
-        if waits is Waits.NONE:
+        waits = awaited_lanes(request.method, request.path)
+        if waits is AwaitedLanes.NONE:
             return Passed()
         named = _named(request, body)
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
-        pending = await self._wait(client, named, preferences.wait, of_client=waits is Waits.RECENT)
+        pending = await self._wait(client, named, preferences.wait, of_client=waits is AwaitedLanes.RECENT)
         if pending:
             headers = (*headers, ("Bridge-Pending-Writes", str(sum(pending.values()))))
         return Passed(headers, tuple(pending))
@@ -78,7 +78,7 @@ class Barrier:
             before = about if not of_client else {**self._pending_of(client), **about}
             if not before:
                 return {}
-            longest = self._bridge.settings.read_barrier if wait is None else wait
+            longest = self._bridge.settings.read_your_writes_timeout if wait is None else wait
             if longest and await self._may_be_delivered():
                 now = await wait_until(
                     lambda: self._bridge.outbox.extents(list(before)),
@@ -94,20 +94,20 @@ class Barrier:
         return {lane: extent.pending for lane, extent in about.items() if extent.pending}
 
     def _pending(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        found = self._bridge.prompt.extents(lanes[:_MOST_LANES]) if lanes else {}
+        found = self._bridge.fast_outbox.extents(lanes[:_MOST_LANES]) if lanes else {}
         return {lane: extent for lane, extent in found.items() if extent.pending}
 
     def _pending_of(self, client: str) -> dict[str, Extent]:
         """Return where writes of a client wait that upstream takes, whichever process has accepted them."""
-        found = self._pending(self._bridge.prompt.lanes_of(client, limit=_MOST_LANES))
+        found = self._pending(self._bridge.fast_outbox.lanes_of(client, limit=_MOST_LANES))
         return {lane: extent for lane, extent in found.items() if not extent.fails}
 
     async def _may_be_delivered(self) -> bool:
         """Return whether waiting makes sense: while the breaker is open nothing is delivered."""
-        return (await asyncio.to_thread(self._bridge.gate.state)).breaker != "open"
+        return (await asyncio.to_thread(self._bridge.flow_control.state)).breaker != "open"
 
 
-def _named(request: Incoming, body: Spool | None) -> list[str]:
+def _named(request: Request, body: BufferedBody | None) -> list[str]:
     named = named_in_query(request.scope["query_string"].decode("latin-1"))
     if request.found and request.found.subject:
         named += named_in_path(request.found)

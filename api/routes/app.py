@@ -8,9 +8,9 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask, request
 from flask import Response as FlaskResponse
 
-from api.http.error_responses import reply_to
+from api.http.error_responses import error_response
 from api.http.polling import Bulkhead
-from api.http.request import Incoming
+from api.http.request import Request
 from api.http.types import Message, Scope, Send
 from api.openapi.document import openapi
 from api.routes.backlog import backlog
@@ -25,15 +25,15 @@ from bridge.bootstrap.processes import Api
 _QUERY_SAFE = "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 
-class Native:
+class RoutesApp:
     """Answers what is asked of the bridge itself."""
 
     def __init__(self, bridge: Api) -> None:
-        self._most = bridge.settings.max_body
+        self._most = bridge.settings.max_body_size
         # Its types of WSGI and ASGI are its own.
-        self._app = WSGIMiddleware(create_native(bridge), workers=bridge.settings.api_threads)  # type: ignore[arg-type]
+        self._app = WSGIMiddleware(create_routes_app(bridge), workers=bridge.settings.api_threads)  # type: ignore[arg-type]
 
-    async def respond(self, request: Incoming) -> "_Called":
+    async def respond(self, request: Request) -> "_Called":
         """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
         body = await request.body(longest=self._most)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
@@ -56,7 +56,7 @@ class _Called:
         await self.app(self.scope, receive, send)  # type: ignore[arg-type]
 
 
-def create_native(bridge: Api) -> Flask:
+def create_routes_app(bridge: Api) -> Flask:
     """Return the Flask application of the routes."""
     app = Flask(__name__, static_folder=None)
     # Of the threads, a quarter never waits for a job.
@@ -74,5 +74,7 @@ def create_native(bridge: Api) -> Flask:
 
 
 def _answer_error(error: Exception) -> FlaskResponse:
-    reply = reply_to(error, method=request.method, path=request.path, request_id=request_id(), client=client().name)
+    reply = error_response(
+        error, method=request.method, path=request.path, request_id=request_id(), client=client().name
+    )
     return FlaskResponse(reply.body, reply.status, reply.header_list())

@@ -17,7 +17,7 @@ def client() -> Client:
     return found
 
 
-def whose() -> str | None:
+def visible_client() -> str | None:
     """Return whose jobs and dead letters he may see who asks: his own, or, None, everybody's."""
     return None if client().is_operator else client().name
 

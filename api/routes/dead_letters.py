@@ -7,10 +7,10 @@ import msgspec
 from flask import Blueprint, Response, abort, request
 
 from api.http.exceptions import Forbidden
-from api.routes.context import client, whose
+from api.routes.context import client, visible_client
 from bridge.bootstrap.processes import Api
 from bridge.outbox.dead_letters import InvalidCursor
-from schemas.bodies.byte_order_mark import without_mark
+from schemas.bodies.byte_order_mark import strip_byte_order_mark
 from schemas.client import rule_of_op
 from schemas.dead_letter import DiscardOrder, Drain, DrainAction, LetterCount, LetterDocument, LetterFilter, ReplayOrder
 
@@ -31,7 +31,7 @@ def dead_letters(bridge: Api) -> Blueprint:
 
 
 def _listing(blueprint: Blueprint, bridge: Api) -> None:
-    letters = bridge.draining.letters
+    letters = bridge.dead_letters.letters
 
     @blueprint.get(_PATH)
     def listed() -> Response:
@@ -45,7 +45,7 @@ def _listing(blueprint: Blueprint, bridge: Api) -> None:
 
 
 def _one(blueprint: Blueprint, bridge: Api) -> None:
-    draining = bridge.draining
+    draining = bridge.dead_letters
 
     @blueprint.get(f"{_PATH}/<letter_id>")
     def show(letter_id: str) -> Response:
@@ -66,7 +66,7 @@ def _one(blueprint: Blueprint, bridge: Api) -> None:
 
 
 def _many(blueprint: Blueprint, bridge: Api) -> None:
-    draining = bridge.draining
+    draining = bridge.dead_letters
 
     @blueprint.post(f"{_PATH}/replay")
     def replay_many() -> Response:
@@ -90,7 +90,7 @@ def _many(blueprint: Blueprint, bridge: Api) -> None:
 
 
 def _drains(blueprint: Blueprint, bridge: Api) -> None:
-    log = bridge.draining.log
+    log = bridge.dead_letters.log
 
     @blueprint.get(f"{_PATH}/drains/<drain_id>")
     def show_drain(drain_id: str) -> Response:
@@ -105,14 +105,14 @@ def _drains(blueprint: Blueprint, bridge: Api) -> None:
 
 def _own(wanted: LetterFilter) -> LetterFilter:
     """Return the filter for the letters of who asks, unless he is an operator."""
-    owner = whose()
+    owner = visible_client()
     return wanted if owner is None else msgspec.structs.replace(wanted, client=owner)
 
 
 def _visible(bridge: Api, letter_id: str) -> LetterDocument:
     """Return a letter that who asks may see: his own, or any if he is an operator."""
-    letter = bridge.draining.letters.letter(letter_id) or _no_letter()
-    return letter if whose() in (None, letter.client) else _no_letter()
+    letter = bridge.dead_letters.letters.letter(letter_id) or _no_letter()
+    return letter if visible_client() in (None, letter.client) else _no_letter()
 
 
 def _begun(drain: Drain) -> Response:
@@ -134,7 +134,7 @@ def _body(kind: type[T]) -> T:
         # A web page can send other types to any address without being asked.
         abort(415, "Send a JSON body with Content-Type: application/json; {} means all dead letters.")
     try:
-        return msgspec.json.decode(without_mark(request.get_data()), type=kind)
+        return msgspec.json.decode(strip_byte_order_mark(request.get_data()), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         abort(400, f"The body is not valid: {error}.")
 

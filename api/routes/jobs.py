@@ -8,11 +8,11 @@ from flask import Blueprint, Response, abort, request
 
 from api.http.polling import Bulkhead
 from api.http.preferences import read_preferences
-from api.routes.context import whose
+from api.routes.context import visible_client
 from api.routes.runs import lane_of
 from bridge.bootstrap.processes import Api
 from bridge.outbox.dead_letters import InvalidCursor
-from schemas.bodies.byte_order_mark import without_mark
+from schemas.bodies.byte_order_mark import strip_byte_order_mark
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobDocument, JobDocuments, JobPage, JobQuery, JobStatus, Lookup
 
@@ -49,10 +49,10 @@ def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
         try:
-            asked = msgspec.json.decode(without_mark(request.get_data()), type=Lookup)
+            asked = msgspec.json.decode(strip_byte_order_mark(request.get_data()), type=Lookup)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             abort(400, f"The body is not valid: {error}.")
-        found = [bridge.outbox.job(job_id, client=whose()) for job_id in asked.job_ids]
+        found = [bridge.outbox.job(job_id, client=visible_client()) for job_id in asked.job_ids]
         return Response(msgspec.json.encode(JobDocuments(found)), content_type="application/json")
 
     return blueprint
@@ -71,7 +71,7 @@ def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:
 
 
 def _look(bridge: Api, job_id: str) -> JobDocument:
-    document = bridge.outbox.job(job_id, client=whose())
+    document = bridge.outbox.job(job_id, client=visible_client())
     if document is None:
         abort(
             404,
@@ -97,7 +97,7 @@ def job_list(bridge: Api) -> Blueprint:
             abort(400, f"The query is not valid: {error}. What was delivered is known by the ids of its jobs only.")
         read = _dead if asked.status == "dead" else _pending
         job_ids, cursor = read(bridge, _lane(asked), asked)
-        found = (bridge.outbox.job(job_id, client=whose()) for job_id in job_ids)
+        found = (bridge.outbox.job(job_id, client=visible_client()) for job_id in job_ids)
         page = JobPage([document for document in found if document], cursor)
         return Response(msgspec.json.encode(page), content_type="application/json")
 
@@ -117,14 +117,14 @@ def _pending(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | 
     cursor = asked.cursor or "0"
     if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _LONGEST_POSITION:
         abort(400, _BAD_CURSOR)
-    found, last = bridge.outbox.pending_jobs(lane, client=whose(), after=int(cursor), limit=asked.limit)
+    found, last = bridge.outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=asked.limit)
     return found, None if last is None else str(last)
 
 
 def _dead(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | None]:
     try:
-        wanted = LetterFilter(lane=lane, client=whose())
-        page = bridge.draining.letters.page(wanted, after=asked.cursor, limit=asked.limit)
+        wanted = LetterFilter(lane=lane, client=visible_client())
+        page = bridge.dead_letters.letters.page(wanted, after=asked.cursor, limit=asked.limit)
     except InvalidCursor:
         abort(400, _BAD_CURSOR)
     return [letter.job_id for letter in page.letters], page.next

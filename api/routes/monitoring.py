@@ -35,9 +35,9 @@ def health(bridge: Api) -> Blueprint:
 def _report(bridge: Api) -> dict[str, Any]:
     """Say how each part is doing. Only the store decides whether writes can be taken; the rest catches up later."""
     if bridge.stopping.is_set():
-        return {"status": "unavailable", "why": "it is stopping"}
+        return {"status": "unavailable", "reason": "it is stopping"}
     store = _store(bridge)
-    workers, gate = store.pop("workers", 0), store.pop("gate", None)
+    workers, flow_control = store.pop("workers", 0), store.pop("gate", None)
     if not store["reachable"] or store["faults"]:
         # No further answer, each with its own timeout, would change the verdict.
         return {"status": "unavailable", "store": store}
@@ -45,9 +45,9 @@ def _report(bridge: Api) -> dict[str, Any]:
         "store": store,
         "broker": {"reachable": bridge.dispatch.ping()},
         "workers": {"alive": workers},
-        "upstream": {**bridge.upstream.probe(), "gate": gate},
+        "upstream": {**bridge.upstream.probe(), "gate": flow_control},
     }
-    upstream_well = parts["upstream"]["reachable"] and gate.breaker == "closed"
+    upstream_well = parts["upstream"]["reachable"] and flow_control.breaker == "closed"
     well = parts["broker"]["reachable"] and workers and upstream_well
     return {"status": "ready" if well else "degraded", **parts}
 
@@ -55,9 +55,9 @@ def _report(bridge: Api) -> dict[str, Any]:
 def _store(bridge: Api) -> dict[str, Any]:
     try:
         durability, backlog = bridge.outbox.durability(), bridge.outbox.backlog()
-        workers, gate = bridge.outbox.workers(), bridge.gate.state()
+        workers, flow_control = bridge.outbox.workers(), bridge.flow_control.state()
     except StoreUnavailable as error:
-        return {"reachable": False, "why": str(error)}
+        return {"reachable": False, "reason": str(error)}
     return {
         "reachable": True,
         "durability": durability.level,
@@ -69,7 +69,7 @@ def _store(bridge: Api) -> dict[str, Any]:
         "oldest_due": backlog.oldest_due,
         "oldest_accepted_at": backlog.oldest_accepted_at,
         "workers": workers,
-        "gate": gate,
+        "gate": flow_control,
     }
 
 
@@ -79,12 +79,12 @@ def metrics(bridge: Api) -> Blueprint:
 
     @blueprint.get("/metrics")
     def scrape() -> Response:
-        gauges = read_gauges(bridge.outbox, bridge.gate, bridge.totals, now=bridge.clock.now())
+        gauges = read_gauges(bridge.outbox, bridge.flow_control, bridge.counters, now=bridge.clock.now())
         try:
-            totals = bridge.totals.read()
+            counters = bridge.counters.read()
         except StoreUnavailable:
-            totals = None
-        text, content_type = expose(totals, gauges, accept=request.headers.get("Accept", ""))
+            counters = None
+        text, content_type = expose(counters, gauges, accept=request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 
     return blueprint

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request
 
 from api.http.polling import Bulkhead
 from api.http.preferences import read_preferences
-from api.routes.context import whose
+from api.routes.context import visible_client
 from bridge.bootstrap.processes import Api
 from schemas.bodies.named_run import RunDocument, RunState
 from schemas.dead_letter import LetterFilter
@@ -60,11 +60,11 @@ def _lane(name: str) -> str:
 def _without_run(bridge: Api, name: str, lane: str) -> RunDocument:
     """Tell of a name that has no run whether it may still come to have one."""
     if not bridge.outbox.extents([lane])[lane].pending:
-        letters = bridge.draining.letters.page(LetterFilter(lane=lane), after=None, limit=_MOST_LETTERS).letters
+        letters = bridge.dead_letters.letters.page(LetterFilter(lane=lane), after=None, limit=_MOST_LETTERS).letters
         for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
-            if whose() not in (None, letter.client):
+            if visible_client() not in (None, letter.client):
                 return RunDocument(run=name, state=RunState.DEAD)
-            return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, why=letter.message)
+            return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
     return RunDocument(run=name, state=RunState.PENDING)
 
 

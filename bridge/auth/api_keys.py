@@ -92,7 +92,7 @@ class SecretUnreadable(Exception):
     """None of the encryption keys at hand opens the secret of this key."""
 
 
-class Keyring(Protocol):
+class ApiKeyStore(Protocol):
     """The clients that are known, and their keys. Every method raises ``StoreUnavailable``."""
 
     def client_of(self, key: ApiKey, *, now: dt.datetime) -> Client | None:
@@ -128,7 +128,7 @@ class Keyring(Protocol):
         """Have the client's other keys of this one's kind end at this time, if they don't earlier."""
         ...
 
-    def encrypt_anew(self) -> int:
+    def re_encrypt(self) -> int:
         """Encrypt all secrets with the first encryption key; return how many. Raises ``SecretUnreadable``."""
         ...
 

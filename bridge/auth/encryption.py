@@ -56,7 +56,7 @@ _PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard
 
 @cache
 def keys_in(arn: str, network: Network = DIRECT) -> tuple[bytes, ...]:
-    """Return the keys that a secret holds, in the form of ``BRIDGE_SECRETS_KEY``, or raise ``CannotStart``."""
+    """Return the keys that a secret holds, in the form of ``BRIDGE_ENCRYPTION_KEYS``, or raise ``CannotStart``."""
     try:
         session = boto3.Session(botocore_session=AwsSession(network))
         client = session.client("secretsmanager", region_name=arn.split(":")[3], config=_PATIENCE)

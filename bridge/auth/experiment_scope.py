@@ -19,9 +19,9 @@ import msgspec
 from bridge.errors import ExperimentUnknown, StoreUnavailable
 from bridge.outbox import RunNames
 from bridge.process.clock import Clock
-from bridge.upstream import NOTHING, Call, Delivered, Refused, Unavailable
-from bridge.upstream.sender import Exchange
-from schemas.bodies.references import Kind, Subject
+from bridge.upstream import NO_JOBS, Call, Delivered, Refused, Unavailable
+from bridge.upstream.sender import UpstreamSender
+from schemas.bodies.references import Kind, Reference
 
 _MOST_REMEMBERED = 10_000
 _LASTS = dt.timedelta(hours=1)
@@ -39,25 +39,25 @@ class ExperimentMemory(Protocol):
         ...
 
 
-class Experiments:
+class ExperimentLookup:
     """Knows what is in which experiment. To be asked in threads: the store and upstream may take their time."""
 
-    def __init__(self, *, memory: ExperimentMemory, names: RunNames, exchange: Exchange, clock: Clock) -> None:
+    def __init__(self, *, memory: ExperimentMemory, names: RunNames, sender: UpstreamSender, clock: Clock) -> None:
         self._memory = memory
         self._names = names
-        self._exchange = exchange
+        self._sender = sender
         self._clock = clock
-        self._seen: OrderedDict[Subject, tuple[dt.timedelta, str]] = OrderedDict()
+        self._seen: OrderedDict[Reference, tuple[dt.timedelta, str]] = OrderedDict()
         self._seeing = threading.Lock()
 
-    def is_seen_within(self, subject: Subject, among: Container[str]) -> bool:
+    def is_seen_within(self, subject: Reference, among: Container[str]) -> bool:
         """Return whether it is known in this process that something is within these experiments. At once."""
         if subject.kind is Kind.EXPERIMENT:
             return subject.id in among
         until, experiment_id = self._seen.get(subject, (dt.timedelta(), ""))
         return experiment_id in among and until > self._clock.monotonic()
 
-    def is_within(self, subject: Subject, among: Container[str], *, workspace: str | None) -> bool:
+    def is_within(self, subject: Reference, among: Container[str], *, workspace: str | None) -> bool:
         """Return whether something is within these experiments, or raise ``ExperimentUnknown`` or ``StoreUnavailable``.
 
         What there is not is not.
@@ -84,31 +84,31 @@ class Experiments:
 
     def learn(self, run_id: str, experiment_id: str) -> None:
         """Note in this process, at once, in which experiment a run was made."""
-        self._see(Subject(Kind.RUN, run_id), experiment_id)
+        self._see(Reference(Kind.RUN, run_id), experiment_id)
 
     def remember(self, lane: str, experiment_id: str) -> None:
         """Note in the store where a run is, or where one of this name was asked for by a client who may."""
         self._memory.remember(lane, experiment_id)
 
-    def _is_named_within(self, subject: Subject, among: Container[str], workspace: str | None) -> bool:
+    def _is_named_within(self, subject: Reference, among: Container[str], workspace: str | None) -> bool:
         """Say it of the run that a name stands for. Before there is one, nobody knows whose it will turn out to be."""
         run_id = self._names.run_id(subject.id)
         if run_id is not None:
-            return self.is_within(Subject(Kind.RUN, run_id), among, workspace=workspace)
+            return self.is_within(Reference(Kind.RUN, run_id), among, workspace=workspace)
         if subject.kind is Kind.NEW_NAME:
             return True
         if self._memory.experiment_of(subject.id) in among:
             raise ExperimentUnknown("the run of this name is not created yet")
         return False
 
-    def _see(self, subject: Subject, experiment_id: str) -> None:
+    def _see(self, subject: Reference, experiment_id: str) -> None:
         with self._seeing:
             self._seen[subject] = (self._clock.monotonic() + _LASTS, experiment_id)
             self._seen.move_to_end(subject)
             if len(self._seen) > _MOST_REMEMBERED:
                 self._seen.popitem(last=False)
 
-    def _ask(self, subject: Subject, workspace: str | None) -> str | None:
+    def _ask(self, subject: Reference, workspace: str | None) -> str | None:
         """Return what upstream says, None if it has no such thing."""
         path, answer, way = _CALLS[subject.kind]
         call = Call(
@@ -120,7 +120,7 @@ class Experiments:
             reads=True,
             optional=subject.kind is not Kind.RUN,
         )
-        match self._exchange.send([call], NOTHING, renew=lambda: None):
+        match self._sender.send([call], NO_JOBS, renew=lambda: None):
             case Delivered(body=body):
                 return _found(msgspec.json.decode(body), way)
             # Where upstream does not have the call, it does not have what the call is about.

@@ -24,7 +24,7 @@ from bridge.config.network import DIRECT, Network
 from bridge.upstream.connections import session_to
 from schemas.client import Client, Scope, is_client_name
 
-#: Signatures with the issuer's private key only; never one that a client could make.
+#: ReplayCache with the issuer's private key only; never one that a client could make.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _LEEWAY = 30.0
 _TIMEOUT = 3.0

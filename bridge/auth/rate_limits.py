@@ -5,7 +5,7 @@ Each use has a bucket that holds ten seconds' worth and fills at the rate of the
 that it needs holds one unit, and takes out what it comes to, also more than is left: what is owed fills up first.
 So a burst is welcome, a body may be larger than a second's worth, and over time nobody gets more than his rate.
 
-The buckets are shared by all api processes through the `Ledger`. A process spends from what it knows, which costs no
+The buckets are shared by all api processes through the `RateLimitStore`. A process spends from what it knows, at no
 round trip, and settles with the ledger a few times a second; what others have spent meanwhile is owed here, too.
 """
 
@@ -33,7 +33,7 @@ _NOTHING_SAID = Quota()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Usage:
     """What one client has spent of its buckets since the last time."""
 
     client: str
@@ -42,7 +42,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RateLimitStatus:
     """How one bucket stands, for its client."""
 
     use: str
@@ -53,10 +53,10 @@ class Standing:
     full_in: int
 
 
-class Ledger(Protocol):
+class RateLimitStore(Protocol):
     """The buckets as all processes share them."""
 
-    def settle(self, spent: Sequence[Spent]) -> list[dict[str, float]]:
+    def settle(self, spent: Sequence[Usage]) -> list[dict[str, float]]:
         """Take out what was spent, and return what is left of each bucket; or raise ``StoreUnavailable``.
 
         Nothing is returned of a bucket that can't be settled.
@@ -64,12 +64,12 @@ class Ledger(Protocol):
         ...
 
 
-class Quotas:
+class RateLimits:
     """Lets requests in, or says when to come again. Never asks the ledger while a client waits."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RateLimitStore,
         default: Quota,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -109,7 +109,7 @@ class Quotas:
             self._account(client).spend(more)
         self._thread.call()
 
-    def standing(self, client: Client) -> list[Standing]:
+    def standing(self, client: Client) -> list[RateLimitStatus]:
         """Return how the client's buckets stand."""
         with self._changing:
             now = self._monotonic()
@@ -122,7 +122,7 @@ class Quotas:
         if not active:
             return
         try:
-            levels = self._ledger.settle([Spent(client=name, uses=uses) for name, uses in active.items()])
+            levels = self._ledger.settle([Usage(client=name, uses=uses) for name, uses in active.items()])
         except StoreUnavailable:
             return
         with self._changing:
@@ -158,10 +158,10 @@ class _Bucket:
         self.at = now
         return self.level
 
-    def standing(self, use: str, now: float) -> Standing:
+    def standing(self, use: str, now: float) -> RateLimitStatus:
         missing = self.capacity - self.fill(now)
         full_in = math.ceil(missing / self.rate)
-        return Standing(use=use, capacity=round(self.capacity), left=max(0, int(self.level)), full_in=full_in)
+        return RateLimitStatus(use=use, capacity=round(self.capacity), left=max(0, int(self.level)), full_in=full_in)
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@
 Written from the published description, and apart from what signs our own calls:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
-`read_claim` looks at what anybody could look at: the form, the time, what is signed. `Claim.is_of` alone knows whether
-it was made with a secret. Both must be content, and the body must be the one whose hash was signed.
+`parse_signed_headers` checks what needs no secret: the form, the time, what is signed. `SignedHeaders.is_of` alone
+checks that it was made with a secret. Both must be content, and the body must be the one whose hash was signed.
 """
 
 import datetime as dt
@@ -43,7 +43,7 @@ class InvalidSignature(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class SignedRequest:
     """What a signature is about, but for the body: exactly as it came in."""
 
     method: str
@@ -59,7 +59,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class SignedHeaders:
     """Who is said to have signed, when, for what. Nothing of it is true before `is_of` says so."""
 
     access_key: str
@@ -77,14 +77,14 @@ class Claim:
         """For which day, region and service the signing key is."""
         return f"{self.stamp[:8]}/{self.region}/{self.service}/aws4_request"
 
-    def is_of(self, secret: str, received: Received, body_sha256: str) -> bool:
+    def is_of(self, secret: str, received: SignedRequest, body_sha256: str) -> bool:
         """Return whether this secret signed this request with a body of this hash."""
         request = canonical_request(received, self.signed_headers, body_sha256)
         made = signature(secret, self.stamp, self.scope, request)
         return hmac.compare_digest(made, self.signature)
 
 
-def read_claim(received: Received, *, now: dt.datetime) -> Claim:
+def parse_signed_headers(received: SignedRequest, *, now: dt.datetime) -> SignedHeaders:
     """Return what a request claims, or raise ``InvalidSignature`` for what counts under no key."""
     access_key, day, region, service, names, signed = _authorization(received)
     stamp = _one(received, "x-amz-date")
@@ -95,7 +95,7 @@ def read_claim(received: Received, *, now: dt.datetime) -> Claim:
         raise InvalidSignature("a signature in the query is not taken; sign in the header Authorization")
     if received.values(_TOKEN_HEADER):
         raise InvalidSignature("X-Amz-Security-Token belongs to AWS: keys of the bridge have none")
-    return Claim(
+    return SignedHeaders(
         access_key=access_key,
         signed_at=_signed_at(stamp, day, now),
         stamp=stamp,
@@ -107,7 +107,7 @@ def read_claim(received: Received, *, now: dt.datetime) -> Claim:
     )
 
 
-def _authorization(received: Received) -> tuple[str, str, str, str, tuple[str, ...], str]:
+def _authorization(received: SignedRequest) -> tuple[str, str, str, str, tuple[str, ...], str]:
     algorithm, _, rest = _one(received, "authorization").partition(" ")
     pairs = [part.strip().partition("=") for part in rest.split(",")]
     fields = {name: value for name, _, value in pairs}
@@ -124,7 +124,7 @@ def _authorization(received: Received) -> tuple[str, str, str, str, tuple[str, .
     return access_key, day, region, service, tuple(fields["SignedHeaders"].split(";")), fields["Signature"]
 
 
-def _one(received: Received, name: str) -> str:
+def _one(received: SignedRequest, name: str) -> str:
     values = received.values(name)
     if len(values) != 1:
         raise InvalidSignature(f"there must be one header {name}, not {len(values)}")
@@ -143,7 +143,7 @@ def _signed_at(stamp: str, day: str, now: dt.datetime) -> dt.datetime:
     return signed_at
 
 
-def _check_signed(received: Received, names: tuple[str, ...]) -> None:
+def _check_signed(received: SignedRequest, names: tuple[str, ...]) -> None:
     """Raise unless all is signed that must be, and each signed header was sent once."""
     if list(names) != sorted(set(names)):
         raise InvalidSignature("SignedHeaders must be in order, each once")
@@ -155,7 +155,7 @@ def _check_signed(received: Received, names: tuple[str, ...]) -> None:
         raise InvalidSignature(f"these headers are signed and must be sent, once: {', '.join(odd)}")
 
 
-def _declared_hash(received: Received) -> str | None:
+def _declared_hash(received: SignedRequest) -> str | None:
     values = received.values(_HASH_HEADER)
     if not values:
         return None
@@ -165,7 +165,7 @@ def _declared_hash(received: Received) -> str | None:
     return values[0]
 
 
-def canonical_request(received: Received, signed_headers: Sequence[str], body_sha256: str) -> bytes:
+def canonical_request(received: SignedRequest, signed_headers: Sequence[str], body_sha256: str) -> bytes:
     """Return a request in the one spelling that is signed."""
     headers = [f"{name}:{','.join(received.values(name))}" for name in signed_headers]
     lines = [received.method, _path(received.path), _query(received.query), *headers, "", ";".join(signed_headers)]
@@ -208,7 +208,7 @@ def signature(secret: str, stamp: str, scope: str, request: bytes) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-class Signatures(Protocol):
+class ReplayCache(Protocol):
     """What came of signed requests, for all api processes. Every method raises ``StoreUnavailable``."""
 
     def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:

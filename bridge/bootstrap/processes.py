@@ -8,57 +8,58 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from bridge.auth.api_keys import Keyring
-from bridge.auth.experiment_scope import Experiments
-from bridge.auth.rate_limits import Quotas
-from bridge.auth.sigv4 import Signatures
-from bridge.bootstrap.auth import Tokens, cipher_of, tokens_of
+from bridge.auth.api_keys import ApiKeyStore
+from bridge.auth.experiment_scope import ExperimentLookup
+from bridge.auth.rate_limits import RateLimits
+from bridge.auth.sigv4 import ReplayCache
+from bridge.bootstrap.auth import TokenVerifiers, build_cipher, build_token_verifiers
 from bridge.config.settings import Settings
-from bridge.delivery.deliverer import Delivery, Timing
-from bridge.delivery.fault_isolation import Judgement
+from bridge.delivery.deliverer import Deliverer, Timing
+from bridge.delivery.fault_isolation import OutcomePolicy
 from bridge.delivery.run_creation import RunCreation
 from bridge.delivery.run_order import RunOrder
-from bridge.delivery.sweeper import Sweep
+from bridge.delivery.sweeper import SWEEP_INTERVAL, Sweeper
 from bridge.dispatch import Dispatch
 from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import CannotStart
 from bridge.events import Observer
 from bridge.outbox import Caps, Outbox, RunNames
-from bridge.outbox.dead_letters import Draining
+from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
-from bridge.redis_store.api_keys import RedisKeyring
+from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
-from bridge.redis_store.flow_control import RedisGate
-from bridge.redis_store.instance_key import RedisHop
-from bridge.redis_store.metrics import RedisTotals
+from bridge.redis_store.flow_control import RedisFlowControl
+from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
-from bridge.redis_store.rate_limits import RedisLedger
-from bridge.redis_store.replay_cache import RedisSignatures
+from bridge.redis_store.rate_limits import RedisRateLimitStore
+from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
-from bridge.telemetry.metrics import Totals
+from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
-from bridge.upstream.capabilities import Abilities
-from bridge.upstream.factory import forwarding_of, upstream_of
-from bridge.upstream.flow_control import Gate
+from bridge.upstream.capabilities import UpstreamCapabilities
+from bridge.upstream.factory import build_forwarding, build_upstream
+from bridge.upstream.flow_control import FlowControl
 from bridge.upstream.forwarding import Forwarding
-from bridge.upstream.loop_detection import Hop
-from bridge.upstream.sender import Exchange
+from bridge.upstream.loop_detection import InstanceId
+from bridge.upstream.sender import UpstreamSender
 from bridge.upstream.tracing import Tracer
 from schemas.client import Quota
 
 #: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
 _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
 #: For as long may the event loop stand still, before a thread goes on to wait.
-_PROMPT_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
+_FAST_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 #: What writes of many megabytes may take, which the store writes to disk before it answers.
-_LONG_STORE_TIMEOUT = dt.timedelta(seconds=5)
+_BULK_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 #: While it is asked what is in which experiment, a client waits.
 _LONGEST_LOOK_UP = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
+_MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +70,22 @@ class Api:
     clock: Clock
     outbox: Outbox
     #: The same outbox; it gives up on the store after a moment, so that an event loop may ask it.
-    prompt: Outbox
+    fast_outbox: Outbox
     upstream: Upstream
     forwarding: Forwarding
-    hop: Hop
-    gate: Gate
+    instance_id: InstanceId
+    flow_control: FlowControl
     dispatch: Dispatch
     intake: Intake
-    draining: Draining
+    dead_letters: DeadLetterService
     names: RunNames
-    experiments: Experiments
-    abilities: Abilities
-    keyring: Keyring
-    quotas: Quotas
-    tokens: Tokens
-    totals: Totals
-    signatures: Signatures
+    experiments: ExperimentLookup
+    abilities: UpstreamCapabilities
+    api_keys: ApiKeyStore
+    rate_limits: RateLimits
+    tokens: TokenVerifiers
+    counters: CounterStore
+    replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on; for the process that owns this.
     report_threads: Callable[[], None]
@@ -101,9 +102,9 @@ class Worker:
 
     settings: Settings
     outbox: Outbox
-    delivery: Delivery
-    sweep: Sweep
-    draining: Draining
+    delivery: Deliverer
+    sweep: Sweeper
+    dead_letters: DeadLetterService
     observe: Observer
     #: Reports the background threads of this process from now on; for the process that owns this.
     report_threads: Callable[[], None]
@@ -117,40 +118,40 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(totals := RedisTotals(client), logs_requests=bool(settings.auth))
+    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client, observe)
-    prompt_client = _store(settings, timeout=_PROMPT_STORE_TIMEOUT, threads=1)
-    prompt = _outbox(settings, prompt_client, observe)
-    lenient_client = _store(settings, timeout=_LONG_STORE_TIMEOUT, threads=settings.api_threads)
-    lenient = _outbox(settings, lenient_client, observe)
+    fast_client = _store(settings, timeout=_FAST_STORE_TIMEOUT, threads=1)
+    bulk_client = _store(settings, timeout=_BULK_STORE_TIMEOUT, threads=settings.api_threads)
+    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    tracer, hop = _tracer(settings, "api"), RedisHop(client)
-    upstream = upstream_of(settings, clock, hop)
+    intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
+    tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
+    upstream = build_upstream(settings, clock, instance_id)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
-        prompt=prompt,
+        fast_outbox=fast_outbox,
         upstream=upstream,
-        forwarding=forwarding_of(settings, clock, hop),
-        hop=hop,
-        gate=_gate(settings, client),
+        forwarding=build_forwarding(settings, clock, instance_id),
+        instance_id=instance_id,
+        flow_control=_flow_control(settings, client),
         dispatch=dispatch,
-        intake=Intake(prompt=prompt, patient=outbox, lenient=lenient, dispatch=dispatch, observe=observe),
-        draining=_draining(settings, client, dispatch, clock, observe),
+        intake=intake,
+        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
-        abilities=Abilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping),
-        keyring=RedisKeyring(client, cipher=cipher_of(settings)),
-        quotas=_quotas(settings, client, observe),
-        tokens=tokens_of(settings),
-        totals=totals,
-        signatures=RedisSignatures(client),
+        abilities=UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping),
+        api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
+        rate_limits=_rate_limits(settings, client, observe),
+        tokens=build_token_verifiers(settings),
+        counters=counters,
+        replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
-        close=_closing(observe, tracer, client, prompt_client, lenient_client),
+        close=_closing(observe, tracer, client, fast_client, bulk_client),
     )
 
 
@@ -159,7 +160,7 @@ def build_worker(settings: Settings) -> Worker:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
-    observe = Observers(RedisTotals(client))
+    observe = Observers(RedisCounterStore(client))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -168,8 +169,8 @@ def build_worker(settings: Settings) -> Worker:
         settings=settings,
         outbox=outbox,
         delivery=delivery,
-        sweep=Sweep(outbox, dispatch, observe=observe, period=settings.sweep_period),
-        draining=_draining(settings, client, dispatch, clock, observe),
+        sweep=Sweeper(outbox, dispatch, observe=observe),
+        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,
@@ -185,28 +186,30 @@ def _delivery(
     observe: Observer,
     stopping: threading.Event,
     tracer: Tracer | None,
-) -> Delivery:
-    clock, gate, names = SystemClock(), _gate(settings, client), _names(settings, client)
-    upstream = upstream_of(settings, clock, RedisHop(client))
-    exchange = Exchange(
+) -> Deliverer:
+    clock, flow_control, names = SystemClock(), _flow_control(settings, client), _names(settings, client)
+    upstream = build_upstream(settings, clock, RedisInstanceId(client))
+    sender = UpstreamSender(
         upstream=upstream,
-        gate=gate,
+        flow_control=flow_control,
         observe=observe,
         clock=clock,
         stopping=stopping,
         in_clients_names=settings.speaks_for_clients,
         tracer=tracer,
     )
-    return Delivery(
+    return Deliverer(
         outbox=outbox,
-        exchange=exchange,
-        judgement=Judgement(gate=gate, upstream=upstream, clock=clock, denial_grace=settings.denial_grace),
-        run_creation=RunCreation(exchange=exchange, names=names),
+        sender=sender,
+        outcome_policy=OutcomePolicy(
+            flow_control=flow_control, upstream=upstream, clock=clock, denial_grace=settings.denial_grace
+        ),
+        run_creation=RunCreation(sender=sender, names=names),
         run_order=RunOrder(outbox=outbox, names=names, clock=clock),
         dispatch=dispatch,
         observe=observe,
         clock=clock,
-        timing=Timing(lease=settings.lease, horizon=settings.delivery_horizon),
+        timing=Timing(lease=settings.lease, horizon=settings.max_write_age),
     )
 
 
@@ -228,30 +231,32 @@ def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
 
 def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox:
     # A key that is forgotten while its write may still wait would let a repeat in.
-    idempotency_ttl = max(settings.idempotency_ttl, settings.delivery_horizon)
+    idempotency_ttl = max(_MIN_IDEMPOTENCY_TTL, settings.max_write_age)
     caps = Caps(lane=settings.max_pending_run, client=settings.max_pending_client, store=settings.max_store)
     return RedisOutbox(
         client, retention=settings.job_retention, idempotency_ttl=idempotency_ttl, caps=caps, observe=observe
     )
 
 
-def _draining(settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer) -> Draining:
+def _dead_letters(
+    settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer
+) -> DeadLetterService:
     # Long enough for a replay to be delivered or to die again, and to be asked for after that.
-    fate_ttl = settings.delivery_horizon + settings.job_retention
-    return Draining(
+    fate_ttl = settings.max_write_age + settings.job_retention
+    return DeadLetterService(
         letters=RedisDeadLetters(client, fate_ttl=fate_ttl),
         log=RedisDrainLog(client),
         dispatch=dispatch,
         observe=observe,
         clock=clock,
-        period=settings.sweep_period,
+        period=SWEEP_INTERVAL,
         retention=settings.dead_letter_retention,
     )
 
 
-def _quotas(settings: Settings, client: Redis, observe: Observer) -> Quotas:
+def _rate_limits(settings: Settings, client: Redis, observe: Observer) -> RateLimits:
     default = Quota(requests=settings.quota_requests, writes=settings.quota_writes, bytes=settings.quota_bytes)
-    return Quotas(RedisLedger(client), default, observe=observe)
+    return RateLimits(RedisRateLimitStore(client), default, observe=observe)
 
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:
@@ -260,14 +265,14 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
 
 def _experiments(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
-) -> Experiments:
-    upstream = upstream_of(settings, clock, RedisHop(client), longest=_LONGEST_LOOK_UP)
-    return Experiments(
+) -> ExperimentLookup:
+    upstream = build_upstream(settings, clock, RedisInstanceId(client), longest=_LONGEST_LOOK_UP)
+    return ExperimentLookup(
         memory=RedisExperimentMemory(client),
         names=_names(settings, client),
-        exchange=Exchange(
+        sender=UpstreamSender(
             upstream=upstream,
-            gate=_gate(settings, client),
+            flow_control=_flow_control(settings, client),
             observe=observe,
             clock=clock,
             stopping=stopping,
@@ -276,8 +281,8 @@ def _experiments(
     )
 
 
-def _gate(settings: Settings, client: Redis) -> RedisGate:
-    return RedisGate(
+def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
+    return RedisFlowControl(
         client,
         settings.upstream,
         rate=settings.calls_per_second,

@@ -28,11 +28,11 @@ def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
 
 def check_exposure(settings: Settings) -> None:
     """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
-    if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise CannotStart("BRIDGE_TLS_CERTIFICATE and BRIDGE_TLS_KEY belong together: set both, or none")
-    certificate, key = settings.tls_certificate, settings.tls_key
-    if certificate and key and (why := misfit(certificate, key)):
-        raise CannotStart(f"BRIDGE_TLS_CERTIFICATE={certificate} and BRIDGE_TLS_KEY={key} can't be used: {why}")
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        raise CannotStart("BRIDGE_TLS_CERT_FILE and BRIDGE_TLS_KEY_FILE belong together: set both, or none")
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    if certificate and key and (reason := certificate_error(certificate, key)):
+        raise CannotStart(f"BRIDGE_TLS_CERT_FILE={certificate} and BRIDGE_TLS_KEY_FILE={key} can't be used: {reason}")
     if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
         return
     if settings.listens_on_loopback:
@@ -42,14 +42,14 @@ def check_exposure(settings: Settings) -> None:
             f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
             " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
         )
-    if settings.tls_certificate is None and settings.trusted_proxies is None:
+    if settings.tls_cert_file is None and settings.trusted_proxies is None:
         raise CannotStart(
-            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERTIFICATE"
-            " and BRIDGE_TLS_KEY, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERT_FILE"
+            " and BRIDGE_TLS_KEY_FILE, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
         )
 
 
-def is_taken(host: str, port: int) -> bool:
+def port_in_use(host: str, port: int) -> bool:
     """Return whether somebody listens there already: those who share a port on purpose are not told so otherwise."""
     with suppress(OSError):
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -62,7 +62,7 @@ def is_taken(host: str, port: int) -> bool:
     return False
 
 
-def misfit(certificate: Path, key: Path) -> str | None:
+def certificate_error(certificate: Path, key: Path) -> str | None:
     """Return why a certificate and its key can't be used, None if they can."""
     try:
         # An empty password, so that nobody is asked for one.

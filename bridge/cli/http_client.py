@@ -84,7 +84,7 @@ def with_remote(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _default_url() -> str:
-    scheme = "https" if os.environ.get("BRIDGE_TLS_CERTIFICATE") else "http"
+    scheme = "https" if os.environ.get("BRIDGE_TLS_CERT_FILE") else "http"
     local = f"{scheme}://127.0.0.1:{os.environ.get('BRIDGE_PORT') or 8080}"
     return os.environ.get("MLFLOW_TRACKING_URI") or local
 

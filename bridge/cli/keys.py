@@ -13,7 +13,7 @@ import click
 from bridge.auth.api_keys import (
     AccessKey,
     ApiKey,
-    Keyring,
+    ApiKeyStore,
     SecretUnreadable,
     TooManyKeys,
     UnknownClient,
@@ -29,7 +29,7 @@ from schemas.client import ACTIONS, Client, is_client_name
 
 _BAD_NAME = (
     "a client's name has up to 128 letters, digits and any of _.@|:+- and no others,"
-    " and is not `anonymous` or `stranger`."
+    " and is not `anonymous` or `unauthenticated`."
 )
 _HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
 
@@ -81,7 +81,7 @@ def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissi
 @keys.command()
 @click.argument("client")
 @permission_options
-def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
+def update(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Say what a client may do from now on; what the options don't say stays as it is.
 
     A client who proves who he is by a token is called oidc:SUBJECT or alb:SUBJECT.
@@ -89,7 +89,7 @@ def permit(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's o
     if not is_client_name(client):
         raise click.ClickException(_BAD_NAME)
 
-    def change(ring: Keyring) -> None:
+    def change(ring: ApiKeyStore) -> None:
         known = ring.client(client)
         if known is None and ":" not in client:
             raise UnknownClient(client)
@@ -109,7 +109,7 @@ def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, 
     """Give a client a new key; the old one of its kind goes on to work for a while."""
     key = _new_key(sigv4=sigv4)
 
-    def replace(ring: Keyring) -> None:
+    def replace(ring: ApiKeyStore) -> None:
         _add(ring, client, key, expires)
         ring.expire_others(client, key.key_id, at=_now() + overlap)
         _show(key)
@@ -125,7 +125,7 @@ def revoke(key_id: str | None, client: str | None) -> None:
     if (key_id is None) == (client is None):
         raise click.UsageError("Name a key's id, or a client with --client.")
 
-    def forget(ring: Keyring) -> None:
+    def forget(ring: ApiKeyStore) -> None:
         if client is not None and ":" not in client and ring.client(client) is None:
             raise UnknownClient(client)
         count = ring.revoke(key_id=_id_in(key_id) if key_id else None, client=client)
@@ -146,7 +146,7 @@ def _id_in(text: str) -> str:
 def list_keys() -> None:
     """Show the clients, what they may do, and their keys without the secrets."""
 
-    def show(ring: Keyring) -> None:
+    def show(ring: ApiKeyStore) -> None:
         found = ring.keys()
         for client in ring.clients():
             click.echo(described(client))
@@ -164,20 +164,20 @@ def actions() -> None:
         click.echo(action)
 
 
-@keys.command("encrypt-anew")
-def encrypt_anew() -> None:
-    """Encrypt all secrets to sign with by the first key of BRIDGE_SECRETS_KEY; then the others can go."""
-    with_store(lambda ring: click.echo(f"encrypted {ring.encrypt_anew()} anew"), encrypts=True)
+@keys.command("re-encrypt")
+def re_encrypt() -> None:
+    """Encrypt all secrets to sign with by the first key of BRIDGE_ENCRYPTION_KEYS; then the others can go."""
+    with_store(lambda ring: click.echo(f"re-encrypted {ring.re_encrypt()} secrets"), encrypts=True)
 
 
-def with_store(work: Callable[[Keyring], None], *, encrypts: bool = False) -> None:
+def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -> None:
     """Do something with the keys, or end the command with a sentence."""
     # The store's library is loaded only by the commands that need it.
-    from bridge.bootstrap.auth import cipher_with, keyring_at  # noqa: PLC0415
+    from bridge.bootstrap.auth import api_key_store_at, cipher_for_keys  # noqa: PLC0415
 
     url = _store_url()
     try:
-        work(keyring_at(url, cipher_with(*_encryption_keys(), _network()) if encrypts else None))
+        work(api_key_store_at(url, cipher_for_keys(*_encryption_keys(), _network()) if encrypts else None))
     except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
         raise click.ClickException(_WHY.get(type(error), "{}").format(error)) from error
 
@@ -185,16 +185,18 @@ def with_store(work: Callable[[Keyring], None], *, encrypts: bool = False) -> No
 _WHY = {
     TooManyKeys: "{} has two live keys already; revoke one first.",
     UnknownClient: "there is no client {}; `mlflow-bridge keys create` makes one.",
-    SecretUnreadable: "no key of BRIDGE_SECRETS_KEY opens the secret of {}.",
+    SecretUnreadable: "no key of BRIDGE_ENCRYPTION_KEYS opens the secret of {}.",
 }
 
 
 def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
-    keys, arn = os.environ.get("BRIDGE_SECRETS_KEY"), os.environ.get("BRIDGE_SECRETS_KEY_ARN")
+    keys, arn = os.environ.get("BRIDGE_ENCRYPTION_KEYS"), os.environ.get("BRIDGE_ENCRYPTION_KEYS_SECRET_ARN")
     try:
         return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
     except ValueError as error:
-        raise click.ClickException(f"BRIDGE_SECRETS_KEY or BRIDGE_SECRETS_KEY_ARN must be {error}") from None
+        raise click.ClickException(
+            f"BRIDGE_ENCRYPTION_KEYS or BRIDGE_ENCRYPTION_KEYS_SECRET_ARN must be {error}"
+        ) from None
 
 
 def _network() -> Network:
@@ -216,7 +218,7 @@ def _store_url() -> str:
 
 
 def _create(
-    ring: Keyring,
+    ring: ApiKeyStore,
     name: str,
     permissions: dict[str, Any],
     key: ApiKey | AccessKey,
@@ -238,7 +240,7 @@ def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
     return new_access_key() if sigv4 else new_key()
 
 
-def _add(ring: Keyring, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
+def _add(ring: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
     now = _now()
     ring.add_key(client, key, now=now, expires_at=now + expires if expires else None)
 

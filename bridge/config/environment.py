@@ -28,8 +28,8 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
         faults.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
         )
-    if values.get("role_session") in ("client", "source") and not values.get("assume_role_arn"):
-        faults.append("BRIDGE_ROLE_SESSION names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
+    if values.get("assume_role_session_name") in ("client", "source") and not values.get("assume_role_arn"):
+        faults.append("BRIDGE_ASSUME_ROLE_SESSION_NAME names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
     faults += _missing(values)
     if faults:
         raise InvalidSettings("\n".join(faults))
@@ -53,7 +53,7 @@ def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults
 def _missing(values: Mapping[str, Any]) -> list[str]:
     """Say what the chosen kinds of identities need and have not."""
     kinds = values.get("auth") or ()
-    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client")}
+    needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client_id")}
     lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
     return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
 

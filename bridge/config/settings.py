@@ -62,7 +62,7 @@ class Settings:
     assume_role_arn: str | None = _setting(
         "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
     )
-    role_session: str = _setting(
+    assume_role_session_name: str = _setting(
         "bridge",
         role_session,
         "In whose name the role is assumed: `bridge` (one session for all), `client` (a session for each client, called"
@@ -137,32 +137,32 @@ class Settings:
     )
     jwt_issuer: str | None = _setting("", url("https", "http"), "The issuer of tokens, as it stands in them (`iss`).")
     jwt_audience: str | None = _setting("", str, "Whom the tokens must be meant for (`aud`).")
-    jwt_keys_url: str | None = _setting(
+    jwt_jwks_url: str | None = _setting(
         "",
         url("https", "http"),
         "Where the issuer publishes its keys (JWKS). Default: below it, `/.well-known/jwks.json`.",
     )
     alb_arn: str | None = _setting("", str, "The ARN of the load balancer whose word counts.")
     alb_issuer: str | None = _setting("", str, "The OpenID provider that the load balancer asks, as it says (`iss`).")
-    alb_client: str | None = _setting("", str, "The client id that the load balancer has there (`client`).")
+    alb_client_id: str | None = _setting("", str, "The client id that the load balancer has there (`client`).")
     alb_keys_url: str | None = _setting(
         "", url("https", "http"), "Where the load balancer's keys are. Default: AWS's address for its region."
     )
-    secrets_key: tuple[bytes, ...] | None = _setting(
+    encryption_keys: tuple[bytes, ...] | None = _setting(
         "",
         encryption_keys,
         "What the secrets of clients that sign (`sigv4`) are encrypted with in the store: 32 random bytes in base64"
         " (`openssl rand -base64 32`). Several, separated by commas, all decrypt; the first encrypts.",
     )
-    secrets_key_arn: str | None = _setting(
+    encryption_keys_secret_arn: str | None = _setting(
         "",
         secret_arn,
         "The ARN of a secret in AWS Secrets Manager that holds the same instead; it is fetched when a process starts.",
     )
-    tls_certificate: Path | None = _setting(
+    tls_cert_file: Path | None = _setting(
         "", Path, "The certificate chain (PEM) with which the api itself ends TLS. A new one in its place is taken up."
     )
-    tls_key: Path | None = _setting("", Path, "The certificate's private key (PEM, PKCS #8), without a password.")
+    tls_key_file: Path | None = _setting("", Path, "The certificate's private key (PEM, PKCS #8), without a password.")
     trusted_proxies: int | None = _setting(
         "",
         count,
@@ -188,10 +188,7 @@ class Settings:
     )
     worker_processes: int = _setting("2", count, "How many worker processes `mlflow-bridge up` starts.")
     worker_concurrency: int = _setting("8", count, "How many lanes one worker process delivers at a time.")
-    sweep_period: dt.timedelta = _setting(
-        "1s", duration, "How often workers look for lanes that are due and were not dispatched."
-    )
-    delivery_horizon: dt.timedelta = _setting(
+    max_write_age: dt.timedelta = _setting(
         "72h",
         duration,
         "How long a write may wait for an upstream that can't be reached before it becomes a dead letter.",
@@ -211,9 +208,6 @@ class Settings:
     )
     run_name_retention: dt.timedelta = _setting(
         "720h", duration, "How long it is remembered, after its last use, which run a client's own name stands for."
-    )
-    idempotency_ttl: dt.timedelta = _setting(
-        "24h", duration, "How long an Idempotency-Key is remembered; never for less than the delivery horizon."
     )
     dead_letter_retention: dt.timedelta | None = _setting(
         "",
@@ -239,29 +233,29 @@ class Settings:
     quota_bytes: int | None = _setting(
         "", size, "How many bytes of bodies a second one client may send, such as `1MiB`."
     )
-    max_body: int = _setting(
+    max_body_size: int = _setting(
         "10MiB", size, "The longest body of a queued write, or of a call of the bridge's own, unpacked."
     )
-    max_long_body: int = _setting(
+    max_long_body_size: int = _setting(
         "40MiB",
         size,
         "The same for calls of which MLflow takes long ones: `log-batch`, `log-inputs` (a dataset's profile may have"
-        " 16 MiB) and `/v1/traces`; never less than `BRIDGE_MAX_BODY`. While a body is read it takes up to thirty times"
-        " its length of memory: in a server process one at a time beyond 4 MiB, and one besides up to 4 MiB.",
+        " 16 MiB) and `/v1/traces`; never less than `BRIDGE_MAX_BODY_SIZE`. While a body is read it takes up to thirty"
+        " times its length of memory: in a server process one at a time beyond 4 MiB, and one besides up to 4 MiB.",
     )
-    read_barrier: dt.timedelta = _setting(
+    read_your_writes_timeout: dt.timedelta = _setting(
         "2s",
         duration,
         "How long a read of a run waits, unless it says otherwise, until what was logged to the run before it is"
         " delivered.",
     )
-    drain_delay: dt.timedelta = _setting(
+    shutdown_delay: dt.timedelta = _setting(
         "1s",
         duration,
         "How long the api still answers when it is told to stop, new writes with 503, so that a load balancer sends"
         " them elsewhere.",
     )
-    stop_grace: dt.timedelta = _setting(
+    shutdown_timeout: dt.timedelta = _setting(
         "30s",
         duration,
         "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
@@ -294,7 +288,7 @@ class Settings:
 
     def longest_body(self, op: Op | None) -> int:
         """Return how long the body of a queued call may be; None for a call of the bridge's own."""
-        return max(self.max_body, self.max_long_body) if op in LONG_CALLS else self.max_body
+        return max(self.max_body_size, self.max_long_body_size) if op in LONG_CALLS else self.max_body_size
 
     @property
     def network(self) -> Network:
@@ -316,7 +310,7 @@ class Settings:
     @property
     def speaks_for_clients(self) -> bool:
         """Whether each call to upstream is signed in a session of its client's."""
-        return self.role_session != "bridge" and self.upstream.startswith("arn:")
+        return self.assume_role_session_name != "bridge" and self.upstream.startswith("arn:")
 
     @property
     def lease(self) -> dt.timedelta:
@@ -335,7 +329,7 @@ def shown(field: "dataclasses.Field[Any]", value: object) -> object:
     return "***" if value and field.name in _SECRET else masked(value)
 
 
-_SECRET = {"secrets_key"}
+_SECRET = {"encryption_keys"}
 #: Half of what a call may take, within these.
 _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)

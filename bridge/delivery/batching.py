@@ -14,9 +14,9 @@ from itertools import takewhile
 
 import msgspec
 
-from bridge.delivery.fault_isolation import after_breaks
+from bridge.delivery.fault_isolation import limit_after_disconnects
 from bridge.outbox import Claim
-from bridge.upstream import Call, Carried
+from bridge.upstream import Call, CallContext
 from bridge.upstream.mlflow_calls import joined, log_batch_call, single_call
 from schemas.bodies.batchable import Param
 from schemas.job import Job
@@ -29,14 +29,14 @@ _REPEATED_KEYS = 100
 _FRAME_BYTES = 100
 
 
-def of_one_client(jobs: Sequence[Job]) -> int:
+def count_same_client(jobs: Sequence[Job]) -> int:
     """Return how many of the first jobs are the same client's."""
     return sum(1 for _ in takewhile(lambda job: job.client == jobs[0].client, jobs))
 
 
-def first_of(claim: Claim, count: int) -> Carried:
+def context_of_first(claim: Claim, count: int) -> CallContext:
     """Return the first jobs of a claim as what a call carries."""
-    return Carried(jobs=claim.jobs[:count], attempt=claim.attempts + 1, denied=claim.denied_since is not None)
+    return CallContext(jobs=claim.jobs[:count], attempt=claim.attempts + 1, denied=claim.denied_since is not None)
 
 
 def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:
@@ -44,7 +44,9 @@ def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list
     call, count = next_call(claim.jobs, at_most=limit, run_id=run_id)
     if not claim.resumed:
         return [call], count
-    return repeated_calls(claim.jobs[:count], most=after_breaks(claim.broke, MAX_METRICS), run_id=run_id), count
+    return repeated_calls(
+        claim.jobs[:count], most=limit_after_disconnects(claim.broke, MAX_METRICS), run_id=run_id
+    ), count
 
 
 def next_call(jobs: Sequence[Job], *, at_most: int | None = None, run_id: str | None = None) -> tuple[Call, int]:

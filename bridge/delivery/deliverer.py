@@ -24,18 +24,24 @@ from tenacity import (
 )
 
 from bridge.delivery import delivery_events as telling
-from bridge.delivery.batching import calls_for, first_of, of_one_client
-from bridge.delivery.fault_isolation import Judgement, Suspects, after_breaks, after_crashes, must_go_alone
+from bridge.delivery.batching import calls_for, context_of_first, count_same_client
+from bridge.delivery.fault_isolation import (
+    Bisection,
+    OutcomePolicy,
+    limit_after_crashes,
+    limit_after_disconnects,
+    must_go_alone,
+)
 from bridge.delivery.run_creation import RunCreation
 from bridge.delivery.run_order import RunOrder
 from bridge.dispatch import Dispatch
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.events import Observer, StoreFailed
-from bridge.outbox import RENEWAL, Attempt, Burial, BurialReason, Claim, Outbox, Settlement
+from bridge.events import Observer, StoreError
+from bridge.outbox import RENEWAL, Attempt, Claim, DeadLettering, DeadLetterReason, Outbox, Settlement
 from bridge.process.clock import Clock
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Shut
-from bridge.upstream.sender import Exchange, Stopping
+from bridge.upstream.flow_control import Rejected
+from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
@@ -44,7 +50,7 @@ _NOW = dt.timedelta()
 _DENIED_AHEAD = 3
 #: A denied lane that the gate turns away comes back within the longest pause.
 _DENIED_AND_SHUT = 10
-_POISON = Burial(reason=BurialReason.POISON, message="its delivery ended its worker, again and again")
+_POISON = DeadLettering(reason=DeadLetterReason.POISON, message="its delivery ended its worker, again and again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +66,12 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Deliverer:
     """Delivers lanes. One instance serves all threads of a worker process."""
 
     outbox: Outbox
-    exchange: Exchange
-    judgement: Judgement
+    sender: UpstreamSender
+    outcome_policy: OutcomePolicy
     run_creation: RunCreation
     run_order: RunOrder
     dispatch: Dispatch
@@ -80,7 +86,7 @@ class Delivery:
                 self._claimed_turn(claim)
         except StoreUnavailable as error:
             # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
-            self.observe(StoreFailed(during="delivery", why=str(error), lane=lane))
+            self.observe(StoreError(operation="delivery", reason=str(error), lane=lane))
 
     def _claimed_turn(self, claim: Claim) -> None:
         try:
@@ -90,19 +96,19 @@ class Delivery:
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn
-        suspects = Suspects()
+        suspects = Bisection()
         current: Claim | None = claim
         while current:
             # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
             over = self.clock.monotonic() >= end and not suspects.among(current.settled)
-            if over or self.exchange.stopping.is_set():
+            if over or self.sender.stopping.is_set():
                 self.outbox.release(current, after=_NOW, thaw=not current.resumed)
-                if not self.exchange.stopping.is_set():
+                if not self.sender.stopping.is_set():
                     self.dispatch.lane_due(current.lane, current.client)
                 return
             current = self._guarded_attempt(current, suspects)
 
-    def _guarded_attempt(self, claim: Claim, suspects: Suspects) -> Claim | None:
+    def _guarded_attempt(self, claim: Claim, suspects: Bisection) -> Claim | None:
         """Make an attempt; a defect of ours must not look like a write that ends its workers."""
         try:
             return self._attempt(claim, suspects)
@@ -110,19 +116,19 @@ class Delivery:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
             self.observe(telling.broke(claim, error))
-            why = f"the bridge has a defect ({type(error).__name__})"
-            attempt = Attempt(writes=1, reason="unavailable", message=why)
+            reason = f"the bridge has a defect ({type(error).__name__})"
+            attempt = Attempt(writes=1, reason="unavailable", message=reason)
             self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)
             return None
 
-    def _attempt(self, claim: Claim, suspects: Suspects) -> Claim | None:
+    def _attempt(self, claim: Claim, suspects: Bisection) -> Claim | None:
         """Send one call and write down what came of it; return the claim to go on with, None to stop here."""
         if not claim.jobs:
             return self._settle(claim, RENEWAL)
         jobs = len(claim.jobs)
         if must_go_alone(claim.claims, jobs):
             if claim.tried_alone:
-                return self._bury(claim, 1, claim.claims, _POISON)
+                return self._dead_letter(claim, 1, claim.claims, _POISON)
             self._settle(claim, Settlement(alone=True))
         first = self.run_order.precedence(claim)
         if not first.jobs:
@@ -132,28 +138,28 @@ class Delivery:
         limit = min(
             first.jobs,
             suspects.at_most(claim.settled, jobs),
-            after_crashes(claim.claims, jobs),
-            after_breaks(claim.broke, jobs),
-            of_one_client(claim.jobs) if self.exchange.in_clients_names else jobs,
+            limit_after_crashes(claim.claims, jobs),
+            limit_after_disconnects(claim.broke, jobs),
+            count_same_client(claim.jobs) if self.sender.in_clients_names else jobs,
             # What was denied alone is asked for again alone.
             1 if claim.denied_since else jobs,
         )
         return self._send(claim, limit, suspects)
 
-    def _send(self, claim: Claim, limit: int, suspects: Suspects) -> Claim | None:
+    def _send(self, claim: Claim, limit: int, suspects: Bisection) -> Claim | None:
         """Send the first jobs, no more than ``limit`` of them, and write down what came of it."""
         began = self.clock.monotonic()
         outcome, count = self._carry(claim, limit)
-        took = self.clock.monotonic() - began
+        duration = self.clock.monotonic() - began
         if isinstance(outcome, Stopping):
             return claim
-        if isinstance(outcome, Shut):
+        if isinstance(outcome, Rejected):
             # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
             self._hold(claim, outcome)
             return None
-        match self.judgement.meaning(claim, count, outcome):
+        match self.outcome_policy.meaning(claim, count, outcome):
             case Delivered() as outcome:
-                return self._delivered(claim, count, outcome, took)
+                return self._delivered(claim, count, outcome, duration)
             case Refused() as outcome:
                 return self._refused(claim, count, outcome, suspects)
             case Denied() as outcome:
@@ -164,14 +170,14 @@ class Delivery:
             case never:
                 assert_never(never)
 
-    def _hold(self, claim: Claim, shut: Shut) -> None:
+    def _hold(self, claim: Claim, shut: Rejected) -> None:
         """Give the lane back until the gate may be open. One that upstream denies keeps that as its reason."""
         denied = claim.denied_since is not None
         # Many of them would otherwise come back at once, to be turned away again.
         after = max(shut.after, backoff(_DENIED_AND_SHUT)) if denied else shut.after
-        self.outbox.release(claim, after=after, held=None if denied else shut.why, thaw=not claim.resumed)
+        self.outbox.release(claim, after=after, held=None if denied else shut.reason, thaw=not claim.resumed)
 
-    def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Shut | Stopping, int]:
+    def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Rejected | Stopping, int]:
         """Send the first jobs, and return what came of it and how many those are."""
 
         def renew() -> object:
@@ -180,15 +186,15 @@ class Delivery:
         if named_run(claim.lane):
             return self.run_creation.send(claim, limit, renew)
         calls, count = calls_for(claim, limit)
-        return self.exchange.send(calls, first_of(claim, count), renew=renew), count
+        return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
-    def _delivered(self, claim: Claim, count: int, outcome: Delivered, took: dt.timedelta) -> Claim | None:
-        self.observe(telling.delivered(claim, count, outcome, took=took, now=self.clock.now()))
+    def _delivered(self, claim: Claim, count: int, outcome: Delivered, duration: dt.timedelta) -> Claim | None:
+        self.observe(telling.delivered(claim, count, outcome, duration=duration, now=self.clock.now()))
         attempts, request_id = claim.attempts + 1, outcome.request_id
         settlement = Settlement(count=count, attempts=attempts, status=outcome.status, request_id=request_id)
         return self._settle(claim, settlement)
 
-    def _refused(self, claim: Claim, count: int, refusal: Refused, suspects: Suspects) -> Claim | None:
+    def _refused(self, claim: Claim, count: int, refusal: Refused, suspects: Bisection) -> Claim | None:
         """Bury a write that was refused alone; look for the guilty one among several."""
         if count > 1:
             return self._split(claim, count, refusal, suspects)
@@ -198,27 +204,27 @@ class Delivery:
             message=refusal.message,
             request_id=refusal.request_id,
         )
-        burial = Burial(reason=BurialReason.REFUSED, message=refusal.message, answer=answer)
-        suspects.buried(claim.settled + 1)
-        return self._bury(claim, 1, claim.attempts + 1, burial)
+        dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message=refusal.message, answer=answer)
+        suspects.dead_lettered(claim.settled + 1)
+        return self._dead_letter(claim, 1, claim.attempts + 1, dead_lettering)
 
-    def _denied(self, claim: Claim, count: int, denial: Denied, suspects: Suspects) -> Claim | None:
+    def _denied(self, claim: Claim, count: int, denial: Denied, suspects: Bisection) -> Claim | None:
         """Have a denied write wait in its lane, which holds up no other; find it first among several."""
         if count > 1:
             return self._split(claim, count, denial, suspects)
-        if self.judgement.is_denied_for_good(claim):
+        if self.outcome_policy.is_denied_for_good(claim):
             answer = UpstreamAnswer(
                 status=denial.status or 0,
                 error_code=denial.error_code or None,
-                message=denial.why,
+                message=denial.reason,
                 request_id=denial.request_id,
             )
-            burial = Burial(reason=BurialReason.DENIED, message=denial.why, answer=answer)
-            return self._bury(claim, 1, claim.attempts + 1, burial)
+            dead_lettering = DeadLettering(reason=DeadLetterReason.DENIED, message=denial.reason, answer=answer)
+            return self._dead_letter(claim, 1, claim.attempts + 1, dead_lettering)
         self._defer(claim, 1, denial)
         return None
 
-    def _split(self, claim: Claim, count: int, refusal: Refused | Denied, suspects: Suspects) -> Claim | None:
+    def _split(self, claim: Claim, count: int, refusal: Refused | Denied, suspects: Bisection) -> Claim | None:
         """Narrow a refused or denied batch down to its guilty write.
 
         MLflow's log-batch is not one transaction: it stores params, then metrics, then tags, each by itself, so a part
@@ -230,17 +236,19 @@ class Delivery:
         refused = Attempt(
             writes=count,
             reason=_reason(refusal),
-            message=refusal.why if isinstance(refusal, Denied) else refusal.message,
+            message=refusal.reason if isinstance(refusal, Denied) else refusal.message,
             status=refusal.status,
             error_code=refusal.error_code,
         )
         return self._settle(claim, Settlement(refused=refused))
 
-    def _bury(self, claim: Claim, count: int, attempts: int, burial: Burial) -> Claim | None:
+    def _dead_letter(self, claim: Claim, count: int, attempts: int, dead_lettering: DeadLettering) -> Claim | None:
         """Make dead letters of the first jobs."""
-        status = burial.answer.status if burial.answer else 0
-        following = self._settle(claim, Settlement(count=count, attempts=attempts, status=status, burial=burial))
-        self.observe(telling.buried(claim, count, attempts, burial))
+        status = dead_lettering.answer.status if dead_lettering.answer else 0
+        following = self._settle(
+            claim, Settlement(count=count, attempts=attempts, status=status, dead_lettering=dead_lettering)
+        )
+        self.observe(telling.dead_lettered(claim, count, attempts, dead_lettering))
         return following
 
     def _defer(self, claim: Claim, count: int, outcome: Denied | Unavailable | Unknown) -> None:
@@ -254,15 +262,15 @@ class Delivery:
         oldest = self.clock.now() - self.timing.horizon
         expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs[:count]))
         if expired:
-            burial = Burial(reason=BurialReason.EXPIRED, message=f"last attempt: {outcome.why}")
-            following = self._bury(claim, expired, attempt, burial)
+            dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message=f"last attempt: {outcome.reason}")
+            following = self._dead_letter(claim, expired, attempt, dead_lettering)
             if not following:
                 return
             claim, count = following, count - expired
         delay = _pause(outcome, attempt)
         thaw = not unknown and not claim.resumed
         failed = _failed(outcome, count) if count else None
-        self.outbox.release(claim, after=delay, held=outcome.why, attempt=failed, thaw=thaw)
+        self.outbox.release(claim, after=delay, held=outcome.reason, attempt=failed, thaw=thaw)
         self.observe(telling.deferred(claim, count, outcome, attempt=attempt, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
@@ -292,7 +300,12 @@ def _failed(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
             broke = "failed" if outcome.own_fault else ""
     status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None)
     return Attempt(
-        writes=writes, reason=_reason(outcome), message=outcome.why, status=status, error_code=error_code, broke=broke
+        writes=writes,
+        reason=_reason(outcome),
+        message=outcome.reason,
+        status=status,
+        error_code=error_code,
+        broke=broke,
     )
 
 

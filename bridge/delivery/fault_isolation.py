@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bridge.outbox import Claim
 from bridge.process.clock import Clock
 from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Upstream
-from bridge.upstream.flow_control import Gate
+from bridge.upstream.flow_control import FlowControl
 from schemas.endpoints import may_be_early, was_done_before
 
 #: A worker may die for reasons that are nobody's fault, a few times in a row.
@@ -21,7 +21,7 @@ _TRUSTED_BREAKS = 2
 _TRIES_ALONE = 5
 
 
-class Suspects:
+class Bisection:
     """The jobs at the head of a lane among which upstream refuses at least one; halved until that one is alone."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Suspects:
         """Note that a batch which ends at position ``end`` was refused."""
         self._end = end
 
-    def buried(self, position: int) -> None:
+    def dead_lettered(self, position: int) -> None:
         """Note that the job at this position was the guilty one."""
         self._in_a_row = self._in_a_row + 1 if position == self._last_buried + 1 else 1
         self._last_buried = position
@@ -54,7 +54,7 @@ class Suspects:
         return min(jobs, max(1, (self._end - settled) // 2)) if self.among(settled) else jobs
 
 
-def after_crashes(claims: int, jobs: int) -> int:
+def limit_after_crashes(claims: int, jobs: int) -> int:
     """Return how many of ``jobs`` a call may carry when the lane's last claims ended with their workers.
 
     Half as many after each further one, down to a job alone: if that one ends its worker too, it is poison.
@@ -64,10 +64,10 @@ def after_crashes(claims: int, jobs: int) -> int:
 
 def must_go_alone(claims: int, jobs: int) -> bool:
     """Whether the first job is sent on its own because workers keep dying."""
-    return claims > _TRUSTED_CLAIMS and after_crashes(claims, jobs) == 1
+    return claims > _TRUSTED_CLAIMS and limit_after_crashes(claims, jobs) == 1
 
 
-def after_breaks(broke: int, jobs: int) -> int:
+def limit_after_disconnects(broke: int, jobs: int) -> int:
     """Return how many of ``jobs`` a call may carry when upstream itself failed on calls from the lane's head."""
     return jobs if broke <= _TRUSTED_BREAKS else max(1, jobs >> (broke - _TRUSTED_BREAKS))
 
@@ -82,10 +82,10 @@ _EARLY = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class OutcomePolicy:
     """Knows what happened to a claim's writes, and to those of others."""
 
-    gate: Gate
+    flow_control: FlowControl
     upstream: Upstream
     clock: Clock
     #: For how long a write waits that upstream denies.
@@ -113,7 +113,7 @@ class Judgement:
         since = claim.denied_since
         if since is None or self.clock.now() - max(since, claim.jobs[0].accepted_at) < self.denial_grace:
             return False
-        return self.gate.delivered_since(since) or bool(self.upstream.probe()["reachable"])
+        return self.flow_control.delivered_since(since) or bool(self.upstream.probe()["reachable"])
 
     def _failure(self, claim: Claim, outcome: Unavailable) -> Outcome:
         """Return the outcome, or the refusal that it comes to after all.
@@ -122,7 +122,7 @@ class Judgement:
         """
         if not outcome.own_fault or not claim.broke_since:
             return outcome
-        is_up = outcome.answered or self.gate.delivered_since(claim.broke_since)
+        is_up = outcome.answered or self.flow_control.delivered_since(claim.broke_since)
         if tried_alone_enough(claim.broke_alone + 1) and is_up:
             return outcome.own_fault
         return outcome
@@ -131,8 +131,8 @@ class Judgement:
         """Return what the refusal of a write that went alone comes to."""
         op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
         if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY:
-            why = "upstream does not know what the write is about, which may be on its way to it"
-            return Unavailable(why=why, status=outcome.status)
+            reason = "upstream does not know what the write is about, which may be on its way to it"
+            return Unavailable(reason=reason, status=outcome.status)
         return Delivered(status=200, request_id=outcome.request_id) if _was_done(claim, outcome) else outcome
 
 

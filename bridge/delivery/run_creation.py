@@ -13,25 +13,25 @@ from urllib.parse import quote
 
 import msgspec
 
-from bridge.delivery.batching import calls_for, first_of
+from bridge.delivery.batching import calls_for, context_of_first
 from bridge.outbox import Claim, RunNames
-from bridge.upstream import Call, Carried, Delivered, Outcome, Refused
-from bridge.upstream.flow_control import Shut
-from bridge.upstream.sender import Exchange, Stopping
+from bridge.upstream import Call, CallContext, Delivered, Outcome, Refused
+from bridge.upstream.flow_control import Rejected
+from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.bodies.named_run import DEFAULT_EXPERIMENT, NAME_TAG, CreateRun
 from schemas.lane import named_run
 from schemas.write import Op
 
 _API = "/api/2.0/mlflow"
 
-Result = Outcome | Shut | Stopping
+Result = Outcome | Rejected | Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreation:
     """The way of the writes of named runs."""
 
-    exchange: Exchange
+    sender: UpstreamSender
     names: RunNames
 
     def send(self, claim: Claim, limit: int, renew: Callable[[], object]) -> tuple[Result, int]:
@@ -46,13 +46,13 @@ class RunCreation:
         if run_id is None:
             return _unnamed(claim.lane), 1
         calls, count = calls_for(claim, limit, run_id)
-        return self.exchange.send(calls, first_of(claim, count), renew=renew), count
+        return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find the run, or create it, and bind its name."""
         write = claim.jobs[0].write
         asked = msgspec.json.decode(write.whole, type=CreateRun)
-        steps = _Steps(self.exchange, first_of(claim, 1), renew)
+        steps = _Steps(self.sender, context_of_first(claim, 1), renew)
         experiment_id = asked.experiment_id or DEFAULT_EXPERIMENT
         if asked.experiment_name is not None:
             found = steps.experiment(asked.experiment_name)
@@ -72,8 +72,8 @@ class RunCreation:
 class _Steps:
     """The calls that it takes. Each returns what it wants to know, or why that is not known."""
 
-    exchange: Exchange
-    carried: Carried
+    sender: UpstreamSender
+    context: CallContext
     renew: Callable[[], object]
 
     def experiment(self, name: str, *, again: bool = True) -> str | Result:
@@ -123,12 +123,12 @@ class _Steps:
             method="GET" if body is None else "POST",
             path=_API + path,
             body=b"" if body is None else msgspec.json.encode(body),
-            workspace=self.carried.jobs[0].write.workspace,
+            workspace=self.context.jobs[0].write.workspace,
             answer=field,
             reads=body is None or path.endswith("/search"),
         )
         self.renew()
-        outcome = self.exchange.send([call], self.carried, renew=self.renew)
+        outcome = self.sender.send([call], self.context, renew=self.renew)
         return msgspec.json.decode(outcome.body, type=dict[str, Any]) if isinstance(outcome, Delivered) else outcome
 
 

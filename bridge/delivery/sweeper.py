@@ -9,22 +9,25 @@ import datetime as dt
 
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
-from bridge.events import LanesSwept, Observer, StoreFailed
+from bridge.events import LanesRedispatched, Observer, StoreError
 from bridge.outbox import Outbox
 
-#: The lanes that one sweep looks at: each costs the store a question.
-_MOST_AT_ONCE = 4000
+#: How often each worker process sweeps, and continues drains.
+SWEEP_INTERVAL = dt.timedelta(seconds=1)
+
+#: Each lane costs the store one lookup.
+_MAX_LANES_PER_SWEEP = 4000
 
 
-class Sweep:
+class Sweeper:
     """Runs in every worker; each partition is swept by one of them in each period."""
 
-    def __init__(self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer, period: dt.timedelta) -> None:
+    def __init__(self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer) -> None:
         self._outbox = outbox
         self._dispatch = dispatch
         self._observe = observe
         # A little less than the period, so that the next tick is not taken for the same one.
-        self._guard = period * 0.9
+        self._guard = SWEEP_INTERVAL * 0.9
 
     def tick(self, worker: str) -> None:
         """Report this worker as alive and dispatch lanes that are due. Never raises.
@@ -34,12 +37,12 @@ class Sweep:
         try:
             self._outbox.report_worker(worker)
             room = self._dispatch.room()
-            due = self._outbox.due(limit=min(room.total, _MOST_AT_ONCE), guard=self._guard) if room.total else []
+            due = self._outbox.due(limit=min(room.total, _MAX_LANES_PER_SWEEP), guard=self._guard) if room.total else []
         except StoreUnavailable as error:
-            self._observe(StoreFailed(during="sweep", why=str(error)))
+            self._observe(StoreError(operation="sweep", reason=str(error)))
             return
         found = [each for each in due if room.take(each.client)]
         for each in found:
             self._dispatch.lane_due(each.lane, each.client)
         if found:
-            self._observe(LanesSwept(lanes=len(found)))
+            self._observe(LanesRedispatched(lanes=len(found)))

@@ -67,13 +67,13 @@ class CeleryDispatch:
     def __init__(self, broker_url: str, *, observe: Observer, timeout: dt.timedelta) -> None:
         self._app = celery_app(broker_url, timeout=timeout)
         self._observe = observe
-        self._waiting: Turns[str] = Turns(most=_MOST_WAITING)
+        self._waiting: RoundRobinQueue[str] = RoundRobinQueue(most=_MOST_WAITING)
         self._publisher = BackgroundThread("dispatch", self._publish, observe=observe)
 
     def lane_due(self, lane: str, client: str) -> None:
         """Have the hint published soon."""
         if not self._waiting.put(line_of(client), lane):
-            self._observe(DispatchFailed(hints=1, why="too many hints wait to be published"))
+            self._observe(DispatchFailed(hints=1, reason="too many hints wait to be published"))
         self._publisher.start()
 
     def room(self) -> Room:
@@ -114,7 +114,7 @@ class CeleryDispatch:
             # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
             hints = len(due) + self._waiting.clear()
             # What fails as a whole names what it failed of as its cause.
-            self._observe(DispatchFailed(hints=hints, why=type(error.__cause__ or error).__name__))
+            self._observe(DispatchFailed(hints=hints, reason=type(error.__cause__ or error).__name__))
 
     def _send(self, due: list[tuple[int, str]]) -> None:
         """Publish in one go: the greater part of what a hint costs is to reach the broker."""
@@ -136,7 +136,7 @@ def _kombu_url(url: str) -> str:
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
+class RoundRobinQueue(Generic[T]):
     """Holds so many of each line at most. Threads may put and take at the same time."""
 
     def __init__(self, *, most: int) -> None:

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from bridge.doctor.api import api_checks, certificate_checks
 from bridge.doctor.backlog import work_checks
-from bridge.doctor.checks import PATIENCE, Check, Finding, Verdict, findings, skipped
+from bridge.doctor.checks import PATIENCE, Check, CheckReport, Finding, findings, skipped
 from bridge.doctor.configuration import Case, read_case, secrets_in
 from bridge.doctor.redis_checks import broker_checks, store_checks
 from bridge.doctor.upstream import upstream_checks
 from bridge.process.clock import Clock
 
-__all__ = ["Finding", "Verdict", "examine"]
+__all__ = ["CheckReport", "Finding", "examine"]
 
 
 def examine(
@@ -62,8 +62,8 @@ def _groups(case: Case, clock: Clock, *, api_is_here: bool) -> list[list[Check]]
 
 
 def _unnamed(name: str) -> list[Check]:
-    why = "not looked at: no setting that can be read names it; of what `up` has chosen, /readyz tells"
-    return [Check(name, lambda: skipped(why))]
+    reason = "not looked at: no setting that can be read names it; of what `up` has chosen, /readyz tells"
+    return [Check(name, lambda: skipped(reason))]
 
 
 class _Group(threading.Thread):

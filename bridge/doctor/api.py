@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from bridge.config.settings import Settings
-from bridge.doctor.checks import Check, Opinion, fail, ok, warn
+from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.process.clock import Clock
 
 _TIMEOUT = 3.0
@@ -22,7 +22,7 @@ def api_checks(settings: Settings, *, is_here: bool) -> list[Check]:
     return [Check("api", lambda: _api(settings, must=is_here))] if settings.port else []
 
 
-def _api(settings: Settings, *, must: bool) -> Opinion:
+def _api(settings: Settings, *, must: bool) -> CheckResult:
     host = _reached_at(settings.host)
     place = f"{host}:{settings.port}"
     try:
@@ -48,7 +48,7 @@ def _reached_at(host: str) -> str:
 
 
 def _health(settings: Settings, host: str) -> tuple[int, bytes]:
-    if settings.tls_certificate:
+    if settings.tls_cert_file:
         context = ssl.create_default_context()
         # It is for another name than this address. Nothing secret is sent.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -78,13 +78,13 @@ _NEW = "put a new certificate and its key in their place; it is taken up without
 
 def certificate_checks(settings: Settings, clock: Clock) -> list[Check]:
     """Return the question about our own certificate, if the api ends TLS."""
-    chain, key = settings.tls_certificate, settings.tls_key
+    chain, key = settings.tls_cert_file, settings.tls_key_file
     if not chain or not key:
         return []
     return [Check("tls certificate", lambda: _own(chain, key, clock.now()))]
 
 
-def _own(chain: Path, key: Path, now: dt.datetime) -> Opinion:
+def _own(chain: Path, key: Path, now: dt.datetime) -> CheckResult:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
         certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
@@ -97,7 +97,7 @@ def _own(chain: Path, key: Path, now: dt.datetime) -> Opinion:
     return aged(certificate, now, _NEW)
 
 
-def aged(certificate: x509.Certificate, now: dt.datetime, fix: str) -> Opinion:
+def aged(certificate: x509.Certificate, now: dt.datetime, fix: str) -> CheckResult:
     """Return what a certificate's dates come to, with its names."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     found = f"for {names(certificate)}, ends {ends:%Y-%m-%d}"

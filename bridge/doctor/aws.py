@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bridge.config.network import Network
 from bridge.config.settings import Settings
-from bridge.doctor.checks import Check, Opinion, fail, ok, warn
+from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.errors import CredentialsUnavailable
 from bridge.process.clock import Clock
-from bridge.upstream.aws.credentials import OWN_SESSION, STS, AwsCredentials, Chain, RoleSession
+from bridge.upstream.aws.credentials import OWN_SESSION, STS, AwsCredentials, CredentialChain, RoleSession
 from bridge.upstream.aws.endpoint import SigningScope
 from bridge.upstream.connections import AwsSession
 
@@ -34,9 +34,9 @@ _STS = "open the way to STS (a VPC endpoint for sts), or name it in AWS_ENDPOINT
 
 def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[list[Check], AwsCredentials]:
     """Return the questions about credentials, and those that upstream is to be asked with."""
-    role, chain = settings.assume_role_arn, Chain(clock, region=scope.region, network=settings.network)
+    role, chain = settings.assume_role_arn, CredentialChain(clock, region=scope.region, network=settings.network)
     source = AwsCredentials(clock, chain=chain)
-    identity = OWN_SESSION if settings.role_session == "source" else None
+    identity = OWN_SESSION if settings.assume_role_session_name == "source" else None
     own = RoleSession(source_identity=identity)
     final = AwsCredentials(clock, role, session=own, chain=chain) if role else source
     checks = [Check("aws credentials", lambda: _had(source, clock.now()))]
@@ -49,7 +49,7 @@ def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[l
     return checks, final
 
 
-def _had(source: AwsCredentials, now: dt.datetime) -> Opinion:
+def _had(source: AwsCredentials, now: dt.datetime) -> CheckResult:
     try:
         frozen = source.frozen()
     except CredentialsUnavailable as error:
@@ -69,7 +69,7 @@ def _until(ends: dt.datetime | None, now: dt.datetime) -> str:
     return f", renewed before {ends.astimezone(dt.UTC):%H:%M}Z ({(ends - now).total_seconds() / 60:.0f} min)"
 
 
-def _assumed(final: AwsCredentials, role: str, needed: str, now: dt.datetime) -> Opinion:
+def _assumed(final: AwsCredentials, role: str, needed: str, now: dt.datetime) -> CheckResult:
     try:
         final.frozen()
     except CredentialsUnavailable as error:
@@ -77,7 +77,7 @@ def _assumed(final: AwsCredentials, role: str, needed: str, now: dt.datetime) ->
     return ok(f"{role} is assumed{_until(final.origin()[1], now)}")
 
 
-def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> Opinion:
+def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> CheckResult:
     cause = error.__cause__
     if not isinstance(cause, ClientError):
         return fail(f"{role} can't be assumed: {error}", _STS)
@@ -87,7 +87,7 @@ def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> Opini
     return fail(f"{role} can't be assumed: {code}", fix)
 
 
-def _identity(final: AwsCredentials, scope: SigningScope, network: Network) -> Opinion:
+def _identity(final: AwsCredentials, scope: SigningScope, network: Network) -> CheckResult:
     try:
         identity = _sts(final, scope.region, network).get_caller_identity()
     except ClientError as error:
@@ -102,7 +102,7 @@ def _identity(final: AwsCredentials, scope: SigningScope, network: Network) -> O
     return ok(found)
 
 
-def _refused(code: str, message: str) -> Opinion:
+def _refused(code: str, message: str) -> CheckResult:
     kind = kind_of(code, message)
     if kind == "denied":
         return warn(f"STS does not tell who we are: {code}", "allow sts:GetCallerIdentity, if you want it told here")
@@ -139,7 +139,7 @@ _ERROR_KINDS: tuple[tuple[Kind, str], ...] = (
     ("denied", r"AccessDenied|NotAuthorized|OptInRequired|UnauthorizedOperation"),
 )
 _FIXES: dict[Kind, str] = {
-    "clock": "set this machine's clock right (NTP): AWS refuses signatures that are 5 minutes off",
+    "clock": "set this machine's clock right (NTP): AWS refuses replay_cache that are 5 minutes off",
     "expired": "renew the credentials: a role of the instance or container does that by itself",
     "unknown": "AWS does not know this access key, or its session token is missing or not its own: set both anew",
     "signature": "check that secret key and access key belong together, and that no proxy on the way changes requests",

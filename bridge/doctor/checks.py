@@ -14,7 +14,7 @@ from bridge.errors import BridgeError
 PATIENCE = 8.0
 
 
-class Verdict(StrEnum):
+class CheckReport(StrEnum):
     """How a check has ended."""
 
     OK = "ok"
@@ -25,10 +25,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class CheckResult:
     """What a check comes to: what was found, and what to do about it, one text for each step."""
 
-    verdict: Verdict
+    verdict: CheckReport
     found: str
     fix: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ class Finding:
     """An opinion, and what it is about."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckReport
     found: str
     fix: tuple[str, ...] = ()
 
@@ -48,28 +48,28 @@ class Check:
     """One question to the installation. It is left out if one of those that it ``needs`` has failed."""
 
     name: str
-    look: Callable[[], Opinion]
+    look: Callable[[], CheckResult]
     needs: tuple[str, ...] = ()
 
 
-def ok(found: str) -> Opinion:
+def ok(found: str) -> CheckResult:
     """Nothing is to be done."""
-    return Opinion(Verdict.OK, found)
+    return CheckResult(CheckReport.OK, found)
 
 
-def warn(found: str, *fix: str) -> Opinion:
+def warn(found: str, *fix: str) -> CheckResult:
     """The bridge keeps its promises, but somebody should know."""
-    return Opinion(Verdict.WARN, found, fix)
+    return CheckResult(CheckReport.WARN, found, fix)
 
 
-def fail(found: str, first: str, *further: str) -> Opinion:
+def fail(found: str, first: str, *further: str) -> CheckResult:
     """The bridge can't do its work, or not as promised. There is always something to be done."""
-    return Opinion(Verdict.FAIL, found, (first, *further))
+    return CheckResult(CheckReport.FAIL, found, (first, *further))
 
 
-def skipped(why: str) -> Opinion:
+def skipped(reason: str) -> CheckResult:
     """There was nothing to look at."""
-    return Opinion(Verdict.SKIPPED, why)
+    return CheckResult(CheckReport.SKIPPED, reason)
 
 
 def findings(checks: Sequence[Check], *, patience: float = PATIENCE) -> Iterator[Finding]:
@@ -78,14 +78,14 @@ def findings(checks: Sequence[Check], *, patience: float = PATIENCE) -> Iterator
     for check in checks:
         lacking = [name for name in check.needs if name in unsound]
         opinion = skipped(f"not looked at: {', '.join(lacking)}") if lacking else _bounded(check.look, patience)
-        if opinion.verdict in (Verdict.FAIL, Verdict.SKIPPED):
+        if opinion.verdict in (CheckReport.FAIL, CheckReport.SKIPPED):
             unsound.add(check.name)
         yield Finding(name=check.name, verdict=opinion.verdict, found=opinion.found, fix=opinion.fix)
 
 
-def _bounded(look: Callable[[], Opinion], patience: float) -> Opinion:
+def _bounded(look: Callable[[], CheckResult], patience: float) -> CheckResult:
     """Look, in a thread that is left alone if it takes too long: a resolver or a file system can't be told to hurry."""
-    said: queue.SimpleQueue[Opinion] = queue.SimpleQueue()
+    said: queue.SimpleQueue[CheckResult] = queue.SimpleQueue()
     # No `BackgroundThread`: it looks once, and `_guarded` turns whatever goes wrong into an opinion.
     threading.Thread(target=lambda: said.put(_guarded(look)), name="check", daemon=True).start()
     try:
@@ -94,7 +94,7 @@ def _bounded(look: Callable[[], Opinion], patience: float) -> Opinion:
         return fail(f"no verdict within {patience:g} s", "find out what hangs: the network, a name server, a disk")
 
 
-def _guarded(look: Callable[[], Opinion]) -> Opinion:
+def _guarded(look: Callable[[], CheckResult]) -> CheckResult:
     try:
         return look()
     except BridgeError as error:
@@ -110,13 +110,13 @@ _WARN = dt.timedelta(seconds=30)
 _FIX = "have both machines keep time by NTP (chronyd, systemd-timesyncd; on AWS: 169.254.169.123)"
 
 
-def compared(ours: dt.datetime, theirs: dt.datetime, whose: str) -> Opinion:
+def compared(ours: dt.datetime, theirs: dt.datetime, owner: str) -> CheckResult:
     """Return what the difference between our clock and another comes to."""
     skew = ours - theirs
     seconds = abs(skew.total_seconds())
     if abs(skew) < _WARN:
-        return ok(f"within {max(1, round(seconds))} s of {whose}'s")
-    found = f"our clock is {seconds:.0f} s {'ahead of' if skew > dt.timedelta() else 'behind'} {whose}'s"
+        return ok(f"within {max(1, round(seconds))} s of {owner}'s")
+    found = f"our clock is {seconds:.0f} s {'ahead of' if skew > dt.timedelta() else 'behind'} {owner}'s"
     if abs(skew) >= _AWS_REFUSES:
-        return fail(f"{found}; AWS refuses signatures beyond 300 s", _FIX)
-    return warn(f"{found}; beyond 300 s AWS refuses signatures", _FIX)
+        return fail(f"{found}; AWS refuses replay_cache beyond 300 s", _FIX)
+    return warn(f"{found}; beyond 300 s AWS refuses replay_cache", _FIX)

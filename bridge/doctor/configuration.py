@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge.bootstrap.startup_checks import check_exposure
 from bridge.config.environment import read_settings
 from bridge.config.settings import PREFIX, Settings, variable
-from bridge.doctor.checks import Opinion, fail, ok, warn
+from bridge.doctor.checks import CheckResult, fail, ok, warn
 from bridge.errors import CannotStart, InvalidSettings
 
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
@@ -21,14 +21,14 @@ _OF_ANOTHER = "a bridge of `mlflow-bridge up` needs none of them, but its BRIDGE
 #: Stands for what is not known, where something must; never asked.
 _STORE, _BROKER, _UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: What may contradict others. What the rest describes can be looked at without.
-_DOUBTFUL = ("BRIDGE_AUTH", "BRIDGE_ROLE_SESSION")
+_DOUBTFUL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What is known of the installation."""
 
-    opinion: Opinion
+    opinion: CheckResult
     #: None if too much is wrong.
     settings: Settings | None
     #: What of store, broker and upstream they do not name.
@@ -64,7 +64,7 @@ def _going_on(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settin
     return None
 
 
-def _opinion(environ: Mapping[str, str], of_up: Mapping[str, str]) -> Opinion:
+def _opinion(environ: Mapping[str, str], of_up: Mapping[str, str]) -> CheckResult:
     missing = [name for name in ("BRIDGE_STORE_URL", "BRIDGE_UPSTREAM") if not environ.get(name)]
     try:
         settings = read_settings(environ, **of_up, **({"upstream": _UPSTREAM} if of_up else {}))

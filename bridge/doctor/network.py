@@ -14,7 +14,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from bridge.config.network import EgressProxy, Network
 from bridge.doctor.api import aged
-from bridge.doctor.checks import Check, Opinion, fail, ok
+from bridge.doctor.checks import Check, CheckResult, fail, ok
 from bridge.errors import CannotStart
 from bridge.process.clock import Clock
 
@@ -84,7 +84,7 @@ def way_checks(way: Way, clock: Clock) -> list[Check]:
     return checks
 
 
-def _authorities(network: Network) -> Opinion:
+def _authorities(network: Network) -> CheckResult:
     bundle = network.ca_bundle
     if bundle is None:
         return ok("the public authorities (certifi) and those of this machine are trusted")
@@ -95,7 +95,7 @@ def _authorities(network: Network) -> Opinion:
     return ok(f"{len(context.get_ca_certs())} authorities of {bundle.path} ({bundle.variable}) are trusted, no others")
 
 
-def _client_certificate(network: Network, clock: Clock) -> Opinion:
+def _client_certificate(network: Network, clock: Clock) -> CheckResult:
     try:
         replace(network, ca_bundle=None).check()
     except CannotStart as error:
@@ -107,7 +107,7 @@ def _client_certificate(network: Network, clock: Clock) -> Opinion:
     return replace(opinion, found=f"{subject}, {opinion.found}")
 
 
-def _proxy(way: Way) -> Opinion:
+def _proxy(way: Way) -> CheckResult:
     proxy, host = way.proxy, way.place[0]
     if proxy is None:
         other = way.network.proxies.https or way.network.proxies.http
@@ -118,13 +118,13 @@ def _proxy(way: Way) -> Opinion:
     try:
         socket.create_connection(place, timeout=TIMEOUT).close()
     except OSError as error:
-        why = error.strerror or type(error).__name__
+        reason = error.strerror or type(error).__name__
         fix = f"mend {proxy.variable}, or name {host} in NO_PROXY if it is reached without"
-        return fail(f"{named} can't be reached: {why}", fix)
+        return fail(f"{named} can't be reached: {reason}", fix)
     return ok(f"{named} leads to {host}")
 
 
-def turned(way: Way, error: Turned) -> Opinion:
+def turned(way: Way, error: Turned) -> CheckResult:
     """Return what it means that the proxy does not lead there."""
     (host, port), proxy = way.place, way.proxy
     variable = proxy.variable if proxy else ""
@@ -135,7 +135,7 @@ def turned(way: Way, error: Turned) -> Opinion:
     return fail(f"the proxy does not lead to {host}:{port}: status {error.status}", fix)
 
 
-def _unusable(error: CannotStart) -> Opinion:
+def _unusable(error: CannotStart) -> CheckResult:
     found, _, fix = str(error).partition(": ")
     return fail(found, fix)
 

@@ -14,7 +14,7 @@ import redis
 
 from bridge.config.settings import Settings, masked
 from bridge.dispatch.redis_failures import is_redis_failure
-from bridge.doctor.checks import Check, Opinion, compared, fail, ok, warn
+from bridge.doctor.checks import Check, CheckResult, compared, fail, ok, warn
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.outbox import Durability
 from bridge.process.clock import Clock
@@ -48,7 +48,7 @@ def store_checks(settings: Settings, clock: Clock) -> list[Check]:
     ]
 
 
-def _durability(client: Any) -> Opinion:  # noqa: ANN401 - redis-py's clients share no base
+def _durability(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's clients share no base
     durability, persistence = read_durability(client), every_info(client, "persistence")
     if any(each.get("aof_last_write_status", "ok") != "ok" for each in persistence):
         return fail("it can't write to its disk (aof_last_write_status)", "free or mend the disk of the store")
@@ -63,7 +63,7 @@ def _durability(client: Any) -> Opinion:  # noqa: ANN401 - redis-py's clients sh
     return ok(f"noeviction, {durability.level}: an answered write survives a crash of the store's host")
 
 
-def _of_managed(durability: Durability, persistence: list[dict[str, Any]]) -> Opinion:
+def _of_managed(durability: Durability, persistence: list[dict[str, Any]]) -> CheckResult:
     if durability.warnings:
         return warn("; ".join(durability.warnings), "choose a parameter group with maxmemory-policy noeviction")
     if any(each.get("aof_enabled") for each in persistence):
@@ -74,7 +74,7 @@ def _of_managed(durability: Durability, persistence: list[dict[str, Any]]) -> Op
     )
 
 
-def _scripts(client: Any) -> Opinion:  # noqa: ANN401
+def _scripts(client: Any) -> CheckResult:  # noqa: ANN401
     try:
         refused = self_test(client)
     except StoreUnavailable as error:
@@ -93,7 +93,7 @@ def _scripts(client: Any) -> Opinion:  # noqa: ANN401
     return fail(f"refused: {'; '.join(refused)}", _PERMISSIONS)
 
 
-def _memory(client: Any, cap: int) -> Opinion:  # noqa: ANN401
+def _memory(client: Any, cap: int) -> CheckResult:  # noqa: ANN401
     memories = every_info(client, "memory")
     limits = [(each.get("used_memory", 0), each["maxmemory"]) for each in memories if each.get("maxmemory")]
     used = max((used / most for used, most in limits), default=0.0)
@@ -114,7 +114,7 @@ def _physical(memory: dict[str, Any]) -> float:
     return float(memory.get("total_system_memory", 0))
 
 
-def _replicas(client: Any, url: str) -> Opinion:  # noqa: ANN401
+def _replicas(client: Any, url: str) -> CheckResult:  # noqa: ANN401
     infos = every_info(client, "replication")
     replicas = sum(each.get("connected_slaves", 0) for each in infos)
     what = f"a cluster of {len(infos)} primaries" if is_cluster(url) else "one server"
@@ -123,7 +123,7 @@ def _replicas(client: Any, url: str) -> Opinion:  # noqa: ANN401
     return ok(f"{what} without replicas: while it is down, clients get 503")
 
 
-def _clock(client: Any, clock: Clock) -> Opinion:  # noqa: ANN401
+def _clock(client: Any, clock: Clock) -> CheckResult:  # noqa: ANN401
     seconds, micros = client.time()
     theirs = dt.datetime.fromtimestamp(seconds + micros / 1_000_000, dt.UTC)
     return compared(clock.now(), theirs, "the store")
@@ -132,11 +132,11 @@ def _clock(client: Any, clock: Clock) -> Opinion:  # noqa: ANN401
 _SLOW_MS = 20.0
 
 
-def reached(connect: Any, url: str, setting: str) -> Opinion:  # noqa: ANN401 - a function that returns redis-py's client
+def reached(connect: Any, url: str, setting: str) -> CheckResult:  # noqa: ANN401 - a function that returns redis-py's client
     """Ask it for its version, and measure how long an answer takes; ``setting`` is the variable that names it."""
     try:
         client = connect()
-        took = [_ping(client) for _ in range(5)]
+        duration = [_ping(client) for _ in range(5)]
         server, replication = every_info(client, "server"), every_info(client, "replication")
     except Exception as error:
         if not (isinstance(error, (BridgeError, OSError, ValueError)) or is_redis_failure(error)):
@@ -146,17 +146,17 @@ def reached(connect: Any, url: str, setting: str) -> Opinion:  # noqa: ANN401 - 
         return fail(f"{masked(url)} is a replica and takes no writes", f"name the primary in {setting}")
     if outdated := outdated_servers(client):
         return fail(f"{masked(url)} is {outdated[0]}", f"use Redis or Valkey 7.0 or newer in {setting}")
-    ms = statistics.median(took) * 1000
+    ms = statistics.median(duration) * 1000
     found = f"{masked(url)} answers in {ms:.1f} ms{_version(server)}"
     if ms > _SLOW_MS:
         return warn(found, "every write waits for it: put it into the same region and zone")
     return ok(found)
 
 
-def translated(look: Callable[[], Opinion]) -> Callable[[], Opinion]:
+def translated(look: Callable[[], CheckResult]) -> Callable[[], CheckResult]:
     """Return a look at a Redis that raises ``StoreUnavailable`` where the connection fails."""
 
-    def look_translated() -> Opinion:
+    def look_translated() -> CheckResult:
         with store_errors():
             return look()
 
@@ -192,10 +192,10 @@ _REASONS = (
 )
 
 
-def _unreachable(error: Exception, url: str, setting: str) -> Opinion:
-    why = f"{type(error).__name__}: {error}"
-    fix = next((fix for pattern, fix in _REASONS if re.search(pattern, why)), "start it, or name another in {}")
-    return fail(f"{url} does not answer as it should: {why}", fix.format(setting))
+def _unreachable(error: Exception, url: str, setting: str) -> CheckResult:
+    reason = f"{type(error).__name__}: {error}"
+    fix = next((fix for pattern, fix in _REASONS if re.search(pattern, reason)), "start it, or name another in {}")
+    return fail(f"{url} does not answer as it should: {reason}", fix.format(setting))
 
 
 def broker_checks(settings: Settings) -> list[Check]:
@@ -211,7 +211,7 @@ def broker_checks(settings: Settings) -> list[Check]:
     ]
 
 
-def _broker_memory(client: Any) -> Opinion:  # noqa: ANN401 - redis-py's clients share no base
+def _broker_memory(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's clients share no base
     memory = next(iter(every_info(client, "memory")), {})
     policy, most = memory.get("maxmemory_policy", "noeviction"), memory.get("maxmemory", 0)
     if most and policy == "noeviction" and memory.get("used_memory", 0) > most:
@@ -222,7 +222,7 @@ def _broker_memory(client: Any) -> Opinion:  # noqa: ANN401 - redis-py's clients
     return ok(f"{policy}; {most >> 20} MiB at most" if most else f"{policy}, no maxmemory")
 
 
-def _broker_place(client: Any, settings: Settings) -> Opinion:  # noqa: ANN401
+def _broker_place(client: Any, settings: Settings) -> CheckResult:  # noqa: ANN401
     ids, same = _run_ids(client), set()
     # Without the store, which has a check of its own, there is nothing to compare with.
     with suppress(StoreUnavailable), store_errors():

@@ -19,7 +19,7 @@ from bridge.config.network import DIRECT, Network
 from bridge.config.settings import Settings
 from bridge.doctor.api import aged, names
 from bridge.doctor.aws import aws_checks, fix_of, kind_of
-from bridge.doctor.checks import Check, Opinion, compared, fail, ok, skipped, warn
+from bridge.doctor.checks import Check, CheckResult, compared, fail, ok, skipped, warn
 from bridge.doctor.network import TIMEOUT, Turned, Way, turned, way_checks
 from bridge.errors import CredentialsUnavailable, InvalidSettings
 from bridge.process.clock import Clock
@@ -37,8 +37,8 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
     try:
         endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
     except InvalidSettings as error:
-        why = str(error)
-        return [Check("upstream", lambda: fail(why, "set BRIDGE_UPSTREAM_ENDPOINT"))]
+        reason = str(error)
+        return [Check("upstream", lambda: fail(reason, "set BRIDGE_UPSTREAM_ENDPOINT"))]
     url, scope = urlsplit(endpoint.url), endpoint.scope
     way = Way(url, settings.network)
     checks = way_checks(way, clock)
@@ -61,7 +61,7 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
     return checks
 
 
-def _name(way: Way) -> Opinion:
+def _name(way: Way) -> CheckResult:
     host, port = way.place
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -73,7 +73,7 @@ def _name(way: Way) -> Opinion:
     return ok(f"{host} is {', '.join(addresses[:_SHOWN])}{' (private)' if private else ''}")
 
 
-def _connection(way: Way) -> Opinion:
+def _connection(way: Way) -> CheckResult:
     host, port = way.place
     try:
         with way.opened():
@@ -91,28 +91,28 @@ def _connection(way: Way) -> Opinion:
     return ok(f"{host}:{port} takes connections{' through the proxy' if way.proxy else ''}")
 
 
-def _tls(way: Way, clock: Clock) -> Opinion:
+def _tls(way: Way, clock: Clock) -> CheckResult:
     try:
         # The same authorities as the bridge trusts when it sends.
         certificate = way.certificate(way.network.tls(upstream=True))
     except ssl.SSLCertVerificationError as error:
         return _not_trusted(way, error.verify_message)
     except (ssl.SSLError, OSError) as error:
-        why = getattr(error, "reason", None) or type(error).__name__
-        if "ALERT" in why:
-            return fail(f"it breaks TLS off: {why}", WANTS_CERTIFICATE)
-        return fail(f"no TLS is spoken there: {why}", f"check scheme and port in {_NAMED}")
+        reason = getattr(error, "reason", None) or type(error).__name__
+        if "ALERT" in reason:
+            return fail(f"it breaks TLS off: {reason}", WANTS_CERTIFICATE)
+        return fail(f"no TLS is spoken there: {reason}", f"check scheme and port in {_NAMED}")
     return aged(certificate, clock.now(), "have upstream's certificate renewed")
 
 
-def _not_trusted(way: Way, why: str) -> Opinion:
+def _not_trusted(way: Way, reason: str) -> CheckResult:
     context = ssl.create_default_context()
     # Only to look at it: nothing is sent.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     certificate = way.certificate(context)
     issuer = certificate.issuer.rfc4514_string()
-    found = f"the certificate for {names(certificate)}, issued by {issuer}, is not trusted: {why}"
-    if "ostname" in why or "IP address" in why:
+    found = f"the certificate for {names(certificate)}, issued by {issuer}, is not trusted: {reason}"
+    if "ostname" in reason or "IP address" in reason:
         return fail(found, f"use a name that it is for in {_NAMED}")
     bundle = way.network.ca_bundle
     variable = bundle.variable if bundle else "BRIDGE_CA_BUNDLE"
@@ -149,7 +149,7 @@ class Conversation:
     _reply: _Reply | None = field(default=None, init=False)
     _at: dt.datetime | None = field(default=None, init=False)
 
-    def opinion(self) -> Opinion:
+    def opinion(self) -> CheckResult:
         """Ask for one experiment and return what came of it."""
         try:
             self._reply = self._ask(_TARGET)
@@ -162,15 +162,15 @@ class Conversation:
             return ok(f"MLflow {self._version()} answers")
         return _meaning(self._reply, self.endpoint.scope)
 
-    def _unanswered(self, error: Exception) -> Opinion:
-        why = f"it takes the connection, but gives no answer: {type(error).__name__}"
+    def _unanswered(self, error: Exception) -> CheckResult:
+        reason = f"it takes the connection, but gives no answer: {type(error).__name__}"
         fixes = ["look into its log: it hangs, or breaks off, or is no HTTP server"]
         if self.endpoint.url.startswith("https:") and not isinstance(error, requests.Timeout):
             # It says so only after the handshake, and its words get lost if it then just leaves (TLS 1.3).
             fixes.insert(0, WANTS_CERTIFICATE)
-        return fail(why, fixes[0], *fixes[1:])
+        return fail(reason, fixes[0], *fixes[1:])
 
-    def clock_opinion(self) -> Opinion:
+    def clock_opinion(self) -> CheckResult:
         """Compare our clock with what the answer says that it is."""
         said = self._reply.headers.get("Date") if self._reply else None
         try:
@@ -217,14 +217,14 @@ def _fields(body: bytes) -> dict[str, object] | None:
         return None
 
 
-def _meaning(reply: _Reply, scope: SigningScope | None) -> Opinion:
+def _meaning(reply: _Reply, scope: SigningScope | None) -> CheckResult:
     status = reply.status
     if scope and (ours(status, reply.headers, reply.body) or denied(status, reply.headers, reply.body)):
         return _refused(reply, scope)
     return _not_found(scope) if status == 404 else _of_server(status, reply.headers)
 
 
-def _of_server(status: int, headers: Mapping[str, str]) -> Opinion:
+def _of_server(status: int, headers: Mapping[str, str]) -> CheckResult:
     if status in (401, 403):
         return fail(f"status {status}: it wants a login, and the bridge has none for it", "let the bridge in without")
     if 300 <= status < 400:
@@ -240,7 +240,7 @@ def _of_server(status: int, headers: Mapping[str, str]) -> Opinion:
     return fail(f"status {status}, but not as MLflow answers", "check that the address is MLflow's, prefix included")
 
 
-def _refused(reply: _Reply, scope: SigningScope) -> Opinion:
+def _refused(reply: _Reply, scope: SigningScope) -> CheckResult:
     words = _fields(reply.body) or {}
     message = str(words.get("message") or words.get("Message") or "")
     code = (reply.headers.get("x-amzn-ErrorType") or str(words.get("__type") or "")).split(":")[0]
@@ -258,7 +258,7 @@ def _refused(reply: _Reply, scope: SigningScope) -> Opinion:
     return fail(f"{found}: status {reply.status} {code}".rstrip(), fix)
 
 
-def _not_found(scope: SigningScope | None) -> Opinion:
+def _not_found(scope: SigningScope | None) -> CheckResult:
     if scope is None:
         return fail("status 404: there is no MLflow at this address", "mend BRIDGE_UPSTREAM: host, port, path prefix")
     what = "App" if ":mlflow-app/" in scope.arn else "tracking server"

@@ -68,7 +68,7 @@ def up(environ: Mapping[str, str], say: Say) -> None:
             pass
         finally:
             say("stopping: deliveries in flight are finished, what waits stays in the store")
-            supervisor.stop(grace=settings.stop_grace.total_seconds())
+            supervisor.stop(grace=settings.shutdown_timeout.total_seconds())
             _finish(say)
 
 
@@ -97,7 +97,7 @@ class _Plan:
         self._logs = data_dir / "logs"
         self._logs.mkdir(exist_ok=True)
         # Only the api has to do with the secrets of clients.
-        self._secrets = {name: environ[name] for name in ("BRIDGE_SECRETS_KEY",) if name in environ}
+        self._secrets = {name: environ[name] for name in ("BRIDGE_ENCRYPTION_KEYS",) if name in environ}
         self._environ = {
             **{name: value for name, value in environ.items() if name not in self._secrets},
             "BRIDGE_STORE_URL": settings.store_url,
@@ -179,7 +179,7 @@ def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
     upstream = masked(settings.upstream)
     if not probe["reachable"]:
         say(
-            f"Upstream {upstream} does not answer as it should ({probe['why']})."
+            f"Upstream {upstream} does not answer as it should ({probe['reason']})."
             " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
     url = _address(settings, port)
@@ -254,7 +254,7 @@ def _serves(url: str) -> bool:
 
 def _address(settings: Settings, port: int) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
-    scheme = "https" if settings.tls_certificate else "http"
+    scheme = "https" if settings.tls_cert_file else "http"
     return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
 
 

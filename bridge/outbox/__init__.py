@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 from bridge.errors import OverCap, StoreUnavailable
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
-from schemas.trace_context import NO_TRAIL, Trail
+from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
 from schemas.write import Write
 
 
@@ -89,7 +89,7 @@ class Offer:
     write: Write
     client: str
     idempotency: Idempotency | None = None
-    trail: Trail = NO_TRAIL
+    trace_context: TraceContext = NO_TRACE_CONTEXT
     #: How many bytes its client may have pending, None for what is so for all.
     most_pending: int | None = None
     #: The same for all offers of one request: once one was declined, no later one of its lane is taken.
@@ -102,7 +102,7 @@ class Offer:
 Verdict = Accepted | OverCap | KeyReused | StoreUnavailable
 
 
-class BurialReason(enum.StrEnum):
+class DeadLetterReason(enum.StrEnum):
     """Why a job was given up on."""
 
     #: Upstream said that it will never take it.
@@ -116,10 +116,10 @@ class BurialReason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Burial:
+class DeadLettering:
     """Why jobs become dead letters, and what upstream said, if it said anything."""
 
-    reason: BurialReason
+    reason: DeadLetterReason
     message: str
     answer: UpstreamAnswer | None = None
 
@@ -147,7 +147,7 @@ class Settlement:
     status: int = 0
     request_id: str | None = None
     #: Set if the jobs are buried, None if they are delivered.
-    burial: Burial | None = None
+    dead_lettering: DeadLettering | None = None
     #: Note that the first job is about to be sent alone because workers keep dying. Only with a count of 0.
     alone: bool = False
     #: Note that the first jobs were refused together. Only with a count of 0.

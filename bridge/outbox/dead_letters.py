@@ -13,13 +13,13 @@ import msgspec
 
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
-from bridge.events import LettersDrained, LettersExpired, Observer, StoreFailed
+from bridge.events import DeadLettersDrained, DeadLettersExpired, Observer, StoreError
 from bridge.process.clock import Clock
 from schemas.dead_letter import Drain, DrainAction, DrainState, LetterDocument, LetterFilter, LetterPage, Replayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class LetterLookup:
     """Letters that a filter means, in the order in which they were buried, and where to look on."""
 
     letter_ids: list[str]
@@ -41,7 +41,7 @@ class DeadLetters(Protocol):
         """
         ...
 
-    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
+    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterLookup:
         """Return the ids of letters, the oldest first."""
         ...
 
@@ -99,7 +99,7 @@ _MOST_CATCHING_UP = dt.timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draining:
+class DeadLetterService:
     """The way out for dead letters."""
 
     letters: DeadLetters
@@ -116,7 +116,7 @@ class Draining:
         """Take one letter back into its lane; None if there is no such letter."""
         replayed = self.letters.replay(letter_id)
         if replayed:
-            self.observe(LettersDrained(action=DrainAction.REPLAY, letters=1))
+            self.observe(DeadLettersDrained(action=DrainAction.REPLAY, letters=1))
             self.dispatch.lane_due(replayed.lane, replayed.client)
         return replayed
 
@@ -124,7 +124,7 @@ class Draining:
         """Remove one letter for good; return whether there was one."""
         discarded = self.letters.discard(letter_id)
         if discarded:
-            self.observe(LettersDrained(action=DrainAction.DISCARD, letters=1))
+            self.observe(DeadLettersDrained(action=DrainAction.DISCARD, letters=1))
         return discarded
 
     def order(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Drain:
@@ -151,7 +151,7 @@ class Draining:
             for drain, cursor, last in self.log.due(guard=self.period):
                 self._advance(drain, cursor, last)
         except StoreUnavailable as error:
-            self.observe(StoreFailed(during="draining", why=str(error)))
+            self.observe(StoreError(operation="draining", reason=str(error)))
 
     def _advance(self, drain: Drain, cursor: str | None, last: dt.datetime) -> None:
         end = self.clock.monotonic() + self.period / 2
@@ -167,7 +167,7 @@ class Draining:
                 break
         if done > drain.done:
             letters = done - drain.done
-            self.observe(LettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
+            self.observe(DeadLettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
 
     def _allowance(self, drain: Drain, last: dt.datetime) -> tuple[int, dt.datetime]:
         """Return how many letters may be drained now, and until when those count: what is left of the rate adds up."""
@@ -195,4 +195,4 @@ class Draining:
         expired = LetterFilter(until=self.clock.now() - self.retention)
         discarded = self._drain(DrainAction.DISCARD, self.letters.find(expired, after=None, limit=_CHUNK).letter_ids)
         if discarded:
-            self.observe(LettersExpired(letters=discarded))
+            self.observe(DeadLettersExpired(letters=discarded))

@@ -36,12 +36,18 @@ class Intake:
     """The write path."""
 
     def __init__(
-        self, *, prompt: Outbox, patient: Outbox, lenient: Outbox, dispatch: Dispatch, observe: Observer | None = None
+        self,
+        *,
+        fast_outbox: Outbox,
+        outbox: Outbox,
+        bulk_outbox: Outbox,
+        dispatch: Dispatch,
+        observe: Observer | None = None,
     ) -> None:
         """All three are the same outbox. The first gives up on the store after a moment, the last waits longest."""
-        self._prompt = prompt
-        self._patient = patient
-        self._lenient = lenient
+        self._fast_outbox = fast_outbox
+        self._outbox = outbox
+        self._bulk_outbox = bulk_outbox
         self._dispatch = dispatch
         self._is_prompt = True
         #: Offers, whether they were offered before, and whom to tell.
@@ -56,7 +62,7 @@ class Intake:
         begin, count = 0, 1
         while begin < len(offers):
             together = offers[begin : begin + count]
-            outbox = self._lenient if _are_long(together) else self._patient
+            outbox = self._bulk_outbox if _are_long(together) else self._outbox
             verdicts = self._accept(outbox, together, repeated=False)
             yield from verdicts
             if not all(isinstance(verdict, Accepted) for verdict in verdicts):
@@ -67,7 +73,7 @@ class Intake:
         """Have up to ``MOST_TOGETHER`` writes accepted and the verdicts told, now or, by a thread, a little later."""
         tried = self._is_prompt
         if tried:
-            verdicts = self._accept(self._prompt, offers, repeated=False)
+            verdicts = self._accept(self._fast_outbox, offers, repeated=False)
             if not _store_failed(verdicts):
                 tell(verdicts)
                 return
@@ -78,7 +84,7 @@ class Intake:
     def _accept_waiting(self) -> None:
         offers, tried, tell = self._waiting.get()
         began = time.monotonic()
-        verdicts = self._accept(self._patient, offers, repeated=tried)
+        verdicts = self._accept(self._outbox, offers, repeated=tried)
         tell(verdicts)
         if _store_failed(verdicts):
             self._fail_waiting(verdicts[0])

@@ -9,7 +9,7 @@ from bridge.events import Observer
 from bridge.process.background import BackgroundThread
 
 
-class Bell:
+class SignalNotifier:
     """Is rung by the receiver of a signal, and heard by a thread.
 
     A receiver can be interrupted by the next signal at any instruction, and so by itself. It must take no lock that it

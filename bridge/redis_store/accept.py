@@ -18,7 +18,7 @@ from bridge.outbox import Accepted, Caps, Offer, Verdict
 from bridge.process.background import BackgroundThread
 from bridge.redis_store import keys
 from bridge.redis_store.client import disconnect, every_info, read_durability, store_errors
-from bridge.redis_store.instance_key import Seal
+from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.records import pack_write
 from bridge.redis_store.scripts import Scripts
 from schemas.idempotency import KeyReused
@@ -28,14 +28,14 @@ from schemas.job import JobId
 _ENTRY_HEAD = 21
 
 
-class Acceptance:
+class WriteAcceptor:
     """The store's side of intake. See `bridge.outbox.Outbox.accept_all` for the promise."""
 
     def __init__(
         self,
         client: redis.Redis,
         scripts: Scripts,
-        seal: Seal,
+        seal: JobIdKey,
         *,
         idempotency_ttl_ms: int,
         caps: Caps,
@@ -117,7 +117,7 @@ class Acceptance:
             fingerprint = idempotency.fingerprint
         most = _most_pending(offer, self._caps)
         room = self._occupancy.room(number, offer.client, most)
-        record = pack_write(offer.write, offer.client, offer.trail)
+        record = pack_write(offer.write, offer.client, offer.trace_context)
         # One that can never be taken holds up no other of its request.
         request = b"" if _never_fits(_ENTRY_HEAD + len(record), offer, self._caps) else offer.request
         caps = (offer.client, self._caps.lane, *room, request)
@@ -160,7 +160,7 @@ def _verdict(offer: Offer, result: Any, seal: bytes, caps: Caps) -> Verdict:  # 
 
 def _over_cap(offer: Offer, cap: Literal["lane", "client", "store"], caps: Caps) -> OverCap:
     """Say which cap it was; or, if nothing that is delivered can make room enough, which one it is larger than."""
-    alone = _ENTRY_HEAD + len(pack_write(offer.write, offer.client, offer.trail))
+    alone = _ENTRY_HEAD + len(pack_write(offer.write, offer.client, offer.trace_context))
     return _never_fits(alone, offer, caps) or OverCap(cap)
 
 

@@ -42,7 +42,7 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
         return self.expires_at is None or self.expires_at > now
 
 
-class RedisKeyring:
+class RedisApiKeyStore:
     """See `bridge.auth.api_keys.Keyring` for every promise."""
 
     def __init__(self, client: redis.Redis, cipher: Cipher | None = None) -> None:
@@ -111,7 +111,7 @@ class RedisKeyring:
                 if other != key_id and stored.is_live(at):
                     self._put(other, msgspec.structs.replace(stored, expires_at=at))
 
-    def encrypt_anew(self) -> int:
+    def re_encrypt(self) -> int:
         """Encrypt all secrets with the first encryption key."""
         with store_errors():
             found = [(key_id, stored) for key_id, stored in self._stored() if stored.sealed]

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 import redis
 
-from bridge.outbox.dead_letters import Found, InvalidCursor
+from bridge.outbox.dead_letters import InvalidCursor, LetterLookup
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
-from bridge.redis_store.instance_key import Seal
+from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.job_status import id_of
 from bridge.redis_store.records import DeadLetter, pack_replay, unpack_entry, unpack_letter, unpack_note
 from bridge.redis_store.scripts import load
@@ -114,7 +114,7 @@ class _Letter:
             "run_id": run_of(job.lane),
             "op": job.write.op,
             "client": job.client,
-            "request_id": job.trail.request_id,
+            "request_id": job.trace_context.request_id,
             "reason": letter.reason,
             "message": letter.message,
             "status": letter.answer.status if letter.answer else None,
@@ -151,7 +151,7 @@ class RedisDeadLetters:
 
     def __init__(self, client: redis.Redis, *, fate_ttl: dt.timedelta) -> None:
         self._client: Any = client
-        self._seal = Seal(client)
+        self._seal = JobIdKey(client)
         self._fate_ms = round(fate_ttl.total_seconds() * 1000)
         self._replay = load(client, "replay")
         self._discard = load(client, "discard")
@@ -165,7 +165,7 @@ class RedisDeadLetters:
             letters = [LetterSummary(**letter.summary(self._seal.key())) for letter in read if letter]
         return LetterPage(letters=letters, next=found.cursor)
 
-    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> Found:
+    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterLookup:
         """Return the ids of letters, the oldest first."""
         letter_ids: list[str] = []
         line: _Line | None = None
@@ -174,8 +174,8 @@ class RedisDeadLetters:
                 if line.is_meant_by(wanted):
                     letter_ids.append(line.letter_id)
                 if len(letter_ids) == limit or looked_at == _MOST_LOOKED_AT:
-                    return Found(letter_ids=letter_ids, cursor=_encode_cursor(line))
-        return Found(letter_ids=letter_ids, cursor=None)
+                    return LetterLookup(letter_ids=letter_ids, cursor=_encode_cursor(line))
+        return LetterLookup(letter_ids=letter_ids, cursor=None)
 
     def count(self, wanted: LetterFilter) -> int:
         """Return how many letters the filter means."""

@@ -12,7 +12,7 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import GateState, Open, Passage, Shut
+from bridge.upstream.flow_control import FlowControlState, Passage, Permit, Rejected
 
 #: A worker waits this long for its call's place; for a later one it lets go of the lane, whose writes gather meanwhile.
 _LONGEST_WAIT = dt.timedelta(seconds=1)
@@ -22,14 +22,14 @@ _LONGEST_OPEN = dt.timedelta(seconds=30)
 _DENIED_CALLS_PER_SECOND = 2.0
 
 
-class RedisGate:
+class RedisFlowControl:
     """See `bridge.upstream.flow_control.Gate` for the promises."""
 
     def __init__(
         self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
     ) -> None:
         self._client: Any = client
-        self._key = keys.gate(upstream)
+        self._key = keys.flow_control(upstream)
         self._rate = rate or 0
         self._burst = burst
         self._probe = probe
@@ -41,17 +41,17 @@ class RedisGate:
         """Ask to send one call."""
         arguments = [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT), self._denied_rate if denied else 0]
         with store_errors():
-            word, ms, *why = self._acquire([self._key], arguments)
+            word, ms, *reason = self._acquire([self._key], arguments)
         span = dt.timedelta(milliseconds=int(ms))
-        return Open(span) if word == b"open" else Shut(span, why[0].decode())
+        return Permit(span) if word == b"open" else Rejected(span, reason[0].decode())
 
     def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Tell what came of a call."""
-        kind, why, retry_after = _reading(outcome)
+        kind, reason, retry_after = _reading(outcome)
         if of_read and kind == "delivered":
             kind = "answered"
         jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
-        arguments: list[Any] = [kind, why, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
+        arguments: list[Any] = [kind, reason, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
         arguments.append(self._denied_rate if was_denied else 0)
         with store_errors():
             self._record_outcome([self._key], arguments)
@@ -62,19 +62,19 @@ class RedisGate:
             delivered = self._client.hget(self._key, "delivered")
         return delivered is not None and int(delivered) > moment.timestamp() * 1000
 
-    def state(self) -> GateState:
+    def state(self) -> FlowControlState:
         """Return how the gate stands."""
         with store_errors():
-            until, why, rate, full_at, delivered = self._client.hmget(
-                self._key, "until", "why", "rate", "next", "delivered"
+            until, reason, rate, full_at, delivered = self._client.hmget(
+                self._key, "until", "reason", "rate", "next", "delivered"
             )
             seconds, micros = self._client.time()
         now = seconds * 1000 + micros // 1000
         limit = float(rate or self._rate) or None
         missing = max(0.0, int(full_at or 0) / 1000 - now) / 1000
-        state = GateState(
+        state = FlowControlState(
             breaker="closed",
-            why=None,
+            reason=None,
             opens_again_at=None,
             rate=limit,
             bucket=self._burst - missing * limit if limit else None,
@@ -83,7 +83,7 @@ class RedisGate:
         if until is None:
             return state
         breaker = "open" if int(until) > now else "half-open"
-        return dataclasses.replace(state, breaker=breaker, why=why.decode(), opens_again_at=_moment(until))
+        return dataclasses.replace(state, breaker=breaker, reason=reason.decode(), opens_again_at=_moment(until))
 
 
 def _moment(ms: bytes) -> dt.datetime:
@@ -98,7 +98,7 @@ def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
         case Refused():
             return "answered", "", none
         case Unknown():
-            return "failed", outcome.why, none
+            return "failed", outcome.reason, none
         case Denied():
             # AWS and MLflow know the bridge, so upstream is there. What a gateway says does not tell.
             return ("answered" if outcome.identified else "missing"), "", none
@@ -106,7 +106,7 @@ def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
             return "answered", "", none
         case Unavailable():
             kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
-            return kind, outcome.why, outcome.retry_after or none
+            return kind, outcome.reason, outcome.retry_after or none
         case _:
             assert_never(outcome)
 

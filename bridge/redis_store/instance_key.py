@@ -14,7 +14,7 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
 
-class Seal:
+class JobIdKey:
     """Looks the key up once."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -39,11 +39,11 @@ class Seal:
 _AGAIN = 2.0
 
 
-class RedisHop:
+class RedisInstanceId:
     """Derives the name from the random key that the store holds, so that nobody else can know it."""
 
     def __init__(self, client: redis.Redis, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._seal = Seal(client)
+        self._seal = JobIdKey(client)
         self._monotonic = monotonic
         self._failed_at = float("-inf")
         self.known: str | None = None

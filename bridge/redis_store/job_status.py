@@ -104,7 +104,7 @@ def _pending(attempts: bytes, failure: bytes, due: bytes) -> dict[str, Any]:
 
 def _delivered(position: int, record: bytes) -> dict[str, Any] | None:
     last, settled_at, call = unpack_settled(record)
-    if position <= last - call.count or call.buried:
+    if position <= last - call.count or call.dead_lettered:
         # Its details, or what became of its dead letter, are older than the retention.
         return None
     return {

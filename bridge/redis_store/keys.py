@@ -169,9 +169,9 @@ def quota(client: str) -> str:
     return f"bridge:quota:{client}"
 
 
-def gate(upstream: str) -> str:
+def flow_control(upstream: str) -> str:
     """The bucket and the breaker of an upstream."""
-    return f"bridge:gate:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
+    return f"bridge:flow_control:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
 
 
 def sweep(number: int) -> str:

@@ -16,7 +16,7 @@ from bridge.telemetry.metrics import Count
 _FRESH_MS = 10_000
 
 
-class RedisTotals:
+class RedisCounterStore:
     """See `bridge.telemetry.metrics.Totals` for the promises."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -17,10 +17,10 @@ from bridge.outbox import (
     Accepted,
     Attempt,
     Backlog,
-    Burial,
-    BurialReason,
     Caps,
     Claim,
+    DeadLettering,
+    DeadLetterReason,
     DueLane,
     Durability,
     Extent,
@@ -29,9 +29,9 @@ from bridge.outbox import (
     Verdict,
 )
 from bridge.redis_store import keys
-from bridge.redis_store.accept import Acceptance
+from bridge.redis_store.accept import WriteAcceptor
 from bridge.redis_store.client import connect, read_durability, store_errors
-from bridge.redis_store.instance_key import Seal
+from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.job_status import count_backlog, describe, describe_backlog, id_of, lanes_of, pending_jobs
 from bridge.redis_store.records import DeadLetter, FailedAttempt, SettledCall, last_sent, pack, unpack_entry
 from bridge.redis_store.scripts import Scripts
@@ -65,8 +65,8 @@ class RedisOutbox:
         self._client: Any = client
         self._scripts = Scripts(client)
         self._retention_ms = _ms(retention)
-        self._seal = Seal(client)
-        self._acceptance = Acceptance(
+        self._seal = JobIdKey(client)
+        self._acceptance = WriteAcceptor(
             client, self._scripts, self._seal, idempotency_ttl_ms=_ms(idempotency_ttl), caps=caps, observe=observe
         )
 
@@ -121,18 +121,20 @@ class RedisOutbox:
         return None if head == b"empty" else _claim(lane, claim.token, head, seal, alias=claim.alias)
 
     def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
-        count, burial, refused = settlement.count, settlement.burial, settlement.refused
-        record = SettledCall(count, settlement.attempts, settlement.status, settlement.request_id, burial is not None)
+        count, dead_lettering, refused = settlement.count, settlement.dead_lettering, settlement.refused
+        record = SettledCall(
+            count, settlement.attempts, settlement.status, settlement.request_id, dead_lettering is not None
+        )
         freed: Counter[str] = Counter()
         for job in claim.jobs[:count]:
             freed[job.client] += job.size
         return [
             *(claim.lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
             *(claim.settled, count, pack(record), self._retention_ms, int(settlement.alone)),
-            int(burial is not None and burial.reason is BurialReason.DENIED),
+            int(dead_lettering is not None and dead_lettering.reason is DeadLetterReason.DENIED),
             *((refused.writes, _note(refused)) if refused else (0, "")),
             *(len(freed), *chain.from_iterable(freed.items())),
-            *(letters(self._client, claim, settlement, burial) if burial else ()),
+            *(letters(self._client, claim, settlement, dead_lettering) if dead_lettering else ()),
         ]
 
     def release(
@@ -283,10 +285,10 @@ def due_lanes(client: Any, scripts: Scripts, *, limit: int, guard_ms: int) -> li
     pipeline = client.pipeline(transaction=False)
     for lane in lanes:
         pipeline.hget(keys.lane_state(lane), "client")
-    return [DueLane(lane, (whose or b"").decode()) for lane, whose in zip(lanes, pipeline.execute(), strict=True)]
+    return [DueLane(lane, (owner or b"").decode()) for lane, owner in zip(lanes, pipeline.execute(), strict=True)]
 
 
-def letters(client: Any, claim: Claim, settlement: Settlement, burial: Burial) -> list[bytes | str]:  # noqa: ANN401 - see RedisOutbox
+def letters(client: Any, claim: Claim, settlement: Settlement, dead_lettering: DeadLettering) -> list[bytes | str]:  # noqa: ANN401 - see RedisOutbox
     """Return field, letter and line of the index for each buried job, as settle.lua takes them.
 
     The lane is read once more: whoever holds the lease finds it as it was claimed.
@@ -299,7 +301,9 @@ def letters(client: Any, claim: Claim, settlement: Settlement, burial: Burial) -
         position = job.position
         earlier = tuple(note for note in notes if last_sent(note) >= position)
         attempts = max(settlement.attempts, len(earlier) + 1)
-        letter = DeadLetter(burial.reason, burial.message, attempts, burial.answer, entry, earlier)
-        line = keys.letter_line(lane, position, burial.reason, job.client)
+        letter = DeadLetter(
+            dead_lettering.reason, dead_lettering.message, attempts, dead_lettering.answer, entry, earlier
+        )
+        line = keys.letter_line(lane, position, dead_lettering.reason, job.client)
         result += [keys.dead_field(lane, position), pack(letter), line]
     return result

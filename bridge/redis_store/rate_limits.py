@@ -5,19 +5,19 @@ from collections.abc import Sequence
 
 import redis
 
-from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, Spent
+from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, Usage
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import PipelinedScript, load
 
 
-class RedisLedger:
+class RedisRateLimitStore:
     """See `bridge.auth.rate_limits.Ledger` for the promise."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._charge = PipelinedScript(client, load(client, "charge_rate_limit"))
 
-    def settle(self, spent: Sequence[Spent]) -> list[dict[str, float]]:
+    def settle(self, spent: Sequence[Usage]) -> list[dict[str, float]]:
         """Take out what was spent, all in one round trip."""
         with store_errors():
             results = self._charge([([keys.quota(each.client)], _arguments(each)) for each in spent])
@@ -28,5 +28,5 @@ class RedisLedger:
         ]
 
 
-def _arguments(spent: Spent) -> list[str | float]:
+def _arguments(spent: Usage) -> list[str | float]:
     return [WINDOW, LONGEST_DEBT, *(part for use, (rate, units) in spent.uses.items() for part in (use, rate, units))]

@@ -9,7 +9,7 @@ import datetime as dt
 import msgspec
 
 from schemas.job import Job, UpstreamAnswer
-from schemas.trace_context import NO_TRAIL, Trail
+from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
 from schemas.write import NOTHING, Fragment, Op, Write
 
 
@@ -24,17 +24,17 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: int = 0
     whole: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-    trail: Trail = NO_TRAIL
+    trace_context: TraceContext = NO_TRACE_CONTEXT
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one upstream call, for the ``count`` jobs that it carried."""
+    """What came of one upstream call, for the ``count`` jobs that it carries."""
 
     count: int
     attempts: int
     status: int
     request_id: str | None = None
-    buried: bool = False
+    dead_lettered: bool = False
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,10 +60,10 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     notes: tuple[bytes, ...] = ()
 
 
-def pack_write(write: Write, client: str, trail: Trail = NO_TRAIL) -> bytes:
+def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE_CONTEXT) -> bytes:
     """Return the record of a write; its lane is not in it, for that is where it lies."""
     metrics, params, tags = write.metrics, write.params, write.tags
-    parts = (metrics, params, tags, 0, write.whole, write.headers, trail)
+    parts = (metrics, params, tags, 0, write.whole, write.headers, trace_context)
     return _pack(_StoredWrite(write.op, client, write.workspace, *parts))
 
 
@@ -87,7 +87,7 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         accepted_at=read_time(entry),
         client=stored.client,
         size=len(entry),
-        trail=stored.trail,
+        trace_context=stored.trace_context,
     )
 
 
@@ -104,7 +104,7 @@ def pack(record: SettledCall | DeadLetter | FailedAttempt) -> bytes:
 
 
 def last_sent(note: bytes) -> int:
-    """Return the position of the last write that the attempt of a note carried."""
+    """Return the position of the last write that the attempt of a note carries."""
     return int(note[:16])
 
 

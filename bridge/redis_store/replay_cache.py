@@ -13,7 +13,7 @@ from bridge.auth.sigv4 import UNDER_WAY
 from bridge.redis_store.client import store_errors
 
 
-class RedisSignatures:
+class RedisReplayCache:
     """See `bridge.auth.sigv4.Signatures` for every promise."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -16,24 +16,24 @@ import msgspec
 from msgspec.structs import asdict
 
 from bridge.events import (
-    BatchRefused,
-    CallAnswered,
-    DeliveryBroke,
+    BatchRejected,
+    DeadLettersDrained,
+    DeadLettersExpired,
+    DeliveryErrored,
     DispatchFailed,
     Event,
     LaneDeferred,
     LaneDenied,
-    LanesSwept,
-    LeaseWasLost,
-    LettersDrained,
-    LettersExpired,
-    RequestAnswered,
-    SecretNotOpened,
-    StoreFailed,
+    LanesRedispatched,
+    LeaseExpired,
+    RequestCompleted,
+    SecretDecryptionFailed,
+    StoreError,
     ThreadFailed,
     ThreadStarted,
+    UpstreamCallCompleted,
     UpstreamExamined,
-    WritesBuried,
+    WritesDeadLettered,
     WritesDelivered,
 )
 from bridge.telemetry.standard_error import Writer, ensure_standard_error
@@ -42,23 +42,23 @@ _LOG = logging.getLogger("bridge")
 
 _LEVELS: dict[type[Event], int] = {
     WritesDelivered: logging.INFO,
-    CallAnswered: logging.DEBUG,
-    BatchRefused: logging.WARNING,
-    WritesBuried: logging.ERROR,
-    LettersDrained: logging.WARNING,
-    LettersExpired: logging.ERROR,
+    UpstreamCallCompleted: logging.DEBUG,
+    BatchRejected: logging.WARNING,
+    WritesDeadLettered: logging.ERROR,
+    DeadLettersDrained: logging.WARNING,
+    DeadLettersExpired: logging.ERROR,
     LaneDeferred: logging.WARNING,
     LaneDenied: logging.WARNING,
-    DeliveryBroke: logging.ERROR,
-    LeaseWasLost: logging.WARNING,
-    StoreFailed: logging.ERROR,
-    SecretNotOpened: logging.ERROR,
+    DeliveryErrored: logging.ERROR,
+    LeaseExpired: logging.WARNING,
+    StoreError: logging.ERROR,
+    SecretDecryptionFailed: logging.ERROR,
     DispatchFailed: logging.WARNING,
-    LanesSwept: logging.DEBUG,
+    LanesRedispatched: logging.DEBUG,
     ThreadStarted: logging.DEBUG,
     UpstreamExamined: logging.INFO,
     ThreadFailed: logging.ERROR,
-    RequestAnswered: logging.INFO,
+    RequestCompleted: logging.INFO,
 }
 
 
@@ -66,7 +66,7 @@ _NAMES = {kind: re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind
 
 
 def log_event(event: Event) -> None:
-    """Log an event under its name in the log's spelling: ``WritesBuried`` is ``writes_buried``."""
+    """Log an event under its name in the log's spelling: ``WritesDeadLettered`` is ``writes_dead_lettered``."""
     level = _LEVELS[type(event)]
     if _LOG.isEnabledFor(level):
         # Where in the code that is, which `log` would look for, says nothing.

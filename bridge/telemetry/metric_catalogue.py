@@ -48,11 +48,16 @@ def _histogram(name: str, bounds: tuple[float, ...], about: str, *labels: str) -
 _REASONS = ("refused", "expired", "poison", "denied")
 
 REQUESTS = _counter("requests", "Requests that were answered, by who answers them and the status.", "route", "status")
-REQUEST_SECONDS = _histogram(
-    "request_seconds", _FAST, "From the head of a request to the end of its answer; `queued` is accepting.", "route"
+REQUEST_DURATION_SECONDS = _histogram(
+    "request_duration_seconds",
+    _FAST,
+    "From the head of a request to the end of its answer; `queued` is accepting.",
+    "route",
 )
-DENIALS = _counter(
-    "denials", "Requests of strangers, and of clients for what they may not do or beyond their quotas.", "decision"
+REQUESTS_REJECTED = _counter(
+    "requests_rejected",
+    "Requests of strangers, and of clients for what they may not do or beyond their quotas.",
+    "decision",
 )
 WRITES_ACCEPTED = _counter("writes_accepted", "Writes that were accepted.")
 WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that were answered with their first job.")
@@ -63,27 +68,37 @@ WRITES_REFUSED = _counter(
     known=("400", "429", "503"),
 )
 WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has taken.")
-WRITES_BURIED = _counter("writes_buried", "Writes that became dead letters.", "reason", known=_REASONS)
-CALL_WRITES = _histogram("call_writes", _SIZES, "How many writes a delivered call carried.")
-LAG_SECONDS = _histogram("lag_seconds", _LAG, "From accepting the oldest write of a call to its delivery.")
-ATTEMPTS = _histogram("attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "How many attempts a delivered call took.")
+WRITES_DEAD_LETTERED = _counter("writes_dead_lettered", "Writes that became dead letters.", "reason", known=_REASONS)
+UPSTREAM_BATCH_SIZE = _histogram("upstream_batch_size", _SIZES, "Writes in one delivered call.")
+DELIVERY_LAG_SECONDS = _histogram(
+    "delivery_lag_seconds", _LAG, "From accepting the oldest write of a call to its delivery."
+)
+DELIVERY_ATTEMPTS = _histogram(
+    "delivery_attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "How many attempts a delivered call took."
+)
 UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by what they came to.", "outcome", "status")
-UPSTREAM_SECONDS = _histogram("upstream_seconds", _FAST, "How long a call of a worker to upstream took.", "outcome")
+UPSTREAM_CALL_DURATION_SECONDS = _histogram(
+    "upstream_call_duration_seconds", _FAST, "How long a call of a worker to upstream took.", "outcome"
+)
 BATCHES_REFUSED = _counter("batches_refused", "Calls with several writes that upstream refused, to be split.")
 LANES_DEFERRED = _counter("lanes_deferred", "Times that a lane was put off after a failed attempt.", "outcome")
 LANES_DENIED = _counter("lanes_denied", "Times that a lane was put off because upstream denies an action.", "action")
-LANES_SWEPT = _counter("lanes_swept", "Lanes that the sweep dispatched: their hint was lost, or their wait was over.")
-HINTS_FAILED = _counter("hints_failed", "Hints that could not be published; the sweep makes up for them.")
+LANES_REDISPATCHED = _counter(
+    "lanes_redispatched", "Lanes that the sweep dispatched: their hint was lost, or their wait was over."
+)
+DISPATCH_FAILURES = _counter("dispatch_failures", "Hints that could not be published; the sweep makes up for them.")
 LEASES_LOST = _counter("leases_lost", "Times that a worker found its lane claimed by another one.")
-STORE_FAILURES = _counter("store_failures", "Times that a worker could not use the store.", "during")
-DEFECTS = _counter("defects", "Deliveries that a defect of the bridge ended.")
-LETTERS_DRAINED = _counter("letters_drained", "Dead letters that were replayed or discarded.", "action")
-LETTERS_EXPIRED = _counter("letters_expired", "Dead letters that were discarded because of their age.")
+STORE_FAILURES = _counter("store_failures", "Times that a worker could not use the store.", "operation")
+DELIVERY_ERRORS = _counter("delivery_errors", "Deliveries that a defect of the bridge ended.")
+DEAD_LETTERS_DRAINED = _counter("dead_letters_drained", "Dead letters that were replayed or discarded.", "action")
+DEAD_LETTERS_EXPIRED = _counter("dead_letters_expired", "Dead letters that were discarded because of their age.")
 THREADS_STARTED = _counter("threads_started", "Background threads that processes have started.", "thread")
 THREAD_FAILURES = _counter("thread_failures", "Unexpected errors in background threads, which go on.", "thread")
 
 STORE_UP = _gauge("store_up", "1 if the store answers. If it does not, only this is known.")
-STORE_FAULTS = _gauge("store_faults", "What can lose accepted writes in the store as it is set up; must be 0.")
+STORE_DURABILITY_PROBLEMS = _gauge(
+    "store_durability_problems", "What can lose accepted writes in the store as it is set up; must be 0."
+)
 BACKLOG_LANES = _gauge("backlog_lanes", "Lanes with writes that wait.")
 BACKLOG_BYTES = _gauge("backlog_bytes", "Bytes of writes that wait, and of dead letters.")
 DEAD_LETTERS = _gauge("dead_letters", "Dead letters that nobody has drained.")
@@ -92,8 +107,12 @@ OLDEST_PENDING_SECONDS = _gauge("oldest_pending_seconds", "For how long the olde
 LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "When a worker's call last got through; 0 for never.")
 WORKERS = _gauge("workers", "Worker processes that have reported within ten seconds.")
 THREADS = _gauge("threads", "Background threads of processes that run; none should be `dead`.", "thread", "state")
-BREAKER = _gauge("breaker", "1 for the state that the circuit breaker before upstream is in.", "state")
+CIRCUIT_BREAKER_STATE = _gauge(
+    "circuit_breaker_state", "1 for the state that the circuit breaker before upstream is in.", "state"
+)
 CALL_RATE = _gauge("upstream_call_rate", "Calls a second that workers may make now; +Inf if they are not limited.")
-BUCKET = _gauge("upstream_bucket_calls", "Calls that may go at once; less than 0 if some wait for their place.")
+UPSTREAM_RATE_LIMIT_TOKENS = _gauge(
+    "upstream_rate_limit_tokens", "Calls that may go at once; less than 0 if some wait for their place."
+)
 
 CATALOGUE: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))

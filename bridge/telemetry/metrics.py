@@ -25,7 +25,7 @@ from bridge.telemetry.metric_catalogue import Metric
 Count = tuple[str, ...]
 
 
-class Totals(Protocol):
+class CounterStore(Protocol):
     """Each method raises ``StoreUnavailable``."""
 
     def add(self, counts: Mapping[Count, float]) -> None:
@@ -53,9 +53,9 @@ _REPORT_PERIOD = 3.0
 class Meter:
     """Observes events (see `bridge.events.Observer`)."""
 
-    def __init__(self, totals: Totals, *, observe: Observer | None = None) -> None:
+    def __init__(self, counters: CounterStore, *, observe: Observer | None = None) -> None:
         """``observe`` receives what goes wrong with the meter's own thread. It may lead back to this meter."""
-        self._totals = totals
+        self._counters = counters
         self._counts: defaultdict[Count, float] = defaultdict(float)
         self._counting = threading.Lock()
         self._adding = threading.Lock()
@@ -104,7 +104,7 @@ class Meter:
             if not counts:
                 return
             try:
-                self._totals.add(counts)
+                self._counters.add(counts)
             except StoreUnavailable:
                 self._keep(counts)
             except BaseException:
@@ -127,15 +127,15 @@ class Meter:
             return
         with suppress(StoreUnavailable):
             # Asked for each time: a forked process is another one.
-            self._totals.report(f"{socket.gethostname()}:{os.getpid()}", threads)
+            self._counters.report(f"{socket.gethostname()}:{os.getpid()}", threads)
             self._reported, self._reported_at = threads, now
 
 
-def _request(meter: Meter, event: events.RequestAnswered) -> None:
+def _request(meter: Meter, event: events.RequestCompleted) -> None:
     meter.add(catalogue.REQUESTS, event.route, str(event.status))
-    meter.observe(catalogue.REQUEST_SECONDS, event.took.total_seconds(), event.route)
+    meter.observe(catalogue.REQUEST_DURATION_SECONDS, event.duration.total_seconds(), event.route)
     if event.decision != "allowed":
-        meter.add(catalogue.DENIALS, event.decision)
+        meter.add(catalogue.REQUESTS_REJECTED, event.decision)
     if event.replayed:
         meter.add(catalogue.WRITES_REPLAYED)
     elif event.writes:
@@ -146,31 +146,31 @@ def _request(meter: Meter, event: events.RequestAnswered) -> None:
 
 def _delivered(meter: Meter, event: events.WritesDelivered) -> None:
     meter.add(catalogue.WRITES_DELIVERED, by=event.writes)
-    meter.observe(catalogue.CALL_WRITES, event.writes)
-    meter.observe(catalogue.LAG_SECONDS, event.lag.total_seconds())
-    meter.observe(catalogue.ATTEMPTS, event.attempt)
+    meter.observe(catalogue.UPSTREAM_BATCH_SIZE, event.writes)
+    meter.observe(catalogue.DELIVERY_LAG_SECONDS, event.lag.total_seconds())
+    meter.observe(catalogue.DELIVERY_ATTEMPTS, event.attempt)
 
 
-def _call(meter: Meter, event: events.CallAnswered) -> None:
+def _call(meter: Meter, event: events.UpstreamCallCompleted) -> None:
     meter.add(catalogue.UPSTREAM_CALLS, event.outcome, str(event.status or ""))
-    meter.observe(catalogue.UPSTREAM_SECONDS, event.took.total_seconds(), event.outcome)
+    meter.observe(catalogue.UPSTREAM_CALL_DURATION_SECONDS, event.duration.total_seconds(), event.outcome)
 
 
 _COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
-    events.RequestAnswered: _request,
+    events.RequestCompleted: _request,
     events.WritesDelivered: _delivered,
-    events.CallAnswered: _call,
-    events.WritesBuried: lambda meter, e: meter.add(catalogue.WRITES_BURIED, e.reason, by=e.writes),
-    events.BatchRefused: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
+    events.UpstreamCallCompleted: _call,
+    events.WritesDeadLettered: lambda meter, e: meter.add(catalogue.WRITES_DEAD_LETTERED, e.reason, by=e.writes),
+    events.BatchRejected: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
     events.LaneDeferred: lambda meter, e: meter.add(catalogue.LANES_DEFERRED, e.outcome),
     events.LaneDenied: lambda meter, e: meter.add(catalogue.LANES_DENIED, e.action),
-    events.LanesSwept: lambda meter, e: meter.add(catalogue.LANES_SWEPT, by=e.lanes),
-    events.DispatchFailed: lambda meter, e: meter.add(catalogue.HINTS_FAILED, by=e.hints),
-    events.LeaseWasLost: lambda meter, _: meter.add(catalogue.LEASES_LOST),
+    events.LanesRedispatched: lambda meter, e: meter.add(catalogue.LANES_REDISPATCHED, by=e.lanes),
+    events.DispatchFailed: lambda meter, e: meter.add(catalogue.DISPATCH_FAILURES, by=e.hints),
+    events.LeaseExpired: lambda meter, _: meter.add(catalogue.LEASES_LOST),
     events.ThreadStarted: lambda meter, e: meter.add(catalogue.THREADS_STARTED, e.thread),
     events.ThreadFailed: lambda meter, e: meter.add(catalogue.THREAD_FAILURES, e.thread),
-    events.StoreFailed: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.during),
-    events.DeliveryBroke: lambda meter, _: meter.add(catalogue.DEFECTS),
-    events.LettersDrained: lambda meter, e: meter.add(catalogue.LETTERS_DRAINED, e.action, by=e.letters),
-    events.LettersExpired: lambda meter, e: meter.add(catalogue.LETTERS_EXPIRED, by=e.letters),
+    events.StoreError: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.operation),
+    events.DeliveryErrored: lambda meter, _: meter.add(catalogue.DELIVERY_ERRORS),
+    events.DeadLettersDrained: lambda meter, e: meter.add(catalogue.DEAD_LETTERS_DRAINED, e.action, by=e.letters),
+    events.DeadLettersExpired: lambda meter, e: meter.add(catalogue.DEAD_LETTERS_EXPIRED, by=e.letters),
 }

@@ -7,25 +7,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from bridge.events import Event, Observer, RequestAnswered
+from bridge.events import Event, Observer, RequestCompleted
 from bridge.process.background import BackgroundThread
 from bridge.telemetry.logs import log_event, log_events
-from bridge.telemetry.metrics import Meter, Totals
+from bridge.telemetry.metrics import CounterStore, Meter
 
 
 class Observers:
     """Tells both. Requests are told a moment later, and logged only where it is known whose they are."""
 
-    def __init__(self, totals: Totals, *, logs_requests: bool = False) -> None:
-        self._meter = Meter(totals, observe=self)
+    def __init__(self, counters: CounterStore, *, logs_requests: bool = False) -> None:
+        self._meter = Meter(counters, observe=self)
         of_requests: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
             of_requests.append(log_events)
-        self._requests = Gathered(*of_requests, observe=self)
+        self._requests = BufferedObserver(*of_requests, observe=self)
 
     def __call__(self, event: Event) -> None:
         """Tell of an event."""
-        if isinstance(event, RequestAnswered):
+        if isinstance(event, RequestCompleted):
             self._requests(event)
         else:
             log_event(event)
@@ -48,7 +48,7 @@ _PERIOD = 0.1
 _MOST = 10_000
 
 
-class Gathered:
+class BufferedObserver:
     """Hands events over ten times a second."""
 
     def __init__(self, *observers: Callable[[Sequence[Event]], None], observe: Observer | None = None) -> None:

@@ -14,11 +14,11 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.trace.span import TraceState
 
 from bridge.config.network import DIRECT, Network
-from bridge.events import CallAnswered, RequestAnswered
-from bridge.upstream import Call, Carried
+from bridge.events import RequestCompleted, UpstreamCallCompleted
+from bridge.upstream import Call, CallContext
 from bridge.upstream.connections import session_to
 from schemas.endpoints import find
-from schemas.trace_context import Trace
+from schemas.trace_context import TraceParent
 
 #: Of the requests that a call carries, so many are linked.
 _MOST_LINKS = 128
@@ -41,7 +41,7 @@ class OtelTracer:
         self._is_started = False
         self._starting = threading.Lock()
 
-    def request(self, method: str, path: str, parent: Trace | None) -> "_RequestSpan":
+    def request(self, method: str, path: str, parent: TraceParent | None) -> "_RequestSpan":
         """Begin to record a request."""
         self._start()
         span = self._tracer.start_span(
@@ -49,26 +49,26 @@ class OtelTracer:
         )
         return _RequestSpan(span, parent)
 
-    def call(self, call: Call, carried: Carried) -> "_CallSpan":
+    def call(self, call: Call, context: CallContext) -> "_CallSpan":
         """Begin to record a call. Where all that it carries belongs to one place in a trace, it goes on from there."""
         self._start()
-        first, path = carried.jobs[0], call.path.partition("?")[0]
-        traces = dict.fromkeys(job.trail.trace for job in carried.jobs if job.trail.trace)
+        first, path = context.jobs[0], call.path.partition("?")[0]
+        traces = dict.fromkeys(job.trace_context.trace for job in context.jobs if job.trace_context.trace)
         span = self._tracer.start_span(
             _name(call.method, path),
-            _context(carried.trace),
+            _context(context.trace),
             kind=SpanKind.CLIENT,
             links=[Link(_span_context(trace)) for trace in list(traces)[:_MOST_LINKS]],
             attributes={
                 **_http(call.method, path),
                 "mlflow_bridge.lane": first.lane,
                 "mlflow_bridge.op": first.write.op.value,
-                "mlflow_bridge.writes": len(carried.jobs),
-                "mlflow_bridge.attempt": carried.attempt,
-                "mlflow_bridge.request_id": carried.request_id or "",
+                "mlflow_bridge.writes": len(context.jobs),
+                "mlflow_bridge.attempt": context.attempt,
+                "mlflow_bridge.request_id": context.request_id or "",
             },
         )
-        return _CallSpan(span, carried.trace)
+        return _CallSpan(span, context.trace)
 
     def close(self) -> None:
         """Send what is recorded, within a few seconds."""
@@ -104,16 +104,16 @@ def otlp_tracer(url: str, *, service: str, network: Network = DIRECT) -> OtelTra
 @dataclass(frozen=True, slots=True)
 class _Recorded:
     span: Span
-    parent: Trace | None
+    parent: TraceParent | None
 
     @property
-    def trace(self) -> Trace | None:
+    def trace(self) -> TraceParent | None:
         """Its place in the trace; its parent's where OpenTelemetry is told to record nothing."""
         context = self.span.get_span_context()
         if not context.is_valid:
             return self.parent
         place = (context.trace_id.to_bytes(16), context.span_id.to_bytes(8), bytes((context.trace_flags,)))
-        return Trace(b"".join(place), context.trace_state.to_header())
+        return TraceParent(b"".join(place), context.trace_state.to_header())
 
     def _end(self, status: int | None, *, failed: bool) -> None:
         if status:
@@ -124,9 +124,9 @@ class _Recorded:
 
 
 class _RequestSpan(_Recorded):
-    def end(self, told: RequestAnswered) -> None:
+    def end(self, told: RequestCompleted) -> None:
         """Note what came of it. What asks the bridge about itself is left out: there is nothing that it leads to."""
-        if told.route == "own":
+        if told.route == "api":
             return
         self.span.set_attribute("mlflow_bridge.route", told.route)
         self.span.set_attribute("mlflow_bridge.request_id", told.request_id)
@@ -139,7 +139,7 @@ class _RequestSpan(_Recorded):
 
 
 class _CallSpan(_Recorded):
-    def end(self, told: CallAnswered) -> None:
+    def end(self, told: UpstreamCallCompleted) -> None:
         """Note what came of it."""
         self.span.set_attribute("mlflow_bridge.outcome", told.outcome)
         self._end(told.status, failed=told.outcome != "delivered")
@@ -171,14 +171,14 @@ def _route(method: str, path: str) -> str | None:
 _OWN_WRITES = ("/v1/writes", "/v1/runs")
 
 
-def _context(parent: Trace | None) -> Context:
+def _context(parent: TraceParent | None) -> Context:
     """Return the context in which a span has this parent, or none: never what happens to be about in the thread."""
     return otel.set_span_in_context(
         NonRecordingSpan(_span_context(parent) if parent else otel.INVALID_SPAN_CONTEXT), Context()
     )
 
 
-def _span_context(trace: Trace) -> SpanContext:
+def _span_context(trace: TraceParent) -> SpanContext:
     parent = trace.parent
     return SpanContext(
         trace_id=int.from_bytes(parent[:16]),

@@ -14,8 +14,8 @@ from bridge.errors import StoreUnavailable
 from bridge.outbox import Outbox
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import CATALOGUE, Kind, Metric
-from bridge.telemetry.metrics import Count, Totals
-from bridge.upstream.flow_control import Gate
+from bridge.telemetry.metrics import Count, CounterStore
+from bridge.upstream.flow_control import FlowControl
 
 #: Of each gauge the values, by its labels' values.
 Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
@@ -23,16 +23,21 @@ Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
 _STATES = ("closed", "open", "half-open")
 
 
-def read_gauges(outbox: Outbox, gate: Gate, totals: Totals, *, now: dt.datetime) -> Gauges:
+def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStore, *, now: dt.datetime) -> Gauges:
     """Return every gauge, or that the store does not answer."""
     try:
-        backlog, workers, state, durability = outbox.backlog(), outbox.workers(), gate.state(), outbox.durability()
-        threads = totals.threads()
+        backlog, workers, state, durability = (
+            outbox.backlog(),
+            outbox.workers(),
+            flow_control.state(),
+            outbox.durability(),
+        )
+        threads = counters.threads()
     except StoreUnavailable:
         return {catalogue.STORE_UP: {(): 0.0}}
     found = {
         catalogue.STORE_UP: 1.0,
-        catalogue.STORE_FAULTS: float(len(durability.faults)),
+        catalogue.STORE_DURABILITY_PROBLEMS: float(len(durability.faults)),
         catalogue.BACKLOG_LANES: float(backlog.lanes),
         catalogue.BACKLOG_BYTES: float(backlog.bytes),
         catalogue.DEAD_LETTERS: float(backlog.dead_letters),
@@ -41,10 +46,10 @@ def read_gauges(outbox: Outbox, gate: Gate, totals: Totals, *, now: dt.datetime)
         catalogue.LAST_DELIVERY: state.delivered_at.timestamp() if state.delivered_at else 0.0,
         catalogue.WORKERS: float(workers),
         catalogue.CALL_RATE: float("inf") if state.rate is None else state.rate,
-        catalogue.BUCKET: float("inf") if state.bucket is None else state.bucket,
+        catalogue.UPSTREAM_RATE_LIMIT_TOKENS: float("inf") if state.bucket is None else state.bucket,
     }
     gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in found.items()}
-    gauges[catalogue.BREAKER] = {(name,): float(name == state.breaker) for name in _STATES}
+    gauges[catalogue.CIRCUIT_BREAKER_STATE] = {(name,): float(name == state.breaker) for name in _STATES}
     # Of each thread both states, so that an alarm about the dead ones has something to look at.
     gauges[catalogue.THREADS] = {
         (name, state): float(threads.get((name, state), 0)) for name, _ in threads for state in ("alive", "dead")
@@ -61,13 +66,13 @@ _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 _Values = Mapping[tuple[str, ...], float]
 
 
-def expose(totals: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
+def expose(counters: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
     """Return the text of all metrics in the form that the ``Accept`` header asks for, and its content type.
 
     Without totals nothing is told of what was counted: counters at 0 would look like ones that began anew.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(totals, gauges))
+    registry.register(_Collected(counters, gauges))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
@@ -75,12 +80,12 @@ def expose(totals: Mapping[Count, float] | None, gauges: Gauges, *, accept: str)
 class _Collected(Collector):
     """What the library asks for the families."""
 
-    def __init__(self, totals: Mapping[Count, float] | None, gauges: Gauges) -> None:
+    def __init__(self, counters: Mapping[Count, float] | None, gauges: Gauges) -> None:
         self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
-        for metric in _COUNTERS if totals is not None else ():
+        for metric in _COUNTERS if counters is not None else ():
             # There from the beginning, so that a first increase is seen as one.
             self._by_name[metric.name] = {(value,): 0.0 for value in metric.known} if metric.labels else {(): 0.0}
-        for (name, *rest), number in (totals or {}).items():
+        for (name, *rest), number in (counters or {}).items():
             self._by_name[name][tuple(rest)] = number
         self._gauges = gauges
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.job import Job
-from schemas.trace_context import Trace
+from schemas.trace_context import TraceParent
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -58,7 +58,7 @@ class Denied:
     """Upstream does not allow this call, which says nothing about others. It may be allowed later."""
 
     #: Names the action that is denied.
-    why: str
+    reason: str
     #: What the bridge would need to be allowed, in AWS's words without the prefix, such as ``LogInputs``.
     action: str
     status: int | None = None
@@ -72,7 +72,7 @@ class Denied:
 class Unavailable:
     """Upstream can't take anything now, this call or another; the same call later may well succeed."""
 
-    why: str
+    reason: str
     status: int | None = None
     retry_after: dt.timedelta | None = None
     #: Our own credentials or clock are the trouble.
@@ -91,7 +91,7 @@ class Unavailable:
 class Unknown:
     """The call was sent and no answer came: upstream may or may not have it."""
 
-    why: str
+    reason: str
 
 
 Outcome = Delivered | Refused | Denied | Unavailable | Unknown
@@ -117,7 +117,7 @@ class Upstream(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class CallContext:
     """The jobs of one call, and which attempt it is."""
 
     jobs: Sequence[Job] = field(repr=False)
@@ -138,14 +138,14 @@ class Carried:
     @property
     def request_id(self) -> str | None:
         """The id of the request that brought the first."""
-        return self.jobs[0].trail.request_id if self.jobs else None
+        return self.jobs[0].trace_context.request_id if self.jobs else None
 
     @property
-    def trace(self) -> Trace | None:
+    def trace(self) -> TraceParent | None:
         """The place in a trace that all of them have; None if they have none, or different ones."""
-        first = self.jobs[0].trail.trace if self.jobs else None
-        return first if first and all(job.trail.trace == first for job in self.jobs) else None
+        first = self.jobs[0].trace_context.trace if self.jobs else None
+        return first if first and all(job.trace_context.trace == first for job in self.jobs) else None
 
 
 #: What a call carries that only asks, for the bridge itself.
-NOTHING = Carried(jobs=(), attempt=1)
+NO_JOBS = CallContext(jobs=(), attempt=1)

@@ -25,7 +25,7 @@ _YOUNG = (
 _NOT_FOUND = frozenset({404, 405, 501})
 
 
-class Abilities:
+class UpstreamCapabilities:
     """Asks upstream, in a thread that `start` begins. What it knows may be read from any thread."""
 
     def __init__(self, upstream: Upstream, *, stated: str | None, observe: Observer, stopping: threading.Event) -> None:

@@ -68,7 +68,7 @@ class Adapter(HTTPAdapter):
             self._tls.context()
         super().__init__(pool_connections=1, pool_maxsize=pool, max_retries=0)
 
-    def exchange(
+    def send_prepared(
         self,
         prepared: requests.PreparedRequest,
         *,

@@ -5,16 +5,16 @@ import datetime as dt
 
 from bridge.config.settings import Settings
 from bridge.process.clock import Clock
-from bridge.upstream.aws.credentials import OWN_SESSION, AwsCredentials, Chain, RoleSession, Sessions
+from bridge.upstream.aws.credentials import OWN_SESSION, AwsCredentials, CredentialChain, RoleSession, Sessions
 from bridge.upstream.aws.endpoint import Endpoint, endpoint_for
 from bridge.upstream.aws.signing import Signer
 from bridge.upstream.http_client import HttpUpstream
 from bridge.upstream.http_proxy import HttpForwarding
-from bridge.upstream.loop_detection import Hop
+from bridge.upstream.loop_detection import InstanceId
 
 
-def upstream_of(
-    settings: Settings, clock: Clock, hop: Hop, *, longest: dt.timedelta = dt.timedelta.max
+def build_upstream(
+    settings: Settings, clock: Clock, instance_id: InstanceId, *, longest: dt.timedelta = dt.timedelta.max
 ) -> HttpUpstream:
     """Return the way of calls, none of which may take longer than ``longest`` to connect or to be answered."""
     endpoint, signer = _door(settings, clock)
@@ -22,20 +22,20 @@ def upstream_of(
         endpoint,
         signer,
         clock=clock,
-        hop=hop,
+        instance_id=instance_id,
         connect_timeout=min(settings.connect_timeout, longest),
         read_timeout=min(settings.read_timeout, longest),
         network=settings.network,
     )
 
 
-def forwarding_of(settings: Settings, clock: Clock, hop: Hop) -> HttpForwarding:
+def build_forwarding(settings: Settings, clock: Clock, instance_id: InstanceId) -> HttpForwarding:
     """Return the way of requests that are proxied."""
     endpoint, signer = _door(settings, clock)
     return HttpForwarding(
         endpoint,
         signer,
-        hop=hop,
+        instance_id=instance_id,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.proxy_timeout,
         network=settings.network,
@@ -51,10 +51,10 @@ def _door(settings: Settings, clock: Clock) -> tuple[Endpoint, Signer | None]:
 
 def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, Sessions | None]:
     """Return the bridge's own credentials, and those of its clients if they have any."""
-    role, chain = settings.assume_role_arn, Chain(clock, region=region, network=settings.network)
+    role, chain = settings.assume_role_arn, CredentialChain(clock, region=region, network=settings.network)
 
     def session(name: str) -> AwsCredentials:
-        identity = name if settings.role_session == "source" else None
+        identity = name if settings.assume_role_session_name == "source" else None
         return AwsCredentials(clock, role, session=RoleSession(name=name, source_identity=identity), chain=chain)
 
     return session(OWN_SESSION), (Sessions(session, clock) if settings.speaks_for_clients else None)

@@ -14,30 +14,30 @@ from bridge.upstream import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class Permit:
     """One call may go, after this wait; it has its place in the order of calls."""
 
     wait: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Shut:
+class Rejected:
     """No call may go; asking again makes sense after this time."""
 
     after: dt.timedelta
-    why: str
+    reason: str
 
 
-Passage = Open | Shut
+Passage = Permit | Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateState:
+class FlowControlState:
     """How the gate stands, for people."""
 
     #: ``closed`` (calls go), ``open`` (none goes) or ``half-open`` (one goes, to find out).
     breaker: str
-    why: str | None
+    reason: str | None
     opens_again_at: dt.datetime | None
     #: Calls a second at present; None if they are not limited.
     rate: float | None
@@ -47,7 +47,7 @@ class GateState:
     delivered_at: dt.datetime | None = None
 
 
-class Gate(Protocol):
+class FlowControl(Protocol):
     """All methods raise ``StoreUnavailable`` when the store can't be asked."""
 
     def enter(self, *, denied: bool = False) -> Passage:
@@ -69,6 +69,6 @@ class Gate(Protocol):
         """Return whether any call that writes got through after this moment, by the store's clock."""
         ...
 
-    def state(self) -> GateState:
+    def state(self) -> FlowControlState:
         """Return how the gate stands."""
         ...

@@ -13,7 +13,7 @@ from typing import Protocol
 _IN_MEMORY = 1 << 20
 
 
-class Spool:
+class BufferedBody:
     """Takes bytes in, and knows their length and hash. To be closed."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Spool:
         self.file.close()
 
 
-class Upload:
+class StreamedBody:
     """Yields a body once, in pieces. Its last piece is kept back until all of it has come in, and was found right.
 
     So a body that breaks off never looks whole to upstream, which waits for ``length`` bytes.
@@ -86,7 +86,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ForwardedRequest:
     """A client's request on its way to upstream, unsigned and with the client's own headers."""
 
     method: str
@@ -95,13 +95,13 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     #: None if the client sent none. It stays the caller's to close.
     #: An upload is read once, while it is sent.
-    body: Spool | Upload | None
+    body: BufferedBody | StreamedBody | None
     #: In whose name it is sent, where clients have names there.
     client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ForwardedResponse:
     """Upstream's answer; ``body`` is read from upstream as it is consumed."""
 
     status: int
@@ -109,7 +109,7 @@ class Answer:
     body: AsyncIterator[bytes]
 
 
-async def read_up_to(longest: int, answer: Answer) -> tuple[bytes, bool]:
+async def read_up_to(longest: int, answer: ForwardedResponse) -> tuple[bytes, bool]:
     """Return the body of an answer, and whether that is all of it. What is longer is left to be read on."""
     read = bytearray()
     async for piece in answer.body:
@@ -133,7 +133,7 @@ class Forwarding(Protocol):
         """Whether a body can be sent while it comes in. Where requests are signed, its hash has to be known first."""
         ...
 
-    def forward(self, request: Request) -> AbstractAsyncContextManager[Answer]:
+    def forward(self, request: ForwardedRequest) -> AbstractAsyncContextManager[ForwardedResponse]:
         """Forward a client's request, signed now, without the client's credentials, and stream the answer.
 
         Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``; for an upload that the client

@@ -16,7 +16,7 @@ from bridge.upstream import Call, Denied, Headers, Outcome, Refused, Unavailable
 from bridge.upstream.aws.endpoint import Endpoint
 from bridge.upstream.aws.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.upstream.connections import Adapter
-from bridge.upstream.loop_detection import Hop, via_of
+from bridge.upstream.loop_detection import InstanceId, format_via
 from bridge.upstream.responses import classify
 from schemas.endpoints import only_reads
 
@@ -40,13 +40,13 @@ class HttpUpstream:
         clock: Clock,
         connect_timeout: dt.timedelta,
         read_timeout: dt.timedelta,
-        hop: Hop | None = None,
+        instance_id: InstanceId | None = None,
         network: Network = DIRECT,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
         self._clock = clock
-        self._hop = hop
+        self._instance_id = instance_id
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
         self._proxies = network.proxies_of(endpoint.url)
         self._adapter = Adapter(network, endpoint.url, pool=_POOL, upstream=True)
@@ -69,22 +69,22 @@ class HttpUpstream:
         except CredentialsUnavailable as error:
             if call.client is not None and error.denied:
                 # The session of this client alone; those of others may be had.
-                return Denied(why=str(error), action="sts:AssumeRole", error_code="AccessDenied")
-            return Unavailable(why=str(error), ours=True)
+                return Denied(reason=str(error), action="sts:AssumeRole", error_code="AccessDenied")
+            return Unavailable(reason=str(error), ours=True)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that can't be sent, today or ever.
             return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
 
     def _sent(self, prepared: requests.PreparedRequest, call: Call) -> Outcome:
         try:
-            response = self._exchange(prepared, self._timeouts)
+            response = self._sender(prepared, self._timeouts)
             body = response.content
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
-            return Unavailable(why=f"no connection to upstream: {type(error).__name__}")
+            return Unavailable(reason=f"no connection to upstream: {type(error).__name__}")
         except requests.RequestException as error:
-            if why := _never_sent(error):
-                return Unavailable(why=f"no connection to upstream: {why}")
-            return Unknown(why=f"no answer from upstream: {type(error).__name__}")
+            if reason := _never_sent(error):
+                return Unavailable(reason=f"no connection to upstream: {reason}")
+            return Unknown(reason=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
             self._signer.of(call.client).refused()
@@ -114,13 +114,13 @@ class HttpUpstream:
             response = self.ask(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
             answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
-            return {"reachable": False, "why": str(error)}
+            return {"reachable": False, "reason": str(error)}
         except requests.RequestException as error:
-            return {"reachable": False, "why": type(error).__name__}
+            return {"reachable": False, "reason": type(error).__name__}
         if answered:
-            return {"reachable": True, "why": None}
+            return {"reachable": True, "reason": None}
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
-        return {"reachable": False, "why": f"status {response.status_code} {aws_error}".strip()}
+        return {"reachable": False, "reason": f"status {response.status_code} {aws_error}".strip()}
 
     def ask(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
         """Return upstream's answer to a signed GET, its body not yet read; ``timeout`` is for each step of it.
@@ -128,7 +128,7 @@ class HttpUpstream:
         Raises ``CredentialsUnavailable`` and what requests raises.
         """
         seconds = timeout.total_seconds()
-        return self._exchange(self._prepare("GET", target, {}, None), (seconds, seconds))
+        return self._sender(self._prepare("GET", target, {}, None), (seconds, seconds))
 
     def _prepare(
         self,
@@ -148,8 +148,8 @@ class HttpUpstream:
             prepared.headers["Content-Length"] = str(len(body))
         prepared.headers["Host"] = self._endpoint.host
         prepared.headers.setdefault("User-Agent", "mlflow-bridge")
-        if self._hop and (name := self._hop.name()):
-            prepared.headers["Via"] = via_of([name])
+        if self._instance_id and (name := self._instance_id.name()):
+            prepared.headers["Via"] = format_via([name])
         if self._signer:
             sha256 = EMPTY_SHA256 if body is None else _sha256(body)
             signer = self._signer.of(client)
@@ -157,7 +157,7 @@ class HttpUpstream:
             prepared.headers.update(signed)
         return prepared
 
-    def _exchange(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
+    def _sender(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
         """Send a request over a pooled connection and return the answer as soon as its head is there.
 
         The adapter is used without a session: that one would follow `Location` headers far enough to read the body
@@ -168,7 +168,7 @@ class HttpUpstream:
         """
         path = str(prepared.url).removeprefix(self._endpoint.url).partition("?")[0]
         repeats = only_reads(str(prepared.method), path)
-        return self._adapter.exchange(prepared, timeouts=timeouts, proxies=self._proxies, repeats=repeats)
+        return self._adapter.send_prepared(prepared, timeouts=timeouts, proxies=self._proxies, repeats=repeats)
 
 
 def _sha256(body: bytes) -> str:

@@ -16,9 +16,9 @@ from bridge.config.network import DIRECT, CurrentTls, Network
 from bridge.errors import CredentialsUnavailable, UpstreamDenied, UpstreamTimeout, UpstreamUnreachable
 from bridge.upstream.aws.endpoint import Endpoint
 from bridge.upstream.aws.signing import EMPTY_SHA256, Signer, canonical_target
-from bridge.upstream.forwarding import Answer, Request, Spool, Upload
+from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, ForwardedResponse, StreamedBody
 from bridge.upstream.headers import to_client, to_upstream
-from bridge.upstream.loop_detection import Hop, bridges_in, via_of
+from bridge.upstream.loop_detection import InstanceId, format_via, parse_via
 from bridge.upstream.proxy_connector import Connector
 from bridge.upstream.responses import denied, ours
 from bridge.upstream.upload_pacing import Pace, paced_socket
@@ -44,14 +44,14 @@ class HttpForwarding:
         endpoint: Endpoint,
         signer: Signer | None,
         *,
-        hop: Hop,
+        instance_id: InstanceId,
         connect_timeout: timedelta,
         read_timeout: timedelta,
         network: Network = DIRECT,
     ) -> None:
         self._endpoint = endpoint
         self._signer = signer
-        self._hop = hop
+        self._instance_id = instance_id
         self._fetching = asyncio.Semaphore(_MOST_FETCHING)
         self._proxy = network.proxy_of(endpoint.url)
         speaks_tls = any(url.startswith("https:") for url in (endpoint.url, self._proxy or ""))
@@ -94,7 +94,7 @@ class HttpForwarding:
         )
 
     @asynccontextmanager
-    async def forward(self, request: Request) -> AsyncIterator[Answer]:
+    async def forward(self, request: ForwardedRequest) -> AsyncIterator[ForwardedResponse]:
         """Forward a client's request and stream the answer."""
         url = self._endpoint.url + canonical_target(request.target)
         headers = CIMultiDict(to_upstream(request.headers))
@@ -102,9 +102,9 @@ class HttpForwarding:
         # What the client can decode is the client's to say.
         headers.setdefault("Accept-Encoding", "identity")
         headers["Host"] = self._endpoint.host
-        if name := self._hop.known or await asyncio.to_thread(self._hop.name):
-            before = bridges_in(value for header, value in request.headers if header.lower() == "via")
-            headers["Via"] = via_of([*before, name])
+        if name := self._instance_id.known or await asyncio.to_thread(self._instance_id.name):
+            before = parse_via(value for header, value in request.headers if header.lower() == "via")
+            headers["Via"] = format_via([*before, name])
         length = request.body.length if request.body else 0
         if length or request.method in _WITH_BODY:
             headers["Content-Length"] = str(length)
@@ -115,7 +115,7 @@ class HttpForwarding:
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise UpstreamTimeout("Upstream did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(request.body, Upload) and request.body.failure:
+            if isinstance(request.body, StreamedBody) and request.body.failure:
                 raise request.body.failure from None
             raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error
 
@@ -125,8 +125,8 @@ class HttpForwarding:
             if session in self.__dict__:
                 await self.__dict__[session].close()
 
-    async def _ask(self, request: Request, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        is_upload = isinstance(request.body, Upload)
+    async def _ask(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        is_upload = isinstance(request.body, StreamedBody)
         session = self._uploads if is_upload else self._session
         async with asyncio.timeout(None) as deadline:
             body = _body_of(request.body, seconds=self._silence, deadline=deadline)
@@ -144,11 +144,11 @@ class HttpForwarding:
                 middlewares=() if is_upload else (once,),
             )
 
-    async def _signature(self, request: Request, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    async def _signature(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         if self._signer is None:
             return {}
         signer = self._signer.of(request.client)
-        sha256 = request.body.sha256 if isinstance(request.body, Spool) and request.body.length else EMPTY_SHA256
+        sha256 = request.body.sha256 if isinstance(request.body, BufferedBody) and request.body.length else EMPTY_SHA256
 
         def sign() -> dict[str, str]:
             return signer.sign(request.method, url, headers, host=self._endpoint.host, body_sha256=sha256)
@@ -159,17 +159,17 @@ class HttpForwarding:
         async with self._fetching:
             return await asyncio.to_thread(sign)
 
-    async def _answer(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
+    async def _answer(self, response: aiohttp.ClientResponse, request: ForwardedRequest) -> ForwardedResponse:
         if response.status not in _STATUSES:
             raise UpstreamUnreachable(f"Upstream answers with status {response.status}, which is none")
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
             body = _once(await self._read_unless_ours(response, request.client))
-        elif isinstance(request.body, Upload) and not request.body.is_complete:
+        elif isinstance(request.body, StreamedBody) and not request.body.is_complete:
             body = _once(await self._read_early(response))
         returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
-        return Answer(status=response.status, headers=returned, body=body)
+        return ForwardedResponse(status=response.status, headers=returned, body=body)
 
     async def _read_early(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the body of an answer that upstream gives before it has all of the request, and send no more of it."""
@@ -197,18 +197,18 @@ class HttpForwarding:
         return body
 
 
-def _is_repeatable(request: Request) -> bool:
+def _is_repeatable(request: ForwardedRequest) -> bool:
     path = request.target.partition("?")[0]
     return request.method == "PUT" or only_reads(request.method, path)
 
 
 def _body_of(
-    body: Spool | Upload | None, *, seconds: float, deadline: asyncio.Timeout
+    body: BufferedBody | StreamedBody | None, *, seconds: float, deadline: asyncio.Timeout
 ) -> bytes | AsyncIterator[bytes] | None:
     """Return what is to be sent; ``deadline`` expires when upstream takes nothing of it for so many seconds."""
     if not body or not body.length:
         return None
-    if isinstance(body, Upload):
+    if isinstance(body, StreamedBody):
         return Pace(body, seconds=seconds, deadline=deadline)
     file = cast("IO[bytes]", body.file)
     file.seek(0)

@@ -12,7 +12,7 @@ _MEMBER = re.compile(r"1\.1 (mlflow-bridge-[0-9a-f]{16})")
 _MOST = 16
 
 
-class Hop(Protocol):
+class InstanceId(Protocol):
     """The name of this bridge, the same in all its processes."""
 
     @property
@@ -25,12 +25,12 @@ class Hop(Protocol):
         ...
 
 
-def bridges_in(via: Iterable[str]) -> list[str]:
+def parse_via(via: Iterable[str]) -> list[str]:
     """Return the names of the bridges that these ``Via`` tell of; who else a request came through is not said."""
     members = (member.strip() for value in via for member in value.split(","))
     return [found[1] for member in members if (found := _MEMBER.fullmatch(member))][:_MOST]
 
 
-def via_of(names: Iterable[str]) -> str:
+def format_via(names: Iterable[str]) -> str:
     """Return the ``Via`` that tells of these bridges."""
     return ", ".join(f"1.1 {name}" for name in names)

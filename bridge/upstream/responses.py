@@ -75,11 +75,11 @@ def classify(
     if _is_ours(answer) or _is_denied(answer):
         return _no_access(answer, call)
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
-        why = f"throttled: status {status}"
-        return Unavailable(why=why, status=status, retry_after=retry_after(headers, now=now), throttled=True)
-    if why := _of_its_database(answer):
+        reason = f"throttled: status {status}"
+        return Unavailable(reason=reason, status=status, retry_after=retry_after(headers, now=now), throttled=True)
+    if reason := _of_its_database(answer):
         # Whose message quotes SQL with the values of writes: it is no part of the reason, which is logged.
-        return Unavailable(why=why, status=status, answered=status == 400, own_fault=_own_fault(answer, ""))
+        return Unavailable(reason=reason, status=status, answered=status == 400, own_fault=_own_fault(answer, ""))
     if answer.error_code in _PERMANENT_CODES or (status in _PERMANENT_STATUS and (answer.error_code or status == 413)):
         return Refused(
             status=status,
@@ -90,27 +90,27 @@ def classify(
     # What remains is a gateway, a middlebox or a server in trouble: none of them is the write's fault. Only a 500 may
     # turn out to be, if upstream goes on to fail on this write alone.
     # Its words are not repeated: MLflow's quote SQL with the values of writes, and this is logged.
-    why = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
+    reason = f"status {status} with {answer.error_code or 'a body that is not from MLflow'}"
     missing = _was_not_read(status, headers, body) or bool(call and call.optional and status in _NOT_FOUND)
-    own_fault = _own_fault(answer, why) if status == 500 or missing else None
+    own_fault = _own_fault(answer, reason) if status == 500 or missing else None
     wait = retry_after(headers, now=now)
-    return Unavailable(why=why, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
+    return Unavailable(reason=reason, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
 
 
 def _no_access(answer: _Reading, call: Call | None) -> Outcome:
     if _is_ours(answer):
-        why = f"AWS refuses the bridge's credentials: {answer.aws_error}" if answer.aws_error else _LOGIN_WANTED
-        return Unavailable(why=why, status=answer.status, ours=True)
+        reason = f"AWS refuses the bridge's credentials: {answer.aws_error}" if answer.aws_error else _LOGIN_WANTED
+        return Unavailable(reason=reason, status=answer.status, ours=True)
     found = find(call.method, call.path.partition("?")[0]) if call else None
     action = found.endpoint.action if found else "call"
     if answer.aws_error:
-        why = f"AWS denies the bridge the action {action} ({answer.aws_error})"
+        reason = f"AWS denies the bridge the action {action} ({answer.aws_error})"
     elif answer.error_code:
-        why = f"upstream's MLflow denies the bridge the action {action} ({answer.error_code})"
+        reason = f"upstream's MLflow denies the bridge the action {action} ({answer.error_code})"
     else:
-        why = f"a gateway before upstream denies the action {action} (status {answer.status}, not from MLflow)"
+        reason = f"a gateway before upstream denies the action {action} (status {answer.status}, not from MLflow)"
     return Denied(
-        why=why,
+        reason=reason,
         action=action,
         status=answer.status,
         error_code=answer.error_code or answer.aws_error,
@@ -152,8 +152,8 @@ def _is_mlflows(headers: Mapping[str, str], body: bytes, call: Call | None) -> b
     return isinstance(fields, dict) and (call.answer in fields or nothing_found)
 
 
-def _own_fault(answer: _Reading, why: str) -> Refused:
-    message = answer.message or f"upstream fails on this write each time: {why}"
+def _own_fault(answer: _Reading, reason: str) -> Refused:
+    message = answer.message or f"upstream fails on this write each time: {reason}"
     code = answer.error_code or "INTERNAL_ERROR"
     return Refused(status=answer.status, error_code=code, message=message, request_id=answer.request_id)
 

@@ -9,7 +9,7 @@ from itertools import islice
 import msgspec
 
 from schemas.bodies.batchable import capture
-from schemas.bodies.byte_order_mark import without_mark
+from schemas.bodies.byte_order_mark import strip_byte_order_mark
 from schemas.errors import InvalidWrite
 from schemas.problem import Fault
 from schemas.write import Op, Write
@@ -76,7 +76,7 @@ def pointer_of(body: bytes, *, is_lines: bool, number: int) -> str:
 
 
 def _each(body: bytes, *, is_lines: bool) -> Iterator[_Found]:
-    body = without_mark(body)
+    body = strip_byte_order_mark(body)
     return _lines(body) if is_lines else _elements(body)
 
 

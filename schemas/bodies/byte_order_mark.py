@@ -4,6 +4,6 @@
 from codecs import BOM_UTF8
 
 
-def without_mark(body: bytes) -> bytes:
+def strip_byte_order_mark(body: bytes) -> bytes:
     """Return a body without the mark before it, which may be ignored (RFC 8259, section 8.1); MLflow does so."""
     return body.removeprefix(BOM_UTF8)

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from schemas.bodies.byte_order_mark import without_mark
-from schemas.endpoints import Found, Waits, find
+from schemas.bodies.byte_order_mark import strip_byte_order_mark
+from schemas.endpoints import AwaitedLanes, EndpointMatch, find
 from schemas.lane import experiment_lane, trace_lane
 
 _RUN = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
@@ -17,12 +17,12 @@ _TRACE = frozenset({"trace_id", "request_id"})
 _API = ("/api/", "/ajax-api/")
 
 
-def what_it_waits_for(method: str, path: str) -> Waits:
+def awaited_lanes(method: str, path: str) -> AwaitedLanes:
     """Return which undelivered writes a call may be about."""
     found = find(method, path)
     if found:
         return found.endpoint.waits
-    return Waits.NAMED if path.startswith(_API) and "/mlflow/" in path else Waits.NONE
+    return AwaitedLanes.NAMED if path.startswith(_API) and "/mlflow/" in path else AwaitedLanes.NONE
 
 
 def named_in_query(query: str) -> list[str]:
@@ -30,7 +30,7 @@ def named_in_query(query: str) -> list[str]:
     return _lanes(parse_qsl(query))
 
 
-def named_in_path(found: Found) -> list[str]:
+def named_in_path(found: EndpointMatch) -> list[str]:
     """Return the lane of the trace that a path names; none for another path."""
     return [trace_lane(found.subject)] if "/traces/{" in found.endpoint.path else []
 
@@ -38,7 +38,7 @@ def named_in_path(found: Found) -> list[str]:
 def named_in_body(body: bytes) -> list[str]:
     """Return the lanes of what a JSON body names at its top; none for anything else."""
     try:
-        fields = _FIELDS.decode(without_mark(body))
+        fields = _FIELDS.decode(strip_byte_order_mark(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
     return _lanes((name, getattr(fields, name)) for name in fields.__struct_fields__)

@@ -67,7 +67,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     #: The job of its creation, in the answer to the request for it, or if that is dead.
     job_id: str | None = None
     #: Why it is dead.
-    why: str | None = None
+    reason: str | None = None
 
 
 def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Write:

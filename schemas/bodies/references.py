@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from schemas.bodies.named_run import DEFAULT_EXPERIMENT, CreateRun
-from schemas.endpoints import Found, Within, endpoint_of
+from schemas.endpoints import EndpointMatch, ExperimentRule, endpoint_of
 from schemas.lane import run_of
 from schemas.lane import subject as id_of
 from schemas.write import Op, Write
@@ -40,7 +40,7 @@ class Kind(StrEnum):
     NEW_NAME = "new-name"
 
 
-class Subject(NamedTuple):
+class Reference(NamedTuple):
     """One thing that is named."""
 
     kind: Kind
@@ -52,48 +52,48 @@ class Subject(NamedTuple):
         return bool(_ID.fullmatch(self.id))
 
 
-class Unnamed(Exception):
+class UnresolvedReference(Exception):
     """A call does not say what it is about, or not so that it can be told for sure; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class References:
     """What a call names, and its body as it is to be sent on, which begins with that."""
 
-    subjects: frozenset[Subject]
+    subjects: frozenset[Reference]
     body: bytes = field(default=b"", repr=False)
 
 
-def named_in_call(found: Found, query: str, body: bytes) -> Named:
-    """Return what a proxied call names, or raise ``Unnamed``: a GET in its query, others in their body."""
+def references_in_call(found: EndpointMatch, query: str, body: bytes) -> References:
+    """Return what a proxied call names, or raise ``UnresolvedReference``: a GET in its query, others in their body."""
     within, in_query = found.endpoint.within, has_ids_in_query(found)
-    if within is Within.ARTIFACT_PATH:
-        return Named(_of_artifact_path(found, query))
+    if within is ExperimentRule.ARTIFACT_PATH:
+        return References(_of_artifact_path(found, query))
     collected = {*_of_path(found), *_of_query(query)}
     if in_query:
         _check_named(within, found, _query_fields(query))
-        return Named(frozenset(collected))
+        return References(frozenset(collected))
     fields = _loaded(body, collected)
     _check_named(within, found, fields)
-    return Named(frozenset(collected), _with_first(body, _MUST.get(within, ("locations",))) if body else b"")
+    return References(frozenset(collected), _with_first(body, _MUST.get(within, ("locations",))) if body else b"")
 
 
-def has_ids_in_query(found: Found) -> bool:
+def has_ids_in_query(found: EndpointMatch) -> bool:
     """Return whether what a call is about stands in its query, or in its path, so that its body need not be read."""
     endpoint = found.endpoint
-    return endpoint.method == "GET" or endpoint.within in (Within.RUN_OF_QUERY, Within.ARTIFACT_PATH)
+    return endpoint.method == "GET" or endpoint.within in (ExperimentRule.RUN_OF_QUERY, ExperimentRule.ARTIFACT_PATH)
 
 
-def named_in_write(write: Write) -> frozenset[Subject]:
-    """Return what a write is about, and what it names besides, or raise ``Unnamed``."""
+def references_in_write(write: Write) -> frozenset[Reference]:
+    """Return what a write is about, and what it names besides, or raise ``UnresolvedReference``."""
     if write.op is Op.CREATE_RUN:
         asked = msgspec.json.decode(write.whole, type=CreateRun)
         if asked.experiment_name is not None:
-            raise Unnamed("Name the experiment by its experiment_id.")
-        named = Subject(Kind.NEW_NAME, write.lane)
-        return frozenset({Subject(Kind.EXPERIMENT, asked.experiment_id or DEFAULT_EXPERIMENT), named})
-    if endpoint_of(write.op).within is Within.REFUSED:
-        raise Unnamed
+            raise UnresolvedReference("Name the experiment by its experiment_id.")
+        named = Reference(Kind.NEW_NAME, write.lane)
+        return frozenset({Reference(Kind.EXPERIMENT, asked.experiment_id or DEFAULT_EXPERIMENT), named})
+    if endpoint_of(write.op).within is ExperimentRule.REFUSED:
+        raise UnresolvedReference
     collected = {_of_lane(write.lane)}
     if write.whole:
         _loaded(write.whole, collected)
@@ -102,28 +102,28 @@ def named_in_write(write: Write) -> frozenset[Subject]:
     return frozenset(collected)
 
 
-def _of_lane(lane: str) -> Subject:
+def _of_lane(lane: str) -> Reference:
     word, colon, _ = lane.partition(":")
     if not colon:
-        return Subject(Kind.RUN, run_of(lane) or "")
+        return Reference(Kind.RUN, run_of(lane) or "")
     kind = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}[word]
-    return Subject(kind, lane if kind is Kind.NAME else id_of(lane))
+    return Reference(kind, lane if kind is Kind.NAME else id_of(lane))
 
 
-def _of_path(found: Found) -> Iterator[Subject]:
+def _of_path(found: EndpointMatch) -> Iterator[Reference]:
     name = re.search(r"\{(\w+)\}", found.endpoint.path)
     kind = _KINDS.get(_plain(name[1])) if name else None
     if kind:
-        yield Subject(kind, found.subject)
+        yield Reference(kind, found.subject)
 
 
-def _of_query(query: str) -> Iterator[Subject]:
+def _of_query(query: str) -> Iterator[Reference]:
     for name, value in _pairs(query):
         # Older servers read `run_ids[]` and `run_ids[0]` as `run_ids`.
         kind = _KINDS.get(_plain(re.split(r"[\[\].]", name, maxsplit=1)[0]))
         # An empty one counts, too: MLflow may take it for its default.
         if kind:
-            yield Subject(kind, value)
+            yield Reference(kind, value)
 
 
 def _query_fields(query: str) -> dict[str, Any]:
@@ -135,11 +135,11 @@ def _query_fields(query: str) -> dict[str, Any]:
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     if ";" in query:
-        raise Unnamed("A `;` in the query must be written as `%3B`.")
+        raise UnresolvedReference("A `;` in the query must be written as `%3B`.")
     return parse_qsl(query, keep_blank_values=True)
 
 
-def _of_artifact_path(found: Found, query: str) -> frozenset[Subject]:
+def _of_artifact_path(found: EndpointMatch, query: str) -> frozenset[Reference]:
     """Return the experiments with whose ids the paths begin, in the path of the call or in its query."""
     paths = [found.subject] if found.subject else []
     paths += [value for name, value in _pairs(query) if _plain(name) == "path"]
@@ -148,30 +148,30 @@ def _of_artifact_path(found: Found, query: str) -> frozenset[Subject]:
         parts = path.rstrip("/").split("/")
         # MLflow decodes a path until there is nothing more to decode.
         if not {"", ".", ".."}.isdisjoint(parts) or re.search(r"[%\\#?\x00-\x1f]", path):
-            raise Unnamed("A path must begin with the id of an experiment, and have no odd characters.")
-        subjects.add(Subject(Kind.EXPERIMENT, parts[0]))
+            raise UnresolvedReference("A path must begin with the id of an experiment, and have no odd characters.")
+        subjects.add(Reference(Kind.EXPERIMENT, parts[0]))
     if not subjects:
-        raise Unnamed("The path of an artifact must be given; it begins with the id of its experiment.")
+        raise UnresolvedReference("The path of an artifact must be given; it begins with the id of its experiment.")
     return frozenset(subjects)
 
 
-def _loaded(body: bytes, collected: set[Subject]) -> dict[str, Any]:
+def _loaded(body: bytes, collected: set[Reference]) -> dict[str, Any]:
     """Return the fields of a JSON body, and collect what is named at any depth of it, also what is named twice."""
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for name, value in pairs:
             if kind := _KINDS.get(_plain(name)):
-                collected.update(Subject(kind, each) for each in _ids(name, value))
+                collected.update(Reference(kind, each) for each in _ids(name, value))
             if _ELSEWHERE in (name, value):
-                raise Unnamed(f"A client who is limited to experiments may not name {_ELSEWHERE}.")
+                raise UnresolvedReference(f"A client who is limited to experiments may not name {_ELSEWHERE}.")
         return dict(pairs)
 
     try:
         fields = json.loads(body.decode() or "{}", object_pairs_hook=collect)
     except (ValueError, RecursionError) as error:
-        raise Unnamed("The body must be a JSON object.") from error
+        raise UnresolvedReference("The body must be a JSON object.") from error
     if not isinstance(fields, dict):
-        raise Unnamed("The body must be a JSON object.")
+        raise UnresolvedReference("The body must be a JSON object.")
     return fields
 
 
@@ -181,18 +181,18 @@ def _ids(name: str, value: object) -> list[str]:
     ids = value if isinstance(value, list) else [value]
     texts = [each for each in ids if isinstance(each, str)]
     if len(texts) < len(ids):
-        raise Unnamed(f"`{name}` must be a text, or a list of texts.")
+        raise UnresolvedReference(f"`{name}` must be a text, or a list of texts.")
     return texts
 
 
-def _check_named(within: Within, found: Found, fields: Mapping[str, Any]) -> None:
+def _check_named(within: ExperimentRule, found: EndpointMatch, fields: Mapping[str, Any]) -> None:
     """Raise unless what must be named is, under the name and with the type with which MLflow reads it first."""
-    if within is Within.LOCATIONS:
+    if within is ExperimentRule.LOCATIONS:
         _check_locations(fields.get("locations"))
         return
     names = _MUST[within]
     if not any(f"{{{name}}}" in found.endpoint.path or _is_given(name, fields.get(name)) for name in names):
-        raise Unnamed(f"The call must say which it is about: {' or '.join(names)}.")
+        raise UnresolvedReference(f"The call must say which it is about: {' or '.join(names)}.")
 
 
 def _is_given(name: str, value: object) -> bool:
@@ -201,7 +201,7 @@ def _is_given(name: str, value: object) -> bool:
 
 def _check_locations(locations: object) -> None:
     if not (isinstance(locations, list) and locations and all(_is_experiment(each) for each in locations)):
-        raise Unnamed("`locations` must name experiments, by their ids, and nothing else.")
+        raise UnresolvedReference("`locations` must name experiments, by their ids, and nothing else.")
 
 
 def _is_experiment(location: object) -> bool:
@@ -216,7 +216,7 @@ def _with_first(body: bytes, names: tuple[str, ...]) -> bytes:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unnamed("The body must be a JSON object.") from error
+        raise UnresolvedReference("The body must be a JSON object.") from error
     return msgspec.json.encode({name: fields[name] for name in names if name in fields} | fields)
 
 
@@ -236,15 +236,15 @@ _KINDS = {
 #: By this tag MLflow finds what belongs to a trace, wherever that is.
 _ELSEWHERE = "mlflow.artifactLocation"
 
-_MUST: dict[Within, tuple[str, ...]] = {
-    Within.EXPERIMENT: ("experiment_id",),
-    Within.EXPERIMENTS: ("experiment_ids",),
-    Within.RUN: ("run_id", "run_uuid"),
-    Within.RUNS: ("run_ids",),
-    Within.RUN_OF_QUERY: ("run_uuid",),
-    Within.RUN_OR_MODEL: ("run_id", "model_id"),
-    Within.TRACE: ("trace_id", "request_id"),
-    Within.TRACES: ("trace_ids",),
-    Within.LOGGED_MODEL: ("model_id",),
+_MUST: dict[ExperimentRule, tuple[str, ...]] = {
+    ExperimentRule.EXPERIMENT: ("experiment_id",),
+    ExperimentRule.EXPERIMENTS: ("experiment_ids",),
+    ExperimentRule.RUN: ("run_id", "run_uuid"),
+    ExperimentRule.RUNS: ("run_ids",),
+    ExperimentRule.RUN_OF_QUERY: ("run_uuid",),
+    ExperimentRule.RUN_OR_MODEL: ("run_id", "model_id"),
+    ExperimentRule.TRACE: ("trace_id", "request_id"),
+    ExperimentRule.TRACES: ("trace_ids",),
+    ExperimentRule.LOGGED_MODEL: ("model_id",),
 }
 _LISTS = frozenset({"experiment_ids", "run_ids", "trace_ids"})

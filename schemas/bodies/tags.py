@@ -52,7 +52,7 @@ class DeleteTraceTag(msgspec.Struct, omit_defaults=True):
 
 
 class PromptVersion(msgspec.Struct):
-    """A version of a prompt."""
+    """A version of a fast_outbox."""
 
     name: str = ""
     version: str = ""

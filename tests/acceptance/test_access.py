@@ -147,7 +147,9 @@ def test_mlflows_client_works_within_its_experiment_and_nowhere_else(guarded: Sy
     assert result["run_id"] in result["found"]
     assert len(result["found"]) == 2
     assert set(result["refused"]) == set(result["attempts"])
-    assert [why for why in result["refused"].values() if f"is not within the experiments ({mine})" not in why] == []
+    assert [
+        reason for reason in result["refused"].values() if f"is not within the experiments ({mine})" not in reason
+    ] == []
     assert [read_trace(guarded, key, trace_in(guarded, each)) for each in (mine, others)] == [200, 403]
     wait_until(lambda: len(guarded.history(result["run_id"], "m")) == 2)
     assert "metrics" not in guarded.run(theirs)["data"]
@@ -204,9 +206,9 @@ def test_who_makes_a_key_is_told_where_it_counts_for_nothing(guarded: System, au
 
 
 def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
-    limited = keys(guarded, "permit", "oidc:x", "--experiment", "9", "--experiment", "7")
-    again = keys(guarded, "permit", "oidc:x", "--deny", "SetTag")
-    lifted = keys(guarded, "permit", "oidc:x", "--experiment", "any")
+    limited = keys(guarded, "update", "oidc:x", "--experiment", "9", "--experiment", "7")
+    again = keys(guarded, "update", "oidc:x", "--deny", "SetTag")
+    lifted = keys(guarded, "update", "oidc:x", "--experiment", "any")
 
     assert limited.stdout == "oidc:x  write+read  experiment 7,9\n"
     assert again.stdout == "oidc:x  write+read  deny SetTag  experiment 7,9\n"
@@ -216,9 +218,9 @@ def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:
 def test_what_is_not_said_stays_as_it_is(guarded: System) -> None:
     keys(guarded, "create", "keeps", "--read-only", "--experiment", "7", "--writes-per-second", "5")
 
-    quota = keys(guarded, "permit", "keeps", "--requests-per-second", "9")
+    quota = keys(guarded, "update", "keeps", "--requests-per-second", "9")
     another = keys(guarded, "create", "keeps", "--pending", "1MiB")
-    scopes = keys(guarded, "permit", "keeps", "--allow", "DeleteRun")
+    scopes = keys(guarded, "update", "keeps", "--allow", "DeleteRun")
 
     kept = "5 writes/s  {}experiment 7\n"
     assert quota.stdout == "keeps  read  9 requests/s  " + kept.format("")
@@ -252,15 +254,15 @@ def ask(bridge: System, key: str) -> requests.Response:
         (("rotate", "nobody-of-this-name"), "there is no client nobody-of-this-name"),
         (("revoke", "nosuchkey0"), "there is no such key"),
         (("revoke", "--client", "nobody-of-this-name"), "there is no client nobody-of-this-name"),
-        (("permit", "nobody-of-this-name", "--read-only"), "there is no client nobody-of-this-name"),
-        (("create", "stranger"), "is not `anonymous` or `stranger`"),
+        (("update", "nobody-of-this-name", "--read-only"), "there is no client nobody-of-this-name"),
+        (("create", "unauthenticated"), "is not `anonymous` or `unauthenticated`"),
         (("create", "x", "--writes-per-second", "inf"), "must be 0, or from 0.001"),
         (("create", "x", "--requests-per-second", "nan"), "must be 0, or from 0.001"),
         (("create", "x", "--pending", "99999999999999999999GiB"), "a size of less than that"),
         (("revoke",), "Name a key's id"),
         (("create", "x", "--admin", "--read-only"), "exclude each other"),
         (("create", "x", "--admin", "--experiment", "7"), "Operators are not limited"),
-        (("permit", "oidc:x", "--experiment", "my experiment"), "is not the id of an experiment"),
+        (("update", "oidc:x", "--experiment", "my experiment"), "is not the id of an experiment"),
     ],
 )
 def test_what_can_not_be_done_is_said(guarded: System, arguments: tuple[str, ...], says: str) -> None:
@@ -288,7 +290,7 @@ def test_the_operators_commands_take_the_key_from_where_mlflows_client_does(guar
         ({}, "set BRIDGE_AUTH=keys"),
         ({"BRIDGE_AUTH": "none", "BRIDGE_TRUSTED_PROXIES": "1"}, "set BRIDGE_AUTH=keys"),
         ({"BRIDGE_AUTH": "keys"}, "without TLS"),
-        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_CERTIFICATE": "/tls/chain.pem"}, "belong together"),
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_CERT_FILE": "/tls/chain.pem"}, "belong together"),
     ],
 )
 def test_no_api_listens_to_other_machines_without_keys_and_tls(
@@ -325,8 +327,8 @@ def test_the_api_ends_tls_itself_and_takes_a_new_certificate_up_without_a_gap(gu
     environ = {
         "BRIDGE_STORE_URL": guarded.store_url,
         "BRIDGE_UPSTREAM": guarded.mlflow_url,
-        "BRIDGE_TLS_CERTIFICATE": str(tmp_path / "chain.pem"),
-        "BRIDGE_TLS_KEY": str(tmp_path / "key.pem"),
+        "BRIDGE_TLS_CERT_FILE": str(tmp_path / "chain.pem"),
+        "BRIDGE_TLS_KEY_FILE": str(tmp_path / "key.pem"),
     }
     api, url = api_with(environ, tmp_path, tls=True)
     place = (urlsplit(url).hostname or "", urlsplit(url).port or 0)

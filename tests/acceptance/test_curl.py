@@ -56,10 +56,10 @@ def test_a_batch_that_is_refused_costs_only_the_guilty_write(bridge: System) -> 
     after = bridge.log("set-tag", {"run_id": run_id, "key": "t", "value": "v"}).headers["Job-Id"]
 
     assert [bridge.job(job)["status"] for job in [*good, after]] == ["delivered"] * 6
-    buried = bridge.job(conflict)
-    assert buried["status"] == "dead"
-    assert buried["upstream"]["error_code"] == "INVALID_PARAMETER_VALUE"
-    assert "already logged with value='1'" in buried["upstream"]["message"]
+    dead_lettered = bridge.job(conflict)
+    assert dead_lettered["status"] == "dead"
+    assert dead_lettered["upstream"]["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "already logged with value='1'" in dead_lettered["upstream"]["message"]
     assert len(bridge.history(run_id, "m")) == 5
 
 

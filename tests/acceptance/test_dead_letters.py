@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.outbox import Burial, BurialReason, Settlement
+from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from bridge.redis_store.outbox import RedisOutbox, connect
 from tests import forked
 from tests.factories import metric
@@ -140,8 +140,8 @@ def test_a_replay_of_many_letters_goes_on_after_all_workers_were_killed_in_its_m
                 outbox.accept(metric(step, run_id=run_id), client="anonymous")
             claim = outbox.claim(run_id, lease=LEASE)
             assert claim
-            burial = Burial(reason=BurialReason.EXPIRED, message="down")
-            outbox.settle(claim, Settlement(count=each, attempts=1, burial=burial), lease=LEASE)
+            dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")
+            outbox.settle(claim, Settlement(count=each, attempts=1, dead_lettering=dead_lettering), lease=LEASE)
     before = len(bridge.front.calls)
 
     order: dict[str, Any] = {"filter": {"reason": "expired"}, "rate": 1000}

@@ -57,7 +57,7 @@ def test_one_denied_action_stops_nobody_else_and_ends_when_it_is_allowed(bridge:
         delivered = [bridge.job(log_metric(bridge, other, step), wait=20)["status"] for step in range(10)]
         waiting = [bridge.job(job_id, wait=0) for job_id in denied]
         wait_until(lambda: 'lanes_denied_total{action="LogInputs"}' in metrics(bridge))
-        breaker = 'mlflow_bridge_breaker{state="closed"} 1' in metrics(bridge)
+        breaker = 'mlflow_bridge_circuit_breaker_state{state="closed"} 1' in metrics(bridge)
     finally:
         bridge.front.set_fault(None)
 
@@ -155,7 +155,6 @@ def permissions(short_dir: Path) -> Iterator[Permissions]:
     environ = {
         "BRIDGE_STORE_URL": store_url,
         "BRIDGE_UPSTREAM": mlflow_url.replace("://", f"://bridge:{password}@"),
-        "BRIDGE_SWEEP_PERIOD": "500ms",
     }
     api, url = api_with(environ, directory)
     with running(mlflow, store, worker_with(environ, directory, "worker"), api):

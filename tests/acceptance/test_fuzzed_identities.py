@@ -102,21 +102,21 @@ def fuzzed(redis_server: tuple[Server, str]) -> Iterator[Fuzzed]:
             "BRIDGE_UPSTREAM": upstream.url,
             "BRIDGE_AUTH": "keys",
             "BRIDGE_TRUSTED_PROXIES": "1",
-            "BRIDGE_READ_BARRIER": "1ms",
+            "BRIDGE_READ_YOUR_WRITES_TIMEOUT": "1ms",
             "BRIDGE_ALLOWED_HOSTS": "*",
         }
         bridge = build_api(read_settings(environ))
         scopes = {"revoked": (Scope.ADMIN,), "reader": (Scope.READ,), "default": (), "admin": (Scope.ADMIN,)}
         logins: dict[str, dict[str, str]] = {"nobody": {}}
         for name, granted in scopes.items():
-            key, whose = new_key(), f"fuzzed-{name}"
-            bridge.keyring.put_client(Client(name=whose, scopes=granted) if granted else Client(name=whose))
-            bridge.keyring.add_key(whose, key, now=dt.datetime.now(dt.UTC), expires_at=None)
+            key, owner = new_key(), f"fuzzed-{name}"
+            bridge.api_keys.put_client(Client(name=owner, scopes=granted) if granted else Client(name=owner))
+            bridge.api_keys.add_key(owner, key, now=dt.datetime.now(dt.UTC), expires_at=None)
             logins[name] = {"Authorization": f"Bearer {key.text}"}
-        assert bridge.keyring.revoke(client="fuzzed-revoked") == 1
+        assert bridge.api_keys.revoke(client="fuzzed-revoked") == 1
         with client_of(bridge) as client:
             yield Fuzzed(schemathesis.openapi.from_wsgi("/openapi.json", client.application), client, upstream, logins)
-        bridge.keyring.revoke(client="fuzzed-admin")
+        bridge.api_keys.revoke(client="fuzzed-admin")
 
 
 @pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)

@@ -76,6 +76,6 @@ def test_awss_plugin_works_through_the_bridge_and_its_own_signature_goes_no_furt
     assert done.returncode == 0, done.stderr
     run = bridge.run(done.stdout.split()[-1])
     assert (run["info"]["status"], len(run["data"]["metrics"])) == ("FINISHED", 101)
-    signatures = {call.headers["authorization"] for call in bridge.front.calls[before:]}
-    assert all(CREDENTIALS.access_key in signature for signature in signatures)
-    assert not any("AKIAOFTHECLIENT" in signature for signature in signatures)
+    replay_cache = {call.headers["authorization"] for call in bridge.front.calls[before:]}
+    assert all(CREDENTIALS.access_key in signature for signature in replay_cache)
+    assert not any("AKIAOFTHECLIENT" in signature for signature in replay_cache)

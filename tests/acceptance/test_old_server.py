@@ -63,7 +63,7 @@ def old(short_dir: Path) -> Iterator[Old]:
     directory.mkdir()
     mlflow, mlflow_url = old_mlflow_at(directory)
     store, store_url = redis_at(directory)
-    environ = {"BRIDGE_STORE_URL": store_url, "BRIDGE_UPSTREAM": mlflow_url, "BRIDGE_SWEEP_PERIOD": "500ms"}
+    environ = {"BRIDGE_STORE_URL": store_url, "BRIDGE_UPSTREAM": mlflow_url}
     api, url = api_with(environ, directory)
     with running(mlflow, store, worker_with(environ, directory, "worker"), api):
         # The api asks upstream once both are there; it may have been the first.

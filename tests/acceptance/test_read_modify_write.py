@@ -34,7 +34,7 @@ STOPPED = Answer(503, {"Content-Type": "text/html"}, b"<html>Service Unavailable
 @pytest.fixture(scope="module")
 def behind(mlflow_url: str, short_dir: Path) -> Iterator[System]:
     """A bridge whose reads wait only for a moment."""
-    with system(mlflow_url, short_dir / "behind", settings={"BRIDGE_READ_BARRIER": "100ms"}) as found:
+    with system(mlflow_url, short_dir / "behind", settings={"BRIDGE_READ_YOUR_WRITES_TIMEOUT": "100ms"}) as found:
         yield found
 
 

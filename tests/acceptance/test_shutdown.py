@@ -15,7 +15,7 @@ import redis
 import requests
 
 from bridge.config.parsers import duration
-from bridge.redis_store.metrics import RedisTotals
+from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import connect
 from tests.servers import Server, api_with, clean_environ, redis_at, running, script, wait_until, worker_with
 from tests.system import System, bridge_environ, stopwatch
@@ -28,7 +28,7 @@ def test_an_api_that_stops_answers_503_for_a_while_and_finishes_what_it_has_begu
     bridge: System, short_dir: Path
 ) -> None:
     run_id = bridge.create_run()
-    environ = bridge_environ(bridge.store_url, bridge.front) | {"BRIDGE_DRAIN_DELAY": "1500ms"}
+    environ = bridge_environ(bridge.store_url, bridge.front) | {"BRIDGE_SHUTDOWN_DELAY": "1500ms"}
     api, url = api_with(environ, short_dir / "stopping")
     accepted: list[str] = []
     told: list[tuple[int, str | None]] = []
@@ -112,12 +112,12 @@ def test_an_api_that_stops_has_told_of_each_request(bridge: System, short_dir: P
     with running(store, api):
         asked = [requests.get(f"{url}/v1/nothing/{number}", timeout=30).status_code for number in range(30)]
         status = api.stop(grace=20)
-        counted = RedisTotals(connect(store_url, timeout=duration("5s"), connections=1)).read()
+        counted = RedisCounterStore(connect(store_url, timeout=duration("5s"), connections=1)).read()
 
     assert (status, asked) == (0, [401] * 30)
     lines = [json.loads(line) for line in api.child.log.read_text().splitlines() if "/v1/nothing/" in line]
     assert [line["path"] for line in lines] == [f"/v1/nothing/{number}" for number in range(30)]
-    assert sum(number for (metric, *labels), number in counted.items() if labels == ["none", "401"]) == 30
+    assert sum(number for (metric, *labels), number in counted.items() if labels == ["rejected", "401"]) == 30
 
 
 def test_at_level_warning_an_api_tells_of_no_request_and_not_of_its_start(bridge: System, short_dir: Path) -> None:
@@ -139,14 +139,14 @@ def plain_store(short_dir: Path) -> Server:
 
 @pytest.mark.parametrize("command", ["mlflow-bridge-api", "mlflow-bridge-worker", "mlflow-bridge"])
 @pytest.mark.parametrize(
-    ("setting", "value", "why"),
+    ("setting", "value", "reason"),
     [
         ("maxmemory-policy", "allkeys-lru", "set it to noeviction"),
         ("appendonly", "no", "a restart of the store loses pending writes"),
     ],
 )
 def test_a_store_that_would_lose_writes_is_refused_at_the_start(
-    plain_store: Server, short_dir: Path, command: str, setting: str, value: str, why: str
+    plain_store: Server, short_dir: Path, command: str, setting: str, value: str, reason: str
 ) -> None:
     url = f"unix://{short_dir}/plain/s.sock"
     environ = clean_environ() | {
@@ -165,5 +165,5 @@ def test_a_store_that_would_lose_writes_is_refused_at_the_start(
             process.send_signal(signal.SIGTERM)
 
     assert process.returncode == 1
-    assert why in output
+    assert reason in output
     assert "Traceback" not in output

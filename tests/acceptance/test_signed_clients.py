@@ -42,13 +42,13 @@ print(json.dumps({"run_id": run.info.run_id, "refused": refused}))
 
 @pytest.fixture(scope="module")
 def guarded(mlflow_url: str, short_dir: Path) -> Iterator[System]:
-    settings = {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": SECRETS_KEY}
+    settings = {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS": SECRETS_KEY}
     with system(mlflow_url, short_dir / "signed", workers=1, settings=settings) as running_system:
         yield running_system
 
 
 def keys(bridge: System, *arguments: str, status: int = 0, secrets_key: str = SECRETS_KEY) -> str:
-    environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url, "BRIDGE_SECRETS_KEY": secrets_key}
+    environ = clean_environ() | {"BRIDGE_STORE_URL": bridge.store_url, "BRIDGE_ENCRYPTION_KEYS": secrets_key}
     done = forked.run("mlflow-bridge", "keys", *arguments, environ=environ)
     assert done.returncode == status, done.stderr
     return done.stderr if status else done.stdout
@@ -127,7 +127,7 @@ def losing_answers(url: str) -> Iterator[tuple[str, list[str | None]]]:
     jobs: list[str | None] = []
     place = urlsplit(url)
 
-    class Hop(BaseHTTPRequestHandler):
+    class InstanceId(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             onward = HTTPConnection(place.hostname or "", place.port, timeout=30)
@@ -154,7 +154,7 @@ def losing_answers(url: str) -> Iterator[tuple[str, list[str | None]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hop) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceId) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", jobs
@@ -183,7 +183,7 @@ def test_no_secret_is_made_that_could_not_be_kept(guarded: System) -> None:
     told = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="")
     spoilt = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="a-short-one")
 
-    assert "set BRIDGE_SECRETS_KEY to what `openssl rand -base64 32` makes" in told
+    assert "set BRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` makes" in told
     assert "must be keys of 32 random bytes" in spoilt
     assert "a-short-one" not in spoilt
     assert "nobody" not in keys(guarded, "list")
@@ -192,9 +192,9 @@ def test_no_secret_is_made_that_could_not_be_kept(guarded: System) -> None:
 def test_an_encryption_key_is_replaced_and_the_old_one_thrown_away(guarded: System) -> None:
     new = base64.b64encode(b"n" * 32).decode()
     keys(guarded, "create", "kept", "--sigv4")
-    assert "no key of BRIDGE_SECRETS_KEY opens" in keys(guarded, "encrypt-anew", status=1, secrets_key=new)
-    assert keys(guarded, "encrypt-anew", secrets_key=f"{new},{SECRETS_KEY}").startswith("encrypted ")
-    assert keys(guarded, "encrypt-anew", secrets_key=f"{SECRETS_KEY},{new}").startswith("encrypted ")
+    assert "no key of BRIDGE_ENCRYPTION_KEYS opens" in keys(guarded, "re-encrypt", status=1, secrets_key=new)
+    assert keys(guarded, "re-encrypt", secrets_key=f"{new},{SECRETS_KEY}").startswith("re-encrypted ")
+    assert keys(guarded, "re-encrypt", secrets_key=f"{SECRETS_KEY},{new}").startswith("re-encrypted ")
 
 
 def test_no_api_starts_without_a_key_for_the_secrets_that_it_needs(guarded: System) -> None:
@@ -205,4 +205,4 @@ def test_no_api_starts_without_a_key_for_the_secrets_that_it_needs(guarded: Syst
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1
-    assert "set BRIDGE_SECRETS_KEY" in done.stderr
+    assert "set BRIDGE_ENCRYPTION_KEYS" in done.stderr

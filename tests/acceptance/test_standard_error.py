@@ -37,7 +37,7 @@ def environ_of(system: System, port: int) -> dict[str, str]:
         "BRIDGE_PORT": str(port),
         # With clients that are known each request is logged, those that are refused as well.
         "BRIDGE_AUTH": "keys",
-        "BRIDGE_STOP_GRACE": "2s",
+        "BRIDGE_SHUTDOWN_TIMEOUT": "2s",
     }
 
 
@@ -68,7 +68,7 @@ def test_a_log_that_is_not_read_holds_up_no_request(shared_system: System) -> No
         # A late reader finds all of them.
         seen = 0
         while seen < MANY:
-            seen += b'"event":"request_answered"' in process.stderr.readline()
+            seen += b'"event":"request_completed"' in process.stderr.readline()
         # The rest needs a reader as well, or the process would wait for one at its end.
         threading.Thread(target=process.stderr.read, daemon=True).start()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One trace from the client through the queue to upstream, over real processes, a real store and real signatures."""
+"""One trace from the client through the queue to upstream, over real processes, a real store and real replay_cache."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_at_level_debug_each_call_to_upstream_is_told_and_all_that_is_told_is_js
 
     logs = [server.child.log.read_text() for server in (traced.api, *traced.workers)]
     lines = [json.loads(line) for log in logs for line in log.splitlines()]
-    [told] = [line for line in lines if line["event"] == "call_answered" and line["lane"] == run_id]
+    [told] = [line for line in lines if line["event"] == "upstream_call_completed" and line["lane"] == run_id]
 
     assert (told["level"], told["status"], told["request_id"]) == ("debug", 200, "n-2")
     assert {line["logger"].split(".")[0] for line in lines if line["level"] == "debug"} == {"bridge"}
@@ -125,7 +125,7 @@ def test_a_proxied_request_goes_on_in_its_clients_trace(traced: System, collecto
 def test_what_is_recorded_last_is_sent_before_a_process_ends(
     mlflow_url: str, short_dir: Path, collector: Collector
 ) -> None:
-    settings = {"BRIDGE_TRACING": collector.url, "BRIDGE_DRAIN_DELAY": "100ms"}
+    settings = {"BRIDGE_TRACING": collector.url, "BRIDGE_SHUTDOWN_DELAY": "100ms"}
     with system(mlflow_url, short_dir / "ended", workers=1, settings=settings) as bridge:
         run_id = bridge.create_run()
         answer = bridge.log("set-tag", {"run_id": run_id, "key": "t", "value": "v"})

@@ -10,7 +10,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.chromium import NAME, Browser, Exchange, chromium
+from tests.chromium import NAME, Browser, UpstreamSender, chromium
 from tests.system import System
 
 STEPS = 20
@@ -33,13 +33,13 @@ def named(url: str) -> str:
     return url.replace("127.0.0.1", NAME)
 
 
-def as_mlflow_answers(exchange: Exchange, bridge: System) -> bool:
+def as_mlflow_answers(sender: UpstreamSender, bridge: System) -> bool:
     """Whether MLflow itself, when it is asked that, fails in the same way; its assistant is for its own host only."""
-    asked = urlsplit(exchange.url)
+    asked = urlsplit(sender.url)
     if "/mlflow/assistant/" in asked.path:
-        return exchange.status == 403
+        return sender.status == 403
     itself = f"{bridge.mlflow_url}{asked.path}?{asked.query}"
-    return exchange.method == "GET" and requests.get(itself, timeout=30).status_code == exchange.status
+    return sender.method == "GET" and requests.get(itself, timeout=30).status_code == sender.status
 
 
 def test_the_ui_shows_a_runs_chart_and_nothing_that_it_asks_for_is_missing(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bridge.errors import LeaseLost, OverCap
-from bridge.outbox import Attempt, Burial, BurialReason, Caps, Claim, Settlement
+from bridge.outbox import Attempt, Caps, Claim, DeadLettering, DeadLetterReason, Settlement
 from bridge.redis_store import keys
 from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.outbox import RedisOutbox
@@ -25,7 +25,7 @@ LEASE = dt.timedelta(seconds=60)
 NOW = dt.timedelta()
 LANE_CAP = 3000
 LANES = ["0" * 32, "1" * 32, "2" * 32]
-REFUSED = Burial(reason=BurialReason.REFUSED, message="no")
+REFUSED = DeadLettering(reason=DeadLetterReason.REFUSED, message="no")
 lanes = st.sampled_from(LANES)
 clients = st.sampled_from(["a", "b"])
 
@@ -117,12 +117,12 @@ class OutboxMachine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         lane, claim = self._held(data)
         count = data.draw(st.integers(0, len(claim.jobs)))
-        burial = data.draw(st.sampled_from([None, REFUSED])) if count else None
+        dead_lettering = data.draw(st.sampled_from([None, REFUSED])) if count else None
         refused = None if count else Attempt(writes=len(claim.jobs), reason="refused", message="no")
-        settlement = Settlement(count=count, attempts=1, status=200, burial=burial, refused=refused)
+        settlement = Settlement(count=count, attempts=1, status=200, dead_lettering=dead_lettering, refused=refused)
         following = self.outbox.settle(claim, settlement, lease=LEASE)
         for fate, job in zip(self.pending[lane][:count], claim.jobs, strict=False):
-            self._settled(fate, f"{lane}.{job.position}", buried=burial is not None)
+            self._settled(fate, f"{lane}.{job.position}", dead_lettered=dead_lettering is not None)
         del self.pending[lane][:count]
         del self.frozen[lane][:count]
         self.held[lane] = None
@@ -138,10 +138,10 @@ class OutboxMachine(RuleBasedStateMachine):
         assert following
         return following
 
-    def _settled(self, fate: Fate, letter_id: str, *, buried: bool) -> None:
-        fate.status = JobStatus.DEAD if buried else JobStatus.DELIVERED
-        fate.delivered += not buried
-        if buried:
+    def _settled(self, fate: Fate, letter_id: str, *, dead_lettered: bool) -> None:
+        fate.status = JobStatus.DEAD if dead_lettered else JobStatus.DELIVERED
+        fate.delivered += not dead_lettered
+        if dead_lettered:
             self.dead[letter_id] = fate
 
     @precondition(lambda self: any(self.held.values()))

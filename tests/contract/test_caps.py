@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.errors import OverCap, StoreUnavailable
-from bridge.outbox import Accepted, Attempt, Burial, BurialReason, Caps, Claim, Offer, Settlement
+from bridge.outbox import Accepted, Attempt, Caps, Claim, DeadLettering, DeadLetterReason, Offer, Settlement
 from bridge.redis_store.dead_letters import RedisDeadLetters
-from bridge.redis_store.flow_control import RedisGate
+from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Delivered
 from schemas.dead_letter import LetterFilter
@@ -86,8 +86,8 @@ def test_dead_letters_count_as_held_by_the_store(client: Any) -> None:
     taken, _ = accept_until_full(outbox, *(metric(step) for step in range(100)))
     claim = outbox.claim(RUN, lease=LEASE)
     assert claim
-    burial = Burial(reason=BurialReason.EXPIRED, message="down")
-    outbox.settle(claim, Settlement(count=taken, attempts=1, burial=burial), lease=LEASE)
+    dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")
+    outbox.settle(claim, Settlement(count=taken, attempts=1, dead_lettering=dead_lettering), lease=LEASE)
 
     with pytest.raises(OverCap, match="store"):
         outbox.accept(metric(1), client="a")
@@ -161,19 +161,19 @@ def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) 
         outbox.accept(metric(10), client="a")
     # As a process does that is started now.
     outbox = outbox_with(real)
-    gate = RedisGate(real, "u", rate=10, burst=10, probe=LEASE)
-    gate.enter()
+    flow_control = RedisFlowControl(real, "u", rate=10, burst=10, probe=LEASE)
+    flow_control.enter()
     assert [each.lane for each in outbox.due(limit=10, guard=dt.timedelta(milliseconds=1))] == [RUN]
     claim = outbox.claim(RUN, lease=LEASE)
     assert isinstance(claim, Claim)
     outbox.release(claim, after=dt.timedelta(), attempt=Attempt(writes=10, reason="unavailable", message="down"))
     claim = outbox.claim(RUN, lease=LEASE)
     assert isinstance(claim, Claim)
-    gate.report(Delivered(status=200))
-    burial = Burial(reason=BurialReason.EXPIRED, message="down")
-    buried = Settlement(count=1, attempts=1, burial=burial)
-    following = outbox.settle(claim, buried, lease=LEASE)
-    assert outbox.settle(claim, buried, lease=LEASE) == following
+    flow_control.report(Delivered(status=200))
+    dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")
+    dead_lettered = Settlement(count=1, attempts=1, dead_lettering=dead_lettering)
+    following = outbox.settle(claim, dead_lettered, lease=LEASE)
+    assert outbox.settle(claim, dead_lettered, lease=LEASE) == following
     claim = following
     assert isinstance(claim, Claim)
     claim = outbox.settle(claim, Settlement(), lease=LEASE)

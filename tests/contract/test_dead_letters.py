@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
+from bridge.outbox import Attempt, Claim, DeadLettering, DeadLetterReason, Offer, Settlement
 from bridge.outbox.dead_letters import InvalidCursor
 from bridge.redis_store import keys
 from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus, UpstreamAnswer
-from schemas.trace_context import trail_of
+from schemas.trace_context import trace_context_of
 from schemas.write import Write
 from tests.factories import RUN, metric, param, tag
 from tests.servers import wait_until
@@ -24,9 +24,9 @@ NOW = dt.timedelta()
 OTHER = f"{7:032x}"
 ALL = LetterFilter()
 ANSWER = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", message="no", request_id="x")
-REFUSED = Burial(reason=BurialReason.REFUSED, message="no", answer=ANSWER)
-EXPIRED = Burial(reason=BurialReason.EXPIRED, message="last attempt: down")
-POISON = Burial(reason=BurialReason.POISON, message="ends its worker")
+REFUSED = DeadLettering(reason=DeadLetterReason.REFUSED, message="no", answer=ANSWER)
+EXPIRED = DeadLettering(reason=DeadLetterReason.EXPIRED, message="last attempt: down")
+POISON = DeadLettering(reason=DeadLetterReason.POISON, message="ends its worker")
 
 
 def claimed(outbox: RedisOutbox, lane: str = RUN) -> Claim:
@@ -35,10 +35,12 @@ def claimed(outbox: RedisOutbox, lane: str = RUN) -> Claim:
     return claim
 
 
-def bury(outbox: RedisOutbox, *writes: Write, burial: Burial = REFUSED, client: str = "a") -> list[str]:
+def dead_letter(
+    outbox: RedisOutbox, *writes: Write, dead_lettering: DeadLettering = REFUSED, client: str = "a"
+) -> list[str]:
     """Accept writes of one run, bury them, and return their jobs."""
     jobs = [outbox.accept(write, client=client).job_id for write in writes]
-    settlement = Settlement(count=len(writes), attempts=1, status=400, burial=burial)
+    settlement = Settlement(count=len(writes), attempts=1, status=400, dead_lettering=dead_lettering)
     assert outbox.settle(claimed(outbox, writes[0].lane), settlement, lease=LEASE) is None
     return jobs
 
@@ -70,7 +72,7 @@ def test_a_letter_shows_the_write_every_attempt_and_upstreams_answer(
     batch = Attempt(writes=2, reason="refused", message="one is bad", status=400, error_code="INVALID_PARAMETER_VALUE")
     claim = outbox.settle(claimed(outbox), Settlement(refused=batch), lease=LEASE)
     assert claim
-    outbox.settle(claim, Settlement(count=1, attempts=1, status=400, burial=REFUSED), lease=LEASE)
+    outbox.settle(claim, Settlement(count=1, attempts=1, status=400, dead_lettering=REFUSED), lease=LEASE)
 
     (letter_id,) = ids(letters)
     letter = letters.letter(letter_id)
@@ -92,9 +94,9 @@ def test_a_letter_shows_the_write_every_attempt_and_upstreams_answer(
 def test_a_letter_names_the_request_that_brought_it_also_after_a_replay(
     outbox: RedisOutbox, letters: RedisDeadLetters
 ) -> None:
-    outbox.accept_all([Offer(write=metric(1), client="a", trail=trail_of("night-1:7", None))])
+    outbox.accept_all([Offer(write=metric(1), client="a", trace_context=trace_context_of("night-1:7", None))])
     for _ in range(2):
-        outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, burial=EXPIRED), lease=LEASE)
+        outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, dead_lettering=EXPIRED), lease=LEASE)
         [letter] = letters.page(ALL, after=None, limit=10).letters
         assert letter.request_id == "night-1:7"
         assert letters.replay(letter.letter_id)
@@ -105,7 +107,7 @@ def test_attempts_that_carried_only_others_are_not_the_letters(outbox: RedisOutb
         outbox.accept(metric(step), client="a")
     alone = Attempt(writes=1, reason="unavailable", message="down")
     outbox.release(claimed(outbox), after=NOW, attempt=alone)
-    outbox.settle(claimed(outbox), Settlement(count=3, attempts=2, burial=EXPIRED), lease=LEASE)
+    outbox.settle(claimed(outbox), Settlement(count=3, attempts=2, dead_lettering=EXPIRED), lease=LEASE)
 
     found = [letters.letter(letter_id) for letter_id in ids(letters)]
 
@@ -121,10 +123,12 @@ def test_an_attempt_that_carried_more_is_not_forgotten_for_one_that_carried_less
     for size in (4, 2, 1):
         assert claim
         refused = Attempt(writes=size, reason="refused", message="no", status=400)
-        settlement = Settlement(refused=refused) if size > 1 else Settlement(count=1, attempts=1, burial=REFUSED)
+        settlement = (
+            Settlement(refused=refused) if size > 1 else Settlement(count=1, attempts=1, dead_lettering=REFUSED)
+        )
         claim = outbox.settle(claim, settlement, lease=LEASE)
     assert claim
-    outbox.settle(claim, Settlement(count=3, attempts=1, burial=REFUSED), lease=LEASE)
+    outbox.settle(claim, Settlement(count=3, attempts=1, dead_lettering=REFUSED), lease=LEASE)
 
     found = [letters.letter(letter_id) for letter_id in ids(letters)]
 
@@ -145,7 +149,7 @@ def test_only_the_latest_fifty_attempts_are_kept_and_all_are_counted(
             claimed(outbox), after=NOW, attempt=Attempt(writes=1, reason="unavailable", message=f"down {number}")
         )
     claim = claimed(outbox)
-    outbox.settle(claim, Settlement(count=1, attempts=claim.attempts + 1, burial=EXPIRED), lease=LEASE)
+    outbox.settle(claim, Settlement(count=1, attempts=claim.attempts + 1, dead_lettering=EXPIRED), lease=LEASE)
 
     letter = letters.letter(ids(letters)[0])
 
@@ -156,9 +160,9 @@ def test_only_the_latest_fifty_attempts_are_kept_and_all_are_counted(
 
 
 def test_letters_are_filtered_by_reason_run_client_and_time(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:
-    bury(outbox, metric(1), metric(2))
-    bury(outbox, metric(1, run_id=OTHER), burial=EXPIRED, client="b")
-    bury(outbox, tag("t", "v"), burial=POISON)
+    dead_letter(outbox, metric(1), metric(2))
+    dead_letter(outbox, metric(1, run_id=OTHER), dead_lettering=EXPIRED, client="b")
+    dead_letter(outbox, tag("t", "v"), dead_lettering=POISON)
     when = [letter.buried_at for letter in letters.page(ALL, after=None, limit=10).letters]
 
     assert when == sorted(when)
@@ -175,7 +179,7 @@ def test_letters_are_filtered_by_reason_run_client_and_time(outbox: RedisOutbox,
 
 def test_pages_follow_each_other_without_gap_or_repeat(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:
     for number in range(5):
-        bury(outbox, *(metric(step, run_id=f"{number:032x}") for step in range(7)))
+        dead_letter(outbox, *(metric(step, run_id=f"{number:032x}") for step in range(7)))
     seen: list[str] = []
     cursor: str | None = None
     while True:
@@ -199,7 +203,7 @@ def test_a_cursor_that_no_page_gave_is_refused(letters: RedisDeadLetters, cursor
 def test_a_replay_goes_to_the_end_of_the_lane_and_its_first_job_tells_of_it(
     outbox: RedisOutbox, letters: RedisDeadLetters
 ) -> None:
-    (job_id,) = bury(outbox, metric(1))
+    (job_id,) = dead_letter(outbox, metric(1))
     waiting = outbox.accept(metric(2), client="a").job_id
 
     replayed = letters.replay(ids(letters)[0])
@@ -214,13 +218,13 @@ def test_a_replay_goes_to_the_end_of_the_lane_and_its_first_job_tells_of_it(
 
 
 def test_a_replay_that_dies_can_be_replayed_again(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:
-    (job_id,) = bury(outbox, metric(1))
+    (job_id,) = dead_letter(outbox, metric(1))
     jobs = [job_id]
     for _ in range(3):
         replayed = letters.replay(ids(letters)[0])
         assert replayed
         jobs.append(replayed.job_id)
-        outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, burial=REFUSED), lease=LEASE)
+        outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, dead_lettering=REFUSED), lease=LEASE)
         assert {status(outbox, each) for each in jobs} == {JobStatus.DEAD}
         assert len(ids(letters)) == 1
 
@@ -231,7 +235,7 @@ def test_a_replay_that_dies_can_be_replayed_again(outbox: RedisOutbox, letters: 
 
 
 def test_a_replay_wakes_a_lane_that_was_forgotten(outbox: RedisOutbox, letters: RedisDeadLetters, client: Any) -> None:
-    (job_id,) = bury(outbox, metric(1))
+    (job_id,) = dead_letter(outbox, metric(1))
     client.delete(keys.lane_state(RUN), keys.settled(RUN))
 
     letters.replay(ids(letters)[0])
@@ -242,7 +246,7 @@ def test_a_replay_wakes_a_lane_that_was_forgotten(outbox: RedisOutbox, letters: 
 
 
 def test_of_two_replays_of_one_letter_one_takes_place(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:
-    bury(outbox, metric(1))
+    dead_letter(outbox, metric(1))
     (letter_id,) = ids(letters)
 
     first, second = letters.replay(letter_id), letters.replay(letter_id)
@@ -255,9 +259,9 @@ def test_of_two_replays_of_one_letter_one_takes_place(outbox: RedisOutbox, lette
 def test_a_discarded_letter_is_gone_and_its_jobs_say_so(
     outbox: RedisOutbox, letters: RedisDeadLetters, client: Any
 ) -> None:
-    (job_id,) = bury(outbox, metric(1))
+    (job_id,) = dead_letter(outbox, metric(1))
     replayed = letters.replay(ids(letters)[0])
-    outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, burial=REFUSED), lease=LEASE)
+    outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, dead_lettering=REFUSED), lease=LEASE)
     (letter_id,) = ids(letters)
 
     assert letters.discard(letter_id)
@@ -272,7 +276,7 @@ def test_a_discarded_letter_is_gone_and_its_jobs_say_so(
 def test_nobody_hears_that_a_discarded_write_was_delivered(
     outbox: RedisOutbox, letters: RedisDeadLetters, client: Any
 ) -> None:
-    (job_id,) = bury(outbox, metric(1))
+    (job_id,) = dead_letter(outbox, metric(1))
     (letter_id,) = ids(letters)
     letters.discard(letter_id)
     client.delete(keys.fate(RUN, int(letter_id.rpartition(".")[2])))
@@ -284,7 +288,9 @@ def test_what_is_held_is_counted_until_nothing_is(outbox: RedisOutbox, letters: 
     outbox.accept(metric(1), client="a")
     outbox.accept(metric(2), client="b")
     pending = held(client)
-    claim = outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, status=400, burial=REFUSED), lease=LEASE)
+    claim = outbox.settle(
+        claimed(outbox), Settlement(count=1, attempts=1, status=400, dead_lettering=REFUSED), lease=LEASE
+    )
     assert claim
     dead = held(client)
     outbox.settle(claim, Settlement(count=1, attempts=1, status=200), lease=LEASE)

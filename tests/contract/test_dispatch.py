@@ -39,7 +39,7 @@ def test_without_a_broker_there_is_no_room_and_no_error() -> None:
     assert dispatch.room().total == 0
     assert not dispatch.ping()
     wait_until(lambda: sum(event.hints for event in events.of(DispatchFailed)) == 300)
-    assert {event.why for event in events.of(DispatchFailed)} <= {"OperationalError", "ConnectionError"}
+    assert {event.reason for event in events.of(DispatchFailed)} <= {"OperationalError", "ConnectionError"}
 
 
 def test_one_clients_hints_take_no_room_from_anothers(redis_server: tuple[Server, str]) -> None:

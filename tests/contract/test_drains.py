@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bridge.events import LettersDrained, LettersExpired
-from bridge.outbox import Burial, BurialReason, Settlement
-from bridge.outbox.dead_letters import Draining
+from bridge.events import DeadLettersDrained, DeadLettersExpired
+from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
+from bridge.outbox.dead_letters import DeadLetterService
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
@@ -30,14 +30,14 @@ class Dead:
     """Letters of five runs, and a worker that drains them."""
 
     outbox: RedisOutbox
-    draining: Draining
+    dead_letters: DeadLetterService
     clock: FakeClock
     dispatch: FakeDispatch
     events: Events
     jobs: list[str] = field(default_factory=list)
     lanes: list[str] = field(default_factory=list)
 
-    def bury(self, count: int) -> None:
+    def dead_letter(self, count: int) -> None:
         """Bury so many writes, spread over the runs, by whole lanes."""
         for number in range(5):
             lane = f"{number:032x}"
@@ -46,24 +46,26 @@ class Dead:
                 self.jobs.append(self.outbox.accept(metric(step, run_id=lane), client="a").job_id)
             claim = self.outbox.claim(lane, lease=LEASE)
             assert claim
-            burial = Burial(reason=BurialReason.EXPIRED, message="down")
-            self.outbox.settle(claim, Settlement(count=len(claim.jobs), attempts=1, burial=burial), lease=LEASE)
+            dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")
+            self.outbox.settle(
+                claim, Settlement(count=len(claim.jobs), attempts=1, dead_lettering=dead_lettering), lease=LEASE
+            )
         # Whoever orders a drain now means these letters and none that dies later.
         self.clock.time = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=2)
         wait_until(lambda: dt.datetime.now(dt.UTC) > self.clock.time, every=0.001)
 
     def count(self) -> int:
-        return self.draining.letters.count(ALL)
+        return self.dead_letters.letters.count(ALL)
 
     def tick(self) -> None:
         """What a worker does once a period; any worker, so nothing is kept in memory between two ticks."""
-        for key in self.draining.log._client.scan_iter("*:guard"):  # type: ignore[attr-defined] # noqa: SLF001
-            self.draining.log._client.delete(key)  # type: ignore[attr-defined] # noqa: SLF001
+        for key in self.dead_letters.log._client.scan_iter("*:guard"):  # type: ignore[attr-defined] # noqa: SLF001
+            self.dead_letters.log._client.delete(key)  # type: ignore[attr-defined] # noqa: SLF001
         self.clock.pass_(SECOND)
-        replace(self.draining).tick()
+        replace(self.dead_letters).tick()
 
     def state(self, drain: Drain) -> Drain:
-        found = self.draining.log.drain(drain.drain_id)
+        found = self.dead_letters.log.drain(drain.drain_id)
         assert found
         return found
 
@@ -75,7 +77,7 @@ class Dead:
 @pytest.fixture
 def dead(outbox: RedisOutbox, letters: RedisDeadLetters, log: RedisDrainLog) -> Dead:
     clock, dispatch, events = FakeClock(dt.datetime.now(dt.UTC)), FakeDispatch(), Events()
-    draining = Draining(
+    draining = DeadLetterService(
         letters=letters,
         log=log,
         dispatch=dispatch,
@@ -88,21 +90,21 @@ def dead(outbox: RedisOutbox, letters: RedisDeadLetters, log: RedisDrainLog) -> 
 
 
 def test_all_letters_of_a_filter_are_replayed_in_the_order_of_their_lanes(dead: Dead) -> None:
-    dead.bury(50)
+    dead.dead_letter(50)
 
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=None, total=50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
     dead.tick()
 
     assert (dead.state(drain).state, dead.state(drain).done) == (DrainState.FINISHED, 50)
     assert dead.count() == 0
     assert [dead.pending_steps(lane) for lane in dead.lanes] == [list(range(10))] * 5
     assert set(dead.dispatch.lanes) == set(dead.lanes)
-    assert sum(event.letters for event in dead.events.of(LettersDrained)) == 50
+    assert sum(event.letters for event in dead.events.of(DeadLettersDrained)) == 50
 
 
 def test_a_rate_is_kept_whoever_goes_on(dead: Dead) -> None:
-    dead.bury(50)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=7, total=50)
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=7, total=50)
 
     done = []
     for _ in range(4):
@@ -114,8 +116,8 @@ def test_a_rate_is_kept_whoever_goes_on(dead: Dead) -> None:
 
 
 def test_a_rate_of_less_than_one_a_second_adds_up(dead: Dead) -> None:
-    dead.bury(50)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=0.5, total=50)
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=0.5, total=50)
 
     for _ in range(6):
         dead.tick()
@@ -124,8 +126,8 @@ def test_a_rate_of_less_than_one_a_second_adds_up(dead: Dead) -> None:
 
 
 def test_no_part_of_a_rate_is_lost_between_two_ticks(dead: Dead) -> None:
-    dead.bury(50)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=1.9, total=50)
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=1.9, total=50)
 
     for _ in range(20):
         dead.tick()
@@ -136,9 +138,9 @@ def test_no_part_of_a_rate_is_lost_between_two_ticks(dead: Dead) -> None:
 
 def test_a_worker_that_dies_in_the_middle_costs_nothing(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some letters were replayed and the progress was not noted."""
-    dead.bury(50)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=None, total=50)
-    replay, deaths = dead.draining.letters.replay, iter([20])
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
+    replay, deaths = dead.dead_letters.letters.replay, iter([20])
 
     class Died(BaseException):
         pass
@@ -148,7 +150,7 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing(dead: Dead, monkeypatch:
             raise Died
         return replay(letter_id)
 
-    monkeypatch.setattr(dead.draining.letters, "replay", dies_at_the_twentieth)
+    monkeypatch.setattr(dead.dead_letters.letters, "replay", dies_at_the_twentieth)
     with pytest.raises(Died):
         dead.tick()
     monkeypatch.undo()
@@ -159,14 +161,16 @@ def test_a_worker_that_dies_in_the_middle_costs_nothing(dead: Dead, monkeypatch:
 
 
 def test_what_dies_again_is_not_taken_twice(dead: Dead) -> None:
-    dead.bury(10)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=4, total=10)
+    dead.dead_letter(10)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=4, total=10)
     dead.tick()
     for lane in dead.lanes:
         claim = dead.outbox.claim(lane, lease=LEASE)
         if claim:
-            burial = Burial(reason=BurialReason.REFUSED, message="no")
-            dead.outbox.settle(claim, Settlement(count=len(claim.jobs), attempts=1, burial=burial), lease=LEASE)
+            dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message="no")
+            dead.outbox.settle(
+                claim, Settlement(count=len(claim.jobs), attempts=1, dead_lettering=dead_lettering), lease=LEASE
+            )
     for _ in range(3):
         dead.tick()
 
@@ -175,12 +179,12 @@ def test_what_dies_again_is_not_taken_twice(dead: Dead) -> None:
 
 
 def test_a_cancelled_drain_stops(dead: Dead) -> None:
-    dead.bury(50)
-    drain = dead.draining.order(DrainAction.DISCARD, ALL, rate=5, total=50)
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.DISCARD, ALL, rate=5, total=50)
     dead.tick()
 
-    assert dead.draining.log.cancel(drain.drain_id)
-    assert not dead.draining.log.cancel(drain.drain_id)
+    assert dead.dead_letters.log.cancel(drain.drain_id)
+    assert not dead.dead_letters.log.cancel(drain.drain_id)
     dead.tick()
 
     assert (dead.state(drain).state, dead.state(drain).done) == (DrainState.CANCELLED, 5)
@@ -188,21 +192,21 @@ def test_a_cancelled_drain_stops(dead: Dead) -> None:
 
 
 def test_each_drain_is_given_to_one_worker_a_period(dead: Dead) -> None:
-    dead.bury(5)
-    drain = dead.draining.order(DrainAction.REPLAY, ALL, rate=1, total=5)
+    dead.dead_letter(5)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=1, total=5)
 
-    first = dead.draining.log.due(guard=SECOND * 60)
-    second = dead.draining.log.due(guard=SECOND * 60)
+    first = dead.dead_letters.log.due(guard=SECOND * 60)
+    second = dead.dead_letters.log.due(guard=SECOND * 60)
 
     assert [found.drain_id for found, _, _ in first] == [drain.drain_id]
     assert second == []
 
 
 def test_all_letters_of_a_filter_are_discarded_and_no_others(dead: Dead) -> None:
-    dead.bury(50)
+    dead.dead_letter(50)
     wanted = LetterFilter(run_id=dead.lanes[2])
 
-    dead.draining.order(DrainAction.DISCARD, wanted, rate=None, total=10)
+    dead.dead_letters.order(DrainAction.DISCARD, wanted, rate=None, total=10)
     dead.tick()
 
     documents = [dead.outbox.job(job_id, client="a") for job_id in dead.jobs]
@@ -211,18 +215,18 @@ def test_all_letters_of_a_filter_are_discarded_and_no_others(dead: Dead) -> None
 
 
 def test_letters_are_kept_for_ever_unless_the_operator_says_otherwise(dead: Dead) -> None:
-    dead.bury(10)
+    dead.dead_letter(10)
     dead.clock.pass_(dt.timedelta(days=10_000))
     dead.tick()
     kept = dead.count()
-    dead.draining = replace(dead.draining, retention=dt.timedelta(days=30))
+    dead.dead_letters = replace(dead.dead_letters, retention=dt.timedelta(days=30))
     dead.tick()
 
     assert kept == 10
     assert dead.count() == 0
-    assert [event.letters for event in dead.events.of(LettersExpired)] == [10]
+    assert [event.letters for event in dead.events.of(DeadLettersExpired)] == [10]
 
 
 def test_what_is_no_drain_is_not_found(dead: Dead) -> None:
-    assert dead.draining.log.drain(secrets.token_hex(8)) is None
-    assert not dead.draining.log.cancel(secrets.token_hex(8))
+    assert dead.dead_letters.log.drain(secrets.token_hex(8)) is None
+    assert not dead.dead_letters.log.cancel(secrets.token_hex(8))

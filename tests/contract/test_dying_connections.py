@@ -15,22 +15,22 @@ import redis
 
 from bridge.auth.api_keys import new_access_key, new_key
 from bridge.auth.encryption import Cipher
-from bridge.auth.rate_limits import Spent
+from bridge.auth.rate_limits import Usage
 from bridge.bootstrap.processes import Api, build_api, build_worker
 from bridge.config.environment import read_settings
 from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import LeaseLost, OverQuota, StoreUnavailable
 from bridge.outbox import RENEWAL, Accepted, Offer
 from bridge.process.background import census
-from bridge.redis_store.api_keys import RedisKeyring
+from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
-from bridge.redis_store.flow_control import RedisGate
-from bridge.redis_store.instance_key import RedisHop
-from bridge.redis_store.metrics import RedisTotals
+from bridge.redis_store.flow_control import RedisFlowControl
+from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
-from bridge.redis_store.rate_limits import RedisLedger
-from bridge.redis_store.replay_cache import RedisSignatures
+from bridge.redis_store.rate_limits import RedisRateLimitStore
+from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.upstream import Delivered
 from schemas.client import Client
@@ -122,37 +122,37 @@ def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
 
 
 def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
-    gate = RedisGate(client, "u", rate=None, burst=1, probe=SECOND)
-    keyring, key, access = RedisKeyring(client, cipher=Cipher([b"k" * 32])), new_key(), new_access_key()
+    flow_control = RedisFlowControl(client, "u", rate=None, burst=1, probe=SECOND)
+    api_keys, key, access = RedisApiKeyStore(client, cipher=Cipher([b"k" * 32])), new_key(), new_access_key()
     names, memory = RedisRunNames(client, retention=SECOND), RedisExperimentMemory(client)
-    totals, signatures = RedisTotals(client), RedisSignatures(client)
+    counters, replay_cache = RedisCounterStore(client), RedisReplayCache(client)
     someone = Client(name="a")
     return {
-        "enter": gate.enter,
-        "report": lambda: gate.report(Delivered(status=200)),
-        "state": gate.state,
-        "delivered since": lambda: gate.delivered_since(NOW),
-        "ledger": lambda: RedisLedger(client).settle([Spent(client="a", uses={"requests": (1.0, 1.0)})]),
-        "hop": lambda: RedisHop(client).name(),
-        "put client": lambda: keyring.put_client(someone),
-        "client of": lambda: keyring.client_of(key, now=NOW),
-        "secret of": lambda: keyring.secret_of(access.key_id, now=NOW),
-        "client signed": lambda: keyring.client_signed(access.key_id, now=NOW),
-        "encrypt": keyring.encrypt_anew,
-        "revoke": lambda: keyring.revoke(key_id="none"),
-        "clients": keyring.clients,
-        "keys": keyring.keys,
+        "enter": flow_control.enter,
+        "report": lambda: flow_control.report(Delivered(status=200)),
+        "state": flow_control.state,
+        "delivered since": lambda: flow_control.delivered_since(NOW),
+        "ledger": lambda: RedisRateLimitStore(client).settle([Usage(client="a", uses={"requests": (1.0, 1.0)})]),
+        "instance_id": lambda: RedisInstanceId(client).name(),
+        "put client": lambda: api_keys.put_client(someone),
+        "client of": lambda: api_keys.client_of(key, now=NOW),
+        "secret of": lambda: api_keys.secret_of(access.key_id, now=NOW),
+        "client signed": lambda: api_keys.client_signed(access.key_id, now=NOW),
+        "encrypt": api_keys.re_encrypt,
+        "revoke": lambda: api_keys.revoke(key_id="none"),
+        "clients": api_keys.clients,
+        "keys": api_keys.keys,
         "bind": lambda: names.bind("lane", RUN),
         "run id": lambda: names.run_id("lane"),
         "remember": lambda: memory.remember("lane", "1"),
         "experiment of": lambda: memory.experiment_of("lane"),
-        "add": lambda: totals.add({("name", "label"): 1.0, ("other",): 2.0}),
-        "read": totals.read,
-        "report threads": lambda: totals.report("p", {("t", "alive"): 1}),
-        "threads": totals.threads,
-        "begin": lambda: signatures.begin("s" * 64, lease=SECOND),
-        "finish": lambda: signatures.finish("s" * 64, b"", keep=SECOND),
-        "forget": lambda: signatures.forget("s" * 64),
+        "add": lambda: counters.add({("name", "label"): 1.0, ("other",): 2.0}),
+        "read": counters.read,
+        "report threads": lambda: counters.report("p", {("t", "alive"): 1}),
+        "threads": counters.threads,
+        "begin": lambda: replay_cache.begin("s" * 64, lease=SECOND),
+        "finish": lambda: replay_cache.finish("s" * 64, b"", keep=SECOND),
+        "forget": lambda: replay_cache.forget("s" * 64),
     }
 
 
@@ -214,7 +214,6 @@ def environ(store: tuple[str, list[Any]], redis_server: tuple[Server, str]) -> M
         "BRIDGE_STORE_URL": store[0],
         "BRIDGE_BROKER_URL": redis_server[1],
         "BRIDGE_UPSTREAM": "http://127.0.0.1:1",
-        "BRIDGE_SWEEP_PERIOD": "100ms",
         "BRIDGE_QUOTA_REQUESTS": "100000",
     }
 
@@ -223,7 +222,7 @@ def use(api: Api, someone: Client) -> None:
     """Have each of its threads work."""
     api.observe(REQUEST)
     try:
-        api.quotas.enter(someone, needs=("requests",))
+        api.rate_limits.enter(someone, needs=("requests",))
     except OverQuota as error:
         raise AssertionError from error
     api.intake.submit([Offer(write=metric(1), client="a")], lambda _: None)
@@ -254,7 +253,7 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     assert not [name for name, state in census() if state == "dead"]
     # None had to be caught by its thread: the adapters say what they must.
     assert [record for record in caplog.records if "thread_failed" in record.message] == []
-    for thread, state in wait_until(lambda: _quietly(api.totals.threads)):
+    for thread, state in wait_until(lambda: _quietly(api.counters.threads)):
         assert (thread, state) == (thread, "alive")
     api.close()
     worker.close()

@@ -7,32 +7,34 @@ from typing import Any
 import pytest
 
 from bridge.redis_store import keys
-from bridge.redis_store.flow_control import RedisGate
+from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Open, Shut
+from bridge.upstream.flow_control import Permit, Rejected
 from tests.servers import wait_until
 
 PROBE = dt.timedelta(seconds=30)
 UP = Delivered(status=200)
-DOWN = Unavailable(why="down")
-DENIED = Denied(why="AWS denies it", action="LogInputs", status=403, identified=True)
+DOWN = Unavailable(reason="down")
+DENIED = Denied(reason="AWS denies it", action="LogInputs", status=403, identified=True)
 
 
-def gate(client: Any, *, rate: float | None = None, burst: int = 1, probe: dt.timedelta = PROBE) -> RedisGate:
-    return RedisGate(client, "http://upstream", rate=rate, burst=burst, probe=probe)
+def flow_control(
+    client: Any, *, rate: float | None = None, burst: int = 1, probe: dt.timedelta = PROBE
+) -> RedisFlowControl:
+    return RedisFlowControl(client, "http://upstream", rate=rate, burst=burst, probe=probe)
 
 
 def seconds(passage: object) -> float:
-    assert isinstance(passage, Open)
+    assert isinstance(passage, Permit)
     return passage.wait.total_seconds()
 
 
 def test_without_a_limit_every_call_goes_at_once(client: Any) -> None:
-    assert [seconds(gate(client).enter()) for _ in range(100)] == [0.0] * 100
+    assert [seconds(flow_control(client).enter()) for _ in range(100)] == [0.0] * 100
 
 
 def test_calls_are_spaced_after_a_burst_and_workers_share_the_bucket(client: Any) -> None:
-    workers = [gate(client, rate=10, burst=3) for _ in range(2)]
+    workers = [flow_control(client, rate=10, burst=3) for _ in range(2)]
 
     waits = [seconds(workers[number % 2].enter()) for number in range(8)]
 
@@ -41,19 +43,19 @@ def test_calls_are_spaced_after_a_burst_and_workers_share_the_bucket(client: Any
 
 
 def test_who_would_wait_for_too_long_is_told_to_come_again(client: Any) -> None:
-    slow = gate(client, rate=1)
+    slow = flow_control(client, rate=1)
     passages = [slow.enter() for _ in range(4)]
 
-    assert [isinstance(passage, Shut) for passage in passages] == [False, False, True, True]
+    assert [isinstance(passage, Rejected) for passage in passages] == [False, False, True, True]
     shut = passages[-1]
-    assert isinstance(shut, Shut)
+    assert isinstance(shut, Rejected)
     assert shut.after > dt.timedelta(seconds=1)
 
 
 def test_throttling_makes_the_bucket_smaller_and_answers_let_it_recover(client: Any) -> None:
-    throttled = gate(client, rate=20)
-    throttled.report(Unavailable(why="throttled", throttled=True))
-    throttled.report(Unavailable(why="throttled", throttled=True))
+    throttled = flow_control(client, rate=20)
+    throttled.report(Unavailable(reason="throttled", throttled=True))
+    throttled.report(Unavailable(reason="throttled", throttled=True))
     smaller = throttled.state().rate
     for _ in range(10):
         throttled.report(UP)
@@ -67,18 +69,18 @@ def test_throttling_makes_the_bucket_smaller_and_answers_let_it_recover(client: 
 
 
 def test_a_retry_after_holds_every_worker(client: Any) -> None:
-    told, other = gate(client, rate=20), gate(client, rate=20)
-    told.report(Unavailable(why="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+    told, other = flow_control(client, rate=20), flow_control(client, rate=20)
+    told.report(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
 
     held = other.enter()
 
-    assert isinstance(held, Shut)
+    assert isinstance(held, Rejected)
     assert dt.timedelta(seconds=6) < held.after <= dt.timedelta(seconds=7)
 
 
-@pytest.mark.parametrize("outcome", [DOWN, Unknown(why="no answer")], ids=["unavailable", "unknown"])
+@pytest.mark.parametrize("outcome", [DOWN, Unknown(reason="no answer")], ids=["unavailable", "unknown"])
 def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcome) -> None:
-    one, other = gate(client), gate(client)
+    one, other = flow_control(client), flow_control(client)
     for _ in range(4):
         one.report(outcome)
     still = other.enter()
@@ -86,8 +88,8 @@ def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcom
 
     shut = other.enter()
 
-    assert isinstance(still, Open)
-    assert isinstance(shut, Shut)
+    assert isinstance(still, Permit)
+    assert isinstance(shut, Rejected)
     assert other.state().breaker == "open"
 
 
@@ -95,7 +97,7 @@ def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcom
     "outcome", [UP, Refused(status=400, error_code="X", message="no")], ids=["delivered", "refused"]
 )
 def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcome: Outcome) -> None:
-    upstream = gate(client)
+    upstream = flow_control(client)
     for _ in range(10):
         for _ in range(4):
             upstream.report(DOWN)
@@ -105,19 +107,19 @@ def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcom
 
 
 def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(client: Any) -> None:
-    gate(client).report(Unavailable(why="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
+    flow_control(client).report(Unavailable(reason="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
 
-    state = gate(client).state()
+    state = flow_control(client).state()
 
-    assert (state.breaker, state.why) == ("open", "AWS refuses the bridge's credentials: ExpiredToken")
+    assert (state.breaker, state.reason) == ("open", "AWS refuses the bridge's credentials: ExpiredToken")
     assert state.opens_again_at
 
 
-def opened(client: Any) -> RedisGate:
+def opened(client: Any) -> RedisFlowControl:
     """A gate whose breaker was opened and lets a probe through now."""
-    upstream = gate(client, probe=dt.timedelta(seconds=1))
-    upstream.report(Unavailable(why="down", ours=True))
-    assert isinstance(upstream.enter(), Shut)
+    upstream = flow_control(client, probe=dt.timedelta(seconds=1))
+    upstream.report(Unavailable(reason="down", ours=True))
+    assert isinstance(upstream.enter(), Rejected)
     wait_until(lambda: upstream.state().breaker == "half-open")
     return upstream
 
@@ -129,11 +131,11 @@ def test_one_probe_goes_and_its_success_closes_the_breaker(client: Any) -> None:
     half_open = upstream.state().breaker
     upstream.report(UP)
 
-    assert isinstance(probe, Open)
-    assert isinstance(next_one, Shut)
+    assert isinstance(probe, Permit)
+    assert isinstance(next_one, Rejected)
     assert half_open == "half-open"
     assert upstream.state().breaker == "closed"
-    assert isinstance(upstream.enter(), Open)
+    assert isinstance(upstream.enter(), Permit)
 
 
 def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
@@ -143,7 +145,7 @@ def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
     upstream.report(DOWN)
 
     shut = upstream.enter()
-    assert isinstance(shut, Shut)
+    assert isinstance(shut, Rejected)
     assert shut.after >= dt.timedelta(milliseconds=900)
 
 
@@ -151,34 +153,34 @@ def test_a_probe_that_is_never_heard_of_again_is_replaced(client: Any) -> None:
     upstream = opened(client)
     upstream.enter()
 
-    wait_until(lambda: isinstance(upstream.enter(), Open))
+    wait_until(lambda: isinstance(upstream.enter(), Permit))
 
 
 def test_upstreams_do_not_share_a_gate(client: Any) -> None:
-    gate(client).report(Unavailable(why="down", ours=True))
+    flow_control(client).report(Unavailable(reason="down", ours=True))
 
-    assert RedisGate(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
+    assert RedisFlowControl(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
 
 
 def test_a_retry_after_holds_although_a_call_that_was_on_its_way_gets_through(client: Any) -> None:
-    told, other = gate(client, rate=20), gate(client, rate=20)
-    told.report(Unavailable(why="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+    told, other = flow_control(client, rate=20), flow_control(client, rate=20)
+    told.report(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
 
     other.report(UP)
     held = other.enter()
 
-    assert isinstance(held, Shut)
+    assert isinstance(held, Rejected)
     assert held.after > dt.timedelta(seconds=6)
 
 
 def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) -> None:
-    watched = gate(client)
+    watched = flow_control(client)
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     nothing_yet = watched.delivered_since(before)
     watched.report(Refused(status=400, error_code="", message=""))
     watched.report(DOWN)
     only_refused = watched.delivered_since(before)
-    gate(client).report(UP)
+    flow_control(client).report(UP)
 
     assert (nothing_yet, only_refused) == (False, False)
     assert watched.delivered_since(before)
@@ -188,15 +190,15 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
 @pytest.mark.parametrize(
     "missing",
     [
-        Unavailable(why="status 404", missing=True),
-        Denied(why="a gateway denies it", action="LogInputs", status=403),
+        Unavailable(reason="status 404", missing=True),
+        Denied(reason="a gateway denies it", action="LogInputs", status=403),
     ],
     ids=["not known to upstream", "denied by a gateway"],
 )
 def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_out_to_others(
     client: Any, missing: Outcome
 ) -> None:
-    unknown = gate(client)
+    unknown = flow_control(client)
     for _ in range(20):
         unknown.report(missing)
     before = unknown.state().breaker
@@ -204,17 +206,17 @@ def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_
         unknown.report(DOWN)
     wait_until(lambda: unknown.state().breaker == "half-open")
     first = unknown.enter()
-    during = unknown.enter()
+    operation = unknown.enter()
     unknown.report(missing)
     after = unknown.enter()
 
     assert before == "closed"
-    assert [isinstance(passage, Open) for passage in (first, during, after)] == [True, False, True]
+    assert [isinstance(passage, Permit) for passage in (first, operation, after)] == [True, False, True]
     assert unknown.state().breaker == "half-open"
 
 
 def test_denials_open_no_breaker_and_one_by_whom_the_bridge_is_known_closes_it(client: Any) -> None:
-    upstream = gate(client)
+    upstream = flow_control(client)
     for _ in range(50):
         upstream.report(DENIED)
     after_denials = upstream.state().breaker
@@ -227,31 +229,31 @@ def test_denials_open_no_breaker_and_one_by_whom_the_bridge_is_known_closes_it(c
 
 
 def test_calls_that_were_denied_have_a_small_limit_of_their_own_which_others_do_not_feel(client: Any) -> None:
-    unlimited, limited = gate(client), RedisGate(client, "http://other", rate=20, burst=40, probe=PROBE)
+    unlimited, limited = flow_control(client), RedisFlowControl(client, "http://other", rate=20, burst=40, probe=PROBE)
 
-    again = [isinstance(unlimited.enter(denied=True), Open) for _ in range(30)]
-    others = [isinstance(unlimited.enter(), Open) for _ in range(30)]
-    of_limited = [isinstance(limited.enter(denied=True), Open) for _ in range(30)]
+    again = [isinstance(unlimited.enter(denied=True), Permit) for _ in range(30)]
+    others = [isinstance(unlimited.enter(), Permit) for _ in range(30)]
+    of_limited = [isinstance(limited.enter(denied=True), Permit) for _ in range(30)]
 
     assert again[:10] == [True] * 10
     assert sum(again) < 13
     assert others == [True] * 30
     assert 10 <= sum(of_limited) < 12
-    assert isinstance(limited.enter(), Open)
+    assert isinstance(limited.enter(), Permit)
 
 
 def test_once_a_denied_call_gets_through_ten_more_may_try(client: Any) -> None:
-    upstream = RedisGate(client, "http://slow", rate=10, burst=100, probe=PROBE)
-    while isinstance(upstream.enter(denied=True), Open):
+    upstream = RedisFlowControl(client, "http://slow", rate=10, burst=100, probe=PROBE)
+    while isinstance(upstream.enter(denied=True), Permit):
         pass
 
     upstream.report(UP, was_denied=True)
-    allowed = sum(isinstance(upstream.enter(denied=True), Open) for _ in range(20))
+    allowed = sum(isinstance(upstream.enter(denied=True), Permit) for _ in range(20))
     upstream.report(DENIED, was_denied=True)
     upstream.report(UP)
 
     assert 10 <= allowed <= 11
-    assert isinstance(upstream.enter(denied=True), Shut)
+    assert isinstance(upstream.enter(denied=True), Rejected)
 
 
 def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> None:
@@ -259,24 +261,24 @@ def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> No
 
     denied, other = upstream.enter(denied=True), upstream.enter()
 
-    assert isinstance(denied, Shut)
+    assert isinstance(denied, Rejected)
     assert dt.timedelta(seconds=4) < denied.after <= dt.timedelta(seconds=5)
-    assert isinstance(other, Open)
+    assert isinstance(other, Permit)
 
 
 def test_where_every_call_was_denied_one_of_them_finds_out_after_a_while(client: Any) -> None:
     upstream = opened(client)
     wait = upstream.enter(denied=True)
-    assert isinstance(wait, Shut)
+    assert isinstance(wait, Rejected)
     # As if the time had passed.
-    until = int(client.hget(keys.gate("http://upstream"), "until"))
-    client.hset(keys.gate("http://upstream"), "until", until - 5000)
+    until = int(client.hget(keys.flow_control("http://upstream"), "until"))
+    client.hset(keys.flow_control("http://upstream"), "until", until - 5000)
 
-    assert isinstance(upstream.enter(denied=True), Open)
+    assert isinstance(upstream.enter(denied=True), Permit)
 
 
 def test_what_only_reads_does_not_say_that_a_write_would_get_through(client: Any) -> None:
-    reading = gate(client)
+    reading = flow_control(client)
     began = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
     reading.report(UP, of_read=True)
     of_reads = reading.delivered_since(began)

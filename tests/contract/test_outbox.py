@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.outbox import Attempt, Burial, BurialReason, Claim, Offer, Settlement
+from bridge.outbox import Attempt, Claim, DeadLettering, DeadLetterReason, Offer, Settlement
 from bridge.redis_store import keys
 from bridge.redis_store.outbox import RedisOutbox, connect
 from schemas.idempotency import Idempotency, KeyReused, read_idempotency
@@ -261,9 +261,9 @@ def test_a_refused_job_is_dead_with_upstreams_words_and_its_neighbours_are_not(o
     claim = outbox.settle(claimed(outbox), delivered(1), lease=LEASE)
     assert claim
     answer = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", message="no", request_id="x")
-    burial = Burial(reason=BurialReason.REFUSED, message="no", answer=answer)
-    buried = Settlement(count=1, attempts=2, status=400, request_id="x", burial=burial)
-    claim = outbox.settle(claim, buried, lease=LEASE)
+    dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message="no", answer=answer)
+    dead_lettered = Settlement(count=1, attempts=2, status=400, request_id="x", dead_lettering=dead_lettering)
+    claim = outbox.settle(claim, dead_lettered, lease=LEASE)
     assert claim
     outbox.settle(claim, delivered(1), lease=LEASE)
 

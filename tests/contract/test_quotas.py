@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, Quotas, Spent
+from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, RateLimits, Usage
 from bridge.errors import OverQuota, StoreUnavailable
 from bridge.redis_store import keys
-from bridge.redis_store.rate_limits import RedisLedger
+from bridge.redis_store.rate_limits import RedisRateLimitStore
 from schemas.client import Client, Quota
 
 GREEDY, OTHER = Client(name="greedy"), Client(name="other")
@@ -39,7 +39,7 @@ def clock() -> Clock:
 
 
 def let_in(
-    quotas: Quotas,
+    rate_limits: RateLimits,
     client: Client = GREEDY,
     *,
     tries: int = 2000,
@@ -50,8 +50,8 @@ def let_in(
     count = 0
     for _ in range(tries):
         try:
-            quotas.enter(client, needs=needs)
-            quotas.charge(client, each or {})
+            rate_limits.enter(client, needs=needs)
+            rate_limits.charge(client, each or {})
             count += 1
         except OverQuota:
             break
@@ -59,11 +59,11 @@ def let_in(
 
 
 @pytest.fixture
-def alone(clock: Clock) -> Quotas:
-    return Quotas(Away(), Quota(requests=10, writes=5, bytes=100), monotonic=clock)
+def alone(clock: Clock) -> RateLimits:
+    return RateLimits(Away(), Quota(requests=10, writes=5, bytes=100), monotonic=clock)
 
 
-def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: Quotas, clock: Clock) -> None:
+def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: RateLimits, clock: Clock) -> None:
     burst = let_in(alone)
     clock.now += 1
     after_a_second = let_in(alone)
@@ -72,7 +72,7 @@ def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: Quotas, clock
     assert (burst, after_a_second, let_in(alone)) == (10 * WINDOW, 10, 10 * WINDOW)
 
 
-def test_who_is_turned_away_is_told_when_to_come_again(alone: Quotas, clock: Clock) -> None:
+def test_who_is_turned_away_is_told_when_to_come_again(alone: RateLimits, clock: Clock) -> None:
     let_in(alone, needs=("bytes",), each={"bytes": 10_000.0})
 
     with pytest.raises(OverQuota, match=r"'greedy' may use 100 bytes of bodies a second") as caught:
@@ -83,19 +83,19 @@ def test_who_is_turned_away_is_told_when_to_come_again(alone: Quotas, clock: Clo
     assert let_in(alone, tries=1, needs=("bytes",)) == 1
 
 
-def test_what_a_request_does_not_use_does_not_keep_it_out(alone: Quotas) -> None:
+def test_what_a_request_does_not_use_does_not_keep_it_out(alone: RateLimits) -> None:
     let_in(alone, needs=("writes",), each={"writes": 1.0})
 
     assert let_in(alone, tries=1) == 1
 
 
-def test_another_client_has_its_own(alone: Quotas) -> None:
+def test_another_client_has_its_own(alone: RateLimits) -> None:
     let_in(alone)
 
     assert let_in(alone, OTHER, tries=50) == 50
 
 
-def test_what_was_charged_afterwards_is_owed(alone: Quotas, clock: Clock) -> None:
+def test_what_was_charged_afterwards_is_owed(alone: RateLimits, clock: Clock) -> None:
     alone.enter(GREEDY, needs=("writes",))
     alone.charge(GREEDY, {"writes": 100.0})
     clock.now += 9
@@ -105,7 +105,7 @@ def test_what_was_charged_afterwards_is_owed(alone: Quotas, clock: Clock) -> Non
     assert let_in(alone, tries=1, needs=("writes",)) == 1
 
 
-def test_a_clients_own_quota_counts_more_than_the_settings(alone: Quotas) -> None:
+def test_a_clients_own_quota_counts_more_than_the_settings(alone: RateLimits) -> None:
     rare = Client(name="rare", quota=Quota(requests=0.01))
     free = Client(name="free", quota=Quota(requests=0))
     slow = Client(name="slow", quota=Quota(requests=1))
@@ -114,13 +114,13 @@ def test_a_clients_own_quota_counts_more_than_the_settings(alone: Quotas) -> Non
     assert not alone.limit(Client(name="all", quota=Quota(requests=0, writes=0, bytes=0)))
 
 
-def test_a_client_that_is_read_anew_is_the_same(alone: Quotas) -> None:
+def test_a_client_that_is_read_anew_is_the_same(alone: RateLimits) -> None:
     let_in(alone, Client(name="c", quota=Quota(requests=3)))
 
     assert let_in(alone, Client(name="c", quota=Quota(requests=3))) == 0
 
 
-def test_a_new_quota_forgives_no_debt(alone: Quotas, clock: Clock) -> None:
+def test_a_new_quota_forgives_no_debt(alone: RateLimits, clock: Clock) -> None:
     alone.charge(GREEDY, {"requests": 200.0})
     renewed = Client(name="greedy", quota=Quota(requests=50))
 
@@ -130,15 +130,15 @@ def test_a_new_quota_forgives_no_debt(alone: Quotas, clock: Clock) -> None:
     assert let_in(alone, renewed, tries=1) == 1
 
 
-def test_two_quotas_of_one_client_taken_in_turns_are_not_more_than_one(alone: Quotas) -> None:
+def test_two_quotas_of_one_client_taken_in_turns_are_not_more_than_one(alone: RateLimits) -> None:
     old, new = (Client(name="c", quota=Quota(requests=rate)) for rate in (3, 4))
 
     assert sum(let_in(alone, each, tries=1) for _ in range(200) for each in (old, new)) <= 4 * WINDOW
 
 
-def test_nobody_owes_more_than_an_hours_worth(alone: Quotas, client: Any) -> None:
+def test_nobody_owes_more_than_an_hours_worth(alone: RateLimits, client: Any) -> None:
     alone.charge(GREEDY, {"bytes": 1e20})
-    [left] = RedisLedger(client).settle([Spent(client="a", uses={"bytes": (100.0, 1e20)})])
+    [left] = RedisRateLimitStore(client).settle([Usage(client="a", uses={"bytes": (100.0, 1e20)})])
 
     assert alone.standing(GREEDY)[2].full_in == LONGEST_DEBT + WINDOW
     assert left == {"bytes": -100.0 * LONGEST_DEBT}
@@ -147,14 +147,14 @@ def test_nobody_owes_more_than_an_hours_worth(alone: Quotas, client: Any) -> Non
 
 def test_one_bucket_that_can_not_be_settled_spoils_no_others(client: Any) -> None:
     client.set(keys.quota("bad"), "no hash")
-    spent = [Spent(client=name, uses={"requests": (10.0, 1.0)}) for name in ("bad", "good")]
+    spent = [Usage(client=name, uses={"requests": (10.0, 1.0)}) for name in ("bad", "good")]
 
-    assert RedisLedger(client).settle(spent) == [{}, {"requests": 99.0}]
+    assert RedisRateLimitStore(client).settle(spent) == [{}, {"requests": 99.0}]
 
 
 def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
     rate = Quota(requests=10)
-    first, second = (Quotas(RedisLedger(client), rate, monotonic=clock) for _ in range(2))
+    first, second = (RateLimits(RedisRateLimitStore(client), rate, monotonic=clock) for _ in range(2))
     for each in (first, second):
         each.enter(GREEDY, needs=ONE)
         each.settle()
@@ -169,18 +169,18 @@ def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
 
 
 def test_the_store_forgets_a_bucket_that_is_full(client: Any) -> None:
-    RedisLedger(client).settle([Spent(client="a", uses={"requests": (10.0, 50.0)})])
+    RedisRateLimitStore(client).settle([Usage(client="a", uses={"requests": (10.0, 50.0)})])
 
     assert 5000 < client.pttl(keys.quota("a")) <= 6000
 
 
 def test_the_ledger_keeps_debts_and_refills_in_its_own_time(client: Any) -> None:
-    ledger = RedisLedger(client)
-    owing, quick = (Spent(client="a", uses={"bytes": (1.0, 50.0)}), Spent(client="b", uses={"bytes": (1e6, 3e6)}))
+    ledger = RedisRateLimitStore(client)
+    owing, quick = (Usage(client="a", uses={"bytes": (1.0, 50.0)}), Usage(client="b", uses={"bytes": (1e6, 3e6)}))
 
     left = ledger.settle([owing, quick])
     again = ledger.settle(
-        [Spent(client="a", uses={"bytes": (1.0, 0.0)}), Spent(client="b", uses={"bytes": (1e6, 0.0)})]
+        [Usage(client="a", uses={"bytes": (1.0, 0.0)}), Usage(client="b", uses={"bytes": (1e6, 0.0)})]
     )
 
     assert left == [{"bytes": -40.0}, {"bytes": 7e6}]
@@ -189,9 +189,9 @@ def test_the_ledger_keeps_debts_and_refills_in_its_own_time(client: Any) -> None
 
 
 def test_a_store_that_is_away_keeps_nobody_out(clock: Clock) -> None:
-    quotas = Quotas(Away(), Quota(requests=10), monotonic=clock)
-    let_in(quotas, tries=50)
-    quotas.settle()
+    rate_limits = RateLimits(Away(), Quota(requests=10), monotonic=clock)
+    let_in(rate_limits, tries=50)
+    rate_limits.settle()
     clock.now += dt.timedelta(seconds=WINDOW).total_seconds()
 
-    assert let_in(quotas) == 10 * WINDOW
+    assert let_in(rate_limits) == 10 * WINDOW

@@ -70,6 +70,6 @@ def test_the_image_installs_only_what_is_locked_and_runs_as_nobody_special() -> 
 
 
 def test_a_stop_is_given_longer_than_the_bridge_takes_for_it() -> None:
-    grace = {field.name: field.metadata["default"] for field in dataclasses.fields(Settings)}["stop_grace"]
+    grace = {field.name: field.metadata["default"] for field in dataclasses.fields(Settings)}["shutdown_timeout"]
 
     assert int(COMPOSE["x-bridge"]["stop_grace_period"].rstrip("s")) > int(grace.rstrip("s"))

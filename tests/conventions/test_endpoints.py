@@ -10,11 +10,11 @@ import pytest
 
 from api.auth.authorization import OPEN, RULES
 from api.intake import bulk, runs
-from api.routes.app import create_native
+from api.routes.app import create_routes_app
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from schemas.client import ACTIONS
-from schemas.endpoints import ENDPOINTS, QUEUED, Way, Within, endpoint_of, find
+from schemas.endpoints import ENDPOINTS, QUEUED, ExperimentRule, Handling, endpoint_of, find
 from schemas.write import Op
 
 #: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
@@ -113,7 +113,7 @@ def test_no_call_has_two_rows() -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
 def test_a_row_says_all_that_its_way_needs(endpoint: Any) -> None:
-    queued = endpoint.answer is Way.QUEUED
+    queued = endpoint.answer is Handling.QUEUED
 
     assert endpoint.kind in {"read", "write", "stream"}
     assert endpoint.again in {"same", "another", "400", "404", "-"}
@@ -162,18 +162,20 @@ def test_each_call_has_an_action_and_what_can_not_be_undone_is_in_no_scope() -> 
 
 
 def test_only_what_reads_is_harmless_and_what_is_no_experiments_is_refused_to_who_is_limited() -> None:
-    within = {each: {endpoint.path for endpoint in ENDPOINTS if endpoint.within is each} for each in Within}
-    harmless = [endpoint for endpoint in ENDPOINTS if endpoint.within is Within.HARMLESS]
+    within = {each: {endpoint.path for endpoint in ENDPOINTS if endpoint.within is each} for each in ExperimentRule}
+    harmless = [endpoint for endpoint in ENDPOINTS if endpoint.within is ExperimentRule.HARMLESS]
     beyond = re.compile(
         "registered-models|model-versions|gateway|webhooks|graphql|workspaces|/jobs|assistant|v1/traces"
     )
 
     assert all(within.values()), "no value that no call has"
     assert {(each.kind, each.method, each.answer, each.grant) for each in harmless} <= {
-        (kind, "GET", Way.PROXIED, "read") for kind in ("read", "stream")
+        (kind, "GET", Handling.PROXIED, "read") for kind in ("read", "stream")
     }
-    assert {path for path in chain(*within.values()) if beyond.search(path)} - within[Within.REFUSED] == set()
-    assert within[Within.REFUSED] >= {endpoint.path for endpoint in ENDPOINTS if endpoint.answer is Way.REFUSED}
+    assert {path for path in chain(*within.values()) if beyond.search(path)} - within[ExperimentRule.REFUSED] == set()
+    assert within[ExperimentRule.REFUSED] >= {
+        endpoint.path for endpoint in ENDPOINTS if endpoint.answer is Handling.REFUSED
+    }
 
 
 def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:
@@ -182,7 +184,7 @@ def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:
 
 def test_each_route_of_our_own_has_a_rule() -> None:
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
-    rules = create_native(bridge).url_map.iter_rules()
+    rules = create_routes_app(bridge).url_map.iter_rules()
     native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
 
     open_ = {("GET", path) for path in OPEN}

@@ -34,7 +34,7 @@ def environ(redis_server: tuple[Server, str], front: SignatureFront) -> dict[str
         "BRIDGE_CONNECT_TIMEOUT": "1s",
         "BRIDGE_READ_TIMEOUT": "3s",
         "BRIDGE_PROXY_TIMEOUT": "3s",
-        "BRIDGE_MAX_BODY": "64KiB",
+        "BRIDGE_MAX_BODY_SIZE": "64KiB",
         "BRIDGE_API_THREADS": "4",
     }
 

@@ -15,9 +15,9 @@ from api.auth.authorization import OPEN, RULES
 from bridge.auth.api_keys import new_key
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
-from bridge.outbox import Burial, BurialReason, Settlement
+from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.client import Client, Scope
-from schemas.endpoints import ENDPOINTS, Way
+from schemas.endpoints import ENDPOINTS, Handling
 from tests.asgi_client import client_of
 from tests.factories import RUN, metric
 from tests.signature_front import SignatureFront
@@ -65,9 +65,9 @@ def http(guarded: Api, front: SignatureFront) -> Iterator[Http]:
 
 def key_for(bridge: Api, name: str = "c", *, expires_at: dt.datetime | None = None, **permissions: Any) -> str:
     """A new key of a client who may do this."""
-    bridge.keyring.put_client(Client(name=name, **permissions))
+    bridge.api_keys.put_client(Client(name=name, **permissions))
     key = new_key()
-    bridge.keyring.add_key(name, key, now=NOW, expires_at=expires_at)
+    bridge.api_keys.add_key(name, key, now=NOW, expires_at=expires_at)
     return key.text
 
 
@@ -96,7 +96,7 @@ def test_every_call_of_mlflows_is_for_those_who_may(http: Http, guarded: Api) ->
                 answer = ask(http, key, endpoint.method, filled(path))
                 told = answer.get_data(as_text=True)
                 may = identity in ("admin", holder)
-                if may and endpoint.answer is not Way.REFUSED:
+                if may and endpoint.answer is not Handling.REFUSED:
                     assert answer.status_code not in (401, 403), (endpoint, identity, told)
                 else:
                     assert answer.status_code == 403, (endpoint, identity, told)
@@ -155,7 +155,7 @@ def test_a_key_that_has_ended_is_nobodys(http: Http, guarded: Api) -> None:
     assert ask(http, expired, "GET", "/v1/backlog").status_code == 401
     assert ask(http, live, "POST", LOG_METRIC, json=METRIC).status_code == 200
     assert ask(http, live[:-1] + ("a" if live[-1] != "a" else "b"), "POST", LOG_METRIC, json=METRIC).status_code == 401
-    guarded.keyring.revoke(client="c")
+    guarded.api_keys.revoke(client="c")
     with client_of(guarded) as anew:
         assert ask(anew, live, "POST", LOG_METRIC, json=METRIC).status_code == 401
 
@@ -235,7 +235,7 @@ def test_who_may_no_longer_make_a_write_may_not_replay_it(http: Http, guarded: A
     ask(http, key, "POST", LOG_METRIC, json=METRIC)
     bury_all(guarded)
     [letter] = ask(http, key, "GET", "/v1/dead-letters").get_json()["letters"]
-    guarded.keyring.put_client(Client(name="mine", deny=("LogMetric",)))
+    guarded.api_keys.put_client(Client(name="mine", deny=("LogMetric",)))
     with client_of(guarded) as anew:
         answer = ask(anew, key, "POST", f"/v1/dead-letters/{letter['letter_id']}/replay")
 
@@ -277,8 +277,10 @@ def jobs(http: Http, key: str, status: str) -> int:
 def bury_all(bridge: Api) -> None:
     claim = bridge.outbox.claim(RUN, lease=dt.timedelta(seconds=30))
     assert claim
-    burial = Burial(reason=BurialReason.REFUSED, message="no")
-    bridge.outbox.settle(claim, Settlement(count=len(claim.jobs), burial=burial), lease=dt.timedelta(seconds=30))
+    dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message="no")
+    bridge.outbox.settle(
+        claim, Settlement(count=len(claim.jobs), dead_lettering=dead_lettering), lease=dt.timedelta(seconds=30)
+    )
 
 
 def test_each_write_of_many_is_for_those_who_may_make_it(http: Http, guarded: Api) -> None:

@@ -12,7 +12,7 @@ from werkzeug.test import Client as Http
 
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
-from bridge.events import Event, RequestAnswered
+from bridge.events import Event, RequestCompleted
 from schemas.client import Scope
 from tests.asgi_client import client_of
 from tests.factories import RUN
@@ -22,7 +22,7 @@ from tests.log_output import Output, logging_to
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer
 
-Lines = Callable[[], list[RequestAnswered]]
+Lines = Callable[[], list[RequestCompleted]]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def http(guarded: Api) -> Iterator[Http]:
         yield client
 
 
-def line(events: Events) -> RequestAnswered:
-    [told] = events.of(RequestAnswered)
+def line(events: Events) -> RequestCompleted:
+    [told] = events.of(RequestCompleted)
     events.seen.clear()
     return told
 
@@ -66,7 +66,7 @@ def test_a_write_is_told_with_its_run_and_its_job(http: Http, guarded: Api, even
         ((Scope.READ,), "POST", LOG_METRIC, ("LogMetric", "denied", 403)),
         ((Scope.WRITE,), "GET", "/v1/jobs/nothing", ("GetJob", "allowed", 404)),
         ((Scope.WRITE,), "GET", "/api/2.0/mlflow/runs/get", ("GetRun", "denied", 403)),
-        (None, "GET", "/v1/backlog", (None, "stranger", 401)),
+        (None, "GET", "/v1/backlog", (None, "unauthenticated", 401)),
         (None, "GET", "/healthz", (None, "allowed", 200)),
         ((Scope.ADMIN,), "DELETE", "/v1/dead-letters/x.1", ("DiscardDeadLetter", "allowed", 404)),
     ],
@@ -86,7 +86,7 @@ def test_what_is_denied_is_told_as_well(
 
     told = line(events)
     assert (told.action, told.decision, told.status) == expected
-    assert told.client == ("stranger" if scopes is None else "c")
+    assert told.client == ("unauthenticated" if scopes is None else "c")
 
 
 def test_a_proxied_call_is_told_with_upstreams_own_id(
@@ -127,9 +127,9 @@ def test_a_write_is_stored_with_the_id_of_its_request_and_the_trace_of_its_clien
     claim = guarded.outbox.claim(RUN, lease=dt.timedelta(seconds=30))
     assert claim
     [job] = claim.jobs
-    assert job.trail.request_id == answer.headers["X-Request-Id"]
-    assert job.trail.trace
-    assert dict(job.trail.trace.headers) == trace
+    assert job.trace_context.request_id == answer.headers["X-Request-Id"]
+    assert job.trace_context.trace
+    assert dict(job.trace_context.trace.headers) == trace
     assert claim.job_id == (answer.json["jobs"][0]["job_id"] if bulk and answer.json else answer.headers.get("Job-Id"))
 
 
@@ -164,7 +164,7 @@ def test_requests_are_logged_where_it_is_known_whose_they_are(
     with logging_to(Output()) as output, client_of(api) as http:
         http.get("/healthz")
 
-    assert [line["path"] for line in output.lines() if line["event"] == "request_answered"] == ["/healthz"] * logged
+    assert [line["path"] for line in output.lines() if line["event"] == "request_completed"] == ["/healthz"] * logged
 
 
 def test_no_event_has_a_field_for_what_was_in_a_request() -> None:

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap.processes import Api
-from bridge.outbox import Attempt, Burial, BurialReason, Settlement
+from bridge.outbox import Attempt, DeadLettering, DeadLetterReason, Settlement
 from schemas.job import UpstreamAnswer
 from tests.factories import RUN, metric
 from tests.signature_front import SignatureFront
@@ -26,8 +26,8 @@ REFUSED = Settlement(
     count=1,
     attempts=1,
     status=404,
-    burial=Burial(
-        reason=BurialReason.REFUSED,
+    dead_lettering=DeadLettering(
+        reason=DeadLetterReason.REFUSED,
         message="Run not found",
         answer=UpstreamAnswer(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message="Run not found"),
     ),
@@ -86,11 +86,11 @@ def test_a_read_that_can_wait_no_longer_says_what_it_may_have_missed(http: Clien
 @pytest.mark.usefixtures("front")
 def test_a_read_of_another_run_does_not_wait(http_with: Any, environ: dict[str, str], api: Api) -> None:
     api.outbox.accept(metric(1), client="anonymous")
-    patient = http_with(environ | {"BRIDGE_READ_BARRIER": "10m"})
+    outbox = http_with(environ | {"BRIDGE_READ_YOUR_WRITES_TIMEOUT": "10m"})
 
-    assert patient.get(GET_RUN.replace(RUN, "1" * 32)).status_code == 200
-    assert patient.get("/version").status_code == 200
-    assert patient.get("/api/2.0/mlflow/experiments/get?experiment_id=0").status_code == 200
+    assert outbox.get(GET_RUN.replace(RUN, "1" * 32)).status_code == 200
+    assert outbox.get("/version").status_code == 200
+    assert outbox.get("/api/2.0/mlflow/experiments/get?experiment_id=0").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_every_call_that_names_the_run_waits(
 def test_a_search_waits_for_the_runs_that_its_client_has_logged_to(
     http_with: Any, environ: dict[str, str], api: Api, front: SignatureFront
 ) -> None:
-    patient = http_with(environ | {"BRIDGE_READ_BARRIER": "30s"})
-    patient.post(LOG_METRIC, json=BODY)
+    outbox = http_with(environ | {"BRIDGE_READ_YOUR_WRITES_TIMEOUT": "30s"})
+    outbox.post(LOG_METRIC, json=BODY)
     found: list[TestResponse] = []
-    search = threading.Thread(target=lambda: found.append(patient.post("/api/2.0/mlflow/runs/search", json={})))
+    search = threading.Thread(target=lambda: found.append(outbox.post("/api/2.0/mlflow/runs/search", json={})))
 
     search.start()
     with settled_meanwhile(api, DELIVERED, once=lambda: None):

@@ -12,7 +12,7 @@ import zstandard
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap.processes import Api
-from bridge.events import RequestAnswered
+from bridge.events import RequestCompleted
 from schemas.write import Op, Write
 from tests.asgi_client import client_of
 from tests.factories import RUN, metric
@@ -225,4 +225,4 @@ def test_what_was_accepted_before_counts_once(api: Api) -> None:
         for _ in range(3):
             client.post(PATH, json={"writes": [METRIC, TAG]}, headers={"Idempotency-Key": "once"})
 
-    assert [told.writes for told in events.of(RequestAnswered)] == [2, 0, 0]
+    assert [told.writes for told in events.of(RequestCompleted)] == [2, 0, 0]

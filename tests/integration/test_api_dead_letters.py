@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap.processes import Api
-from bridge.outbox import Burial, BurialReason, Settlement
+from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.job import UpstreamAnswer
 from tests.factories import RUN, metric
 
@@ -19,12 +19,14 @@ PATH = "/v1/dead-letters"
 ANSWER = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
 
 
-def bury(api: Api, count: int, *, reason: BurialReason = BurialReason.REFUSED) -> list[str]:
+def dead_letter(api: Api, count: int, *, reason: DeadLetterReason = DeadLetterReason.REFUSED) -> list[str]:
     jobs = [api.outbox.accept(metric(step), client="anonymous").job_id for step in range(count)]
     claim = api.outbox.claim(RUN, lease=LEASE)
     assert claim
-    burial = Burial(reason=reason, message="no", answer=ANSWER)
-    api.outbox.settle(claim, Settlement(count=count, attempts=1, status=400, burial=burial), lease=LEASE)
+    dead_lettering = DeadLettering(reason=reason, message="no", answer=ANSWER)
+    api.outbox.settle(
+        claim, Settlement(count=count, attempts=1, status=400, dead_lettering=dead_lettering), lease=LEASE
+    )
     return jobs
 
 
@@ -41,7 +43,7 @@ def status(http: Client, job_id: str) -> str:
 
 
 def test_a_letter_is_listed_shown_replayed_and_discarded(http: Client, api: Api) -> None:
-    first, second = bury(api, 2)
+    first, second = dead_letter(api, 2)
 
     letters = http.get(PATH).get_json()["letters"]
     shown = http.get(f"{PATH}/{letters[0]['letter_id']}").get_json()
@@ -61,7 +63,7 @@ def test_a_letter_is_listed_shown_replayed_and_discarded(http: Client, api: Api)
 
 
 def test_pages_are_linked_by_their_cursor(http: Client, api: Api) -> None:
-    bury(api, 5)
+    dead_letter(api, 5)
 
     first = http.get(f"{PATH}?limit=3").get_json()
     second = http.get(f"{PATH}?limit=3&cursor={first['next']}").get_json()
@@ -113,8 +115,8 @@ def test_a_rate_must_be_above_nothing_and_within_reason(http: Client, rate: int)
 
 
 def test_a_dry_run_only_counts(http: Client, api: Api) -> None:
-    bury(api, 3)
-    bury(api, 2, reason=BurialReason.EXPIRED)
+    dead_letter(api, 3)
+    dead_letter(api, 2, reason=DeadLetterReason.EXPIRED)
 
     counted = [
         http.post(f"{PATH}/{call}", json={"filter": {"reason": "expired"}, "dry_run": True}).get_json()
@@ -126,11 +128,11 @@ def test_a_dry_run_only_counts(http: Client, api: Api) -> None:
 
 
 def test_many_are_discarded_only_by_who_knows_how_many(http: Client, api: Api) -> None:
-    bury(api, 3)
+    dead_letter(api, 3)
 
     refusals = [http.post(f"{PATH}/discard", json=body) for body in ({}, {"count": 2}, {"count": 4})]
     begun = http.post(f"{PATH}/discard", json={"count": 3})
-    api.draining.tick()
+    api.dead_letters.tick()
 
     assert [answer.status_code for answer in refusals] == [409] * 3
     assert '"count": 3' in problem(refusals[0])
@@ -140,13 +142,13 @@ def test_many_are_discarded_only_by_who_knows_how_many(http: Client, api: Api) -
 
 
 def test_a_drain_can_be_followed_and_stopped(http: Client, api: Api) -> None:
-    jobs = bury(api, 3)
+    jobs = dead_letter(api, 3)
 
     begun = http.post(f"{PATH}/replay", json={"filter": {"run_id": RUN}, "rate": 0.001})
     place = begun.headers["Location"]
     running = http.get(place).get_json()
     stopped = http.delete(place)
-    api.draining.tick()
+    api.dead_letters.tick()
 
     assert (running["state"], running["action"], running["total"], running["done"]) == ("running", "replay", 3, 0)
     assert stopped.status_code == 204
@@ -182,7 +184,7 @@ def test_another_method_is_told_which_there_are(http: Client) -> None:
 
 
 def test_the_backlog_of_a_run_and_of_all_is_told(http: Client, api: Api) -> None:
-    bury(api, 1)
+    dead_letter(api, 1)
     for step in range(3):
         api.outbox.accept(metric(step), client="anonymous")
 
@@ -199,7 +201,7 @@ def test_the_backlog_of_a_run_and_of_all_is_told(http: Client, api: Api) -> None
 
 
 def test_a_bridge_that_stops_takes_no_new_writes_and_says_so(http: Client, api: Api) -> None:
-    (job_id,) = bury(api, 1)
+    (job_id,) = dead_letter(api, 1)
     pending = api.outbox.accept(metric(1), client="anonymous").job_id
     api.stopping.set()
 
@@ -234,14 +236,14 @@ def test_what_exceeds_a_cap_is_refused_for_a_while(http_with: Any, setting: str,
     ("setting", "whose"),
     [("BRIDGE_MAX_PENDING_RUN", "run"), ("BRIDGE_MAX_PENDING_CLIENT", "client"), ("BRIDGE_MAX_STORE", "bridge")],
 )
-def test_what_can_never_be_taken_is_not_to_be_sent_again(http_with: Any, setting: str, whose: str) -> None:
+def test_what_can_never_be_taken_is_not_to_be_sent_again(http_with: Any, setting: str, owner: str) -> None:
     http = http_with({setting: "500B"})
     write: dict[str, Any] = {"run_id": RUN, "key": "m" * 250, "value": "v" * 250}
 
     answer = http.post("/api/2.0/mlflow/runs/set-tag", json=write)
 
     assert (answer.status_code, answer.headers.get("Retry-After")) == (413, None)
-    assert f"all that may wait of this {whose}, 500 bytes" in answer.get_json()["message"]
+    assert f"all that may wait of this {owner}, 500 bytes" in answer.get_json()["message"]
 
 
 def test_a_letter_whose_body_is_no_json_is_shown_and_can_not_write_the_answer(http: Client, api: Api) -> None:
@@ -251,8 +253,8 @@ def test_a_letter_whose_body_is_no_json_is_shown_and_can_not_write_the_answer(ht
     assert http.post("/v1/traces", data=body, headers=headers).status_code == 200
     claim = api.outbox.claim("traces:0", lease=LEASE)
     assert claim
-    burial = Burial(reason=BurialReason.REFUSED, message="no")
-    api.outbox.settle(claim, Settlement(count=1, burial=burial), lease=LEASE)
+    dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message="no")
+    api.outbox.settle(claim, Settlement(count=1, dead_lettering=dead_lettering), lease=LEASE)
 
     [letter] = http.get(PATH).get_json()["letters"]
     shown = http.get(f"{PATH}/{letter['letter_id']}").get_json()

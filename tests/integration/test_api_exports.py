@@ -68,7 +68,7 @@ def test_what_is_refused_leaves_nothing_behind(http: Client, api: Api, export: E
 
 @pytest.mark.parametrize("coding", ["gzip", None])
 def test_an_export_is_as_long_as_its_setting_lets_it_be_packed_or_not(http_with: Any, coding: str | None) -> None:
-    http = http_with({"BRIDGE_MAX_LONG_BODY": "200KiB"})
+    http = http_with({"BRIDGE_MAX_LONG_BODY_SIZE": "200KiB"})
 
     def post(text: str) -> Any:
         body = spelled(span(attributes=[{"key": "k", "value": {"stringValue": text}}]))

@@ -17,10 +17,10 @@ from api.auth.authorization import RULES
 from api.auth.experiment_scope import OWN
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
-from bridge.events import RequestAnswered
-from schemas.bodies.references import Kind, Subject
+from bridge.events import RequestCompleted
+from schemas.bodies.references import Kind, Reference
 from schemas.client import ACTIONS, Client
-from schemas.endpoints import ENDPOINTS, Endpoint, Way, Within
+from schemas.endpoints import ENDPOINTS, Endpoint, ExperimentRule, Handling
 from schemas.write import Op
 from tests.asgi_client import client_of
 from tests.experiments import MINE, MODELS, OTHERS, RUNS, TRACES, Upstream, upstream
@@ -56,7 +56,7 @@ def limited(environ: dict[str, str], asked: Upstream) -> Api:
         "BRIDGE_AUTH": "keys",
         "BRIDGE_UPSTREAM": asked.url,
         "BRIDGE_UPSTREAM_RATE": "10000",
-        "BRIDGE_READ_BARRIER": "1ms",
+        "BRIDGE_READ_YOUR_WRITES_TIMEOUT": "1ms",
     }
     return build_api(read_settings(environ | settings))
 
@@ -77,48 +77,52 @@ def ask(http: Http, key: str, method: str, path: str, **options: Any) -> TestRes
     return http.open(path, method=method, headers=headers, **options)
 
 
-def names(endpoint: Endpoint, *whose: str) -> dict[str, Any]:
+def names(endpoint: Endpoint, *owner: str) -> dict[str, Any]:
     """What a call of this kind must say to be about something in these experiments, in MLflow's words."""
-    first, every = whose[0], list(whose)
+    first, every = owner[0], list(owner)
     experiments = [each or "404" for each in every]
-    named: dict[Within, dict[str, Any]] = {
-        Within.EXPERIMENT: {"experiment_id": experiments[0]},
-        Within.EXPERIMENTS: {"experiment_ids": experiments},
-        Within.LOCATIONS: {
+    named: dict[ExperimentRule, dict[str, Any]] = {
+        ExperimentRule.EXPERIMENT: {"experiment_id": experiments[0]},
+        ExperimentRule.EXPERIMENTS: {"experiment_ids": experiments},
+        ExperimentRule.LOCATIONS: {
             "locations": [
                 {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": each}} for each in experiments
             ]
         },
-        Within.RUN: {"run_id": RUNS[first]},
-        Within.RUNS: {"run_ids": [RUNS[each] for each in every]},
-        Within.RUN_OF_QUERY: {"run_uuid": RUNS[first]},
-        Within.RUN_OR_MODEL: {"run_id": RUNS[first]},
-        Within.TRACE: {"request_id" if "request_id=" in endpoint.path else "trace_id": TRACES[first]},
-        Within.TRACES: {"trace_ids": [TRACES[each] for each in every]},
-        Within.LOGGED_MODEL: {"model_id": MODELS[first]},
-        Within.ARTIFACT_PATH: {"path": f"{experiments[0]}/{RUNS[first]}/artifacts"},
+        ExperimentRule.RUN: {"run_id": RUNS[first]},
+        ExperimentRule.RUNS: {"run_ids": [RUNS[each] for each in every]},
+        ExperimentRule.RUN_OF_QUERY: {"run_uuid": RUNS[first]},
+        ExperimentRule.RUN_OR_MODEL: {"run_id": RUNS[first]},
+        ExperimentRule.TRACE: {"request_id" if "request_id=" in endpoint.path else "trace_id": TRACES[first]},
+        ExperimentRule.TRACES: {"trace_ids": [TRACES[each] for each in every]},
+        ExperimentRule.LOGGED_MODEL: {"model_id": MODELS[first]},
+        ExperimentRule.ARTIFACT_PATH: {"path": f"{experiments[0]}/{RUNS[first]}/artifacts"},
     }
     return named.get(endpoint.within, {})
 
 
-def make(http: Http, key: str, endpoint: Endpoint, named: dict[str, Any], *, whose: str = MINE) -> TestResponse:
+def make(http: Http, key: str, endpoint: Endpoint, named: dict[str, Any], *, owner: str = MINE) -> TestResponse:
     """Make the call with these names, where they belong."""
-    experiment = whose or "404"
+    experiment = owner or "404"
     path = endpoint.path
     for part, value in (
-        *(("{model_id}", MODELS[whose]), ("{request_id}", TRACES[whose]), ("{trace_id}", TRACES[whose])),
-        *(("{artifact_path}", f"{experiment}/{RUNS[whose]}/artifacts/a.txt"),),
+        *(
+            ("{model_id}", MODELS[owner]),
+            ("{request_id}", TRACES[owner]),
+            ("{trace_id}", TRACES[owner]),
+        ),
+        *(("{artifact_path}", f"{experiment}/{RUNS[owner]}/artifacts/a.txt"),),
     ):
         path = path.replace(part, value)
     path = path.replace("{", "").replace("}", "")
-    if endpoint.method == "GET" or endpoint.within is Within.RUN_OF_QUERY:
+    if endpoint.method == "GET" or endpoint.within is ExperimentRule.RUN_OF_QUERY:
         return ask(http, key, endpoint.method, f"{path}?{urlencode(named, doseq=True)}")
     body = named | FIELDS.get(endpoint.op, {"key": "k"} if endpoint.op != "-" else {})
     return ask(http, key, endpoint.method, path, json=body)
 
 
 IN_PATH = ("{model_id}", "{request_id}", "{trace_id}", "{artifact_path}")
-CHECKED = [each for each in ENDPOINTS if each.within not in (Within.REFUSED, Within.HARMLESS)]
+CHECKED = [each for each in ENDPOINTS if each.within not in (ExperimentRule.REFUSED, ExperimentRule.HARMLESS)]
 
 
 def is_refusal(answer: TestResponse) -> bool:
@@ -128,17 +132,17 @@ def is_refusal(answer: TestResponse) -> bool:
 
 def test_a_call_is_for_what_is_within_the_experiments(http: Http, key: str, asked: Upstream) -> None:
     for endpoint in CHECKED:
-        queued = endpoint.answer is Way.QUEUED
+        queued = endpoint.answer is Handling.QUEUED
         asked.clear()
         mine = make(http, key, endpoint, names(endpoint, MINE))
         assert (mine.status_code, len(asked.passed_on)) == (200, 0 if queued else 1), (endpoint, mine.data)
         asked.clear()
-        others = make(http, key, endpoint, names(endpoint, OTHERS), whose=OTHERS)
-        nobodys = make(http, key, endpoint, names(endpoint, NOBODYS), whose=NOBODYS)
+        others = make(http, key, endpoint, names(endpoint, OTHERS), owner=OTHERS)
+        nobodys = make(http, key, endpoint, names(endpoint, NOBODYS), owner=NOBODYS)
         assert is_refusal(others), (endpoint, others.data)
         assert (nobodys.status_code, nobodys.data) == (403, others.data), (endpoint, "whether there is one is not told")
         if any(part in endpoint.path for part in IN_PATH):
-            alone = make(http, key, endpoint, {}, whose=OTHERS)
+            alone = make(http, key, endpoint, {}, owner=OTHERS)
             assert is_refusal(alone), (endpoint, alone.data)
         else:
             absent = make(http, key, endpoint, {})
@@ -156,7 +160,7 @@ def test_whatever_else_a_call_names_must_be_within_too(http: Http, key: str, ask
         {"modelId": MODELS[OTHERS]},
     ]
     for endpoint in CHECKED:
-        if endpoint.answer is Way.QUEUED or endpoint.within is Within.ARTIFACT_PATH:
+        if endpoint.answer is Handling.QUEUED or endpoint.within is ExperimentRule.ARTIFACT_PATH:
             continue
         answers = [make(http, key, endpoint, names(endpoint, MINE) | each) for each in further]
         assert all(is_refusal(answer) for answer in answers), (endpoint, [answer.data for answer in answers])
@@ -166,14 +170,14 @@ def test_whatever_else_a_call_names_must_be_within_too(http: Http, key: str, ask
 def test_a_call_that_is_not_about_experiments_is_refused(http: Http, key: str, asked: Upstream) -> None:
     everything = {"experiment_id": MINE, "experiment_ids": [MINE], "run_id": RUNS[MINE]}
     for endpoint in ENDPOINTS:
-        if endpoint.within is Within.REFUSED:
+        if endpoint.within is ExperimentRule.REFUSED:
             answers = [make(http, key, endpoint, named) for named in ({}, everything)]
             assert all(is_refusal(answer) for answer in answers), (endpoint, answers[0].data)
     assert (asked.passed_on, asked.looked_up) == ([], [])
 
 
 def test_what_is_harmless_is_for_everybody(http: Http, key: str, asked: Upstream) -> None:
-    harmless = [each for each in ENDPOINTS if each.within is Within.HARMLESS]
+    harmless = [each for each in ENDPOINTS if each.within is ExperimentRule.HARMLESS]
 
     assert {make(http, key, endpoint, {}).status_code for endpoint in harmless} == {200}
     assert len(asked.passed_on) == len(harmless)
@@ -447,20 +451,20 @@ def test_who_loses_the_race_for_a_name_is_not_told_of_the_run_that_has_it(limite
 def test_each_call_of_our_own_is_harmless_or_checked_or_refused(
     http: Http, key: str, limited: Api, method: str, path: str
 ) -> None:
-    limited.keyring.put_client(
+    limited.api_keys.put_client(
         Client(name="nightly", allow=(*ACTIONS, *(rule.action for rule in RULES.values())), experiments=frozenset("7"))
     )
     concrete = path.replace("<path:name>", "n/1").replace("<path:run>", RUNS[OTHERS]).replace("<", "").replace(">", "")
 
     answer = ask(http, key, method, concrete, json={"writes": []} if method == "POST" else None)
 
-    expected = OWN[method, path] is Within.REFUSED or path.startswith("/v1/runs/")
+    expected = OWN[method, path] is ExperimentRule.REFUSED or path.startswith("/v1/runs/")
     assert (answer.status_code == 403) == expected, answer.data
 
 
 def test_each_call_of_our_own_is_in_that_table() -> None:
     assert set(OWN) == set(RULES)
-    assert {call for call, within in OWN.items() if within is Within.HARMLESS and call[0] != "GET"} == {
+    assert {call for call, within in OWN.items() if within is ExperimentRule.HARMLESS and call[0] != "GET"} == {
         ("POST", "/v1/jobs/lookup")
     }
 
@@ -524,7 +528,7 @@ def test_a_refusal_is_told_as_one_and_so_is_what_is_not_known(limited: Api, key:
         asked.status = 503
         ask(http, key, "GET", f"{MLFLOW}/runs/get?run_id={RUNS[OTHERS]}")
 
-    told = [(line.client, line.action, line.decision, line.status) for line in events.of(RequestAnswered)]
+    told = [(line.client, line.action, line.decision, line.status) for line in events.of(RequestCompleted)]
     assert told == [
         *[("nightly", "LogMetric", "denied", 403)] * 2,
         ("nightly", "LogMetric", "allowed", 200),
@@ -540,22 +544,22 @@ def test_mlflow_says_of_ids_that_it_has_not_given_that_there_are_none(
     bridge = build_api(read_settings(environ))
 
     for odd in ("a" * 32, "x" * 256, "a:b", "A-_", "7", "search", "batchGet"):
-        assert not bridge.experiments.is_within(Subject(kind, odd), {MINE}, workspace=workspace), odd
-    assert bridge.gate.state().breaker == "closed"
+        assert not bridge.experiments.is_within(Reference(kind, odd), {MINE}, workspace=workspace), odd
+    assert bridge.flow_control.state().breaker == "closed"
 
 
-QUEUED = [each for each in ENDPOINTS if each.answer is Way.QUEUED]
+QUEUED = [each for each in ENDPOINTS if each.answer is Handling.QUEUED]
 
 
 @pytest.mark.parametrize("endpoint", QUEUED, ids=lambda each: f"{each.method} {each.path}")
 @pytest.mark.parametrize("whose", [MINE, OTHERS])
 def test_a_call_that_upstream_seems_to_lack_is_no_way_around_the_limit(
-    http: Http, limited: Api, key: str, asked: Upstream, endpoint: Endpoint, whose: str
+    http: Http, limited: Api, key: str, asked: Upstream, endpoint: Endpoint, owner: str
 ) -> None:
     """It may have it by now: what the bridge knows of upstream is up to half a minute old."""
     limited.abilities.lacks = frozenset({Op(endpoint.op)})
 
-    answer = make(http, key, endpoint, names(endpoint, whose), whose=whose)
+    answer = make(http, key, endpoint, names(endpoint, owner), owner=owner)
 
     assert answer.status_code in (403, 404), answer.data
     assert asked.passed_on == []

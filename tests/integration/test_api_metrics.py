@@ -52,7 +52,7 @@ def test_what_waits_is_looked_up(environ: dict[str, str]) -> None:
 
     assert now["backlog_lanes"] - before["backlog_lanes"] == 1
     assert now["backlog_bytes"] > before["backlog_bytes"]
-    assert (now["store_up"], now["store_faults"], now["workers"]) == (1, 0, 0)
+    assert (now["store_up"], now["store_durability_problems"], now["workers"]) == (1, 0, 0)
     assert [now[f'breaker{{state="{state}"}}'] for state in ("closed", "open", "half-open")] == [1, 0, 0]
     assert now["upstream_call_rate"] == float("inf")
 

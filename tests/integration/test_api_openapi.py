@@ -6,7 +6,7 @@ import re
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import Client
 
-from api.routes.app import create_native
+from api.routes.app import create_routes_app
 from bridge.bootstrap.processes import Api
 from schemas.endpoints import QUEUED
 
@@ -24,7 +24,7 @@ def test_every_path_is_described_with_each_of_its_methods(http: Client, api: Api
         for method in methods
     }
 
-    rules = create_native(api).url_map.iter_rules()
+    rules = create_routes_app(api).url_map.iter_rules()
     native = {
         (method, re.sub("<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", rule.rule))
         for rule in rules

@@ -7,10 +7,10 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.bootstrap.processes import Api
-from bridge.outbox import Burial, BurialReason, Settlement
+from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.lane import NamedRun
 from tests.factories import RUN, metric
-from tests.integration.test_api_dead_letters import LEASE, bury
+from tests.integration.test_api_dead_letters import LEASE, dead_letter
 
 PATH = "/v1/runs"
 JOBS = "/v1/jobs"
@@ -116,7 +116,7 @@ def test_the_pending_jobs_of_a_run_are_listed_page_by_page(http: Client, api: Ap
 
 
 def test_the_dead_jobs_of_a_run_are_listed(http: Client, api: Api) -> None:
-    jobs = bury(api, 3)
+    jobs = dead_letter(api, 3)
 
     page = http.get(JOBS, query_string={"run_id": RUN, "status": "dead", "limit": "2"}).get_json()
     rest = http.get(JOBS, query_string={"run_id": RUN, "status": "dead", "cursor": page["next"]}).get_json()
@@ -165,15 +165,15 @@ def test_a_run_that_was_refused_is_told_from_one_that_waits(http: Client, api: A
     job_id = ask(http, {"run": "n"}).get_json()["job_id"]
     claim = api.outbox.claim(NamedRun("n").lane, lease=LEASE)
     assert claim
-    burial = Burial(reason=BurialReason.REFUSED, message="there is no such experiment")
-    api.outbox.settle(claim, Settlement(count=1, burial=burial), lease=LEASE)
+    dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message="there is no such experiment")
+    api.outbox.settle(claim, Settlement(count=1, dead_lettering=dead_lettering), lease=LEASE)
 
     dead = http.get("/v1/runs/n").get_json()
     ask(http, {"run": "n"})
     again = http.get("/v1/runs/n").get_json()
 
-    assert (dead["state"], dead["why"], dead["job_id"]) == ("dead", "there is no such experiment", job_id)
-    assert (again["state"], again["why"]) == ("pending", None)
+    assert (dead["state"], dead["reason"], dead["job_id"]) == ("dead", "there is no such experiment", job_id)
+    assert (again["state"], again["reason"]) == ("pending", None)
 
 
 @pytest.mark.parametrize("workspace", ["\xa0x", "a\x01b", "x" * 257])

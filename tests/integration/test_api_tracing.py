@@ -80,8 +80,8 @@ def test_a_write_is_stored_with_the_place_of_its_accept(
     assert claim
     assert context
     assert span.name == f"POST {LOG_METRIC}"
-    assert claim.jobs[0].trail.trace
-    assert claim.jobs[0].trail.trace.traceparent == f"00-{TRACE_ID}-{context.span_id:016x}-01"
+    assert claim.jobs[0].trace_context.trace
+    assert claim.jobs[0].trace_context.trace.traceparent == f"00-{TRACE_ID}-{context.span_id:016x}-01"
     assert dict(span.attributes or {}) == {
         "http.request.method": "POST",
         "http.route": LOG_METRIC,

@@ -220,14 +220,14 @@ def test_a_body_counts_for_its_clients_quota_also_after_an_answer_that_comes_bef
     async def send(upstream: socket.socket) -> int:
         url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
         async with serving(environ, None, BRIDGE_UPSTREAM=url, BRIDGE_QUOTA_BYTES="1GiB") as app:
-            quotas = app._spending._quotas  # noqa: SLF001 - what is charged is shown nowhere as exactly
-            charge = quotas.charge
+            rate_limits = app._spending._rate_limits  # noqa: SLF001 - what is charged is shown nowhere as exactly
+            charge = rate_limits.charge
 
             def note(client: Client, more: dict[str, float]) -> None:
                 charged.append(more["bytes"])
                 charge(client, more)
 
-            quotas.charge = note
+            rate_limits.charge = note
             asked = Asked(app, ARTIFACT, LONG)
             answering = asked.begin()
             # The first of two is sent on; the other may be the last, and is kept back.

@@ -191,18 +191,18 @@ def test_a_refused_request_does_not_use_its_key_up(http: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("answer", "reason"),
     [
         (Answer(404, {"Content-Type": "text/plain"}, b"Tracking server could not be found"), "status 404"),
         (Answer(403, {"x-amzn-ErrorType": "ExpiredTokenException:"}, b"{}"), "status 403 ExpiredTokenException"),
         (Answer(200, {"Content-Type": "text/html"}, b"<html>Please sign in</html>"), "status 200"),
     ],
 )
-def test_readiness_believes_only_mlflow(http: Client, front: SignatureFront, answer: Answer, why: str) -> None:
+def test_readiness_believes_only_mlflow(http: Client, front: SignatureFront, answer: Answer, reason: str) -> None:
     front.set_fault(answer)
 
     ready = http.get("/readyz")
 
     assert ready.json
     assert ready.json["status"] == "degraded"
-    assert (ready.json["upstream"]["reachable"], ready.json["upstream"]["why"]) == (False, why)
+    assert (ready.json["upstream"]["reachable"], ready.json["upstream"]["reason"]) == (False, reason)

@@ -63,8 +63,8 @@ class Bridge:
 
     def _key(self, name: str) -> str:
         key = new_key()
-        self.api.keyring.put_client(Client(name=name, scopes=(Scope.WRITE, Scope.READ)))
-        self.api.keyring.add_key(name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
+        self.api.api_keys.put_client(Client(name=name, scopes=(Scope.WRITE, Scope.READ)))
+        self.api.api_keys.add_key(name, key, now=dt.datetime.now(dt.UTC), expires_at=None)
         return key.text
 
     def ask(self, client: str, method: str, path: str, body: dict[str, Any] | None = None) -> TestResponse:
@@ -98,7 +98,7 @@ def bridge_with(redis_server: tuple[Server, str], front: SignatureFront) -> Iter
         "BRIDGE_UPSTREAM_ENDPOINT": front.url,
         "BRIDGE_ASSUME_ROLE_ARN": ROLE,
         "BRIDGE_AUTH": "keys",
-        "BRIDGE_READ_BARRIER": "1ms",
+        "BRIDGE_READ_YOUR_WRITES_TIMEOUT": "1ms",
     }
     opened: list[Any] = []
 
@@ -122,7 +122,7 @@ def signer_of(call: Call, sts: StsStub) -> str:
 def test_writes_and_reads_of_two_clients_reach_upstream_in_their_names(
     bridge_with: Callable[..., Bridge], front: SignatureFront, sts: StsStub
 ) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client")
     run_id = bridge.create_run(ANN)
     for client, step in [(ANN, 1), (ANN, 2), (BOB, 3), (ANN, 4)]:
         bridge.log(client, run_id, step)
@@ -153,7 +153,7 @@ def test_writes_and_reads_of_two_clients_reach_upstream_in_their_names(
 
 
 def test_the_source_identity_is_set_where_it_is_wanted(bridge_with: Callable[..., Bridge], sts: StsStub) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="source")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="source")
     bridge.create_run(ANN)
     bridge.create_run(BOB)
     bridge.api.upstream.probe()
@@ -178,7 +178,7 @@ def test_without_the_setting_there_is_one_session_and_writes_of_clients_share_a_
 
 @pytest.mark.usefixtures("front")
 def test_a_client_who_is_denied_a_session_waits_alone(bridge_with: Callable[..., Bridge], sts: StsStub) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client")
     anns, bobs = bridge.create_run(ANN), bridge.create_run(ANN)
     sts.refusals[session_name(BOB)] = ("AccessDenied", "not authorized to perform: sts:AssumeRole")
     late, well = bridge.log(BOB, bobs, 1), bridge.log(ANN, anns, 1)
@@ -188,7 +188,7 @@ def test_a_client_who_is_denied_a_session_waits_alone(bridge_with: Callable[...,
     bridge.worker.delivery.deliver(anns)
     reads = [bridge.ask(BOB, "GET", f"{RUNS}/get?run_id={bobs}").status_code for _ in range(5)]
     while_denied = bridge.ask(BOB, "GET", f"/v1/jobs/{late}").json
-    assert bridge.api.gate.state().breaker == "closed"
+    assert bridge.api.flow_control.state().breaker == "closed"
     assert bridge.ask(ANN, "GET", f"/v1/jobs/{well}").json["status"] == "delivered"  # type: ignore[index] # it is there
 
     assert while_denied
@@ -202,40 +202,40 @@ def test_a_client_who_is_denied_a_session_waits_alone(bridge_with: Callable[...,
 def test_a_call_that_is_denied_to_one_client_opens_no_breaker_and_a_wrong_signature_does(
     bridge_with: Callable[..., Bridge], front: SignatureFront, sts: StsStub
 ) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client", BRIDGE_UPSTREAM=f"{ARN}-of-others")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client", BRIDGE_UPSTREAM=f"{ARN}-of-others")
     run = "0" * 32
     bridge.log(ANN, run, 1)
     bridge.worker.delivery.deliver(run)
-    denied = bridge.api.gate.state()
+    denied = bridge.api.flow_control.state()
 
     sts.tell = lambda *_: None
     front.accept()
     bridge.log(BOB, "1" * 32, 1)
     bridge.worker.delivery.deliver("1" * 32)
-    unknown = bridge.api.gate.state()
+    unknown = bridge.api.flow_control.state()
 
     assert front.calls[0].status == 403
     assert denied.breaker == "closed"
     assert unknown.breaker != "closed"
-    assert "UnrecognizedClient" in str(unknown.why)
+    assert "UnrecognizedClient" in str(unknown.reason)
 
 
 def test_a_role_that_nobody_can_assume_opens_the_breaker(
     bridge_with: Callable[..., Bridge], sts: StsStub, front: SignatureFront
 ) -> None:
     sts.refusals["AssumeRole"] = ("ExpiredToken", "the bridge's own have ended")
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client")
     bridge.log(ANN, "0" * 32, 1)
     bridge.worker.delivery.deliver("0" * 32)
 
-    assert bridge.api.gate.state().breaker != "closed"
+    assert bridge.api.flow_control.state().breaker != "closed"
     assert front.calls == []
 
 
 def test_a_run_by_name_is_created_in_its_clients_name(
     bridge_with: Callable[..., Bridge], front: SignatureFront, sts: StsStub
 ) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client")
     answer = bridge.ask(BOB, "POST", "/v1/runs", {"run": "nightly/1", "start_time": 1})
     assert answer.status_code in (200, 201, 202), answer.data
 
@@ -249,12 +249,12 @@ def test_a_run_by_name_is_created_in_its_clients_name(
 def test_what_is_unavailable_to_a_client_alone_is_said_so(
     bridge_with: Callable[..., Bridge], front: SignatureFront
 ) -> None:
-    bridge = bridge_with(BRIDGE_ROLE_SESSION="client", BRIDGE_UPSTREAM=f"{ARN}-of-others")
+    bridge = bridge_with(BRIDGE_ASSUME_ROLE_SESSION_NAME="client", BRIDGE_UPSTREAM=f"{ARN}-of-others")
     call = single_call(metric(1))
 
     of_ann, of_bridge = bridge.api.upstream.send(replace(call, client=ANN)), bridge.api.upstream.send(call)
 
     assert isinstance(of_ann, Denied)
     assert isinstance(of_bridge, Denied)
-    assert of_ann.why == "AWS denies the bridge the action LogMetric (AccessDeniedException)"
+    assert of_ann.reason == "AWS denies the bridge the action LogMetric (AccessDeniedException)"
     assert len(front.calls) == 2

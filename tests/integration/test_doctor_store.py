@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from bridge.auth.api_keys import new_access_key, new_key
-from bridge.bootstrap.auth import keyring_at
+from bridge.bootstrap.auth import api_key_store_at
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.doctor import Finding, examine
@@ -299,12 +299,12 @@ def test_a_write_that_will_soon_be_given_up_is_warned_of(environ: dict[str, str]
     assert early["lag"].verdict == "ok"
     assert late["lag"].verdict == "warn"
     assert "the oldest write since 129600 s, the longest-due lane since 0 s" in late["lag"].found
-    assert "BRIDGE_DELIVERY_HORIZON" in late["lag"].fix[0]
+    assert "BRIDGE_MAX_WRITE_AGE" in late["lag"].fix[0]
 
 
 @pytest.mark.usefixtures("store")
 def test_keys_are_looked_at_where_they_count(environ: dict[str, str]) -> None:
-    now, ring = dt.datetime.now(dt.UTC), keyring_at(environ["BRIDGE_STORE_URL"])
+    now, ring = dt.datetime.now(dt.UTC), api_key_store_at(environ["BRIDGE_STORE_URL"])
     keyed = {**environ, "BRIDGE_AUTH": "keys"}
 
     nobody = looked(keyed)["keys"]
@@ -327,9 +327,9 @@ def test_secrets_that_the_encryption_key_does_not_open_are_found(environ: dict[s
     keys = {name: base64.b64encode(name.encode() * 32).decode() for name in "ab"}
 
     def signing(*names: str) -> dict[str, str]:
-        return environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": ",".join(keys[name] for name in names)}
+        return environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS": ",".join(keys[name] for name in names)}
 
-    ring, key = build_api(read_settings(signing("a"))).keyring, new_access_key()
+    ring, key = build_api(read_settings(signing("a"))).api_keys, new_access_key()
     ring.put_client(Client(name="fleet"))
     ring.add_key("fleet", key, now=dt.datetime.now(dt.UTC), expires_at=None)
 
@@ -338,7 +338,7 @@ def test_secrets_that_the_encryption_key_does_not_open_are_found(environ: dict[s
     assert (well.verdict, well.found) == ("ok", "1, and the encryption key opens all of them")
     assert (other.verdict, both.verdict) == ("fail", "ok")
     assert key.key_id in other.found
-    assert "BRIDGE_SECRETS_KEY" in other.fix[0]
+    assert "BRIDGE_ENCRYPTION_KEYS" in other.fix[0]
     assert key.secret not in str((well, other, both))
 
 

@@ -389,7 +389,7 @@ def test_tls_where_none_is_spoken_is_told(mlflow_url: str) -> None:
 def test_our_own_certificate_is_looked_at(days: int, verdict: str, says: str, tmp_path: Path) -> None:
     pem = str(certificate(tmp_path, "bridge.example", days=days))
 
-    own = looked("http://127.0.0.1:1", BRIDGE_TLS_CERTIFICATE=pem, BRIDGE_TLS_KEY=pem)["tls certificate"]
+    own = looked("http://127.0.0.1:1", BRIDGE_TLS_CERT_FILE=pem, BRIDGE_TLS_KEY_FILE=pem)["tls certificate"]
 
     assert own.verdict == verdict
     assert says in own.found
@@ -403,7 +403,7 @@ def test_a_key_that_does_not_fit_fails(key: str, says: str, tmp_path: Path) -> N
     pem = certificate(tmp_path, "bridge.example", days=60)
     certificate(tmp_path, "other.example", days=60)
     (tmp_path / "nonsense.pem").write_text("nonsense")
-    files = {"BRIDGE_TLS_CERTIFICATE": str(pem), "BRIDGE_TLS_KEY": str(tmp_path / key)}
+    files = {"BRIDGE_TLS_CERT_FILE": str(pem), "BRIDGE_TLS_KEY_FILE": str(tmp_path / key)}
 
     own = looked("http://127.0.0.1:1", **files)["tls certificate"]
 

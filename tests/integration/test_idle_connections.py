@@ -18,7 +18,7 @@ from bridge.upstream import Call, Delivered, Unknown, connections
 from bridge.upstream import proxy_connector as connector
 from bridge.upstream.aws.endpoint import Endpoint
 from bridge.upstream.connections import IDLE_LIMIT
-from bridge.upstream.forwarding import Request, Spool
+from bridge.upstream.forwarding import BufferedBody, ForwardedRequest
 from bridge.upstream.http_client import HttpUpstream
 from bridge.upstream.http_proxy import HttpForwarding
 from tests.ending_upstream import EndingUpstream
@@ -38,11 +38,11 @@ class _Hop:
 
 
 @contextlib.contextmanager
-def request(method: str, target: str, body: bytes | None = None) -> Iterator[Request]:
-    spool = Spool()
+def request(method: str, target: str, body: bytes | None = None) -> Iterator[ForwardedRequest]:
+    spool = BufferedBody()
     spool.write(body or b"")
     with contextlib.closing(spool):
-        yield Request(method=method, target=target, headers=(), body=None if body is None else spool)
+        yield ForwardedRequest(method=method, target=target, headers=(), body=None if body is None else spool)
 
 
 def forwarded(upstream: EndingUpstream, work: Callable[["Ask"], Awaitable[None]]) -> None:
@@ -50,7 +50,7 @@ def forwarded(upstream: EndingUpstream, work: Callable[["Ask"], Awaitable[None]]
 
     async def main() -> None:
         way = HttpForwarding(
-            Endpoint(url=upstream.url), None, hop=_Hop(), connect_timeout=SECONDS, read_timeout=SECONDS
+            Endpoint(url=upstream.url), None, instance_id=_Hop(), connect_timeout=SECONDS, read_timeout=SECONDS
         )
 
         async def ask(method: str, target: str, body: bytes | None = None) -> int:

@@ -15,7 +15,7 @@ import uvloop
 
 from bridge.auth import encryption as secrets_manager
 from bridge.auth.oidc import IssuerUnavailable
-from bridge.bootstrap.auth import cipher_with, tokens_of
+from bridge.bootstrap.auth import build_token_verifiers, cipher_for_keys
 from bridge.config.environment import read_settings
 from bridge.config.network import Network, network_in
 from bridge.doctor import Finding, examine
@@ -23,9 +23,9 @@ from bridge.errors import CannotStart
 from bridge.process.clock import SystemClock
 from bridge.telemetry.opentelemetry import otlp_tracer
 from bridge.upstream import Call, Delivered, Unavailable
-from bridge.upstream.aws.credentials import AwsCredentials, Chain
+from bridge.upstream.aws.credentials import AwsCredentials, CredentialChain
 from bridge.upstream.aws.endpoint import Endpoint
-from bridge.upstream.forwarding import Request
+from bridge.upstream.forwarding import ForwardedRequest
 from bridge.upstream.http_client import HttpUpstream
 from bridge.upstream.http_proxy import HttpForwarding
 from schemas.client import Client, Scope
@@ -101,14 +101,14 @@ def test_the_keys_of_token_issuers_are_fetched(company: Company) -> None:
         "BRIDGE_AUTH": "jwt,alb",
         "BRIDGE_JWT_ISSUER": ISSUER,
         "BRIDGE_JWT_AUDIENCE": AUDIENCE,
-        "BRIDGE_JWT_KEYS_URL": f"{url}/jwks",
+        "BRIDGE_JWT_JWKS_URL": f"{url}/jwks",
         "BRIDGE_ALB_ARN": ALB,
         "BRIDGE_ALB_ISSUER": ISSUER,
-        "BRIDGE_ALB_CLIENT": "portal",
+        "BRIDGE_ALB_CLIENT_ID": "portal",
         "BRIDGE_ALB_KEYS_URL": f"{url}/alb",
     }
-    tokens = tokens_of(read_settings(environ | company.environ()))
-    untrusting = tokens_of(read_settings(environ | {"BRIDGE_PROXY": company.proxy.url}))
+    tokens = build_token_verifiers(read_settings(environ | company.environ()))
+    untrusting = build_token_verifiers(read_settings(environ | {"BRIDGE_PROXY": company.proxy.url}))
 
     assert tokens.bearer
     assert tokens.of_alb
@@ -133,10 +133,10 @@ def test_encryption_keys_are_fetched_from_secrets_manager(company: Company, monk
     assert secrets_manager.keys_in(ARN, company.network()) == (base64.b64decode(KEY),)
     assert asked(company) == [f"CONNECT {NAME}:443"]
     with pytest.raises(CannotStart, match="SSLError"):
-        cipher_with(None, ARN, network_in({"BRIDGE_PROXY": company.proxy.url}))
+        cipher_for_keys(None, ARN, network_in({"BRIDGE_PROXY": company.proxy.url}))
     with pytest.raises(CannotStart, match="EndpointConnectionError"):
         # Without a proxy, nobody knows the way.
-        cipher_with(None, ARN, Network(ca_bundle=company.network().ca_bundle))
+        cipher_for_keys(None, ARN, Network(ca_bundle=company.network().ca_bundle))
 
 
 def test_a_role_is_assumed(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_role_is_assumed(company: Company, monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", company.publish(sts.url))
         clock = SystemClock()
-        chain = Chain(clock, region="eu-central-1", network=company.network())
+        chain = CredentialChain(clock, region="eu-central-1", network=company.network())
 
         assert AwsCredentials(clock, ROLE, chain=chain).frozen().access_key.startswith("ASIASESSION")
     assert asked(company) == [f"CONNECT {NAME}:443"]
@@ -156,7 +156,7 @@ def test_sts_on_loopback_is_asked_directly(company: Company, monkeypatch: pytest
         for name, value in sts.environ(CREDENTIALS).items():
             monkeypatch.setenv(name, value)
         clock = SystemClock()
-        chain = Chain(clock, region="eu-central-1", network=company.network())
+        chain = CredentialChain(clock, region="eu-central-1", network=company.network())
 
         assert AwsCredentials(clock, ROLE, chain=chain).frozen()
     assert asked(company) == []
@@ -179,9 +179,9 @@ def test_traces_are_sent(company: Company, caplog: pytest.LogCaptureFixture) -> 
 
 async def _read(network: Network, url: str) -> int:
     way = HttpForwarding(
-        Endpoint(url=url), None, hop=_Hop(), connect_timeout=SECONDS, read_timeout=SECONDS, network=network
+        Endpoint(url=url), None, instance_id=_Hop(), connect_timeout=SECONDS, read_timeout=SECONDS, network=network
     )
-    async with way.forward(Request(method="GET", target="/version", headers=(), body=None)) as answer:
+    async with way.forward(ForwardedRequest(method="GET", target="/version", headers=(), body=None)) as answer:
         assert [piece async for piece in answer.body]
     await way.close()
     return answer.status
@@ -218,7 +218,7 @@ def test_a_proxy_that_speaks_tls_itself_leads_to_upstream(company: Company, mlfl
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         (lambda proxy: setattr(proxy, "login", "bridge:another"), "the proxy answers with status 407"),
         (lambda proxy: proxy.places.clear(), "the proxy answers with status 403"),
@@ -226,7 +226,7 @@ def test_a_proxy_that_speaks_tls_itself_leads_to_upstream(company: Company, mlfl
     ],
 )
 def test_a_call_that_the_proxy_does_not_let_through_is_known_not_to_have_arrived(
-    company: Company, change: Callable[[EgressProxy], None], why: str
+    company: Company, change: Callable[[EgressProxy], None], reason: str
 ) -> None:
     url = company.publish("http://127.0.0.1:9")
     network = company.network()
@@ -237,7 +237,7 @@ def test_a_call_that_the_proxy_does_not_let_through_is_known_not_to_have_arrived
 
     outcome = way.send(Call(path="/api/2.0/mlflow/runs/log-batch", body=b"{}"))
 
-    assert outcome == Unavailable(why=f"no connection to upstream: {why}")
+    assert outcome == Unavailable(reason=f"no connection to upstream: {reason}")
 
 
 def looked(company: Company, upstream: str, **further: str) -> dict[str, Finding]:

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.auth import encryption as secrets_manager
 from bridge.auth.encryption import Cipher
-from bridge.bootstrap.auth import cipher_with
+from bridge.bootstrap.auth import cipher_for_keys
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.errors import CannotStart
@@ -62,13 +62,13 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
 def test_the_keys_are_fetched_once_and_encrypt_what_those_of_the_environment_would(
     environ: dict[str, str], manager: type[Manager]
 ) -> None:
-    settings = read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY_ARN": ARN})
+    settings = read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS_SECRET_ARN": ARN})
 
     for _ in range(3):
         build_api(settings)
 
     assert manager.asked == [("secretsmanager.GetSecretValue", {"SecretId": ARN})]
-    kept = cipher_with(None, ARN).encrypt("s", purpose="p")
+    kept = cipher_for_keys(None, ARN).encrypt("s", purpose="p")
     assert Cipher([b"k" * 32]).decrypt(kept, purpose="p") == "s"
 
 
@@ -85,7 +85,7 @@ def test_a_bridge_that_gets_no_keys_does_not_start_and_shows_none(
 ) -> None:
     manager.text = text
     with pytest.raises(CannotStart) as caught:
-        cipher_with(None, ARN)
+        cipher_for_keys(None, ARN)
 
     assert says in str(caught.value)
     assert "a-secret" not in str(caught.value)
@@ -95,13 +95,13 @@ def test_a_manager_that_does_not_answer_is_told(manager: type[Manager], monkeypa
     assert manager.text
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
     with pytest.raises(CannotStart, match="can't be asked for"):
-        cipher_with(None, ARN)
+        cipher_for_keys(None, ARN)
 
 
 def test_where_the_keys_come_from_is_said_once(environ: dict[str, str]) -> None:
     settings = environ | {"BRIDGE_AUTH": "sigv4"}
 
     with pytest.raises(CannotStart, match="exclude each other"):
-        build_api(read_settings(settings | {"BRIDGE_SECRETS_KEY": KEY, "BRIDGE_SECRETS_KEY_ARN": ARN}))
-    with pytest.raises(CannotStart, match="set BRIDGE_SECRETS_KEY"):
+        build_api(read_settings(settings | {"BRIDGE_ENCRYPTION_KEYS": KEY, "BRIDGE_ENCRYPTION_KEYS_SECRET_ARN": ARN}))
+    with pytest.raises(CannotStart, match="set BRIDGE_ENCRYPTION_KEYS"):
         build_api(read_settings(settings))

@@ -15,7 +15,7 @@ from bridge.auth.api_keys import AccessKey, SecretUnreadable, TooManyKeys, new_a
 from bridge.auth.sigv4 import UNDER_WAY
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
-from bridge.events import Event, SecretNotOpened
+from bridge.events import Event, SecretDecryptionFailed
 from bridge.outbox import Settlement
 from bridge.process.clock import SystemClock
 from schemas.client import Client, Scope
@@ -59,7 +59,7 @@ def told() -> list[Event]:
 
 @pytest.fixture
 def bridge(environ: dict[str, str], told: list[Event]) -> Api:
-    settings = environ | {"BRIDGE_AUTH": "keys,sigv4", "BRIDGE_SECRETS_KEY": SECRETS_KEY}
+    settings = environ | {"BRIDGE_AUTH": "keys,sigv4", "BRIDGE_ENCRYPTION_KEYS": SECRETS_KEY}
     return replace(build_api(read_settings(settings)), observe=told.append)
 
 
@@ -76,9 +76,9 @@ def key(bridge: Api) -> AccessKey:
 
 def key_for(bridge: Api, name: str = "c", *, expires_at: dt.datetime | None = None, **permissions: Any) -> AccessKey:
     """A new key to sign with, of a client who may do this."""
-    bridge.keyring.put_client(Client(name=name, **permissions))
+    bridge.api_keys.put_client(Client(name=name, **permissions))
     key = new_access_key()
-    bridge.keyring.add_key(name, key, now=dt.datetime.now(dt.UTC), expires_at=expires_at)
+    bridge.api_keys.add_key(name, key, now=dt.datetime.now(dt.UTC), expires_at=expires_at)
     return key
 
 
@@ -168,9 +168,9 @@ def test_a_wrong_secret_and_an_unknown_key_are_told_the_same(http: SigningClient
 
 
 def test_an_access_key_of_aws_is_nobodys_and_leaves_other_ways_open(http: SigningClient, bridge: Api) -> None:
-    bridge.keyring.put_client(Client(name="c"))
+    bridge.api_keys.put_client(Client(name="c"))
     api_key = new_key()
-    bridge.keyring.add_key("c", api_key, now=dt.datetime.now(dt.UTC), expires_at=None)
+    bridge.api_keys.add_key("c", api_key, now=dt.datetime.now(dt.UTC), expires_at=None)
     sent = signed(AccessKey("AKIAIOSFODNN7EXAMPLE", "s"), "POST", LOG_METRIC, metric())
 
     assert http.send(sent).status == 401
@@ -212,14 +212,14 @@ def test_a_key_ends_when_it_expires_or_is_revoked_and_not_before(bridge: Api) ->
             return anew.send(signed(key, "GET", JOBS)).status
 
     assert (status(expired), status(live)) == (401, 200)
-    assert bridge.keyring.revoke(key_id=live.key_id) == 1
+    assert bridge.api_keys.revoke(key_id=live.key_id) == 1
     assert status(live) == 401
 
 
 def test_what_is_remembered_of_a_revoked_key_ends_with_its_time(http: SigningClient, bridge: Api) -> None:
     key = key_for(bridge)
     assert http.send(signed(key, "GET", JOBS)).status == 200
-    bridge.keyring.revoke(key_id=key.key_id)
+    bridge.api_keys.revoke(key_id=key.key_id)
     signers: Any = http.app._authentication._signers  # noqa: SLF001 - what five seconds do, without waiting for them
     known = signers._known[key.key_id]  # noqa: SLF001
     assert known.until <= time.monotonic() + 5
@@ -231,14 +231,14 @@ def test_what_is_remembered_of_a_revoked_key_ends_with_its_time(http: SigningCli
 def test_two_keys_of_each_kind_are_live_while_one_is_replaced(http: SigningClient, bridge: Api) -> None:
     now = dt.datetime.now(dt.UTC)
     first, second, api_key = key_for(bridge), key_for(bridge), new_key()
-    bridge.keyring.add_key("c", api_key, now=now, expires_at=None)
+    bridge.api_keys.add_key("c", api_key, now=now, expires_at=None)
     with pytest.raises(TooManyKeys):
         key_for(bridge)
 
     assert [http.send(signed(key, "GET", JOBS)).status for key in (first, second)] == [200, 200]
-    bridge.keyring.expire_others("c", second.key_id, at=now)
+    bridge.api_keys.expire_others("c", second.key_id, at=now)
 
-    shown = {each.key_id: each for each in bridge.keyring.keys()}  # noqa: SIM118 - no dictionary
+    shown = {each.key_id: each for each in bridge.api_keys.keys()}  # noqa: SIM118 - no dictionary
     assert shown[first.key_id].expires_at == now
     assert shown[second.key_id].expires_at is None
     assert shown[second.key_id].last_used_at is not None
@@ -333,21 +333,21 @@ def test_a_request_that_another_process_is_carrying_out_may_come_later(
 ) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
     signature = log.header("Authorization")[-64:]
-    assert bridge.signatures.begin(signature, lease=LEASE) is None
+    assert bridge.replay_cache.begin(signature, lease=LEASE) is None
 
     answer = http.send(log)
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
-    bridge.signatures.forget(signature)
+    bridge.replay_cache.forget(signature)
     assert http.send(log).status == 200
-    assert bridge.signatures.begin(signature, lease=LEASE) not in (None, UNDER_WAY)
+    assert bridge.replay_cache.begin(signature, lease=LEASE) not in (None, UNDER_WAY)
 
 
 def test_a_write_whose_process_died_may_come_again_when_that_is_certain(
     http: SigningClient, bridge: Api, key: AccessKey
 ) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
-    bridge.signatures.begin(log.header("Authorization")[-64:], lease=dt.timedelta(milliseconds=50))
+    bridge.replay_cache.begin(log.header("Authorization")[-64:], lease=dt.timedelta(milliseconds=50))
 
     wait_until(lambda: http.send(log).status == 200, timeout=5)
 
@@ -356,23 +356,23 @@ class Watched:
     """The store's memory of signatures, and for how long it was asked to hold one under way."""
 
     def __init__(self, bridge: Api) -> None:
-        self._signatures = bridge.signatures
+        self._replay_cache = bridge.replay_cache
         self.leases: list[float] = []
 
     def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:
         self.leases.append(lease.total_seconds())
-        return self._signatures.begin(signature, lease=lease)
+        return self._replay_cache.begin(signature, lease=lease)
 
     def finish(self, signature: str, outcome: bytes, *, keep: dt.timedelta) -> None:
-        self._signatures.finish(signature, outcome, keep=keep)
+        self._replay_cache.finish(signature, outcome, keep=keep)
 
     def forget(self, signature: str) -> None:
-        self._signatures.forget(signature)
+        self._replay_cache.forget(signature)
 
 
 def test_only_what_may_have_been_carried_out_is_under_way_until_its_window_ends(bridge: Api, key: AccessKey) -> None:
     watched = Watched(bridge)
-    with signing_client(replace(bridge, signatures=watched)) as http:
+    with signing_client(replace(bridge, replay_cache=watched)) as http:
         http.send(signed(key, "POST", LOG_METRIC, metric()))
         http.send(signed(key, "POST", LOG_METRIC, metric(2), headers={"Prefer": "wait=1"}))
         http.send(signed(key, "POST", CREATE_RUN, b'{"experiment_id": "0"}'))
@@ -385,7 +385,7 @@ def test_only_what_may_have_been_carried_out_is_under_way_until_its_window_ends(
 def test_a_signature_is_remembered_for_as_long_as_it_counts(http: SigningClient, bridge: Api, key: AccessKey) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
     http.send(log)
-    store: Any = bridge.signatures
+    store: Any = bridge.replay_cache
     [name] = store._client.keys("bridge:signed:*")  # noqa: SLF001 - looking at the store itself
 
     assert 300_000 < store._client.pttl(name) <= 361_000  # noqa: SLF001
@@ -412,7 +412,7 @@ def test_a_signed_idempotency_key_answers_repeats_by_itself(http: SigningClient,
 
 
 def test_a_body_whose_hash_was_not_sent_is_read_up_to_a_limit(environ: dict[str, str]) -> None:
-    settings = environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": SECRETS_KEY, "BRIDGE_MAX_BODY": "2MiB"}
+    settings = environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS": SECRETS_KEY, "BRIDGE_MAX_BODY_SIZE": "2MiB"}
     bridge = build_api(read_settings(settings))
     key, long = key_for(bridge), metric() + b" " * (1 << 20)
     with signing_client(bridge) as http:
@@ -432,7 +432,7 @@ def test_guesses_are_counted_and_shut_no_known_key_out(http: SigningClient, brid
 def test_secrets_are_kept_encrypted_for_their_client_and_key(
     http: SigningClient, bridge: Api, key: AccessKey, told: list[Event]
 ) -> None:
-    store: Any = bridge.signatures
+    store: Any = bridge.replay_cache
     kept: dict[bytes, bytes] = store._client.hgetall("bridge:keys")  # noqa: SLF001 - looking at the store itself
     assert key.secret.encode() not in b"".join(kept.values())
     other = key_for(bridge, "admin", scopes=(Scope.ADMIN,))
@@ -441,24 +441,24 @@ def test_secrets_are_kept_encrypted_for_their_client_and_key(
     store._client.hset("bridge:keys", other.key_id, kept[key.key_id.encode()])  # noqa: SLF001
 
     assert http.send(signed(AccessKey(other.key_id, key.secret), "GET", "/v1/backlog")).status == 401
-    assert SecretNotOpened(access_key=other.key_id) in told
+    assert SecretDecryptionFailed(access_key=other.key_id) in told
     assert not any(key.secret in repr(event) for event in told)
 
 
 def test_an_encryption_key_is_replaced_without_a_gap(environ: dict[str, str], bridge: Api, key: AccessKey) -> None:
     def statuses(keys: str) -> int:
-        anew = build_api(read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": keys}))
+        anew = build_api(read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS": keys}))
         with signing_client(anew) as http:
             return http.send(signed(key, "GET", JOBS)).status
 
     both = build_api(
-        read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_SECRETS_KEY": f"{OTHER_KEY},{SECRETS_KEY}"})
+        read_settings(environ | {"BRIDGE_AUTH": "sigv4", "BRIDGE_ENCRYPTION_KEYS": f"{OTHER_KEY},{SECRETS_KEY}"})
     )
     assert (statuses(OTHER_KEY), statuses(f"{OTHER_KEY},{SECRETS_KEY}")) == (401, 200)
-    assert both.keyring.encrypt_anew() == 1
+    assert both.api_keys.re_encrypt() == 1
     assert (statuses(OTHER_KEY), statuses(SECRETS_KEY)) == (200, 401)
     with pytest.raises(SecretUnreadable):
-        bridge.keyring.encrypt_anew()
+        bridge.api_keys.re_encrypt()
 
 
 def test_without_a_store_nothing_that_changes_anything_is_carried_out(
@@ -470,8 +470,8 @@ def test_without_a_store_nothing_that_changes_anything_is_carried_out(
 
             raise StoreUnavailable(name)
 
-    signatures: Any = Gone()
-    with signing_client(replace(bridge, signatures=signatures)) as http:
+    replay_cache: Any = Gone()
+    with signing_client(replace(bridge, replay_cache=replay_cache)) as http:
         assert http.send(signed(key, "POST", LOG_METRIC, metric())).status == 503
         assert http.send(signed(key, "POST", CREATE_RUN, b'{"experiment_id": "0"}')).status == 429
         front.set_fault(Faulty(200, {"Content-Type": "application/json"}, b"{}"))
@@ -482,6 +482,6 @@ def test_without_a_store_nothing_that_changes_anything_is_carried_out(
 def test_signatures_count_only_where_they_are_among_the_kinds(
     environ: dict[str, str], bridge: Api, key: AccessKey
 ) -> None:
-    assert bridge.keyring.client("c")
+    assert bridge.api_keys.client("c")
     with signing_client(build_api(read_settings(environ | {"BRIDGE_AUTH": "keys"}))) as http:
         assert http.send(signed(key, "GET", JOBS)).status == 401

@@ -79,10 +79,10 @@ def bridge(environ: dict[str, str], published: str) -> Api:
                 "BRIDGE_AUTH": "keys,jwt,alb",
                 "BRIDGE_JWT_ISSUER": ISSUER,
                 "BRIDGE_JWT_AUDIENCE": AUDIENCE,
-                "BRIDGE_JWT_KEYS_URL": f"{published}/jwks",
+                "BRIDGE_JWT_JWKS_URL": f"{published}/jwks",
                 "BRIDGE_ALB_ARN": ALB,
                 "BRIDGE_ALB_ISSUER": ISSUER,
-                "BRIDGE_ALB_CLIENT": "portal",
+                "BRIDGE_ALB_CLIENT_ID": "portal",
                 "BRIDGE_ALB_KEYS_URL": f"{published}/alb",
             }
         )
@@ -126,7 +126,7 @@ def test_who_has_a_good_token_does_what_its_scopes_hold(http: Http, bridge: Api)
     assert log(http, Authorization=f"Bearer {token(scope=['a mlflow:write b'])}") == 403
     assert log(http, Authorization=f"Bearer {token(scope={'a': ' mlflow:write '})}") == 403
     assert log(http, X_Amzn_Oidc_Data=of_alb()) == 403, "what a user says of himself grants nothing"
-    bridge.keyring.put_client(Client(name="alb:person", scopes=(Scope.WRITE,)))
+    bridge.api_keys.put_client(Client(name="alb:person", scopes=(Scope.WRITE,)))
     with client_of(bridge) as anew:
         assert log(anew, X_Amzn_Oidc_Data=of_alb()) == 200
     pending = bridge.outbox.claim(RUN, lease=dt.timedelta(seconds=30))
@@ -135,8 +135,8 @@ def test_who_has_a_good_token_does_what_its_scopes_hold(http: Http, bridge: Api)
 
 
 def test_what_is_kept_of_a_client_counts_more_than_its_token(http: Http, bridge: Api) -> None:
-    bridge.keyring.put_client(Client(name="oidc:robot", scopes=(Scope.READ,)))
-    bridge.keyring.put_client(Client(name="robot", scopes=(Scope.ADMIN,)))
+    bridge.api_keys.put_client(Client(name="oidc:robot", scopes=(Scope.READ,)))
+    bridge.api_keys.put_client(Client(name="robot", scopes=(Scope.ADMIN,)))
 
     assert log(http, Authorization=f"Bearer {token()}") == 403
 
@@ -194,7 +194,7 @@ def test_keys_are_fetched_once_and_not_for_each_bad_token(http: Http) -> None:
 
 def test_an_issuer_that_can_not_be_asked_is_told_from_a_bad_token(environ: dict[str, str]) -> None:
     settings = environ | {"BRIDGE_AUTH": "jwt", "BRIDGE_JWT_ISSUER": ISSUER, "BRIDGE_JWT_AUDIENCE": AUDIENCE}
-    settings["BRIDGE_JWT_KEYS_URL"] = "http://127.0.0.1:9/jwks"
+    settings["BRIDGE_JWT_JWKS_URL"] = "http://127.0.0.1:9/jwks"
     with client_of(build_api(read_settings(settings))) as http:
         assert log(http, Authorization=f"Bearer {token()}") == 503
 
@@ -202,7 +202,7 @@ def test_an_issuer_that_can_not_be_asked_is_told_from_a_bad_token(environ: dict[
 def test_who_has_a_key_does_not_wait_for_an_issuer_that_hangs(environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = environ | {"BRIDGE_AUTH": "keys,jwt", "BRIDGE_JWT_ISSUER": ISSUER, "BRIDGE_JWT_AUDIENCE": AUDIENCE}
-        settings["BRIDGE_JWT_KEYS_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks"
+        settings["BRIDGE_JWT_JWKS_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks"
         bridge = build_api(read_settings(settings))
         key = key_for(bridge)
         with client_of(bridge) as http, ThreadPoolExecutor(3) as strangers:
@@ -218,7 +218,7 @@ def test_who_has_a_key_does_not_wait_for_an_issuer_that_hangs(environ: dict[str,
 
 
 def test_who_is_revoked_is_not_again_what_his_token_says(http: Http, bridge: Api) -> None:
-    bridge.keyring.put_client(Client(name="oidc:robot", scopes=(Scope.READ,)))
-    bridge.keyring.revoke(client="oidc:robot")
+    bridge.api_keys.put_client(Client(name="oidc:robot", scopes=(Scope.READ,)))
+    bridge.api_keys.revoke(client="oidc:robot")
 
     assert log(http, Authorization=f"Bearer {token(scope='mlflow:admin')}") == 403

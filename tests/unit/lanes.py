@@ -6,15 +6,15 @@ import json
 import threading
 from typing import Any
 
-from bridge.delivery.deliverer import Delivery, Timing
-from bridge.delivery.fault_isolation import Judgement
+from bridge.delivery.deliverer import Deliverer, Timing
+from bridge.delivery.fault_isolation import OutcomePolicy
 from bridge.delivery.run_creation import RunCreation
 from bridge.delivery.run_order import RunOrder
 from bridge.redis_store import keys
 from bridge.redis_store.outbox import RedisOutbox
 from bridge.redis_store.run_lookups import RedisRunNames
 from bridge.upstream import Call, Delivered, Outcome, Refused
-from bridge.upstream.sender import Exchange
+from bridge.upstream.sender import UpstreamSender
 from schemas.job import JobStatus
 from schemas.write import Write
 from tests.factories import RUN
@@ -34,20 +34,26 @@ class Lane:
         self.outbox = RedisOutbox(client, retention=LEASE, idempotency_ttl=LEASE)
         self.upstream = FakeUpstream()
         self.dispatch = FakeDispatch()
-        self.gate = FakeGate()
+        self.flow_control = FakeGate()
         self.events = Events()
         self.clock = FakeClock(dt.datetime.now(dt.UTC))
         self.stopping = threading.Event()
         self.jobs = [self.accept(write) for write in writes]
-        exchange = Exchange(
-            upstream=self.upstream, gate=self.gate, observe=self.events, clock=self.clock, stopping=self.stopping
+        sender = UpstreamSender(
+            upstream=self.upstream,
+            flow_control=self.flow_control,
+            observe=self.events,
+            clock=self.clock,
+            stopping=self.stopping,
         )
         self.names = RedisRunNames(client, retention=LEASE)
-        self.delivery = Delivery(
+        self.delivery = Deliverer(
             outbox=self.outbox,
-            exchange=exchange,
-            judgement=Judgement(gate=self.gate, upstream=self.upstream, clock=self.clock, denial_grace=DENIAL_GRACE),
-            run_creation=RunCreation(exchange=exchange, names=self.names),
+            sender=sender,
+            outcome_policy=OutcomePolicy(
+                flow_control=self.flow_control, upstream=self.upstream, clock=self.clock, denial_grace=DENIAL_GRACE
+            ),
+            run_creation=RunCreation(sender=sender, names=self.names),
             run_order=RunOrder(outbox=self.outbox, names=self.names, clock=self.clock),
             dispatch=self.dispatch,
             observe=self.events,

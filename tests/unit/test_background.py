@@ -204,17 +204,17 @@ class BrokenTotals(FakeTotals):
 
 
 def test_a_defect_in_the_meters_own_thread_is_counted_and_loses_no_counts() -> None:
-    totals = BrokenTotals(3)
-    observe = Observers(totals)
+    counters = BrokenTotals(3)
+    observe = Observers(counters)
     observe.report_threads()
 
     observe(ThreadFailed(thread="other", error="", place=""))
 
-    wait_until(lambda: samples(totals).get("thread_failures_total{thread=meter}") == 3)
-    found = samples(totals)
+    wait_until(lambda: samples(counters).get("thread_failures_total{thread=meter}") == 3)
+    found = samples(counters)
     assert found["thread_failures_total{thread=other}"] == 1
     assert found["threads_started_total{thread=meter}"] == 1
-    [threads] = wait_until(lambda: list(totals.reports.values()))
+    [threads] = wait_until(lambda: list(counters.reports.values()))
     assert Counter(threads)["meter", "alive"] >= 1
 
 

@@ -158,7 +158,7 @@ def test_spans_that_could_not_be_sent_on_are_refused(changed: dict[str, str]) ->
 
 def test_a_tag_whose_trace_is_not_there_yet_is_tried_again_for_ten_minutes() -> None:
     lane = Lane(taken(Op.SET_TRACE_TAG, "tr-1", key="k", value="v"))
-    lane.gate.others_get_through = True
+    lane.flow_control.others_get_through = True
     lane.upstream.answer = lambda _: EARLY
     for _ in range(9):
         lane.expire_lease_of("trace:tr-1")
@@ -174,7 +174,7 @@ def test_a_tag_whose_trace_is_not_there_yet_is_tried_again_for_ten_minutes() -> 
 
 def test_a_tag_whose_trace_has_come_meanwhile_is_delivered() -> None:
     lane = Lane(taken(Op.SET_TRACE_TAG, "tr-1", key="k", value="v"))
-    lane.gate.others_get_through = True
+    lane.flow_control.others_get_through = True
     answers: Iterator[Outcome] = iter([EARLY, Delivered(status=200)])
     lane.upstream.answer = lambda _: next(answers)
 

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.events import UpstreamExamined
 from bridge.upstream import Call, Delivered, Denied, Outcome, Refused, Unavailable
-from bridge.upstream.capabilities import Abilities
+from bridge.upstream.capabilities import UpstreamCapabilities
 from schemas.upstream_limits import limits_of
 from schemas.write import Op
 from tests.fakes import Events, FakeUpstream
@@ -19,8 +19,10 @@ class World:
     def __init__(self, stated: str | None = None) -> None:
         self.upstream, self.events = FakeUpstream(self.answer), Events()
         self.lacking: set[str] = set()
-        self.outcome: Outcome = Unavailable(why="status 404", status=404, missing=True)
-        self.abilities = Abilities(self.upstream, stated=stated, observe=self.events, stopping=threading.Event())
+        self.outcome: Outcome = Unavailable(reason="status 404", status=404, missing=True)
+        self.abilities = UpstreamCapabilities(
+            self.upstream, stated=stated, observe=self.events, stopping=threading.Event()
+        )
 
     def answer(self, call: Call) -> Outcome:
         return self.outcome if call.path.rpartition("/")[2] in self.lacking else REFUSED
@@ -73,9 +75,9 @@ def test_it_is_asked_again_when_it_may_be_another_one(trouble: str) -> None:
     "outcome",
     [
         Delivered(status=200),
-        Denied(why="denied", action="LogOutputs", status=403),
-        Unavailable(why="status 503", status=503),
-        Unavailable(why="status 400", status=400, missing=True),
+        Denied(reason="denied", action="LogOutputs", status=403),
+        Unavailable(reason="status 503", status=503),
+        Unavailable(reason="status 400", status=400, missing=True),
     ],
 )
 def test_only_a_path_that_is_not_known_is_taken_for_a_call_that_is_not_there(outcome: Outcome) -> None:

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from bridge.events import (
-    BatchRefused,
-    DeliveryBroke,
+    BatchRejected,
+    DeliveryErrored,
     LaneDeferred,
-    LeaseWasLost,
-    StoreFailed,
-    WritesBuried,
+    LeaseExpired,
+    StoreError,
+    WritesDeadLettered,
     WritesDelivered,
 )
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Call, Delivered, Outcome, Unavailable, Unknown
-from bridge.upstream.flow_control import Open, Shut
+from bridge.upstream.flow_control import Permit, Rejected
 from schemas.job import JobStatus
 from tests.factories import RUN, metric, param, tag
 from tests.unit.lanes import HORIZON, LEASE, REFUSED, Lane, steps
@@ -39,7 +39,7 @@ def test_writes_are_delivered_in_one_call_and_the_lane_is_empty() -> None:
 
 def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order_stays() -> None:
     lane = Lane()
-    named = replace(lane.delivery, exchange=replace(lane.delivery.exchange, in_clients_names=True))
+    named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
     for step, client in enumerate("aabab"):
         lane.outbox.accept(metric(step), client=client)
 
@@ -56,10 +56,10 @@ def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order
 
 def test_in_the_names_of_clients_what_may_have_arrived_is_repeated_as_the_same_call() -> None:
     lane = Lane()
-    named = replace(lane.delivery, exchange=replace(lane.delivery.exchange, in_clients_names=True))
+    named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
     for step, client in enumerate("aab"):
         lane.outbox.accept(metric(step), client=client)
-    outcomes: list[Outcome] = [Unknown(why="no answer"), Delivered(status=200), Delivered(status=200)]
+    outcomes: list[Outcome] = [Unknown(reason="no answer"), Delivered(status=200), Delivered(status=200)]
     answers = iter(outcomes)
     lane.upstream.answer = lambda _: next(answers)
 
@@ -107,8 +107,8 @@ def test_only_the_guilty_writes_are_buried(guilty: tuple[int, ...]) -> None:
 
     expected = [JobStatus.DEAD if step in guilty else JobStatus.DELIVERED for step in range(100)]
     assert lane.statuses() == expected
-    assert len(lane.events.of(WritesBuried)) == len(guilty)
-    assert lane.events.of(BatchRefused)
+    assert len(lane.events.of(WritesDeadLettered)) == len(guilty)
+    assert lane.events.of(BatchRejected)
     assert len(lane.upstream.calls) <= 1 + len(guilty) * (2 * math.ceil(math.log2(100)) + 1)
 
 
@@ -140,7 +140,9 @@ def test_every_write_of_a_lane_can_be_refused() -> None:
     assert lane.outbox.backlog().lanes == 0
 
 
-@pytest.mark.parametrize("outcome", [Unavailable(why="down"), Unknown(why="no answer")], ids=["unavailable", "unknown"])
+@pytest.mark.parametrize(
+    "outcome", [Unavailable(reason="down"), Unknown(reason="no answer")], ids=["unavailable", "unknown"]
+)
 def test_an_attempt_that_does_not_get_through_keeps_the_lane_for_later(outcome: Outcome) -> None:
     lane = Lane(metric(1), metric(2))
     lane.upstream.answer = lambda _: outcome
@@ -156,7 +158,7 @@ def test_an_attempt_that_does_not_get_through_keeps_the_lane_for_later(outcome: 
 
 def test_upstreams_retry_after_is_obeyed() -> None:
     lane = Lane(metric(1))
-    lane.upstream.answer = lambda _: Unavailable(why="throttled", retry_after=dt.timedelta(seconds=30))
+    lane.upstream.answer = lambda _: Unavailable(reason="throttled", retry_after=dt.timedelta(seconds=30))
 
     lane.deliver()
     lane.deliver()
@@ -224,7 +226,7 @@ def test_a_lane_that_another_has_claimed_meanwhile_is_left_to_it() -> None:
     lane.upstream.answer = answer
     lane.deliver()
 
-    [lost] = lane.events.of(LeaseWasLost)
+    [lost] = lane.events.of(LeaseExpired)
     assert (lost.lane, lost.job_id, lost.writes) == (RUN, lane.jobs[0], 1)
     assert lane.statuses() == [JobStatus.PENDING]
 
@@ -238,12 +240,12 @@ def test_a_store_that_is_gone_is_told_and_not_raised() -> None:
 
     delivery.deliver(RUN)
 
-    assert [event.during for event in lane.events.of(StoreFailed)] == ["delivery"]
+    assert [event.operation for event in lane.events.of(StoreError)] == ["delivery"]
 
 
 def test_what_upstream_could_not_be_given_within_the_horizon_expires_after_one_more_attempt() -> None:
     lane = Lane(metric(1), metric(2))
-    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.upstream.answer = lambda _: Unavailable(reason="down")
     lane.clock.pass_(HORIZON + dt.timedelta(minutes=1))
 
     lane.deliver()
@@ -259,7 +261,7 @@ def test_what_upstream_could_not_be_given_within_the_horizon_expires_after_one_m
 def test_what_was_not_sent_does_not_expire() -> None:
     """A param that is written twice can't go into one call, so the third write is not a part of the attempt."""
     lane = Lane(metric(1), param("p", "1"), param("p", "2"))
-    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.upstream.answer = lambda _: Unavailable(reason="down")
     lane.clock.pass_(HORIZON + dt.timedelta(minutes=1))
 
     lane.deliver()
@@ -301,7 +303,7 @@ def test_a_write_that_ends_its_workers_is_found_and_buried_alone(count: int, poi
 
     expected = [JobStatus.DEAD if step == poison else JobStatus.DELIVERED for step in range(count)]
     assert lane.statuses() == expected
-    assert [event.reason for event in lane.events.of(WritesBuried)] == ["poison"]
+    assert [event.reason for event in lane.events.of(WritesDeadLettered)] == ["poison"]
 
 
 def test_workers_that_die_now_and_then_are_nobodys_fault() -> None:
@@ -325,27 +327,27 @@ def _die(_: Call) -> Outcome:
 
 def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gather() -> None:
     lane = Lane(metric(1))
-    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+    lane.flow_control.passage = Rejected(dt.timedelta(), "breaker")
 
     lane.deliver()
     lane.jobs.append(lane.accept(metric(2)))
     waiting = lane.outbox.job(lane.jobs[0], client="a")
-    lane.gate.passage = Open(dt.timedelta())
+    lane.flow_control.passage = Permit(dt.timedelta())
     lane.deliver()
 
     assert waiting
     assert waiting.error
     assert (waiting.attempts, waiting.error.message) == (0, "breaker")
     assert [steps(call) for call in lane.upstream.calls] == [{1, 2}]
-    assert lane.gate.reported == [Delivered(status=200)]
+    assert lane.flow_control.reported == [Delivered(status=200)]
 
 
 def shut(lane: Lane) -> None:
-    lane.gate.passage = Shut(dt.timedelta(), "breaker")
+    lane.flow_control.passage = Rejected(dt.timedelta(), "breaker")
 
 
 def unavailable(lane: Lane) -> None:
-    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.upstream.answer = lambda _: Unavailable(reason="down")
 
 
 def stopped(lane: Lane) -> None:
@@ -357,7 +359,7 @@ def test_what_may_have_been_sent_is_sent_again_as_it_was_whatever_comes_between(
     trouble: Callable[[Lane], None],
 ) -> None:
     lane = Lane(metric(1))
-    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.upstream.answer = lambda _: Unknown(reason="no answer")
     lane.deliver()
     lane.expire_lease()
     trouble(lane)
@@ -365,7 +367,7 @@ def test_what_may_have_been_sent_is_sent_again_as_it_was_whatever_comes_between(
     lane.expire_lease()
     lane.accept(metric(2))
 
-    lane.gate.passage = Open(dt.timedelta())
+    lane.flow_control.passage = Permit(dt.timedelta())
     lane.stopping.clear()
     lane.upstream.answer = lambda _: Delivered(status=200)
     lane.deliver()
@@ -389,10 +391,10 @@ def test_a_defect_of_the_bridge_is_not_the_writes_fault() -> None:
 
     assert waiting is JobStatus.PENDING
     assert lane.statuses() == [JobStatus.DELIVERED]
-    broke = lane.events.of(DeliveryBroke)
+    broke = lane.events.of(DeliveryErrored)
     assert len(broke) == 30
     assert {(event.job_id, event.writes) for event in broke} == {(lane.jobs[0], 1)}
-    assert RUN not in str([event.where + event.why for event in broke])
+    assert RUN not in str([event.where + event.reason for event in broke])
 
 
 def test_a_defect_is_told_of_the_writes_that_it_kept() -> None:
@@ -408,13 +410,13 @@ def test_a_defect_is_told_of_the_writes_that_it_kept() -> None:
     lane.deliver()
 
     assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DELIVERED, JobStatus.PENDING]
-    [broke] = lane.events.of(DeliveryBroke)
+    [broke] = lane.events.of(DeliveryErrored)
     assert (broke.job_id, broke.writes) == (lane.jobs[2], 1)
 
 
 def test_what_waits_behind_a_failing_call_was_not_attempted() -> None:
     lane = Lane(metric(1), param("p", "1"), param("p", "2"))
-    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.upstream.answer = lambda _: Unavailable(reason="down")
 
     lane.deliver()
 

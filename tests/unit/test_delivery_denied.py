@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bridge.events import LaneDenied, WritesBuried
+from bridge.events import LaneDenied, WritesDeadLettered
 from bridge.upstream import Call, Delivered, Denied, Outcome
-from bridge.upstream.flow_control import Shut
+from bridge.upstream.flow_control import Rejected
 from schemas.job import JobStatus
 from tests.factories import metric
 from tests.unit.lanes import DENIAL_GRACE, Lane, steps
 
-DENIED = Denied(why="AWS denies the bridge the action LogMetric", action="LogMetric", status=403, identified=True)
+DENIED = Denied(reason="AWS denies the bridge the action LogMetric", action="LogMetric", status=403, identified=True)
 SECOND = dt.timedelta(seconds=1)
 
 
@@ -48,7 +48,7 @@ def test_its_neighbours_before_it_are_delivered_and_it_waits_alone(guilty: int) 
     assert steps(lane.upstream.calls[-1]) == {guilty}, "it is asked for again alone"
     error = document(lane, guilty).error
     assert error
-    assert (error.reason, error.message) == ("denied", DENIED.why)
+    assert (error.reason, error.message) == ("denied", DENIED.reason)
     assert {event.action for event in lane.events.of(LaneDenied)} == {"LogMetric"}
 
 
@@ -62,10 +62,10 @@ def test_after_the_grace_it_is_a_dead_letter_and_its_lane_goes_on() -> None:
 
     assert before == [JobStatus.DELIVERED, JobStatus.PENDING, JobStatus.PENDING]
     assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DEAD, JobStatus.DELIVERED]
-    assert [event.reason for event in lane.events.of(WritesBuried)] == ["denied"]
+    assert [event.reason for event in lane.events.of(WritesDeadLettered)] == ["denied"]
     upstream = document(lane, 1).upstream
     assert upstream
-    assert (upstream.status, upstream.message) == (403, DENIED.why)
+    assert (upstream.status, upstream.message) == (403, DENIED.reason)
 
 
 def test_where_upstream_denies_everything_nothing_is_ever_a_dead_letter_for_it() -> None:
@@ -85,7 +85,7 @@ def test_where_upstream_denies_everything_nothing_is_ever_a_dead_letter_for_it()
 
 def test_where_others_get_through_it_is_given_up_although_the_probe_fails() -> None:
     lane = DeniedLane(2, 0)
-    lane.upstream.reachable, lane.gate.others_get_through = False, True
+    lane.upstream.reachable, lane.flow_control.others_get_through = False, True
     lane.deliver()
 
     lane.later(DENIAL_GRACE + SECOND)
@@ -131,13 +131,13 @@ def test_once_it_is_allowed_the_lane_goes_on_in_full_calls() -> None:
 
     assert set(lane.statuses()) == {JobStatus.DELIVERED}
     assert [len(steps(call)) for call in lane.upstream.calls] == [1, 34]
-    assert lane.gate.of_denied[-2:] == [True, False]
+    assert lane.flow_control.of_denied[-2:] == [True, False]
 
 
 def test_a_gate_that_is_shut_leaves_the_reason_as_it_is() -> None:
     lane = DeniedLane(1, 0)
     lane.deliver()
-    lane.gate.passage = Shut(SECOND, "the rate limit of denied calls")
+    lane.flow_control.passage = Rejected(SECOND, "the rate limit of denied calls")
 
     lane.later()
 

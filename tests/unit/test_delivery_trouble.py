@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.events import WritesBuried
+from bridge.events import WritesDeadLettered
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
 from schemas.bodies.batchable import capture
 from schemas.job import JobStatus
@@ -16,7 +16,7 @@ from tests.factories import NOW, RUN, metric, param, tag
 from tests.unit.lanes import Lane, steps
 
 VERDICT = Refused(status=500, error_code="INTERNAL_ERROR", message="it broke")
-BROKE = Unavailable(why="status 500", status=500, own_fault=VERDICT)
+BROKE = Unavailable(reason="status 500", status=500, own_fault=VERDICT)
 
 
 def deliver_until_settled(lane: Lane, *, turns: int = 100) -> int:
@@ -39,14 +39,16 @@ def breaks_on(*guilty: int) -> Callable[[Call], Outcome]:
 @pytest.mark.parametrize(("count", "guilty"), [(1, (0,)), (2, (1,)), (100, (0,)), (100, (70,)), (100, (10, 11, 99))])
 def test_a_write_on_which_upstream_fails_each_time_is_buried_alone(count: int, guilty: tuple[int, ...]) -> None:
     lane = Lane(*(metric(step) for step in range(count)))
-    lane.gate.others_get_through = True
+    lane.flow_control.others_get_through = True
     lane.upstream.answer = breaks_on(*guilty)
 
     turns = deliver_until_settled(lane)
 
     expected = [JobStatus.DEAD if step in guilty else JobStatus.DELIVERED for step in range(count)]
     assert lane.statuses() == expected
-    assert [(event.reason, event.status) for event in lane.events.of(WritesBuried)] == [("refused", 500)] * len(guilty)
+    assert [(event.reason, event.status) for event in lane.events.of(WritesDeadLettered)] == [("refused", 500)] * len(
+        guilty
+    )
     # A few attempts for each halving, and a few alone.
     assert turns <= 25 * len(guilty)
 
@@ -66,8 +68,8 @@ def test_while_nothing_gets_through_a_500_is_nobodys_fault() -> None:
 
 def test_a_gateways_error_is_never_the_writes_fault() -> None:
     lane = Lane(metric(0))
-    lane.gate.others_get_through = True
-    lane.upstream.answer = lambda _: Unavailable(why="status 503", status=503)
+    lane.flow_control.others_get_through = True
+    lane.upstream.answer = lambda _: Unavailable(reason="status 503", status=503)
 
     deliver_until_settled(lane, turns=30)
 
@@ -105,7 +107,7 @@ def metrics_of(call: Call) -> list[str]:
 
 def test_what_may_have_arrived_is_repeated_in_calls_of_at_most_100_keys() -> None:
     lane = Lane(capture(Op.LOG_BATCH, batch(250), now=NOW), tag("t", "v"))
-    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.upstream.answer = lambda _: Unknown(reason="no answer")
     lane.deliver()
     lane.expire_lease()
     lane.upstream.answer = lambda _: Delivered(status=200)
@@ -129,7 +131,7 @@ def test_calls_for_which_upstream_needs_too_long_get_smaller_until_it_answers_in
     lane = Lane(*writes)
 
     def answer(call: Call) -> Outcome:
-        return Unknown(why="ReadTimeout") if len(metrics_of(call)) > 100 else Delivered(status=200)
+        return Unknown(reason="ReadTimeout") if len(metrics_of(call)) > 100 else Delivered(status=200)
 
     lane.upstream.answer = answer
     turns = deliver_until_settled(lane)
@@ -145,7 +147,7 @@ def one_key(values: int) -> bytes:
 
 def test_an_outage_of_timeouts_does_not_leave_a_lane_crawling() -> None:
     lane = Lane(*(metric(step) for step in range(1000)))
-    lane.upstream.answer = lambda _: Unknown(why="ReadTimeout")
+    lane.upstream.answer = lambda _: Unknown(reason="ReadTimeout")
     deliver_until_settled(lane, turns=60)
     lane.upstream.answer = lambda _: Delivered(status=200)
     before = len(lane.upstream.calls)
@@ -168,7 +170,7 @@ def test_in_a_run_of_which_upstream_refuses_all_each_write_costs_about_one_call(
 
 def test_values_that_are_not_numbers_are_repeated_apart() -> None:
     lane = Lane(capture(Op.LOG_BATCH, batch(3, nan=True), now=NOW))
-    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.upstream.answer = lambda _: Unknown(reason="no answer")
     lane.deliver()
     lane.expire_lease()
     lane.upstream.answer = lambda _: Delivered(status=200)
@@ -184,7 +186,7 @@ def test_values_that_are_not_numbers_are_repeated_apart() -> None:
 
 def test_a_repeat_that_needs_no_division_is_the_same_call() -> None:
     lane = Lane(metric(1), param("p", "v"), tag("t", "v"), metric(2))
-    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.upstream.answer = lambda _: Unknown(reason="no answer")
     for _ in range(3):
         lane.deliver()
         lane.expire_lease()
@@ -196,7 +198,7 @@ def test_a_repeat_that_needs_no_division_is_the_same_call() -> None:
 def test_a_repeat_that_breaks_off_in_the_middle_is_repeated_whole() -> None:
     lane = Lane(capture(Op.LOG_BATCH, batch(250), now=NOW))
     delivered = Delivered(status=200)
-    outcomes: list[Outcome] = [Unknown(why="no answer"), delivered, Unavailable(why="down"), *[delivered] * 3]
+    outcomes: list[Outcome] = [Unknown(reason="no answer"), delivered, Unavailable(reason="down"), *[delivered] * 3]
     answers = iter(outcomes)
     lane.upstream.answer = lambda _: next(answers)
     for _ in range(3):
@@ -210,7 +212,7 @@ def test_a_repeat_that_breaks_off_in_the_middle_is_repeated_whole() -> None:
 def test_a_write_that_is_refused_in_a_repeat_is_still_buried_alone() -> None:
     lane = Lane(metric(1), param("p", "other"), metric(2))
     refusal = Refused(status=400, error_code="INVALID_PARAMETER_VALUE", message="no")
-    lane.upstream.answer = lambda _: Unknown(why="no answer")
+    lane.upstream.answer = lambda _: Unknown(reason="no answer")
     lane.deliver()
     lane.expire_lease()
     lane.upstream.answer = lambda call: refusal if b'"other"' in call.body else Delivered(status=200)

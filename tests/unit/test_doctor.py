@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from bridge.doctor.aws import fix_of, kind_of
-from bridge.doctor.checks import Check, Opinion, Verdict, compared, fail, findings, ok, skipped
+from bridge.doctor.checks import Check, CheckReport, CheckResult, compared, fail, findings, ok, skipped
 from bridge.doctor.configuration import read_case, secrets_in
 from tests.factories import NOW
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
 
 
-def _verdicts(*checks: Check) -> dict[str, Verdict]:
+def _verdicts(*checks: Check) -> dict[str, CheckReport]:
     return {finding.name: finding.verdict for finding in findings(checks, patience=0.2)}
 
 
@@ -31,28 +31,28 @@ def test_what_needs_a_check_that_failed_is_skipped_and_the_rest_goes_on() -> Non
 
 
 def test_a_check_that_breaks_off_is_a_failure_that_holds_up_no_other() -> None:
-    def breaks() -> Opinion:
+    def breaks() -> CheckResult:
         raise ZeroDivisionError("by zero")
 
     broken, after = findings([Check("broken", breaks), Check("after", lambda: ok("well"))])
 
-    assert (broken.verdict, broken.found) == (Verdict.FAIL, "the check broke off: ZeroDivisionError")
+    assert (broken.verdict, broken.found) == (CheckReport.FAIL, "the check broke off: ZeroDivisionError")
     assert broken.fix
-    assert after.verdict is Verdict.OK
+    assert after.verdict is CheckReport.OK
 
 
 def test_a_check_that_hangs_is_waited_for_only_so_long() -> None:
     over = threading.Event()
 
-    def hangs() -> Opinion:
+    def hangs() -> CheckResult:
         over.wait(30)
         return ok("too late")
 
     hung, after = findings([Check("hung", hangs), Check("after", lambda: ok("well"))], patience=0.1)
     over.set()
 
-    assert (hung.verdict, hung.found) == (Verdict.FAIL, "no verdict within 0.1 s")
-    assert after.verdict is Verdict.OK
+    assert (hung.verdict, hung.found) == (CheckReport.FAIL, "no verdict within 0.1 s")
+    assert after.verdict is CheckReport.OK
 
 
 def test_what_had_nothing_to_look_at_has_not_failed() -> None:
@@ -102,7 +102,7 @@ def test_refusals_of_aws_are_told_apart(code: str, message: str, kind: str) -> N
 def test_good_settings_are_well() -> None:
     case = read_case(REQUIRED)
 
-    assert case.opinion.verdict is Verdict.OK
+    assert case.opinion.verdict is CheckReport.OK
     assert case.settings
     assert not case.unnamed
 
@@ -117,7 +117,7 @@ def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_pa
 
     case = read_case(environ)
 
-    assert case.opinion.verdict is Verdict.FAIL
+    assert case.opinion.verdict is CheckReport.FAIL
     assert len(case.opinion.fix) == 3
     lines = "\n".join(case.opinion.fix)
     assert "is BRIDGE_READ_TIMEOUT meant?" in lines
@@ -131,9 +131,9 @@ def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_pa
 @pytest.mark.parametrize(
     ("further", "says"),
     [
-        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_KEY": "/k"}, "set both, or none"),
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_TLS_KEY_FILE": "/k"}, "set both, or none"),
         ({"BRIDGE_HOST": "0.0.0.0"}, "set BRIDGE_AUTH=keys"),  # noqa: S104 - it is read, not bound
-        ({"BRIDGE_ROLE_SESSION": "client"}, "which needs BRIDGE_ASSUME_ROLE_ARN"),
+        ({"BRIDGE_ASSUME_ROLE_SESSION_NAME": "client"}, "which needs BRIDGE_ASSUME_ROLE_ARN"),
         ({"BRIDGE_AUTH": "jwt"}, "which needs BRIDGE_JWT_ISSUER"),
         ({"BRIDGE_STORE_URL": "redis+cluster://c"}, "name a Redis without cluster mode"),
     ],
@@ -141,7 +141,7 @@ def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_pa
 def test_settings_that_contradict_each_other_say_what_to_set(further: dict[str, str], says: str) -> None:
     case = read_case({**REQUIRED, **further})
 
-    assert case.opinion.verdict is Verdict.FAIL
+    assert case.opinion.verdict is CheckReport.FAIL
     assert says in " ".join(case.opinion.fix)
     assert case.settings, "the rest can be looked at all the same"
     assert case.unnamed == ({"broker"} if "+cluster" in str(further) else set())
@@ -150,7 +150,7 @@ def test_settings_that_contradict_each_other_say_what_to_set(further: dict[str, 
 def test_who_may_look_at_a_bridge_of_up_from_elsewhere_is_told_what_is_needed(tmp_path: Path) -> None:
     case = read_case({"BRIDGE_DATA_DIR": str(tmp_path)})
 
-    assert case.opinion.verdict is Verdict.FAIL
+    assert case.opinion.verdict is CheckReport.FAIL
     assert "needs none of them, but its BRIDGE_DATA_DIR" in case.opinion.fix[-1]
 
 
@@ -159,7 +159,7 @@ def test_what_up_stands_in_for_is_no_failure_where_it_runs(tmp_path: Path) -> No
 
     case = read_case({"BRIDGE_DATA_DIR": str(tmp_path), "BRIDGE_UPSTREAM": "http://mlflow.example"})
 
-    assert case.opinion.verdict is Verdict.WARN
+    assert case.opinion.verdict is CheckReport.WARN
     assert case.settings
     assert case.settings.store_url == f"unix://{tmp_path}/store.sock"
 

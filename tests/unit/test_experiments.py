@@ -7,18 +7,18 @@ import threading
 
 import pytest
 
-from bridge.auth.experiment_scope import Experiments
+from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.errors import ExperimentUnknown, StoreUnavailable
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Shut
-from bridge.upstream.sender import Exchange
-from schemas.bodies.references import Kind, Subject
+from bridge.upstream.flow_control import Rejected
+from bridge.upstream.sender import UpstreamSender
+from schemas.bodies.references import Kind, Reference
 from tests.factories import NOW, RUN
 from tests.fakes import Events, FakeClock, FakeGate, FakeUpstream
 
 SEVEN, EIGHT = frozenset({"7"}), frozenset({"8"})
-THE_RUN = Subject(Kind.RUN, RUN)
-NAME = Subject(Kind.NAME, "run:n")
+THE_RUN = Reference(Kind.RUN, RUN)
+NAME = Reference(Kind.NAME, "run:n")
 
 
 class Memory:
@@ -46,20 +46,24 @@ class Memory:
 
 class World:
     def __init__(self) -> None:
-        self.memory, self.gate, self.clock = Memory(), FakeGate(), FakeClock(NOW)
+        self.memory, self.flow_control, self.clock = Memory(), FakeGate(), FakeClock(NOW)
         self.upstream = FakeUpstream(self.answer)
         self.outcome: Outcome | None = None
-        exchange = Exchange(
-            upstream=self.upstream, gate=self.gate, observe=Events(), clock=self.clock, stopping=threading.Event()
+        sender = UpstreamSender(
+            upstream=self.upstream,
+            flow_control=self.flow_control,
+            observe=Events(),
+            clock=self.clock,
+            stopping=threading.Event(),
         )
-        self.experiments = Experiments(memory=self.memory, names=self.memory, exchange=exchange, clock=self.clock)
+        self.experiments = ExperimentLookup(memory=self.memory, names=self.memory, sender=sender, clock=self.clock)
 
     def answer(self, _call: Call) -> Outcome:
         return self.outcome or Delivered(
             status=200, body=json.dumps({"run": {"info": {"experiment_id": "7"}}}).encode()
         )
 
-    def is_within(self, subject: Subject = THE_RUN, among: frozenset[str] = SEVEN) -> bool:
+    def is_within(self, subject: Reference = THE_RUN, among: frozenset[str] = SEVEN) -> bool:
         return self.experiments.is_within(subject, among, workspace="w")
 
 
@@ -74,14 +78,14 @@ def test_what_is_within_is_asked_once_and_remembered_for_a_while(world: World) -
     assert (len(world.upstream.calls), world.memory.experiments) == (1, {RUN: "7"})
     [call] = world.upstream.calls
     assert (call.method, call.path, call.workspace) == ("GET", f"/api/2.0/mlflow/runs/get?run_id={RUN}", "w")
-    assert world.gate.of_reads == [True]
+    assert world.flow_control.of_reads == [True]
     assert world.experiments.is_seen_within(THE_RUN, SEVEN)
     world.clock.pass_(dt.timedelta(hours=1))
     assert not world.experiments.is_seen_within(THE_RUN, SEVEN)
 
 
 def test_where_a_trace_is_is_asked_each_time_for_it_can_be_moved(world: World) -> None:
-    trace = Subject(Kind.TRACE, "tr-1")
+    trace = Reference(Kind.TRACE, "tr-1")
     told = [Delivered(status=200, body=b'{"trace_info": {"experiment_id": "%d"}}' % each) for each in (7, 8)]
     world.upstream.answer = lambda _: told.pop(0)
 
@@ -100,7 +104,7 @@ def test_what_is_not_within_is_asked_each_time_as_what_is_nowhere(world: World) 
     "outcome",
     [
         Refused(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message="no"),
-        Unavailable(why="no such call", missing=True),
+        Unavailable(reason="no such call", missing=True),
         Delivered(status=200, body=b'{"run": {"info": "odd"}}'),
         Delivered(status=200, body=b'{"run": {"info": {"experiment_id": 7}}}'),
     ],
@@ -112,7 +116,9 @@ def test_what_there_is_not_is_not_within(world: World, outcome: Outcome) -> None
     assert world.memory.experiments == {}
 
 
-@pytest.mark.parametrize("outcome", [Unavailable(why="down"), Unavailable(why="ours", ours=True), Unknown(why="cut")])
+@pytest.mark.parametrize(
+    "outcome", [Unavailable(reason="down"), Unavailable(reason="ours", ours=True), Unknown(reason="cut")]
+)
 def test_what_upstream_does_not_tell_is_not_known(world: World, outcome: Outcome) -> None:
     world.outcome = outcome
 
@@ -121,7 +127,7 @@ def test_what_upstream_does_not_tell_is_not_known(world: World, outcome: Outcome
 
 
 def test_nobody_is_asked_while_the_gate_is_shut_and_what_the_store_knows_is_known(world: World) -> None:
-    world.gate.passage = Shut(dt.timedelta(seconds=9), "down")
+    world.flow_control.passage = Rejected(dt.timedelta(seconds=9), "down")
     with pytest.raises(ExperimentUnknown):
         world.is_within()
     world.memory.experiments[RUN] = "7"
@@ -139,7 +145,7 @@ def test_a_store_that_can_not_remember_is_no_reason_to_refuse(world: World) -> N
 @pytest.mark.parametrize("odd", ["", "../x", "a/b", "a b", "a?x=1", "é", "x" * 257, "%2e"])
 @pytest.mark.parametrize("kind", [Kind.RUN, Kind.TRACE, Kind.MODEL])
 def test_an_id_that_no_thing_has_is_asked_of_nobody(world: World, kind: Kind, odd: str) -> None:
-    assert not world.is_within(Subject(kind, odd))
+    assert not world.is_within(Reference(kind, odd))
     assert world.upstream.calls == []
 
 
@@ -154,7 +160,7 @@ def test_a_name_is_within_what_its_run_is_in_and_waits_for_a_run(world: World) -
 
 
 def test_a_name_may_be_asked_for_unless_another_experiments_run_has_it(world: World) -> None:
-    asked_for = Subject(Kind.NEW_NAME, "run:n")
+    asked_for = Reference(Kind.NEW_NAME, "run:n")
 
     assert world.is_within(asked_for)
     world.memory.bind("run:n", RUN)
@@ -165,5 +171,5 @@ def test_no_more_is_remembered_than_there_is_room_for(world: World) -> None:
     for number in range(10_001):
         world.experiments.learn(f"{number:032x}", "7")
 
-    assert not world.experiments.is_seen_within(Subject(Kind.RUN, f"{0:032x}"), SEVEN)
-    assert world.experiments.is_seen_within(Subject(Kind.RUN, f"{10_000:032x}"), SEVEN)
+    assert not world.experiments.is_seen_within(Reference(Kind.RUN, f"{0:032x}"), SEVEN)
+    assert world.experiments.is_seen_within(Reference(Kind.RUN, f"{10_000:032x}"), SEVEN)

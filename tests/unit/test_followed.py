@@ -5,23 +5,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.events import BatchRefused, CallAnswered, LaneDeferred, WritesBuried, WritesDelivered
+from bridge.events import BatchRejected, LaneDeferred, UpstreamCallCompleted, WritesDeadLettered, WritesDelivered
 from bridge.outbox import Accepted, Offer
 from bridge.upstream import Delivered, Outcome, Unavailable
-from schemas.trace_context import NO_TRAIL, Trail, read_trace, trail_of
+from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext, read_trace, trace_context_of
 from tests.factories import RUN, metric, param
 from tests.unit.lanes import Lane
 
 TRACE = read_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1")
 OTHER = read_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01")
-FIRST, SECOND = trail_of("first", TRACE), trail_of("second", TRACE)
+FIRST, SECOND = trace_context_of("first", TRACE), trace_context_of("second", TRACE)
 
 
-def lane_of(*trails: Trail) -> Lane:
+def lane_of(*trails: TraceContext) -> Lane:
     """A lane whose writes came with these trails."""
     lane = Lane()
-    for number, trail in enumerate(trails):
-        [accepted] = lane.outbox.accept_all([Offer(write=metric(number), client="a", trail=trail)])
+    for number, trace_context in enumerate(trails):
+        [accepted] = lane.outbox.accept_all([Offer(write=metric(number), client="a", trace_context=trace_context)])
         assert isinstance(accepted, Accepted)
         lane.jobs.append(accepted.job_id)
     return lane
@@ -36,14 +36,14 @@ def test_a_delivery_names_its_first_write_and_the_request_that_brought_it() -> N
     [told] = lane.events.of(WritesDelivered)
     assert (told.job_id, told.request_id, told.writes) == (lane.jobs[0], "first", 2)
     assert told.upstream_request_id == "aws-1"
-    [answered] = lane.events.of(CallAnswered)
+    [answered] = lane.events.of(UpstreamCallCompleted)
     assert (answered.lane, answered.request_id, answered.attempt) == (RUN, "first", 1)
     assert lane.upstream.followed[0]["X-Request-Id"] == "first"
 
 
 def test_a_lane_that_waits_names_what_it_waits_with() -> None:
     lane = lane_of(FIRST, SECOND)
-    lane.upstream.answer = lambda _: Unavailable(why="down")
+    lane.upstream.answer = lambda _: Unavailable(reason="down")
 
     lane.deliver()
 
@@ -57,15 +57,15 @@ def test_a_refused_batch_and_the_guilty_write_are_named_each_by_its_own_request(
 
     lane.deliver()
 
-    refused, [buried] = lane.events.of(BatchRefused), lane.events.of(WritesBuried)
+    refused, [dead_lettered] = lane.events.of(BatchRejected), lane.events.of(WritesDeadLettered)
     assert (refused[0].job_id, refused[0].request_id, refused[0].writes) == (lane.jobs[0], "first", 2)
-    assert (buried.job_id, buried.request_id, buried.attempt) == (lane.jobs[1], "second", 1)
+    assert (dead_lettered.job_id, dead_lettered.request_id, dead_lettered.attempt) == (lane.jobs[1], "second", 1)
     assert lane.upstream.followed[-1]["X-Request-Id"] == "second"
 
 
 def test_a_repeat_is_followed_like_the_first_attempt() -> None:
     lane = lane_of(FIRST, SECOND)
-    outcomes: Iterator[Outcome] = iter([Unavailable(why="down"), Delivered(status=200)])
+    outcomes: Iterator[Outcome] = iter([Unavailable(reason="down"), Delivered(status=200)])
     lane.upstream.answer = lambda _: next(outcomes)
 
     lane.deliver()
@@ -91,13 +91,13 @@ def test_a_write_without_a_trail_is_delivered_without_one() -> None:
     [
         ((FIRST,), True),
         ((FIRST, SECOND), True),
-        ((FIRST, trail_of("third", OTHER)), False),
-        ((FIRST, NO_TRAIL), False),
-        ((NO_TRAIL, FIRST), False),
+        ((FIRST, trace_context_of("third", OTHER)), False),
+        ((FIRST, NO_TRACE_CONTEXT), False),
+        ((NO_TRACE_CONTEXT, FIRST), False),
     ],
 )
 def test_a_clients_trace_is_passed_on_where_all_of_a_call_belongs_to_it(
-    trails: tuple[Trail, ...], *, passed_on: bool
+    trails: tuple[TraceContext, ...], *, passed_on: bool
 ) -> None:
     lane = lane_of(*trails)
 
@@ -110,7 +110,7 @@ def test_a_clients_trace_is_passed_on_where_all_of_a_call_belongs_to_it(
 
 
 def test_what_is_followed_is_no_part_of_the_call() -> None:
-    lanes = [lane_of(FIRST), lane_of(trail_of("third", OTHER))]
+    lanes = [lane_of(FIRST), lane_of(trace_context_of("third", OTHER))]
     for lane in lanes:
         lane.deliver()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import RequestIncomplete
-from bridge.upstream.forwarding import Upload
+from bridge.upstream.forwarding import StreamedBody
 
 PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=8)
 
@@ -21,7 +21,7 @@ async def coming(pieces: Sequence[bytes], failure: Exception | None = None) -> A
         raise failure
 
 
-async def sent(upload: Upload) -> tuple[list[bytes], Exception | None]:
+async def sent(upload: StreamedBody) -> tuple[list[bytes], Exception | None]:
     """What is handed out, and what ends it."""
     seen: list[bytes] = []
     try:
@@ -35,7 +35,7 @@ async def sent(upload: Upload) -> tuple[list[bytes], Exception | None]:
 
 @given(PIECES)
 def test_all_of_it_is_handed_out_in_its_order(pieces: list[bytes]) -> None:
-    upload = Upload(len(b"".join(pieces)), coming(pieces))
+    upload = StreamedBody(len(b"".join(pieces)), coming(pieces))
 
     assert asyncio.run(sent(upload)) == (pieces, None)
     assert upload.is_complete
@@ -45,7 +45,7 @@ def test_all_of_it_is_handed_out_in_its_order(pieces: list[bytes]) -> None:
 @given(PIECES)
 def test_of_one_that_breaks_off_or_is_not_what_was_signed_the_last_piece_stays_behind(pieces: list[bytes]) -> None:
     failure = RequestIncomplete("gone")
-    upload = Upload(len(b"".join(pieces)), coming(pieces, failure))
+    upload = StreamedBody(len(b"".join(pieces)), coming(pieces, failure))
 
     assert asyncio.run(sent(upload)) == (pieces[:-1], failure)
     assert not upload.is_complete
@@ -66,7 +66,7 @@ def test_who_stops_reading_can_wait_until_nothing_is_read_from_the_client(pieces
             finally:
                 left.set()
 
-        upload = Upload(100, slow())
+        upload = StreamedBody(100, slow())
         reading = asyncio.ensure_future(sent(upload))
         await waits.wait()
         reading.cancel()

@@ -44,12 +44,12 @@ class Store:
 
 
 def intake_over(
-    prompt: Store, patient: Store, dispatch: FakeDispatch | None = None, *, lenient: Store | None = None
+    fast_outbox: Store, outbox: Store, dispatch: FakeDispatch | None = None, *, bulk_outbox: Store | None = None
 ) -> Intake:
     return Intake(
-        prompt=cast("Outbox", prompt),
-        patient=cast("Outbox", patient),
-        lenient=cast("Outbox", lenient or Store()),
+        fast_outbox=cast("Outbox", fast_outbox),
+        outbox=cast("Outbox", outbox),
+        bulk_outbox=cast("Outbox", bulk_outbox or Store()),
         dispatch=dispatch or FakeDispatch(),
     )
 
@@ -64,59 +64,59 @@ def told() -> tuple["queue.SimpleQueue[Any]", Any]:
 
 
 def test_a_prompt_store_is_waited_for_and_workers_hear_of_idle_lanes_only() -> None:
-    prompt, patient, dispatch = Store(), Store(), FakeDispatch()
+    fast_outbox, outbox, dispatch = Store(), Store(), FakeDispatch()
     verdicts, tell = told()
 
-    intake_over(prompt, patient, dispatch).submit(offers(3), tell)
+    intake_over(fast_outbox, outbox, dispatch).submit(offers(3), tell)
 
     assert [verdict.job_id for verdict in verdicts.get_nowait()] == ["job-0", "job-1", "job-2"]
     assert dispatch.lanes == [RUN]
-    assert (prompt.asked, patient.asked) == ([(3, False)], [])
+    assert (fast_outbox.asked, outbox.asked) == ([(3, False)], [])
 
 
 def test_what_a_store_does_not_answer_at_once_is_offered_again_as_a_repeat() -> None:
-    prompt, patient = Store(up=False), Store()
+    fast_outbox, outbox = Store(up=False), Store()
     verdicts, tell = told()
-    intake = intake_over(prompt, patient)
+    intake = intake_over(fast_outbox, outbox)
 
     intake.submit(offers(2), tell)
 
     assert all(isinstance(verdict, Accepted) for verdict in verdicts.get(timeout=10))
-    assert patient.asked == [(2, True)]
+    assert outbox.asked == [(2, True)]
 
 
 def test_the_store_is_trusted_to_be_prompt_again_once_it_has_answered() -> None:
-    prompt, patient = Store(up=False), Store()
+    fast_outbox, outbox = Store(up=False), Store()
     verdicts, tell = told()
-    intake = intake_over(prompt, patient)
+    intake = intake_over(fast_outbox, outbox)
     intake.submit(offers(1), tell)
     verdicts.get(timeout=10)
-    prompt.up = True
+    fast_outbox.up = True
 
     # The thread says so a moment after it has told the verdicts.
-    while not any(asked == (7, False) for asked in prompt.asked):
+    while not any(asked == (7, False) for asked in fast_outbox.asked):
         intake.submit(offers(7), tell)
         verdicts.get(timeout=10)
 
-    assert len(prompt.asked) >= 2
+    assert len(fast_outbox.asked) >= 2
 
 
 def test_whoever_waits_for_a_store_that_is_down_is_told_with_the_first() -> None:
-    prompt, patient = Store(up=False), Store(up=False)
-    patient.may_answer.clear()
+    fast_outbox, outbox = Store(up=False), Store(up=False)
+    outbox.may_answer.clear()
     verdicts, tell = told()
-    intake = intake_over(prompt, patient)
+    intake = intake_over(fast_outbox, outbox)
     intake.submit(offers(1), tell)
-    assert patient.asking.wait(10)
+    assert outbox.asking.wait(10)
     for _ in range(5):
         intake.submit(offers(2), tell)
 
-    patient.may_answer.set()
+    outbox.may_answer.set()
 
     found = [verdicts.get(timeout=10) for _ in range(6)]
     assert [len(group) for group in found] == [1, 2, 2, 2, 2, 2]
     assert all(isinstance(verdict, StoreUnavailable) for group in found for verdict in group)
-    assert patient.asked == [(1, True)]
+    assert outbox.asked == [(1, True)]
 
 
 def test_a_defect_is_told_and_ends_nothing() -> None:
@@ -138,12 +138,12 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     ("lengths", "is_lenient"), [((9,), False), ((LONG_WRITES + 1,), True), ((9, 200_000, 90_000), True)]
 )
 def test_writes_that_are_long_together_are_given_more_time(lengths: tuple[int, ...], is_lenient: bool) -> None:  # noqa: FBT001 - pytest's parameter
-    patient, lenient = Store(), Store()
+    outbox, bulk_outbox = Store(), Store()
     longs = [Offer(write=Write(op=Op.LOG_INPUTS, lane=RUN, whole=b"x" * length), client="a") for length in lengths]
 
-    verdicts = list(intake_over(Store(), patient, lenient=lenient).accept(longs))
+    verdicts = list(intake_over(Store(), outbox, bulk_outbox=bulk_outbox).accept(longs))
 
     assert len(verdicts) == len(longs)
-    assert (len(lenient.asked) > 0) == is_lenient
+    assert (len(bulk_outbox.asked) > 0) == is_lenient
     # The first goes alone, and only a long one takes the way of the long ones.
-    assert [count for count, _ in patient.asked] == ([] if lengths[0] > LONG_WRITES else [1])
+    assert [count for count, _ in outbox.asked] == ([] if lengths[0] > LONG_WRITES else [1])

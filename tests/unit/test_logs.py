@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from bridge import events
 from bridge.events import (
-    BatchRefused,
+    BatchRejected,
     DispatchFailed,
     Event,
     LaneDeferred,
-    LanesSwept,
-    RequestAnswered,
-    StoreFailed,
-    WritesBuried,
+    LanesRedispatched,
+    RequestCompleted,
+    StoreError,
+    WritesDeadLettered,
     WritesDelivered,
 )
 from bridge.telemetry.logs import log_event, log_events
@@ -45,7 +45,7 @@ DELIVERED = WritesDelivered(
     job_id="j",
     request_id="q",
     attempt=1,
-    took=dt.timedelta(milliseconds=12.3456),
+    duration=dt.timedelta(milliseconds=12.3456),
     lag=dt.timedelta(seconds=1),
     upstream_request_id=None,
 )
@@ -97,12 +97,12 @@ def test_each_kind_of_event_is_logged_under_its_own_name_with_its_fields(
     ("kind", "level"),
     [
         (WritesDelivered, "info"),
-        (LanesSwept, None),
+        (LanesRedispatched, None),
         (DispatchFailed, "warning"),
-        (BatchRefused, "warning"),
+        (BatchRejected, "warning"),
         (LaneDeferred, "warning"),
-        (WritesBuried, "error"),
-        (StoreFailed, "error"),
+        (WritesDeadLettered, "error"),
+        (StoreError, "error"),
     ],
 )
 def test_an_events_level_says_how_much_it_matters(kind: type[Event], level: str | None, output: Output) -> None:
@@ -114,18 +114,18 @@ def test_an_events_level_says_how_much_it_matters(kind: type[Event], level: str 
 @pytest.mark.parametrize(
     ("level", "told"),
     [
-        ("debug", ["lanes_swept", "request_answered", "lane_deferred", "store_failed"]),
-        ("info", ["request_answered", "lane_deferred", "store_failed"]),
-        ("warning", ["lane_deferred", "store_failed"]),
-        ("error", ["store_failed"]),
+        ("debug", ["lanes_redispatched", "request_completed", "lane_deferred", "store_error"]),
+        ("info", ["request_completed", "lane_deferred", "store_error"]),
+        ("warning", ["lane_deferred", "store_error"]),
+        ("error", ["store_error"]),
     ],
 )
 def test_what_matters_less_than_the_level_is_not_told(level: str, told: list[str]) -> None:
     with logging_to(Output(), level) as output:
-        log_event(_event(LanesSwept))
-        log_events([_event(RequestAnswered)])
+        log_event(_event(LanesRedispatched))
+        log_events([_event(RequestCompleted)])
         log_event(_event(LaneDeferred))
-        log_event(_event(StoreFailed))
+        log_event(_event(StoreError))
         logging.getLogger("botocore").debug("a body and a secret")
 
     assert [line["event"] for line in output.lines()] == told
@@ -139,17 +139,17 @@ def test_a_line_is_one_json_object_with_durations_in_seconds(output: Output) -> 
     assert abs(dt.datetime.now(dt.UTC) - at) < dt.timedelta(minutes=1)
     assert isinstance(line.pop("process"), int)
     origin = {"level": "info", "event": "writes_delivered", "logger": "bridge"}
-    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "took": 0.0123, "lag": 1.0}
+    fields = {"lane": "r", "first": 7, "writes": 2, "attempt": 1, "duration": 0.0123, "lag": 1.0}
     assert line == origin | fields | {"job_id": "j", "request_id": "q", "upstream_request_id": None}
 
 
-@pytest.mark.parametrize("why", ['line\nbreak "quoted" \\ back', "été 日本", "\u0000\u2028"])
-def test_whatever_a_field_holds_it_stays_one_line(why: str, output: Output) -> None:
-    log_event(replace(_event(LaneDeferred), why=why, delay=dt.timedelta(seconds=2)))
+@pytest.mark.parametrize("reason", ['line\nbreak "quoted" \\ back', "été 日本", "\u0000\u2028"])
+def test_whatever_a_field_holds_it_stays_one_line(reason: str, output: Output) -> None:
+    log_event(replace(_event(LaneDeferred), reason=reason, delay=dt.timedelta(seconds=2)))
 
     assert output.getvalue().count("\n") == 1
     [line] = output.lines()
-    assert (line["why"], line["delay"]) == (why, 2.0)
+    assert (line["reason"], line["delay"]) == (reason, 2.0)
 
 
 def test_many_events_are_written_in_one_go_each_at_its_own_time(
@@ -168,14 +168,14 @@ def test_many_events_are_written_in_one_go_each_at_its_own_time(
     [text] = written
     together = [json.loads(line) for line in text.splitlines()]
     for line in (*one_by_one, *together):
-        if line["event"] != "request_answered":
+        if line["event"] != "request_completed":
             del line["at"]
     assert together == one_by_one
     assert [line["at"] for line in together if "at" in line] == ["2026-01-02T03:04:05Z"]
 
 
 def test_of_many_events_those_of_no_interest_are_left_out(output: Output) -> None:
-    log_events([_event(LanesSwept), DELIVERED, _event(LanesSwept)])
+    log_events([_event(LanesRedispatched), DELIVERED, _event(LanesRedispatched)])
 
     assert [line["event"] for line in output.lines()] == ["writes_delivered"]
 
@@ -200,7 +200,7 @@ def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Output) 
 def test_on_a_terminal_a_line_is_for_reading(terminal: Output) -> None:
     log_event(DELIVERED)
 
-    fields = r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 took=0\.0123 lag=1\.0 upstream_request_id=None"
+    fields = r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 duration=0\.0123 lag=1\.0 upstream_request_id=None"
     assert re.fullmatch(rf"\d\d:\d\d:\d\d\.\d{{3}} INFO    writes_delivered +{fields}\n", terminal.getvalue())
 
 

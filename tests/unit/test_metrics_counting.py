@@ -19,7 +19,7 @@ from bridge.telemetry.prometheus import expose
 from tests.unit.test_logs import EVENTS, SAMPLES
 
 SECOND = dt.timedelta(seconds=1)
-REQUEST = events.RequestAnswered(
+REQUEST = events.RequestCompleted(
     at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     client="c",
     address="127.0.0.1",
@@ -29,7 +29,7 @@ REQUEST = events.RequestAnswered(
     action=None,
     decision="allowed",
     status=200,
-    took=SECOND / 100,
+    duration=SECOND / 100,
     complete=True,
     lane="r",
     writes=1,
@@ -38,7 +38,9 @@ REQUEST = events.RequestAnswered(
     request_id="q",
     upstream_request_id=None,
 )
-ANSWERED_CALL = events.CallAnswered(lane="r", request_id="q", attempt=2, outcome="", status=None, took=SECOND)
+ANSWERED_CALL = events.UpstreamCallCompleted(
+    lane="r", request_id="q", attempt=2, outcome="", status=None, duration=SECOND
+)
 DELIVERED = events.WritesDelivered(
     lane="r",
     first=1,
@@ -46,7 +48,7 @@ DELIVERED = events.WritesDelivered(
     job_id="j",
     request_id="q",
     attempt=2,
-    took=SECOND,
+    duration=SECOND,
     lag=SECOND * 3,
     upstream_request_id=None,
 )
@@ -56,7 +58,7 @@ class FakeTotals:
     """Totals in memory, that can be away."""
 
     def __init__(self) -> None:
-        self.totals: defaultdict[Count, float] = defaultdict(float)
+        self.counters: defaultdict[Count, float] = defaultdict(float)
         self.away = False
         self.reports: dict[str, Census] = {}
 
@@ -64,10 +66,10 @@ class FakeTotals:
         if self.away:
             raise StoreUnavailable("away")
         for count, number in counts.items():
-            self.totals[count] += number
+            self.counters[count] += number
 
     def read(self) -> dict[Count, float]:
-        return dict(self.totals)
+        return dict(self.counters)
 
     def report(self, process: str, threads: Census) -> None:
         self.reports[process] = threads
@@ -78,16 +80,16 @@ class FakeTotals:
 
 def counted(*told: events.Event) -> dict[str, float]:
     """What Prometheus reads after these events, by sample."""
-    totals = FakeTotals()
-    meter = Meter(totals)
+    counters = FakeTotals()
+    meter = Meter(counters)
     for event in told:
         meter(event)
     meter.flush()
-    return samples(totals)
+    return samples(counters)
 
 
-def samples(totals: FakeTotals) -> dict[str, float]:
-    text, content_type = expose(totals.read(), {}, accept="")
+def samples(counters: FakeTotals) -> dict[str, float]:
+    text, content_type = expose(counters.read(), {}, accept="")
     assert content_type.startswith("text/plain")
     found = {}
     for family in text_string_to_metric_families(text.decode()):
@@ -98,29 +100,29 @@ def samples(totals: FakeTotals) -> dict[str, float]:
 
 
 def test_a_request_is_counted_with_how_long_it_took() -> None:
-    found = counted(REQUEST, REQUEST, msgspec.structs.replace(REQUEST, took=SECOND * 500))
+    found = counted(REQUEST, REQUEST, msgspec.structs.replace(REQUEST, duration=SECOND * 500))
 
     assert found["requests_total{route=queued,status=200}"] == 3
     assert found["writes_accepted_total"] == 3
-    assert found["request_seconds_bucket{le=0.005,route=queued}"] == 0
-    assert found["request_seconds_bucket{le=0.01,route=queued}"] == 2
-    assert found["request_seconds_bucket{le=120,route=queued}"] == 2
-    assert found["request_seconds_bucket{le=+Inf,route=queued}"] == 3
-    assert found["request_seconds_count{route=queued}"] == 3
-    assert found["request_seconds_sum{route=queued}"] == pytest.approx(500.02)
+    assert found["request_duration_seconds_bucket{le=0.005,route=queued}"] == 0
+    assert found["request_duration_seconds_bucket{le=0.01,route=queued}"] == 2
+    assert found["request_duration_seconds_bucket{le=120,route=queued}"] == 2
+    assert found["request_duration_seconds_bucket{le=+Inf,route=queued}"] == 3
+    assert found["request_duration_seconds_count{route=queued}"] == 3
+    assert found["request_duration_seconds_sum{route=queued}"] == pytest.approx(500.02)
 
 
 def test_repeats_refusals_and_denials_are_told_apart() -> None:
     found = counted(
         msgspec.structs.replace(REQUEST, replayed=True),
         msgspec.structs.replace(REQUEST, status=429, writes=0),
-        msgspec.structs.replace(REQUEST, status=401, writes=0, decision="stranger", route="none"),
+        msgspec.structs.replace(REQUEST, status=401, writes=0, decision="unauthenticated", route="rejected"),
     )
 
     assert found["writes_replayed_total"] == 1
     assert found["writes_accepted_total"] == 0
     assert found["writes_refused_total{status=429}"] == 1
-    assert found["denials_total{decision=stranger}"] == 1
+    assert found["requests_rejected_total{decision=unauthenticated}"] == 1
     assert "writes_refused_total{status=401}" not in found
 
 
@@ -128,49 +130,49 @@ def test_a_delivery_is_counted_with_its_size_lag_and_attempts() -> None:
     found = counted(DELIVERED)
 
     assert found["writes_delivered_total"] == 7
-    assert (found["call_writes_bucket{le=5}"], found["call_writes_bucket{le=10}"]) == (0, 1)
-    assert (found["lag_seconds_bucket{le=2.5}"], found["lag_seconds_bucket{le=5}"]) == (0, 1)
-    assert (found["attempts_bucket{le=1}"], found["attempts_bucket{le=2}"]) == (0, 1)
+    assert (found["upstream_batch_size_bucket{le=5}"], found["upstream_batch_size_bucket{le=10}"]) == (0, 1)
+    assert (found["delivery_lag_seconds_bucket{le=2.5}"], found["delivery_lag_seconds_bucket{le=5}"]) == (0, 1)
+    assert (found["delivery_attempts_bucket{le=1}"], found["delivery_attempts_bucket{le=2}"]) == (0, 1)
 
 
 def test_a_call_is_counted_by_what_it_came_to() -> None:
     found = counted(
-        msgspec.structs.replace(ANSWERED_CALL, outcome="delivered", status=200, took=SECOND),
-        msgspec.structs.replace(ANSWERED_CALL, outcome="unknown", status=None, took=SECOND * 20),
+        msgspec.structs.replace(ANSWERED_CALL, outcome="delivered", status=200, duration=SECOND),
+        msgspec.structs.replace(ANSWERED_CALL, outcome="unknown", status=None, duration=SECOND * 20),
     )
 
     assert found["upstream_calls_total{outcome=delivered,status=200}"] == 1
     assert found["upstream_calls_total{outcome=unknown,status=}"] == 1
-    assert found["upstream_seconds_sum{outcome=unknown}"] == 20
+    assert found["upstream_call_duration_seconds_sum{outcome=unknown}"] == 20
 
 
 def test_processes_count_together() -> None:
-    totals = FakeTotals()
+    counters = FakeTotals()
     for _ in range(3):
-        meter = Meter(totals)
+        meter = Meter(counters)
         meter(DELIVERED)
         meter.flush()
         meter.flush()
 
-    assert samples(totals)["writes_delivered_total"] == 21
+    assert samples(counters)["writes_delivered_total"] == 21
 
 
 def test_what_the_store_does_not_take_is_kept_for_the_next_time() -> None:
-    totals = FakeTotals()
-    meter = Meter(totals)
+    counters = FakeTotals()
+    meter = Meter(counters)
     meter(DELIVERED)
-    totals.away = True
+    counters.away = True
     meter.flush()
     meter(DELIVERED)
-    totals.away = False
+    counters.away = False
     meter.flush()
 
-    assert samples(totals)["writes_delivered_total"] == 14
+    assert samples(counters)["writes_delivered_total"] == 14
 
 
 def test_every_counter_and_histogram_is_counted_by_some_event() -> None:
-    totals = FakeTotals()
-    meter = Meter(totals)
+    counters = FakeTotals()
+    meter = Meter(counters)
     for kind in EVENTS:
         fields = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(kind)}
         for told in ({}, {"replayed": False}, {"route": "queued", "status": 503, "replayed": False}):
@@ -178,8 +180,8 @@ def test_every_counter_and_histogram_is_counted_by_some_event() -> None:
     meter.flush()
 
     named = {metric.name: metric for metric in CATALOGUE if metric.kind is not Kind.GAUGE}
-    assert set(named) - {name for name, *_ in totals.totals} == set()
-    for name, *rest in totals.totals:
+    assert set(named) - {name for name, *_ in counters.counters} == set()
+    for name, *rest in counters.counters:
         assert len(rest) == len(named[name].labels) + (named[name].kind is Kind.HISTOGRAM)
 
 
@@ -204,17 +206,17 @@ class SlowTotals(FakeTotals):
 
 
 def test_who_flushes_at_the_end_waits_for_what_is_on_its_way() -> None:
-    totals = SlowTotals()
-    meter = Meter(totals)
+    counters = SlowTotals()
+    meter = Meter(counters)
     meter(REQUEST)
-    assert totals.asked.wait(30), "counts are added each second"
+    assert counters.asked.wait(30), "counts are added each second"
 
     ending = threading.Thread(target=meter.flush)
     ending.start()
     ending.join(0.2)
     waits = ending.is_alive()
-    totals.go_on.set()
+    counters.go_on.set()
     ending.join(30)
 
     assert waits
-    assert samples(totals)["writes_accepted_total"] == 1
+    assert samples(counters)["writes_accepted_total"] == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.auth import experiment_scope as limits
-from api.auth.experiment_scope import Limits
+from api.auth.experiment_scope import ExperimentScope
 from bridge.errors import ExperimentUnknown
 from schemas.client import Client
 
@@ -45,7 +45,7 @@ def hanging() -> Iterator[Hanging]:
 
 def test_more_than_can_be_found_out_is_turned_away_at_once(hanging: Hanging) -> None:
     experiments: Any = hanging
-    limited = Limits(experiments)
+    limited = ExperimentScope(experiments)
 
     async def ask_often() -> list[BaseException | None]:
         everybody = [(request_of(f"c{number % 5}"), f"{number}") for number in range(70)]
@@ -63,7 +63,7 @@ def test_more_than_can_be_found_out_is_turned_away_at_once(hanging: Hanging) -> 
 
 def test_one_client_leaves_room_for_others(hanging: Hanging) -> None:
     experiments: Any = hanging
-    limited = Limits(experiments)
+    limited = ExperimentScope(experiments)
 
     async def ask() -> None:
         greedy = [asyncio.ensure_future(limited.check_run(REQUEST, f"{number}")) for number in range(20)]
@@ -82,4 +82,4 @@ def test_nobody_waits_for_ever(hanging: Hanging, monkeypatch: pytest.MonkeyPatch
     experiments: Any = hanging
 
     with pytest.raises(ExperimentUnknown, match="takes too long"):
-        asyncio.run(Limits(experiments).check_run(REQUEST, "1"))
+        asyncio.run(ExperimentScope(experiments).check_run(REQUEST, "1"))

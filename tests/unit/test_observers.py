@@ -9,11 +9,11 @@ import pytest
 
 from bridge.events import DispatchFailed, Event
 from bridge.telemetry import observers as gathered
-from bridge.telemetry.observers import Gathered
+from bridge.telemetry.observers import BufferedObserver
 
 
 def event(number: int) -> Event:
-    return DispatchFailed(hints=1, why=str(number))
+    return DispatchFailed(hints=1, reason=str(number))
 
 
 def test_what_is_told_is_handed_over_in_its_order_without_being_asked_for() -> None:
@@ -23,7 +23,7 @@ def test_what_is_told_is_handed_over_in_its_order_without_being_asked_for() -> N
         for each in events:
             seen.put(each)
 
-    tell = Gathered(observe)
+    tell = BufferedObserver(observe)
 
     for number in range(200):
         tell(event(number))
@@ -34,7 +34,7 @@ def test_what_is_told_is_handed_over_in_its_order_without_being_asked_for() -> N
 def test_each_observer_is_handed_the_same_many_at_a_time() -> None:
     one: list[Sequence[Event]] = []
     other: list[Sequence[Event]] = []
-    tell = Gathered(one.append, other.append)
+    tell = BufferedObserver(one.append, other.append)
 
     for number in range(5):
         tell(event(number))
@@ -54,7 +54,7 @@ def test_where_too_many_wait_who_brings_one_more_waits_and_none_is_lost(monkeypa
         assert go_on.wait(30)
         seen.extend(events)
 
-    tell = Gathered(observe)
+    tell = BufferedObserver(observe)
     tell(event(0))
     assert stuck.wait(30), "the log takes nothing any more"
     for number in range(1, 11):
@@ -83,7 +83,7 @@ def test_an_observer_that_fails_keeps_nothing_from_the_others_nor_from_itself_la
         if len(told) == 1:
             raise ValueError("a defect")
 
-    tell = Gathered(fails_once, seen.extend)
+    tell = BufferedObserver(fails_once, seen.extend)
     tell(event(1))
     tell.flush()
     tell(event(2))

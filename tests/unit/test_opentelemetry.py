@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, format_span_id, format_trace_id
 
-from bridge.delivery.deliverer import Delivery
+from bridge.delivery.deliverer import Deliverer
 from bridge.telemetry.opentelemetry import OtelTracer, otlp_tracer
 from bridge.upstream import Unavailable
 from schemas.job import JobStatus
-from schemas.trace_context import Trace, Trail, read_trace, trail_of
+from schemas.trace_context import TraceContext, TraceParent, read_trace, trace_context_of
 from tests.factories import RUN
 from tests.unit.lanes import Lane
 from tests.unit.test_followed import FIRST, OTHER, SECOND, TRACE, lane_of
@@ -27,8 +27,8 @@ def delivered(lane: Lane) -> Sequence[ReadableSpan]:
     """The spans of one turn of this lane."""
     exporter = InMemorySpanExporter()
     tracer = OtelTracer(exporter, service="test")
-    exchange = replace(lane.delivery.exchange, tracer=tracer)
-    delivery: Delivery = replace(lane.delivery, exchange=exchange)
+    sender = replace(lane.delivery.sender, tracer=tracer)
+    delivery: Deliverer = replace(lane.delivery, sender=sender)
     delivery.deliver(RUN)
     tracer.close()
     return exporter.get_finished_spans()
@@ -38,7 +38,7 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
-def parent_of(trace: Trace | None) -> bytes:
+def parent_of(trace: TraceParent | None) -> bytes:
     assert trace
     return trace.parent
 
@@ -75,7 +75,7 @@ def test_a_delivery_of_one_place_in_a_trace_goes_on_from_there_and_is_linked_to_
 
 
 def test_a_delivery_of_several_traces_has_its_own_and_is_linked_to_each() -> None:
-    lane = lane_of(FIRST, trail_of("third", OTHER))
+    lane = lane_of(FIRST, trace_context_of("third", OTHER))
 
     [span] = delivered(lane)
 
@@ -90,13 +90,13 @@ def test_a_delivery_of_several_traces_has_its_own_and_is_linked_to_each() -> Non
 def test_links_are_bounded() -> None:
     traces = [read_trace(f"00-{7:032x}-{number:016x}-01") for number in range(1, 201)]
 
-    [span] = delivered(lane_of(*(trail_of("r", trace) for trace in traces)))
+    [span] = delivered(lane_of(*(trace_context_of("r", trace) for trace in traces)))
 
     assert (attributes(span)["mlflow_bridge.writes"], len(span.links)) == (200, 128)
 
 
 def test_what_the_client_does_not_have_recorded_is_not_recorded_but_told_on() -> None:
-    lane = lane_of(trail_of("r", read_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")))
+    lane = lane_of(trace_context_of("r", read_trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")))
 
     assert delivered(lane) == ()
     assert lane.upstream.followed[0]["traceparent"].startswith("00-4bf92f3577b34da6a3ce929d0e0e4736-")
@@ -104,8 +104,8 @@ def test_what_the_client_does_not_have_recorded_is_not_recorded_but_told_on() ->
 
 
 def test_each_attempt_has_its_own_span_and_says_that_it_failed() -> None:
-    lane = lane_of(Trail())
-    lane.upstream.answer = lambda _: Unavailable(why="s3cret", status=503)
+    lane = lane_of(TraceContext())
+    lane.upstream.answer = lambda _: Unavailable(reason="s3cret", status=503)
 
     [span] = delivered(lane)
 
@@ -131,7 +131,7 @@ def test_a_collector_that_does_not_answer_costs_traces_and_neither_deliveries_no
         if not listens:
             collector.close()
         tracer = otlp_tracer(f"http://127.0.0.1:{port}", service="test")
-        replace(lane.delivery, exchange=replace(lane.delivery.exchange, tracer=tracer)).deliver(RUN)
+        replace(lane.delivery, sender=replace(lane.delivery.sender, tracer=tracer)).deliver(RUN)
         began = time.monotonic()
         tracer.close()
         seconds = time.monotonic() - began

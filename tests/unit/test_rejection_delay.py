@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.http.request import Incoming, Patience
+from api.http.request import ReadTimeout, Request
 from api.middleware import rate_limit as restraint
-from api.middleware.rate_limit import Restraint
+from api.middleware.rate_limit import RejectionDelay
 from schemas.client import Client
 
 LARGE = (b"x-large", b"x" * 100_000)
@@ -28,21 +28,21 @@ class Asked:
             "headers": [LARGE],
             "client": (address, 1234),
         }
-        self.request = Incoming(scope, self._receive, Patience(seconds=30))
+        self.request = Request(scope, self._receive, ReadTimeout(seconds=30))
         if client:
             self.request.client = Client(name=client)
 
     async def _receive(self) -> dict[str, Any]:
         raise AssertionError("nothing is read of it")
 
-    async def wait(self, refusals: Restraint) -> float:
+    async def wait(self, refusals: RejectionDelay) -> float:
         began = time.monotonic()
         await refusals.wait(self.request)
         return time.monotonic() - began
 
 
-def refusals(stopping: threading.Event | None = None) -> Restraint:
-    return Restraint(stopping or threading.Event(), proxies=0)
+def refusals(stopping: threading.Event | None = None) -> RejectionDelay:
+    return RejectionDelay(stopping or threading.Event(), proxies=0)
 
 
 def test_as_many_wait_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

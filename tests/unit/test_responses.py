@@ -21,11 +21,11 @@ def answer(status: int, body: bytes = b"", *, call: Call | None = None, **header
     return classify(status, named, body, now=NOW, call=call)
 
 
-def mlflow(error_code: str, message: str = "why") -> bytes:
+def mlflow(error_code: str, message: str = "reason") -> bytes:
     return json.dumps({"error_code": error_code, "message": message}).encode()
 
 
-def aws(message: str = "why") -> bytes:
+def aws(message: str = "reason") -> bytes:
     return json.dumps({"message": message}).encode()
 
 
@@ -94,7 +94,7 @@ def test_a_401_is_the_bridges_own_trouble_whatever_the_body(body: bytes) -> None
     outcome = answer(401, body)
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.ours, outcome.why) == (True, "upstream wants a login that the bridge does not have: status 401")
+    assert (outcome.ours, outcome.reason) == (True, "upstream wants a login that the bridge does not have: status 401")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_any_other_403_is_about_this_call_and_names_its_action(
     outcome = answer(403, body, call=Call(path="/api/2.0/mlflow/runs/log-inputs", body=b"{}"), **headers)
 
     assert isinstance(outcome, Denied)
-    assert (outcome.why, outcome.action, outcome.identified) == (said, "LogInputs", identified)
+    assert (outcome.reason, outcome.action, outcome.identified) == (said, "LogInputs", identified)
 
 
 @pytest.mark.parametrize("status", [400, 403, 503])
@@ -165,7 +165,7 @@ def test_what_the_database_says_of_a_race_or_its_load_is_tried_again_before_it_i
         True,
         Refused(status=400, error_code="BAD_REQUEST", message=message),
     )
-    assert "datasets" not in outcome.why
+    assert "datasets" not in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -191,12 +191,12 @@ AWS_ERRORS_ABOUT_US = [
 def test_an_aws_error_about_credentials_signature_or_clock_is_ours_at_any_status(error: str) -> None:
     for status in (400, 403, 503):
         outcome = answer(status, aws(), X_Amzn_ErrorType=f"{error}:http://internal.amazon.com/coral/")
-        assert outcome == Unavailable(why=f"AWS refuses the bridge's credentials: {error}", status=status, ours=True)
+        assert outcome == Unavailable(reason=f"AWS refuses the bridge's credentials: {error}", status=status, ours=True)
 
 
 @pytest.mark.parametrize("error", AWS_ERRORS_ABOUT_US)
 def test_an_aws_error_is_found_in_the_body_as_well(error: str) -> None:
-    body = json.dumps({"__type": f"com.amazon.coral.service#{error}", "Message": "why"}).encode()
+    body = json.dumps({"__type": f"com.amazon.coral.service#{error}", "Message": "reason"}).encode()
 
     outcome = answer(400, body)
 
@@ -226,7 +226,7 @@ def test_slow_down_is_not_the_writes_fault_and_names_its_wait(status: int, body:
 
     assert isinstance(outcome, Unavailable)
     assert (outcome.status, outcome.retry_after, outcome.ours) == (status, dt.timedelta(seconds=7), False)
-    assert outcome.why.startswith("throttled: ")
+    assert outcome.reason.startswith("throttled: ")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_400_that_throttles_is_never_taken_for_a_refusal(header: str, body: by
 
     assert isinstance(outcome, Unavailable)
     assert (outcome.retry_after, outcome.ours) == (dt.timedelta(seconds=3), False)
-    assert outcome.why.startswith("throttled: ")
+    assert outcome.reason.startswith("throttled: ")
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_gateway_a_stopped_server_or_one_in_trouble_buries_nothing(status: int
 
     assert isinstance(outcome, Unavailable)
     assert (outcome.status, outcome.ours, outcome.retry_after) == (status, False, dt.timedelta(seconds=30))
-    assert outcome.why
+    assert outcome.reason
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_what_is_logged_of_an_outage_holds_no_payload() -> None:
     body = b"""{"error_code":"TEMPORARILY_UNAVAILABLE","message":"locked [parameters: ('api_key', 's3cret')]"}"""
     outcome = _classify(503, body)
     assert isinstance(outcome, Unavailable)
-    assert "s3cret" not in outcome.why  # LaneDeferred.why, which is logged
+    assert "s3cret" not in outcome.reason  # LaneDeferred.why, which is logged
 
 
 @pytest.mark.parametrize("code", ["FEATURE_DISABLED", "NOT_IMPLEMENTED"])

@@ -3,11 +3,11 @@
 
 import threading
 
-from bridge.dispatch.celery_dispatch import Turns
+from bridge.dispatch.celery_dispatch import RoundRobinQueue
 
 
 def test_a_long_line_keeps_a_short_one_waiting_for_one_turn() -> None:
-    turns: Turns[str] = Turns(most=100)
+    turns: RoundRobinQueue[str] = RoundRobinQueue(most=100)
     for number in range(50):
         turns.put(1, f"a{number}")
     turns.put(2, "b0")
@@ -19,7 +19,7 @@ def test_a_long_line_keeps_a_short_one_waiting_for_one_turn() -> None:
 
 
 def test_a_line_that_is_full_leaves_room_in_others() -> None:
-    turns: Turns[int] = Turns(most=2)
+    turns: RoundRobinQueue[int] = RoundRobinQueue(most=2)
 
     assert [turns.put(1, number) for number in range(3)] == [True, True, False]
     assert turns.put(2, 0)
@@ -27,7 +27,7 @@ def test_a_line_that_is_full_leaves_room_in_others() -> None:
 
 
 def test_who_takes_waits_until_there_is_something() -> None:
-    turns: Turns[str] = Turns(most=1)
+    turns: RoundRobinQueue[str] = RoundRobinQueue(most=1)
     taken: list[tuple[int, str]] = []
     taker = threading.Thread(target=lambda: taken.extend(turns.take(most=5)))
     taker.start()
@@ -39,7 +39,7 @@ def test_who_takes_waits_until_there_is_something() -> None:
 
 
 def test_what_is_forgotten_is_not_taken() -> None:
-    turns: Turns[str] = Turns(most=5)
+    turns: RoundRobinQueue[str] = RoundRobinQueue(most=5)
     turns.put(1, "old")
     assert turns.clear() == 1
     turns.put(2, "new")

@@ -20,7 +20,7 @@ NAME = "nightly/17"
 LANE = NamedRun(NAME).lane
 ABSENT = Refused(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message="no such experiment")
 TAKEN = Refused(status=400, error_code="RESOURCE_ALREADY_EXISTS", message="taken")
-DOWN = Unavailable(why="down", status=503)
+DOWN = Unavailable(reason="down", status=503)
 
 Answers = dict[str, Any]
 
@@ -87,7 +87,7 @@ def test_a_name_that_has_a_run_costs_no_call() -> None:
     assert lane.statuses() == [JobStatus.DELIVERED]
 
 
-@pytest.mark.parametrize("trouble", [DOWN, Unknown(why="no answer")])
+@pytest.mark.parametrize("trouble", [DOWN, Unknown(reason="no answer")])
 @pytest.mark.parametrize("where", ["search", "create"])
 def test_after_a_call_that_did_not_get_through_it_begins_with_looking(trouble: Outcome, where: str) -> None:
     lane = Lane(create(), metric(1))
@@ -173,7 +173,7 @@ def test_that_a_search_was_answered_does_not_count_as_a_write_that_got_through()
 
     delivered(lane)
 
-    assert lane.gate.of_reads == [True, False]
+    assert lane.flow_control.of_reads == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_one_lane_waits_for_what_upstream_does_not_take_in_the_other() -> None:
     down = True
 
     def answer(call: Call) -> Outcome:
-        return Unavailable(why="down") if down and 0 in steps(call) else Delivered(status=200)
+        return Unavailable(reason="down") if down and 0 in steps(call) else Delivered(status=200)
 
     lane.upstream.answer = answer
     for step, named in enumerate([True, False, True, False]):

@@ -28,7 +28,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "upstream": (SERVER, SERVER),
     "upstream_endpoint": ("https://vpce.example/x", "https://vpce.example/x"),
     "assume_role_arn": ("arn:aws:iam::123456789012:role/bridge", "arn:aws:iam::123456789012:role/bridge"),
-    "role_session": ("client", "client"),
+    "assume_role_session_name": ("client", "client"),
     "ca_bundle": ("/ca.pem", CaBundle(Path("/ca.pem"), "BRIDGE_CA_BUNDLE")),
     "proxy": ("http://p:3128", Proxies(https=PROXY, http=PROXY)),
     "upstream_client_certificate": ("/client/chain.pem", Path("/client/chain.pem")),
@@ -44,15 +44,15 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "auth": ("keys", ("keys",)),
     "jwt_issuer": ("https://issuer.example/", "https://issuer.example/"),
     "jwt_audience": ("bridge", "bridge"),
-    "jwt_keys_url": ("https://issuer.example/keys", "https://issuer.example/keys"),
+    "jwt_jwks_url": ("https://issuer.example/keys", "https://issuer.example/keys"),
     "alb_arn": ("arn:aws:elasticloadbalancing:x", "arn:aws:elasticloadbalancing:x"),
     "alb_issuer": ("https://issuer.example", "https://issuer.example"),
-    "alb_client": ("portal", "portal"),
+    "alb_client_id": ("portal", "portal"),
     "alb_keys_url": ("https://keys.example", "https://keys.example"),
-    "secrets_key": (f"{'_-8_' * 10}_-8,{'/+8/' * 10}/+8=", (b"\xff\xef\x3f" * 10 + b"\xff\xef",) * 2),
-    "secrets_key_arn": (SECRET, SECRET),
-    "tls_certificate": ("/tls/chain.pem", Path("/tls/chain.pem")),
-    "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
+    "encryption_keys": (f"{'_-8_' * 10}_-8,{'/+8/' * 10}/+8=", (b"\xff\xef\x3f" * 10 + b"\xff\xef",) * 2),
+    "encryption_keys_secret_arn": (SECRET, SECRET),
+    "tls_cert_file": ("/tls/chain.pem", Path("/tls/chain.pem")),
+    "tls_key_file": ("/tls/key.pem", Path("/tls/key.pem")),
     "trusted_proxies": ("2", 2),
     "allowed_hosts": ("Bridge.example, other", ("bridge.example", "other")),
     "api_processes": ("4", 4),
@@ -70,7 +70,7 @@ OTHERS_BY_READER: dict[Any, tuple[str, Any]] = {
     size: ("3GiB", 3 << 30),
 }
 #: What a setting means nothing without.
-NEEDED = {"role_session": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}}
+NEEDED = {"assume_role_session_name": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -94,9 +94,12 @@ def test_each_setting_is_read_from_its_variable(name: str) -> None:
 
 
 def test_only_a_role_and_only_an_upstream_of_aws_can_speak_for_clients() -> None:
-    with_role = {"BRIDGE_ROLE_SESSION": "client", "BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}
+    with_role = {
+        "BRIDGE_ASSUME_ROLE_SESSION_NAME": "client",
+        "BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge",
+    }
 
-    assert "needs BRIDGE_ASSUME_ROLE_ARN" in _faults({**REQUIRED, "BRIDGE_ROLE_SESSION": "source"})
+    assert "needs BRIDGE_ASSUME_ROLE_ARN" in _faults({**REQUIRED, "BRIDGE_ASSUME_ROLE_SESSION_NAME": "source"})
     assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
     assert not read_settings({**REQUIRED, **with_role}).speaks_for_clients
     assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
@@ -142,11 +145,11 @@ def test_variables_of_others_are_none_of_our_business() -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     text = _faults(
-        {"BRIDGE_STORE_URL": "redis://s", "BRIDGE_PORT": "x", "BRIDGE_MAX_BODY": "1kb", "BRIDGE_SHADOW": "1"}
+        {"BRIDGE_STORE_URL": "redis://s", "BRIDGE_PORT": "x", "BRIDGE_MAX_BODY_SIZE": "1kb", "BRIDGE_SHADOW": "1"}
     )
 
     names = [line.partition("=")[0].partition(":")[0].partition(" ")[0] for line in text.splitlines()]
-    assert sorted(names) == ["BRIDGE_MAX_BODY", "BRIDGE_PORT", "BRIDGE_SHADOW", "BRIDGE_UPSTREAM"]
+    assert sorted(names) == ["BRIDGE_MAX_BODY_SIZE", "BRIDGE_PORT", "BRIDGE_SHADOW", "BRIDGE_UPSTREAM"]
 
 
 @pytest.mark.parametrize(
@@ -160,11 +163,11 @@ def test_all_faults_are_told_at_once() -> None:
         ("upstream_burst", ["0", "x"]),
         ("worker_concurrency", ["0", "-1", "x"]),
         ("read_timeout", ["20", "20 s", "1h30m", "-1s", "s", "1S", ".5s", "1.s", "1e3s", "forever"]),
-        ("max_body", ["10MB", "1.5MiB", "-1", "1 MiB", "1kib", "x"]),
+        ("max_body_size", ["10MB", "1.5MiB", "-1", "1 MiB", "1kib", "x"]),
         ("store_url", ["localhost:6379", "http://h", "/run/redis.sock", "x"]),
         ("broker_url", ["amqp://h", "x"]),
         ("upstream_endpoint", ["vpce.example", "ftp://h"]),
-        ("secrets_key_arn", ["arn:aws:s3:::bucket", f"{SECRET}\n", SECRET.replace("123456789012", "1")]),
+        ("encryption_keys_secret_arn", ["arn:aws:s3:::bucket", f"{SECRET}\n", SECRET.replace("123456789012", "1")]),
         ("upstream", ["mlflow.example", "ftp://h", "sagemaker", "arn:aws:s3:::bucket", f"{SERVER}/x", f"{SERVER}\n"]),
         ("upstream", [SERVER.replace("123456789012", "123"), SERVER.replace("mlflow-tracking-server", "model")]),
     ],
@@ -255,12 +258,12 @@ def test_passwords_are_masked_where_settings_are_shown(name: str, url: str, show
 
 def test_encryption_keys_are_never_shown() -> None:
     key = "c2VjcmV0" * 5 + "c2U"
-    settings = read_settings({**REQUIRED, "BRIDGE_SECRETS_KEY": key})
+    settings = read_settings({**REQUIRED, "BRIDGE_ENCRYPTION_KEYS": key})
 
-    assert settings.secrets_key == (b"secret" * 5 + b"se",)
-    assert "secrets_key='***'" in repr(settings)
-    fault = _faults({**REQUIRED, "BRIDGE_SECRETS_KEY": f"{key},short"})
-    assert fault.startswith("BRIDGE_SECRETS_KEY='***' must be keys of 32 random bytes")
+    assert settings.encryption_keys == (b"secret" * 5 + b"se",)
+    assert "encryption_keys='***'" in repr(settings)
+    fault = _faults({**REQUIRED, "BRIDGE_ENCRYPTION_KEYS": f"{key},short"})
+    assert fault.startswith("BRIDGE_ENCRYPTION_KEYS='***' must be keys of 32 random bytes")
     assert "c2Vj" not in fault
 
 
@@ -284,7 +287,7 @@ def test_calls_are_limited_by_default_where_sagemaker_limits_them(
     ("auth", "names"),
     [
         ("jwt", ["BRIDGE_JWT_ISSUER", "BRIDGE_JWT_AUDIENCE"]),
-        ("keys,alb", ["BRIDGE_ALB_ARN", "BRIDGE_ALB_ISSUER", "BRIDGE_ALB_CLIENT"]),
+        ("keys,alb", ["BRIDGE_ALB_ARN", "BRIDGE_ALB_ISSUER", "BRIDGE_ALB_CLIENT_ID"]),
     ],
 )
 def test_what_a_kind_of_identity_needs_must_be_set(auth: str, names: list[str]) -> None:
@@ -300,14 +303,14 @@ def test_no_kind_of_identity_is_made_up(auth: str) -> None:
 
 def test_calls_of_which_mlflow_takes_long_bodies_have_a_bound_of_their_own() -> None:
     settings = read_settings(REQUIRED)
-    long = {op for op in Op if settings.longest_body(op) == settings.max_long_body}
+    long = {op for op in Op if settings.longest_body(op) == settings.max_long_body_size}
 
     assert long == {Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES}
-    assert {settings.longest_body(op) for op in {None, *Op} - long} == {settings.max_body}
-    assert settings.max_long_body > 2 * DATASET_LIMITS["profile"]
+    assert {settings.longest_body(op) for op in {None, *Op} - long} == {settings.max_body_size}
+    assert settings.max_long_body_size > 2 * DATASET_LIMITS["profile"]
 
 
 def test_no_call_has_a_lower_bound_than_all_others() -> None:
-    settings = read_settings({**REQUIRED, "BRIDGE_MAX_BODY": "50MiB", "BRIDGE_MAX_LONG_BODY": "1MiB"})
+    settings = read_settings({**REQUIRED, "BRIDGE_MAX_BODY_SIZE": "50MiB", "BRIDGE_MAX_LONG_BODY_SIZE": "1MiB"})
 
     assert settings.longest_body(Op.LOG_INPUTS) == settings.longest_body(None) == 50 * 1024 * 1024

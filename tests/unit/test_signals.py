@@ -6,14 +6,14 @@ import os
 import signal
 import threading
 
-from bridge.process.signals import Bell
+from bridge.process.signals import SignalNotifier
 
 MOMENT = dt.timedelta(milliseconds=1)
 LONG = dt.timedelta(seconds=20)
 
 
 def test_each_ring_is_heard_once_even_if_nobody_listens_yet() -> None:
-    bell = Bell()
+    bell = SignalNotifier()
     bell.ring()
     bell.ring()
 
@@ -21,7 +21,7 @@ def test_each_ring_is_heard_once_even_if_nobody_listens_yet() -> None:
 
 
 def test_a_thread_hears_each_ring() -> None:
-    bell, heard, done = Bell(), [], threading.Event()
+    bell, heard, done = SignalNotifier(), [], threading.Event()
 
     def hear() -> None:
         heard.append(threading.current_thread())
@@ -37,7 +37,7 @@ def test_a_thread_hears_each_ring() -> None:
 
 
 def test_a_receiver_that_is_interrupted_again_and_again_rings_each_time() -> None:
-    bell = Bell()
+    bell = SignalNotifier()
     before = signal.signal(signal.SIGUSR2, bell.ring)
     try:
         for _ in range(1000):

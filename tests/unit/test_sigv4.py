@@ -18,7 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.auth.api_keys import is_access_key_id, new_access_key
-from bridge.auth.sigv4 import SERVICES, Claim, InvalidSignature, Received, canonical_request, read_claim, signature
+from bridge.auth.sigv4 import (
+    SERVICES,
+    InvalidSignature,
+    SignedHeaders,
+    SignedRequest,
+    canonical_request,
+    parse_signed_headers,
+    signature,
+)
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in VECTORS["cases"]}
@@ -40,7 +48,7 @@ def test_a_request_of_awss_test_suite_has_the_signature_that_aws_says(name: str)
         # In these cases the raw request leaves the token to the signer to add; in one it is added after signing.
         headers.append((b"x-amz-security-token", case["session_token"].encode()))
     names = case["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
-    received = Received(
+    received = SignedRequest(
         method=case["method"], path=case["path"].encode(), query=case["query"].encode(), headers=headers
     )
 
@@ -57,7 +65,7 @@ def signed(
     body: bytes = BODY,
     headers: dict[str, str] | None = None,
     **scope: str,
-) -> Received:
+) -> SignedRequest:
     """A request as botocore has signed it, now."""
     request = AWSRequest(method, f"https://{HOST}{target}", JSON if headers is None else headers, body)
     request.headers["Host"] = HOST
@@ -65,30 +73,30 @@ def signed(
     SigV4Auth(Credentials(scope.get("key", KEY), scope.get("secret", SECRET)), service, region).add_auth(request)
     path, _, query = target.partition("?")
     pairs = [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()]
-    return Received(method=method, path=path.encode(), query=query.encode(), headers=pairs)
+    return SignedRequest(method=method, path=path.encode(), query=query.encode(), headers=pairs)
 
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def is_good(received: Received, body: bytes = BODY, *, secret: str = SECRET) -> bool:
-    claim = read_claim(received, now=now())
+def is_good(received: SignedRequest, body: bytes = BODY, *, secret: str = SECRET) -> bool:
+    claim = parse_signed_headers(received, now=now())
     return claim.is_of(secret, received, hashlib.sha256(body).hexdigest())
 
 
-def why_not(received: Received, *, at: dt.datetime | None = None) -> str:
+def why_not(received: SignedRequest, *, at: dt.datetime | None = None) -> str:
     with pytest.raises(InvalidSignature) as caught:
-        read_claim(received, now=at or now())
+        parse_signed_headers(received, now=at or now())
     return str(caught.value)
 
 
-def with_header(received: Received, name: str, *values: str) -> Received:
+def with_header(received: SignedRequest, name: str, *values: str) -> SignedRequest:
     others = [pair for pair in received.headers if pair[0] != name.encode()]
     return replace(received, headers=[*others, *((name.encode(), value.encode()) for value in values)])
 
 
-def header(received: Received, name: str) -> str:
+def header(received: SignedRequest, name: str) -> str:
     return received.values(name)[0]
 
 
@@ -97,7 +105,7 @@ def header(received: Received, name: str) -> str:
 def test_what_botocore_has_signed_is_good(service: str, headers: dict[str, str]) -> None:
     received = signed(headers=headers, service=service, region="us-gov-west-1")
 
-    claim = read_claim(received, now=now())
+    claim = parse_signed_headers(received, now=now())
 
     assert claim.is_of(SECRET, received, hashlib.sha256(BODY).hexdigest())
     assert (claim.access_key, claim.region, claim.service) == (KEY, "us-gov-west-1", service)
@@ -158,7 +166,7 @@ def test_what_was_changed_on_the_way_was_not_signed(change: dict[str, Any]) -> N
         lambda good: with_header(good, "x-mlflow-workspace", "other"),
     ],
 )
-def test_a_header_that_was_signed_can_not_be_changed(change: Callable[[Received], Received]) -> None:
+def test_a_header_that_was_signed_can_not_be_changed(change: Callable[[SignedRequest], SignedRequest]) -> None:
     good = signed(headers=JSON | {"X-MLFLOW-WORKSPACE": "mine"})
 
     assert is_good(good)
@@ -184,11 +192,11 @@ def test_a_signed_header_comes_once(name: str) -> None:
 
 def test_a_signature_counts_for_five_minutes_either_way_and_no_longer() -> None:
     received = signed()
-    at = read_claim(received, now=now()).signed_at
+    at = parse_signed_headers(received, now=now()).signed_at
     edge, second = dt.timedelta(minutes=5), dt.timedelta(seconds=1)
 
     for moment in (at - edge, at + edge):
-        assert read_claim(received, now=moment).signed_at == at
+        assert parse_signed_headers(received, now=moment).signed_at == at
     for moment in (at - edge - second, at + edge + second):
         assert "within five minutes" in why_not(received, at=moment)
 
@@ -273,8 +281,8 @@ def test_a_key_has_the_form_that_awss_sdks_take() -> None:
 
 def test_what_was_claimed_shows_no_signature() -> None:
     received = signed()
-    claim = read_claim(received, now=now())
+    claim = parse_signed_headers(received, now=now())
 
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, SignedHeaders)
     for shown in (repr(claim), repr(received)):
         assert claim.signature not in shown

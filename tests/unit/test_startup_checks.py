@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from bridge.bootstrap.startup_checks import is_taken
+from bridge.bootstrap.startup_checks import port_in_use
 
 
 @pytest.mark.parametrize("shared", [0, 1])
@@ -16,11 +16,11 @@ def test_a_port_that_somebody_listens_on_is_taken_also_by_one_who_would_share_it
         listener.listen()
         port = listener.getsockname()[1]
 
-        assert is_taken("127.0.0.1", port)
+        assert port_in_use("127.0.0.1", port)
 
-    assert not is_taken("127.0.0.1", port)
+    assert not port_in_use("127.0.0.1", port)
 
 
 def test_any_free_port_and_an_address_that_is_nowhere_are_not_taken() -> None:
-    assert not is_taken("127.0.0.1", 0)
-    assert not is_taken("nowhere.invalid", 8080)
+    assert not port_in_use("127.0.0.1", 0)
+    assert not port_in_use("nowhere.invalid", 8080)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.bootstrap.startup_checks import check_store
-from bridge.doctor.checks import Verdict
+from bridge.doctor.checks import CheckReport
 from bridge.doctor.redis_checks import reached
 from bridge.errors import CannotStart
 from bridge.redis_store.client import outdated_servers
@@ -40,7 +40,7 @@ def test_an_older_redis_is_refused_at_the_start(version: str) -> None:
 def test_an_older_redis_fails_the_doctor_whichever_setting_names_it() -> None:
     found = reached(OldStore, "redis://old:6379", "BRIDGE_STORE_URL")
 
-    assert (found.verdict, found.found) == (Verdict.FAIL, "redis://old:6379 is Redis 6.2.14")
+    assert (found.verdict, found.found) == (CheckReport.FAIL, "redis://old:6379 is Redis 6.2.14")
     assert found.fix == ("use Redis or Valkey 7.0 or newer in BRIDGE_STORE_URL",)
 
 

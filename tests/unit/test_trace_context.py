@@ -5,30 +5,30 @@ import msgspec
 import pytest
 
 from bridge.redis_store.records import pack_write, unpack_entry
-from schemas.trace_context import NO_TRAIL, Trail, read_trace, trail_of
+from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext, read_trace, trace_context_of
 from tests.factories import RUN, metric
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ENTRY_HEAD = b"1234567890123" + b"acceptid"
 
 
-def stored(trail: Trail) -> bytes:
-    return ENTRY_HEAD + pack_write(metric(1), "a", trail)
+def stored(trace_context: TraceContext) -> bytes:
+    return ENTRY_HEAD + pack_write(metric(1), "a", trace_context)
 
 
 @pytest.mark.parametrize(
     "request_id", ["0123456789abcdef", "night-1:7", "abc", "0123", "ABCD", "aB", "ab cd", "d" * 128, "e" * 127]
 )
 def test_whatever_a_requests_id_is_it_comes_back_as_it_was(request_id: str) -> None:
-    job = unpack_entry(stored(trail_of(request_id, None)), lane=RUN, position=1)
+    job = unpack_entry(stored(trace_context_of(request_id, None)), lane=RUN, position=1)
 
-    assert job.trail.request_id == request_id
+    assert job.trace_context.request_id == request_id
 
 
 def test_an_id_of_ours_costs_the_store_less_than_it_is_long() -> None:
     before = len(msgspec.msgpack.encode(msgspec.msgpack.decode(pack_write(metric(1), "a"))[:-1]))
 
-    assert len(pack_write(metric(1), "a", trail_of("0123456789abcdef", None))) - before <= 16
+    assert len(pack_write(metric(1), "a", trace_context_of("0123456789abcdef", None))) - before <= 16
 
 
 def test_a_write_that_an_older_bridge_has_stored_has_no_trail() -> None:
@@ -36,7 +36,7 @@ def test_a_write_that_an_older_bridge_has_stored_has_no_trail() -> None:
 
     job = unpack_entry(ENTRY_HEAD + older, lane=RUN, position=1)
 
-    assert (job.trail, job.trail.request_id) == (NO_TRAIL, None)
+    assert (job.trace_context, job.trace_context.request_id) == (NO_TRACE_CONTEXT, None)
     assert job.write == metric(1)
 
 
@@ -44,7 +44,7 @@ def test_a_write_that_an_older_bridge_has_stored_has_no_trail() -> None:
 def test_a_trace_goes_through_the_store_word_for_word(state: str) -> None:
     trace = read_trace(PARENT, state)
 
-    found = unpack_entry(stored(trail_of("r", trace)), lane=RUN, position=1).trail.trace
+    found = unpack_entry(stored(trace_context_of("r", trace)), lane=RUN, position=1).trace_context.trace
 
     assert found
     assert dict(found.headers) == {"traceparent": PARENT} | ({"tracestate": state} if state else {})

@@ -13,7 +13,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local now_us = t[1] * 1000000 + t[2]
-local state = redis.call('HMGET', KEYS[1], 'until', 'why', 'probe', 'rate', 'next', 'denied_next')
+local state = redis.call('HMGET', KEYS[1], 'until', 'reason', 'probe', 'rate', 'next', 'denied_next')
 local denied_rate = tonumber(ARGV[5])
 
 if state[1] then

@@ -29,7 +29,7 @@ if ARGV[1] == 'failed' or ARGV[1] == 'ours' then
     local trips = redis.call('HINCRBY', KEYS[1], 'trips', 1)
     local pause = math.min(tonumber(ARGV[6]), 500 * 2 ^ math.min(trips, 20)) * ARGV[7]
     local shut_until = string.format('%.0f', now + math.max(pause, retry_after))
-    redis.call('HSET', KEYS[1], 'until', shut_until, 'why', ARGV[2])
+    redis.call('HSET', KEYS[1], 'until', shut_until, 'reason', ARGV[2])
     redis.call('HDEL', KEYS[1], 'probe', 'failures')
   end
   return nil
@@ -39,7 +39,7 @@ local still_shut = state[1] and tonumber(state[1]) > now
 if (state[1] or state[2]) and not still_shut then
   -- Upstream answers: the breaker closes. Not so for a call that was on its way when it opened, or when upstream asked
   -- to be left alone.
-  redis.call('HDEL', KEYS[1], 'until', 'why', 'probe', 'failures', 'trips')
+  redis.call('HDEL', KEYS[1], 'until', 'reason', 'probe', 'failures', 'trips')
 end
 if ARGV[1] == 'delivered' and tonumber(ARGV[8]) > 0 then
   -- What was denied is allowed now: many more may try, so that a long queue of them goes off quickly.
@@ -56,7 +56,7 @@ if ARGV[1] == 'throttled' then
     redis.call('HSET', KEYS[1], 'rate', slower, 'slowed', string.format('%.0f', now))
   end
   if retry_after > 0 then
-    redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + retry_after), 'why', ARGV[2])
+    redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + retry_after), 'reason', ARGV[2])
   end
 elseif state[3] then
   local faster = tonumber(state[3]) + most * 0.01

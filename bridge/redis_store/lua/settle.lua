@@ -10,11 +10,11 @@
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
 -- ARGV[8] outcome record      ARGV[9] retention in ms
 -- ARGV[10] '1' to note that the first write will now be sent alone
--- ARGV[11] '1' if they are buried because upstream denies them, which it may go on to do
+-- ARGV[11] '1' if they are dead-lettered because upstream denies them, which it may go on to do
 -- ARGV[12] how many writes were refused together, '0' if none      ARGV[13] what came of that attempt
 -- ARGV[14] how many clients the settled writes are from
--- ARGV[15...] for each of these, client and bytes; then for each write that is buried: its field, its dead letter, and
--- its line in the index. The time of burial (13 digits) is put before letter and line.
+-- ARGV[15...] for each of these, client and bytes; then for each write that is dead-lettered: its field, its dead letter, and
+-- its line in the index. The time of dead_lettering (13 digits) is put before letter and line.
 --
 -- Returns 'lost' if the lease is another's, 'empty' if nothing is left, else as claim.
 --- @include read_head
@@ -35,7 +35,7 @@ local function give_back(client, bytes)
   end
 end
 
-local function bury(field, letter, line)
+local function dead_letter(field, letter, line)
   local at = string.format('%013.0f', now)
   redis.call('HSET', KEYS[5], field, at .. letter)
   redis.call('ZADD', KEYS[6], 0, at .. line)
@@ -86,7 +86,7 @@ if moved then
     give_back(ARGV[i], ARGV[i + 1])
   end
   for i = letters, #ARGV, 3 do
-    bury(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+    dead_letter(ARGV[i], ARGV[i + 1], ARGV[i + 2])
   end
 end
 

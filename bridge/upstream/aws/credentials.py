@@ -37,7 +37,7 @@ STS = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1
 _PAUSE = dt.timedelta(seconds=1)
 
 
-class Chain:
+class CredentialChain:
     """The credentials of this process's environment. Made on first use, so that they are not those of who forked it."""
 
     def __init__(self, clock: Clock, *, region: str | None = None, network: Network = DIRECT) -> None:
@@ -108,12 +108,12 @@ class AwsCredentials:
         assume_role_arn: str | None = None,
         *,
         session: RoleSession = _OWN,
-        chain: Chain | None = None,
+        chain: CredentialChain | None = None,
     ) -> None:
         self._clock = clock
         self._role = assume_role_arn
         self._session = session
-        self._chain = chain or Chain(clock)
+        self._chain = chain or CredentialChain(clock)
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._last: ReadOnlyCredentials | None = None
@@ -194,8 +194,8 @@ def _unavailable(error: Exception) -> CredentialsUnavailable:
     # AWS's name for the reason is told, its words are not: they may quote what was asked.
     said = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
     code = said if re.fullmatch(r"[A-Za-z.]{1,60}", said) else ""
-    why = f"AWS credentials can't be had: {type(error).__name__} {code}".rstrip()
-    return CredentialsUnavailable(why, denied=code.startswith("AccessDenied"))
+    reason = f"AWS credentials can't be had: {type(error).__name__} {code}".rstrip()
+    return CredentialsUnavailable(reason, denied=code.startswith("AccessDenied"))
 
 
 # A provider may also read a file, run a program or parse what either says.
