@@ -23,12 +23,16 @@ class UpstreamLimits:
     version: str = ""
     tag_value: int = MAX_TAG_VALUE
     experiment_tag_value: int = MAX_EXPERIMENT_TAG_VALUE
+    #: None where a server gives back all that it takes. MLflow 2 keeps more, but answers with its beginning only.
+    trace_tag_value: int | None = None
 
 
 NEWEST = UpstreamLimits()
 
 #: From which version on how many characters are kept: of a run's tag, and of an experiment's.
 _SINCE = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
+
+_TRACE_TAG_CHARACTERS_OF_MLFLOW_2 = 250
 
 
 def limits_of(version: str) -> UpstreamLimits:
@@ -38,7 +42,10 @@ def limits_of(version: str) -> UpstreamLimits:
         return NEWEST
     number = int(found[1]), int(found[2])
     _, tag, experiment_tag = next(each for each in _SINCE if number >= each[0])
-    return UpstreamLimits(version=version, tag_value=tag, experiment_tag_value=experiment_tag)
+    trace_tag = _TRACE_TAG_CHARACTERS_OF_MLFLOW_2 if number < (3, 0) else None
+    return UpstreamLimits(
+        version=version, tag_value=tag, experiment_tag_value=experiment_tag, trace_tag_value=trace_tag
+    )
 
 
 def check_for_upstream(write: Write, limits: UpstreamLimits) -> None:
@@ -52,6 +59,8 @@ def check_for_upstream(write: Write, limits: UpstreamLimits) -> None:
     if write.op is Op.SET_EXPERIMENT_TAG and len(write.whole) > limits.experiment_tag_value:
         tag = msgspec.json.decode(write.whole, type=_Tag)
         _check(tag, limits.experiment_tag_value, "value", limits)
+    if write.op is Op.SET_TRACE_TAG and limits.trace_tag_value and len(write.whole) > limits.trace_tag_value:
+        _check(msgspec.json.decode(write.whole, type=_Tag), limits.trace_tag_value, "value", limits)
 
 
 def check_has_call(op: Op, lacks: frozenset[Op], limits: UpstreamLimits) -> None:

@@ -28,13 +28,24 @@ _PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 # What SQLAlchemy says through MLflow, as a 400, of a row that another writer made first, and of a database under load:
 # https://docs.sqlalchemy.org/en/20/errors.html
 _OF_DATABASE = re.compile(
-    r"\([\w.]*\.(IntegrityError|UniqueViolation|InterfaceError|InternalError|OperationalError)\)"
+    r"\([\w.]*\.(IntegrityError|InterfaceError|InternalError|OperationalError)\)"
+    # psycopg names its errors by PostgreSQL's conditions: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    r"|\(psycopg2?\.errors\.(UniqueViolation|SerializationFailure|DeadlockDetected|LockNotAvailable|QueryCanceled"
+    r"|AdminShutdown|CrashShutdown|CannotConnectNow|TooManyConnections|ConnectionFailure|ConnectionException"
+    r"|DiskFull|OutOfMemory|ReadOnlySqlTransaction|IdleInTransactionSessionTimeout|InFailedSqlTransaction)\)"
+    # ODBC tells by SQLSTATE: a lost connection, a deadlock, a time-out.
+    r"|\(pyodbc\.\w+\) \('(08\w{3}|40\w{3}|HYT0\d)'"
     r"|QueuePool limit|[A-Z]+ statement on table '[^']*' expected to \w+ \d+ row|This Session's transaction has been"
+    r"|Can't reconnect until invalid transaction is rolled back|This session is in '\w+' state"
 )
 _SPANS_FAILED = "Failed to log OpenTelemetry spans"
 _EMPTY_OBJECT = re.compile(rb"\s*\{\s*\}\s*")
 _UPDATED = re.compile(rb'\s*\{\s*"run_info"\s*:\s*\{.*\}\s*\}\s*', re.DOTALL)
 _LOGIN_WANTED = "upstream wants a login that the bridge does not have: status 401"
+#: With these a web application firewall refuses one request, and with a page of its own: 406 is ModSecurity's.
+_FIREWALL_STATUS = frozenset({403, 406, 418, 451})
+#: F5's firewall does so with 200.
+_FIREWALL_PAGE = re.compile(rb"<html.*(support ID|request (was )?(rejected|blocked))", re.IGNORECASE | re.DOTALL)
 _PERMANENT_STATUS = frozenset({400, 404, 409, 413, 415, 422})
 #: How a server says that it does not know a call.
 _NOT_FOUND = frozenset({404, 405, 501})
@@ -72,7 +83,7 @@ def classify(
     if status == 200 and _is_mlflows(headers, body, call):
         told = body if call and call.answer else b""
         return Delivered(status=status, request_id=answer.request_id, body=told)
-    if _is_ours(answer) or _is_denied(answer):
+    if _is_ours(answer) or _is_denied(answer) or (status == 200 and _FIREWALL_PAGE.search(body)):
         return _no_access(answer, call)
     if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(answer.aws_error + answer.error_code)):
         reason = f"throttled: status {status}"
@@ -173,7 +184,8 @@ def _is_ours(answer: _Reading) -> bool:
 
 
 def _is_denied(answer: _Reading) -> bool:
-    return answer.status == 403 or (answer.status >= 400 and bool(_DENIED.search(answer.aws_error)))
+    of_firewall = answer.status in _FIREWALL_STATUS and not answer.error_code
+    return answer.status == 403 or of_firewall or (answer.status >= 400 and bool(_DENIED.search(answer.aws_error)))
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta | None:

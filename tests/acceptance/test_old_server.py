@@ -96,6 +96,15 @@ def test_a_tag_of_an_experiment_that_it_refuses_is_refused_at_once(old: Old) -> 
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
+def test_a_trace_tag_that_it_would_answer_in_part_is_refused(old: Old) -> None:
+    tag = {"key": "a", "value": "x" * 251}
+
+    refused = old.ask(f"{API}/traces/tr-1/tags", tag, method="PATCH")
+
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert refused.json()["message"].startswith("'value' exceeds the maximum length of 250 characters")
+
+
 def test_of_many_writes_each_that_it_would_cut_or_does_not_have_is_named(old: Old) -> None:
     run_id = old.create_run()
     writes = [

@@ -200,7 +200,9 @@ def test_other_code_logs_in_the_same_format_with_its_exceptions(output: Output) 
 def test_on_a_terminal_a_line_is_for_reading(terminal: Output) -> None:
     log_event(DELIVERED)
 
-    fields = r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 duration=0\.0123 lag=1\.0 upstream_request_id=None"
+    fields = (
+        r"lane=r first=7 writes=2 job_id=j request_id=q attempt=1 duration=0\.0123 lag=1\.0 upstream_request_id=None"
+    )
     assert re.fullmatch(rf"\d\d:\d\d:\d\d\.\d{{3}} INFO    writes_delivered +{fields}\n", terminal.getvalue())
 
 

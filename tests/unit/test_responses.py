@@ -132,6 +132,28 @@ def test_any_other_403_is_about_this_call_and_names_its_action(
     assert (outcome.reason, outcome.action, outcome.identified) == (said, "LogInputs", identified)
 
 
+@pytest.mark.parametrize("status", [406, 418, 451])
+def test_a_firewalls_page_for_one_body_is_about_this_call(status: int) -> None:
+    outcome = answer(status, HTML, call=Call(path="/api/2.0/mlflow/runs/log-inputs", body=b"{}"))
+
+    assert isinstance(outcome, Denied)
+    assert (outcome.action, outcome.identified) == ("LogInputs", False)
+    # MLflow's own answer with such a status is none of a firewall's.
+    assert not isinstance(answer(status, mlflow("INVALID_PARAMETER_VALUE")), Denied)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><body>The requested URL was rejected. Your support ID is: 123</body></html>",
+        b"<!DOCTYPE html><HTML><title>Request Rejected</title></HTML>",
+        b"<html><h1>This request was blocked</h1></html>",
+    ],
+)
+def test_a_firewalls_page_with_200_is_about_this_call(page: bytes) -> None:
+    assert isinstance(answer(200, page), Denied)
+
+
 @pytest.mark.parametrize("status", [400, 403, 503])
 @pytest.mark.parametrize("error", ["AccessDeniedException", "AccessDenied", "NotAuthorized"])
 def test_aws_denies_a_call_at_any_status(status: int, error: str) -> None:
@@ -145,6 +167,14 @@ INTEGRITY = [
     "(pymysql.err.IntegrityError) (1062, \"Duplicate entry '1-d-x' for key 'PRIMARY'\")",
     "(mysql.connector.errors.IntegrityError) 1062 (23000): Duplicate entry",
     "(pyodbc.IntegrityError) ('23000', 'Violation of PRIMARY KEY constraint')",
+    "(psycopg2.errors.DeadlockDetected) deadlock detected",
+    "(psycopg2.errors.SerializationFailure) could not serialize access due to concurrent update",
+    "(psycopg.errors.AdminShutdown) terminating connection due to administrator command",
+    "(psycopg2.errors.ReadOnlySqlTransaction) cannot execute INSERT in a read-only transaction",
+    "(pyodbc.Error) ('40001', 'Transaction was deadlocked on lock resources')",
+    "(pyodbc.ProgrammingError) ('08S01', 'TCP Provider: connection reset')",
+    "Can't reconnect until invalid transaction is rolled back.",
+    "This session is in 'prepared' state; no further SQL can be emitted within this transaction.",
 ]
 UNDER_LOAD = [
     "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
