@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.servers import wait_until
 from tests.system import System
 
-GROWING = ("writes_accepted_total", "writes_delivered_total", "upstream_calls_total", "lag_seconds_count")
+GROWING = ("writes_accepted_total", "writes_delivered_total", "upstream_calls_total", "delivery_lag_seconds_count")
 
 
 def figures(bridge: System) -> dict[str, float]:

@@ -233,7 +233,7 @@ def test_what_exceeds_a_cap_is_refused_for_a_while(http_with: Any, setting: str,
 
 
 @pytest.mark.parametrize(
-    ("setting", "whose"),
+    ("setting", "owner"),
     [("BRIDGE_MAX_PENDING_RUN", "run"), ("BRIDGE_MAX_PENDING_CLIENT", "client"), ("BRIDGE_MAX_STORE", "bridge")],
 )
 def test_what_can_never_be_taken_is_not_to_be_sent_again(http_with: Any, setting: str, owner: str) -> None:

@@ -552,7 +552,7 @@ QUEUED = [each for each in ENDPOINTS if each.answer is Handling.QUEUED]
 
 
 @pytest.mark.parametrize("endpoint", QUEUED, ids=lambda each: f"{each.method} {each.path}")
-@pytest.mark.parametrize("whose", [MINE, OTHERS])
+@pytest.mark.parametrize("owner", [MINE, OTHERS])
 def test_a_call_that_upstream_seems_to_lack_is_no_way_around_the_limit(
     http: Http, limited: Api, key: str, asked: Upstream, endpoint: Endpoint, owner: str
 ) -> None:

@@ -29,7 +29,11 @@ def figures(http: Http, **headers: str) -> dict[str, float]:
 
 
 def test_requests_and_writes_are_counted_across_processes(environ: dict[str, str]) -> None:
-    names = ("writes_accepted_total", 'writes_refused_total{status="400"}', 'request_seconds_count{route="queued"}')
+    names = (
+        "writes_accepted_total",
+        'writes_refused_total{status="400"}',
+        'request_duration_seconds_count{route="queued"}',
+    )
     with client_of(build_api(read_settings(environ))) as first, client_of(build_api(read_settings(environ))) as second:
         before = figures(first)
         for http in (first, second, second):
@@ -53,7 +57,7 @@ def test_what_waits_is_looked_up(environ: dict[str, str]) -> None:
     assert now["backlog_lanes"] - before["backlog_lanes"] == 1
     assert now["backlog_bytes"] > before["backlog_bytes"]
     assert (now["store_up"], now["store_durability_problems"], now["workers"]) == (1, 0, 0)
-    assert [now[f'breaker{{state="{state}"}}'] for state in ("closed", "open", "half-open")] == [1, 0, 0]
+    assert [now[f'circuit_breaker_state{{state="{state}"}}'] for state in ("closed", "open", "half-open")] == [1, 0, 0]
     assert now["upstream_call_rate"] == float("inf")
 
 

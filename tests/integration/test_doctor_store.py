@@ -205,7 +205,7 @@ def test_those_rights_are_enough_to_deliver_with(environ: dict[str, str], listen
 
 
 def test_each_command_of_the_scripts_is_tried(store: Any) -> None:
-    scripts = {path.name: path.read_text() for path in Path(str(files("bridge.redis_store.outbox"))).rglob("*.lua")}
+    scripts = {path.name: path.read_text() for path in Path(str(files("bridge.redis_store"))).rglob("*.lua")}
 
     tried = set(re.findall(r"try\('(\w+)'", scripts.pop("self_test.lua")))
     used = set(re.findall(r"redis\.p?call\(\s*'(\w+)'", "".join(scripts.values())))
