@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks, and what he may do.
+"""Clients of the bridge: scopes, allowed and denied actions, quotas.
 
-An action is named in the words of SageMaker's IAM (``LogMetric``, ``DeleteRun``,
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html), or in words
-like them where IAM has none. On an MLflow App, IAM knows one action for everything; here each is allowed or denied.
+Actions have the names of SageMaker's IAM actions (``LogMetric``, ``DeleteRun``,
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html). A call without
+an IAM action has a name of the same form. For an MLflow App, IAM has a single action for all calls; the bridge allows
+or denies each one.
 """
 
 import datetime as dt
@@ -17,26 +18,26 @@ import msgspec
 from schemas.endpoints import ENDPOINTS, EndpointMatch, endpoint_of
 from schemas.write import Op
 
-#: More bytes than there are.
+#: Bytes. Stands for "no limit" where the store compares numbers.
 UNBOUNDED = 2**53
 
 
 class Scope(enum.StrEnum):
-    """What a client may do without being allowed it by name."""
+    """A group of actions. A client needs no ``allow`` entry for the actions of its scopes."""
 
     #: Log: runs, experiments, metrics, params, tags, artifacts, traces, models of runs. No deletes, no registry.
     WRITE = "write"
-    #: Read all of that, and the registry, and look at the UI.
+    #: Read all of that, the registry and the UI.
     READ = "read"
-    #: Everything that is not denied, and what operators do.
+    #: Every action that is not denied, including those of operators.
     ADMIN = "admin"
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What one call needs."""
+    """The permission that a call requires."""
 
     action: str
-    #: The scope that holds the action, None where it must be allowed by name, or to an admin.
+    #: The scope that includes the action. None: the client needs an ``allow`` entry or the scope ``admin``.
     scope: Scope | None = None
 
 
@@ -44,17 +45,17 @@ Action = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Za-z]{1,63}$")]
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much a client may use. None: what the settings say; 0: as much as it likes."""
+    """The rate limits of a client. None: the default of the settings; 0: no limit."""
 
-    #: Units a second: requests, accepted writes, bytes of bodies.
+    #: Per second: requests, accepted writes, bytes of request bodies.
     requests: float | None = None
     writes: float | None = None
     bytes: float | None = None
-    #: Bytes of writes that wait to be delivered.
+    #: Bytes of pending writes.
     pending: int | None = None
 
     def per_second(self, default: "Quota") -> dict[str, float | None]:
-        """Return the limit on each use, or else the default's; None or 0 for none."""
+        """Return the rates, with the default's where this quota has none. None or 0: no limit."""
         return {
             "requests": default.requests if self.requests is None else self.requests,
             "writes": default.writes if self.writes is None else self.writes,
@@ -63,35 +64,35 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who is known, and what he may do. What is denied counts before what is allowed."""
+    """An authenticated client and its permissions. ``deny`` takes precedence over ``allow`` and scopes."""
 
     name: str
     scopes: tuple[Scope, ...] = (Scope.WRITE, Scope.READ)
     allow: tuple[Action, ...] = ()
     deny: tuple[Action, ...] = ()
     quota: Quota = Quota()
-    #: The ids of the experiments that he is limited to, None for all. Operators never are.
+    #: The ids of the experiments that it is limited to. None: all. Operators are never limited.
     experiments: frozenset[str] | None = None
 
     @property
     def is_operator(self) -> bool:
-        """Whether he sees what belongs to other clients."""
+        """Whether it sees the jobs and dead letters of other clients."""
         return Scope.ADMIN in self.scopes
 
     @property
     def most_pending(self) -> int | None:
-        """How many bytes of his writes may wait, None for what is so for all; 0 as a quota is no limit."""
+        """The limit on its pending bytes. None: the default of the settings. A quota of 0 is no limit."""
         return UNBOUNDED if self.quota.pending == 0 else self.quota.pending
 
     def may(self, rule: Rule) -> bool:
-        """Return whether he may do this."""
+        """Return whether its scopes, ``allow`` and ``deny`` permit the action."""
         if rule.action in self.deny:
             return False
         return rule.scope in self.scopes or rule.action in self.allow or self.is_operator
 
 
 class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be shown of a key: everything but its secret."""
+    """An API key without its secret."""
 
     key_id: str
     client: str
@@ -100,40 +101,40 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: dt.datetime | None = None
 
 
-#: Everybody, where nobody has to say who he is.
+#: Every client, where authentication is off.
 ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
 
-#: Somebody of whom nothing is known, and who may do nothing.
+#: A client without valid credentials. It has no permissions.
 UNAUTHENTICATED = Client(name="unauthenticated", scopes=())
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
 
 
 def is_client_name(name: str) -> bool:
-    """Return whether a client may be called so; lanes, logs and index lines hold the name as it is."""
-    return bool(_NAME.fullmatch(name)) and name not in (ANYBODY.name, UNAUTHENTICATED.name)
+    """Return whether the name is valid and not reserved. Logs, headers and index lines hold it unescaped."""
+    return bool(_CLIENT_NAME.fullmatch(name)) and name not in (ANYBODY.name, UNAUTHENTICATED.name)
 
 
-def rule_for_upstream(found: EndpointMatch | None, method: str) -> Rule:
-    """Return what a call of MLflow's needs. Of one that is not known: reading, or else to be allowed everything."""
-    if found:
-        return _rule(found.endpoint.action, found.endpoint.grant)
+def rule_for_upstream(match: EndpointMatch | None, method: str) -> Rule:
+    """Return the permission for a call of MLflow's. An unknown call requires ``read``, or ``admin`` if it may write."""
+    if match:
+        return _rule(match.endpoint.action, match.endpoint.grant)
     return Rule("CallUnknown", Scope.READ if method in ("GET", "HEAD", "OPTIONS") else None)
 
 
 def rule_of_op(op: Op) -> Rule:
-    """Return what a write of this kind needs, whichever way it comes."""
+    """Return the permission for a write, for MLflow's own path and ``POST /v1/writes`` alike."""
     if op is Op.CREATE_RUN:
         return Rule("CreateRun", Scope.WRITE)
     endpoint = endpoint_of(op)
     return _rule(endpoint.action, endpoint.grant)
 
 
-# Asked of each request.
+# Cached: each request needs one.
 @cache
 def _rule(action: str, grant: str) -> Rule:
     return Rule(action, None if grant == "-" else Scope(grant))
 
 
-#: Every action that one of MLflow's calls needs.
+#: The actions of MLflow's calls.
 ACTIONS = frozenset(endpoint.action for endpoint in ENDPOINTS) | {"CallUnknown"}

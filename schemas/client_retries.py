@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which calls MLflow's clients repeat after which status, so that what is only short of time is asked for again.
+"""The statuses after which MLflow's clients retry a call.
 
-All of them repeat every call after a 429. After a 503 they differ by their version (``mlflow/utils/rest_utils.py``).
+The bridge answers a temporary failure with a status that the client retries. Every version retries all calls after 429.
+After 503 the versions differ (``mlflow/utils/rest_utils.py``).
 """
 
 from collections.abc import Mapping
 
 from schemas.write import Op
 
-#: For each generation of the client the first version, and the POSTs that it repeats after a 503; None for all.
+#: By the first version of the client that behaves so: the POSTs that it retries after 503. None: all.
 POSTS_REPEATED_AFTER_503: Mapping[str, frozenset[Op] | None] = {
     "2.0": None,
     "3.18": frozenset(
@@ -18,10 +19,10 @@ POSTS_REPEATED_AFTER_503: Mapping[str, frozenset[Op] | None] = {
 
 
 def is_repeated_after_503(method: str, op: Op | None) -> bool:
-    """Return whether every client repeats this call, which becomes a write of this kind or is proxied (None)."""
+    """Return whether every version retries this call after 503. ``op`` is None for a proxied call."""
     if method != "POST":
         return True
     if op is Op.EXPORT_TRACES:
-        # Exporters of OpenTelemetry do: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
+        # OpenTelemetry's exporters do: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
         return True
-    return op is not None and all(repeated is None or op in repeated for repeated in POSTS_REPEATED_AFTER_503.values())
+    return op is not None and all(retried is None or op in retried for retried in POSTS_REPEATED_AFTER_503.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dead letters as people see them: which there are, what is in one, and an order to drain many."""
+"""The documents of ``/v1/dead-letters``: filter, list, dead letter, replay and discard."""
 
 import datetime as dt
 import enum
@@ -10,59 +10,58 @@ import msgspec
 from schemas.job import UpstreamAnswer
 from schemas.write import Op
 
-#: With its time zone: what is meant must not depend on where the server stands.
-_Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+#: With a time zone: the meaning must not depend on the zone of the server.
+_Timestamp = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
 class LetterFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which dead letters are meant; without any field, all."""
+    """Selects dead letters by their fields; without any field, all."""
 
-    #: ``refused``, ``expired``, ``poison`` or ``denied``.
     reason: Literal["refused", "expired", "poison", "denied"] | None = None
     run_id: str | None = None
-    #: What orders the write, where that is not a run's id.
+    #: The lane of a write that is not about a run (`schemas.lane`).
     lane: str | None = None
     client: str | None = None
-    #: Buried at this time or later.
-    since: _Moment | None = None
-    #: Buried before this time.
-    until: _Moment | None = None
+    #: Dead-lettered at this time or later.
+    since: _Timestamp | None = None
+    #: Dead-lettered before this time.
+    until: _Timestamp | None = None
 
 
 class LetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter in a list."""
 
     letter_id: str
-    #: The job that it was.
+    #: The job that failed.
     job_id: str
     lane: str
     run_id: str | None
     op: Op
     client: str
-    #: The request that it was accepted from; null for one of before this was stored.
+    #: The request that brought the write. None: an older bridge accepted it and did not store the id.
     request_id: str | None
     reason: str
     message: str
-    #: Of upstream's answer, if it answered.
+    #: The HTTP status of upstream's last answer. None: it did not answer.
     status: int | None
     accepted_at: dt.datetime
     buried_at: dt.datetime
 
 
 class LetterPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some dead letters, the oldest first; ``next`` is the cursor of the page that follows, None at the end."""
+    """A page of dead letters, oldest first. ``next`` is the cursor of the following page, None at the end."""
 
     letters: list[LetterSummary]
     next: str | None
 
 
 class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that carried the write in vain."""
+    """One failed delivery attempt."""
 
     at: dt.datetime
-    #: How many writes the call carries.
+    #: How many writes the call carried.
     writes: int
-    #: ``refused``, ``denied``, ``unavailable`` or ``unknown``; the last attempt has the letter's own reason.
+    #: ``refused``, ``denied``, ``unavailable`` or ``unknown``; the last attempt has the reason of the dead letter.
     reason: str
     message: str
     status: int | None = None
@@ -70,28 +69,28 @@ class AttemptDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WriteDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A write as it is sent to upstream when it goes alone."""
+    """A write as the call that delivers it by itself."""
 
     path: str
-    #: JSON, as it is sent; null where the body is none.
+    #: The JSON body; null where the body is not JSON.
     body: msgspec.Raw
     workspace: str | None = None
-    #: What is sent, in base64, where it is not JSON.
+    #: The body, where it is not JSON.
     base64: bytes | None = None
 
 
 class LetterDocument(LetterSummary, frozen=True, kw_only=True):
-    """A dead letter, whole."""
+    """A dead letter with its write, its attempts and upstream's answer."""
 
     write: WriteDocument
-    #: How many attempts there were; the latest fifty are listed.
+    #: All attempts; ``attempts`` lists the latest fifty.
     attempt_count: int
     attempts: list[AttemptDocument]
     upstream: UpstreamAnswer | None
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter was taken back into its lane; this is its new job."""
+    """The new job of a replayed dead letter."""
 
     letter_id: str
     job_id: str
@@ -101,14 +100,14 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrainAction(enum.StrEnum):
-    """What happens to the letters of a drain."""
+    """What a drain does with each dead letter."""
 
     REPLAY = "replay"
     DISCARD = "discard"
 
 
 class DrainState(enum.StrEnum):
-    """How a drain stands."""
+    """The state of a drain."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -116,18 +115,18 @@ class DrainState(enum.StrEnum):
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True):
-    """An order to replay or discard all letters of a filter, and how far it is. A restart does not stop it."""
+    """A bulk replay or discard, and its progress. The workers run it; a restart does not stop it."""
 
     drain_id: str
     action: DrainAction
-    #: Only letters that were dead when it began: what dies again is not taken twice.
+    #: Selects only letters from before the drain began, so a replayed write that fails again is not drained twice.
     filter: LetterFilter
-    #: Letters a second; None for as fast as the workers can.
+    #: Letters per second. None: as fast as the workers can.
     rate: float | None
     state: DrainState
-    #: How many letters the filter meant when it began.
+    #: How many letters the filter selected at the beginning.
     total: int
-    #: How many of them have been drained; some may have been drained by others.
+    #: How many of them are done, including those that another request replayed or discarded.
     done: int
     began_at: dt.datetime
 
@@ -136,9 +135,9 @@ class ReplayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Body of ``POST /v1/dead-letters/replay``."""
 
     filter: LetterFilter = LetterFilter()
-    #: Letters a second; absent: as fast as the workers can.
+    #: Letters per second. None: as fast as the workers can.
     rate: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
-    #: Only count.
+    #: Count the letters and change nothing.
     dry_run: bool = False
 
 
@@ -146,12 +145,12 @@ class DiscardOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Body of ``POST /v1/dead-letters/discard``."""
 
     filter: LetterFilter = LetterFilter()
-    #: How many letters the caller is sure to discard; another number is refused.
+    #: The number of letters that the client confirms. Any other number is refused.
     count: int | None = None
     dry_run: bool = False
 
 
 class LetterCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many letters a filter means."""
+    """How many letters a filter selects."""
 
     count: int

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every call of MLflow's REST API that is known, and what the bridge does with it: the table in ``endpoints.tsv``.
+"""The endpoints of MLflow's REST API and how the bridge handles each: the table ``endpoints.tsv``.
 
-Its columns:
+An endpoint that is not in the table is proxied. The columns:
 
-* ``method``, ``path``: with ``{name}`` for a part that varies; one named ``path``, or that ends so, may hold slashes.
-* ``under``: ``ajax`` where MLflow serves the call under ``/ajax-api`` as well as under ``/api``.
-* ``kind``: ``read``, ``write`` or ``stream`` (an answer, or a body, that can be long).
-* ``answer``: ``queued``, ``proxied`` or ``refused``.
-* ``op``: of a queued call, the write that it becomes (`schemas.write.Op`).
-* ``lane``: of a queued call, what orders it (`schemas.lane`); of a proxied one, the undelivered writes that it waits
-  for: those of the runs that it is about (``named``), or whatever its client has written lately (``recent``).
-* ``again``: what a second delivery comes to: nothing new (``same``), another thing of the kind (``another``), or a
-  refusal of this status; ``-`` where it is not known, and the bridge sends nothing twice.
-
-* ``action``: what it is called where it is decided who may do what (`schemas.client`): the word of SageMaker's IAM
-  where it has one, else the name of MLflow's RPC, else one of the same form.
-* ``grant``: the scope that holds it, ``write`` or ``read``; ``-`` where it must be allowed by name.
-* ``within``: what the call must name for it to be known which experiments it is about (`schemas.bodies.references`).
-
-A call that is not in the table is proxied.
+* ``method``, ``path``: a path parameter is written ``{name}``. One whose name ends in ``path`` may contain slashes.
+* ``under``: ``ajax`` where MLflow serves the endpoint below ``/ajax-api`` as well as below ``/api``.
+* ``kind``: ``read``, ``write`` or ``stream`` (its response or request body can be long).
+* ``answer``: ``queued``, ``proxied`` or ``refused`` (`Handling`).
+* ``op``: for a queued call, the write that it becomes (`schemas.write.Op`).
+* ``lane``: for a queued call, the kind of its lane (`schemas.lane`). For a proxied call, the undelivered writes that it
+  waits for (`AwaitedLanes`).
+* ``again``: the effect of a second delivery. ``same``: none. ``another``: a second entity. A status: MLflow refuses it
+  with that status. ``-``: not known; the bridge never sends such a call twice.
+* ``action``: the name of the permission (`schemas.client`): that of SageMaker's IAM, else of MLflow's RPC, else one of
+  the same form.
+* ``grant``: the scope that includes the action, ``write`` or ``read``. ``-``: only an ``allow`` entry permits it.
+* ``within``: the ids that a call of a client with experiment limits must name (`ExperimentRule`).
 """
 
 import csv
@@ -35,47 +32,51 @@ from schemas.write import Op
 
 
 class Handling(StrEnum):
-    """What the bridge does with a call."""
+    """How the bridge handles a call."""
 
+    #: Validated, is_stored and answered at once; a worker delivers it later.
     QUEUED = "queued"
+    #: Forwarded while the client waits.
     PROXIED = "proxied"
-    #: MLflow takes it from its own host only, or it is not meant for clients; through the bridge it would be open.
+    #: Answered with an error. MLflow accepts such calls from its own host only; the bridge would open them to clients.
     REFUSED = "refused"
 
 
 class AwaitedLanes(StrEnum):
-    """Which undelivered writes a proxied call waits for."""
+    """The lanes whose undelivered writes a proxied call waits for (read your writes)."""
 
+    #: Those of the runs, experiments and traces that the call names.
     NAMED = "named"
+    #: Those that its client has recently written to: the call is a search.
     RECENT = "recent"
     NONE = "-"
 
 
 class ExperimentRule(StrEnum):
-    """What a call must name for a client who is limited to experiments, see `schemas.bodies.references`."""
+    """The ids that a call must name if its client is limited to experiments (`schemas.bodies.references`)."""
 
     EXPERIMENT = "experiment"
     EXPERIMENTS = "experiments"
-    #: Experiments, as places where traces are.
+    #: Experiments, as MLflow's trace locations.
     LOCATIONS = "locations"
     RUN = "run"
     RUNS = "runs"
-    #: A run, in the query, also where there is a body.
+    #: A run in the query string, even if the call has a body.
     RUN_OF_QUERY = "run-of-query"
     RUN_OR_MODEL = "run-or-model"
     TRACE = "trace"
     TRACES = "traces"
     LOGGED_MODEL = "logged-model"
-    #: A path among MLflow's artifacts, which begins with the id of the experiment.
+    #: The path of an artifact, which begins with the id of its experiment.
     ARTIFACT_PATH = "artifact-path"
-    #: Nothing: it tells of no experiment, and changes nothing.
+    #: None: the call reveals nothing about experiments and changes nothing.
     HARMLESS = "harmless"
-    #: It is not for such clients: what it is about can't be told from the call, or is no experiment's.
+    #: Forbidden for such clients: the call does not show which experiment it refers to, or refers to none.
     REFUSED = "-"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table."""
+    """A row of the table; its fields are the columns above."""
 
     method: str
     path: str
@@ -91,44 +92,43 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths at which MLflow serves it."""
+        """The path patterns at which MLflow serves the endpoint."""
         return (self.path, "/ajax-api" + self.path.removeprefix("/api")) if self.under == "ajax" else (self.path,)
 
     @property
     def waits(self) -> AwaitedLanes:
-        """What it waits for, if it is proxied."""
+        """The writes that a proxied call waits for; a queued call never waits."""
         return AwaitedLanes(self.lane) if self.answer is Handling.PROXIED else AwaitedLanes.NONE
 
 
 class EndpointMatch(msgspec.Struct, frozen=True):
-    """The row of a call, and what varies in its path."""
+    """A call matched with its endpoint."""
 
     endpoint: Endpoint
-    #: The write that it becomes, if it is queued.
+    #: For a queued call, the write that it becomes.
     op: Op | None = None
-    #: The first part that varies, decoded; empty if none does.
+    #: The value of the first path parameter, percent-decoded; empty if the path has none.
     subject: str = ""
 
 
 #: Where OpenTelemetry's exporters send spans (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request).
 OTLP_PATH = "/v1/traces"
 
+#: Refused with everything below it, including endpoints of future MLflow versions.
+_ASSISTANT_PATH = "/ajax-api/3.0/mlflow/assistant"
 
-#: Everything below is refused, whatever MLflow may come to have there.
-_ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 
-
-def is_refused(found: EndpointMatch | None, path: str) -> bool:
-    """Return whether a call is not to be passed on."""
-    return path.startswith(_ASSISTANT) or (found is not None and found.endpoint.answer is Handling.REFUSED)
+def is_refused(match: EndpointMatch | None, path: str) -> bool:
+    """Return whether the bridge refuses to forward a call."""
+    return path.startswith(_ASSISTANT_PATH) or (match is not None and match.endpoint.answer is Handling.REFUSED)
 
 
 def find(method: str, path: str) -> EndpointMatch | None:
-    """Return the row of this call, None for one that is not known. A HEAD has the row of the GET that it stands for."""
+    """Return the endpoint of a call, None if it is not in the table. HEAD is matched as GET."""
     method = "GET" if method == "HEAD" else method
-    found = _EXACT.get((method, path))
-    if found:
-        return found
+    exact = _EXACT.get((method, path))
+    if exact:
+        return exact
     for pattern, endpoint in _PATTERNS.get(method, ()):
         if match := pattern.fullmatch(path):
             return EndpointMatch(endpoint, _op(endpoint), match[1])
@@ -136,38 +136,37 @@ def find(method: str, path: str) -> EndpointMatch | None:
 
 
 def only_reads(method: str, path: str) -> bool:
-    """Return whether a call changes nothing, so that it may be made again; not so where that is not known."""
+    """Return whether a call is known to change nothing, so that it can be retried."""
     if method in ("GET", "HEAD", "OPTIONS"):
         return True
-    found = find(method, path)
-    return found is not None and found.endpoint.kind == "read"
+    match = find(method, path)
+    return match is not None and match.endpoint.kind == "read"
 
 
 @cache
 def endpoint_of(op: Op) -> Endpoint:
-    """Return the call with which a write of this kind is delivered. ``create-run`` is none of MLflow's own."""
+    """Return the endpoint that delivers writes of this kind. ``create-run`` has none: MLflow has no such call."""
     return next(endpoint for endpoint in ENDPOINTS if endpoint.op == op)
 
 
 def was_done_before(op: Op, status: int, error_code: str, message: str) -> bool:
-    """Return whether this refusal of a call that may have arrived before means that it did.
+    """Return whether a refused redelivery means that the first delivery succeeded.
 
-    MLflow deletes a tag and stores outputs only once, and complains of the second time; every other queued call it
-    takes again without a word.
+    MLflow refuses to delete a tag twice or to store the same outputs twice. It accepts every other queued call again.
     """
     match op:
         case Op.DELETE_TAG | Op.DELETE_EXPERIMENT_TAG | Op.DELETE_TRACE_TAG:
-            absent = message.startswith(("No tag with name", "No trace tag with key"))
-            return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST" and absent
+            is_absent = message.startswith(("No tag with name", "No trace tag with key"))
+            return status == 404 and error_code == "RESOURCE_DOES_NOT_EXIST" and is_absent
         case Op.LOG_OUTPUTS:
-            # In the words of SQLite and PostgreSQL, or of MySQL.
-            stored = any(word in message.upper() for word in ("UNIQUE", "DUPLICATE"))
-            return status == 400 and error_code == "BAD_REQUEST" and stored
+            # SQLite and PostgreSQL say UNIQUE, MySQL says DUPLICATE.
+            is_stored = any(word in message.upper() for word in ("UNIQUE", "DUPLICATE"))
+            return status == 400 and error_code == "BAD_REQUEST" and is_stored
     return False
 
 
 def may_be_early(op: Op, status: int, error_code: str, message: str) -> bool:
-    """Return whether this refusal may only mean that the trace, which goes another way, has not arrived yet."""
+    """Return whether a refusal may mean that the trace has not arrived yet: its spans have a lane of their own."""
     match op:
         case Op.SET_TRACE_TAG:
             return status == 400 and error_code == "BAD_REQUEST" and "FOREIGN KEY" in message.upper()
@@ -176,7 +175,7 @@ def may_be_early(op: Op, status: int, error_code: str, message: str) -> bool:
     return False
 
 
-def _read() -> Iterator[Endpoint]:
+def _rows() -> Iterator[Endpoint]:
     table = files(__package__).joinpath("endpoints.tsv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines(), delimiter="\t"):
         yield msgspec.convert(row, Endpoint)
@@ -188,7 +187,7 @@ def _op(endpoint: Endpoint) -> Op | None:
 
 def _pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", path)
-    # Each second one is a name.
+    # `re.split` with a group: every second part is the name of a parameter.
     return re.compile(
         "".join(
             re.escape(part) if number % 2 == 0 else "(.+)" if part.endswith("path") else "([^/]+)"
@@ -197,8 +196,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     )
 
 
-#: The whole table, and what of it is queued.
-ENDPOINTS = tuple(_read())
+ENDPOINTS = tuple(_rows())
 
 _EXACT = {
     (endpoint.method, path): EndpointMatch(endpoint, _op(endpoint))

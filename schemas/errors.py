@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request can be refused for before it becomes a write."""
+"""Validation errors of a request that is to become a write."""
 
 
 class InvalidWrite(Exception):
-    """The request can never become a write; the text says what is wrong, where, and what would be right.
+    """The request is invalid. The message names the problem, the place and a valid value.
 
-    It is answered as MLflow answers: ``status`` with ``{"error_code", "message"}``.
+    The client receives MLflow's error document: ``status`` with ``{"error_code", "message"}``.
     """
 
     def __init__(self, message: str, error_code: str = "INVALID_PARAMETER_VALUE", status: int = 400) -> None:
@@ -16,7 +16,7 @@ class InvalidWrite(Exception):
 
 
 class MissingHeader(InvalidWrite):
-    """A header that a call of MLflow's FastAPI requires is absent."""
+    """A header that MLflow's FastAPI routes require is missing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The header {name} is missing.", "BAD_REQUEST", 422)

@@ -8,27 +8,27 @@ from dataclasses import dataclass, field
 from schemas.errors import InvalidWrite
 from schemas.write import Op
 
-_LONGEST = 255
-# The draft has a structured-field string, in quotes; many clients send the bare value.
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_BARE = re.compile(r"[!#-~]+")
+_MAX_KEY_LENGTH = 255
+# The draft requires a structured-field string, in quotes; many clients send the bare value.
+_QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_BARE_KEY = re.compile(r"[!#-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """What makes a repeated request recognisable."""
+    """The key and the fingerprint of a request: a repeat has the same of both."""
 
-    #: Chosen by the client, and meant for one request for ever.
+    #: Chosen by the client; it identifies one request.
     key: str
-    #: Equal for equal requests, whatever the moment: 16 bytes.
+    #: 16 bytes, equal for equal requests.
     fingerprint: bytes = field(repr=False)
-    #: The key stands for one request wherever its lane lies, which costs a round trip to make sure of. False for a part
-    #: of a request whose own key has been made sure of.
+    #: Whether the store must reserve the key across all partitions, which costs a round trip. False for a write of a
+    #: batch: the batch has reserved the key.
     whole: bool = True
 
 
 class KeyReused(InvalidWrite):
-    """The key came with another request before."""
+    """The key was used for another request (422, as in the draft)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -39,28 +39,29 @@ class KeyReused(InvalidWrite):
 
 
 def read_idempotency(header: str | None, op: Op, body: bytes, workspace: str | None) -> Idempotency | None:
-    """Return the idempotency of a request, None without a key, or raise ``InvalidWrite`` for a key of another form."""
+    """Return the key and fingerprint of a request, None without a key. Raises ``InvalidWrite`` for a malformed key."""
     key = read_key(header)
     return None if key is None else Idempotency(key=key, fingerprint=fingerprint(op, body, workspace))
 
 
 def read_key(header: str | None) -> str | None:
-    """Return the key that a header holds, None without one, or raise ``InvalidWrite`` for one of another form."""
+    """Return the key in a header, None without one. Raises ``InvalidWrite`` for a malformed key."""
     if header is None:
         return None
     text = header.strip()
-    if quoted := _QUOTED.fullmatch(text):
+    if quoted := _QUOTED_KEY.fullmatch(text):
         key = re.sub(r"\\(.)", r"\1", quoted[1])
     else:
-        key = text if _BARE.fullmatch(text) else ""
-    if not 0 < len(key) <= _LONGEST:
+        key = text if _BARE_KEY.fullmatch(text) else ""
+    if not 0 < len(key) <= _MAX_KEY_LENGTH:
         raise InvalidWrite(
-            f"The Idempotency-Key must be 1 to {_LONGEST} printable ASCII characters, bare or, with spaces, in quotes.",
+            f"The Idempotency-Key must be 1 to {_MAX_KEY_LENGTH} printable ASCII characters, bare or, with spaces, in"
+            " quotes.",
             "BAD_REQUEST",
         )
     return key
 
 
-def fingerprint(what: str, body: bytes, workspace: str | None) -> bytes:
-    """Return what is equal for equal requests: 16 bytes."""
-    return hashlib.blake2b(f"{what}\n{workspace or ''}\n".encode() + body, digest_size=16).digest()
+def fingerprint(operation: str, body: bytes, workspace: str | None) -> bytes:
+    """Return a hash of 16 bytes that is equal for equal requests."""
+    return hashlib.blake2b(f"{operation}\n{workspace or ''}\n".encode() + body, digest_size=16).digest()

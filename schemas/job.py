@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job: our promise to deliver one write, and what is known of it at any moment."""
+"""Jobs: the bridge's promise to deliver one write, its status documents and its id."""
 
 import base64
 import datetime as dt
@@ -22,18 +22,17 @@ class Job:
 
     write: Write
     lane: str
-    #: Grows by one with each write of the lane; a lane's writes are delivered in this order.
+    #: Grows by one with each write of the lane, and is the order of delivery.
     position: int
     accepted_at: dt.datetime
     client: str
-    #: The bytes that the store holds for it.
+    #: Bytes of the job in the store.
     size: int = 0
-    #: By which it can be followed.
     trace_context: TraceContext = NO_TRACE_CONTEXT
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
-    """The job of one of the writes."""
+    """The job of one accepted write."""
 
     job_id: str
     lane: str
@@ -42,13 +41,13 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 
 
 class AcceptedJobs(msgspec.Struct, frozen=True):
-    """The jobs of all the writes, in their order."""
+    """The jobs of a batch of writes, in their order."""
 
     jobs: tuple[AcceptedJob, ...]
 
 
 class JobStatus(enum.StrEnum):
-    """What became of a job. There is no status for "being tried": a pending job may be tried at any moment."""
+    """The status of a job. A delivery attempt in progress is not a status: the job is pending until it is settled."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -57,7 +56,7 @@ class JobStatus(enum.StrEnum):
 
 
 class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What upstream said about a job the last time it answered."""
+    """Upstream's last answer to a job."""
 
     status: int
     error_code: str | None = None
@@ -66,50 +65,49 @@ class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job is dead, or why its last attempt did not succeed."""
+    """Why a job is dead, or why its last attempt failed."""
 
-    #: Of a dead job ``refused``, ``expired``, ``poison`` or ``denied``; of a pending one, which will be tried again,
+    #: For a dead job ``refused``, ``expired``, ``poison`` or ``denied``; for a pending one, which will be retried,
     #: ``unavailable``, ``unknown`` or ``denied``.
     reason: str
     message: str
 
 
 class LaneBacklog(msgspec.Struct, frozen=True, kw_only=True):
-    """What is pending of one run, as ``GET /v1/runs/{run_id}/backlog`` gives it."""
+    """The pending writes of one run: the answer of ``GET /v1/runs/{run_id}/backlog``."""
 
     lane: str
     run_id: str | None
-    #: How many writes.
+    #: Number of writes.
     pending: int
     bytes: int
     oldest_accepted_at: dt.datetime | None = None
-    #: The age of the oldest, in seconds.
+    #: Age of the oldest write, in seconds.
     lag: float = 0.0
-    #: A worker is delivering it at this moment.
+    #: Whether a worker holds the lease of the lane.
     delivering: bool = False
-    #: How many attempts at the oldest have failed.
+    #: Failed attempts at the oldest write.
     attempts: int = 0
-    #: When the next attempt is due, if it is not now.
+    #: None: the next attempt is due now.
     next_attempt_at: dt.datetime | None = None
-    #: Why the last attempt failed.
     error: JobError | None = None
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to "what became of my write?", as ``GET /v1/jobs/{id}`` gives it."""
+    """The status of a job: the answer of ``GET /v1/jobs/{id}``."""
 
     job_id: str
     status: JobStatus
-    #: What orders the write: the run's id, or what else it is about (`schemas.lane`).
+    #: The run's id, or another lane (`schemas.lane`).
     lane: str
-    #: The run, None for a write that is about something else, or about a run that its client has named.
+    #: None for a write to anything but a run, or to a run that its client has named.
     run_id: str | None
     op: Op
     accepted_at: dt.datetime
     settled_at: dt.datetime | None = None
-    #: How many times the job was sent upstream, as far as that is known.
+    #: Delivery attempts. A lower bound: a worker that crashes does not record its last attempt.
     attempts: int = 0
-    #: When the next attempt is due, while earlier ones failed.
+    #: Only of a pending job whose last attempt failed.
     next_attempt_at: dt.datetime | None = None
     error: JobError | None = None
     upstream: UpstreamAnswer | None = None
@@ -122,26 +120,26 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class JobDocuments(msgspec.Struct, frozen=True):
-    """What is known of many jobs, in the order in which they were asked for; null for one of which nothing is."""
+    """The answer of ``POST /v1/jobs/lookup``, in the order of the ids; null for an unknown job."""
 
     jobs: list[JobDocument | None]
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which jobs ``GET /v1/jobs`` is asked for: those of one run, or of another lane."""
+    """The query of ``GET /v1/jobs``: the jobs of one run, or of another lane."""
 
     run_id: str | None = None
-    #: A run by its client's name for it.
+    #: The name that the client gave to the run.
     run: str | None = None
     lane: str | None = None
-    #: What was delivered is known by the ids of its jobs only.
+    #: Delivered jobs cannot be listed: the store keeps no record of them, only their ids hold it.
     status: Literal["pending", "dead"] = "pending"
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
 class JobPage(msgspec.Struct, frozen=True):
-    """Some jobs of a lane, the oldest first; ``next`` is the cursor of the page that follows, None at the end."""
+    """A page of a lane's jobs, oldest first. ``next`` is the cursor of the following page, None at the end."""
 
     jobs: list[JobDocument]
     next: str | None
@@ -149,10 +147,10 @@ class JobPage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobId:
-    """Where a job is found. It is its own record: no key is kept for it, its text holds all of this and a seal.
+    """The id of a job, and its record: the text holds all fields and a seal, so the store keeps no key for a job.
 
-    The seal is a keyed hash over the fields and the client, so an id answers only to the client that was given it, and
-    to who may see everybody's jobs.
+    The seal is a keyed hash over the fields and the client. Only the client that received the id can use it; operators
+    can read every id.
     """
 
     partition: int
@@ -162,47 +160,47 @@ class JobId:
     accepted_at: dt.datetime
 
     def seal(self, client: str, key: bytes) -> str:
-        """Return the id's text for this client: about 56 characters that are safe in a URL."""
+        """Return the text for this client: about 56 characters that are safe in a URL."""
         fields = self._fields()
         return base64.urlsafe_b64encode(fields + _signature(fields, client, key)).rstrip(b"=").decode()
 
     @classmethod
     def unseal(cls, text: str, client: str, key: bytes) -> "JobId | None":
-        """Return the id if we gave this very text to this client, else None."""
-        opened = _open(text)
-        if not opened:
+        """Return the id if the bridge issued this exact text to this client, else None."""
+        decoded = _decode(text)
+        if not decoded:
             return None
-        fields, signature = opened
+        fields, signature = decoded
         if not hmac.compare_digest(signature, _signature(fields, client, key)):
             return None
-        found = cls._from_fields(fields)
-        # The last character may have bits to spare: one job has one text.
-        return found if found.seal(client, key) == text else None
+        job_id = cls._from_fields(fields)
+        # The last base64 character may have unused bits; only one text per job is valid.
+        return job_id if job_id.seal(client, key) == text else None
 
     @classmethod
     def read(cls, text: str) -> "JobId | None":
-        """Return the id that a text says, None if it says none; for who may see everybody's jobs.
+        """Return the id in a text, None if there is none. For operators, who may see all jobs.
 
-        Whether we gave this text to anybody is not known: that can only be told with the name of the client.
+        The seal is not checked, because that needs the name of the client. The bridge may never have issued the id.
         """
-        opened = _open(text)
-        if not opened:
+        decoded = _decode(text)
+        if not decoded:
             return None
-        fields, _ = opened
+        fields, _ = decoded
         try:
-            found = cls._from_fields(fields)
+            job_id = cls._from_fields(fields)
         except (ValueError, IndexError):
             return None
-        return found if found._fields() == fields else None
+        return job_id if job_id._fields() == fields else None
 
     def _fields(self) -> bytes:
-        hexadecimal = bool(_RUN_ID.fullmatch(self.lane))
+        is_run_id = bool(_RUN_ID.fullmatch(self.lane))
         return b"".join(
             (
-                bytes((_PACKED if hexadecimal else _PLAIN, self.partition, _OPS.index(self.op))),
+                bytes((_HEX_LANE if is_run_id else _TEXT_LANE, self.partition, _OPS.index(self.op))),
                 _milliseconds(self.accepted_at).to_bytes(6),
                 self.position.to_bytes(7),
-                bytes.fromhex(self.lane) if hexadecimal else self.lane.encode(),
+                bytes.fromhex(self.lane) if is_run_id else self.lane.encode(),
             )
         )
 
@@ -212,7 +210,7 @@ class JobId:
         lane = fields[16:]
         return cls(
             partition=partition,
-            lane=lane.hex() if version == _PACKED else lane.decode(),
+            lane=lane.hex() if version == _HEX_LANE else lane.decode(),
             position=int.from_bytes(fields[9:16]),
             op=_OPS[op],
             accepted_at=dt.datetime.fromtimestamp(int.from_bytes(fields[3:9]) / 1000, dt.UTC),
@@ -220,8 +218,9 @@ class JobId:
 
 
 _SEAL_BYTES = 10
-_PACKED, _PLAIN = 1, 2
-_TEXT = re.compile(r"[A-Za-z0-9_-]{35,2000}")
+# The first byte of an id: how its lane is encoded.
+_HEX_LANE, _TEXT_LANE = 1, 2
+_ID_TEXT = re.compile(r"[A-Za-z0-9_-]{35,2000}")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 # Positions in this list are part of issued ids: append only.
 _OPS = [
@@ -233,14 +232,14 @@ _OPS = [
 
 
 def _signature(fields: bytes, client: str, key: bytes) -> bytes:
-    # Each part has its length before it, so that no two pairs of fields and client read the same.
-    sealed = len(fields).to_bytes(4) + fields + client.encode()
-    return hashlib.blake2b(sealed, digest_size=_SEAL_BYTES, key=key).digest()
+    # The length prefix makes the split between fields and client unambiguous.
+    signed = len(fields).to_bytes(4) + fields + client.encode()
+    return hashlib.blake2b(signed, digest_size=_SEAL_BYTES, key=key).digest()
 
 
-def _open(text: str) -> tuple[bytes, bytes] | None:
-    """Return the fields of an id and its seal, None for what is no id at all."""
-    if not _TEXT.fullmatch(text):
+def _decode(text: str) -> tuple[bytes, bytes] | None:
+    """Return the fields and the seal of an id, None for text of another form."""
+    if not _ID_TEXT.fullmatch(text):
         return None
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which reads are answered with what is accepted and not delivered yet, and what they are about."""
+"""The reads whose answers the bridge overlays with accepted, undelivered writes (read your writes)."""
 
 import enum
 
@@ -7,18 +7,18 @@ from schemas.endpoints import Endpoint
 
 
 class Overlaid(enum.Enum):
-    """The kinds of answers over which writes can be laid."""
+    """The kind of an answer that can be overlaid."""
 
     RUN = enum.auto()
     HISTORY = enum.auto()
     EXPERIMENT = enum.auto()
     TRACE = enum.auto()
-    #: As MLflow 2 answered it.
+    #: The trace document of MLflow 2.
     TRACE_OF_OLD = enum.auto()
 
 
 def overlaid(endpoint: Endpoint) -> Overlaid | None:
-    """Return the kind of answer that a call has, None if it is answered as upstream does."""
+    """Return the kind of an endpoint's answer, None if the bridge passes it on unchanged."""
     return _OVERLAID.get((endpoint.method, endpoint.path))
 
 

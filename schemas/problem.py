@@ -14,9 +14,9 @@ class MlflowError(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with one write."""
+    """The validation error of one write in a batch."""
 
-    #: Where it stands (RFC 6901); in NDJSON each line is an element.
+    #: JSON Pointer to the write (RFC 6901). In NDJSON, each line is an array element.
     pointer: str
     error_code: str
     detail: str
@@ -29,7 +29,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     status: int
     detail: str | None = None
-    #: What is wrong where, if a request brought several things.
+    #: For a batch, one for each invalid write.
     errors: tuple[Fault, ...] = ()
-    #: What was done nevertheless: the job of each write, null for one that was not accepted.
+    #: For a batch that was accepted in part: the job of each write, null for one that was not accepted.
     jobs: tuple[AcceptedJob | None, ...] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a write carries so that it can be followed: the id of the request that brought it, and its place in a trace."""
+"""The trace context of a write: the id of its request, and its parent span (W3C Trace Context)."""
 
 import re
 
@@ -7,46 +7,46 @@ import msgspec
 
 
 class TraceParent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A place in a trace, as W3C Trace Context has it (https://www.w3.org/TR/trace-context/)."""
+    """A parent span, as in W3C Trace Context (https://www.w3.org/TR/trace-context/)."""
 
-    #: TraceParent id (16 bytes), span id (8) and flags (1).
+    #: Trace id (16 bytes), parent span id (8) and flags (1).
     parent: bytes
-    #: What the tracers on the way have to say, word for word.
+    #: The value of ``tracestate``.
     state: str = ""
 
     @property
     def traceparent(self) -> str:
-        """The header of that name."""
+        """The value of the header ``traceparent``."""
         text = self.parent.hex()
         return f"00-{text[:32]}-{text[32:48]}-{text[48:]}"
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What tells it to whoever is asked next."""
+        """The headers that propagate the context."""
         parent = ("traceparent", self.traceparent)
         return (parent, ("tracestate", self.state)) if self.state else (parent,)
 
 
 class TraceContext(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Stored with each write, so it is small: our own ids take eight bytes, and no trace takes one."""
+    """The request id and the parent span. Stored with each write, so the encoding is compact."""
 
-    #: The id of the request: what its hexadecimal digits stand for, or its text if it is not made of such.
+    #: The request id: its bytes if it is hexadecimal, else its text.
     request: bytes = b""
     is_text: bool = False
     trace: TraceParent | None = None
 
     @property
     def request_id(self) -> str | None:
-        """The id of the request that brought the write; None for one of a bridge that did not store it."""
+        """The id of the request that brought the write. None: an older bridge did not store it."""
         return (self.request.decode() if self.is_text else self.request.hex()) or None
 
 
-#: Of a write that came without a request, or with one that left no trace_context.
+#: The context of a write without a request id or parent span.
 NO_TRACE_CONTEXT = TraceContext()
 
 
 def trace_context_of(request_id: str, trace: TraceParent | None) -> TraceContext:
-    """Return the trail of a request."""
+    """Return the trace context of a request."""
     try:
         digits = bytes.fromhex(request_id)
     except ValueError:
@@ -56,9 +56,10 @@ def trace_context_of(request_id: str, trace: TraceParent | None) -> TraceContext
 
 
 def read_trace(traceparent: str, tracestate: str | None = None) -> TraceParent | None:
-    """Return the place in a trace that two headers tell; None for what is no such place, as if nothing was sent.
+    """Return the parent span in two headers, None if ``traceparent`` is invalid.
 
-    Of versions to come is read what they share with this one. A state that is none, or too long, is dropped.
+    As the specification requires, later versions are parsed as far as they agree with version 00. An invalid or too
+    long ``tracestate`` is dropped.
     """
     match = _TRACEPARENT.match(traceparent)
     if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
@@ -72,16 +73,17 @@ def read_trace(traceparent: str, tracestate: str | None = None) -> TraceParent |
 def _read_state(text: str) -> str:
     members = [member.strip(" \t") for member in text.split(",") if member.strip(" \t")]
     names = {member.partition("=")[0] for member in members}
-    fits = len(text) <= _LONGEST_STATE and len(names) == len(members) <= _MOST_MEMBERS
-    return ",".join(members) if fits and all(map(_MEMBER.fullmatch, members)) else ""
+    fits = len(text) <= _MAX_STATE_LENGTH and len(names) == len(members) <= _MAX_STATE_MEMBERS
+    return ",".join(members) if fits and all(map(_STATE_MEMBER.fullmatch, members)) else ""
 
 
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?\Z"
 )
-_NAME = r"[_0-9a-z\-*/]"
-_MEMBER = re.compile(
-    rf"(?:[a-z]{_NAME}{{0,255}}|[a-z0-9]{_NAME}{{0,240}}@[a-z]{_NAME}{{0,13}})="
+_KEY_CHARACTER = r"[_0-9a-z\-*/]"
+_STATE_MEMBER = re.compile(
+    rf"(?:[a-z]{_KEY_CHARACTER}{{0,255}}|[a-z0-9]{_KEY_CHARACTER}{{0,240}}@[a-z]{_KEY_CHARACTER}{{0,13}})="
     r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
-_MOST_MEMBERS, _LONGEST_STATE = 32, 512
+# The limits of the specification (members, characters).
+_MAX_STATE_MEMBERS, _MAX_STATE_LENGTH = 32, 512

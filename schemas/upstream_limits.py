@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an older MLflow server would cut or refuse of what today's takes, by its version.
+"""Limits of older MLflow servers, by version.
 
-An older server cuts a long tag and answers 200, so a write is checked against the server that it goes to. The numbers
-are those of ``mlflow/utils/validation.py`` in each version.
+An older server truncates a long tag value and answers 200. The bridge therefore checks a write against the limits of
+its upstream. Source: ``mlflow/utils/validation.py`` of each version.
 """
 
 import re
@@ -17,9 +17,9 @@ from schemas.write import Op, Write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamLimits:
-    """The characters that a server keeps of a value."""
+    """The longest values, in characters, that a server stores."""
 
-    #: Of MLflow; empty where it is not known.
+    #: The version of MLflow; empty if unknown.
     version: str = ""
     tag_value: int = MAX_TAG_VALUE
     experiment_tag_value: int = MAX_EXPERIMENT_TAG_VALUE
@@ -29,19 +29,19 @@ class UpstreamLimits:
 
 NEWEST = UpstreamLimits()
 
-#: From which version on how many characters are kept: of a run's tag, and of an experiment's.
-_SINCE = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
+#: First version, characters of a run's tag, characters of an experiment's tag; newest version first.
+_LIMITS_BY_VERSION = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
 
 _TRACE_TAG_CHARACTERS_OF_MLFLOW_2 = 250
 
 
 def limits_of(version: str) -> UpstreamLimits:
-    """Return the limits of a server of this version; of one that does not say it, today's."""
-    found = re.match(r"(\d+)\.(\d+)", version)
-    if not found:
+    """Return the limits of a server of this version; the newest limits if the version is unknown."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    if not match:
         return NEWEST
-    number = int(found[1]), int(found[2])
-    _, tag, experiment_tag = next(each for each in _SINCE if number >= each[0])
+    number = int(match[1]), int(match[2])
+    _, tag, experiment_tag = next(limits for limits in _LIMITS_BY_VERSION if number >= limits[0])
     trace_tag = _TRACE_TAG_CHARACTERS_OF_MLFLOW_2 if number < (3, 0) else None
     return UpstreamLimits(
         version=version, tag_value=tag, experiment_tag_value=experiment_tag, trace_tag_value=trace_tag
@@ -49,22 +49,22 @@ def limits_of(version: str) -> UpstreamLimits:
 
 
 def check_for_upstream(write: Write, limits: UpstreamLimits) -> None:
-    """Raise ``InvalidWrite`` where the server of these limits would not keep all of a write."""
+    """Raise ``InvalidWrite`` for a write that a server with these limits would truncate."""
     if limits.tag_value < MAX_TAG_VALUE:
-        # Characters are no fewer bytes, so most tags are not even looked at.
+        # A text has at least as many bytes as characters, so short tags need no decoding.
         if len(write.tags.json) > limits.tag_value:
             _check_tags(msgspec.json.decode(b"[%b]" % write.tags.json, type=list[_Tag]), limits)
         if write.op is Op.CREATE_RUN and len(write.whole) > limits.tag_value:
             _check_tags(msgspec.json.decode(write.whole, type=_Tags).tags, limits)
     if write.op is Op.SET_EXPERIMENT_TAG and len(write.whole) > limits.experiment_tag_value:
         tag = msgspec.json.decode(write.whole, type=_Tag)
-        _check(tag, limits.experiment_tag_value, "value", limits)
+        _check_length(tag, limits.experiment_tag_value, "value", limits)
     if write.op is Op.SET_TRACE_TAG and limits.trace_tag_value and len(write.whole) > limits.trace_tag_value:
-        _check(msgspec.json.decode(write.whole, type=_Tag), limits.trace_tag_value, "value", limits)
+        _check_length(msgspec.json.decode(write.whole, type=_Tag), limits.trace_tag_value, "value", limits)
 
 
 def check_has_call(op: Op, lacks: frozenset[Op], limits: UpstreamLimits) -> None:
-    """Raise ``InvalidWrite`` for a call that the server does not have."""
+    """Raise ``InvalidWrite`` for a call that the server does not support."""
     if op in lacks:
         text = f"Upstream's MLflow {limits.version}".rstrip()
         raise InvalidWrite(f"{text} does not have the call {op}.", "RESOURCE_DOES_NOT_EXIST", 404)
@@ -82,12 +82,12 @@ class _Tags(msgspec.Struct):
 def _check_tags(tags: list[_Tag], limits: UpstreamLimits) -> None:
     for number, tag in enumerate(tags):
         at = "value" if len(tags) == 1 else f"tags[{number}].value"
-        _check(tag, limits.tag_value, at, limits)
+        _check_length(tag, limits.tag_value, at, limits)
 
 
-def _check(tag: _Tag, most: int, at: str, limits: UpstreamLimits) -> None:
-    if len(tag.value) > most:
+def _check_length(tag: _Tag, max_length: int, at: str, limits: UpstreamLimits) -> None:
+    if len(tag.value) > max_length:
         raise InvalidWrite(
-            f"'{at}' exceeds the maximum length of {most} characters that upstream's MLflow {limits.version} keeps of"
-            f" the tag '{tag.key[:100]}'. A newer server keeps more."
+            f"'{at}' exceeds the maximum length of {max_length} characters that upstream's MLflow {limits.version}"
+            f" keeps of the tag '{tag.key[:100]}'. A newer server keeps more."
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A write: one mutating MLflow call, captured and validated, not yet ours."""
+"""A write: one mutating MLflow call, parsed and validated, not yet accepted."""
 
 import enum
 
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Op(enum.StrEnum):
-    """Which call a write is; most are named by the last part of MLflow's path."""
+    """The operation of a write. Most have the name of the last segment of MLflow's path."""
 
     LOG_METRIC = "log-metric"
     LOG_PARAMETER = "log-parameter"
@@ -23,19 +23,19 @@ class Op(enum.StrEnum):
     DELETE_TRACE_TAG = "delete-trace-tag"
     LINK_TRACES = "link-to-run"
     LINK_PROMPTS = "link-prompts"
-    #: Spans, as an OpenTelemetry exporter sends them.
+    #: Spans of an OpenTelemetry exporter.
     EXPORT_TRACES = "export-traces"
-    #: Not one of MLflow's: create a run under a name that its client has chosen.
+    #: The bridge's own: create a run under a name that its client has chosen.
     CREATE_RUN = "create-run"
 
 
 class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """JSON objects of one kind, joined by commas and without brackets, so that fragments can be joined again.
+    """JSON objects of one kind, joined by commas and without brackets, so that fragments can be concatenated.
 
-    They are encoded once, at intake, and sent as these bytes at every attempt.
+    Intake encodes them once; every delivery attempt sends the same bytes.
     """
 
-    #: How many objects ``json`` holds.
+    #: Number of objects in ``json``.
     count: int = 0
     json: bytes = b""
 
@@ -49,22 +49,22 @@ NOTHING = Fragment()
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that logs something. Timestamps are already fixed, so any number of deliveries send the same bytes."""
+    """One mutating call. Its timestamps are set at intake, so that every delivery sends the same bytes."""
 
     op: Op
-    #: What is written to: a run's id, or another of `schemas.lane`.
+    #: The ordering key: the run's id, or another lane (`schemas.lane`).
     lane: str
     metrics: Fragment = NOTHING
     params: Fragment = NOTHING
     tags: Fragment = NOTHING
-    #: The whole call, without what it is about, where it is one that can't be merged with others; else empty.
+    #: The body of a call that cannot be merged into a batch, without the id that the lane holds; else empty.
     whole: bytes = b""
-    #: Headers that must reach upstream with the body, where it is more than JSON.
+    #: Headers that must reach upstream with a body that is not JSON.
     headers: tuple[tuple[str, str], ...] = ()
     #: The value of ``X-MLFLOW-WORKSPACE``, which must reach upstream with the write.
     workspace: str | None = None
 
     @property
     def size(self) -> int:
-        """How many bytes of JSON the write adds to a batch."""
+        """The bytes that the write adds to the body of a batch."""
         return len(self.metrics.json) + len(self.params.json) + len(self.tags.json) + len(self.whole)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of MLflow's logging calls, and how one becomes a write.
+"""Parses the bodies of queued calls into writes; defines those that can be merged into one ``log-batch``.
 
-``capture`` reads a body twice at most: once strictly, which is all that a well-formed body needs, and, where that
-fails, once more with `schemas.bodies.lenient`, which repairs what MLflow would take and names what it would not.
+``capture`` parses a body at most twice. A strict decoder suffices for a well-formed body. If it fails, the parser in
+`schemas.bodies.lenient` repairs what MLflow would accept and names the value that MLflow would drop.
 """
 
 import datetime as dt
@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from schemas.bodies.lenient import repair
+from schemas.bodies.lenient import parse_leniently
 from schemas.bodies.named_run import capture_run
-from schemas.bodies.single import capture_whole
-from schemas.bodies.tags import TAGGING, capture_tagging
+from schemas.bodies.single import capture_single
+from schemas.bodies.tags import TAG_OPS, capture_tag_call
 from schemas.errors import InvalidWrite
 from schemas.lane import run_lane
 from schemas.mlflow_limits import (
@@ -30,11 +30,11 @@ from schemas.write import Fragment, Op, Write
 
 
 class Metric(msgspec.Struct, omit_defaults=True, gc=False):
-    """One value of a metric (https://mlflow.org/docs/latest/rest-api.html#metric)."""
+    """A metric value (https://mlflow.org/docs/latest/rest-api.html#metric)."""
 
     key: str
     value: float
-    #: Unix time in milliseconds; the moment of intake where the client sent none.
+    #: Unix time in milliseconds. None: the time of intake.
     timestamp: int | None = None
     step: int | None = 0
     model_id: str | None = None
@@ -43,21 +43,21 @@ class Metric(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Param(msgspec.Struct, gc=False):
-    """One param: written once, never changed (https://mlflow.org/docs/latest/rest-api.html#param)."""
+    """A param: written once, never changed (https://mlflow.org/docs/latest/rest-api.html#param)."""
 
     key: str
     value: str = ""
 
 
 class Tag(msgspec.Struct, gc=False):
-    """One tag: the last value written wins (https://mlflow.org/docs/latest/rest-api.html#runtag)."""
+    """A tag: the last written value wins (https://mlflow.org/docs/latest/rest-api.html#runtag)."""
 
     key: str
     value: str = ""
 
 
 class LogMetric(Metric, kw_only=True, omit_defaults=True):
-    """Body of ``runs/log-metric``. ``run`` is a name in place of the id, as in all of these."""
+    """Body of ``runs/log-metric``. ``run`` is the name of a named run, in place of the id, as in all these bodies."""
 
     run_id: str | None = None
     run_uuid: str | None = None
@@ -81,7 +81,7 @@ class SetTag(Tag, kw_only=True):
 
 
 class LogBatch(msgspec.Struct, kw_only=True):
-    """Body of ``runs/log-batch``. Unlike the single calls it does not know ``run_uuid``."""
+    """Body of ``runs/log-batch``. Unlike the other calls it has no ``run_uuid``."""
 
     run_id: str = ""
     run: Any = None
@@ -91,33 +91,33 @@ class LogBatch(msgspec.Struct, kw_only=True):
 
 
 def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None, subject: str = "") -> Write:
-    """Turn the body of an MLflow call into a write, or raise ``InvalidWrite`` with what MLflow would say.
+    """Parse the body of a queued call into a write, or raise ``InvalidWrite`` with MLflow's error.
 
-    ``now`` becomes the timestamp of each metric that has none; ``subject`` is what the path names.
+    ``now`` is the timestamp for metrics without one; ``subject`` is the path parameter (`EndpointMatch.subject`).
     """
-    if op not in _CAPTURE:
-        return _capture_other(op, body, now, workspace, subject)
-    decode, to_write = _CAPTURE[op]
+    if op not in _PARSERS:
+        return _capture_unbatchable(op, body, now, workspace, subject)
+    decode, to_write = _PARSERS[op]
     try:
         request = decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        request = _repaired(op, body)
+        request = _parse_leniently(op, body)
     else:
-        if not _finite(request) or any(name in body for name in _CAREFULLY) or not _is_text(body):
-            request = _repaired(op, body)
+        if not _is_finite(request) or any(name in body for name in _CAMEL_CASE_NAMES) or not _is_text(body):
+            request = _parse_leniently(op, body)
     return to_write(request, round(now.timestamp() * 1000), workspace)
 
 
-def _capture_other(op: Op, body: bytes, now: dt.datetime, workspace: str | None, subject: str) -> Write:
-    if op in TAGGING:
-        return capture_tagging(op, body, workspace=workspace, trace_id=subject)
+def _capture_unbatchable(op: Op, body: bytes, now: dt.datetime, workspace: str | None, subject: str) -> Write:
+    if op in TAG_OPS:
+        return capture_tag_call(op, body, workspace=workspace, trace_id=subject)
     if op is Op.CREATE_RUN:
         return capture_run(body, now=now, workspace=workspace)
-    return capture_whole(op, body, workspace=workspace)
+    return capture_single(op, body, workspace=workspace)
 
 
 def _is_text(body: bytes) -> bool:
-    """Whether the whole body is UTF-8, also where the strict reading passes over it."""
+    """Return whether the whole body is UTF-8; the strict decoder does not check the fields that it skips."""
     if body.isascii():
         return True
     try:
@@ -127,31 +127,31 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def _finite(request: object) -> bool:
-    """Whether no value is infinite or NaN: those need a look at how they were written."""
+def _is_finite(request: object) -> bool:
+    """Return whether all values are finite. Others depend on their spelling, which only the lenient parser sees."""
     metrics = request.metrics if isinstance(request, LogBatch) else [request] if isinstance(request, Metric) else []
     return all(metric.value - metric.value == 0.0 for metric in metrics)
 
 
-def _repaired(op: Op, body: bytes) -> Any:  # noqa: ANN401 - one of the four bodies, as `_CAPTURE` pairs them
+def _parse_leniently(op: Op, body: bytes) -> Any:  # noqa: ANN401 - a type of `_BODY_TYPES`
     try:
-        return msgspec.convert(repair(op, body), _BODIES[op], strict=False)
+        return msgspec.convert(parse_leniently(op, body), _BODY_TYPES[op], strict=False)
     except msgspec.ValidationError as error:
         raise InvalidWrite(f"The body of {op} is not valid: {error}.") from error
 
 
-def _either(run_id: str | None, run_uuid: str | None) -> str | None:
-    """``run_uuid`` is the older name; it counts only where the newer one is absent, even if that one is empty."""
+def _run_id_of(run_id: str | None, run_uuid: str | None) -> str | None:
+    """Return ``run_id`` even if it is empty; MLflow reads the older name ``run_uuid`` only if ``run_id`` is absent."""
     return run_uuid if run_id is None else run_id
 
 
-def _given(run_id: str | None, name: object) -> str | None:
-    """Return the id of a run, or raise where there is neither that nor a name: MLflow looks for it first."""
+def _require_id(run_id: str | None, name: object) -> str | None:
+    """Return the run id, or raise if the body has neither id nor name: MLflow checks this first."""
     return run_id if name is not None else check_given(run_id)
 
 
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
-    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
+    run_id = _require_id(_run_id_of(request.run_id, request.run_uuid), request.run)
     check_dataset(request.dataset_name, request.dataset_digest)
     metric = Metric(
         request.key,
@@ -168,7 +168,7 @@ def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write
 
 
 def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -> Write:
-    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
+    run_id = _require_id(_run_id_of(request.run_id, request.run_uuid), request.run)
     check_param(request.key, request.value, at="")
     fragment = Fragment(1, _json(Param(request.key, request.value)))
     lane = run_lane(run_id, request.run, workspace)
@@ -176,14 +176,14 @@ def _log_parameter(request: LogParameter, _now_ms: int, workspace: str | None) -
 
 
 def _set_tag(request: SetTag, _now_ms: int, workspace: str | None) -> Write:
-    run_id = _given(_either(request.run_id, request.run_uuid), request.run)
+    run_id = _require_id(_run_id_of(request.run_id, request.run_uuid), request.run)
     check_tag(request.key, request.value, at="")
     fragment = Fragment(1, _json(Tag(request.key, request.value)))
     return Write(op=Op.SET_TAG, lane=run_lane(run_id, request.run, workspace), tags=fragment, workspace=workspace)
 
 
 def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
-    run_id = _given(request.run_id, request.run)
+    run_id = _require_id(request.run_id, request.run)
     for metric in request.metrics:
         check_dataset(metric.dataset_name, metric.dataset_digest)
     lane = run_lane(run_id, request.run, workspace, unknown=False)
@@ -212,19 +212,20 @@ def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
     check_metric(metric.key, metric.value, metric.timestamp, metric.step, at=at)
     if metric.value - metric.value == 0.0:
         return _json(metric)
-    # JSON has no such numbers; protobuf's JSON, which MLflow reads, wants their names as strings.
-    named = msgspec.structs.asdict(metric) | {"value": _NON_FINITE[str(metric.value)]}
-    return _json({name: value for name, value in named.items() if value is not None})
+    # JSON has no such numbers; protobuf's JSON, which MLflow reads, spells them as strings.
+    fields = msgspec.structs.asdict(metric) | {"value": _NON_FINITE[str(metric.value)]}
+    return _json({name: value for name, value in fields.items() if value is not None})
 
 
-# protobuf's JSON knows each field by two names; the strict reading knows only the usual one and would miss the other.
-_CAREFULLY = (b'"runId"', b'"runUuid"', b'"modelId"', b'"datasetName"', b'"datasetDigest"')
+# protobuf's JSON has two names for each field. The strict decoder ignores the camel-case one, so the lenient parser
+# takes over.
+_CAMEL_CASE_NAMES = (b'"runId"', b'"runUuid"', b'"modelId"', b'"datasetName"', b'"datasetDigest"')
 
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _json = msgspec.json.Encoder().encode
 
-_BODIES: dict[Op, type[msgspec.Struct]] = {
+_BODY_TYPES: dict[Op, type[msgspec.Struct]] = {
     Op.LOG_METRIC: LogMetric,
     Op.LOG_PARAMETER: LogParameter,
     Op.SET_TAG: SetTag,
@@ -240,7 +241,8 @@ _TO_WRITE: dict[Op, _ToWrite] = {
     Op.LOG_BATCH: _log_batch,
 }
 
-# `strict=False` is protobuf's JSON: "5" and 5.0 are integers, "0.25" is a number; 1.5 is no integer, true is no number.
-_CAPTURE: dict[Op, tuple[Callable[[bytes], Any], _ToWrite]] = {
-    op: (msgspec.json.Decoder(_BODIES[op], strict=False).decode, to_write) for op, to_write in _TO_WRITE.items()
+# `strict=False` is protobuf's JSON: "5" and 5.0 are integers, "0.25" is a number, but 1.5 is not an integer and true is
+# not a number.
+_PARSERS: dict[Op, tuple[Callable[[bytes], Any], _ToWrite]] = {
+    op: (msgspec.json.Decoder(_BODY_TYPES[op], strict=False).decode, to_write) for op, to_write in _TO_WRITE.items()
 }

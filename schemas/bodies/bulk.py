@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many writes in one request, for many runs: the bodies of ``POST /v1/writes`` and what is answered to them."""
+"""The body of ``POST /v1/writes``: a batch of writes for many runs, as JSON or NDJSON."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -14,30 +14,30 @@ from schemas.errors import InvalidWrite
 from schemas.problem import Fault
 from schemas.write import Op, Write
 
-#: After so many no further write is read: a short body can stand for millions of wrong ones.
-MOST_FAULTS = 100
+#: Parsing stops after this many invalid writes: a small compressed body can hold millions.
+MAX_FAULTS = 100
 
 
 class InvalidWrites(Exception):
-    """At least one write of a request can't be taken, so none of them is."""
+    """At least one write of a batch is invalid, so none is accepted."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        many = "At least " if len(faults) == MOST_FAULTS else ""
-        super().__init__(f"{many}{len(faults)} of the writes can't be taken; nothing was stored.")
+        prefix = "At least " if len(faults) == MAX_FAULTS else ""
+        super().__init__(f"{prefix}{len(faults)} of the writes are invalid; nothing was stored.")
         self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Element:
     pointer: str
     json: bytes
 
 
-class _Document(msgspec.Struct):
+class _Batch(msgspec.Struct):
     writes: list[msgspec.Raw]
 
 
-class _Named(msgspec.Struct):
+class _OpField(msgspec.Struct):
     op: str
 
 
@@ -49,21 +49,21 @@ def read_writes(
     workspace: str | None,
     check: Callable[[Write], None] = lambda _: None,
 ) -> list[Write]:
-    """Return the writes of a request, in their order, or raise ``InvalidWrites`` with what is wrong with which.
+    """Parse a batch into its writes, in order, or raise ``InvalidWrites`` with the error of each invalid write.
 
-    Each is an object with ``op`` and the fields of that call of MLflow's. ``check`` raises ``InvalidWrite`` for
-    one that is well-formed and can't be taken all the same.
+    Each element is an object with ``op`` and the fields of that MLflow call. ``check`` raises ``InvalidWrite`` for a
+    well-formed write that this upstream cannot store.
     """
     writes: list[Write] = []
     faults: list[Fault] = []
-    for found in _each(body, is_lines=is_lines):
+    for element in _elements_of(body, is_lines=is_lines):
         try:
-            write = capture(_op(found.json), found.json, now=now, workspace=workspace)
+            write = capture(_op(element.json), element.json, now=now, workspace=workspace)
             check(write)
             writes.append(write)
         except InvalidWrite as error:
-            faults.append(Fault(found.pointer, error.error_code, error.message))
-            if len(faults) == MOST_FAULTS:
+            faults.append(Fault(element.pointer, error.error_code, error.message))
+            if len(faults) == MAX_FAULTS:
                 break
     if faults:
         raise InvalidWrites(tuple(faults))
@@ -71,38 +71,38 @@ def read_writes(
 
 
 def pointer_of(body: bytes, *, is_lines: bool, number: int) -> str:
-    """Return where the write of this number stands in a request that has been read."""
-    return next(islice(_each(body, is_lines=is_lines), number, None)).pointer
+    """Return the JSON Pointer to the write with this number, in a body that ``read_writes`` has parsed."""
+    return next(islice(_elements_of(body, is_lines=is_lines), number, None)).pointer
 
 
-def _each(body: bytes, *, is_lines: bool) -> Iterator[_Found]:
+def _elements_of(body: bytes, *, is_lines: bool) -> Iterator[_Element]:
     body = strip_byte_order_mark(body)
-    return _lines(body) if is_lines else _elements(body)
+    return _ndjson_elements(body) if is_lines else _json_elements(body)
 
 
-def _elements(body: bytes) -> Iterator[_Found]:
+def _json_elements(body: bytes) -> Iterator[_Element]:
     try:
-        document = msgspec.json.decode(body, type=_Document)
+        document = msgspec.json.decode(body, type=_Batch)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidWrite(f'The body must be {{"writes": [...]}}: {error}.', "BAD_REQUEST") from error
     for number, text in enumerate(document.writes):
-        yield _Found(f"/writes/{number}", bytes(text))
+        yield _Element(f"/writes/{number}", bytes(text))
 
 
-def _lines(body: bytes) -> Iterator[_Found]:
+def _ndjson_elements(body: bytes) -> Iterator[_Element]:
     for number, line in enumerate(body.split(b"\n")):
         if line.strip():
-            yield _Found(f"/{number}", line)
+            yield _Element(f"/{number}", line)
 
 
 def _op(text: bytes) -> Op:
     try:
-        return _OPS[msgspec.json.decode(text, type=_Named).op]
+        return _OPS[msgspec.json.decode(text, type=_OpField).op]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidWrite(f"Each write is a JSON object with an `op`: {error}.", "BAD_REQUEST") from error
     except KeyError as error:
-        raise InvalidWrite(f"{error} is no op. The ops are {', '.join(_OPS)}.") from error
+        raise InvalidWrite(f"{error} is not a known op. Known are {', '.join(_OPS)}.") from error
 
 
-#: Spans are no JSON; they are exported to their own path.
+#: Without the export of spans, which is not JSON and has a path of its own.
 _OPS = {str(op): op for op in Op if op is not Op.EXPORT_TRACES}

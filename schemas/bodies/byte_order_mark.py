@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The byte order mark that some programs put before their text, though UTF-8 needs none."""
+"""The UTF-8 byte order mark, which some clients send before a JSON body."""
 
 from codecs import BOM_UTF8
 
 
 def strip_byte_order_mark(body: bytes) -> bytes:
-    """Return a body without the mark before it, which may be ignored (RFC 8259, section 8.1); MLflow does so."""
+    """Return a body without a leading byte order mark. RFC 8259, section 8.1 permits this; MLflow does the same."""
     return body.removeprefix(BOM_UTF8)

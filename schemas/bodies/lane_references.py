@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which lanes a proxied call is about, so that it can wait for what was written to them before."""
+"""The lanes that a proxied call names, so that it can wait for their undelivered writes (read your writes)."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl
@@ -10,35 +10,35 @@ from schemas.bodies.byte_order_mark import strip_byte_order_mark
 from schemas.endpoints import AwaitedLanes, EndpointMatch, find
 from schemas.lane import experiment_lane, trace_lane
 
-_RUN = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
-_EXPERIMENT = frozenset({"experiment_id", "experimentId"})
-_TRACE = frozenset({"trace_id", "request_id"})
-#: Calls that are not known, but belong to MLflow's API, may name a run like the others.
-_API = ("/api/", "/ajax-api/")
+_RUN_FIELDS = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
+_EXPERIMENT_FIELDS = frozenset({"experiment_id", "experimentId"})
+_TRACE_FIELDS = frozenset({"trace_id", "request_id"})
+#: A call below these paths may name a run even if it is not in the table of endpoints.
+_API_PREFIXES = ("/api/", "/ajax-api/")
 
 
 def awaited_lanes(method: str, path: str) -> AwaitedLanes:
-    """Return which undelivered writes a call may be about."""
-    found = find(method, path)
-    if found:
-        return found.endpoint.waits
-    return AwaitedLanes.NAMED if path.startswith(_API) and "/mlflow/" in path else AwaitedLanes.NONE
+    """Return which undelivered writes a call waits for."""
+    match = find(method, path)
+    if match:
+        return match.endpoint.waits
+    return AwaitedLanes.NAMED if path.startswith(_API_PREFIXES) and "/mlflow/" in path else AwaitedLanes.NONE
 
 
 def named_in_query(query: str) -> list[str]:
-    """Return the lanes of what a query names."""
+    """Return the lanes that a query string names."""
     return _lanes(parse_qsl(query))
 
 
-def named_in_path(found: EndpointMatch) -> list[str]:
-    """Return the lane of the trace that a path names; none for another path."""
-    return [trace_lane(found.subject)] if "/traces/{" in found.endpoint.path else []
+def named_in_path(match: EndpointMatch) -> list[str]:
+    """Return the lane of the trace that a path names, else no lane."""
+    return [trace_lane(match.subject)] if "/traces/{" in match.endpoint.path else []
 
 
 def named_in_body(body: bytes) -> list[str]:
-    """Return the lanes of what a JSON body names at its top; none for anything else."""
+    """Return the lanes that the top-level fields of a JSON body name; no lane for another body."""
     try:
-        fields = _FIELDS.decode(strip_byte_order_mark(body))
+        fields = _DECODER.decode(strip_byte_order_mark(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
     return _lanes((name, getattr(fields, name)) for name in fields.__struct_fields__)
@@ -57,19 +57,19 @@ class _Fields(msgspec.Struct):
 
 
 def _lanes(pairs: Iterable[tuple[str, object]]) -> list[str]:
-    """Return the lanes that these names and values stand for, each once."""
+    """Return the distinct lanes of these field names and values."""
     return list(
         dict.fromkeys(lane for name, value in pairs if isinstance(value, str) and value for lane in _lane(name, value))
     )
 
 
 def _lane(name: str, value: str) -> Iterator[str]:
-    if name in _RUN:
+    if name in _RUN_FIELDS:
         yield value
-    elif name in _EXPERIMENT:
+    elif name in _EXPERIMENT_FIELDS:
         yield experiment_lane(value)
-    elif name in _TRACE:
+    elif name in _TRACE_FIELDS:
         yield trace_lane(value)
 
 
-_FIELDS = msgspec.json.Decoder(_Fields)
+_DECODER = msgspec.json.Decoder(_Fields)

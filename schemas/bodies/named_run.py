@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that its client names itself, to be created when upstream can be reached, and what is known of one."""
+"""Named runs: the body of ``POST /v1/runs``, and the document of a run that its client has named.
+
+A client that names its run can log to it while upstream is unreachable. A worker creates the run later.
+"""
 
 import datetime as dt
 import enum
@@ -14,16 +17,16 @@ from schemas.lane import NamedRun, check_run_name
 from schemas.mlflow_limits import EXPERIMENT_ID, OWN_TAG, check_id, check_longest, check_tag
 from schemas.write import Op, Write
 
-#: By this tag a named run is found again, and is never created twice.
+#: The tag with the run's name. The bridge finds the run by it and never creates the run twice.
 NAME_TAG = OWN_TAG
-#: MLflow's own, in which a run is that is asked for without one.
+#: MLflow's default experiment, for a run without one.
 DEFAULT_EXPERIMENT = "0"
-#: As MLflow has them (``mlflow/store/tracking/dbmodels/models.py``, 3.17).
-_LONGEST_EXPERIMENT_NAME, _LONGEST_RUN_NAME = 500, 250
+#: Characters (``mlflow/store/tracking/dbmodels/models.py``, 3.17).
+_MAX_EXPERIMENT_NAME, _MAX_RUN_NAME = 500, 250
 
 
 class RunTag(msgspec.Struct):
-    """A tag that the run has from its beginning."""
+    """A tag that the run is created with."""
 
     key: str
     value: str = ""
@@ -32,78 +35,78 @@ class RunTag(msgspec.Struct):
 class CreateRun(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Body of ``POST /v1/runs``."""
 
-    #: The name, by which later writes call the run: ``"run": "nightly/17"`` in place of their ``run_id``.
+    #: The name of the run. Later writes refer to it: ``"run": "nightly/17"`` in place of ``run_id``.
     run: str
-    #: The experiment; "0", MLflow's default one, if it is not said.
+    #: Default: "0", MLflow's default experiment.
     experiment_id: str | None = None
-    #: The experiment by its name; it is created if there is none. Not together with ``experiment_id``.
+    #: In place of ``experiment_id``. An experiment that does not exist is created.
     experiment_name: str | None = None
-    #: What MLflow shows; the run's name, if it is not said.
+    #: The name that MLflow displays. Default: ``run``.
     run_name: str | None = None
-    #: Unix time in milliseconds; the moment of intake, if it is not said.
+    #: Unix time in milliseconds. Default: the time of intake.
     start_time: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     tags: list[RunTag] = []
-    #: What the write is, among others in ``POST /v1/writes``.
+    #: ``create-run`` in a batch (``POST /v1/writes``).
     op: str = ""
 
 
 class RunState(enum.StrEnum):
-    """How far the creation of a named run is."""
+    """The state of a named run's creation."""
 
-    #: It waits to be created.
+    #: Not yet created.
     PENDING = "pending"
     CREATED = "created"
-    #: Its creation was refused; the job, and its dead letter, say why.
+    #: Upstream refused to create it; the job and its dead letter hold the reason.
     DEAD = "dead"
 
 
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a named run."""
+    """The document of a named run: the answer of ``GET /v1/runs/{run}``."""
 
     run: str
     state: RunState
-    #: MLflow's id, once the run is created.
+    #: MLflow's id. None until the run is created.
     run_id: str | None = None
-    #: The job of its creation, in the answer to the request for it, or if that is dead.
+    #: The job that creates the run: in the answer to ``POST /v1/runs``, and if the job is dead.
     job_id: str | None = None
-    #: Why it is dead.
+    #: Of a dead job.
     reason: str | None = None
 
 
 def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Write:
-    """Turn the body of a request for a named run into a write, or raise ``InvalidWrite``."""
+    """Parse a request to create a named run into a write, or raise ``InvalidWrite``."""
     fields = load_object(body, first="run")
     lane = NamedRun(check_run_name(fields.get("run")), workspace).lane
     try:
         request = msgspec.convert(fields, CreateRun, strict=False)
         request.start_time = round(now.timestamp() * 1000) if request.start_time is None else request.start_time
         if request.run_name is None:
-            # As in MLflow; the name that the bridge gives otherwise would contradict the tag.
+            # As in MLflow; the bridge's default name would contradict the tag.
             request.run_name = next((tag.value for tag in request.tags if tag.key == RUN_NAME_TAG and tag.value), None)
         request.op = ""
-        whole = msgspec.json.encode(request)
+        encoded = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidWrite(f"The body is not valid: {error}.") from error
     _check(request)
-    return Write(op=Op.CREATE_RUN, lane=lane, whole=whole, workspace=workspace)
+    return Write(op=Op.CREATE_RUN, lane=lane, whole=encoded, workspace=workspace)
 
 
 def _check(request: CreateRun) -> None:
     if request.experiment_id is not None and request.experiment_name is not None:
-        raise InvalidWrite("Give experiment_id or experiment_name, not both.")
+        raise InvalidWrite("Send experiment_id or experiment_name, not both.")
     for field in ("experiment_id", "experiment_name", "run_name"):
         if getattr(request, field) == "":
-            raise InvalidWrite(f"Invalid value \"\" for parameter '{field}' supplied: leave it out, or say something.")
+            raise InvalidWrite(f"Invalid value \"\" for parameter '{field}' supplied: omit it, or send a value.")
     if request.experiment_id is not None:
         check_id(request.experiment_id, "experiment_id", EXPERIMENT_ID)
-    check_longest(request.experiment_name or "", _LONGEST_EXPERIMENT_NAME, "experiment_name")
-    check_longest(request.run_name or "", _LONGEST_RUN_NAME, "run_name")
+    check_longest(request.experiment_name or "", _MAX_EXPERIMENT_NAME, "experiment_name")
+    check_longest(request.run_name or "", _MAX_RUN_NAME, "run_name")
     _check_tags(request.tags, request.run_name)
 
 
 def _check_tags(tags: list[RunTag], run_name: str | None) -> None:
     if len({tag.key for tag in tags}) < len(tags):
-        raise InvalidWrite("A tag of the run is named twice.")
+        raise InvalidWrite("Two tags of the run have the same key.")
     for number, tag in enumerate(tags):
         check_tag(tag.key, tag.value, at=f"tags[{number}]")
         check_run_name_tag(run_name, tag.key, tag.value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans that OpenTelemetry exports (https://opentelemetry.io/docs/specs/otlp/): queued as the bytes that came."""
+"""OTLP trace exports (https://opentelemetry.io/docs/specs/otlp/), queued with their bytes unchanged."""
 
 from collections.abc import Mapping
 
@@ -10,34 +10,35 @@ from schemas.mlflow_limits import EXPERIMENT_ID, check_header, check_id
 from schemas.write import Op, Write
 
 _JSON = "application/json"
-#: The media types that MLflow reads (``mlflow/server/otel_api.py``, 3.17).
-_TYPES = ("application/x-protobuf", _JSON)
-_EXPERIMENT = "x-mlflow-experiment-id"
-#: Headers that say what the body is, or what its spans belong to, and one by which MLflow knows its own client.
-_KEPT = ("content-type", "content-encoding", _EXPERIMENT, "x-mlflow-run-id", "user-agent")
+#: The media types that MLflow accepts (``mlflow/server/otel_api.py``, 3.17).
+_MEDIA_TYPES = ("application/x-protobuf", _JSON)
+_EXPERIMENT_HEADER = "x-mlflow-experiment-id"
+#: Forwarded with the body: its form, the experiment and run of its spans, and the client that MLflow identifies.
+_FORWARDED = ("content-type", "content-encoding", _EXPERIMENT_HEADER, "x-mlflow-run-id", "user-agent")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise ``InvalidWrite`` where the head of an export decides already. The names are in lower case."""
-    if not headers.get(_EXPERIMENT):
-        raise MissingHeader(_EXPERIMENT)
-    if _media_type(headers) not in _TYPES:
-        shown = headers.get("content-type")
-        raise InvalidWrite(f"Invalid Content-Type: {shown}. Expected: {' or '.join(_TYPES)}", "BAD_REQUEST")
+    """Raise ``InvalidWrite`` for headers that MLflow refuses before it reads the body. Names are in lower case."""
+    if not headers.get(_EXPERIMENT_HEADER):
+        raise MissingHeader(_EXPERIMENT_HEADER)
+    if _media_type(headers) not in _MEDIA_TYPES:
+        received = headers.get("content-type")
+        raise InvalidWrite(f"Invalid Content-Type: {received}. Expected: {' or '.join(_MEDIA_TYPES)}", "BAD_REQUEST")
     check_coding(coding_of(headers))
 
 
 def coding_of(headers: Mapping[str, str]) -> str:
-    """Return the ``Content-Encoding`` of an export; empty for none."""
+    """Return the ``Content-Encoding``, empty for none."""
     return headers.get("content-encoding", "").lower()
 
 
 def capture_export(body: bytes, plain: bytes, headers: Mapping[str, str], *, workspace: str | None) -> Write:
-    """Turn an export into a write, or raise ``InvalidWrite``; ``plain`` is its body, unpacked."""
+    """Parse an export into a write, or raise ``InvalidWrite``. ``plain`` is the decompressed body."""
     check_export(plain, is_json=_media_type(headers) == _JSON)
-    experiment_id = check_id(headers[_EXPERIMENT], _EXPERIMENT, EXPERIMENT_ID)
-    kept = tuple((name, check_header(headers[name], name) or "") for name in _KEPT if name in headers)
-    return Write(op=Op.EXPORT_TRACES, lane=traces_lane(experiment_id), whole=body, headers=kept, workspace=workspace)
+    experiment_id = check_id(headers[_EXPERIMENT_HEADER], _EXPERIMENT_HEADER, EXPERIMENT_ID)
+    forwarded = tuple((name, check_header(headers[name], name) or "") for name in _FORWARDED if name in headers)
+    lane = traces_lane(experiment_id)
+    return Write(op=Op.EXPORT_TRACES, lane=lane, whole=body, headers=forwarded, workspace=workspace)
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call is about: the experiments, runs, traces and models that it names.
+"""Which experiments does a call refer to? Extracts the ids that a call names.
 
-For a client who is limited to experiments, everything that a call names must be his, wherever and under whichever
-spelling it is named; so it does not matter which of several ids MLflow would take. The column ``within`` of the table
-of endpoints says what must be named at all, and in which place: MLflow takes a call that names nothing for one about
-its default experiment.
+A client can be limited to experiments. The bridge then permits a call only if every experiment, run, trace and model
+that it names is inside them. Every id counts, at any depth and in any spelling, so it does not matter which of several
+ids MLflow would use. ``references_in_call`` handles proxied calls, ``references_in_write`` queued ones. Both raise
+``UnresolvedReference`` for a call whose experiment cannot be determined.
+
+MLflow applies a call that names no id to its default experiment. The column ``within`` of the endpoint table
+(`ExperimentRule`) therefore states which ids a call must name, and where.
 """
 
 import json
@@ -23,147 +26,151 @@ from schemas.lane import run_of
 from schemas.lane import subject as id_of
 from schemas.write import Op, Write
 
-#: An id that MLflow may have given: others are not asked for, for they could name another path.
+#: The form of MLflow's ids. The bridge never looks up another id: it could change the path of the request.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,255}")
 
 
 class Kind(StrEnum):
-    """What can be within an experiment."""
+    """The kind of entity that a reference names."""
 
     EXPERIMENT = "experiment"
     RUN = "run"
     TRACE = "trace"
     MODEL = "model"
-    #: A run by the name that its client has given it; its id is its lane.
+    #: A named run; the id is its lane.
     NAME = "name"
-    #: The same, where the run is only asked for, so that there need not be one.
+    #: A named run that the call creates, so it may not exist yet.
     NEW_NAME = "new-name"
 
 
 class Reference(NamedTuple):
-    """One thing that is named."""
+    """An experiment, run, trace or model that a call names."""
 
     kind: Kind
     id: str
 
     @property
     def is_possible(self) -> bool:
-        """Whether there can be such a thing."""
+        """Whether the id has a form that MLflow issues."""
         return bool(_ID.fullmatch(self.id))
 
 
 class UnresolvedReference(Exception):
-    """A call does not say what it is about, or not so that it can be told for sure; the text says what to do."""
+    """The call does not show which experiment it refers to. The message says what to send instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What a call names, and its body as it is to be sent on, which begins with that."""
+    """The references of a call, and the body to forward: with the checked fields first."""
 
     subjects: frozenset[Reference]
     body: bytes = field(default=b"", repr=False)
 
 
-def references_in_call(found: EndpointMatch, query: str, body: bytes) -> References:
-    """Return what a proxied call names, or raise ``UnresolvedReference``: a GET in its query, others in their body."""
-    within, in_query = found.endpoint.within, has_ids_in_query(found)
+def references_in_call(match: EndpointMatch, query: str, body: bytes) -> References:
+    """Return the references of a proxied call, in its path and in its query (GET) or body (other methods)."""
+    within, in_query = match.endpoint.within, has_ids_in_query(match)
     if within is ExperimentRule.ARTIFACT_PATH:
-        return References(_of_artifact_path(found, query))
-    collected = {*_of_path(found), *_of_query(query)}
+        return References(_of_artifact_path(match, query))
+    collected = {*_of_path(match), *_of_query(query)}
     if in_query:
-        _check_named(within, found, _query_fields(query))
+        _check_required(within, match, _query_fields(query))
         return References(frozenset(collected))
-    fields = _loaded(body, collected)
-    _check_named(within, found, fields)
-    return References(frozenset(collected), _with_first(body, _MUST.get(within, ("locations",))) if body else b"")
+    fields = _load_and_collect(body, collected)
+    _check_required(within, match, fields)
+    return References(
+        frozenset(collected), _with_fields_first(body, _REQUIRED_FIELDS.get(within, ("locations",))) if body else b""
+    )
 
 
-def has_ids_in_query(found: EndpointMatch) -> bool:
-    """Return whether what a call is about stands in its query, or in its path, so that its body need not be read."""
-    endpoint = found.endpoint
+def has_ids_in_query(match: EndpointMatch) -> bool:
+    """Return whether the references are in the query or the path, so that the body need not be read."""
+    endpoint = match.endpoint
     return endpoint.method == "GET" or endpoint.within in (ExperimentRule.RUN_OF_QUERY, ExperimentRule.ARTIFACT_PATH)
 
 
 def references_in_write(write: Write) -> frozenset[Reference]:
-    """Return what a write is about, and what it names besides, or raise ``UnresolvedReference``."""
+    """Return the references of a queued write: its lane, and the ids in its body."""
     if write.op is Op.CREATE_RUN:
-        asked = msgspec.json.decode(write.whole, type=CreateRun)
-        if asked.experiment_name is not None:
+        request = msgspec.json.decode(write.whole, type=CreateRun)
+        if request.experiment_name is not None:
             raise UnresolvedReference("Name the experiment by its experiment_id.")
-        named = Reference(Kind.NEW_NAME, write.lane)
-        return frozenset({Reference(Kind.EXPERIMENT, asked.experiment_id or DEFAULT_EXPERIMENT), named})
+        run = Reference(Kind.NEW_NAME, write.lane)
+        return frozenset({Reference(Kind.EXPERIMENT, request.experiment_id or DEFAULT_EXPERIMENT), run})
     if endpoint_of(write.op).within is ExperimentRule.REFUSED:
         raise UnresolvedReference
     collected = {_of_lane(write.lane)}
     if write.whole:
-        _loaded(write.whole, collected)
+        _load_and_collect(write.whole, collected)
     elif b'"model_id"' in write.metrics.json:
-        _loaded(b'{"metrics":[%b]}' % write.metrics.json, collected)
+        _load_and_collect(b'{"metrics":[%b]}' % write.metrics.json, collected)
     return frozenset(collected)
 
 
 def _of_lane(lane: str) -> Reference:
-    word, colon, _ = lane.partition(":")
+    prefix, colon, _ = lane.partition(":")
     if not colon:
         return Reference(Kind.RUN, run_of(lane) or "")
-    kind = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}[word]
+    kind = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}[prefix]
     return Reference(kind, lane if kind is Kind.NAME else id_of(lane))
 
 
-def _of_path(found: EndpointMatch) -> Iterator[Reference]:
-    name = re.search(r"\{(\w+)\}", found.endpoint.path)
-    kind = _KINDS.get(_plain(name[1])) if name else None
+def _of_path(match: EndpointMatch) -> Iterator[Reference]:
+    name = re.search(r"\{(\w+)\}", match.endpoint.path)
+    kind = _KINDS.get(_normalized(name[1])) if name else None
     if kind:
-        yield Reference(kind, found.subject)
+        yield Reference(kind, match.subject)
 
 
 def _of_query(query: str) -> Iterator[Reference]:
-    for name, value in _pairs(query):
-        # Older servers read `run_ids[]` and `run_ids[0]` as `run_ids`.
-        kind = _KINDS.get(_plain(re.split(r"[\[\].]", name, maxsplit=1)[0]))
-        # An empty one counts, too: MLflow may take it for its default.
+    for name, value in _query_pairs(query):
+        # Older MLflow servers accept `run_ids[]` and `run_ids[0]` for `run_ids`.
+        kind = _KINDS.get(_normalized(re.split(r"[\[\].]", name, maxsplit=1)[0]))
+        # An empty id is kept: MLflow may use its default experiment for it.
         if kind:
             yield Reference(kind, value)
 
 
 def _query_fields(query: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for name, value in _pairs(query):
-        fields[name] = [*fields.get(name, []), value] if name in _LISTS else value
+    for name, value in _query_pairs(query):
+        fields[name] = [*fields.get(name, []), value] if name in _LIST_FIELDS else value
     return fields
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
+def _query_pairs(query: str) -> list[tuple[str, str]]:
     if ";" in query:
         raise UnresolvedReference("A `;` in the query must be written as `%3B`.")
     return parse_qsl(query, keep_blank_values=True)
 
 
-def _of_artifact_path(found: EndpointMatch, query: str) -> frozenset[Reference]:
-    """Return the experiments with whose ids the paths begin, in the path of the call or in its query."""
-    paths = [found.subject] if found.subject else []
-    paths += [value for name, value in _pairs(query) if _plain(name) == "path"]
+def _of_artifact_path(match: EndpointMatch, query: str) -> frozenset[Reference]:
+    """Return the experiments of artifact paths, which begin with an experiment id, in the path or in the query."""
+    paths = [match.subject] if match.subject else []
+    paths += [value for name, value in _query_pairs(query) if _normalized(name) == "path"]
     subjects = set()
     for path in paths:
         parts = path.rstrip("/").split("/")
-        # MLflow decodes a path until there is nothing more to decode.
+        # MLflow percent-decodes a path repeatedly, so no escape may remain in it.
         if not {"", ".", ".."}.isdisjoint(parts) or re.search(r"[%\\#?\x00-\x1f]", path):
-            raise UnresolvedReference("A path must begin with the id of an experiment, and have no odd characters.")
+            raise UnresolvedReference(
+                "A path must begin with an experiment id and must not contain `.`, `..` or any of %\\#?."
+            )
         subjects.add(Reference(Kind.EXPERIMENT, parts[0]))
     if not subjects:
-        raise UnresolvedReference("The path of an artifact must be given; it begins with the id of its experiment.")
+        raise UnresolvedReference("The call must name an artifact path; it begins with the id of the experiment.")
     return frozenset(subjects)
 
 
-def _loaded(body: bytes, collected: set[Reference]) -> dict[str, Any]:
-    """Return the fields of a JSON body, and collect what is named at any depth of it, also what is named twice."""
+def _load_and_collect(body: bytes, collected: set[Reference]) -> dict[str, Any]:
+    """Return the fields of a JSON body. Collects the ids at any depth, including those of duplicate fields."""
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for name, value in pairs:
-            if kind := _KINDS.get(_plain(name)):
-                collected.update(Reference(kind, each) for each in _ids(name, value))
-            if _ELSEWHERE in (name, value):
-                raise UnresolvedReference(f"A client who is limited to experiments may not name {_ELSEWHERE}.")
+            if kind := _KINDS.get(_normalized(name)):
+                collected.update(Reference(kind, each) for each in _ids_in(name, value))
+            if _LOCATION_TAG in (name, value):
+                raise UnresolvedReference(f"A client that is limited to experiments must not set {_LOCATION_TAG}.")
         return dict(pairs)
 
     try:
@@ -175,28 +182,28 @@ def _loaded(body: bytes, collected: set[Reference]) -> dict[str, Any]:
     return fields
 
 
-def _ids(name: str, value: object) -> list[str]:
+def _ids_in(name: str, value: object) -> list[str]:
     if value is None or value == "":
         return []
     ids = value if isinstance(value, list) else [value]
     texts = [each for each in ids if isinstance(each, str)]
     if len(texts) < len(ids):
-        raise UnresolvedReference(f"`{name}` must be a text, or a list of texts.")
+        raise UnresolvedReference(f"`{name}` must be a string or a list of strings.")
     return texts
 
 
-def _check_named(within: ExperimentRule, found: EndpointMatch, fields: Mapping[str, Any]) -> None:
-    """Raise unless what must be named is, under the name and with the type with which MLflow reads it first."""
+def _check_required(within: ExperimentRule, match: EndpointMatch, fields: Mapping[str, Any]) -> None:
+    """Raise unless the call names a required id, in the field and with the type that MLflow reads first."""
     if within is ExperimentRule.LOCATIONS:
         _check_locations(fields.get("locations"))
         return
-    names = _MUST[within]
-    if not any(f"{{{name}}}" in found.endpoint.path or _is_given(name, fields.get(name)) for name in names):
-        raise UnresolvedReference(f"The call must say which it is about: {' or '.join(names)}.")
+    names = _REQUIRED_FIELDS[within]
+    if not any(f"{{{name}}}" in match.endpoint.path or _is_given(name, fields.get(name)) for name in names):
+        raise UnresolvedReference(f"The call must name its {' or '.join(names)}.")
 
 
 def _is_given(name: str, value: object) -> bool:
-    return bool(value) and isinstance(value, list if name in _LISTS else str)
+    return bool(value) and isinstance(value, list if name in _LIST_FIELDS else str)
 
 
 def _check_locations(locations: object) -> None:
@@ -206,13 +213,13 @@ def _check_locations(locations: object) -> None:
 
 def _is_experiment(location: object) -> bool:
     match location:
-        case {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": str(named), **inner}, **outer}:
-            return bool(named) and not inner and not outer
+        case {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": str(id_), **inner}, **outer}:
+            return bool(id_) and not inner and not outer
     return False
 
 
-def _with_first(body: bytes, names: tuple[str, ...]) -> bytes:
-    """Return a body with these fields first: MLflow reads up to one that is wrong, and goes on without the rest."""
+def _with_fields_first(body: bytes, names: tuple[str, ...]) -> bytes:
+    """Return a body with these fields first: MLflow drops every field after the first invalid one."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -220,12 +227,12 @@ def _with_first(body: bytes, names: tuple[str, ...]) -> bytes:
     return msgspec.json.encode({name: fields[name] for name in names if name in fields} | fields)
 
 
-def _plain(name: str) -> str:
-    """Return a name as it is in each of its spellings: ``run_id``, ``runId``."""
+def _normalized(name: str) -> str:
+    """Return the form that all spellings of a name share: ``run_id`` and ``runId`` become ``runid``."""
     return name.replace("_", "").lower()
 
 
-#: By the plain form of each name under which MLflow knows one, or several.
+#: Field names of MLflow for one id or several, normalized.
 _KINDS = {
     **dict.fromkeys(("experimentid", "experimentids"), Kind.EXPERIMENT),
     **dict.fromkeys(("runid", "runids", "runuuid", "sourcerunid"), Kind.RUN),
@@ -233,10 +240,10 @@ _KINDS = {
     **dict.fromkeys(("modelid", "modelids"), Kind.MODEL),
 }
 
-#: By this tag MLflow finds what belongs to a trace, wherever that is.
-_ELSEWHERE = "mlflow.artifactLocation"
+#: MLflow reads a trace's artifacts from the location in this tag, inside or outside the experiment.
+_LOCATION_TAG = "mlflow.artifactLocation"
 
-_MUST: dict[ExperimentRule, tuple[str, ...]] = {
+_REQUIRED_FIELDS: dict[ExperimentRule, tuple[str, ...]] = {
     ExperimentRule.EXPERIMENT: ("experiment_id",),
     ExperimentRule.EXPERIMENTS: ("experiment_ids",),
     ExperimentRule.RUN: ("run_id", "run_uuid"),
@@ -247,4 +254,4 @@ _MUST: dict[ExperimentRule, tuple[str, ...]] = {
     ExperimentRule.TRACES: ("trace_ids",),
     ExperimentRule.LOGGED_MODEL: ("model_id",),
 }
-_LISTS = frozenset({"experiment_ids", "run_ids", "trace_ids"})
+_LIST_FIELDS = frozenset({"experiment_ids", "run_ids", "trace_ids"})

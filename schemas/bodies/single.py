@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queued calls that are sent as they are, each by itself: they can't be merged into a ``log-batch``.
+"""Parses queued calls that cannot be merged into a ``log-batch``: each is delivered by itself.
 
-MLflow reads their bodies with protobuf, which takes each field by two names and numbers as texts, and drops without a
-word what it can't read. Here such a body is refused, with the path to what is wrong.
+MLflow parses these bodies with protobuf, which accepts two names for each field and numbers as strings, and silently
+drops what it cannot parse. The bridge refuses such a body with the path to the invalid value.
+
+``capture_single`` reads the top-level fields one by one, in MLflow's order, so that the first error is MLflow's. The
+body types then convert and encode the result, and describe the bodies in the OpenAPI document.
 """
 
 from collections.abc import Callable
@@ -33,7 +36,7 @@ STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
 
 class DeleteTag(msgspec.Struct, omit_defaults=True):
-    """Body of ``runs/delete-tag``, without its run, as all of these."""
+    """Body of ``runs/delete-tag``. Like all these types it omits the run, which the lane holds."""
 
     key: str | None = None
 
@@ -55,7 +58,7 @@ class InputTag(msgspec.Struct, omit_defaults=True):
 
 
 class Dataset(msgspec.Struct, omit_defaults=True):
-    """A dataset that a run has used."""
+    """A dataset that a run used."""
 
     name: str | None = None
     digest: str | None = None
@@ -73,7 +76,7 @@ class DatasetInput(msgspec.Struct, omit_defaults=True):
 
 
 class ModelInput(msgspec.Struct, omit_defaults=True):
-    """A model that a run has used."""
+    """A model that a run used."""
 
     model_id: str | None = None
 
@@ -86,7 +89,7 @@ class LogInputs(msgspec.Struct, omit_defaults=True):
 
 
 class ModelOutput(msgspec.Struct, omit_defaults=True):
-    """A model that a run has made."""
+    """A model that a run produced."""
 
     model_id: str | None = None
     step: _Int64 | None = None
@@ -98,43 +101,42 @@ class LogOutputs(msgspec.Struct, omit_defaults=True):
     models: list[ModelOutput] | None = None
 
 
-def capture_whole(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
-    """Turn the body of one of these calls into a write, or raise ``InvalidWrite``."""
-    kind = _KINDS[op]
+def capture_single(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
+    """Parse the body of one of these calls into a write, or raise ``InvalidWrite``."""
     fields = load_object(body)
     check_names(fields)
     known = _known(fields)
     run_id = read_run(fields, older_name=op is Op.UPDATE_RUN)
-    read = {name: reader(known.get(name), name) for name, reader in _READERS[op].items()}
+    values = {name: read(known.get(name), name) for name, read in _READERS[op].items()}
     if op is Op.UPDATE_RUN:
         check_older_name(fields)
     lane = run_lane(run_id, fields.get("run"), workspace, unknown=op is not Op.LOG_INPUTS)
     try:
-        request = msgspec.convert(_nested(read), kind, strict=False)
-        whole = msgspec.json.encode(request)
+        request = msgspec.convert(_normalized(values), _BODY_TYPES[op], strict=False)
+        encoded = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would drop it without a word.") from error
+        raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would silently drop it.") from error
     _CHECKS[op](request)
-    return Write(op=op, lane=lane, whole=whole, workspace=workspace)
+    return Write(op=op, lane=lane, whole=encoded, workspace=workspace)
 
 
 def _known(fields: Json) -> Json:
-    """Return the fields that these calls have, by their usual names; protobuf also takes ``endTime``."""
+    """Return the fields of these calls by their snake-case names; protobuf also accepts ``endTime``."""
     known: Json = {}
     for name, value in fields.items():
-        usual = _CAMEL.get(name, name)
-        if usual != name and usual in fields:
-            raise InvalidWrite(f"Request specifies both '{usual}' and '{name}'; provide only one of them.")
-        if usual in _NAMES:
-            known[usual] = value
+        snake = _SNAKE_CASE.get(name, name)
+        if snake != name and snake in fields:
+            raise InvalidWrite(f"Request specifies both '{snake}' and '{name}'; provide only one of them.")
+        if snake in _FIELD_NAMES:
+            known[snake] = value
     return known
 
 
-def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
+def _normalized(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {name: _nested(each, name) for name, each in _known(value).items()}
+        return {name: _normalized(each, name) for name, each in _known(value).items()}
     if isinstance(value, list):
-        return [_nested(each) for each in value]
+        return [_normalized(each) for each in value]
     if name == "step":
         with suppress(InvalidWrite):
             return read_int64(value, name)
@@ -142,7 +144,7 @@ def _nested(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
 
 
 def _read_status(value: object, at: str) -> object:
-    """Return a status by its name, or by a number that MLflow knows."""
+    """Return a status as its name, or as one of MLflow's numbers."""
     with suppress(InvalidWrite):
         if 1 <= (number := read_int64(value, at)) <= len(STATUSES):
             return number
@@ -174,23 +176,23 @@ def _check_inputs(request: LogInputs) -> None:
             for name, limit in INPUT_TAG_LIMITS.items():
                 check_longest(getattr(tag, name) or "", limit, name)
     for dataset_input in request.datasets or ():
-        _check_differ([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
+        _check_distinct([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
 
 
 def _check_outputs(request: LogOutputs) -> None:
-    _check_differ([model.model_id for model in request.models or ()], "model")
+    _check_distinct([model.model_id for model in request.models or ()], "model")
 
 
-def _check_differ(names: list[str | None], what: str) -> None:
+def _check_distinct(names: list[str | None], entity: str) -> None:
     if len({name or "" for name in names}) < len(names):
-        raise InvalidWrite(f"A {what} is named twice; MLflow's database refuses that.", "BAD_REQUEST")
+        raise InvalidWrite(f"A {entity} is named twice; MLflow's database refuses that.", "BAD_REQUEST")
 
 
-# MLflow's own, in the order in which it looks (``mlflow/utils/validation.py``, 3.17).
+# Characters, in the order of MLflow's checks (``mlflow/utils/validation.py``, 3.17).
 DATASET_LIMITS = {"name": 500, "digest": 36, "source": 65535, "schema": 1048575, "profile": 16777215}
 INPUT_TAG_LIMITS = {"key": 255, "value": 500}
 
-_CAMEL = {
+_SNAKE_CASE = {
     "runUuid": "run_uuid",
     "endTime": "end_time",
     "runName": "run_name",
@@ -198,14 +200,14 @@ _CAMEL = {
     "modelId": "model_id",
 }
 
-_KINDS: dict[Op, type[msgspec.Struct]] = {
+_BODY_TYPES: dict[Op, type[msgspec.Struct]] = {
     Op.DELETE_TAG: DeleteTag,
     Op.UPDATE_RUN: UpdateRun,
     Op.LOG_INPUTS: LogInputs,
     Op.LOG_OUTPUTS: LogOutputs,
 }
 
-# The fields at the top, whose types MLflow looks at when protobuf has given up; in its order.
+# The top-level fields, in the order in which MLflow checks their types after protobuf has failed.
 _READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
     Op.DELETE_TAG: {"key": partial(read_text, required=True)},
     Op.UPDATE_RUN: {
@@ -217,7 +219,7 @@ _READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
     Op.LOG_OUTPUTS: {"models": _read_models},
 }
 
-# What MLflow looks at once it knows the run.
+# MLflow's checks after it has found the run.
 _CHECKS: dict[Op, Callable[[Any], None]] = {
     Op.DELETE_TAG: lambda request: check_not_own(request.key),
     Op.UPDATE_RUN: _check_update,
@@ -225,7 +227,7 @@ _CHECKS: dict[Op, Callable[[Any], None]] = {
     Op.LOG_OUTPUTS: _check_outputs,
 }
 
-_NAMES = frozenset(
+_FIELD_NAMES = frozenset(
     name
     for kind in (DeleteTag, UpdateRun, LogInputs, LogOutputs, DatasetInput, Dataset, InputTag, ModelInput, ModelOutput)
     for name in kind.__struct_fields__

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tags whose value means something to MLflow's server: it refuses what it can't read (``utils/validation.py``, 3.17).
+"""Validation of tags whose value MLflow's server interprets (``utils/validation.py``, 3.17).
 
-Other keys that it treats specially decide by what the server holds (``mlflow.customView.view...``), or refuse nothing.
+Other special keys need no validation here: MLflow checks them against stored data (``mlflow.customView.view...``), or
+not at all.
 """
 
 import json
@@ -10,19 +11,19 @@ import re
 from schemas.errors import InvalidWrite
 from schemas.mlflow_limits import check_longest
 
-#: How long traces are kept before they are archived, and which are to be archived now.
+#: How long traces are kept before they are archived, and an order to archive some now.
 _RETENTION, _ARCHIVE_NOW = "mlflow.trace.archivalRetention", "mlflow.trace.archiveNow"
-_LONGEST_DURATION = 32
+_MAX_DURATION_LENGTH = 32
 _DURATION = re.compile(r"[1-9][0-9]*[mhd]")
 
 _TRACE_NAME = "mlflow.traceName"
-_LONGEST_TRACE_NAME = 4096
-#: The tag that is the run's name as well.
+_MAX_TRACE_NAME = 4096
+#: The tag that is also the run's name.
 RUN_NAME_TAG = "mlflow.runName"
 
 
 def check_special_experiment_tag(key: str, value: str) -> None:
-    """Raise where an experiment's tag orders its traces archived in a way that MLflow does not understand."""
+    """Raise ``InvalidWrite`` for an invalid trace archival configuration in an experiment's tag."""
     if key == _RETENTION:
         fields = _fields(value)
         if fields.get("type") != "duration":
@@ -35,13 +36,13 @@ def check_special_experiment_tag(key: str, value: str) -> None:
 
 
 def check_special_trace_tag(key: str, value: str) -> None:
-    """Raise where a trace's tag is its name, and longer than a name may be."""
+    """Raise ``InvalidWrite`` for a trace name that is too long."""
     if key == _TRACE_NAME:
-        check_longest(value, _LONGEST_TRACE_NAME, "Trace name")
+        check_longest(value, _MAX_TRACE_NAME, "Trace name")
 
 
 def check_run_name_tag(run_name: str | None, key: str, value: str) -> None:
-    """Raise where a tag of a run that is created gives it no name, or another one."""
+    """Raise ``InvalidWrite`` for a run name tag that is empty or contradicts ``run_name``."""
     if key != RUN_NAME_TAG:
         return
     if not value:
@@ -65,8 +66,8 @@ def _fields(value: str) -> dict[str, object]:
 
 def _check_duration(value: object) -> None:
     text = value.strip() if isinstance(value, str) else ""
-    if len(text) > _LONGEST_DURATION:
-        raise InvalidWrite(f"Trace archival duration must be at most {_LONGEST_DURATION} characters.")
+    if len(text) > _MAX_DURATION_LENGTH:
+        raise InvalidWrite(f"Trace archival duration must be at most {_MAX_DURATION_LENGTH} characters.")
     if not _DURATION.fullmatch(text):
         raise InvalidWrite(
             "Trace archival retention must be in the form `<int><unit>`, where unit is one of 'm', 'h', or 'd'."
