@@ -101,7 +101,7 @@ def check_tag(key: str, value: str, *, at: str) -> None:
 def check_not_own(key: str | None) -> None:
     """Raise ``InvalidWrite`` for the bridge's own tag: with it, one run could take the name of another."""
     if key == OWN_TAG:
-        raise InvalidWrite(f"The tag {OWN_TAG} is reserved: it holds the name of a named run. Use another key.")
+        raise InvalidWrite(f"The tag {OWN_TAG} is the bridge's own: it holds the name of a named run. Use another key.")
 
 
 def check_experiment_tag(key: str, value: str) -> None:

@@ -19,10 +19,10 @@ from bridge.errors import BridgeError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="mlflow-bridge")
 def main() -> None:
-    """A durable, queue-backed bridge between plain MLflow clients and Amazon SageMaker MLflow.
+    """A durable queue between plain MLflow clients and Amazon SageMaker MLflow.
 
-    The bridge itself is set by environment variables; `mlflow-bridge settings` lists them. The commands for operators
-    talk to a running bridge: the one at --url, else at MLFLOW_TRACKING_URI, else on this machine.
+    Environment variables configure the bridge; `mlflow-bridge settings` lists them. The commands for operators connect
+    to a running bridge: at --url, else at MLFLOW_TRACKING_URI, else on this machine.
     """
 
 
@@ -30,9 +30,9 @@ def main() -> None:
 def up() -> None:
     """Run the whole system on this machine until Ctrl-C.
 
-    Starts a Redis as the store unless BRIDGE_STORE_URL names one, an `mlflow server` as upstream unless
-    BRIDGE_UPSTREAM names one, the api and the workers. Whatever dies is restarted. What is accepted and not yet
-    delivered when it stops is delivered after the next start.
+    Starts the api and the workers. Also starts a Valkey or Redis server as the store unless BRIDGE_STORE_URL is set,
+    and an `mlflow server` as upstream unless BRIDGE_UPSTREAM is set. Restarts a process that ends. Pending writes
+    stay in the store and are delivered after the next start.
     """
     # Only this command needs the whole bridge; the others start three times as fast without it.
     from bridge.local.stack import up as run_all  # noqa: PLC0415
@@ -46,7 +46,7 @@ def up() -> None:
 
 @main.command()
 def settings() -> None:
-    """List all settings: environment variable, default, meaning."""
+    """List all settings: environment variable, default, description."""
     for field in dataclasses.fields(Settings):
         default = field.metadata["default"]
         click.echo(f"{variable(field)}={default if default is not None else '(required)'}")

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge backlog``: how much waits."""
+"""``mlflow-bridge backlog``: shows the pending writes."""
 
 import click
 
-from bridge.cli.http_client import Remote, path_part, show_json, with_remote
+from bridge.cli.http_client import BridgeClient, connection_options, path_part, show_json
 
 
 @click.command()
 @click.argument("run_id", required=False)
-@with_remote
+@connection_options
 def backlog(run_id: str | None, url: str, *, as_json: bool) -> None:
-    """Show how much waits to be delivered, in all or of one run."""
+    """Show the backlog of pending writes: of the whole bridge, or of one run."""
     path = f"/v1/runs/{path_part(run_id)}/backlog" if run_id else "/v1/backlog"
-    document = Remote(url).get(path)
+    document = BridgeClient(url).get(path)
     if as_json:
         show_json(document)
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A running bridge, as the operator's commands talk to it."""
+"""HTTP client of a running bridge, for the operator commands, with their common options and output."""
 
 import json
 import os
@@ -10,73 +10,74 @@ from urllib.parse import quote
 import click
 import requests
 
-_TIMEOUT = 90.0
+#: Longer than the longest poll for a job.
+_TIMEOUT_S = 90.0
 
 
-class Remote:
-    """One bridge over HTTP. What goes wrong ends the command with a sentence."""
+class BridgeClient:
+    """A client of one bridge. Raises ``ClickException`` on any failure, which ends the command with its message."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
 
     def get(self, path: str, **options: Any) -> Any:  # noqa: ANN401 - a JSON document
-        """Return the document at a path."""
-        return self._ask("GET", path, **options)
+        """Return the JSON document at a path."""
+        return self._request("GET", path, **options)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
-        """Send a body and return the answer's document."""
-        return self._ask("POST", path, json=body or {})
+        """Send a JSON body and return the document of the response."""
+        return self._request("POST", path, json=body or {})
 
     def delete(self, path: str) -> None:
-        """Delete what is at a path."""
-        self._ask("DELETE", path)
+        """Delete the resource at a path."""
+        self._request("DELETE", path)
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401
+    def _request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401
         try:
             with requests.Session() as session:
-                # What the environment says of proxies and passwords is meant for other servers.
+                # The proxies and passwords in the environment are for other servers.
                 session.trust_env = False
-                # As MLflow's own client has it, of whose variables we take the address and the key, too.
+                # The variables of MLflow's own client, as for the address and the key.
                 session.verify = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
                 if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
                     session.headers["Authorization"] = f"Bearer {token}"
-                answer = session.request(method, self._url + path, timeout=_TIMEOUT, **options)
+                response = session.request(method, self._url + path, timeout=_TIMEOUT_S, **options)
         except requests.exceptions.SSLError as error:
             raise click.ClickException(
-                f"the certificate of {self._url} is not trusted: name the one of whoever has signed it in"
-                " MLFLOW_TRACKING_SERVER_CERT_PATH."
+                f"the certificate of {self._url} is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to the"
+                " certificate of its CA."
             ) from error
         except requests.RequestException as error:
             raise click.ClickException(
-                f"no bridge answers at {self._url} ({type(error).__name__}): start it, or name it with --url."
+                f"no bridge answers at {self._url} ({type(error).__name__}): start it, or set its address with --url."
             ) from error
-        if not answer.ok:
-            raise click.ClickException(_why(answer))
+        if not response.ok:
+            raise click.ClickException(_error_message(response))
         try:
-            return answer.json() if answer.content else None
+            return response.json() if response.content else None
         except ValueError:
-            raise click.ClickException(_why(answer)) from None
+            raise click.ClickException(_error_message(response)) from None
 
 
 def path_part(text: str) -> str:
-    """Return an id as it stands in a path."""
+    """Return an id, percent-encoded as one path segment."""
     return quote(text, safe="")
 
 
 def printable(text: str) -> str:
-    """Return a text with nothing in it that could steer a terminal: upstream's words quote what clients wrote."""
+    """Return a text with its control characters escaped: upstream's messages quote text of clients."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def show_json(document: object) -> None:
-    """Print a document for scripts: one line."""
+    """Print a document as one line of JSON."""
     click.echo(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
 
 
-def with_remote(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option that names the bridge, and --json."""
+def connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options ``--url`` and ``--json`` to a command."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option("--url", default=_default_url, help="The bridge's address. [default: MLFLOW_TRACKING_URI]"),
     ):
         command = option(command)
@@ -89,9 +90,9 @@ def _default_url() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or local
 
 
-def _why(answer: requests.Response) -> str:
+def _error_message(response: requests.Response) -> str:
     try:
-        problem = answer.json()
+        problem = response.json()
         return str(problem.get("detail") or problem.get("message") or problem)
     except (ValueError, AttributeError):
-        return f"status {answer.status_code} from {answer.url}: is that a bridge?"
+        return f"status {response.status_code} from {response.url}: is that a bridge?"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge jobs``: what became of a write."""
+"""``mlflow-bridge jobs``: shows a job, or waits until it is settled."""
 
 import sys
 import time
@@ -7,43 +7,44 @@ from typing import Any
 
 import click
 
-from bridge.cli.http_client import Remote, path_part, show_json, with_remote
+from bridge.cli.http_client import BridgeClient, connection_options, path_part, show_json
 
 #: Exit statuses of ``wait``.
-_DEAD, _PENDING = 1, 3
-_LONGEST_POLL = 60.0
+_EXIT_DEAD, _EXIT_PENDING = 1, 3
+_MAX_POLL_S = 60.0
+_RETRY_PAUSE_S = 0.5
 
 
 @click.group()
 def jobs() -> None:
-    """What became of a write, by the id in its answer's Job-Id header."""
+    """Show the status of a write. The response to the write has the job id in its Job-Id header."""
 
 
 @jobs.command()
 @click.argument("job_id")
-@with_remote
+@connection_options
 def show(job_id: str, url: str, *, as_json: bool) -> None:
-    """Show a job as it is now."""
-    _print(Remote(url).get(f"/v1/jobs/{path_part(job_id)}"), as_json=as_json)
+    """Show the current status of a job."""
+    _print(BridgeClient(url).get(f"/v1/jobs/{path_part(job_id)}"), as_json=as_json)
 
 
 @jobs.command()
 @click.argument("job_id")
-@click.option("--timeout", default=60.0, show_default=True, help="How many seconds to wait at most.")
-@with_remote
+@click.option("--timeout", default=60.0, show_default=True, help="The longest wait, in seconds.")
+@connection_options
 def wait(job_id: str, timeout: float, url: str, *, as_json: bool) -> None:
     """Wait until a job is settled. Exit status: 0 delivered, 1 dead or discarded, 3 still pending."""
     end = time.monotonic() + timeout
-    remote = Remote(url)
+    client = BridgeClient(url)
     while True:
-        left = max(0.0, min(_LONGEST_POLL, end - time.monotonic()))
-        document = remote.get(f"/v1/jobs/{path_part(job_id)}", headers={"Prefer": f"wait={left:.0f}"})
+        remaining_s = max(0.0, min(_MAX_POLL_S, end - time.monotonic()))
+        document = client.get(f"/v1/jobs/{path_part(job_id)}", headers={"Prefer": f"wait={remaining_s:.0f}"})
         if document["status"] != "pending" or time.monotonic() >= end:
             break
-        # An answer may come early: from a bridge that stops, or that has too many waiting already.
-        time.sleep(min(0.5, max(0.0, end - time.monotonic())))
+        # A bridge that shuts down, or has too many waiting clients, responds early.
+        time.sleep(min(_RETRY_PAUSE_S, max(0.0, end - time.monotonic())))
     _print(document, as_json=as_json)
-    sys.exit({"delivered": 0, "pending": _PENDING}.get(document["status"], _DEAD))
+    sys.exit({"delivered": 0, "pending": _EXIT_PENDING}.get(document["status"], _EXIT_DEAD))
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

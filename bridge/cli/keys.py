@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge keys``: who may use the bridge. Works on the store itself, so it is run where that can be reached."""
+"""``mlflow-bridge keys``: manages clients and their API keys.
+
+The commands connect to the store, not to the api, so they also work before the first operator has a key.
+"""
 
 import datetime as dt
 import os
@@ -21,97 +24,100 @@ from bridge.auth.api_keys import (
     new_access_key,
     new_key,
 )
-from bridge.cli.client_options import OWN_ACTIONS, described, permission_options, read_client
+from bridge.cli.client_options import OWN_ACTIONS, client_summary, permission_options, read_client
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
 from bridge.errors import BridgeError
 from schemas.client import ACTIONS, Client, is_client_name
 
-_BAD_NAME = (
-    "a client's name has up to 128 letters, digits and any of _.@|:+- and no others,"
+_INVALID_NAME = (
+    "invalid client name: a client's name has up to 128 letters, digits and any of _.@|:+-,"
     " and is not `anonymous` or `unauthenticated`."
 )
-_HOST_ONLY = "BRIDGE_STORE_URL is not set, and no bridge that `mlflow-bridge up` has started keeps a store in {}."
+_NO_STORE = (
+    "no store is known: set BRIDGE_STORE_URL, or set BRIDGE_DATA_DIR to the directory of a running `mlflow-bridge up`"
+    " (there is none in {})."
+)
 
 
 @click.group()
 def keys() -> None:
-    """Make, list, replace and revoke the API keys of clients.
+    """Create, list, update, rotate and revoke the API keys of clients.
 
-    A key is shown once, when it is made. Clients send it as `Authorization: Bearer KEY`, as `X-Api-Key: KEY`, or as the
-    password of HTTP Basic; for MLflow's own client: MLFLOW_TRACKING_TOKEN=KEY. It counts if the api runs with
-    BRIDGE_AUTH=keys.
+    A key is shown once, when it is created. Clients send it as `Authorization: Bearer KEY`, as `X-Api-Key: KEY`, or as
+    the password of HTTP Basic; MLflow's own client needs MLFLOW_TRACKING_TOKEN=KEY. The api accepts it if BRIDGE_AUTH
+    includes `keys`.
 
-    With --sigv4 it is a key to sign requests with, as AWS's SDKs and plugins do: AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY. It counts with BRIDGE_AUTH=sigv4.
+    With --sigv4, the key signs requests, as AWS SDKs do: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The api accepts
+    it if BRIDGE_AUTH includes `sigv4`.
 
-    The commands work on the store at BRIDGE_STORE_URL.
+    The commands use the store at BRIDGE_STORE_URL.
     """
 
 
-def _expiry(_context: click.Context, _option: click.Parameter, text: str | None) -> dt.timedelta | None:
+def _parse_duration(_context: click.Context, _option: click.Parameter, text: str | None) -> dt.timedelta | None:
     try:
         return duration(text) if text else None
     except ValueError as error:
         raise click.BadParameter(f"must be {error}") from None
 
 
-_expires = click.option("--expires", callback=_expiry, help="How long the key lasts, such as 90d. [default: for ever]")
-
-
-_sigv4 = click.option("--sigv4", is_flag=True, help="A key to sign requests with (AWS Signature Version 4).")
+_expires_option = click.option(
+    "--expires", callback=_parse_duration, help="Lifetime of the key, such as 90d.  [default: no expiry]"
+)
+_sigv4_option = click.option("--sigv4", is_flag=True, help="Use a key that signs requests (AWS Signature Version 4).")
 
 
 @keys.command()
 @click.argument("client")
 @permission_options
-@_expires
-@_sigv4
+@_expires_option
+@_sigv4_option
 def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissions: Any) -> None:  # noqa: ANN401 - click's options
-    """Make the first key of a client, who may log and read unless the options say otherwise.
+    """Create a key, and the client if it is new. A new client may log and read by default.
 
-    A client that is known gets a further key. What he may do is changed only by the options.
+    An existing client gets an additional key and keeps its permissions unless options change them.
     """
     if not is_client_name(client):
-        raise click.ClickException(_BAD_NAME)
+        raise click.ClickException(_INVALID_NAME)
     key = _new_key(sigv4=sigv4)
-    with_store(lambda ring: _create(ring, client, permissions, key, expires), encrypts=sigv4)
+    with_store(lambda store: _create(store, client, permissions, key, expires), encrypts=sigv4)
 
 
 @keys.command()
 @click.argument("client")
 @permission_options
 def update(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
-    """Say what a client may do from now on; what the options don't say stays as it is.
+    """Update a client's permissions and limits. Options not given keep their value.
 
-    A client who proves who he is by a token is called oidc:SUBJECT or alb:SUBJECT.
+    A client that authenticates with a token has the name oidc:SUBJECT or alb:SUBJECT.
     """
     if not is_client_name(client):
-        raise click.ClickException(_BAD_NAME)
+        raise click.ClickException(_INVALID_NAME)
 
-    def change(ring: ApiKeyStore) -> None:
-        known = ring.client(client)
+    def change(store: ApiKeyStore) -> None:
+        known = store.client(client)
         if known is None and ":" not in client:
             raise UnknownClient(client)
-        asked = read_client(known or Client(name=client), **permissions)
-        ring.put_client(asked)
-        click.echo(described(asked))
+        updated = read_client(known or Client(name=client), **permissions)
+        store.put_client(updated)
+        click.echo(client_summary(updated))
 
     with_store(change)
 
 
 @keys.command()
 @click.argument("client")
-@click.option("--overlap", default="24h", callback=_expiry, show_default=True, help="How long the old key still lasts.")
-@_expires
-@_sigv4
+@click.option("--overlap", default="24h", callback=_parse_duration, show_default=True, help="Lifetime of the old key.")
+@_expires_option
+@_sigv4_option
 def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, sigv4: bool) -> None:
-    """Give a client a new key; the old one of its kind goes on to work for a while."""
+    """Create a new key for a client. The old key of the same kind works until --overlap has passed."""
     key = _new_key(sigv4=sigv4)
 
-    def replace(ring: ApiKeyStore) -> None:
-        _add(ring, client, key, expires)
-        ring.expire_others(client, key.key_id, at=_now() + overlap)
+    def replace(store: ApiKeyStore) -> None:
+        _add(store, client, key, expires)
+        store.expire_others(client, key.key_id, at=_now() + overlap)
         _show(key)
 
     with_store(replace, encrypts=sigv4)
@@ -119,73 +125,80 @@ def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, 
 
 @keys.command()
 @click.argument("key_id", required=False)
-@click.option("--client", help="All keys of this client, who is forgotten.")
+@click.option("--client", help="Revoke all keys of this client, and delete it.")
 def revoke(key_id: str | None, client: str | None) -> None:
-    """End a key at once (within five seconds), or all of a client. Who has a token may do nothing from then on."""
+    """Revoke a key, or all keys of a client, within five seconds.
+
+    A client that authenticates with a token loses all its permissions.
+    """
     if (key_id is None) == (client is None):
         raise click.UsageError("Name a key's id, or a client with --client.")
 
-    def forget(ring: ApiKeyStore) -> None:
-        if client is not None and ":" not in client and ring.client(client) is None:
+    def delete(store: ApiKeyStore) -> None:
+        if client is not None and ":" not in client and store.client(client) is None:
             raise UnknownClient(client)
-        count = ring.revoke(key_id=_id_in(key_id) if key_id else None, client=client)
+        count = store.revoke(key_id=_id_in(key_id) if key_id else None, client=client)
         if not count and client is None:
-            raise click.ClickException("there is no such key; `mlflow-bridge keys list` shows their ids.")
+            raise click.ClickException("there is no such key; `mlflow-bridge keys list` shows the ids.")
         click.echo(f"revoked {count} key{'' if count == 1 else 's'}")
 
-    with_store(forget)
+    with_store(delete)
 
 
 def _id_in(text: str) -> str:
-    """Return the id of a key that is named as `list` shows it, or whole."""
-    found = re.match(r"mbk_([a-z0-9]{10})", text)
-    return found[1] if found else text
+    """Return the id in a key, or in the form that `list` shows."""
+    match = re.match(r"mbk_([a-z0-9]{10})", text)
+    return match[1] if match else text
 
 
 @keys.command("list")
 def list_keys() -> None:
-    """Show the clients, what they may do, and their keys without the secrets."""
+    """List the clients with their permissions and their keys, without secrets."""
 
-    def show(ring: ApiKeyStore) -> None:
-        found = ring.keys()
-        for client in ring.clients():
-            click.echo(described(client))
-            for key in (each for each in found if each.client == client.name):
-                ends, used = _shown(key.expires_at, "never"), _shown(key.last_used_at, "never")
-                click.echo(f"  {_shown_id(key.key_id)}  made {key.created_at:%Y-%m-%d}  ends {ends}  last used {used}")
+    def show(store: ApiKeyStore) -> None:
+        all_keys = store.keys()
+        for client in store.clients():
+            click.echo(client_summary(client))
+            for key in (each for each in all_keys if each.client == client.name):
+                expires, used = _format_time(key.expires_at), _format_time(key.last_used_at)
+                created = f"{key.created_at:%Y-%m-%d}"
+                click.echo(f"  {_masked(key.key_id)}  created {created}  expires {expires}  last used {used}")
 
     with_store(show)
 
 
 @keys.command()
 def actions() -> None:
-    """List the actions that can be allowed and denied."""
+    """List the actions for --allow and --deny."""
     for action in sorted(ACTIONS | OWN_ACTIONS):
         click.echo(action)
 
 
 @keys.command("re-encrypt")
 def re_encrypt() -> None:
-    """Encrypt all secrets to sign with by the first key of BRIDGE_ENCRYPTION_KEYS; then the others can go."""
-    with_store(lambda ring: click.echo(f"re-encrypted {ring.re_encrypt()} secrets"), encrypts=True)
+    """Re-encrypt the secrets of all --sigv4 keys with the first key of BRIDGE_ENCRYPTION_KEYS.
+
+    The other encryption keys can be removed afterwards.
+    """
+    with_store(lambda store: click.echo(f"re-encrypted {store.re_encrypt()} secrets"), encrypts=True)
 
 
 def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -> None:
-    """Do something with the keys, or end the command with a sentence."""
-    # The store's library is loaded only by the commands that need it.
+    """Call ``work`` with the key store. Turns its errors into ``ClickException``."""
+    # Only the commands that need the store load its client library.
     from bridge.bootstrap.auth import api_key_store_at, cipher_for_keys  # noqa: PLC0415
 
     url = _store_url()
     try:
         work(api_key_store_at(url, cipher_for_keys(*_encryption_keys(), _network()) if encrypts else None))
     except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
-        raise click.ClickException(_WHY.get(type(error), "{}").format(error)) from error
+        raise click.ClickException(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
 
 
-_WHY = {
+_ERROR_MESSAGES = {
     TooManyKeys: "{} has two live keys already; revoke one first.",
-    UnknownClient: "there is no client {}; `mlflow-bridge keys create` makes one.",
-    SecretUnreadable: "no key of BRIDGE_ENCRYPTION_KEYS opens the secret of {}.",
+    UnknownClient: "there is no client {}; create it with `mlflow-bridge keys create`.",
+    SecretUnreadable: "no key in BRIDGE_ENCRYPTION_KEYS decrypts the secret of {}; add the key that encrypted it.",
 }
 
 
@@ -213,26 +226,26 @@ def _store_url() -> str:
     directory = Path(os.environ.get("BRIDGE_DATA_DIR") or ".data")
     socket = directory.resolve() / "store.sock"
     if not socket.exists():
-        raise click.ClickException(_HOST_ONLY.format(directory))
+        raise click.ClickException(_NO_STORE.format(directory))
     return f"unix://{socket}"
 
 
 def _create(
-    ring: ApiKeyStore,
+    store: ApiKeyStore,
     name: str,
     permissions: dict[str, Any],
     key: ApiKey | AccessKey,
     expires: dt.timedelta | None,
 ) -> None:
-    known = ring.client(name)
-    asked = read_client(known or Client(name=name), **permissions)
+    known = store.client(name)
+    client = read_client(known or Client(name=name), **permissions)
     if known is None:
-        ring.put_client(asked)
-    # The key first: where there can be none, nothing is changed.
-    _add(ring, name, key, expires)
-    if asked != known:
-        ring.put_client(asked)
-    click.echo(described(asked), err=True)
+        store.put_client(client)
+    # The key first: if it fails (two live keys), an existing client stays unchanged.
+    _add(store, name, key, expires)
+    if client != known:
+        store.put_client(client)
+    click.echo(client_summary(client), err=True)
     _show(key)
 
 
@@ -240,37 +253,37 @@ def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
     return new_access_key() if sigv4 else new_key()
 
 
-def _add(ring: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
+def _add(store: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
     now = _now()
-    ring.add_key(client, key, now=now, expires_at=now + expires if expires else None)
+    store.add_key(client, key, now=now, expires_at=now + expires if expires else None)
 
 
 def _show(key: ApiKey | AccessKey) -> None:
     match key:
         case ApiKey():
-            click.echo("This is the only time that the key is shown:", err=True)
+            click.echo("Copy the key now; it is not shown again:", err=True)
             click.echo(key.text)
-            _tell_what_it_needs("keys")
+            _warn_unless_accepted("keys")
         case AccessKey():
-            click.echo("This is the only time that the secret is shown:", err=True)
+            click.echo("Copy the secret now; it is not shown again:", err=True)
             click.echo(f"AWS_ACCESS_KEY_ID={key.key_id}")
             click.echo(f"AWS_SECRET_ACCESS_KEY={key.secret}")
-            _tell_what_it_needs("sigv4")
+            _warn_unless_accepted("sigv4")
 
 
-def _tell_what_it_needs(kind: str) -> None:
+def _warn_unless_accepted(kind: str) -> None:
     auth = os.environ.get("BRIDGE_AUTH", "")
     if kind not in (each.strip() for each in auth.split(",")):
         here = f"BRIDGE_AUTH is {auth}" if auth else "BRIDGE_AUTH is not set"
-        click.echo(f"It counts if `{kind}` is in the api's BRIDGE_AUTH. Here {here}.", err=True)
+        click.echo(f"The api accepts it only if its BRIDGE_AUTH includes `{kind}`. Here {here}.", err=True)
 
 
-def _shown_id(key_id: str) -> str:
+def _masked(key_id: str) -> str:
     return key_id if is_access_key_id(key_id) else f"mbk_{key_id}_..."
 
 
-def _shown(moment: dt.datetime | None, otherwise: str) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}Z" if moment else otherwise
+def _format_time(moment: dt.datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z" if moment else "never"
 
 
 def _now() -> dt.datetime:

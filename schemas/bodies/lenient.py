@@ -130,7 +130,7 @@ def read_text(value: object, at: str, *, required: bool = False) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise invalid(at, value, "It contains half of a surrogate pair, which is not valid Unicode.") from error
+        raise invalid(at, value, "It holds half of a surrogate pair, which is not valid Unicode.") from error
     return value
 
 

@@ -106,7 +106,7 @@ def _check(request: CreateRun) -> None:
 
 def _check_tags(tags: list[RunTag], run_name: str | None) -> None:
     if len({tag.key for tag in tags}) < len(tags):
-        raise InvalidWrite("Two tags of the run have the same key.")
+        raise InvalidWrite("A tag of the run is named twice.")
     for number, tag in enumerate(tags):
         check_tag(tag.key, tag.value, at=f"tags[{number}]")
         check_run_name_tag(run_name, tag.key, tag.value)
