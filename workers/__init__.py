@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How writes go out: Celery worker processes. Each task is a call into `bridge`."""
+"""Worker processes: deliver writes to upstream. The only Celery code apart from the dispatch adapter."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Celery app of a worker process and all its settings. Why each: docs/adr/0002-celery-carries-hints.md."""
+"""The Celery app of a worker process and its configuration (why: docs/adr/0002-celery-carries-hints.md)."""
 
 import datetime as dt
 
@@ -8,12 +8,12 @@ from celery import Celery
 from bridge.bootstrap.processes import Worker
 from bridge.dispatch.celery_dispatch import TASK, celery_app
 
-#: A worker's connection blocks while it waits for hints, so it may be silent for longer than a publisher's.
+#: A worker's connection blocks while it waits for hints, so it needs a longer timeout than a publisher's.
 _BROKER_TIMEOUT = dt.timedelta(seconds=5)
 
 
 def create_app(worker: Worker) -> Celery:
-    """Return the app whose one task delivers a lane."""
+    """Return the app with its only task, which delivers a lane."""
     app = celery_app(worker.settings.broker, timeout=_BROKER_TIMEOUT)
     app.conf.update(
         task_acks_late=True,

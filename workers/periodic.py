@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each worker process does beside its deliveries, once a period: sweep, and drain dead letters as ordered."""
+"""Periodic threads of a worker process: the sweep, and the drains of dead letters."""
 
 import os
 import socket
@@ -10,9 +10,9 @@ from bridge.process.background import BackgroundThread
 
 
 def start_sweeping(worker: Worker) -> None:
-    """Begin with a tick at once: whatever waits from before is dispatched now."""
+    """Start both threads. They tick at once, so that lanes from before the start are dispatched immediately."""
     name = f"{socket.gethostname()}:{os.getpid()}"
-    # Each has its own thread: a long drain must not keep lanes waiting.
+    # One thread each: a long drain must not delay the sweep.
     for thread, tick in (("sweep", lambda: worker.sweep.tick(name)), ("drain", worker.dead_letters.tick)):
         BackgroundThread(
             thread,

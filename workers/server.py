@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one worker process: the command ``mlflow-bridge-worker``."""
+"""The command ``mlflow-bridge-worker``: runs one worker process."""
 
 import logging
 import os
@@ -25,11 +25,11 @@ from workers.periodic import start_sweeping
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Deliver to upstream what waits in the store, until told to stop.
+    """Deliver pending writes to upstream until SIGTERM.
 
-    After SIGTERM the calls in flight finish, and the runs are given back. The bridge is set by environment variables,
-    of which BRIDGE_UPSTREAM and BRIDGE_STORE_URL are needed; `mlflow-bridge settings` lists them, and
-    `mlflow-bridge doctor` says what is wrong with them.
+    After SIGTERM, calls in flight are completed and the leases of all lanes are released. Environment variables
+    configure the worker; BRIDGE_UPSTREAM and BRIDGE_STORE_URL are required. `mlflow-bridge settings` lists them, and
+    `mlflow-bridge doctor` checks them.
     """
     ensure_standard_error("mlflow-bridge-worker")
     try:
@@ -39,11 +39,10 @@ def main() -> None:
     except (InvalidSettings, CannotStart) as error:
         sys.exit(f"mlflow-bridge-worker: {error}")
     configure_logging(settings.log_level)
-    _follow(worker)
+    _connect_signals(worker)
     create_app(worker).worker_main(
         [
-            # Without its banner: whoever reads the log expects lines of one kind. Its words at a stop can't be had
-            # out of it.
+            # No banner: all lines of the log have one format. Celery's message at shutdown cannot be suppressed.
             "--quiet",
             "worker",
             "--pool=threads",
@@ -60,41 +59,42 @@ def _warn(text: str) -> None:
     sys.stderr.write(f"mlflow-bridge-worker: warning: {text}\n")
 
 
-def _follow(worker: Worker) -> None:
-    """Tie the worker to the life of its Celery process. Celery holds receivers weakly unless told otherwise."""
+def _connect_signals(worker: Worker) -> None:
+    """Connect the worker to Celery's signals. ``weak=False``: Celery would drop these local receivers."""
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
         start_sweeping(worker)
         worker.report_threads()
-        signal.signal(signal.SIGTERM, _at_first(signal.getsignal(signal.SIGTERM)))
+        signal.signal(signal.SIGTERM, _only_first(signal.getsignal(signal.SIGTERM)))
 
-    def on_stop(**_: Any) -> None:  # noqa: ANN401
+    def on_shutting_down(**_: Any) -> None:  # noqa: ANN401
         worker.stopping.set()
 
     def on_logging(**_: Any) -> None:  # noqa: ANN401
-        # That this is followed keeps Celery from setting up logs of its own.
-        # It tells each task's coming and going; the deliveries tell it better.
+        # A receiver of `setup_logging` keeps Celery from configuring logs. The events of deliveries replace its logs
+        # of tasks.
         logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 
-    def on_end(**_: Any) -> None:  # noqa: ANN401
+    def on_shutdown(**_: Any) -> None:  # noqa: ANN401
         worker.close()
-        # Python gives signals their default back while it ends: a late one would make a clean stop look like a crash.
+        # Python restores default signal handlers while it exits: a late signal would make a clean stop look like a
+        # crash.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     worker_ready.connect(on_ready, weak=False)
-    worker_shutdown.connect(on_end, weak=False)
-    worker_shutting_down.connect(on_stop, weak=False)
+    worker_shutdown.connect(on_shutdown, weak=False)
+    worker_shutting_down.connect(on_shutting_down, weak=False)
     setup_logging.connect(on_logging, weak=False)
 
 
-def _at_first(receiver: Any) -> Callable[..., None]:  # noqa: ANN401 - as `signal` has it
-    """Have only the first signal received: Celery's receiver takes a lock, and a second signal would interrupt it."""
+def _only_first(handler: Any) -> Callable[..., None]:  # noqa: ANN401 - the type in `signal`
+    """Return a handler for the first signal only: Celery's takes a lock, so a second signal would deadlock it."""
     received = count()
 
-    def receive(*args: object) -> None:
+    def handle(*args: object) -> None:
         if next(received) == 0:
-            receiver(*args)
+            handler(*args)
 
-    return receive
+    return handle

@@ -24,24 +24,7 @@ OWN_ACTIONS = {
 }
 
 
-def _parse_actions(_context: click.Context, _option: click.Parameter, actions: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(actions) - ACTIONS - OWN_ACTIONS)
-    if unknown:
-        raise click.BadParameter(f"there is no action {', '.join(unknown)}; `mlflow-bridge keys actions` lists all")
-    return actions
-
-
-def _parse_experiments(
-    _context: click.Context, _option: click.Parameter, ids: tuple[str, ...]
-) -> frozenset[str] | None:
-    if ids == ("any",):
-        return frozenset()
-    invalid = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
-    if invalid:
-        raise click.BadParameter(
-            f"{', '.join(invalid)} is not the id of an experiment, such as 7; `any` removes the limit"
-        )
-    return frozenset(ids) or None
+_MIN_RATE, _MAX_RATE = 0.001, 1_000_000
 
 
 def permission_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,6 +48,62 @@ def permission_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return _quota_options(command)
+
+
+def _quota_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options for rate limits to a command."""
+    for option in (
+        click.option(
+            "--pending", callback=_parse_size, help="Largest backlog of its writes, such as 100MiB; 0: no limit."
+        ),
+        click.option(
+            "--bytes-per-second", callback=_parse_size, help="Bytes of bodies per second, such as 1MiB; 0: no limit."
+        ),
+        click.option(
+            "--writes-per-second", type=float, callback=_parse_rate, help="Accepted writes per second; 0: no limit."
+        ),
+        click.option(
+            "--requests-per-second",
+            type=float,
+            callback=_parse_rate,
+            help="Requests per second; 0: no limit.  [default: the bridge's settings]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _parse_actions(_context: click.Context, _option: click.Parameter, actions: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = sorted(set(actions) - ACTIONS - OWN_ACTIONS)
+    if unknown:
+        raise click.BadParameter(f"there is no action {', '.join(unknown)}; `mlflow-bridge keys actions` lists all")
+    return actions
+
+
+def _parse_experiments(
+    _context: click.Context, _option: click.Parameter, ids: tuple[str, ...]
+) -> frozenset[str] | None:
+    if ids == ("any",):
+        return frozenset()
+    invalid = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
+    if invalid:
+        raise click.BadParameter(
+            f"{', '.join(invalid)} is not the id of an experiment, such as 7; `any` removes the limit"
+        )
+    return frozenset(ids) or None
+
+
+def _parse_rate(_context: click.Context, _option: click.Parameter, rate: float | None) -> float | None:
+    if rate and not _MIN_RATE <= rate <= _MAX_RATE:
+        raise click.BadParameter(f"must be 0, or from {_MIN_RATE} to {_MAX_RATE:,}")
+    return rate
+
+
+def _parse_size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    try:
+        return 0 if text == "0" else size(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(f"must be {error}") from None
 
 
 def read_client(
@@ -108,32 +147,6 @@ def client_summary(client: Client) -> str:
     return "  ".join(parts)
 
 
-_MIN_RATE, _MAX_RATE = 0.001, 1_000_000
-
-
-def _quota_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options for rate limits to a command."""
-    for option in (
-        click.option(
-            "--pending", callback=_parse_size, help="Largest backlog of its writes, such as 100MiB; 0: no limit."
-        ),
-        click.option(
-            "--bytes-per-second", callback=_parse_size, help="Bytes of bodies per second, such as 1MiB; 0: no limit."
-        ),
-        click.option(
-            "--writes-per-second", type=float, callback=_parse_rate, help="Accepted writes per second; 0: no limit."
-        ),
-        click.option(
-            "--requests-per-second",
-            type=float,
-            callback=_parse_rate,
-            help="Requests per second; 0: no limit.  [default: the bridge's settings]",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def _read_quota(
     known: Quota,
     *,
@@ -157,16 +170,3 @@ def _quota_items(quota: Quota) -> list[str]:
     units = {"requests": "requests/s", "writes": "writes/s", "bytes": "bytes/s", "pending": "bytes pending"}
     limits = {unit: getattr(quota, name) for name, unit in units.items()}
     return [f"{'any' if limit == 0 else f'{limit:.16g}'} {unit}" for unit, limit in limits.items() if limit is not None]
-
-
-def _parse_rate(_context: click.Context, _option: click.Parameter, rate: float | None) -> float | None:
-    if rate and not _MIN_RATE <= rate <= _MAX_RATE:
-        raise click.BadParameter(f"must be 0, or from {_MIN_RATE} to {_MAX_RATE:,}")
-    return rate
-
-
-def _parse_size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    try:
-        return 0 if text == "0" else size(text) if text else None
-    except ValueError as error:
-        raise click.BadParameter(f"must be {error}") from None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks an installation as its environment sets it up, and says what to mend.
+"""Diagnostics: checks an installation by its environment and names a fix for each problem.
 
-What does not depend on each other is looked at at the same time, and each check is waited for only so long.
+Independent groups of checks run in parallel, each check with a timeout.
 """
 
 import queue
@@ -10,83 +10,83 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.doctor.api import api_checks, certificate_checks
-from bridge.doctor.backlog import work_checks
-from bridge.doctor.checks import PATIENCE, Check, CheckReport, Finding, findings, skipped
-from bridge.doctor.configuration import Case, read_case, secrets_in
+from bridge.doctor.backlog import operation_checks
+from bridge.doctor.checks import CHECK_TIMEOUT_S, Check, CheckStatus, Finding, findings, skipped
+from bridge.doctor.configuration import Configuration, read_configuration, secrets_in
 from bridge.doctor.redis_checks import broker_checks, store_checks
 from bridge.doctor.upstream import upstream_checks
 from bridge.process.clock import Clock
 
-__all__ = ["CheckReport", "Finding", "examine"]
+__all__ = ["CheckStatus", "Finding", "examine"]
 
 
 def examine(
-    environ: Mapping[str, str], clock: Clock, *, api_is_here: bool = False, patience: float = PATIENCE
+    environ: Mapping[str, str], clock: Clock, *, api_is_here: bool = False, timeout_s: float = CHECK_TIMEOUT_S
 ) -> Iterator[Finding]:
-    """Return what each check comes to, in an order that is always the same, each as soon as it is known.
+    """Yield the finding of each check, in a fixed order, as soon as it is available.
 
-    Nothing that is a secret in the environment stands in a finding. ``api_is_here`` says that the api must run here.
+    Secrets of the environment are masked. With ``api_is_here``, a missing api is a failure.
     """
     secrets = secrets_in(environ)
-    for finding in _findings(environ, clock, api_is_here=api_is_here, patience=patience):
+    for finding in _findings(environ, clock, api_is_here=api_is_here, timeout_s=timeout_s):
         yield replace(
             finding,
-            found=_cleared(finding.found, secrets),
-            fix=tuple(_cleared(text, secrets) for text in finding.fix),
+            found=_masked(finding.found, secrets),
+            fix=tuple(_masked(text, secrets) for text in finding.fix),
         )
 
 
-def _findings(environ: Mapping[str, str], clock: Clock, *, api_is_here: bool, patience: float) -> Iterator[Finding]:
-    case = read_case(environ)
-    yield from findings([Check("settings", lambda: case.opinion)])
-    groups = [_Group(checks, patience) for checks in _groups(case, clock, api_is_here=api_is_here)]
+def _findings(environ: Mapping[str, str], clock: Clock, *, api_is_here: bool, timeout_s: float) -> Iterator[Finding]:
+    configuration = read_configuration(environ)
+    yield from findings([Check("settings", lambda: configuration.result)])
+    groups = [_Group(checks, timeout_s) for checks in _groups(configuration, clock, api_is_here=api_is_here)]
     for group in groups:
         group.start()
     for group in groups:
         yield from group.findings()
 
 
-def _groups(case: Case, clock: Clock, *, api_is_here: bool) -> list[list[Check]]:
-    """Return checks that can be made at the same time, those of a group one after the other."""
-    settings = case.settings
+def _groups(configuration: Configuration, clock: Clock, *, api_is_here: bool) -> list[list[Check]]:
+    """Return the groups of checks. Groups run in parallel, the checks of a group in sequence."""
+    settings = configuration.settings
     if settings is None:
-        return [[Check(name, lambda: skipped("not looked at: settings"))] for name in ("store", "broker", "upstream")]
+        return [[Check(name, lambda: skipped("depends on: settings"))] for name in ("store", "broker", "upstream")]
     groups = {
-        "store": [*store_checks(settings, clock), *work_checks(settings, clock)],
+        "store": [*store_checks(settings, clock), *operation_checks(settings, clock)],
         "broker": broker_checks(settings),
         "upstream": upstream_checks(settings, clock),
         "tls certificate": certificate_checks(settings, clock),
         "api": api_checks(settings, is_here=api_is_here),
     }
-    return [_unnamed(name) if name in case.unnamed else checks for name, checks in groups.items() if checks]
+    return [_unnamed(name) if name in configuration.unnamed else checks for name, checks in groups.items() if checks]
 
 
 def _unnamed(name: str) -> list[Check]:
-    reason = "not looked at: no setting that can be read names it; of what `up` has chosen, /readyz tells"
+    reason = "not checked: no readable setting names it; /readyz shows the one that `mlflow-bridge up` has chosen"
     return [Check(name, lambda: skipped(reason))]
 
 
 class _Group(threading.Thread):
-    """Makes some checks one after the other, beside other groups."""
+    """Runs a group of checks in sequence, in a thread of its own."""
 
-    def __init__(self, checks: Sequence[Check], patience: float) -> None:
+    def __init__(self, checks: Sequence[Check], timeout_s: float) -> None:
         super().__init__(name="group", daemon=True)
         self._checks = checks
-        self._patience = patience
-        self._found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+        self._patience = timeout_s
+        self._queue: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Make them."""
-        for finding in findings(self._checks, patience=self._patience):
-            self._found.put(finding)
+        """Run the checks."""
+        for finding in findings(self._checks, timeout_s=self._patience):
+            self._queue.put(finding)
 
     def findings(self) -> Iterator[Finding]:
-        """Wait for what each comes to."""
+        """Yield the findings as they arrive."""
         for _ in self._checks:
-            yield self._found.get()
+            yield self._queue.get()
 
 
-def _cleared(text: str, secrets: Sequence[str]) -> str:
+def _masked(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check is, and what it comes to. Nothing here knows what is checked."""
+"""The framework of the doctor's checks: a check, its result, and the runner with dependencies and timeouts."""
 
 import datetime as dt
 import queue
@@ -10,113 +10,110 @@ from enum import StrEnum
 
 from bridge.errors import BridgeError
 
-#: For so long, in seconds, a check is waited for.
-PATIENCE = 8.0
+CHECK_TIMEOUT_S = 8.0
+#: AWS refuses a signature whose time differs by more than this.
+_MAX_AWS_SKEW = dt.timedelta(minutes=5)
+_WARN_SKEW = dt.timedelta(seconds=30)
+_CLOCK_FIX = "synchronise the clocks of both machines by NTP (chronyd, systemd-timesyncd; on AWS: 169.254.169.123)"
 
 
-class CheckReport(StrEnum):
-    """How a check has ended."""
+class CheckStatus(StrEnum):
+    """The status of a check."""
 
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
-    #: It was not made, because another has failed.
+    #: Not run, because a check that it depends on has failed.
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check comes to: what was found, and what to do about it, one text for each step."""
+    """The result of a check: its status, the observation, and the steps that fix a problem."""
 
-    verdict: CheckReport
+    verdict: CheckStatus
     found: str
     fix: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """An opinion, and what it is about."""
+    """A result with the name of its check."""
 
     name: str
-    verdict: CheckReport
+    verdict: CheckStatus
     found: str
     fix: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question to the installation. It is left out if one of those that it ``needs`` has failed."""
+    """One check of the installation. It is skipped if a check in ``needs`` has failed or was skipped."""
 
     name: str
-    look: Callable[[], CheckResult]
+    run: Callable[[], CheckResult]
     needs: tuple[str, ...] = ()
 
 
 def ok(found: str) -> CheckResult:
-    """Nothing is to be done."""
-    return CheckResult(CheckReport.OK, found)
+    """Return the result of a successful check."""
+    return CheckResult(CheckStatus.OK, found)
 
 
 def warn(found: str, *fix: str) -> CheckResult:
-    """The bridge keeps its promises, but somebody should know."""
-    return CheckResult(CheckReport.WARN, found, fix)
+    """Return a warning: the bridge works, but an operator should know."""
+    return CheckResult(CheckStatus.WARN, found, fix)
 
 
 def fail(found: str, first: str, *further: str) -> CheckResult:
-    """The bridge can't do its work, or not as promised. There is always something to be done."""
-    return CheckResult(CheckReport.FAIL, found, (first, *further))
+    """Return a failure: the bridge does not work as promised. A failure always has a fix."""
+    return CheckResult(CheckStatus.FAIL, found, (first, *further))
 
 
 def skipped(reason: str) -> CheckResult:
-    """There was nothing to look at."""
-    return CheckResult(CheckReport.SKIPPED, reason)
+    """Return the result of a check that did not run."""
+    return CheckResult(CheckStatus.SKIPPED, reason)
 
 
-def findings(checks: Sequence[Check], *, patience: float = PATIENCE) -> Iterator[Finding]:
-    """Make the checks in their order. One that fails holds up only those that need it."""
-    unsound: set[str] = set()
+def findings(checks: Sequence[Check], *, timeout_s: float = CHECK_TIMEOUT_S) -> Iterator[Finding]:
+    """Run the checks in order and yield their findings. A failure skips only the checks that need it."""
+    failed: set[str] = set()
     for check in checks:
-        lacking = [name for name in check.needs if name in unsound]
-        opinion = skipped(f"not looked at: {', '.join(lacking)}") if lacking else _bounded(check.look, patience)
-        if opinion.verdict in (CheckReport.FAIL, CheckReport.SKIPPED):
-            unsound.add(check.name)
-        yield Finding(name=check.name, verdict=opinion.verdict, found=opinion.found, fix=opinion.fix)
+        missing = [name for name in check.needs if name in failed]
+        result = skipped(f"depends on: {', '.join(missing)}") if missing else _run_with_timeout(check.run, timeout_s)
+        if result.verdict in (CheckStatus.FAIL, CheckStatus.SKIPPED):
+            failed.add(check.name)
+        yield Finding(name=check.name, verdict=result.verdict, found=result.found, fix=result.fix)
 
 
-def _bounded(look: Callable[[], CheckResult], patience: float) -> CheckResult:
-    """Look, in a thread that is left alone if it takes too long: a resolver or a file system can't be told to hurry."""
-    said: queue.SimpleQueue[CheckResult] = queue.SimpleQueue()
-    # No `BackgroundThread`: it looks once, and `_guarded` turns whatever goes wrong into an opinion.
-    threading.Thread(target=lambda: said.put(_guarded(look)), name="check", daemon=True).start()
-    try:
-        return said.get(timeout=patience)
-    except queue.Empty:
-        return fail(f"no verdict within {patience:g} s", "find out what hangs: the network, a name server, a disk")
-
-
-def _guarded(look: Callable[[], CheckResult]) -> CheckResult:
-    try:
-        return look()
-    except BridgeError as error:
-        return fail(f"it stopped answering: {error}", "look again; if it stays so, look into what this error says")
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
-        # Not its words: nobody knows what they quote.
-        return fail(f"the check broke off: {type(error).__name__}", "report this: the doctor has a defect")
-
-
-#: AWS takes no signature that is older, or younger, than this.
-_AWS_REFUSES = dt.timedelta(minutes=5)
-_WARN = dt.timedelta(seconds=30)
-_FIX = "have both machines keep time by NTP (chronyd, systemd-timesyncd; on AWS: 169.254.169.123)"
-
-
-def compared(ours: dt.datetime, theirs: dt.datetime, owner: str) -> CheckResult:
-    """Return what the difference between our clock and another comes to."""
-    skew = ours - theirs
+def compare_clocks(local: dt.datetime, remote: dt.datetime, owner: str) -> CheckResult:
+    """Return the result for the skew between the local clock and that of ``owner``."""
+    skew = local - remote
     seconds = abs(skew.total_seconds())
-    if abs(skew) < _WARN:
+    if abs(skew) < _WARN_SKEW:
         return ok(f"within {max(1, round(seconds))} s of {owner}'s")
     found = f"our clock is {seconds:.0f} s {'ahead of' if skew > dt.timedelta() else 'behind'} {owner}'s"
-    if abs(skew) >= _AWS_REFUSES:
-        return fail(f"{found}; AWS refuses replay_cache beyond 300 s", _FIX)
-    return warn(f"{found}; beyond 300 s AWS refuses replay_cache", _FIX)
+    if abs(skew) >= _MAX_AWS_SKEW:
+        return fail(f"{found}; AWS refuses signatures beyond 300 s", _CLOCK_FIX)
+    return warn(f"{found}; beyond 300 s AWS refuses signatures", _CLOCK_FIX)
+
+
+def _run_with_timeout(run: Callable[[], CheckResult], timeout_s: float) -> CheckResult:
+    """Run a check in a thread, which is abandoned after the timeout: a name lookup or a disk access can't be cancelled."""
+    results: queue.SimpleQueue[CheckResult] = queue.SimpleQueue()
+    # No `BackgroundThread`: it runs once, and `_run_guarded` turns every exception into a result.
+    threading.Thread(target=lambda: results.put(_run_guarded(run)), name="check", daemon=True).start()
+    try:
+        return results.get(timeout=timeout_s)
+    except queue.Empty:
+        return fail(f"no result within {timeout_s:g} s", "find the cause of the delay: network, name server or disk")
+
+
+def _run_guarded(run: Callable[[], CheckResult]) -> CheckResult:
+    try:
+        return run()
+    except BridgeError as error:
+        return fail(f"it stopped responding: {error}", "run the check again; if it fails again, follow this error")
+    except Exception as error:  # noqa: BLE001 - the other checks must run
+        # Not the message, which may quote a secret.
+        return fail(f"internal error of the check: {type(error).__name__}", "report this as a bug")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at the settings, and makes of wrong ones what the other checks can go on with."""
+"""Checks the settings, and derives usable ones for the other checks even if some are invalid."""
 
 import dataclasses
 import difflib
@@ -16,79 +16,76 @@ from bridge.doctor.checks import CheckResult, fail, ok, warn
 from bridge.errors import CannotStart, InvalidSettings
 
 _FIELDS = {variable(field): field for field in dataclasses.fields(Settings)}
-_ONLY_UP = "none, if that bridge is meant; an api or a worker of its own needs it set"
-_OF_ANOTHER = "a bridge of `mlflow-bridge up` needs none of them, but its BRIDGE_DATA_DIR"
-#: Stands for what is not known, where something must; never asked.
-_STORE, _BROKER, _UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
-#: What may contradict others. What the rest describes can be looked at without.
-_DOUBTFUL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME")
+_UP_NEEDS_NONE = "none for the bridge of `mlflow-bridge up`; set them for an api or a worker of its own"
+_UP_NEEDS_DATA_DIR = "a bridge of `mlflow-bridge up` needs none of them, but its BRIDGE_DATA_DIR"
+#: Placeholders for settings that are required but unknown. The doctor never connects to them.
+_NO_STORE, _NO_BROKER, _NO_UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
+#: Settings that can contradict others, and that the other checks do not need.
+_OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What is known of the installation."""
+class Configuration:
+    """The settings of the installation, as far as they are valid."""
 
-    opinion: CheckResult
-    #: None if too much is wrong.
+    result: CheckResult
+    #: None: too many are invalid.
     settings: Settings | None
-    #: What of store, broker and upstream they do not name.
+    #: Those of store, broker and upstream that no valid setting names.
     unnamed: frozenset[str] = frozenset()
 
 
-def read_case(environ: Mapping[str, str]) -> Case:
-    """Read the settings as the bridge does, and go on with those that can be read."""
+def read_configuration(environ: Mapping[str, str]) -> Configuration:
+    """Read the settings as the bridge does. Invalid ones are reported and replaced by their defaults."""
     socket = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve() / "store.sock"
-    # What `mlflow-bridge up` keeps there.
-    of_up = {"store_url": f"unix://{socket}"} if not environ.get("BRIDGE_STORE_URL") and socket.exists() else {}
-    opinion = _opinion(environ, of_up)
-    settings = _going_on(environ, {"store_url": _STORE, "upstream": _UPSTREAM, **of_up})
+    # The store of `mlflow-bridge up`.
+    local_store = {"store_url": f"unix://{socket}"} if not environ.get("BRIDGE_STORE_URL") and socket.exists() else {}
+    result = _check_settings(environ, local_store)
+    settings = _usable_settings(environ, {"store_url": _NO_STORE, "upstream": _NO_UPSTREAM, **local_store})
     if settings is None:
-        return Case(opinion=opinion, settings=None)
+        return Configuration(result=result, settings=None)
     named = {
-        "store": settings.store_url != _STORE,
-        "broker": settings.broker not in (_STORE, _BROKER),
-        "upstream": settings.upstream != _UPSTREAM,
+        "store": settings.store_url != _NO_STORE,
+        "broker": settings.broker not in (_NO_STORE, _NO_BROKER),
+        "upstream": settings.upstream != _NO_UPSTREAM,
     }
-    return Case(
-        opinion=opinion, settings=settings, unnamed=frozenset(name for name, is_so in named.items() if not is_so)
-    )
+    unnamed = frozenset(name for name, is_named in named.items() if not is_named)
+    return Configuration(result=result, settings=settings, unnamed=unnamed)
 
 
-def _going_on(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settings | None:
-    """Return settings of what can be read, and does not contradict itself."""
+def _usable_settings(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settings | None:
+    """Return settings without the invalid and, if necessary, without those that contradict others."""
     readable = {name: text for name, text in environ.items() if not name.startswith(PREFIX) or _is_readable(name, text)}
-    doubtless = {name: text for name, text in readable.items() if name not in _DOUBTFUL}
-    for given, further in ((readable, {}), (doubtless, {}), (doubtless, {"broker_url": _BROKER})):
+    needed = {name: text for name, text in readable.items() if name not in _OPTIONAL}
+    for candidate, overrides in ((readable, {}), (needed, {}), (needed, {"broker_url": _NO_BROKER})):
         with suppress(InvalidSettings):
-            return read_settings(given, **defaults, **further)
+            return read_settings(candidate, **defaults, **overrides)
     return None
 
 
-def _opinion(environ: Mapping[str, str], of_up: Mapping[str, str]) -> CheckResult:
+def _check_settings(environ: Mapping[str, str], local_store: Mapping[str, str]) -> CheckResult:
     missing = [name for name in ("BRIDGE_STORE_URL", "BRIDGE_UPSTREAM") if not environ.get(name)]
     try:
-        settings = read_settings(environ, **of_up, **({"upstream": _UPSTREAM} if of_up else {}))
+        settings = read_settings(environ, **local_store, **({"upstream": _NO_UPSTREAM} if local_store else {}))
         check_exposure(settings)
     except InvalidSettings as error:
-        faults = [_helped(fault) for fault in str(error).splitlines()]
-        of_another = [_OF_ANOTHER] if "BRIDGE_STORE_URL" in missing and not of_up else []
-        return fail(f"{len(faults)} of the settings can't be used", *faults, *of_another)
+        problems = [_with_suggestion(problem) for problem in str(error).splitlines()]
+        hints = [_UP_NEEDS_DATA_DIR] if "BRIDGE_STORE_URL" in missing and not local_store else []
+        return fail(f"{len(problems)} settings are invalid", *problems, *hints)
     except CannotStart as error:
         found, _, fix = str(error).partition(": ")
         return fail(found, fix)
     if missing:
-        return warn(
-            f"{' and '.join(missing)} not set; a bridge that `mlflow-bridge up` has started runs here", _ONLY_UP
-        )
+        return warn(f"{' and '.join(missing)} not set; a bridge of `mlflow-bridge up` runs here", _UP_NEEDS_NONE)
     count = sum(1 for name in environ if name in _FIELDS and environ[name])
-    return ok(f"{count} set, the rest as by default")
+    return ok(f"{count} set, the others have their defaults")
 
 
-def _helped(fault: str) -> str:
-    """Return what is wrong, with the name that may have been meant."""
-    name = fault.partition(":")[0]
-    near = difflib.get_close_matches(name, _FIELDS, n=1) if "there is no such setting" in fault else []
-    return f"{fault}; is {near[0]} meant?" if near else fault
+def _with_suggestion(problem: str) -> str:
+    """Return the problem, with the most similar name for a misspelled setting."""
+    name = problem.partition(":")[0]
+    similar = difflib.get_close_matches(name, _FIELDS, n=1) if "there is no such setting" in problem else []
+    return f"{problem}; is {similar[0]} meant?" if similar else problem
 
 
 def _is_readable(name: str, text: str) -> bool:
@@ -100,11 +97,7 @@ def _is_readable(name: str, text: str) -> bool:
 
 
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
-    """Return what of the environment must never be shown, wherever it turns up; the longest first."""
+    """Return the secrets of the environment, which no finding may contain; the longest first."""
     named = [text for name, text in environ.items() if re.search(r"SECRET|TOKEN|PASSWORD", name)]
-    in_urls = [found for text in environ.values() for found in re.findall(r":([^:@/]+)@|password=([^&]+)", text)]
-    return sorted({each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3}, key=_long)
-
-
-def _long(text: str) -> int:
-    return -len(text)
+    in_urls = [pair for text in environ.values() for pair in re.findall(r":([^:@/]+)@|password=([^&]+)", text)]
+    return sorted({each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3}, key=len, reverse=True)

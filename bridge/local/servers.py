@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that stand in on a machine that has none: a Valkey or Redis as the store, an MLflow as upstream."""
+"""Local servers for ``mlflow-bridge up``: Valkey or Redis as the store, MLflow as upstream."""
 
 import re
 import shutil
@@ -12,15 +12,15 @@ from pathlib import Path
 from bridge.errors import CannotStart
 from bridge.outbox import OLDEST_STORE
 
-#: MLflow's job runner starts eight more processes, for features that a stand-in can do without.
+#: Disables MLflow's job runner, which starts eight processes for features that a local upstream does not need.
 MLFLOW_ENVIRON: Mapping[str, str] = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def store_command(directory: Path, socket_path: Path, *, server: Path | None = None) -> list[str]:
-    """Return the command of a store that syncs each write to disk before it answers, and never evicts.
+    """Return the command of a store that syncs each write to disk before it responds, and never evicts.
 
-    Its files lie in ``directory``; it listens on a socket that only this user can open. ``server``: the program, by
-    default the first of `store_servers`.
+    Its files are in ``directory``; only the current user can open its socket. ``server`` is the executable, by default
+    the first of `store_servers`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "redis.conf"
@@ -32,30 +32,30 @@ def store_command(directory: Path, socket_path: Path, *, server: Path | None = N
 
 
 def mlflow_command(directory: Path, port: int) -> list[str]:
-    """Return the command of an MLflow server on loopback, to be run in ``directory``: its runs and artifacts lie there.
+    """Return the command of an MLflow server on loopback. It must run in ``directory``, which holds its data.
 
-    One worker: with several, MLflow 3.17 answers each call on a kept-open connection 44 ms late.
+    It has one worker: with several, MLflow 3.17 delays each response on a keep-alive connection by 44 ms.
     """
     if not find_spec("mlflow"):
         raise CannotStart(
-            "BRIDGE_UPSTREAM is not set and MLflow is not installed to stand in for it: set BRIDGE_UPSTREAM,"
+            "BRIDGE_UPSTREAM is not set, and MLflow is not installed for a local upstream: set BRIDGE_UPSTREAM,"
             " or install requirements/local.txt."
         )
     directory.mkdir(parents=True, exist_ok=True)
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"),
-        # Relative, for a path may hold characters that mean something else in a URI.
+        # A relative path, because an absolute one may contain characters that are special in a URI.
         "--backend-store-uri=sqlite:///mlflow.db",
         "--artifacts-destination=./artifacts",
     ]
 
 
 def store_servers() -> Iterator[Path]:
-    """Yield the Valkey and Redis servers of this machine that are new enough; last, the one that a package brings."""
+    """Yield the supported Valkey and Redis servers on ``PATH``, then the bundled one."""
     for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found and _version(found) >= OLDEST_STORE:
-            yield Path(found)
+        path = shutil.which(name)
+        if path and _version(path) >= OLDEST_STORE:
+            yield Path(path)
     if bundled := bundled_server():
         yield bundled
 
@@ -71,16 +71,16 @@ def _store_server() -> Path:
     for server in store_servers():
         return server
     raise CannotStart(
-        "No Valkey or Redis server of 7.0 or newer was found: install one (apt install valkey-server, dnf install"
+        "No Valkey or Redis server 7.0 or newer is installed: install one (apt install valkey-server, dnf install"
         " valkey, brew install valkey), or requirements/embedded.txt, or set BRIDGE_STORE_URL to a running one."
     )
 
 
 def _version(server: str) -> tuple[int, int]:
-    """Return what a server says of itself: ``Redis server v=7.0.15 sha=...``."""
+    """Return the version that a server prints: ``Redis server v=7.0.15 sha=...``. (0, 0) if it prints none."""
     try:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603 - a server found on PATH
+        output = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603 - a server found on PATH
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
-    found = re.search(r"v=(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"v=(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge up``: the whole system on one machine, from one command.
+"""Local stack: the processes of ``mlflow-bridge up`` on one machine.
 
-It starts what no setting names, a Redis as the store and an `mlflow server` as upstream, and then the api and the
-workers, and keeps all of them running.
+Starts a store and an `mlflow server` unless settings name others, then the api and the workers, and supervises them.
 """
 
 import contextlib
@@ -30,65 +29,68 @@ from bridge.errors import CannotStart, StoreUnavailable
 from bridge.local.servers import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.local.supervisor import Child, Supervisor
 
-Say = Callable[[str], None]
+#: Prints a line for the user.
+Echo = Callable[[str], None]
 
-#: The path of a Unix socket may not be longer on Linux (unix(7)); macOS allows a little less.
-_LONGEST_SOCKET_PATH = 100
-_START_TIMEOUT = 120.0
+#: Below the limit on the path of a Unix socket: 107 bytes on Linux (unix(7)), 103 on macOS.
+_MAX_SOCKET_PATH = 100
+_START_TIMEOUT_S = 120.0
+#: Arguments of the curl command in the greeting.
+_CREATE_RUN = """/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{"experiment_id":"0"}'"""
 
 
-def up(environ: Mapping[str, str], say: Say) -> None:
-    """Run until SIGINT or SIGTERM. Raises ``CannotStart`` or ``InvalidSettings``."""
+def up(environ: Mapping[str, str], echo: Echo) -> None:
+    """Run the stack until SIGINT or SIGTERM. Raises ``CannotStart`` or ``InvalidSettings``."""
     local_store, local_upstream = not environ.get("BRIDGE_STORE_URL"), not environ.get("BRIDGE_UPSTREAM")
     data_dir = Path(environ.get("BRIDGE_DATA_DIR") or ".data").resolve()
-    with _only_one(data_dir) as lock, _socket_path(data_dir) as socket_path:
+    with _locked(data_dir) as lock, _socket_path(data_dir) as socket_path:
         settings = _settings(environ, socket_path)
         bridge = build_api(settings)
         if not local_store:
-            check_store(bridge.outbox, say)
+            check_store(bridge.outbox, echo)
         port = settings.port or _free_port(settings.host)
-        _check_port(settings.host, port)
-        supervisor = Supervisor(say)
-        _on_stop(lambda *_: supervisor.stop_soon())
-        plan = _Plan(environ, settings, data_dir, port)
+        _bind_once(settings.host, port)
+        supervisor = Supervisor(echo)
+        _handle_stop_signals(lambda *_: supervisor.stop_soon())
+        children = _Children(environ, settings, data_dir, port)
         try:
             if local_store:
-                store = plan.store(socket_path, lock)
+                store = children.store(socket_path, lock)
                 supervisor.add(store)
-                _await(supervisor, store, say)
-            # All others start together: writes can be taken while upstream is still starting.
-            others = [*plan.workers(), plan.api(), *([plan.upstream()] if local_upstream else [])]
+                _wait_ready(supervisor, store, echo)
+            # The others start in parallel: the api accepts writes while upstream is still starting.
+            others = [*children.workers(), children.api(), *([children.upstream()] if local_upstream else [])]
             for child in others:
                 supervisor.add(child)
             for child in others:
-                _await(supervisor, child, say)
-            _greet(bridge, data_dir, port, say)
+                _wait_ready(supervisor, child, echo)
+            _print_greeting(bridge, data_dir, port, echo)
             supervisor.watch()
         except _Stopped:
             pass
         finally:
-            say("stopping: deliveries in flight are finished, what waits stays in the store")
+            echo("stopping: deliveries in flight are completed, pending writes stay in the store")
             supervisor.stop(grace=settings.shutdown_timeout.total_seconds())
-            _finish(say)
+            _finish_shutdown(echo)
 
 
-def _finish(say: Say) -> None:
-    say("stopped")
-    # Python gives signals their default back while it ends: a second Ctrl-C would look like a crash.
-    _on_stop(signal.SIG_IGN)
+def _finish_shutdown(echo: Echo) -> None:
+    echo("stopped")
+    # Python restores default signal handlers while it exits: a second Ctrl-C would look like a crash.
+    _handle_stop_signals(signal.SIG_IGN)
 
 
-def _on_stop(receive: Callable[..., object] | signal.Handlers) -> None:
+def _handle_stop_signals(handler: Callable[..., object] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, receive)
+        signal.signal(number, handler)
 
 
 class _Stopped(Exception):
-    """We were told to stop while still starting."""
+    """A stop signal arrived during the start."""
 
 
-class _Plan:
-    """The children of a system with these settings."""
+class _Children:
+    """Builds the child processes of the stack."""
 
     def __init__(self, environ: Mapping[str, str], settings: Settings, data_dir: Path, port: int) -> None:
         self._settings = settings
@@ -96,7 +98,7 @@ class _Plan:
         self._port = port
         self._logs = data_dir / "logs"
         self._logs.mkdir(exist_ok=True)
-        # Only the api has to do with the secrets of clients.
+        # Only the api decrypts the secrets of clients.
         self._secrets = {name: environ[name] for name in ("BRIDGE_ENCRYPTION_KEYS",) if name in environ}
         self._environ = {
             **{name: value for name, value in environ.items() if name not in self._secrets},
@@ -107,34 +109,34 @@ class _Plan:
         }
 
     def store(self, socket_path: Path, lock: int) -> Child:
-        """A Redis that syncs every write to disk before it answers."""
+        """A Valkey or Redis server that syncs every write to disk before it responds."""
         return self._child(
             "store",
             store_command(self._data / "store", socket_path),
-            lambda: _answers(self._settings),
-            # The lock on the data lasts as long as the store, even if we are killed.
+            lambda: _store_responds(self._settings),
+            # The store inherits the lock on its data, so that the lock outlives a killed supervisor.
             inherited=(lock,),
         )
 
     def upstream(self) -> Child:
-        """A real MLflow server with its data beside the store's."""
+        """An MLflow server with its data beside the store's."""
         port = int(self._settings.upstream.rpartition(":")[2])
         command = mlflow_command(self._data / "mlflow", port)
-        child = self._child("upstream", command, lambda: _serves(f"{self._settings.upstream}/health"))
+        child = self._child("upstream", command, lambda: _responds(f"{self._settings.upstream}/health"))
         child.environ = {**child.environ, **MLFLOW_ENVIRON}
         child.directory = self._data / "mlflow"
         child.stage = 1
         return child
 
     def api(self) -> Child:
-        """The HTTP side."""
+        """The api process."""
         url = _address(self._settings, self._port)
-        child = self._child("api", [_script("mlflow-bridge-api")], lambda: _serves(f"{url}/healthz"), stage=3)
+        child = self._child("api", [_script("mlflow-bridge-api")], lambda: _responds(f"{url}/healthz"), stage=3)
         child.environ = {**child.environ, **self._secrets}
         return child
 
     def workers(self) -> list[Child]:
-        """The worker processes; they are ready as soon as they run, for the store keeps what they would do."""
+        """The worker processes. They need no readiness probe, because the store keeps their work."""
         return [
             self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True, stage=2)
             for number in range(1, self._settings.worker_processes + 1)
@@ -151,20 +153,17 @@ class _Plan:
         )
 
 
-def _await(supervisor: Supervisor, child: Child, say: Say) -> None:
-    if supervisor.wait_ready(child, timeout=_START_TIMEOUT):
-        say(f"{child.name:<10} ready after {time.monotonic() - child.started_at:.1f} s")
-    elif child.exit_status is not None or time.monotonic() - child.started_at >= _START_TIMEOUT:
+def _wait_ready(supervisor: Supervisor, child: Child, echo: Echo) -> None:
+    if supervisor.wait_ready(child, timeout=_START_TIMEOUT_S):
+        echo(f"{child.name:<10} ready after {time.monotonic() - child.started_at:.1f} s")
+    elif child.exit_status is not None or time.monotonic() - child.started_at >= _START_TIMEOUT_S:
         raise CannotStart(f"{child.name} did not start. The end of its log, {child.log}:\n{child.last_lines()}")
     else:
         raise _Stopped
 
 
-_CREATE_RUN = """/api/2.0/mlflow/runs/create -H 'Content-Type: application/json' -d '{"experiment_id":"0"}'"""
-
-
 def _settings(environ: Mapping[str, str], socket_path: Path) -> Settings:
-    """Read the settings; store and upstream are those on this machine unless others are named."""
+    """Read the settings. The local store and upstream are the defaults."""
     settings = read_settings(
         environ,
         store_url=f"unix://{socket_path}",
@@ -174,22 +173,22 @@ def _settings(environ: Mapping[str, str], socket_path: Path) -> Settings:
     return settings
 
 
-def _greet(bridge: Api, data_dir: Path, port: int, say: Say) -> None:
+def _print_greeting(bridge: Api, data_dir: Path, port: int, echo: Echo) -> None:
     settings, probe = bridge.settings, bridge.upstream.probe()
     upstream = masked(settings.upstream)
     if not probe["reachable"]:
-        say(
-            f"Upstream {upstream} does not answer as it should ({probe['reason']})."
-            " Writes are accepted and wait; check BRIDGE_UPSTREAM, the network and the AWS credentials."
+        echo(
+            f"Upstream {upstream} does not answer as expected ({probe['reason']})."
+            " Writes are accepted and stay pending. Check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
     url = _address(settings, port)
     auth = '-H "Authorization: Bearer $KEY" ' if settings.auth else ""
     key = f"  a key     BRIDGE_STORE_URL={masked(settings.store_url)} mlflow-bridge keys create NAME\n" if auth else ""
-    say(
+    echo(
         f"""
 MLflow Bridge serves {url}
   upstream  {upstream}
-  data      {data_dir}  (store, logs; delete it to begin anew)
+  data      {data_dir}  (store, logs; delete it to start over)
 {key}  try       curl {auth}{url}{_CREATE_RUN}
   or        MLFLOW_TRACKING_URI={url} python your_training.py
   stop      Ctrl-C
@@ -198,8 +197,8 @@ MLflow Bridge serves {url}
 
 
 @contextmanager
-def _only_one(data_dir: Path) -> Iterator[int]:
-    """Hold a lock on the data directory, so that no two stores ever write to the same files."""
+def _locked(data_dir: Path) -> Iterator[int]:
+    """Lock the data directory, so that two stores never write to the same files."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir.chmod(0o700)
@@ -225,7 +224,7 @@ def _only_one(data_dir: Path) -> Iterator[int]:
 @contextmanager
 def _socket_path(data_dir: Path) -> Iterator[Path]:
     path = data_dir / "store.sock"
-    if len(str(path)) <= _LONGEST_SOCKET_PATH and re.fullmatch(r"[\w./ -]+", str(path), re.ASCII):
+    if len(str(path)) <= _MAX_SOCKET_PATH and re.fullmatch(r"[\w./ -]+", str(path), re.ASCII):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-bridge-") as directory:
@@ -236,18 +235,18 @@ def _script(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
-def _answers(settings: Settings) -> bool:
+def _store_responds(settings: Settings) -> bool:
     with contextlib.suppress(StoreUnavailable):
         return bool(build_api(settings).outbox.durability().level)
     return False
 
 
-def _serves(url: str) -> bool:
+def _responds(url: str) -> bool:
     with contextlib.suppress(OSError, urllib.error.URLError):
-        # A proxy of the environment is not meant for our own children.
-        # Whose certificate it is, its clients look at.
-        trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # noqa: S323, SLF001
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
+        # Without the proxy of the environment, and without verification: this probe of a local child sends no secret,
+        # and the certificate is for the name that clients use.
+        unverified = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # noqa: S323, SLF001
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), unverified)
         return bool(direct.open(url, timeout=1).status == 200)
     return False
 
@@ -259,15 +258,11 @@ def _address(settings: Settings, port: int) -> str:
 
 
 def _free_port(host: str) -> int:
-    return _listening(host, 0)
+    return _bind_once(host, 0)
 
 
-def _check_port(host: str, port: int) -> None:
-    _listening(host, port)
-
-
-def _listening(host: str, port: int) -> int:
-    """Listen there for a moment and return the port, or say why that can't be."""
+def _bind_once(host: str, port: int) -> int:
+    """Bind the port and release it. Returns its number, or raises ``CannotStart``."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps child processes running, and stops every one of them."""
+"""Process supervisor: starts child processes, restarts those that end, and stops them all."""
 
 import contextlib
 import ctypes
@@ -12,35 +12,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-#: A child that has run for this long is taken to be well; its next restart is quick again.
-_WELL_AFTER = 60.0
-_TICK = 0.1
+_MIN_BACKOFF_S = 0.5
+_MAX_BACKOFF_S = 30.0
+#: A child that has run for this long is healthy; its next restart has the shortest backoff again.
+_HEALTHY_AFTER_S = 60.0
+_POLL_INTERVAL_S = 0.1
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Child:
-    """One process: how it is started, and how one can tell that it serves."""
+    """One child process: its command, environment and readiness probe."""
 
     name: str
     command: Sequence[str]
     environ: Mapping[str, str] = dataclasses.field(repr=False)
     log: Path
     is_ready: Callable[[], bool]
-    #: The directory in which the process runs; None for ours.
+    #: The working directory; None: that of the supervisor.
     directory: Path | None = None
-    #: Children of a higher stage are stopped first, those of one stage together.
+    #: Shutdown order: higher stages first, the children of one stage together.
     stage: int = 0
-    #: Descriptors that the process inherits.
+    #: File descriptors that the process inherits.
     inherited: tuple[int, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
-    pause: float = _FIRST_PAUSE
+    backoff_s: float = _MIN_BACKOFF_S
     restart_at: float | None = None
 
     def start(self) -> None:
-        """Start the process in a session of its own, so that a Ctrl-C in the terminal reaches only us."""
+        """Start the process in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -62,67 +62,67 @@ class Child:
         return self.process.poll() if self.process else None
 
     def terminate(self) -> None:
-        """Tell the process to end, if it runs."""
+        """Send SIGTERM if the process was started."""
         if self.process:
             self.process.terminate()
 
     def ends_before(self, end: float) -> bool:
-        """Wait until the process has ended, but no longer than until this monotonic time."""
+        """Wait for the process until this monotonic time. Return whether it has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(max(0.0, end - time.monotonic()))
             return True
         return False
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the process has ended, or raise ``subprocess.TimeoutExpired``."""
+        """Wait for the process to end. Raises ``subprocess.TimeoutExpired``."""
         if self.process:
             self.process.wait(timeout)
 
     def signal_group(self, number: signal.Signals) -> None:
-        """Signal the process and all that it has started."""
+        """Signal the process and its descendants."""
         if self.process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
     def last_lines(self, count: int = 12) -> str:
-        """Return the end of the process's log."""
+        """Return the end of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
 class Supervisor:
-    """Runs children in the order in which they were added; stops them stage by stage."""
+    """Starts children in the order of ``add`` and stops them stage by stage."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, echo: Callable[[str], None]) -> None:
+        self._echo = echo
         self._children: list[Child] = []
         self._stopping = False
 
     def add(self, child: Child) -> None:
-        """Start one more child."""
+        """Start a child and supervise it."""
         self._children.append(child)
         child.start()
 
     def stop_soon(self) -> None:
-        """Make ``wait_ready`` and ``watch`` return; safe in a signal's receiver."""
+        """Make ``wait_ready`` and ``watch`` return. Safe in a signal handler."""
         self._stopping = True
 
     def wait_ready(self, child: Child, *, timeout: float) -> bool:
-        """Wait until the child serves. False: it ended, took too long, or we are told to stop."""
+        """Wait until the child is ready. False: it has ended, the time is over, or the supervisor stops."""
         end = time.monotonic() + timeout
         while not self._stopping and child.exit_status is None and time.monotonic() < end:
             if child.is_ready():
                 return True
-            time.sleep(_TICK)
+            time.sleep(_POLL_INTERVAL_S)
         return False
 
     def watch(self) -> None:
-        """Restart whatever dies, a little later each time, until told to stop."""
+        """Restart children that end, with exponential backoff, until ``stop_soon`` is called."""
         while not self._stopping:
             for child in self._children:
-                self._mend(child)
-            time.sleep(_TICK)
+                self._restart_if_ended(child)
+            time.sleep(_POLL_INTERVAL_S)
 
-    def _mend(self, child: Child) -> None:
+    def _restart_if_ended(self, child: Child) -> None:
         now = time.monotonic()
         if child.restart_at is not None:
             if now >= child.restart_at:
@@ -130,16 +130,17 @@ class Supervisor:
             return
         if child.exit_status is None:
             return
-        if now - child.started_at > _WELL_AFTER:
-            child.pause = _FIRST_PAUSE
-        self._say(f"{child.name} {_ending(child.exit_status)}; restarting it in {child.pause:g} s (log: {child.log})")
-        # What it had started itself must not outlive it: it may hold the port or the files that the next one needs.
+        if now - child.started_at > _HEALTHY_AFTER_S:
+            child.backoff_s = _MIN_BACKOFF_S
+        status = _describe_exit(child.exit_status)
+        self._echo(f"{child.name} {status}; restarting it in {child.backoff_s:g} s (log: {child.log})")
+        # Its own children may still hold the port or the files that the next process needs.
         child.signal_group(signal.SIGKILL)
-        child.restart_at = now + child.pause
-        child.pause = min(child.pause * 2, _LONGEST_PAUSE)
+        child.restart_at = now + child.backoff_s
+        child.backoff_s = min(child.backoff_s * 2, _MAX_BACKOFF_S)
 
     def stop(self, *, grace: float) -> None:
-        """Stop all children, the highest stage first; what has not ended within the stage's grace period is killed."""
+        """Stop all children, the highest stage first. Kills those that run longer than ``grace`` seconds per stage."""
         for stage in sorted({child.stage for child in self._children}, reverse=True):
             end = time.monotonic() + grace
             ending = [child for child in self._children if child.stage == stage and child.process]
@@ -147,15 +148,15 @@ class Supervisor:
                 child.terminate()
             for child in ending:
                 if not child.ends_before(end):
-                    self._say(f"{child.name} has not ended within {grace:g} s and is killed")
+                    self._echo(f"{child.name} has not stopped within {grace:g} s and is killed")
                 child.signal_group(signal.SIGKILL)
                 child.wait()
 
 
-def _ending(status: int) -> str:
+def _describe_exit(status: int) -> str:
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def _die_with_parent() -> None:
-    """Have the kernel stop this process when its parent is gone, however that came (prctl(2), PR_SET_PDEATHSIG)."""
+    """Make the kernel stop this process when its parent ends for any reason (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
