@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks whether an api runs on this machine, where the settings say."""
+"""Checks of the api on this machine, and of its TLS certificate."""
 
 import datetime as dt
 import ipaddress
@@ -14,31 +14,34 @@ from bridge.config.settings import Settings
 from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.process.clock import Clock
 
-_TIMEOUT = 3.0
+_TIMEOUT_S = 3.0
+#: A warning leaves this time to renew a certificate.
+_EXPIRES_SOON = dt.timedelta(days=14)
+_RENEW_FIX = "replace the certificate and its key; the api loads them without a restart"
 
 
 def api_checks(settings: Settings, *, is_here: bool) -> list[Check]:
-    """Return the question to the api; that none answers is a fault only if it ``is_here``."""
-    return [Check("api", lambda: _api(settings, must=is_here))] if settings.port else []
+    """Return the check of the api. With ``is_here``, a missing api is a failure."""
+    return [Check("api", lambda: _check_api(settings, must_run=is_here))] if settings.port else []
 
 
-def _api(settings: Settings, *, must: bool) -> CheckResult:
-    host = _reached_at(settings.host)
-    place = f"{host}:{settings.port}"
+def _check_api(settings: Settings, *, must_run: bool) -> CheckResult:
+    host = _connect_host(settings.host)
+    address = f"{host}:{settings.port}"
     try:
         status, body = _health(settings, host)
     except ConnectionRefusedError:
-        if must:
-            return fail(f"nobody listens on {place}", "start it: `mlflow-bridge-api` (or `mlflow-bridge up`)")
-        return ok(f"none runs here ({place}); --api makes that a failure")
+        if must_run:
+            return fail(f"no process listens on {address}", "start it: `mlflow-bridge-api` (or `mlflow-bridge up`)")
+        return ok(f"none runs here ({address}); --api makes this a failure")
     except (OSError, HTTPException) as error:
-        return fail(f"{place} does not answer: {type(error).__name__}", "restart it, or free the port")
-    if status != 200 or not _is_ours(body):
-        return fail(f"another program answers at {place}: status {status}", "free the port, or set BRIDGE_PORT")
-    return ok(f"it answers at {place}")
+        return fail(f"{address} does not respond: {type(error).__name__}", "restart it, or free the port")
+    if status != 200 or not _is_bridge(body):
+        return fail(f"another program responds at {address}: status {status}", "free the port, or set BRIDGE_PORT")
+    return ok(f"it responds at {address}")
 
 
-def _reached_at(host: str) -> str:
+def _connect_host(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -50,70 +53,65 @@ def _reached_at(host: str) -> str:
 def _health(settings: Settings, host: str) -> tuple[int, bytes]:
     if settings.tls_cert_file:
         context = ssl.create_default_context()
-        # It is for another name than this address. Nothing secret is sent.
+        # The certificate is for another name than this address; the request holds no secret.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        line: HTTPConnection = HTTPSConnection(host, settings.port, timeout=_TIMEOUT, context=context)
+        connection: HTTPConnection = HTTPSConnection(host, settings.port, timeout=_TIMEOUT_S, context=context)
     else:
-        line = HTTPConnection(host, settings.port, timeout=_TIMEOUT)
-    named = next((name for name in settings.allowed_hosts or () if name != "*"), None)
+        connection = HTTPConnection(host, settings.port, timeout=_TIMEOUT_S)
+    host_header = next((name for name in settings.allowed_hosts or () if name != "*"), None)
     try:
-        line.request("GET", "/healthz", headers={"Host": named} if named else {})
-        answer = line.getresponse()
-        return answer.status, answer.read(1000)
+        connection.request("GET", "/healthz", headers={"Host": host_header} if host_header else {})
+        response = connection.getresponse()
+        return response.status, response.read(1000)
     finally:
-        line.close()
+        connection.close()
 
 
-def _is_ours(body: bytes) -> bool:
+def _is_bridge(body: bytes) -> bool:
     try:
         return bool(json.loads(body) == {"status": "ok"})
     except ValueError:
         return False
 
 
-#: In less than this somebody has to act.
-_SOON = dt.timedelta(days=14)
-_NEW = "put a new certificate and its key in their place; it is taken up without a restart"
-
-
 def certificate_checks(settings: Settings, clock: Clock) -> list[Check]:
-    """Return the question about our own certificate, if the api ends TLS."""
+    """Return the check of the api's certificate, if the api terminates TLS."""
     chain, key = settings.tls_cert_file, settings.tls_key_file
     if not chain or not key:
         return []
-    return [Check("tls certificate", lambda: _own(chain, key, clock.now()))]
+    return [Check("tls certificate", lambda: _check_certificate(chain, key, clock.now()))]
 
 
-def _own(chain: Path, key: Path, now: dt.datetime) -> CheckResult:
+def _check_certificate(chain: Path, key: Path, now: dt.datetime) -> CheckResult:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
         certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):
-            return fail("the key is not this certificate's", f"{_NEW}, both of one pair")
-        return fail(f"they can't be read: {error.reason or error}", "write both as PEM, the key without a password")
+            return fail("the key does not belong to the certificate", f"{_RENEW_FIX}; both must be of one pair")
+        return fail(f"they can't be read: {error.reason or error}", "store both as PEM, the key without a password")
     except (OSError, ValueError) as error:
-        return fail(f"they can't be read: {error}", "name files that this user may read")
-    return aged(certificate, now, _NEW)
+        return fail(f"they can't be read: {error}", "name files that this user can read")
+    return check_validity(certificate, now, _RENEW_FIX)
 
 
-def aged(certificate: x509.Certificate, now: dt.datetime, fix: str) -> CheckResult:
-    """Return what a certificate's dates come to, with its names."""
+def check_validity(certificate: x509.Certificate, now: dt.datetime, fix: str) -> CheckResult:
+    """Return the result for a certificate's validity period, with its names."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    found = f"for {names(certificate)}, ends {ends:%Y-%m-%d}"
+    found = f"for {subject_names(certificate)}, expires {ends:%Y-%m-%d}"
     if now > ends:
         return fail(f"{found}: it has expired", fix)
     if now < begins:
-        return fail(f"{found}: it begins only {begins:%Y-%m-%d %H:%M}Z", fix)
-    if ends - now < _SOON:
+        return fail(f"{found}: it is not valid before {begins:%Y-%m-%d %H:%M}Z", fix)
+    if ends - now < _EXPIRES_SOON:
         return warn(f"{found}, in {(ends - now).days} days", fix)
     return ok(found)
 
 
-def names(certificate: x509.Certificate) -> str:
-    """Return for whom a certificate is."""
+def subject_names(certificate: x509.Certificate) -> str:
+    """Return the names that a certificate is valid for."""
     try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
-        return certificate.subject.rfc4514_string() or "nobody"
-    return ", ".join(str(each.value) for each in found) or "nobody"
+        return certificate.subject.rfc4514_string() or "no name"
+    return ", ".join(str(each.value) for each in alternatives) or "no name"

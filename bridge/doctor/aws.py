@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at the AWS credentials: whether they can be had, whose they are, and until when. Never shows them."""
+"""Checks of the AWS credentials: source, expiry, assumed role and identity. Never prints a credential."""
 
 import datetime as dt
 import re
@@ -16,7 +16,8 @@ from bridge.upstream.aws.credentials import OWN_SESSION, STS, AwsCredentials, Cr
 from bridge.upstream.aws.endpoint import SigningScope
 from bridge.upstream.connections import AwsSession
 
-_SOON = dt.timedelta(minutes=5)
+_EXPIRES_SOON = dt.timedelta(minutes=5)
+#: By botocore's name of the credential provider.
 _SOURCES = {
     "env": "the environment",
     "shared-credentials-file": "a profile",
@@ -28,86 +29,90 @@ _SOURCES = {
     "assume-role-with-web-identity": "a web identity's role",
     "assume-role": "an assumed role",
 }
-_PROVIDE = "give the process a role (instance, container, web identity), AWS_PROFILE, or AWS_ACCESS_KEY_ID and so on"
-_STS = "open the way to STS (a VPC endpoint for sts), or name it in AWS_ENDPOINT_URL_STS"
+_CREDENTIALS_FIX = (
+    "provide a role (instance, container, web identity), AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+_STS_FIX = "make STS reachable (a VPC endpoint for sts), or set AWS_ENDPOINT_URL_STS"
 
 
 def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[list[Check], AwsCredentials]:
-    """Return the questions about credentials, and those that upstream is to be asked with."""
+    """Return the checks of the credentials, and the credentials that sign calls to upstream."""
     role, chain = settings.assume_role_arn, CredentialChain(clock, region=scope.region, network=settings.network)
     source = AwsCredentials(clock, chain=chain)
     identity = OWN_SESSION if settings.assume_role_session_name == "source" else None
     own = RoleSession(source_identity=identity)
     final = AwsCredentials(clock, role, session=own, chain=chain) if role else source
-    checks = [Check("aws credentials", lambda: _had(source, clock.now()))]
+    checks = [Check("aws credentials", lambda: _check_credentials(source, clock.now()))]
     if role:
-        needed = "sts:AssumeRole and sts:SetSourceIdentity" if identity else "sts:AssumeRole"
-        checks.append(Check("aws role", lambda: _assumed(final, role, needed, clock.now()), ("aws credentials",)))
+        actions = "sts:AssumeRole and sts:SetSourceIdentity" if identity else "sts:AssumeRole"
+        checks.append(Check("aws role", lambda: _check_role(final, role, actions, clock.now()), ("aws credentials",)))
     checks.append(
-        Check("aws identity", lambda: _identity(final, scope, settings.network), ("aws credentials", "aws role"))
+        Check("aws identity", lambda: _check_identity(final, scope, settings.network), ("aws credentials", "aws role"))
     )
     return checks, final
 
 
-def _had(source: AwsCredentials, now: dt.datetime) -> CheckResult:
+def _check_credentials(source: AwsCredentials, now: dt.datetime) -> CheckResult:
     try:
         frozen = source.frozen()
     except CredentialsUnavailable as error:
-        return fail(str(error), _PROVIDE)
-    method, ends = source.origin()
-    found = f"of {_SOURCES.get(method, method)}{_until(ends, now)}"
-    if ends and ends - now < _SOON:
-        return warn(found, "look why they are not renewed")
-    if not ends and frozen.token:
-        return warn(f"{found}: temporary ones that nobody renews", "use a role or a profile, which are renewed")
+        return fail(str(error), _CREDENTIALS_FIX)
+    method, expires_at = source.origin()
+    found = f"from {_SOURCES.get(method, method)}{_expiry_text(expires_at, now)}"
+    if expires_at and expires_at - now < _EXPIRES_SOON:
+        return warn(found, "find out why they are not renewed")
+    if not expires_at and frozen.token:
+        return warn(f"{found}: temporary credentials without renewal", "use a role or a profile, which are renewed")
     return ok(found)
 
 
-def _until(ends: dt.datetime | None, now: dt.datetime) -> str:
-    if ends is None:
-        return ", without an end that is known"
-    return f", renewed before {ends.astimezone(dt.UTC):%H:%M}Z ({(ends - now).total_seconds() / 60:.0f} min)"
+def _expiry_text(expires_at: dt.datetime | None, now: dt.datetime) -> str:
+    if expires_at is None:
+        return ", no known expiry"
+    return (
+        f", renewed before {expires_at.astimezone(dt.UTC):%H:%M}Z ({(expires_at - now).total_seconds() / 60:.0f} min)"
+    )
 
 
-def _assumed(final: AwsCredentials, role: str, needed: str, now: dt.datetime) -> CheckResult:
+def _check_role(final: AwsCredentials, role: str, actions: str, now: dt.datetime) -> CheckResult:
     try:
         final.frozen()
     except CredentialsUnavailable as error:
-        return _not_assumed(error, role, needed)
-    return ok(f"{role} is assumed{_until(final.origin()[1], now)}")
+        return _role_failure(error, role, actions)
+    return ok(f"{role} is assumed{_expiry_text(final.origin()[1], now)}")
 
 
-def _not_assumed(error: CredentialsUnavailable, role: str, needed: str) -> CheckResult:
+def _role_failure(error: CredentialsUnavailable, role: str, actions: str) -> CheckResult:
     cause = error.__cause__
     if not isinstance(cause, ClientError):
-        return fail(f"{role} can't be assumed: {error}", _STS)
-    code, message = _said(cause)
-    denied = f"allow the credentials above {needed} on {role}, and so in its trust policy"
-    fix = fix_of(kind_of(code, message), denied, f"check that there is a role {role}")
+        return fail(f"{role} can't be assumed: {error}", _STS_FIX)
+    code, message = _code_and_message(cause)
+    denied = f"allow {actions} on {role} for the credentials above, there and in the trust policy of the role"
+    fix = fix_of(kind_of(code, message), denied, f"check that the role {role} exists")
     return fail(f"{role} can't be assumed: {code}", fix)
 
 
-def _identity(final: AwsCredentials, scope: SigningScope, network: Network) -> CheckResult:
+def _check_identity(final: AwsCredentials, scope: SigningScope, network: Network) -> CheckResult:
     try:
         identity = _sts(final, scope.region, network).get_caller_identity()
     except ClientError as error:
-        return _refused(*_said(error))
+        return _identity_failure(*_code_and_message(error))
     except BotoCoreError as error:
-        return warn(f"STS can't be asked: {type(error).__name__}", f"{_STS}; only a role to assume needs it")
+        return warn(f"STS can't be reached: {type(error).__name__}", f"{_STS_FIX}; needed only to assume a role")
     account, owner = str(identity.get("Account")), scope.arn.split(":")[4]
     found = f"{identity.get('Arn')} in account {account}"
     if account != owner and ":mlflow-tracking-server/" in scope.arn:
-        fix = "assume a role of that account (BRIDGE_ASSUME_ROLE_ARN): tracking servers are not shared across accounts"
-        return warn(f"{found}, while upstream is in {owner}", fix)
+        fix = "assume a role of that account (BRIDGE_ASSUME_ROLE_ARN): tracking servers can't be used across accounts"
+        return warn(f"{found}, but upstream is in account {owner}", fix)
     return ok(found)
 
 
-def _refused(code: str, message: str) -> CheckResult:
+def _identity_failure(code: str, message: str) -> CheckResult:
     kind = kind_of(code, message)
     if kind == "denied":
-        return warn(f"STS does not tell who we are: {code}", "allow sts:GetCallerIdentity, if you want it told here")
-    found = "our signature's time is wrong" if kind == "clock" else "AWS does not take these credentials"
-    return fail(f"{found}: {code}", fix_of(kind, "", "look into what this error says"))
+        return warn(f"STS denies the identity: {code}", "allow sts:GetCallerIdentity to show the identity here")
+    found = "the time of the signature is wrong" if kind == "clock" else "AWS rejects these credentials"
+    return fail(f"{found}: {code}", fix_of(kind, "", "see this error in the AWS documentation"))
 
 
 def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # noqa: ANN401 - botocore is untyped
@@ -122,36 +127,36 @@ def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # 
     )
 
 
-def _said(error: ClientError) -> tuple[str, str]:
-    words = error.response.get("Error", {})
-    return str(words.get("Code", "")), str(words.get("Message", ""))
+def _code_and_message(error: ClientError) -> tuple[str, str]:
+    fields = error.response.get("Error", {})
+    return str(fields.get("Code", "")), str(fields.get("Message", ""))
 
 
-# The names of errors: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
-Kind = Literal["clock", "expired", "unknown", "signature", "denied", "other"]
+# The error codes: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+ErrorKind = Literal["clock", "expired", "unknown", "signature", "denied", "other"]
 
-#: The first that fits counts: a signature whose time is wrong goes by the name of any wrong signature.
-_ERROR_KINDS: tuple[tuple[Kind, str], ...] = (
+#: The first match decides: AWS reports a wrong time with the code of any invalid signature.
+_ERROR_KINDS: tuple[tuple[ErrorKind, str], ...] = (
     ("clock", r"Signature expired|not yet current|RequestTimeTooSkewed|RequestExpired|RequestInTheFuture"),
     ("expired", r"ExpiredToken"),
     ("unknown", r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId"),
     ("signature", r"InvalidSignature|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken"),
     ("denied", r"AccessDenied|NotAuthorized|OptInRequired|UnauthorizedOperation"),
 )
-_FIXES: dict[Kind, str] = {
-    "clock": "set this machine's clock right (NTP): AWS refuses replay_cache that are 5 minutes off",
-    "expired": "renew the credentials: a role of the instance or container does that by itself",
-    "unknown": "AWS does not know this access key, or its session token is missing or not its own: set both anew",
-    "signature": "check that secret key and access key belong together, and that no proxy on the way changes requests",
+_FIXES: dict[ErrorKind, str] = {
+    "clock": "synchronise the clock of this machine (NTP): AWS refuses signatures that are 5 minutes off",
+    "expired": "renew the credentials: a role of the instance or container renews itself",
+    "unknown": "set access key and session token again: AWS does not know the key, or the token does not belong to it",
+    "signature": "check that secret key and access key belong together, and that no proxy changes requests",
 }
 
 
-def kind_of(code: str, message: str) -> Kind:
-    """Return what kind of refusal this is."""
-    said = f"{code} {message}"
-    return next((kind for kind, pattern in _ERROR_KINDS if re.search(pattern, said, re.IGNORECASE)), "other")
+def kind_of(code: str, message: str) -> ErrorKind:
+    """Return the kind of an AWS error."""
+    text = f"{code} {message}"
+    return next((kind for kind, pattern in _ERROR_KINDS if re.search(pattern, text, re.IGNORECASE)), "other")
 
 
-def fix_of(kind: Kind, denied: str, other: str) -> str:
-    """Return what is to be done; ``denied`` where a permission lacks, ``other`` where nobody knows."""
+def fix_of(kind: ErrorKind, denied: str, other: str) -> str:
+    """Return the fix for a kind of error: ``denied`` for a missing permission, ``other`` for an unknown error."""
     return denied if kind == "denied" else _FIXES.get(kind, other)

@@ -99,7 +99,7 @@ def compare_clocks(local: dt.datetime, remote: dt.datetime, owner: str) -> Check
 
 
 def _run_with_timeout(run: Callable[[], CheckResult], timeout_s: float) -> CheckResult:
-    """Run a check in a thread, which is abandoned after the timeout: a name lookup or a disk access can't be cancelled."""
+    """Run a check in a thread, abandoned after the timeout: a name lookup or disk access can't be cancelled."""
     results: queue.SimpleQueue[CheckResult] = queue.SimpleQueue()
     # No `BackgroundThread`: it runs once, and `_run_guarded` turns every exception into a result.
     threading.Thread(target=lambda: results.put(_run_guarded(run)), name="check", daemon=True).start()

@@ -84,7 +84,7 @@ def _check_settings(environ: Mapping[str, str], local_store: Mapping[str, str]) 
 def _with_suggestion(problem: str) -> str:
     """Return the problem, with the most similar name for a misspelled setting."""
     name = problem.partition(":")[0]
-    similar = difflib.get_close_matches(name, _FIELDS, n=1) if "there is no such setting" in problem else []
+    similar = [] if name in _FIELDS else difflib.get_close_matches(name, _FIELDS, n=1)
     return f"{problem}; is {similar[0]} meant?" if similar else problem
 
 
@@ -100,4 +100,8 @@ def secrets_in(environ: Mapping[str, str]) -> list[str]:
     """Return the secrets of the environment, which no finding may contain; the longest first."""
     named = [text for name, text in environ.items() if re.search(r"SECRET|TOKEN|PASSWORD", name)]
     in_urls = [pair for text in environ.values() for pair in re.findall(r":([^:@/]+)@|password=([^&]+)", text)]
-    return sorted({each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3}, key=len, reverse=True)
+    return sorted(
+        {each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3},
+        key=len,
+        reverse=True,
+    )

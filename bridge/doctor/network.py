@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at what outgoing connections are made with: the authorities, the proxy, the client certificate."""
+"""Checks of outgoing connections: CA bundle, proxy and client certificate."""
 
 import socket
 import ssl
@@ -13,149 +13,151 @@ from urllib3.util import make_headers
 from urllib3.util.ssltransport import SSLTransport
 
 from bridge.config.network import EgressProxy, Network
-from bridge.doctor.api import aged
+from bridge.doctor.api import check_validity
 from bridge.doctor.checks import Check, CheckResult, fail, ok
 from bridge.errors import CannotStart
 from bridge.process.clock import Clock
 
-TIMEOUT = 3.0
-_LONGEST_HEAD = 16_384
+CONNECT_TIMEOUT_S = 3.0
+_MAX_HEAD_BYTES = 16_384
 _CLIENT_CERTIFICATE = "BRIDGE_UPSTREAM_CLIENT_CERTIFICATE"
 
 
-class Turned(OSError):
-    """The proxy does not lead there; the text says why."""
+class ProxyRefused(OSError):
+    """The proxy refused to open a tunnel."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the proxy answers with status {status}")
+        super().__init__(f"the proxy responds with status {status}")
         self.status = status
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """The way to one server: directly, or through a proxy."""
+class Route:
+    """The route to a server: direct, or through a proxy."""
 
     url: SplitResult
     network: Network
 
     @property
-    def place(self) -> tuple[str, int]:
-        """The server's host and port."""
-        return _place(self.url)
+    def address(self) -> tuple[str, int]:
+        """The host and port of the server."""
+        return _address(self.url)
 
     @property
     def proxy(self) -> EgressProxy | None:
-        """The proxy that leads there, if one does."""
+        """The proxy of the route; None: it is direct."""
         return self.network.proxies.of(self.url.geturl())
 
     @contextmanager
-    def opened(self) -> Iterator[socket.socket]:
-        """Connect, and yield the line to the server, or to the proxy where that passes plain requests on."""
+    def connected(self) -> Iterator[socket.socket]:
+        """Yield a socket to the server; for plain HTTP through a proxy, to the proxy."""
         proxy = self.proxy
         parts = urlsplit(proxy.url) if proxy else self.url
         with ExitStack() as stack:
-            line = stack.enter_context(socket.create_connection(_place(parts), timeout=TIMEOUT))
+            connection = stack.enter_context(socket.create_connection(_address(parts), timeout=CONNECT_TIMEOUT_S))
             if proxy and parts.scheme == "https":
-                line = stack.enter_context(self.network.tls().wrap_socket(line, server_hostname=parts.hostname))
+                connection = stack.enter_context(
+                    self.network.tls().wrap_socket(connection, server_hostname=parts.hostname)
+                )
             if proxy and self.url.scheme == "https":
-                _tunnel(line, self.place, parts)
-            yield line
+                _open_tunnel(connection, self.address, parts)
+            yield connection
 
     def certificate(self, context: ssl.SSLContext) -> x509.Certificate:
-        """Return the certificate that the server shows; raises what `ssl` raises."""
-        with self.opened() as line:
-            host = self.place[0]
-            if isinstance(line, ssl.SSLSocket):
-                tls: SSLTransport | ssl.SSLSocket = SSLTransport(line, context, server_hostname=host)
+        """Return the certificate of the server. Raises ``ssl.SSLError`` and ``OSError``."""
+        with self.connected() as connection:
+            host = self.address[0]
+            if isinstance(connection, ssl.SSLSocket):
+                tls: SSLTransport | ssl.SSLSocket = SSLTransport(connection, context, server_hostname=host)
             else:
-                tls = context.wrap_socket(line, server_hostname=host)
+                tls = context.wrap_socket(connection, server_hostname=host)
             with tls:
                 return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
 
 
-def way_checks(way: Way, clock: Clock) -> list[Check]:
-    """Return the questions about what the way is gone with."""
-    network = way.network
-    checks = [Check("ca bundle", lambda: _authorities(network))]
+def network_checks(route: Route, clock: Clock) -> list[Check]:
+    """Return the checks of the route's CA bundle, proxy and client certificate."""
+    network = route.network
+    checks = [Check("ca bundle", lambda: _check_ca_bundle(network))]
     if network.proxies.https or network.proxies.http:
-        checks.append(Check("proxy", lambda: _proxy(way)))
+        checks.append(Check("proxy", lambda: _check_proxy(route)))
     if network.client_certificate or network.client_key:
-        checks.append(Check("client certificate", lambda: _client_certificate(network, clock)))
+        checks.append(Check("client certificate", lambda: _check_client_certificate(network, clock)))
     return checks
 
 
-def _authorities(network: Network) -> CheckResult:
+def _check_ca_bundle(network: Network) -> CheckResult:
     bundle = network.ca_bundle
     if bundle is None:
-        return ok("the public authorities (certifi) and those of this machine are trusted")
+        return ok("the public CAs (certifi) and those of this machine are trusted")
     try:
         context = Network(ca_bundle=bundle).tls()
     except CannotStart as error:
-        return _unusable(error)
-    return ok(f"{len(context.get_ca_certs())} authorities of {bundle.path} ({bundle.variable}) are trusted, no others")
+        return _as_failure(error)
+    return ok(f"only the {len(context.get_ca_certs())} CAs in {bundle.path} ({bundle.variable}) are trusted")
 
 
-def _client_certificate(network: Network, clock: Clock) -> CheckResult:
+def _check_client_certificate(network: Network, clock: Clock) -> CheckResult:
     try:
         replace(network, ca_bundle=None).check()
     except CannotStart as error:
-        return _unusable(error)
+        return _as_failure(error)
     path = network.client_certificate
     certificate = x509.load_pem_x509_certificates(path.read_bytes() if path else b"")[0]
     subject = certificate.subject.rfc4514_string()
-    opinion = aged(certificate, clock.now(), f"put a new certificate in the place that {_CLIENT_CERTIFICATE} names")
-    return replace(opinion, found=f"{subject}, {opinion.found}")
+    result = check_validity(certificate, clock.now(), f"replace the file that {_CLIENT_CERTIFICATE} names")
+    return replace(result, found=f"{subject}, {result.found}")
 
 
-def _proxy(way: Way) -> CheckResult:
-    proxy, host = way.proxy, way.place[0]
+def _check_proxy(route: Route) -> CheckResult:
+    proxy, host = route.proxy, route.address[0]
     if proxy is None:
-        other = way.network.proxies.https or way.network.proxies.http
-        said = f"{other.shown} ({other.variable})" if other else "it"
-        return ok(f"{said} is not used for {host}, which is reached directly")
-    place = _place(urlsplit(proxy.url))
-    named = f"{proxy.shown} ({proxy.variable})"
+        unused = route.network.proxies.https or route.network.proxies.http
+        name = f"{unused.shown} ({unused.variable})" if unused else "it"
+        return ok(f"{name} is not used for {host}: the connection is direct")
+    address = _address(urlsplit(proxy.url))
+    name = f"{proxy.shown} ({proxy.variable})"
     try:
-        socket.create_connection(place, timeout=TIMEOUT).close()
+        socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        fix = f"mend {proxy.variable}, or name {host} in NO_PROXY if it is reached without"
-        return fail(f"{named} can't be reached: {reason}", fix)
-    return ok(f"{named} leads to {host}")
+        fix = f"correct {proxy.variable}, or add {host} to NO_PROXY if it needs no proxy"
+        return fail(f"{name} can't be reached: {reason}", fix)
+    return ok(f"{name} is used for {host}")
 
 
-def turned(way: Way, error: Turned) -> CheckResult:
-    """Return what it means that the proxy does not lead there."""
-    (host, port), proxy = way.place, way.proxy
+def proxy_refusal(route: Route, error: ProxyRefused) -> CheckResult:
+    """Return the result for a tunnel that the proxy refused."""
+    (host, port), proxy = route.address, route.proxy
     variable = proxy.variable if proxy else ""
     fix = {
-        407: f"name a user and a password in {variable}: http://user:password@proxy.example:3128",
-        403: f"have the proxy allow {host}:{port}, or name {host} in NO_PROXY if it is reached without",
-    }.get(error.status, f"find out in the proxy's log why it can't reach {host}:{port}")
-    return fail(f"the proxy does not lead to {host}:{port}: status {error.status}", fix)
+        407: f"set a user and a password in {variable}: http://user:password@proxy.example:3128",
+        403: f"allow {host}:{port} in the proxy, or add {host} to NO_PROXY if it needs no proxy",
+    }.get(error.status, f"see the log of the proxy for why it can't reach {host}:{port}")
+    return fail(f"the proxy refuses a tunnel to {host}:{port}: status {error.status}", fix)
 
 
-def _unusable(error: CannotStart) -> CheckResult:
+def _as_failure(error: CannotStart) -> CheckResult:
     found, _, fix = str(error).partition(": ")
     return fail(found, fix)
 
 
-def _place(url: SplitResult) -> tuple[str, int]:
+def _address(url: SplitResult) -> tuple[str, int]:
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
 
 
-def _tunnel(line: socket.socket, place: tuple[str, int], proxy: SplitResult) -> None:
-    """Have the proxy lead a connection to a place (RFC 9110, section 9.3.6)."""
-    host, port = f"[{place[0]}]" if ":" in place[0] else place[0], place[1]
+def _open_tunnel(connection: socket.socket, address: tuple[str, int], proxy: SplitResult) -> None:
+    """Open a tunnel to an address with CONNECT (RFC 9110, section 9.3.6)."""
+    host, port = f"[{address[0]}]" if ":" in address[0] else address[0], address[1]
     login = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
     headers = make_headers(proxy_basic_auth=login) if proxy.username else {}
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}", *(": ".join(pair) for pair in headers.items())]
-    line.sendall("\r\n".join([*lines, "", ""]).encode())
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
     head = b""
-    while not head.endswith(b"\r\n\r\n") and len(head) < _LONGEST_HEAD and (byte := line.recv(1)):
+    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD_BYTES and (byte := connection.recv(1)):
         head += byte
     status = head.split(b" ", 2)[1:2]
     if not status or not status[0].isdigit():
-        raise ConnectionError("the proxy does not speak HTTP")
+        raise ConnectionError("the proxy does not respond with HTTP")
     if not 200 <= int(status[0]) < 300:
-        raise Turned(int(status[0]))
+        raise ProxyRefused(int(status[0]))

@@ -126,7 +126,7 @@ def _read_link_prompts(fields: Json, _workspace: str | None) -> _LaneAndBody:
     for number, prompt in enumerate(prompts):
         read_text(prompt.name, f"prompt_versions[{number}].name")
         if not (prompt.version.isascii() and prompt.version.isdecimal()):
-            raise invalid(f"prompt_versions[{number}].version", prompt.version, "It must be a whole number, as a string.")
+            raise invalid(f"prompt_versions[{number}].version", prompt.version, "It must be a whole number.")
     return trace_lane(trace_id), {"prompt_versions": msgspec.to_builtins(prompts)}
 
 

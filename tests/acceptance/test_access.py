@@ -196,13 +196,13 @@ def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:
 
 
 @pytest.mark.parametrize(
-    ("auth", "told"),
+    ("auth", "warning"),
     [("", "Here BRIDGE_AUTH is not set."), ("jwt", "Here BRIDGE_AUTH is jwt."), ("jwt, keys", "")],
 )
-def test_who_makes_a_key_is_told_where_it_counts_for_nothing(guarded: System, auth: str, told: str) -> None:
-    done = keys(guarded, "create", f"told-{len(auth)}", auth=auth)
+def test_creating_a_key_that_the_api_rejects_prints_a_warning(guarded: System, auth: str, warning: str) -> None:
+    done = keys(guarded, "create", f"warned-{len(auth)}", auth=auth)
 
-    assert done.stderr.endswith(f"{told}\n") if told else "BRIDGE_AUTH" not in done.stderr
+    assert done.stderr.endswith(f"{warning}\n") if warning else "BRIDGE_AUTH" not in done.stderr
 
 
 def test_who_has_a_token_may_be_limited_to_experiments(guarded: System) -> None:

@@ -19,7 +19,7 @@ from bridge.bootstrap.auth import api_key_store_at
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.doctor import Finding, examine
-from bridge.doctor.redis_checks import _PERMISSIONS
+from bridge.doctor.redis_checks import _PERMISSIONS_FIX
 from bridge.process.clock import SystemClock
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.outbox import connect
@@ -65,11 +65,11 @@ def test_a_good_store_is_well(environ: dict[str, str]) -> None:
     assert of_store == dict.fromkeys(
         ["store", "store durability", "store scripts", "store memory", "store replicas", "store clock"], "ok"
     )
-    assert re.search(r"answers in \d+\.\d ms, (Redis|Valkey) \d", found["store"].found)
+    assert re.search(r"responds in \d+\.\d ms, (Redis|Valkey) \d", found["store"].found)
     assert found["store durability"].found.startswith("noeviction, fsync-always")
     assert found["broker"].found == "the store itself"
     assert found["workers"].verdict == "warn"
-    assert found["dead letters"].verdict == found["lag"].verdict == found["gate"].verdict == "ok"
+    assert found["dead letters"].verdict == found["lag"].verdict == found["flow control"].verdict == "ok"
 
 
 def test_nothing_is_left_in_the_store_but_the_seal_of_nobody(environ: dict[str, str], store: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_store_that_does_not_answer_fails_once_and_the_rest_is_told(environ: d
     found = looked({**environ, "BRIDGE_STORE_URL": f"redis://user:s3cret-word@127.0.0.1:{free_port()}"})
 
     assert found["store"].verdict == "fail"
-    assert found["store"].fix == ("start it, or name another in BRIDGE_STORE_URL",)
+    assert found["store"].fix == ("start it, or correct BRIDGE_STORE_URL",)
     assert found["store memory"].verdict == found["workers"].verdict == "skipped"
     assert found["upstream connection"].verdict == "fail"
     assert "s3cret-word" not in str(found)
@@ -135,7 +135,7 @@ def test_a_frozen_store_is_not_waited_for(environ: dict[str, str], redis_server:
         found = looked(environ)
 
     assert found["store"].verdict == "fail"
-    assert found["store"].fix == ("open the way to it: security group, firewall, route",)
+    assert found["store"].fix == ("allow connections to it: security group, firewall, route",)
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(0, "ok"), (1, "warn"), (-10, "fail")])
@@ -166,7 +166,7 @@ def test_an_account_that_may_not_run_the_scripts_fails_and_with_what_the_fix_giv
     poor = looked(as_bridge)
     client.execute_command("ACL", "SETUSER", "bridge", "+hincrby", "-@scripting")
     poorer = looked(as_bridge)
-    rights = re.findall(r"`([^`]*)`", _PERMISSIONS)[0].split()
+    rights = re.findall(r"`([^`]*)`", _PERMISSIONS_FIX)[0].split()
     client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pass-word", *rights)
     enough = looked(as_bridge)
     stranger = looked({**as_bridge, "BRIDGE_STORE_URL": url.replace("pass-word", "wrong-word")})
@@ -174,20 +174,20 @@ def test_an_account_that_may_not_run_the_scripts_fails_and_with_what_the_fix_giv
     assert poor["store scripts"].verdict == "fail"
     assert "HINCRBY" in poor["store scripts"].found
     assert poorer["store scripts"].verdict == "fail"
-    assert poor["store scripts"].fix == poorer["store scripts"].fix == (_PERMISSIONS,)
+    assert poor["store scripts"].fix == poorer["store scripts"].fix == (_PERMISSIONS_FIX,)
     assert "SETUSER" not in str(poor)
     assert {name: finding.verdict.value for name, finding in enough.items() if finding.verdict == "fail"} == {
         "upstream connection": "fail"
     }
     assert enough["store durability"].verdict == "ok"
-    assert stranger["store"].fix == ("put the right user and password into BRIDGE_STORE_URL",)
+    assert stranger["store"].fix == ("correct the user and the password in BRIDGE_STORE_URL",)
     assert "wrong-word" not in str(stranger)
     assert "pass-word" not in str(enough)
 
 
 def test_those_rights_are_enough_to_deliver_with(environ: dict[str, str], listening: str) -> None:
     client: Any = connect(listening, timeout=dt.timedelta(seconds=5), connections=1)
-    rights = re.findall(r"`([^`]*)`", _PERMISSIONS)[0].split()
+    rights = re.findall(r"`([^`]*)`", _PERMISSIONS_FIX)[0].split()
     client.execute_command("ACL", "SETUSER", "bridge", "reset", "on", ">pass-word", *rights)
     bridge = build_api(
         read_settings({**environ, "BRIDGE_STORE_URL": f"{listening}?username=bridge&password=pass-word"})
@@ -298,7 +298,7 @@ def test_a_write_that_will_soon_be_given_up_is_warned_of(environ: dict[str, str]
 
     assert early["lag"].verdict == "ok"
     assert late["lag"].verdict == "warn"
-    assert "the oldest write since 129600 s, the longest-due lane since 0 s" in late["lag"].found
+    assert "the oldest write has an age of 129600 s, the longest-due lane a delay of 0 s" in late["lag"].found
     assert "BRIDGE_MAX_WRITE_AGE" in late["lag"].fix[0]
 
 
@@ -318,7 +318,7 @@ def test_keys_are_looked_at_where_they_count(environ: dict[str, str]) -> None:
     well = looked(keyed)["keys"]
 
     assert [each.verdict for each in (nobody, no_admin, expired, well)] == ["fail", "warn", "warn", "ok"]
-    assert nobody.fix == ("make one: `mlflow-bridge keys create NAME --admin`",)
+    assert nobody.fix == ("create one: `mlflow-bridge keys create NAME --admin`",)
     assert "keys" not in looked(environ)
 
 
@@ -335,7 +335,7 @@ def test_secrets_that_the_encryption_key_does_not_open_are_found(environ: dict[s
 
     well, other, both = (looked(signing(*names))["signing keys"] for names in ("a", "b", "ba"))
 
-    assert (well.verdict, well.found) == ("ok", "1, and the encryption key opens all of them")
+    assert (well.verdict, well.found) == ("ok", "1, all decrypted by the encryption keys")
     assert (other.verdict, both.verdict) == ("fail", "ok")
     assert key.key_id in other.found
     assert "BRIDGE_ENCRYPTION_KEYS" in other.fix[0]

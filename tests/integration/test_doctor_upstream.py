@@ -185,14 +185,14 @@ def test_a_server_that_hangs_is_not_waited_for(front: SignatureFront) -> None:
 
 
 def test_a_server_that_wants_a_login_is_named(front: SignatureFront) -> None:
-    assert looked(front.url)["upstream"].found.startswith("status 403: it wants a login")
+    assert looked(front.url)["upstream"].found.startswith("status 403: it requires a login")
 
 
 def test_a_port_that_nobody_listens_on_fails() -> None:
     found = looked(f"http://127.0.0.1:{free_port()}/mlflow")
 
     assert found["upstream name"].verdict == "ok"
-    assert found["upstream connection"].found.startswith("nobody listens on 127.0.0.1:")
+    assert found["upstream connection"].found.startswith("no process listens on 127.0.0.1:")
     assert found["upstream"].verdict == found["upstream clock"].verdict == "skipped"
 
 
@@ -249,8 +249,13 @@ def test_a_role_that_is_refused_says_why(sts: StsStub, code: str, message: str, 
     ("code", "message", "verdict", "says"),
     [
         ("AccessDenied", "denied by the endpoint's policy", "warn", "allow sts:GetCallerIdentity"),
-        ("InvalidClientTokenId", "The security token is invalid", "fail", "does not know this access key"),
-        ("SignatureDoesNotMatch", "Signature not yet current: 2 is later", "fail", "set this machine's clock right"),
+        ("InvalidClientTokenId", "The security token is invalid", "fail", "AWS does not know the key"),
+        (
+            "SignatureDoesNotMatch",
+            "Signature not yet current: 2 is later",
+            "fail",
+            "synchronise the clock of this machine",
+        ),
         ("SignatureDoesNotMatch", "does not match", "fail", "belong together"),
     ],
 )

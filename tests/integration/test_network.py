@@ -264,11 +264,11 @@ def test_the_doctor_says_what_is_used_and_tries_it(company: Company, mlflow_url:
         found = looked(company, company.publish(door.url, asks=True), **certified(company))
 
     bundle, port = company.authority.bundle, company.proxy.port
-    assert found["ca bundle"].found == f"1 authorities of {bundle} (BRIDGE_CA_BUNDLE) are trusted, no others"
-    assert found["proxy"].found == f"http://***@127.0.0.1:{port} (BRIDGE_PROXY) leads to {NAME}"
-    assert found["client certificate"].found.startswith("CN=bridge.company.test, for bridge.company.test, ends 2")
-    assert found["upstream connection"].found == f"{NAME}:443 takes connections through the proxy"
-    assert found["upstream tls"].found.startswith(f"for {NAME}, ends 2")
+    assert found["ca bundle"].found == f"only the 1 CAs in {bundle} (BRIDGE_CA_BUNDLE) are trusted"
+    assert found["proxy"].found == f"http://***@127.0.0.1:{port} (BRIDGE_PROXY) is used for {NAME}"
+    assert found["client certificate"].found.startswith("CN=bridge.company.test, for bridge.company.test, expires 2")
+    assert found["upstream connection"].found == f"{NAME}:443 accepts connections through the proxy"
+    assert found["upstream tls"].found.startswith(f"for {NAME}, expires 2")
     assert {each.verdict for name, each in found.items() if name not in ("store", "broker", "api")} <= {"ok", "skipped"}
     assert found["upstream"].verdict == "ok"
 
@@ -276,7 +276,7 @@ def test_the_doctor_says_what_is_used_and_tries_it(company: Company, mlflow_url:
 def test_the_doctor_names_what_is_used_by_default(company: Company, mlflow_url: str) -> None:
     found = looked(company, mlflow_url, BRIDGE_CA_BUNDLE="", BRIDGE_PROXY="")
 
-    assert found["ca bundle"].found == "the public authorities (certifi) and those of this machine are trusted"
+    assert found["ca bundle"].found == "the public CAs (certifi) and those of this machine are trusted"
     assert {"proxy", "client certificate"}.isdisjoint(found)
 
 
@@ -289,14 +289,14 @@ def test_the_doctor_names_what_is_used_by_default(company: Company, mlflow_url: 
             "AWS_CA_BUNDLE=/none can't be",
             "name a file",
         ),
-        ({"BRIDGE_CA_BUNDLE": ""}, "upstream tls", "is not trusted", "in BRIDGE_CA_BUNDLE"),
+        ({"BRIDGE_CA_BUNDLE": ""}, "upstream tls", "is not trusted", "set BRIDGE_CA_BUNDLE"),
         (
             {"BRIDGE_PROXY": "http://127.0.0.1:9"},
             "proxy",
             "http://127.0.0.1:9 (BRIDGE_PROXY) can't",
-            "mend BRIDGE_PROXY",
+            "correct BRIDGE_PROXY",
         ),
-        ({"BRIDGE_PROXY": "", "https_proxy": "u:s3cret@127.0.0.1:9"}, "proxy", "//***@127", "mend https_proxy"),
+        ({"BRIDGE_PROXY": "", "https_proxy": "u:s3cret@127.0.0.1:9"}, "proxy", "//***@127", "correct https_proxy"),
         ({"NO_PROXY": ".company.test"}, "upstream name", "does not resolve", "name server"),
         ({"BRIDGE_UPSTREAM_CLIENT_KEY": "/none"}, "client certificate", "/none can't be used", "a certificate and its"),
         ({"BRIDGE_UPSTREAM_CLIENT_KEY": ""}, "client certificate", "belong together", "set both"),
@@ -323,7 +323,7 @@ def test_the_doctor_says_why_a_proxy_does_not_lead_there(company: Company) -> No
     assert wrong.found.endswith("status 407")
     assert "a user and a password in BRIDGE_PROXY" in wrong.fix[0]
     assert elsewhere.found.endswith("status 403")
-    assert "have the proxy allow other.company.test:443" in elsewhere.fix[0]
+    assert "allow other.company.test:443 in the proxy" in elsewhere.fix[0]
 
 
 @pytest.mark.parametrize("wrong", ["none", "of another authority"])

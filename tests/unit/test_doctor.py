@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from bridge.doctor.aws import fix_of, kind_of
-from bridge.doctor.checks import Check, CheckReport, CheckResult, compared, fail, findings, ok, skipped
-from bridge.doctor.configuration import read_case, secrets_in
+from bridge.doctor.checks import Check, CheckResult, CheckStatus, compare_clocks, fail, findings, ok, skipped
+from bridge.doctor.configuration import read_configuration, secrets_in
 from tests.factories import NOW
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
 
 
-def _verdicts(*checks: Check) -> dict[str, CheckReport]:
+def _verdicts(*checks: Check) -> dict[str, CheckStatus]:
     return {finding.name: finding.verdict for finding in findings(checks, patience=0.2)}
 
 
@@ -36,9 +36,9 @@ def test_a_check_that_breaks_off_is_a_failure_that_holds_up_no_other() -> None:
 
     broken, after = findings([Check("broken", breaks), Check("after", lambda: ok("well"))])
 
-    assert (broken.verdict, broken.found) == (CheckReport.FAIL, "the check broke off: ZeroDivisionError")
+    assert (broken.verdict, broken.found) == (CheckStatus.FAIL, "internal error of the check: ZeroDivisionError")
     assert broken.fix
-    assert after.verdict is CheckReport.OK
+    assert after.verdict is CheckStatus.OK
 
 
 def test_a_check_that_hangs_is_waited_for_only_so_long() -> None:
@@ -48,11 +48,11 @@ def test_a_check_that_hangs_is_waited_for_only_so_long() -> None:
         over.wait(30)
         return ok("too late")
 
-    hung, after = findings([Check("hung", hangs), Check("after", lambda: ok("well"))], patience=0.1)
+    hung, after = findings([Check("hung", hangs), Check("after", lambda: ok("well"))], timeout_s=0.1)
     over.set()
 
-    assert (hung.verdict, hung.found) == (CheckReport.FAIL, "no verdict within 0.1 s")
-    assert after.verdict is CheckReport.OK
+    assert (hung.verdict, hung.found) == (CheckStatus.FAIL, "no result within 0.1 s")
+    assert after.verdict is CheckStatus.OK
 
 
 def test_what_had_nothing_to_look_at_has_not_failed() -> None:
@@ -71,11 +71,11 @@ def test_what_had_nothing_to_look_at_has_not_failed() -> None:
     ],
 )
 def test_a_clock_is_warned_of_from_30_s_and_fails_from_where_aws_refuses(seconds: int, verdict: str, says: str) -> None:
-    opinion = compared(NOW + dt.timedelta(seconds=seconds), NOW, "the store")
+    result = compare_clocks(NOW + dt.timedelta(seconds=seconds), NOW, "the store")
 
-    assert opinion.verdict == verdict
-    assert says in opinion.found
-    assert bool(opinion.fix) is (verdict != "ok")
+    assert result.verdict == verdict
+    assert says in result.found
+    assert bool(result.fix) is (verdict != "ok")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_refusals_of_aws_are_told_apart(code: str, message: str, kind: str) -> N
 
 
 def test_good_settings_are_well() -> None:
-    case = read_case(REQUIRED)
+    configuration = read_configuration(REQUIRED)
 
-    assert case.opinion.verdict is CheckReport.OK
-    assert case.settings
-    assert not case.unnamed
+    assert configuration.result.verdict is CheckStatus.OK
+    assert configuration.settings
+    assert not configuration.unnamed
 
 
 def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_path: Path) -> None:
@@ -115,17 +115,17 @@ def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_pa
         "BRIDGE_DATA_DIR": str(tmp_path),
     }
 
-    case = read_case(environ)
+    configuration = read_configuration(environ)
 
-    assert case.opinion.verdict is CheckReport.FAIL
-    assert len(case.opinion.fix) == 3
-    lines = "\n".join(case.opinion.fix)
+    assert configuration.result.verdict is CheckStatus.FAIL
+    assert len(configuration.result.fix) == 3
+    lines = "\n".join(configuration.result.fix)
     assert "is BRIDGE_READ_TIMEOUT meant?" in lines
     assert "BRIDGE_PORT='high' must be" in lines
     assert "BRIDGE_UPSTREAM is not set" in lines
-    assert case.settings
-    assert case.settings.store_url == "redis://store.example"
-    assert case.unnamed == {"upstream"}
+    assert configuration.settings
+    assert configuration.settings.store_url == "redis://store.example"
+    assert configuration.unnamed == {"upstream"}
 
 
 @pytest.mark.parametrize(
@@ -139,29 +139,29 @@ def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_pa
     ],
 )
 def test_settings_that_contradict_each_other_say_what_to_set(further: dict[str, str], says: str) -> None:
-    case = read_case({**REQUIRED, **further})
+    configuration = read_configuration({**REQUIRED, **further})
 
-    assert case.opinion.verdict is CheckReport.FAIL
-    assert says in " ".join(case.opinion.fix)
-    assert case.settings, "the rest can be looked at all the same"
-    assert case.unnamed == ({"broker"} if "+cluster" in str(further) else set())
+    assert configuration.result.verdict is CheckStatus.FAIL
+    assert says in " ".join(configuration.result.fix)
+    assert configuration.settings, "the rest can be looked at all the same"
+    assert configuration.unnamed == ({"broker"} if "+cluster" in str(further) else set())
 
 
 def test_who_may_look_at_a_bridge_of_up_from_elsewhere_is_told_what_is_needed(tmp_path: Path) -> None:
-    case = read_case({"BRIDGE_DATA_DIR": str(tmp_path)})
+    configuration = read_configuration({"BRIDGE_DATA_DIR": str(tmp_path)})
 
-    assert case.opinion.verdict is CheckReport.FAIL
-    assert "needs none of them, but its BRIDGE_DATA_DIR" in case.opinion.fix[-1]
+    assert configuration.result.verdict is CheckStatus.FAIL
+    assert "needs none of them, but its BRIDGE_DATA_DIR" in configuration.result.fix[-1]
 
 
 def test_what_up_stands_in_for_is_no_failure_where_it_runs(tmp_path: Path) -> None:
     (tmp_path / "store.sock").touch()
 
-    case = read_case({"BRIDGE_DATA_DIR": str(tmp_path), "BRIDGE_UPSTREAM": "http://mlflow.example"})
+    configuration = read_configuration({"BRIDGE_DATA_DIR": str(tmp_path), "BRIDGE_UPSTREAM": "http://mlflow.example"})
 
-    assert case.opinion.verdict is CheckReport.WARN
-    assert case.settings
-    assert case.settings.store_url == f"unix://{tmp_path}/store.sock"
+    assert configuration.result.verdict is CheckStatus.WARN
+    assert configuration.settings
+    assert configuration.settings.store_url == f"unix://{tmp_path}/store.sock"
 
 
 def test_secrets_of_the_environment_are_known() -> None:

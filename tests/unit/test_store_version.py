@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.bootstrap.startup_checks import check_store
-from bridge.doctor.checks import CheckReport
-from bridge.doctor.redis_checks import reached
+from bridge.doctor.checks import CheckStatus
+from bridge.doctor.redis_checks import check_connection
 from bridge.errors import CannotStart
 from bridge.redis_store.client import outdated_servers
 from bridge.redis_store.outbox import RedisOutbox
@@ -38,9 +38,9 @@ def test_an_older_redis_is_refused_at_the_start(version: str) -> None:
 
 
 def test_an_older_redis_fails_the_doctor_whichever_setting_names_it() -> None:
-    found = reached(OldStore, "redis://old:6379", "BRIDGE_STORE_URL")
+    found = check_connection(OldStore, "redis://old:6379", "BRIDGE_STORE_URL")
 
-    assert (found.verdict, found.found) == (CheckReport.FAIL, "redis://old:6379 is Redis 6.2.14")
+    assert (found.verdict, found.found) == (CheckStatus.FAIL, "redis://old:6379 is Redis 6.2.14")
     assert found.fix == ("use Redis or Valkey 7.0 or newer in BRIDGE_STORE_URL",)
 
 
