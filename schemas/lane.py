@@ -86,5 +86,5 @@ def check_run_name(name: object) -> str:
     if name.endswith("/backlog"):
         raise invalid("run", name, "A name must not end in `/backlog`: that path shows the backlog of the run.")
     if _RUN_ID.fullmatch(name):
-        raise InvalidWrite(f"'{name}' has the form of a run id: send it as `run_id`, or choose a name of another form.")
+        raise InvalidWrite(f"'{name}' is the id of a run: send it as `run_id`, or choose a name of another form.")
     return name

@@ -149,14 +149,14 @@ def test_a_permission_that_lacks_is_named(arn: str, action: str, mlflow_url: str
             "no such tracking server",
             "start it if it is stopped",
         ),
-        (Answer(200, {}, b"<html>welcome to the portal</html>"), "not as MLflow answers", "the address is MLflow's"),
-        (Answer(502, {}, b"Bad Gateway"), "in trouble", "look at its log"),
+        (Answer(200, {}, b"<html>welcome to the portal</html>"), "not a response of MLflow", "the address is MLflow's"),
+        (Answer(502, {}, b"Bad Gateway"), "a gateway before it fails", "see its log"),
         (
             Answer(302, {"Location": "https://user:s3cret@login.example/x?y"}),
             "to https://login.example",
-            "redirects to",
+            "target of the redirect",
         ),
-        (Answer(403, {}, b"<html>Forbidden by the firewall</html>"), "status 403", "no firewall answers"),
+        (Answer(403, {}, b"<html>Forbidden by the firewall</html>"), "status 403", "no firewall responds"),
     ],
 )
 def test_what_is_no_answer_of_mlflows_says_what_it_may_be(
@@ -385,7 +385,7 @@ def test_a_certificate_that_is_not_trusted_is_named(
 def test_tls_where_none_is_spoken_is_told(mlflow_url: str) -> None:
     tls = looked(mlflow_url.replace("http:", "https:"))["upstream tls"]
 
-    assert tls.found.startswith("no TLS is spoken there")
+    assert tls.found.startswith("it does not support TLS")
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_our_own_certificate_is_looked_at(days: int, verdict: str, says: str, tm
 
 @pytest.mark.parametrize(
     ("key", "says"),
-    [("other.example.pem", "not this certificate's"), ("missing.pem", "can't be read"), ("nonsense.pem", "can't be")],
+    [("other.example.pem", "does not belong to the certificate"), ("missing.pem", "can't be read"), ("nonsense.pem", "can't be")],
 )
 def test_a_key_that_does_not_fit_fails(key: str, says: str, tmp_path: Path) -> None:
     pem = certificate(tmp_path, "bridge.example", days=60)
@@ -424,4 +424,4 @@ def test_an_api_is_told_of_and_missed_only_where_it_must_be(mlflow_url: str) -> 
     free = str(free_port())
     assert api(free).verdict == "ok"
     assert api(free, is_here=True).verdict == "fail"
-    assert api(mlflow_url.rpartition(":")[2]).found.startswith("another program answers")
+    assert api(mlflow_url.rpartition(":")[2]).found.startswith("another program responds")

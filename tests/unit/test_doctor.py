@@ -16,7 +16,7 @@ REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "red
 
 
 def _verdicts(*checks: Check) -> dict[str, CheckStatus]:
-    return {finding.name: finding.verdict for finding in findings(checks, patience=0.2)}
+    return {finding.name: finding.verdict for finding in findings(checks, timeout_s=0.2)}
 
 
 def test_what_needs_a_check_that_failed_is_skipped_and_the_rest_goes_on() -> None:
