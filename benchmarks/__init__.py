@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the bridge beside MLflow itself and a naive proxy, in one run: ``make bench``."""
+"""Benchmarks: the bridge, MLflow itself and a naive proxy, side by side in one run (``make bench``)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m benchmarks``: runs the measures, prints the table and writes the figures to a file."""
+"""``python -m benchmarks``: runs the measures, prints the table and writes the results to a JSON file."""
 
 import datetime as dt
 import json
@@ -38,12 +38,14 @@ _FULL, _QUICK, _SMOKE = (3, 1.0), (1, 0.1), (1, 0.002)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One round, a tenth of the amounts or more: about nine minutes.")
-@click.option("--smoke", is_flag=True, help="Tiny amounts: each measure runs to its end, its ratios mean nothing.")
-@click.option("--only", multiple=True, metavar="MEASURE", help=f"Only this measure: {', '.join(MEASURES)}.")
-@click.option("--results", type=click.Path(path_type=Path), default=_RESULTS, help="Where the figures are written.")
+@click.option("--quick", is_flag=True, help="One round with at least a tenth of the amounts: about nine minutes.")
+@click.option(
+    "--smoke", is_flag=True, help="Tiny amounts: only shows that each measure works; the ratios mean nothing."
+)
+@click.option("--only", multiple=True, metavar="MEASURE", help=f"Run only this measure: {', '.join(MEASURES)}.")
+@click.option("--results", type=click.Path(path_type=Path), default=_RESULTS, help="Directory of the results.")
 def main(*, quick: bool, smoke: bool, only: tuple[str, ...], results: Path) -> None:
-    """Measure the bridge beside MLflow itself and a naive proxy, in one run on this machine."""
+    """Measure the bridge, MLflow itself and a naive proxy side by side on this machine."""
     rounds, scale = _SMOKE if smoke else _QUICK if quick else _FULL
     began, stolen = time.monotonic(), _stolen()
     with ExitStack() as servers:
@@ -54,7 +56,7 @@ def main(*, quick: bool, smoke: bool, only: tuple[str, ...], results: Path) -> N
     seconds, cores = time.monotonic() - began, os.cpu_count() or 1
     share = (_stolen() - stolen) / (seconds * cores)
     _write(results, rows, failed, share)
-    place = f"{platform.machine()}, {cores} cores, of which the host gave {share:.1%} to others"
+    place = f"{platform.machine()}, {cores} cores, of which other guests of the host took {share:.1%}"
     click.echo(f"\n{seconds:.0f} s on {place}\n")
     for row in (row for each in rows.values() for row in each):
         click.echo(_line(row))
@@ -76,32 +78,32 @@ def run(measures: Mapping[str, Measure], setting: Setting) -> tuple[dict[str, li
     failed: dict[str, str] = {}
     for number, (name, measure) in enumerate(measures.items(), 1):
         click.echo(f"[{number}/{len(measures)}] {name}: {(measure.__doc__ or '').splitlines()[0]}", err=True)
-        # A broken pipe that reached click would end the process without a word.
+        # click would silently end the process for a broken pipe.
         try:
             _run_one(measure, setting, rows[name])
-            assert rows[name], "no row came of it"
-        except Exception as error:  # noqa: BLE001 - the other measures run all the same
+            assert rows[name], "the measure returned no row"
+        except Exception as error:  # noqa: BLE001 - the other measures must run
             failed[name] = f"{type(error).__name__}: {error}"
-            setting.tell("")
+            setting.show_progress("")
             click.echo(f"{traceback.format_exc()}measure {name} failed: {failed[name]}", err=True)
     return rows, failed
 
 
 def _run_one(measure: Measure, setting: Setting, rows: list[Row]) -> None:
-    """Collect the rows of a measure as they come, so that a failure leaves those before it."""
-    # Short, for the path of a socket may not be long.
+    """Collect the rows of a measure as they arrive, so that a failure keeps the earlier ones."""
+    # Short, because the path of a Unix socket has a limit.
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         for found in measure(replace(setting, directory=Path(directory))):
             row = replace(found, needs_full_run=found.needs_full_run or setting.smoke)
             rows.append(row)
-            setting.tell("")
+            setting.show_progress("")
             click.echo(_line(row), err=True)
 
 
 def _sentence(failed: Mapping[str, str]) -> str:
     if len(failed) == 1:
-        return f"The measure {next(iter(failed))} failed; all others ran to their ends."
-    return f"The measures {', '.join(failed)} failed; all others ran to their ends."
+        return f"The measure {next(iter(failed))} failed; all others completed."
+    return f"The measures {', '.join(failed)} failed; all others completed."
 
 
 def _line(row: Row) -> str:
@@ -110,7 +112,7 @@ def _line(row: Row) -> str:
 
 
 def _stolen() -> float:
-    """Return for how many seconds this machine's cores had to wait for others on the same host (proc_stat(5))."""
+    """Return the steal time in seconds: CPU time that other guests of the host took (proc_stat(5))."""
     try:
         return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs to know who asks."""
+"""The cost of authentication and authorization."""
 
 import itertools
 import statistics
@@ -15,9 +15,9 @@ _RUNS = [f"{number:032x}" for number in range(50)]
 
 
 def guarded(setting: Setting) -> Iterator[Row]:
-    """Single writes accepted by a bridge that asks nobody, and by two that know their clients by their keys.
+    """Single writes accepted by a bridge without authentication, and by two with API keys.
 
-    One of these logs each request, as is the default, and the other none, as one that asks nobody doesn't either.
+    One of the two logs each request, which is the default with authentication; the other logs none, for comparison.
     """
     keys, silent = {"BRIDGE_AUTH": "keys"}, {"BRIDGE_AUTH": "keys", "BRIDGE_LOG_LEVEL": "warning"}
     with (
@@ -27,7 +27,7 @@ def guarded(setting: Setting) -> Iterator[Row]:
         contenders.bridge(upstream, setting.place("silent"), workers=0, settings=silent) as not_logging,
     ):
         bridges = {"open": free, "keys": logging, "keys, no log": not_logging}
-        # All send the header, so that only one of them does not look at it.
+        # All clients send the header, so that the requests are equal.
         bearers = {
             bridge.url: {"Authorization": f"Bearer {key_for(bridge, Client(name='bench'))}"}
             for bridge in bridges.values()
@@ -48,10 +48,10 @@ def guarded(setting: Setting) -> Iterator[Row]:
 
 
 def _alternating(setting: Setting, urls: dict[str, str], rate: Callable[[str], float]) -> list[dict[str, float]]:
-    """Return the rates of many short rounds, each in another order: rounds differ by more than the contenders do."""
+    """Return the rates of many short rounds in changing order: rounds differ more than the contenders."""
     rounds, found = 1 if setting.smoke else 3 * setting.rounds, []
     for number in range(rounds):
-        setting.tell(f"round {number + 1} of {rounds}")
+        setting.show_progress(f"round {number + 1} of {rounds}")
         names = list(urls)
         turned = names[number % len(names) :] + names[: number % len(names)]
         found.append({name: rate(urls[name]) for name in turned})

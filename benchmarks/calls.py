@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests that measures send, and how often they are sent."""
+"""Requests of the measures, and the rounds in which they are sent."""
 
 import datetime as dt
 import json
@@ -37,7 +37,7 @@ def metric(run_id: str, step: int) -> bytes:
 
 
 def ok(load: Load) -> Load:
-    """Return the load, all of whose requests were answered with 200."""
+    """Return the load result after checking that each response has status 200."""
     assert set(load.statuses) == {200}, load.statuses
     return load
 
@@ -45,24 +45,24 @@ def ok(load: Load) -> Load:
 def medians(
     setting: Setting, measures: Mapping[str, Callable[[int], float]], *, warm_up: bool = False
 ) -> dict[str, float]:
-    """Run each measure once a round, the contenders in turn, and return the median of each.
+    """Run each measure once per round, the contenders in turn, and return the median of each.
 
-    The median of three rounds leaves out what only the first one pays; one round alone wants a warm-up before it.
+    The median of three rounds excludes start-up costs; a single round needs a warm-up.
     """
     if warm_up and setting.rounds == 1 and not setting.smoke:
         for name, measure in measures.items():
-            setting.tell(f"warm-up: {name}")
+            setting.show_progress(f"warm-up: {name}")
             measure(-1)
     found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(setting.rounds):
         for name, measure in measures.items():
-            setting.tell(f"round {number + 1} of {setting.rounds}: {name}")
+            setting.show_progress(f"round {number + 1} of {setting.rounds}: {name}")
             found[name].append(measure(number))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
 def batch(run_id: str, begin: int, *, count: int = 1000) -> bytes:
-    """Return the body that logs so many values in one call."""
+    """Return the body of a ``log-batch`` call with this number of values."""
     metrics = [
         {"key": "m", "value": step / 8, "step": step, "timestamp": _EPOCH + step}
         for step in range(begin, begin + count)
@@ -79,7 +79,7 @@ def drained(bridge: Bridge) -> None:
 
 
 def key_for(bridge: Bridge, client: Client) -> str:
-    """Return a key of this client of a bridge."""
+    """Return a new API key for a client."""
     ring, key = api_key_store_at(bridge.store_url), new_key()
     ring.put_client(client)
     ring.add_key(client.name, key, now=dt.datetime.now(dt.UTC), expires_at=None)

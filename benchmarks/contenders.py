@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contenders: MLflow itself, a naive signing proxy before it, and the bridge before it. All on loopback."""
+"""The contenders, all on loopback: MLflow itself, a naive signing proxy, and the bridge."""
 
 import functools
 import sys
@@ -48,7 +48,7 @@ class Bridge:
 
 @contextmanager
 def mlflow(setting: Setting, name: str, *, workers: int = 1) -> Iterator[str]:
-    """Run an MLflow server, unless it is shared, and yield its URL; its own default are four workers."""
+    """Run an MLflow server, unless one is shared, and yield its URL. MLflow's own default is four workers."""
     if setting.shared_mlflow:
         yield setting.shared_mlflow()
         return
@@ -58,7 +58,7 @@ def mlflow(setting: Setting, name: str, *, workers: int = 1) -> Iterator[str]:
 
 
 def shared_mlflow(servers: ExitStack) -> Callable[[], str]:
-    """Return what gives the URL of one MLflow server, which starts when first asked for and ends with the stack."""
+    """Return a function that returns the URL of one MLflow server. The first call starts it; the stack ends it."""
 
     @functools.cache
     def url() -> str:
@@ -72,7 +72,7 @@ def shared_mlflow(servers: ExitStack) -> Callable[[], str]:
 
 @contextmanager
 def naive(upstream: str, directory: Path, *, threads: int = 8) -> Iterator[str]:
-    """Run the naive proxy in the WSGI server that the bridge uses, too."""
+    """Run the naive proxy in the same WSGI server as the bridge."""
     environ = {"BENCH_UPSTREAM": upstream, **_AWS}
     with wsgi("benchmarks.naive_proxy:app", directory, environ, threads=threads) as url:
         yield url
@@ -89,7 +89,7 @@ def bridge(
         "BRIDGE_UPSTREAM": ARN,
         "BRIDGE_UPSTREAM_ENDPOINT": upstream,
         "BRIDGE_UPSTREAM_RATE": "0",
-        # Each measure ends a bridge, and no load balancer has to notice.
+        # No delay at shutdown: no load balancer needs to notice it.
         "BRIDGE_SHUTDOWN_DELAY": "1ms",
         **_AWS,
         **(settings or {}),
@@ -101,7 +101,7 @@ def bridge(
 
 
 class _Begun(Server):
-    """A server whose process runs already: its start is to wait until it serves."""
+    """A server with a running process: ``start`` only waits until it is ready."""
 
     def start(self) -> None:
         wait_until(self._serves, timeout=START_TIMEOUT)
@@ -109,7 +109,7 @@ class _Begun(Server):
 
 @contextmanager
 def _together(*servers: Server) -> Iterator[None]:
-    """Run servers that do not wait for each other's start."""
+    """Run servers that start in parallel."""
     for server in servers:
         server.child.start()
     with running(*(_Begun(server.child) for server in servers)):
@@ -135,7 +135,7 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
 
 @contextmanager
 def void(directory: Path, *, delay: float = 0.0) -> Iterator[str]:
-    """Run an upstream that takes everything, so many seconds late, and keeps nothing."""
+    """Run an upstream that accepts everything after a delay in seconds, and stores nothing."""
     with wsgi("benchmarks.void:app", directory / "void", {"BENCH_DELAY": str(delay)}) as url:
         yield url
 
@@ -151,7 +151,7 @@ def create_runs(url: str, count: int) -> list[str]:
 
 
 def stored(url: str, run_id: str, key: str = "m") -> int:
-    """Return how many values of a metric MLflow itself has."""
+    """Return the number of values of a metric in MLflow."""
     count, token = 0, ""
     with requests.Session() as http:
         while True:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reaches MLflow: how fast, against MLflow's own ceiling, and while upstream is limited or slow."""
+"""Delivery rates: against MLflow's own ceiling, and to a throttled or slow upstream."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from tests.upstream_faults import Answer, Commit, Wait
 
 
 def delivered(setting: Setting) -> Iterator[Row]:
-    """Single metrics a second from the first request until the last one can be read from MLflow."""
+    """Single metrics per second, from the first request until the last value is readable in MLflow."""
     with (
         contenders.mlflow(setting, "delivered") as direct,
         contenders.naive(direct, setting.place("delivered")) as naive,
@@ -89,14 +89,14 @@ def drain(setting: Setting) -> Iterator[Row]:
 
 
 class Limited:
-    """Lets so many calls a second through, as SageMaker does, and answers 429 to the rest."""
+    """Forwards a number of calls per second, as SageMaker does, and answers 429 to the others."""
 
     def __init__(self, per_second: float) -> None:
         self._interval = 1 / per_second
         self._next = 0.0
 
     def strike(self, commit: Commit, wait: Wait) -> Answer | None:  # noqa: ARG002 - part of Fault
-        """Forward the call if it has a place."""
+        """Forward the call if it is within the limit."""
         now = time.monotonic()
         if now < self._next - self._interval:
             return Answer(429, {"Retry-After": "1"}, b'{"message":"Rate exceeded"}')
@@ -105,13 +105,13 @@ class Limited:
 
 
 def limited(setting: Setting) -> Iterator[Row]:
-    """A burst over 100 runs, upstream limited to 25 calls a second, against the least time that it can take."""
+    """A burst over 100 runs with upstream limited to 25 calls per second, against the least possible time."""
     lanes, each = setting.amount(100, least=100), setting.amount(10) * 100
     with contenders.mlflow(setting, "limited") as direct, SignatureFront(direct, check=None) as front:
         settings = {"BRIDGE_UPSTREAM_RATE": "25", "BRIDGE_UPSTREAM_BURST": "1"}
         with contenders.bridge(front.url, setting.place("limited"), settings=settings) as bridge:
             runs = contenders.create_runs(direct, lanes)
-            # MLflow itself may be the limit: the same calls, sent to it directly.
+            # MLflow itself may be the limit, so the same calls are sent to it directly.
             batches = [request("POST", direct + LOG_BATCH, batch(run_id, 10**6, count=each)) for run_id in runs]
             by_itself = ok(closed(direct, batches, connections=4)).seconds
             front.set_fault(Limited(25))
@@ -129,13 +129,13 @@ def limited(setting: Setting) -> Iterator[Row]:
                 target="<= 1.3",
                 figures=f"{lanes * each} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
                 f" (calls {lanes / 25:.1f} s, MLflow itself {by_itself:.1f} s)",
-                # One throttled call slows the next ones down, which counts for much within a few seconds.
+                # One throttled call slows the following ones, which dominates a run of a few seconds.
                 needs_full_run=not setting.is_full,
             )
 
 
 def slow(setting: Setting) -> Iterator[Row]:
-    """Upstream that answers 100 ms late, one worker process with eight threads: lanes go in parallel."""
+    """Parallel delivery of lanes: upstream responds 100 ms late, one worker process has eight threads."""
     each = setting.amount(10) * 10
     with (
         contenders.void(setting.place("slow"), delay=0.1) as upstream,
@@ -157,7 +157,7 @@ def slow(setting: Setting) -> Iterator[Row]:
 
 
 def two_workers(setting: Setting) -> Iterator[Row]:
-    """A backlog over 200 runs drained by two worker processes and by one, upstream not the limit."""
+    """A backlog over 200 runs, drained by two worker processes and by one; upstream is not the limit."""
     runs = [f"{number:032x}" for number in range(200)]
     count = setting.amount(40_000, least=20_000)
     with (

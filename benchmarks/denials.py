@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run notices of others that upstream denies."""
+"""The effect of denied runs on other runs."""
 
 import json
 import statistics
@@ -21,7 +21,7 @@ _DATASET = {"dataset": {"name": "d", "digest": "x", "source_type": "local", "sou
 
 
 def denied(setting: Setting) -> Iterator[Row]:
-    """A run's writes from accept to settled, alone and beside a hundred runs that upstream denies."""
+    """The time from accept to settled of a run's writes, alone and beside a hundred denied runs."""
     runs, rounds, writes = setting.amount(_RUNS), 1 if setting.smoke else 2 * setting.rounds + 1, setting.amount(200)
     with (
         contenders.mlflow(setting, "mlflow") as mlflow,
@@ -34,7 +34,7 @@ def denied(setting: Setting) -> Iterator[Row]:
         seen: dict[str, list[float]] = {alone.url: [], beside.url: []}
         p99: dict[str, list[float]] = {alone.url: [], beside.url: []}
         for number in range(rounds):
-            setting.tell(f"round {number + 1} of {rounds}")
+            setting.show_progress(f"round {number + 1} of {rounds}")
             for url in (alone.url, beside.url):
                 lags = _lags(url, _created(mlflow), writes)
                 seen[url] += lags
@@ -51,7 +51,7 @@ def denied(setting: Setting) -> Iterator[Row]:
 
 
 def _log_denied(url: str, mlflow: str, runs: int) -> None:
-    """Log what upstream denies to so many runs, and wait until each job reports it."""
+    """Log a call that upstream denies to a number of runs, and wait until each job reports the denial."""
     with requests.Session() as http:
         jobs = []
         for _ in range(runs):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client notices of another one that sends far more than its quota."""
+"""Fairness: the effect on one client of another that sends far more than its quota."""
 
 import datetime as dt
 import multiprocessing
@@ -19,26 +19,26 @@ from benchmarks.table import Row, Setting
 from bridge.dispatch import line_of
 from schemas.client import Client, Quota
 
-#: Requests a second: of the client that is watched, of the other one's quota, and of what that one sends.
+#: Requests per second of the watched client, the quota of the greedy client, and the multiple that it sends.
 _RATE, _QUOTA, _GREED = 50, 20, 50
-#: On so many connections: as a batch job has them, and enough for each request to be sent when it is due.
+#: Connections of the greedy client: those of a batch job, and enough to send each request on time.
 _BESIDE = {"16 connections": 16, "400 connections": 400}
-#: How many seconds upstream takes for a call.
+#: The response time of upstream, in seconds.
 _DELAY = 0.02
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What the client that is watched has seen, in seconds: one figure a round."""
+    """Measurements of the watched client in seconds, one per round."""
 
     accept: list[float] = field(default_factory=list)
     lag: list[float] = field(default_factory=list)
-    #: Requests a second that the other client has got through meanwhile.
+    #: Requests per second of the greedy client that were sent meanwhile.
     beside: list[float] = field(default_factory=list)
 
 
 def fair(setting: Setting) -> Iterator[Row]:
-    """A client's accepts and deliveries, alone and beside one that sends fifty times its quota."""
+    """Accept and delivery times of a client, alone and beside one that sends fifty times its quota."""
     assert line_of("watched") != line_of("greedy")
     seen = {"alone": _Seen(), **{name: _Seen() for name in _BESIDE}}
     with (
@@ -47,12 +47,12 @@ def fair(setting: Setting) -> Iterator[Row]:
     ):
         watched = key_for(bridge, Client(name="watched"))
         greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA)))
-        # Until the first burst is through: what is measured is how it goes on.
+        # Wait for the end of the first burst: the steady state is measured.
         burst = setting.amount(3, least=3)
-        # Many short rounds: a stall of the machine in one of them shall not decide.
+        # Many short rounds, so that a stall of the machine in one of them does not decide.
         rounds, seconds = 1 if setting.smoke else 2 * setting.rounds + 1, setting.amount(8, least=5)
         for number in range(rounds):
-            setting.tell(f"round {number + 1} of {rounds}")
+            setting.show_progress(f"round {number + 1} of {rounds}")
             _watch(bridge.url, watched, seconds, seen["alone"])
             for name, connections in _BESIDE.items():
                 with _greedy_client(bridge.url, greedy, seconds + 4, connections, burst) as sent:
@@ -79,7 +79,7 @@ def _row(name: str, beside: list[float], alone: list[float], through: str) -> Ro
 
 
 def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
-    """Log at a fixed rate, and meanwhile note what becomes of some writes."""
+    """Log at a fixed rate, and measure the delivery of some writes."""
     headers = {"Authorization": f"Bearer {key}"}
     runs = [f"{number:032x}" for number in range(20)]
     calls = [request("POST", url + LOG_METRIC, metric(runs[n % 20], n), headers) for n in range(_RATE * seconds)]
@@ -91,7 +91,7 @@ def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
 
 
 def accept_to_settled(http: requests.Session, url: str, body: bytes) -> float:
-    """Log one value, wait until it is settled, and return how many seconds that was after it was accepted."""
+    """Log one value and return the seconds from accept to settled."""
     answer = http.post(url + LOG_METRIC, body, headers={"Content-Type": "application/json"}, timeout=30)
     job = http.get(f"{url}/v1/jobs/{answer.headers['Job-Id']}", timeout=30).json()
     accepted, settled = (dt.datetime.fromisoformat(job[name]) for name in ("accepted_at", "settled_at"))
@@ -100,9 +100,9 @@ def accept_to_settled(http: requests.Session, url: str, body: bytes) -> float:
 
 @contextmanager
 def _greedy_client(url: str, key: str, seconds: int, connections: int, burst: int) -> Iterator["Synchronized[int]"]:
-    """Run a client that sends far more than it may, each write to a run of its own, in a process of its own.
+    """Run a client in a process of its own that sends far more than its quota, each write to a run of its own.
 
-    Yields how many it has sent, once its first burst of so many seconds is over.
+    Yields the number of sent requests, after the first burst of the given seconds.
     """
     spawning = multiprocessing.get_context("spawn")
     sent = spawning.Value("q", 0)
@@ -117,7 +117,7 @@ def _greedy_client(url: str, key: str, seconds: int, connections: int, burst: in
 
 
 def send_greedily(url: str, key: str, seconds: int, connections: int, sent: "Synchronized[int]") -> None:
-    """Send fifty times the quota, for so many seconds at most; count what is sent."""
+    """Send fifty times the quota for at most this number of seconds, and count the requests."""
     headers = {"Authorization": f"Bearer {key}"}
     calls = [
         request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)

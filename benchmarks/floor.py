@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The floor: what it costs to decode one JSON body and call one Redis script, and nothing else.
+"""The floor: a server that decodes one JSON body and calls one Redis script, and nothing else.
 
 ``flask_app`` does that in a Flask route; ``bare_app`` in a bare WSGI callable with one connection per thread. The
 script appends the body to a list, on the same kind of store as the bridge's.
@@ -26,7 +26,7 @@ _local = threading.local()
 
 @flask_app.post("/api/2.0/mlflow/runs/log-metric")
 def log_metric() -> Response:
-    """Decode, call the script, answer."""
+    """Decode the body, call the script and respond."""
     body = request.get_json()
     _push(["bench:flask"], [f"{body['run_id']} {body['key']} {body['value']}"])
     return Response(b"{}", content_type="application/json")
@@ -34,7 +34,7 @@ def log_metric() -> Response:
 
 @flask_app.get("/health")
 def health() -> str:
-    """Say that the process is up."""
+    """Report that the process is up."""
     return "OK"
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load generator: one thread, many kept-alive connections, requests that are bytes before the clock starts.
+"""The load generator: one thread, many keep-alive connections, requests encoded before the clock starts.
 
-It speaks just enough HTTP/1.1 to send a request and find the end of its answer, so that it costs a fraction of what any
-of the servers under load costs. `benchmarks/README.md` says what it can do by itself.
+It implements only the HTTP/1.1 that it needs to send a request and to find the end of the response, so that it costs a
+fraction of any server under load. For its own limits see `benchmarks/README.md`.
 """
 
 import selectors
@@ -18,26 +18,26 @@ _READ = 1 << 18
 
 @dataclass(slots=True)
 class Load:
-    """What came of the requests of one run."""
+    """The responses and latencies of one run."""
 
     seconds: float = 0.0
-    #: Of each request in the order of its answer, in seconds; from the time when it should have been sent.
+    #: Seconds from the scheduled send time to the response, in the order of the responses.
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency, in seconds, that this share of the requests did not exceed."""
+        """Return the latency quantile, in seconds, for this share of the requests."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def request(method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """Return the bytes of a request."""
+    """Return an encoded request."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n"
@@ -48,15 +48,15 @@ def request(method: str, url: str, body: bytes = b"", headers: Mapping[str, str]
 
 
 def closed(url: str, requests: Iterable[bytes], *, connections: int) -> Load:
-    """Send requests as fast as they are answered, one at a time on each connection."""
+    """Closed loop: send requests as fast as they are answered, one at a time on each connection."""
     return _Run(url, connections).go(((0.0, each) for each in requests), paced=False)
 
 
 def opened(url: str, requests: Iterable[bytes], *, per_second: float, connections: int) -> Load:
-    """Send requests at a fixed rate, whatever the server does.
+    """Open loop: send requests at a fixed rate, independent of the server.
 
-    A request that finds all connections busy waits, and its wait counts: a stall is paid by every request that should
-    have been sent during it.
+    A request waits if all connections are busy. Its latency includes that wait, so a stall affects every request that
+    was scheduled during it.
     """
     schedule = ((number / per_second, each) for number, each in enumerate(requests))
     return _Run(url, connections).go(schedule, paced=True)
@@ -86,7 +86,7 @@ class _Run:
         return self._load
 
     def _receive(self, wait: float) -> int:
-        """Take what has arrived; return how many answers are complete."""
+        """Read the available bytes and return the number of complete responses."""
         complete = 0
         for key, _ in self._selector.select(wait):
             line: _Line = key.data
@@ -111,7 +111,7 @@ class _Run:
 
 
 class _Line:
-    """One kept-alive connection with at most one request on it."""
+    """A keep-alive connection with at most one request in flight."""
 
     def __init__(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
         self.socket = connection
@@ -125,10 +125,10 @@ class _Line:
         self.socket.sendall(text)
 
     def receive(self) -> int | None:
-        """Take what has arrived; return the status once the answer is complete."""
+        """Read the available bytes and return the status once the response is complete."""
         arrived = self.socket.recv(_READ)
         if not arrived:
-            raise ConnectionError("the server closed a connection that was to be kept")
+            raise ConnectionError("the server closed a keep-alive connection")
         self._received += arrived
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end or len(body) < _announced(head):
@@ -141,4 +141,4 @@ def _announced(head: bytes) -> int:
         _, found, rest = head.partition(name)
         if found:
             return int(rest.split(b"\r\n", 1)[0])
-    raise ValueError(f"an answer without a length: {head[:200]!r}")
+    raise ValueError(f"a response without Content-Length: {head[:200]!r}")

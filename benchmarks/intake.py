@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients see: latency, accepted writes, the cost of intake, reads."""
+"""Measures from the view of clients: latency, accepted writes, cost of intake, reads."""
 
 import itertools
 import statistics
@@ -14,7 +14,7 @@ from tests.servers import redis_at, running
 
 
 def latency(setting: Setting) -> Iterator[Row]:
-    """Latency of one log-metric at the same offered load, counted from when it should have been sent."""
+    """Latency of one log-metric at the same offered load, from its scheduled send time."""
     store, store_url = redis_at(setting.place("latency") / "floor-store")
     with (
         running(store),
@@ -38,7 +38,7 @@ def _latency_at(
     begins = itertools.count(int(load * 10**6), step=count)
     percentiles: dict[tuple[str, float], list[float]] = {}
     for number, (name, url) in itertools.product(range(setting.rounds), urls.items()):
-        setting.tell(f"{load:.0%} of MLflow's ceiling, round {number + 1} of {setting.rounds}: {name}")
+        setting.show_progress(f"{load:.0%} of MLflow's ceiling, round {number + 1} of {setting.rounds}: {name}")
         first = metric_calls(url, runs, setting.amount(20, least=20), begin=10**8 + next(begins))
         ok(closed(url, first, connections=4))
         measured = ok(
@@ -54,13 +54,13 @@ def _latency_at(
             ratio=found["bridge"] / found["direct"],
             target=target,
             figures=f"{offered:.0f}/s: " + ", ".join(f"{name} {each * 1e3:.2f} ms" for name, each in found.items()),
-            # A queue takes its time to build up, and 60 requests are few even for a median.
+            # A queue needs time to build up, and 60 requests are too few even for a median.
             needs_full_run=not setting.is_full,
         )
 
 
 def accepted(setting: Setting) -> Iterator[Row]:
-    """Single writes accepted a second, each contender at its best concurrency, workers of the bridge stopped."""
+    """Single writes accepted per second, each contender at its best concurrency, without the bridge's workers."""
     with (
         contenders.mlflow(setting, "accepted") as direct,
         contenders.mlflow(setting, "accepted-default", workers=4) as default,
@@ -85,13 +85,13 @@ def accepted(setting: Setting) -> Iterator[Row]:
                 ratio=found["bridge"] / found[other],
                 target=target,
                 figures=figures,
-                # Three quick runs gave 19, 23 and 34 beside direct: one round of few requests is not enough.
+                # Three quick runs had ratios of 19, 23 and 34 to direct: one round of few requests is not enough.
                 needs_full_run=not setting.is_full,
             )
 
 
 def _best_rate(begins: Iterator[int], url: str, upstream: str, count: int) -> Callable[[int], float]:
-    """Return a measure of single writes a second, at the better of two concurrencies; each has steps of its own."""
+    """Return a measure of single writes per second at the better of two concurrencies. Each has steps of its own."""
     runs = contenders.create_runs(upstream, 50)
 
     def measure(_: int) -> float:
@@ -105,7 +105,7 @@ def _best_rate(begins: Iterator[int], url: str, upstream: str, count: int) -> Ca
 
 
 def batches(setting: Setting) -> Iterator[Row]:
-    """Calls of log-batch accepted a second, workers of the bridge stopped."""
+    """Calls of log-batch accepted per second, without the bridge's workers."""
     with (
         contenders.mlflow(setting, "batches") as direct,
         contenders.naive(direct, setting.place("batches")) as naive,
@@ -138,13 +138,13 @@ def batches(setting: Setting) -> Iterator[Row]:
                 ratio=found["bridge"] / found["direct"],
                 target="",
                 figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items()),
-                # MLflow takes seconds for a few of these calls: one round on a busy machine is too short.
+                # A few of these calls take MLflow seconds: one round on a busy machine is too short.
                 needs_full_run=not setting.is_full,
             )
 
 
 def floor(setting: Setting) -> Iterator[Row]:
-    """Intake of one log-metric against the least that a Flask route and a bare WSGI callable can do."""
+    """Intake of one log-metric against the floor of a Flask route and of a bare WSGI callable."""
     store, store_url = redis_at(setting.place("floor") / "floor-store")
     environ = {"BENCH_STORE_URL": store_url}
     with (
@@ -174,7 +174,7 @@ def floor(setting: Setting) -> Iterator[Row]:
 
 
 def proxy(setting: Setting) -> Iterator[Row]:
-    """Reads through the bridge and through the naive proxy. What answers them does nothing else."""
+    """Reads through the bridge and through the naive proxy, from an upstream that does no work."""
     with (
         contenders.void(setting.place("proxy")) as upstream,
         contenders.naive(upstream, setting.place("proxy")) as naive,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The naive contender: signs and forwards each request while the client waits, in the manner of the published samples.
+"""The naive contender: signs and forwards each request while the client waits, like the published samples.
 
-Flask, a kept-alive requests session for each thread, botocore's signature; nothing is queued, merged or repeated.
+It uses Flask, one keep-alive requests session per thread and botocore's signer; it never queues, merges or retries.
 """
 
 import os
@@ -23,13 +23,13 @@ _local = threading.local()
 
 @app.route("/health")
 def health() -> str:
-    """Say that the process is up."""
+    """Report that the process is up."""
     return "OK"
 
 
 @app.route("/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def forward(path: str) -> Response:
-    """Sign the request and pass it on."""
+    """Sign the request and forward it."""
     url = f"{_UPSTREAM}/{path}"
     if request.query_string:
         url += "?" + request.query_string.decode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store spends, and whether it slows down as it fills."""
+"""Cost of the store: bytes and commands per write, and script times as it fills."""
 
 import statistics
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from bridge.redis_store import keys
 
 
 def store(setting: Setting) -> Iterator[Row]:
-    """What the store spends on a pending write, on a delivered job, and how many commands."""
+    """Bytes per pending write and per delivered job, and script calls per write."""
     own, place = len(metric("0" * 32, 1000)), setting.place("store")
     with contenders.void(place) as upstream, contenders.bridge(upstream, place) as bridge:
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
@@ -41,7 +41,7 @@ def store(setting: Setting) -> Iterator[Row]:
             ratio=kept,
             target="<= 40",
             figures=f"{count} jobs: {(after - empty) / 1024:.0f} KiB",
-            # What a lane takes whether it holds few jobs or many counts for much when they are few.
+            # The fixed bytes of a lane dominate when it holds few jobs.
             needs_full_run=not setting.is_full,
         )
         yield Row(name="script calls per accepted write", ratio=accepts / count, target="<= 1.01", figures="")
@@ -64,7 +64,7 @@ def growth(setting: Setting) -> Iterator[Row]:
     settings = dict.fromkeys(("BRIDGE_MAX_STORE", "BRIDGE_MAX_PENDING_CLIENT", "BRIDGE_MAX_PENDING_RUN"), "64GiB")
     with contenders.bridge("http://127.0.0.1:9", setting.place("growth"), workers=0, settings=settings) as bridge:
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
-        # A store of this size is not rewritten while it is measured.
+        # No rewrite of the append-only file during the measurement.
         client.config_set("auto-aof-rewrite-percentage", 0)
         few, thousand = ([f"{number:032x}" for number in range(10)], [f"{number:032x}" for number in range(10, 1010)])
         many = setting.amount(100_000)
@@ -76,11 +76,11 @@ def growth(setting: Setting) -> Iterator[Row]:
         for runs in (few, thousand):
             cost(runs)
         small, hot = cost(thousand), cost(few)
-        setting.tell(f"{many} lanes")
+        setting.show_progress(f"{many} lanes")
         lanes = [f"{number:032x}" for number in range(2000, 2000 + many)]
         ok(closed(bridge.url, metric_calls(bridge.url, lanes, many), connections=16))
         wide, still_hot = cost(thousand), cost(few)
-        setting.tell(f"{deep} pending writes")
+        setting.show_progress(f"{deep} pending writes")
         for run in few:
             _deepen(client, run, deep // len(few))
         full = cost(few)
@@ -100,7 +100,7 @@ def growth(setting: Setting) -> Iterator[Row]:
 
 
 def _script_time(client: Any, url: str, runs: list[str], count: int) -> float:  # noqa: ANN401
-    """Return the time of the accept script in these lanes, in microseconds, the median of three."""
+    """Return the median of three times of the accept script in these lanes, in microseconds."""
     found = []
     for _ in range(3):
         client.config_resetstat()
@@ -110,7 +110,7 @@ def _script_time(client: Any, url: str, runs: list[str], count: int) -> float:  
 
 
 def _deepen(client: Any, lane: str, count: int) -> None:  # noqa: ANN401
-    """Have a lane hold so many more writes: copies of one that the api has accepted."""
+    """Add copies of an accepted write to a lane."""
     writes = keys.writes(lane)
     [entry] = client.lrange(writes, -1, -1)
     for _ in range(count // 1000):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What large and slow transfers cost: memory, and the time of everybody else."""
+"""Cost of large and slow transfers: memory, and the latency of other requests."""
 
 import itertools
 import socket
@@ -21,7 +21,7 @@ _OFFERED = 200
 
 
 def stream(setting: Setting) -> Iterator[Row]:
-    """A download and an upload of 1 GiB through the bridge, and the memory of its api meanwhile."""
+    """Memory of the api during a download and an upload of 1 GiB through the bridge."""
     size = setting.amount(1024) * _MIB
     with (
         contenders.void(setting.place("stream")) as upstream,
@@ -60,7 +60,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
         _download(bridge.url, 16 * _MIB)
         alone, among = [], []
         for number in range(setting.rounds):
-            setting.tell(f"round {number + 1} of {setting.rounds}")
+            setting.show_progress(f"round {number + 1} of {setting.rounds}")
             alone.append(p99())
             with _slow_clients(bridge.url):
                 among.append(p99())
@@ -75,7 +75,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
 
 @contextmanager
 def _slow_clients(url: str) -> Iterator[None]:
-    """Have six clients take 640 KiB a second each of a download, and forty send a byte of a body every half second."""
+    """Run six clients that download 640 KiB per second each, and forty that send one body byte every half second."""
     whole = request("POST", url + LOG_METRIC, metric("0" * 32, 1))
     begun, rest = whole[:-60], whole[-60:]
     over = threading.Event()
@@ -88,7 +88,7 @@ def _slow_clients(url: str) -> Iterator[None]:
             sender.sendall(begun)
         thread = threading.Thread(target=_trickle, args=(readers, senders, rest, over))
         thread.start()
-        # Until what lies between the downloads and their slow readers is full, they are not slow.
+        # The downloads are slow only after the buffers between them and their readers are full.
         time.sleep(1)
         try:
             yield
@@ -144,7 +144,7 @@ def _connected(url: str, *, receive_buffer: int = 0) -> Iterator[socket.socket]:
 
 
 def _memory(pid: int, *, peak: bool = False) -> int:
-    """Return the memory of the largest process among this one and its children, in KiB."""
+    """Return the memory, in KiB, of the largest of this process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     field = "VmHWM:" if peak else "VmRSS:"
     return max(_status(process, field) for process in (str(pid), *children))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a measure is given, and what it returns."""
+"""The input of a measure, and the rows of the table that it returns."""
 
 import sys
 from collections.abc import Callable
@@ -9,19 +9,19 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: a ratio, what it should be, and the figures that it is made of."""
+    """A row of the table: a ratio, its target, and the measured values."""
 
     name: str
     ratio: float
-    #: ``<=`` or ``>=`` and a number, or nothing where there is no target.
+    #: ``<=`` or ``>=`` and a number; empty without a target.
     target: str
     figures: str
-    #: Whether the ratio needs the full run: a shorter one shows that the measure works.
+    #: Whether only the full run gives a meaningful ratio.
     needs_full_run: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None where there is none."""
+        """Whether the ratio meets the target; None without a target."""
         if not self.target:
             return None
         sign, number = self.target.split()
@@ -30,15 +30,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where and how long to measure."""
+    """The directory, the duration and the shared server of the measures."""
 
     directory: Path
     rounds: int
     #: 1 for the full run, less for a quick one.
     scale: float
-    #: Whether the run only proves that each measure yields its rows.
+    #: Whether the run only shows that each measure works.
     smoke: bool = False
-    #: The URL of an MLflow server that measures share; None where each starts its own.
+    #: The URL of an MLflow server for all measures. None: each starts its own.
     shared_mlflow: Callable[[], str] | None = None
 
     @property
@@ -47,15 +47,15 @@ class Setting:
         return self.scale >= 1
 
     def amount(self, full: int, *, least: int = 1) -> int:
-        """Return how many of something this run takes: no fewer than ``least``, except in a smoke run."""
+        """Return the amount for this run, at least ``least`` except in a smoke run."""
         return max(1 if self.smoke else least, round(full * self.scale))
 
     def place(self, name: str) -> Path:
-        """Return a directory of the measure's own."""
+        """Create and return a directory for the measure."""
         return self.directory / name
 
-    def tell(self, text: str) -> None:
-        """Show what is being done, where somebody may be watching."""
+    def show_progress(self, text: str) -> None:
+        """Show the progress on a terminal."""
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K    {text}")
             sys.stderr.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An upstream that answers everything with ``{}``, and a download with as much as was asked for."""
+"""An upstream without work: answers every call with ``{}``, and downloads with the requested size."""
 
 import os
 import time
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 _PIECE = bytes(256 * 1024)
-#: How late, in seconds, what is written is answered.
+#: The delay of the response to a write, in seconds.
 _DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a request; ``/mib/<count>`` is a download of so many MiB."""
+    """Answer a request. ``/mib/<count>`` is a download of ``count`` MiB."""
     _, _, count = environ["PATH_INFO"].partition("/mib/")
     if count:
         start_response("200 OK", [("Content-Length", str(int(count) << 20))])

@@ -23,7 +23,7 @@ class UpstreamLimits:
     version: str = ""
     tag_value: int = MAX_TAG_VALUE
     experiment_tag_value: int = MAX_EXPERIMENT_TAG_VALUE
-    #: None where a server gives back all that it takes. MLflow 2 keeps more, but answers with its beginning only.
+    #: None: the server returns the whole value. MLflow 2 stores longer values but returns only their beginning.
     trace_tag_value: int | None = None
 
 
@@ -31,8 +31,7 @@ NEWEST = UpstreamLimits()
 
 #: First version, characters of a run's tag, characters of an experiment's tag; newest version first.
 _LIMITS_BY_VERSION = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
-
-_TRACE_TAG_CHARACTERS_OF_MLFLOW_2 = 250
+_MAX_TRACE_TAG_VALUE_MLFLOW_2 = 250
 
 
 def limits_of(version: str) -> UpstreamLimits:
@@ -42,7 +41,7 @@ def limits_of(version: str) -> UpstreamLimits:
         return NEWEST
     number = int(match[1]), int(match[2])
     _, tag, experiment_tag = next(limits for limits in _LIMITS_BY_VERSION if number >= limits[0])
-    trace_tag = _TRACE_TAG_CHARACTERS_OF_MLFLOW_2 if number < (3, 0) else None
+    trace_tag = _MAX_TRACE_TAG_VALUE_MLFLOW_2 if number < (3, 0) else None
     return UpstreamLimits(
         version=version, tag_value=tag, experiment_tag_value=experiment_tag, trace_tag_value=trace_tag
     )

@@ -63,7 +63,7 @@ def test_a_broken_measure_is_named_and_the_others_still_run(tmp_path: Path, monk
     assert ended.exit_code == 1
     assert "measure broken failed: BrokenPipeError: [Errno 32] Broken pipe" in ended.stderr
     assert "Traceback" in ended.stderr
-    assert ended.stderr.splitlines()[-1] == "The measure broken failed; all others ran to their ends."
+    assert ended.stderr.splitlines()[-1] == "The measure broken failed; all others completed."
     assert ended.stdout.count(ROW.name) == 2
     document = results_in(tmp_path)
     assert document["failed"] == {"broken": "BrokenPipeError: [Errno 32] Broken pipe"}
@@ -77,7 +77,7 @@ def test_all_failed_measures_are_named_in_one_sentence(tmp_path: Path, monkeypat
 
     assert ended.exit_code == 1
     assert "measure barren failed: AssertionError: no row came of it" in ended.stderr
-    assert ended.stderr.splitlines()[-1] == "The measures broken, barren failed; all others ran to their ends."
+    assert ended.stderr.splitlines()[-1] == "The measures broken, barren failed; all others completed."
 
 
 def test_a_measure_that_does_not_exist_is_refused(tmp_path: Path) -> None:
