@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of the system: what a write and a job are. Imports nothing else of ours, and no framework."""
+"""Domain types and wire formats: writes, jobs, lanes, clients, MLflow's endpoints. Imports no other package of ours."""

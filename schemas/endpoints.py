@@ -3,7 +3,7 @@
 
 An endpoint that is not in the table is proxied. The columns:
 
-* ``method``, ``path``: a path parameter is written ``{name}``. One whose name ends in ``path`` may contain slashes.
+* ``method``, ``path``: a path parameter is written ``{name}``. If its name ends in ``path``, it may contain slashes.
 * ``under``: ``ajax`` where MLflow serves the endpoint below ``/ajax-api`` as well as below ``/api``.
 * ``kind``: ``read``, ``write`` or ``stream`` (its response or request body can be long).
 * ``answer``: ``queued``, ``proxied`` or ``refused`` (`Handling`).
@@ -43,7 +43,7 @@ class Handling(StrEnum):
 
 
 class AwaitedLanes(StrEnum):
-    """The lanes whose undelivered writes a proxied call waits for (read your writes)."""
+    """The lanes that a proxied call waits for (read your writes)."""
 
     #: Those of the runs, experiments and traces that the call names.
     NAMED = "named"

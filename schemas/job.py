@@ -107,7 +107,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: dt.datetime | None = None
     #: Delivery attempts. A lower bound: a worker that crashes does not record its last attempt.
     attempts: int = 0
-    #: Only of a pending job whose last attempt failed.
+    #: Only of a pending job after a failed attempt.
     next_attempt_at: dt.datetime | None = None
     error: JobError | None = None
     upstream: UpstreamAnswer | None = None

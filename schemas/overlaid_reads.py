@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reads whose answers the bridge overlays with accepted, undelivered writes (read your writes)."""
+"""Reads that the bridge overlays with accepted, undelivered writes (read your writes)."""
 
 import enum
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from bridge.errors import BridgeError
 
 CHECK_TIMEOUT_S = 8.0
-#: AWS refuses a signature whose time differs by more than this.
+#: AWS refuses a signature if its time differs by more than this.
 _MAX_AWS_SKEW = dt.timedelta(minutes=5)
 _WARN_SKEW = dt.timedelta(seconds=30)
 _CLOCK_FIX = "synchronise the clocks of both machines by NTP (chronyd, systemd-timesyncd; on AWS: 169.254.169.123)"

@@ -2,8 +2,8 @@
 """Lenient parser for bodies that the strict decoder rejects.
 
 MLflow parses a body with protobuf, ignores parse errors and keeps the fields before the error. A single bare ``NaN``,
-or ``1.5`` for a step, makes it drop the rest of the call and answer 200. This parser repairs a body whose meaning is
-clear (a bare ``NaN`` becomes the string ``"NaN"``) and refuses any other with the path to the invalid value.
+or ``1.5`` for a step, makes it drop the rest of the call and answer 200. This parser repairs a body with a clear
+meaning (a bare ``NaN`` becomes the string ``"NaN"``) and refuses any other with the path to the invalid value.
 """
 
 import json

@@ -4,7 +4,7 @@
 A client can be limited to experiments. The bridge then permits a call only if every experiment, run, trace and model
 that it names is inside them. Every id counts, at any depth and in any spelling, so it does not matter which of several
 ids MLflow would use. ``references_in_call`` handles proxied calls, ``references_in_write`` queued ones. Both raise
-``UnresolvedReference`` for a call whose experiment cannot be determined.
+``UnresolvedReference`` if the experiment of a call cannot be determined.
 
 MLflow applies a call that names no id to its default experiment. The column ``within`` of the endpoint table
 (`ExperimentRule`) therefore states which ids a call must name, and where.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of tags whose value MLflow's server interprets (``utils/validation.py``, 3.17).
+"""Validation of tags that MLflow's server interprets (``utils/validation.py``, 3.17).
 
 Other special keys need no validation here: MLflow checks them against stored data (``mlflow.customView.view...``), or
 not at all.

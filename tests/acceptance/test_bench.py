@@ -76,7 +76,7 @@ def test_all_failed_measures_are_named_in_one_sentence(tmp_path: Path, monkeypat
     ended = CliRunner().invoke(bench.main, ["--results", str(tmp_path)])
 
     assert ended.exit_code == 1
-    assert "measure barren failed: AssertionError: no row came of it" in ended.stderr
+    assert "measure barren failed: AssertionError: the measure returned no row" in ended.stderr
     assert ended.stderr.splitlines()[-1] == "The measures broken, barren failed; all others completed."
 
 

@@ -402,7 +402,11 @@ def test_our_own_certificate_is_looked_at(days: int, verdict: str, says: str, tm
 
 @pytest.mark.parametrize(
     ("key", "says"),
-    [("other.example.pem", "does not belong to the certificate"), ("missing.pem", "can't be read"), ("nonsense.pem", "can't be")],
+    [
+        ("other.example.pem", "does not belong to the certificate"),
+        ("missing.pem", "can't be read"),
+        ("nonsense.pem", "can't be"),
+    ],
 )
 def test_a_key_that_does_not_fit_fails(key: str, says: str, tmp_path: Path) -> None:
     pem = certificate(tmp_path, "bridge.example", days=60)
