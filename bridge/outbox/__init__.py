@@ -223,10 +223,6 @@ class Extent:
 class Outbox(Protocol):
     """See the head of this file for what is guaranteed."""
 
-    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Accept one write, or raise what its verdict is."""
-        ...
-
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
         """Store each write at the end of its lane, in the order of the offers, in few round trips.
 
