@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lines that take queue."""
+"""The bounded round-robin queue of unpublished hints."""
 
 import threading
 
