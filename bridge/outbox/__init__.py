@@ -54,7 +54,7 @@ class Claim:
     settled: int
     #: Failed attempts at the head of the lane.
     attempts: int
-    #: This claim and the recent claims of the lane whose worker crashed.
+    #: The number of claims that ended in a crash of their worker, plus one for this claim.
     claims: int
     #: At the last crash the first job was being sent alone.
     tried_alone: bool = False
@@ -62,7 +62,7 @@ class Claim:
     resumed: bool = False
     #: Calls from this head on which upstream failed (500) or did not answer, minus one for each settlement since.
     broke: int = 0
-    #: Of these, the calls with the first job alone on which it failed, and since when.
+    #: Calls with the first job alone on which upstream failed, and since when.
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
     #: Since when upstream has denied the head of the lane; None if it does not.
@@ -75,7 +75,7 @@ class Claim:
 
     @property
     def client(self) -> str:
-        """The client on behalf of which the lane is delivered now."""
+        """The client for which the lane is delivered now."""
         return self.jobs[0].client if self.jobs else ""
 
 
@@ -107,7 +107,7 @@ class DeadLetterReason(enum.StrEnum):
 
     #: Upstream rejected it for good.
     REFUSED = "refused"
-    #: Upstream could not be reached for longer than the delivery horizon.
+    #: It was not delivered within the maximum age of a write.
     EXPIRED = "expired"
     #: Its delivery crashed workers repeatedly.
     POISON = "poison"
@@ -274,7 +274,7 @@ class Outbox(Protocol):
         ...
 
     def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
-        """Return the ids of the client's pending jobs of a lane, in order, from behind the position ``after`` on.
+        """Return the ids of the client's pending jobs of a lane behind the position ``after``, in order.
 
         Without a client, those of all clients. The second value is the position to continue behind, None at the end. A
         short page may have a next one.
@@ -282,7 +282,7 @@ class Outbox(Protocol):
         ...
 
     def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
-        """Return the pending jobs of a lane, of all clients, in order, from behind a position on.
+        """Return the pending jobs of a lane behind the position ``after``, of all clients, in order.
 
         They have about ``most_bytes`` at most. The second value is the position to continue behind, None at the end.
         """

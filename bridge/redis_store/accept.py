@@ -103,7 +103,7 @@ class WriteAcceptor:
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
         lane, idempotency, fingerprint = offer.write.lane, offer.idempotency, b""
         number = keys.partition(lane)
-        lane_keys = keys.for_accept(lane, number)
+        lane_keys = keys.accept_keys(lane, number)
         if idempotency:
             lane_keys.append(keys.idempotency(number, offer.client, idempotency.key))
             fingerprint = idempotency.fingerprint
@@ -130,7 +130,7 @@ class WriteAcceptor:
 class Occupancy:
     """The bytes that each partition holds, read about once a second while anything is accepted.
 
-    The accept script knows the figures of its own partition exactly; this supplies those of the others.
+    The accept script knows the figures of its own partition exactly; this class supplies those of the others.
     """
 
     def __init__(self, client: redis.Redis, caps: Caps, *, observe: Observer | None = None) -> None:
@@ -162,7 +162,7 @@ class Occupancy:
         return client_cap - elsewhere_of_client, self._caps.store - elsewhere
 
     def _refresh_in_background(self) -> None:
-        # An accept that can no longer go on with old figures refreshes them itself and gets the error.
+        # Errors are ignored here: an accept that needs new figures refreshes them itself and gets the error.
         with suppress(StoreUnavailable), self._refresh_lock:
             # A call that arrived during the last refresh has nothing left to do.
             if time.monotonic() - self._refreshed_at >= _REFRESH_AFTER_S:

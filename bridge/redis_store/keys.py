@@ -85,84 +85,84 @@ def partition(lane: str) -> int:
 
 def lane_state(lane: str) -> str:
     """The lane's counters and lease."""
-    return f"{_tag(partition(lane))}:lane:{lane}"
+    return f"{_hash_tag(partition(lane))}:lane:{lane}"
 
 
 def writes(lane: str) -> str:
     """The lane's pending writes."""
-    return f"{_tag(partition(lane))}:writes:{lane}"
+    return f"{_hash_tag(partition(lane))}:writes:{lane}"
 
 
 def settled(lane: str) -> str:
     """The lane's log of settled calls."""
-    return f"{_tag(partition(lane))}:settled:{lane}"
+    return f"{_hash_tag(partition(lane))}:settled:{lane}"
 
 
 def ready(number: int) -> str:
     """The due times of a partition's lanes."""
-    return f"{_tag(number)}:ready"
+    return f"{_hash_tag(number)}:ready"
 
 
 def oldest(number: int) -> str:
-    """When the first pending write of each of a partition's lanes was accepted."""
-    return f"{_tag(number)}:oldest"
+    """The times at which the oldest pending write of each of a partition's lanes was accepted."""
+    return f"{_hash_tag(number)}:oldest"
 
 
 def writers(number: int) -> str:
-    """Which clients have writes in which lanes of a partition."""
-    return f"{_tag(number)}:writers"
+    """The pairs of client and lane with pending writes in a partition."""
+    return f"{_hash_tag(number)}:writers"
 
 
 def dead(number: int) -> str:
     """The dead letters of a partition."""
-    return f"{_tag(number)}:dead"
+    return f"{_hash_tag(number)}:dead"
 
 
 def letters(number: int) -> str:
     """The index of a partition's dead letters."""
-    return f"{_tag(number)}:letters"
+    return f"{_hash_tag(number)}:letters"
 
 
 def attempts(lane: str) -> str:
     """The failed attempts at the head of the lane."""
-    return f"{_tag(partition(lane))}:attempts:{lane}"
+    return f"{_hash_tag(partition(lane))}:attempts:{lane}"
 
 
 def fate(lane: str, position: int) -> str:
     """The fate of a dead letter."""
-    return f"{_tag(partition(lane))}:fate:{dead_field(lane, position)}"
+    return f"{_hash_tag(partition(lane))}:fate:{dead_field(lane, position)}"
 
 
-def for_accept(lane: str, number: int) -> list[str]:
+def accept_keys(lane: str, number: int) -> list[str]:
     """The keys of accept.lua in its order, without the idempotency record. The hot path makes them in one step."""
-    tag = _TAGS[number]
+    tag = _HASH_TAGS[number]
     of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
     return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held", f"{tag}:writers"]
 
 
 def run_name(lane: str) -> str:
     """The run that the lane of a named run stands for."""
-    return f"{_tag(partition(lane))}:run:{lane}"
+    return f"{_hash_tag(partition(lane))}:run:{lane}"
 
 
 def run_alias(run_id: str) -> str:
     """The lane of a run's name."""
-    return f"{_tag(partition(run_id))}:alias:{run_id}"
+    return f"{_hash_tag(partition(run_id))}:alias:{run_id}"
 
 
 def experiment(lane: str) -> str:
     """The experiment of the run or model of a lane."""
-    return f"{_tag(partition(lane))}:experiment:{lane}"
+    return f"{_hash_tag(partition(lane))}:experiment:{lane}"
 
 
 def held(number: int) -> str:
-    """How many bytes the partition holds."""
-    return f"{_tag(number)}:held"
+    """The bytes that the partition holds, in total and by client."""
+    return f"{_hash_tag(number)}:held"
 
 
 def idempotency(number: int, client: str, key: str) -> str:
     """The job that was accepted under a client's idempotency key."""
-    return f"{_tag(number)}:idempotency:{_digest(client, key)}"
+    return f"{_hash_tag(number)}:idempotency:{_digest(client, key)}"
 
 
 def idempotency_guard(client: str, key: str) -> str:
@@ -182,7 +182,7 @@ def flow_control(upstream: str) -> str:
 
 def sweep(number: int) -> str:
     """Exists for a guard period after the partition was swept."""
-    return f"{_tag(number)}:sweep"
+    return f"{_hash_tag(number)}:sweep"
 
 
 def dead_field(lane: str, position: int) -> str:
@@ -209,8 +209,8 @@ def _digest(client: str, key: str) -> str:
     return hashlib.blake2b(f"{client}\n{key}".encode(), digest_size=16).hexdigest()
 
 
-def _tag(number: int) -> str:
-    return _TAGS[number]
+def _hash_tag(number: int) -> str:
+    return _HASH_TAGS[number]
 
 
-_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]
+_HASH_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]

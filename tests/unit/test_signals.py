@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A notifier is heard once for each ring, by whoever listens, then or later."""
+"""Each notification wakes one wait, at once or later."""
 
 import datetime as dt
 import os
@@ -12,7 +12,7 @@ MOMENT = dt.timedelta(milliseconds=1)
 LONG = dt.timedelta(seconds=20)
 
 
-def test_each_ring_is_heard_once_even_if_nobody_listens_yet() -> None:
+def test_each_notification_wakes_one_wait_even_a_later_one() -> None:
     notifier = SignalNotifier()
     notifier.notify()
     notifier.notify()
@@ -20,7 +20,7 @@ def test_each_ring_is_heard_once_even_if_nobody_listens_yet() -> None:
     assert [notifier.wait(LONG), notifier.wait(LONG), notifier.wait(MOMENT)] == [True, True, False]
 
 
-def test_a_thread_hears_each_ring() -> None:
+def test_a_subscriber_is_called_for_each_notification() -> None:
     notifier, heard, done = SignalNotifier(), [], threading.Event()
 
     def hear() -> None:
@@ -36,7 +36,7 @@ def test_a_thread_hears_each_ring() -> None:
     assert threading.main_thread() not in heard
 
 
-def test_a_receiver_that_is_interrupted_again_and_again_rings_each_time() -> None:
+def test_a_handler_interrupted_by_itself_never_deadlocks() -> None:
     notifier = SignalNotifier()
     before = signal.signal(signal.SIGUSR2, notifier.notify)
     try:

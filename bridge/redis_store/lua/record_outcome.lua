@@ -52,7 +52,7 @@ if (open_until or failure_count) and not is_open then
   redis.call('HDEL', flow_control_key, 'until', 'reason', 'probe', 'failures', 'trips')
 end
 if outcome == 'delivered' and denied_rate > 0 then
-  -- Upstream allows what it denied: many more may try, so that a long queue of them drains quickly.
+  -- Upstream allows what it denied: further calls may go at once, so that a long queue of them drains quickly.
   redis.call('HINCRBY', flow_control_key, 'denied_next', string.format('%.0f', -10000000 / denied_rate))
 end
 if outcome == 'delivered' then

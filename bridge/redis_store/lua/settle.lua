@@ -10,7 +10,7 @@
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
 -- ARGV[8] outcome record      ARGV[9] retention in ms
 -- ARGV[10] '1' to note that the first write will now be sent alone
--- ARGV[11] '1' if they are dead-lettered because upstream denies them, which it may go on to do
+-- ARGV[11] '1' if they are dead-lettered because upstream denies them, which may continue
 -- ARGV[12] how many writes were refused together, '0' if none      ARGV[13] record of that attempt, or ''
 -- ARGV[14] how many clients the settled writes are from
 -- ARGV[15...] for each of these, client and bytes; then for each write that is dead-lettered: its field, its dead
