@@ -281,10 +281,10 @@ class Outbox(Protocol):
         """
         ...
 
-    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
+    def undelivered(self, lane: str, *, after: int, max_bytes: int) -> tuple[list[Job], int | None]:
         """Return the pending jobs of a lane behind the position ``after``, of all clients, in order.
 
-        They have about ``most_bytes`` at most. The second value is the position to continue behind, None at the end.
+        They have about ``max_bytes`` at most. The second value is the position to continue behind, None at the end.
         """
         ...
 

@@ -215,10 +215,10 @@ class RedisOutbox:
             jobs, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
             return [client_job_id(job, self._job_id_key.key()) for job in jobs], last
 
-    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
+    def undelivered(self, lane: str, *, after: int, max_bytes: int) -> tuple[list[Job], int | None]:
         """Return the pending jobs of a lane, of all clients."""
         with store_errors():
-            return pending_jobs(self._client, lane, of=None, after=after, limit=_MAX_UNDELIVERED, max_bytes=most_bytes)
+            return pending_jobs(self._client, lane, of=None, after=after, limit=_MAX_UNDELIVERED, max_bytes=max_bytes)
 
     def lanes_of(self, client: str, *, limit: int) -> list[str]:
         """Return lanes in which writes of this client are pending."""

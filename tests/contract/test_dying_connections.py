@@ -102,7 +102,7 @@ def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
         "due": lambda: outbox.due(limit=100, guard=SECOND / 100),
         "job": lambda: outbox.job("AQnojob", client="a"),
         "pending jobs": lambda: outbox.pending_jobs(RUN, client=None, after=0, limit=3),
-        "undelivered": lambda: outbox.undelivered(RUN, after=0, most_bytes=1000),
+        "undelivered": lambda: outbox.undelivered(RUN, after=0, max_bytes=1000),
         "lanes of a client": lambda: outbox.lanes_of("a", limit=3),
         "extents": lambda: outbox.extents([RUN]),
         "lane backlog": lambda: outbox.lane_backlog(RUN),

@@ -54,13 +54,13 @@ def test_undelivered_jobs_are_read_in_order_from_a_position_on_and_up_to_a_size(
     assert claim
     positions = [each.position for each in accepted]
 
-    everything, end = outbox.undelivered(RUN, after=0, most_bytes=MUCH)
-    some, more = outbox.undelivered(RUN, after=positions[9], most_bytes=5000)
-    rest, _ = outbox.undelivered(RUN, after=more or 0, most_bytes=MUCH)
+    everything, end = outbox.undelivered(RUN, after=0, max_bytes=MUCH)
+    some, more = outbox.undelivered(RUN, after=positions[9], max_bytes=5000)
+    rest, _ = outbox.undelivered(RUN, after=more or 0, max_bytes=MUCH)
 
     assert ([job.position for job in everything], end) == (positions[5:], None)
     assert some[0].position == positions[10]
     assert 4 <= len(some) <= 6
     assert [job.position for job in [*some, *rest]] == positions[10:]
-    assert outbox.undelivered(RUN, after=positions[-1], most_bytes=MUCH) == ([], None)
-    assert outbox.undelivered(A, after=0, most_bytes=MUCH) == ([], None)
+    assert outbox.undelivered(RUN, after=positions[-1], max_bytes=MUCH) == ([], None)
+    assert outbox.undelivered(A, after=0, max_bytes=MUCH) == ([], None)
