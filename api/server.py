@@ -101,16 +101,16 @@ class _Server(MPServer):
         """Do what the server is told to, in threads; its own receivers take a lock."""
         self._drain_delay = drain_delay
         self._told_to_stop, self._told_to_reload = SignalNotifier(), SignalNotifier()
-        self._told_to_reload.each_time(super().signal_handler_reload, observe=observe)
-        self._told_to_stop.each_time(self._stop, observe=observe)
+        self._told_to_reload.subscribe(super().signal_handler_reload, observe=observe)
+        self._told_to_stop.subscribe(self._stop, observe=observe)
 
     def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
         """Have new server processes take over."""
-        self._told_to_reload.ring()
+        self._told_to_reload.notify()
 
     def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Begin to drain; at a second signal, stop at once."""
-        self._told_to_stop.ring()
+        self._told_to_stop.notify()
 
     def _stop(self) -> None:
         # Those that were told to stop as well, with the whole process group, must not be followed by new ones.

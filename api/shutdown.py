@@ -17,6 +17,6 @@ class ShuttingDown(Exception):
 
 def refuse_writes_on_signal(stopping: threading.Event, observe: Observer) -> None:
     """Set the event when the signal comes. To be called in the main thread."""
-    bell = SignalNotifier()
-    bell.each_time(stopping.set, observe=observe)
-    signal.signal(DRAIN_SIGNAL, bell.ring)
+    notifier = SignalNotifier()
+    notifier.subscribe(stopping.set, observe=observe)
+    signal.signal(DRAIN_SIGNAL, notifier.notify)

@@ -5,7 +5,9 @@ import datetime as dt
 import json
 from typing import Any
 
+from bridge.outbox import Accepted, Offer, Outbox
 from schemas.bodies.batchable import capture
+from schemas.idempotency import Idempotency
 from schemas.job import Job
 from schemas.write import Op, Write
 
@@ -28,3 +30,11 @@ def tag(key: str, value: str, *, run_id: str = RUN) -> Write:
 
 def job(write: Write, position: int = 1) -> Job:
     return Job(write=write, lane=write.lane, position=position, accepted_at=NOW, client="a")
+
+
+def accept_one(outbox: Outbox, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
+    """Accept one write, or raise its verdict."""
+    [verdict] = outbox.accept_all([Offer(write=write, client=client, idempotency=idempotency)])
+    if isinstance(verdict, Accepted):
+        return verdict
+    raise verdict

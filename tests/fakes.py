@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import fakeredis
 
-from bridge.dispatch import LINES, Room
+from bridge.dispatch import QUEUE_COUNT, DispatchCapacity
 from bridge.events import Event
 from bridge.upstream import Call, Delivered, Headers, Outcome
 from bridge.upstream.flow_control import FlowControlState, Passage, Permit
@@ -28,17 +28,17 @@ class FakeStore(fakeredis.FakeRedis):
 class FakeDispatch:
     """Remembers hints."""
 
-    def __init__(self, room: int = 100) -> None:
+    def __init__(self, capacity: int = 100) -> None:
         self.lanes: list[str] = []
         self.clients: list[str] = []
-        self._room = room
+        self._capacity = capacity
 
     def lane_due(self, lane: str, client: str) -> None:
         self.lanes.append(lane)
         self.clients.append(client)
 
-    def room(self) -> Room:
-        return Room([self._room] * LINES)
+    def capacity(self) -> DispatchCapacity:
+        return DispatchCapacity([self._capacity] * QUEUE_COUNT)
 
     def ping(self) -> bool:
         return True

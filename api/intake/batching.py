@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from bridge.outbox import Accepted, Offer, Verdict
-from bridge.outbox.intake import LONG_WRITES, MOST_TOGETHER, Intake
+from bridge.outbox.intake import LONG_WRITES_BYTES, MAX_BATCH_WRITES, Intake
 
 _Future = asyncio.Future[Verdict | Exception]
 #: So many long writes are on their way to the store at a time.
@@ -26,7 +26,7 @@ class WriteBatcher:
     async def accept(self, offer: Offer) -> Accepted:
         """Have a write accepted, or raise what its verdict is."""
         loop = asyncio.get_running_loop()
-        if offer.write.size > LONG_WRITES:
+        if offer.write.size > LONG_WRITES_BYTES:
             verdict = await loop.run_in_executor(self._threads, next, self._intake.accept([offer]))
         else:
             verdict = await self._with_others(offer, loop)
@@ -43,7 +43,7 @@ class WriteBatcher:
         return await future
 
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
-        collected, self._collected = self._collected[:MOST_TOGETHER], self._collected[MOST_TOGETHER:]
+        collected, self._collected = self._collected[:MAX_BATCH_WRITES], self._collected[MAX_BATCH_WRITES:]
         if self._collected:
             loop.call_soon(self._submit, loop)
         futures, here = [future for _, future in collected], threading.get_ident()

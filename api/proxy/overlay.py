@@ -115,7 +115,7 @@ class _Seen:
         try:
             extents = self._outbox.extents(list(self._lanes)) if self._lanes else {}
             for lane in self._lanes:
-                jobs, more = self._outbox.undelivered(lane, after=0, most_bytes=_MOST_BYTES)
+                jobs, more = self._outbox.undelivered(lane, after=0, max_bytes=_MOST_BYTES)
                 self._jobs[lane] = jobs
                 # Of a lane that holds too much the beginning is laid over the answer, which is a state that was so.
                 last = jobs[-1].position if jobs else extents[lane].accepted
@@ -136,7 +136,7 @@ class _Seen:
 
     def _add_newer(self, lane: str, last: int) -> bool:
         accepted = self._outbox.extents([lane])[lane].accepted
-        newer, _ = self._outbox.undelivered(lane, after=last, most_bytes=_MOST_BYTES)
+        newer, _ = self._outbox.undelivered(lane, after=last, max_bytes=_MOST_BYTES)
         self._jobs[lane] += newer
         # Upstream's answer may or may not have what was accepted and delivered meanwhile. It has to be asked again.
         return newer[0].position == last + 1 if newer else accepted <= last

@@ -36,12 +36,13 @@ class Sweeper:
         """
         try:
             self._outbox.report_worker(worker)
-            room = self._dispatch.room()
-            due = self._outbox.due(limit=min(room.total, _MAX_LANES_PER_SWEEP), guard=self._guard) if room.total else []
+            capacity = self._dispatch.capacity()
+            limit = min(capacity.total, _MAX_LANES_PER_SWEEP)
+            due = self._outbox.due(limit=limit, guard=self._guard) if limit else []
         except StoreUnavailable as error:
             self._observe(StoreError(operation="sweep", reason=str(error)))
             return
-        found = [each for each in due if room.take(each.client)]
+        found = [each for each in due if capacity.take(each.client)]
         for each in found:
             self._dispatch.lane_due(each.lane, each.client)
         if found:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dispatch by Celery: the hint that a lane is due is a task whose only argument is the lane.
 
-Each line of hints is a queue of Celery's, and a worker that takes from several takes from each in turn.
+A Celery worker that consumes several queues takes from each in turn.
 
-Publishing costs a client more than accepting its write does, so hints are handed to a thread and published from there.
+Publishing a hint takes longer than accepting a write, so a background thread publishes them.
 """
 
 import datetime as dt
@@ -15,25 +15,29 @@ from typing import Generic, TypeVar
 from celery import Celery
 from kombu.exceptions import LimitExceeded, OperationalError
 
-from bridge.dispatch import LINES, Room, line_of
+from bridge.dispatch import QUEUE_COUNT, DispatchCapacity, queue_of
 from bridge.dispatch.redis_failures import is_redis_failure
 from bridge.events import DispatchFailed, Observer
 from bridge.process.background import BackgroundThread
 
 TASK = "bridge.deliver"
-QUEUES = tuple(f"bridge.deliver.{line:02}" for line in range(LINES))
+QUEUES = tuple(f"bridge.deliver.{number:02}" for number in range(QUEUE_COUNT))
 
-#: Hints of a line that wait to be published, and that wait in the broker, before further ones are left to the sweep.
-_MOST_WAITING = 10_000
-_MOST_IN_BROKER = 2_000
-#: So many are published at once.
-_MOST_AT_ONCE = 100
+#: Hints of a queue that wait to be published, and that wait in the broker. Beyond that the sweep finds the lanes.
+_MAX_UNPUBLISHED = 10_000
+_MAX_IN_BROKER = 2_000
+#: Hints that are published in one round trip.
+_MAX_BATCH_HINTS = 100
+#: How long to wait for a free connection to the broker.
+_POOL_TIMEOUT_S = 1
+
+T = TypeVar("T")
 
 
 def celery_app(broker_url: str, *, timeout: dt.timedelta) -> Celery:
-    """Return a Celery app for this broker in which nothing waits for longer than about ``timeout``.
+    """Return a Celery app for this broker in which no call blocks for longer than about ``timeout``.
 
-    A hint that can't be published now is dropped rather than retried, for the sweep finds its lane.
+    A hint that can't be published now is dropped, not retried: the sweep finds its lane.
     """
     app = Celery("mlflow-bridge", broker=_kombu_url(broker_url), set_as_current=False)
     app.conf.update(
@@ -42,7 +46,7 @@ def celery_app(broker_url: str, *, timeout: dt.timedelta) -> Celery:
         broker_channel_error_retry=True,
         broker_pool_acquire_timeout=timeout.total_seconds(),
         broker_transport_options={
-            # Celery's keys share one slot and a name of their own, beside the store's if both are one Redis.
+            # One slot in a cluster, and a prefix that separates them from the store's keys if both are one Redis.
             "global_keyprefix": "{bridge-broker}:",
             "visibility_timeout": 120,
             "unacked_restore_interval": 5,
@@ -67,37 +71,40 @@ class CeleryDispatch:
     def __init__(self, broker_url: str, *, observe: Observer, timeout: dt.timedelta) -> None:
         self._app = celery_app(broker_url, timeout=timeout)
         self._observe = observe
-        self._waiting: RoundRobinQueue[str] = RoundRobinQueue(most=_MOST_WAITING)
+        self._unpublished: RoundRobinQueue[str] = RoundRobinQueue(max_length=_MAX_UNPUBLISHED)
         self._publisher = BackgroundThread("dispatch", self._publish, observe=observe)
 
     def lane_due(self, lane: str, client: str) -> None:
-        """Have the hint published soon."""
-        if not self._waiting.put(line_of(client), lane):
-            self._observe(DispatchFailed(hints=1, reason="too many hints wait to be published"))
+        """Publish the hint soon."""
+        if not self._unpublished.put(queue_of(client), lane):
+            self._observe(DispatchFailed(hints=1, reason="the queue of unpublished hints is full"))
         self._publisher.start()
 
-    def room(self) -> Room:
+    def capacity(self) -> DispatchCapacity:
         """Return how many more hints the broker should be given now."""
-        waiting = self._waiting_in_broker()
-        if waiting is None:
-            return Room([0] * LINES)
-        return Room(
-            [max(0, _MOST_IN_BROKER - count - self._waiting.waiting(line)) for line, count in enumerate(waiting)]
+        lengths = self._queue_lengths()
+        if lengths is None:
+            return DispatchCapacity([0] * QUEUE_COUNT)
+        return DispatchCapacity(
+            [
+                max(0, _MAX_IN_BROKER - length - self._unpublished.length(number))
+                for number, length in enumerate(lengths)
+            ]
         )
 
     def ping(self) -> bool:
         """Return whether the broker answers."""
-        return self._waiting_in_broker() is not None
+        return self._queue_lengths() is not None
 
-    def _waiting_in_broker(self) -> list[int] | None:
-        """Return how many hints wait in each line in the broker, None if it does not answer."""
+    def _queue_lengths(self) -> list[int] | None:
+        """Return how many hints each queue of the broker holds, None if it does not answer."""
         try:
-            with self._app.pool.acquire(block=True, timeout=1) as connection:
-                # Not by declaring the queue: with a key prefix, kombu looks whether it exists under a wrong name.
+            with self._app.pool.acquire(block=True, timeout=_POOL_TIMEOUT_S) as connection:
+                # Not by declaring the queue: with a key prefix, kombu checks its existence under a wrong name.
                 pipeline = connection.default_channel.client.pipeline(transaction=False)
                 for queue in QUEUES:
                     pipeline.llen(queue)
-                return [int(count) for count in pipeline.execute()]
+                return [int(length) for length in pipeline.execute()]
         except (OSError, OperationalError, LimitExceeded):
             return None
         except Exception as error:
@@ -107,78 +114,74 @@ class CeleryDispatch:
             return None
 
     def _publish(self) -> None:
-        due = self._waiting.take(most=_MOST_AT_ONCE)
+        batch = self._unpublished.take(limit=_MAX_BATCH_HINTS)
         try:
-            self._send(due)
+            self._send(batch)
         except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
             # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
-            hints = len(due) + self._waiting.clear()
-            # What fails as a whole names what it failed of as its cause.
+            hints = len(batch) + self._unpublished.clear()
+            # An error of the whole batch names its reason as its cause.
             self._observe(DispatchFailed(hints=hints, reason=type(error.__cause__ or error).__name__))
 
-    def _send(self, due: list[tuple[int, str]]) -> None:
-        """Publish in one go: the greater part of what a hint costs is to reach the broker."""
+    def _send(self, batch: list[tuple[int, str]]) -> None:
+        """Publish in one round trip: reaching the broker is the greater part of the cost of a hint."""
         with self._app.producer_or_acquire() as producer, producer.batch():
-            for line, lane in due:
-                # The workers declare the queues that they take from; nobody else has to.
+            for number, lane in batch:
+                # Workers declare the queues that they consume; publishers need not.
                 self._app.send_task(
-                    TASK, args=(lane,), queue=QUEUES[line], declare=(), producer=producer, ignore_result=True
+                    TASK, args=(lane,), queue=QUEUES[number], declare=(), producer=producer, ignore_result=True
                 )
-                # The thread that answers clients would have to wait for the whole lot otherwise.
+                # Yields the GIL: the thread that answers clients would otherwise wait for the whole batch.
                 time.sleep(0)
 
 
-def _kombu_url(url: str) -> str:
-    """Celery spells a socket's URL differently."""
-    return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
-
-
-T = TypeVar("T")
-
-
 class RoundRobinQueue(Generic[T]):
-    """Holds so many of each line at most. Threads may put and take at the same time."""
+    """A bounded round-robin queue: one FIFO queue per key, served in turn. Thread-safe."""
 
-    def __init__(self, *, most: int) -> None:
-        self._most = most
-        self._lines: dict[int, deque[T]] = {}
-        self._there = threading.Condition()
+    def __init__(self, *, max_length: int) -> None:
+        """``max_length`` bounds the queue of each key."""
+        self._max_length = max_length
+        #: Only keys with items, the next one to be served first.
+        self._queues: dict[int, deque[T]] = {}
+        self._not_empty = threading.Condition()
 
-    def put(self, line: int, what: T) -> bool:
-        """Add to the end of a line; return whether there was room."""
-        with self._there:
-            waiting = self._lines.setdefault(line, deque())
-            if len(waiting) >= self._most:
+    def put(self, key: int, item: T) -> bool:
+        """Append to the key's queue; return whether there was room."""
+        with self._not_empty:
+            queue = self._queues.setdefault(key, deque())
+            if len(queue) >= self._max_length:
                 return False
-            waiting.append(what)
-            self._there.notify()
+            queue.append(item)
+            self._not_empty.notify()
             return True
 
-    def take(self, *, most: int) -> list[tuple[int, T]]:
-        """Wait until there is anything; return what is there, so much at most, with the line of each.
-
-        Each line gives one at a time, and who gave last has the last turn now.
-        """
-        with self._there:
-            while not self._lines:
-                self._there.wait()
+    def take(self, *, limit: int) -> list[tuple[int, T]]:
+        """Wait for an item, then return up to ``limit`` items with their keys, one of each key in turn."""
+        with self._not_empty:
+            while not self._queues:
+                self._not_empty.wait()
             taken: list[tuple[int, T]] = []
-            while self._lines and len(taken) < most:
-                line = next(iter(self._lines))
-                waiting = self._lines.pop(line)
-                taken.append((line, waiting.popleft()))
-                if waiting:
-                    self._lines[line] = waiting
+            while self._queues and len(taken) < limit:
+                key = next(iter(self._queues))
+                queue = self._queues.pop(key)
+                taken.append((key, queue.popleft()))
+                if queue:
+                    self._queues[key] = queue
             return taken
 
     def clear(self) -> int:
-        """Forget all that waits; return how much that was."""
-        with self._there:
-            count = sum(len(waiting) for waiting in self._lines.values())
-            self._lines.clear()
+        """Remove all items; return how many there were."""
+        with self._not_empty:
+            count = sum(len(queue) for queue in self._queues.values())
+            self._queues.clear()
             return count
 
-    def waiting(self, line: int) -> int:
-        """Return how much waits in a line."""
-        with self._there:
-            return len(self._lines.get(line, ()))
+    def length(self, key: int) -> int:
+        """Return the length of the key's queue."""
+        with self._not_empty:
+            return len(self._queues.get(key, ()))
+
+
+def _kombu_url(url: str) -> str:
+    # Celery has its own scheme and parameter for a Unix socket.
+    return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)

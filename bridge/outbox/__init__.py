@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port to the outbox: the durable store of undelivered jobs, and the truth about every job.
+"""The outbox port: the durable store of undelivered jobs, and the truth about every job.
 
-What every implementation guarantees:
+Guarantees of every implementation:
 
-* What is said to be accepted is durable.
-* A lane that holds a job is in the ready set, at the time when it is due. A claim moves that time to the end of its
-  lease, so an expired lease and a due lane are the same thing and nobody has to look for orphans.
-* Jobs leave a lane only by ``settle``, from its head, in order of position, by the one who holds the lease.
-* Whoever lost a lease to another claim changes nothing any more (``LeaseLost``).
-* What a claim returned is *frozen*: after a crash the next claim of that lane returns exactly the same jobs, so that
-  they make the same calls, byte for byte.
+* An accepted write is durable.
+* A lane that holds a job is in the ready set, with the time when it is due. A claim moves that time to the end of its
+  lease, so an expired lease and a due lane are the same thing and no process has to search for orphans.
+* Jobs leave a lane only by ``settle``, from its head, in order of position, by the holder of the lease.
+* A worker whose lease went to another claim changes nothing any more (``LeaseLost``).
+* The jobs that a claim returned are *frozen*: after a crash the next claim of that lane returns exactly the same jobs,
+  so that they make the same calls, byte for byte.
 * Every method can be repeated after an error that left open whether it took effect.
 
-Every method but ``accept_all``, where it is a verdict, raises ``StoreUnavailable`` when the store can't do its part.
+``StoreUnavailable`` is a verdict of ``accept_all``; every other method raises it when the store is unavailable.
 """
 
 import datetime as dt
@@ -31,16 +31,16 @@ from schemas.write import Write
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The store has the write; this is its job."""
+    """Verdict: the store has the write, and this is its job."""
 
     job_id: str
     lane: str
-    #: Of its job in the lane.
+    #: The position of the job in the lane.
     position: int
     accepted_at: dt.datetime
-    #: The lane had nothing pending before: workers may not know of it.
+    #: The lane had no pending writes before, so workers may not know of it.
     was_idle: bool
-    #: The request is a repeat; the job is the first one's.
+    #: The request is a repeat; the job is that of the first request.
     replayed: bool = False
 
 
@@ -52,72 +52,72 @@ class Claim:
     token: str = field(repr=False)
     #: Position of the last settled job; the first of ``jobs`` is the next.
     settled: int
-    #: How many attempts at the head of the lane have failed so far.
+    #: Failed attempts at the head of the lane.
     attempts: int
-    #: One more than the claims of the lane, lately, whose worker came to a sudden end.
+    #: The number of claims that ended in a crash of their worker, plus one for this claim.
     claims: int
-    #: The first job was being sent alone when that happened last.
+    #: At the last crash the first job was being sent alone.
     tried_alone: bool = False
-    #: The jobs are those of an earlier claim, which may have sent them: they must make the same calls.
+    #: An earlier claim had these jobs and may have sent them: they must make the same calls.
     resumed: bool = False
-    #: How many calls from this head upstream failed on (500) or did not answer, less one for each settlement since.
+    #: Calls from this head on which upstream failed (500) or did not answer, minus one for each settlement since.
     broke: int = 0
-    #: On how many it failed that carried the first job alone, and since when.
+    #: Calls with the first job alone on which upstream failed, and since when.
     broke_alone: int = 0
     broke_since: dt.datetime | None = None
-    #: Since when upstream has denied what stands at the head of the lane; None if it has not.
+    #: Since when upstream has denied the head of the lane; None if it does not.
     denied_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
-    #: Of the first job, as its client has it.
+    #: The id of the first job, as its client has it.
     job_id: str | None = None
-    #: The lane of the name that the run has, where the lane is that of its id and it has one.
+    #: The lane of the run's name, if this is the lane of the id of a named run.
     alias: str | None = None
 
     @property
     def client(self) -> str:
-        """On whose behalf the lane is delivered now."""
+        """The client for which the lane is delivered now."""
         return self.jobs[0].client if self.jobs else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A write that asks to be accepted, and whose it is.
+    """A write that a client offers for acceptance.
 
-    With ``idempotency``, a repeat of a request of this client is answered with its first job and stores nothing.
+    With ``idempotency``, a repeat of a request of this client gets its first job and stores nothing.
     """
 
     write: Write
     client: str
     idempotency: Idempotency | None = None
     trace_context: TraceContext = NO_TRACE_CONTEXT
-    #: How many bytes its client may have pending, None for what is so for all.
+    #: The client's own cap on its pending bytes, None for the cap of all clients.
     most_pending: int | None = None
-    #: The same for all offers of one request: once one was declined, no later one of its lane is taken.
+    #: Equal for all offers of one request: once one was declined, no later one of its lane is accepted.
     request: bytes = field(default=b"", repr=False)
-    #: The same each time the offer is made, so that the store knows it again.
+    #: Equal for each repeat of the offer, so that the store recognises it.
     accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
 
 
-#: What comes of an offer. All but the first store nothing; after ``StoreUnavailable`` the write may be ours.
+#: The result of an offer. Only ``Accepted`` stores a write; after ``StoreUnavailable`` it is unknown.
 Verdict = Accepted | OverCap | KeyReused | StoreUnavailable
 
 
 class DeadLetterReason(enum.StrEnum):
-    """Why a job was given up on."""
+    """Why a job became a dead letter."""
 
-    #: Upstream said that it will never take it.
+    #: Upstream rejected it for good.
     REFUSED = "refused"
-    #: Upstream could not be reached for longer than the delivery horizon.
+    #: It was not delivered within the maximum age of a write.
     EXPIRED = "expired"
-    #: Its delivery ended its worker, time and again.
+    #: Its delivery crashed workers repeatedly.
     POISON = "poison"
-    #: Upstream did not allow it, for as long as denials are waited out.
+    #: Upstream denied it for longer than the denial grace.
     DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettering:
-    """Why jobs become dead letters, and what upstream said, if it said anything."""
+    """Why jobs become dead letters, and upstream's answer, if there was one."""
 
     reason: DeadLetterReason
     message: str
@@ -126,80 +126,80 @@ class DeadLettering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A call that did not deliver the first ``writes`` jobs of a claim."""
+    """A failed call, which carried the first ``writes`` jobs of a claim."""
 
     writes: int
-    #: ``refused`` or ``denied`` (together with others, or alone), ``unavailable`` or ``unknown``.
+    #: ``refused``, ``denied``, ``unavailable`` or ``unknown``.
     reason: str
     message: str
     status: int | None = None
     error_code: str | None = None
-    #: Upstream failed on this very call, or did not answer it, and perhaps because of what it carried; or denied it.
+    #: Upstream failed on this very call, did not answer it, or denied it, and its content may be the cause.
     broke: Literal["failed", "silent", "denied", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """An outcome, to be written down for the first ``count`` jobs of a claim."""
+    """An outcome for the first ``count`` jobs of a claim."""
 
     count: int = 0
     attempts: int = 0
     status: int = 0
     request_id: str | None = None
-    #: Set if the jobs are buried, None if they are delivered.
+    #: Set if the jobs become dead letters, None if they are delivered.
     dead_lettering: DeadLettering | None = None
-    #: Note that the first job is about to be sent alone because workers keep dying. Only with a count of 0.
+    #: Notes that the first job is about to be sent alone, because workers keep crashing. Only with a count of 0.
     alone: bool = False
-    #: Note that the first jobs were refused together. Only with a count of 0.
+    #: Notes that the first jobs were refused together. Only with a count of 0.
     refused: Attempt | None = None
 
 
-#: Settles nothing; the claim is renewed.
+#: Settles no jobs and renews the lease.
 RENEWAL = Settlement()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How much is waiting in the whole outbox."""
+    """The backlog of the whole outbox."""
 
     lanes: int
-    #: Of all pending writes and dead letters.
+    #: The bytes of all pending writes and dead letters.
     bytes: int
     dead_letters: int
     #: Since when the longest-due lane has been due; None if none is.
     oldest_due: dt.datetime | None
-    #: When the write that has waited for longest was accepted; None if none waits.
+    #: When the oldest pending write was accepted; None if none is pending.
     oldest_accepted_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """The most bytes that may wait. What is dead counts in the store only."""
+    """Limits on stored bytes. Dead letters count towards the store's limit only."""
 
     lane: int
     client: int
     store: int
 
 
-#: The oldest Redis whose scripts can declare that they run in a full store; Valkey begins after it.
+#: The oldest Redis with scripts that may run in a full store (``allow-oom``); every Valkey is newer.
 OLDEST_STORE = (7, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durability:
-    """What the store does for an accepted write, as it says itself."""
+    """How durable an accepted write is, as the store reports it."""
 
-    #: ``fsync-always``, ``fsync-everysec``, ``none``, or ``unknown`` where the store does not tell.
+    #: ``fsync-always``, ``fsync-everysec``, ``none``, or ``unknown`` where the store does not report it.
     level: str
-    #: What can lose an accepted write; a store that has any of these is not to be used.
+    #: Faults that can lose an accepted write. The bridge does not use a store that has any.
     faults: tuple[str, ...] = ()
-    #: What an operator should know.
+    #: Risks that an operator should know.
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DueLane:
-    """A lane that should be claimed, and the client whose write has waited there first."""
+    """A lane that should be claimed, and the client of its oldest pending write."""
 
     lane: str
     client: str
@@ -207,41 +207,36 @@ class DueLane:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far a lane goes, and how far it is settled: positions of jobs. Both are 0 for one that is not known."""
+    """The positions of a lane's last accepted and last settled job. Both are 0 for an unknown lane."""
 
     accepted: int
     settled: int
-    #: Attempts at its head have failed: it may be long until it goes on.
+    #: Attempts at its head have failed: delivery may pause for long.
     fails: bool = False
 
     @property
     def pending(self) -> int:
-        """How many writes wait."""
+        """The number of pending writes."""
         return self.accepted - self.settled
 
 
 class Outbox(Protocol):
-    """See the head of this file for what is guaranteed."""
-
-    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Accept one write, or raise what its verdict is."""
-        ...
+    """See the head of this file for the guarantees."""
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
         """Store each write at the end of its lane, in the order of the offers, in few round trips.
 
-        Each offer gets a verdict of its own: over a cap, or with an idempotency key that came with another request
-        before, it is declined, and the others are not touched by that. ``repeated`` says that they were offered before
-        and may have been stored then.
+        Each offer gets a verdict of its own. One that exceeds a cap, or has the idempotency key of another request, is
+        declined without an effect on the others. ``repeated``: they were offered before and may have been stored then.
         """
         ...
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
-        """Claim a lane that is due and return the jobs at its head, or None: empty, another's, or not yet due."""
+        """Claim a lane that is due and return the jobs at its head, or None: empty, leased, or not yet due."""
         ...
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
-        """Write an outcome down and return the renewed claim with the next jobs, or None if the lane is empty now.
+        """Record an outcome and return the renewed claim with the next jobs, or None if the lane is empty now.
 
         A settlement of no jobs only renews the lease.
         """
@@ -256,57 +251,57 @@ class Outbox(Protocol):
         attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
-        """Give the lane back, due again after a while.
+        """Release the lane, due again after a delay.
 
-        ``attempt`` is the call that did not get through; ``held`` says why none was made. Without ``thaw`` the jobs
-        stay frozen: they were sent and may have arrived.
+        ``attempt`` is the call that failed; ``held`` is the reason why none was made. Without ``thaw`` the jobs stay
+        frozen: they were sent and may have arrived.
         """
         ...
 
     def due(self, *, limit: int, guard: dt.timedelta) -> list[DueLane]:
-        """Return lanes that are due, none from a partition swept by anybody within ``guard``.
+        """Return lanes that are due, none from a partition that was swept within ``guard``.
 
-        Half of them are those that are due for longest; if there are more, the others are some of all these, so that a
-        lane behind thousands of another client is found, too.
+        Half of them are those that are due for longest. If there are more than the limit, the others are a sample of
+        the rest, so that a lane behind thousands of another client is found, too.
         """
         ...
 
     def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
-        """Return what is known of a job, or None if this client has no such job (or it is older than the retention).
+        """Return the document of a job, or None if this client has no such job (or it is older than the retention).
 
-        Without a client it may be anybody's.
+        Without a client, the job of any client.
         """
         ...
 
     def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
-        """Return the ids of the client's pending jobs of a lane, in order, from behind the position ``after`` on.
+        """Return the ids of the client's pending jobs of a lane behind the position ``after``, in order.
 
-        Without a client, everybody's. With them comes the position to go on behind, None at the end. A page may be
-        short and yet have a next one.
+        Without a client, those of all clients. The second value is the position to continue behind, None at the end. A
+        short page may have a next one.
         """
         ...
 
-    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
-        """Return the jobs that are pending in a lane, whoever has written them, from behind a position on, in order.
+    def undelivered(self, lane: str, *, after: int, max_bytes: int) -> tuple[list[Job], int | None]:
+        """Return the pending jobs of a lane behind the position ``after``, of all clients, in order.
 
-        They are about ``most_bytes`` at most; with them comes the position to go on behind, None at the end.
+        They have about ``max_bytes`` at most. The second value is the position to continue behind, None at the end.
         """
         ...
 
     def lanes_of(self, client: str, *, limit: int) -> list[str]:
-        """Return lanes in which writes of this client are pending, at most so many, whichever process took them."""
+        """Return up to ``limit`` lanes with pending writes of this client, whichever process accepted them."""
         ...
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        """Return how far each lane goes, and is settled, now; with the lanes of the names that runs among them have."""
+        """Return the current extent of each lane, and of the lanes of the names that runs among them have."""
         ...
 
     def backlog(self) -> Backlog:
-        """Return how much is waiting."""
+        """Return the backlog of the whole outbox."""
         ...
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
-        """Return what is pending of one run, known or not."""
+        """Return the backlog of one lane, known or not."""
         ...
 
     def report_worker(self, name: str) -> None:
@@ -314,21 +309,21 @@ class Outbox(Protocol):
         ...
 
     def workers(self) -> int:
-        """Return how many worker processes have reported lately."""
+        """Return how many worker processes have reported recently."""
         ...
 
     def durability(self) -> Durability:
-        """Ask the store how durable an accepted write is."""
+        """Return how durable an accepted write is."""
         ...
 
 
 class RunNames(Protocol):
-    """All methods raise ``StoreUnavailable`` when the store can't do its part."""
+    """The run ids of named runs. All methods raise ``StoreUnavailable`` when the store is unavailable."""
 
     def run_id(self, lane: str) -> str | None:
         """Return the id of the run that the lane of a named run stands for, None while there is none."""
         ...
 
     def bind(self, lane: str, run_id: str) -> str:
-        """Have the lane stand for this run from now on, and return its id: another, if it stands for one already."""
+        """Bind the lane to this run, and return the id of the run that it is bound to: an earlier one stays bound."""
         ...

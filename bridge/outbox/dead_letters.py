@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ports to the dead letters and to the orders that drain many of them.
+"""Dead letters: the service that replays, discards and drains them, and its ports.
 
-Every method raises ``StoreUnavailable`` when the store can't do its part.
+The ports have one implementation each, in `bridge.redis_store`, which is a layer above this one.
+Every method of theirs raises ``StoreUnavailable`` when the store is unavailable.
 """
 
 import datetime as dt
@@ -20,22 +21,22 @@ from schemas.dead_letter import Drain, DrainAction, DrainState, LetterDocument, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterLookup:
-    """Letters that a filter means, in the order in which they were buried, and where to look on."""
+    """Letters that match a filter, the oldest first, and the cursor of the next ones."""
 
     letter_ids: list[str]
-    #: Where the next search begins; None if there is nothing more.
+    #: None if there are no more.
     cursor: str | None
 
 
 class InvalidCursor(ValueError):
-    """The cursor is not one that a page has given."""
+    """The cursor is not from a page of dead letters."""
 
 
 class DeadLetters(Protocol):
-    """Every job that was given up on, whole, until somebody replays or discards it."""
+    """Every job that was given up on, complete, until it is replayed or discarded."""
 
     def page(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterPage:
-        """Return letters, the oldest first. A page may be short, even empty, and yet have a next one.
+        """Return letters, the oldest first. A short or empty page may have a next one.
 
         Raises ``InvalidCursor``.
         """
@@ -46,7 +47,7 @@ class DeadLetters(Protocol):
         ...
 
     def count(self, wanted: LetterFilter) -> int:
-        """Return how many letters the filter means."""
+        """Return how many letters match the filter."""
         ...
 
     def letter(self, letter_id: str) -> LetterDocument | None:
@@ -54,23 +55,23 @@ class DeadLetters(Protocol):
         ...
 
     def replay(self, letter_id: str) -> Replayed | None:
-        """Take a letter back to the end of its lane, as a new write; None if there is no such letter (any more).
+        """Move a letter to the end of its lane, as a new write; None if there is no such letter (any more).
 
-        Atomic: the letter is a letter or a pending write at any moment, and two who replay it make one write. Its job
-        goes on to tell what becomes of it.
+        Atomic: it is a letter or a pending write at any moment, and two concurrent replays make one write. Its job
+        then has the status of the new write.
         """
         ...
 
     def discard(self, letter_id: str) -> bool:
-        """Remove a letter for good; its job says so. Return whether there was one."""
+        """Remove a letter for good; its job is then ``discarded``. Return whether there was one."""
         ...
 
 
 class DrainLog(Protocol):
-    """The orders to drain, kept in the store so that any worker can go on with them."""
+    """The drains, kept in the store so that any worker can continue them."""
 
     def begin(self, drain: Drain) -> None:
-        """Keep a new drain."""
+        """Store a new drain."""
         ...
 
     def drain(self, drain_id: str) -> Drain | None:
@@ -78,42 +79,43 @@ class DrainLog(Protocol):
         ...
 
     def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
-        """Return drains that run, each with its cursor and when it was last advanced.
+        """Return running drains, each with its cursor and when it was last advanced.
 
         Each is returned to one caller within ``guard``.
         """
         ...
 
     def advance(self, drain_id: str, *, state: DrainState, cursor: str | None, done: int, at: dt.datetime) -> bool:
-        """Note how far a drain is; False if it was cancelled meanwhile."""
+        """Store the progress of a drain; False if it was cancelled meanwhile."""
         ...
 
     def cancel(self, drain_id: str) -> bool:
-        """Stop a drain that runs; return whether it did."""
+        """Stop a running drain; return whether it ran."""
         ...
 
 
-_CHUNK = 100
-#: A drain that was held up makes up for no more than this.
-_MOST_CATCHING_UP = dt.timedelta(seconds=2)
+#: Letters that are read at a time.
+_CHUNK_LETTERS = 100
+#: A delayed drain catches up with this much of its rate at most.
+_MAX_CATCH_UP = dt.timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterService:
-    """The way out for dead letters."""
+    """Replays and discards dead letters, one by one or in drains."""
 
     letters: DeadLetters
     log: DrainLog
     dispatch: Dispatch
     observe: Observer
     clock: Clock
-    #: How often workers go on with what was ordered.
+    #: How often workers continue the drains.
     period: dt.timedelta
-    #: How long a letter is kept; None: until somebody drains it.
+    #: How long a letter is kept; None: until it is drained.
     retention: dt.timedelta | None
 
     def replay(self, letter_id: str) -> Replayed | None:
-        """Take one letter back into its lane; None if there is no such letter."""
+        """Move one letter back to its lane; None if there is no such letter."""
         replayed = self.letters.replay(letter_id)
         if replayed:
             self.observe(DeadLettersDrained(action=DrainAction.REPLAY, letters=1))
@@ -128,7 +130,7 @@ class DeadLetterService:
         return discarded
 
     def order(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Drain:
-        """Have all letters drained that are dead now and that the filter means; ``total`` says how many those are."""
+        """Begin a drain of the present letters that match the filter; ``total`` is their number."""
         now = self.clock.now()
         until = min(wanted.until, now) if wanted.until else now
         drain = Drain(
@@ -145,7 +147,7 @@ class DeadLetterService:
         return drain
 
     def tick(self) -> None:
-        """Go on with all orders for a part of one period. Never raises."""
+        """Continue all drains for a part of one period. Never raises."""
         try:
             self._expire()
             for drain, cursor, last in self.log.due(guard=self.period):
@@ -158,7 +160,7 @@ class DeadLetterService:
         left, at = self._allowance(drain, last)
         done, state = drain.done, DrainState.RUNNING
         while left and state is DrainState.RUNNING and self.clock.monotonic() < end:
-            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK, left))
+            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK_LETTERS, left))
             drained = self._drain(drain.action, found.letter_ids)
             done, left = done + drained, left - drained
             cursor = found.cursor or cursor
@@ -170,29 +172,34 @@ class DeadLetterService:
             self.observe(DeadLettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
 
     def _allowance(self, drain: Drain, last: dt.datetime) -> tuple[int, dt.datetime]:
-        """Return how many letters may be drained now, and until when those count: what is left of the rate adds up."""
+        """Return how many letters may be drained now, and the time up to which the rate is then used.
+
+        A fraction of a letter stays for the next time.
+        """
         now = self.clock.now()
         if drain.rate is None:
             return drain.total + 1, now
         earned = drain.rate * (now - last).total_seconds()
-        most = max(1.0, drain.rate * _MOST_CATCHING_UP.total_seconds())
-        if earned > most:
-            return int(most), now
+        max_earned = max(1.0, drain.rate * _MAX_CATCH_UP.total_seconds())
+        if earned > max_earned:
+            return int(max_earned), now
         return int(earned), last + dt.timedelta(seconds=int(earned) / drain.rate)
 
     def _drain(self, action: DrainAction, letter_ids: list[str]) -> int:
         if action is DrainAction.DISCARD:
             return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
-        replayed = [found for letter_id in letter_ids if (found := self.letters.replay(letter_id))]
-        for lane, client in {each.lane: each.client for each in replayed}.items():
+        replayed = [replay for letter_id in letter_ids if (replay := self.letters.replay(letter_id))]
+        for lane, client in {replay.lane: replay.client for replay in replayed}.items():
             self.dispatch.lane_due(lane, client)
         return len(replayed)
 
     def _expire(self) -> None:
-        """Discard letters that are older than the retention, and say so."""
+        """Discard letters that are older than the retention."""
         if self.retention is None:
             return
         expired = LetterFilter(until=self.clock.now() - self.retention)
-        discarded = self._drain(DrainAction.DISCARD, self.letters.find(expired, after=None, limit=_CHUNK).letter_ids)
+        discarded = self._drain(
+            DrainAction.DISCARD, self.letters.find(expired, after=None, limit=_CHUNK_LETTERS).letter_ids
+        )
         if discarded:
             self.observe(DeadLettersExpired(letters=discarded))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lays accepted writes that are not delivered yet over what upstream answers about a run, an experiment or a trace.
+"""Overlay of undelivered writes on upstream's answer about a run, an experiment or a trace.
 
-The result is what MLflow would answer once it has them: the rules are those of its own store
-(``mlflow/store/tracking/sqlalchemy_store.py``, 3.17). A write over an answer that has it already changes nothing, so it
-does no harm that some of them arrive meanwhile.
+The result is the answer that MLflow will give after delivery, by the rules of its own store
+(``mlflow/store/tracking/sqlalchemy_store.py``, 3.17). The overlay is idempotent: a write that the answer already has
+changes nothing, so some may be delivered meanwhile.
 """
 
 import math
@@ -18,16 +18,16 @@ from schemas.write import Fragment, Op, Write
 
 Json = dict[str, Any]
 
-#: A tag that is the run's name as well; to set the one is to set the other.
+#: A tag that mirrors the run's name: setting one sets the other.
 _RUN_NAME_TAG = "mlflow.runName"
-#: MLflow's database has no infinity: it stores the largest number instead.
-_LARGEST = 1.7976931348623157e308
+#: MLflow's database has no infinity: it stores the largest double instead.
+_MAX_DOUBLE = 1.7976931348623157e308
 
 
 def overlay(kind: Overlaid, answer: bytes, writes: Sequence[Write], *, key: str = "") -> bytes:
-    """Return the answer with these writes, in their order. ``key`` is the metric's whose history is asked for.
+    """Return the answer with these writes, in their order. ``key`` is the metric key of a metric history.
 
-    An answer that does not look like MLflow's is returned as it is.
+    An answer that does not have MLflow's form is returned as it is.
     """
     try:
         document = msgspec.json.decode(answer)
@@ -37,44 +37,44 @@ def overlay(kind: Overlaid, answer: bytes, writes: Sequence[Write], *, key: str 
     return msgspec.json.encode(document) if changed else answer
 
 
-def _run(document: Json, writes: Sequence[Write], _key: str) -> bool:
+def _overlay_run(document: Json, writes: Sequence[Write], _key: str) -> bool:
     info, data = document["run"]["info"], document["run"].setdefault("data", {})
-    tags, params = _by_key(data.get("tags")), _by_key(data.get("params"))
-    metrics = _by_key(data.get("metrics"))
+    tags, params = _index_by_key(data.get("tags")), _index_by_key(data.get("params"))
+    metrics = _index_by_key(data.get("metrics"))
     for write in writes:
-        for param in _objects(write.params):
+        for param in _decode_fragment(write.params):
             params.setdefault(param["key"], param)
-        for metric in _objects(write.metrics):
-            _keep_latest(metrics, _point(metric))
-        _change_run(info, tags, write)
-    for name, found in (("metrics", metrics), ("params", params), ("tags", tags)):
-        _put(data, name, found)
+        for metric in _decode_fragment(write.metrics):
+            _keep_latest(metrics, _metric_point(metric))
+        _apply_to_run(info, tags, write)
+    for name, indexed in (("metrics", metrics), ("params", params), ("tags", tags)):
+        _set_list(data, name, indexed)
     return True
 
 
-def _change_run(info: Json, tags: dict[str, Json], write: Write) -> None:
-    for tag in _objects(write.tags):
-        _set_run_tag(info, tags, tag)
+def _apply_to_run(info: Json, tags: dict[str, Json], write: Write) -> None:
+    for tag in _decode_fragment(write.tags):
+        _apply_tag_to_run(info, tags, tag)
     if write.op is Op.DELETE_TAG:
-        tags.pop(_whole(write)["key"], None)
+        tags.pop(_decode_whole(write)["key"], None)
     elif write.op is Op.UPDATE_RUN:
-        _update(info, tags, _whole(write))
+        _apply_update_to_run(info, tags, _decode_whole(write))
 
 
-def _set_run_tag(info: Json, tags: dict[str, Json], tag: Json) -> None:
+def _apply_tag_to_run(info: Json, tags: dict[str, Json], tag: Json) -> None:
     if tag["key"] != _RUN_NAME_TAG:
         tags[tag["key"]] = tag
     elif tag["value"]:
-        _update(info, tags, {"run_name": tag["value"]})
+        _apply_update_to_run(info, tags, {"run_name": tag["value"]})
 
 
-def _update(info: Json, tags: dict[str, Json], update: Json) -> None:
+def _apply_update_to_run(info: Json, tags: dict[str, Json], update: Json) -> None:
     if (status := update.get("status")) is not None:
         info["status"] = status if isinstance(status, str) else STATUSES[status - 1]
     if (end_time := update.get("end_time")) is not None:
         info["end_time"] = end_time
         if not end_time:
-            # MLflow leaves it out of its answer.
+            # MLflow omits an end time of 0.
             del info["end_time"]
     # An empty name changes nothing.
     if run_name := update.get("run_name"):
@@ -82,48 +82,48 @@ def _update(info: Json, tags: dict[str, Json], update: Json) -> None:
         tags[_RUN_NAME_TAG] = {"key": _RUN_NAME_TAG, "value": run_name}
 
 
-def _history(document: Json, writes: Sequence[Write], key: str) -> bool:
-    """Add the points that are not there yet, unless there are further pages, of which the last one has them."""
+def _overlay_history(document: Json, writes: Sequence[Write], key: str) -> bool:
+    """Add the points that the history lacks, unless it has further pages: the last page gets them."""
     if document.get("next_page_token"):
         return False
-    there: list[Json] = document.setdefault("metrics", [])
-    known = {_identity(point) for point in there}
+    points: list[Json] = document.setdefault("metrics", [])
+    known = {_point_identity(point) for point in points}
     quoted = msgspec.json.encode(key)
     for write in writes:
         if quoted not in write.metrics.json:
             continue
-        for metric in _objects(write.metrics):
-            point = _point(metric)
-            if point["key"] == key and _identity(point) not in known:
-                known.add(_identity(point))
-                there.append(point)
-    if not there:
+        for metric in _decode_fragment(write.metrics):
+            point = _metric_point(metric)
+            if point["key"] == key and _point_identity(point) not in known:
+                known.add(_point_identity(point))
+                points.append(point)
+    if not points:
         del document["metrics"]
     return True
 
 
-def _experiment(document: Json, writes: Sequence[Write], _key: str) -> bool:
-    return _listed_tags(document["experiment"], writes)
+def _overlay_experiment(document: Json, writes: Sequence[Write], _key: str) -> bool:
+    return _overlay_listed_tags(document["experiment"], writes)
 
 
-def _trace_of_old(document: Json, writes: Sequence[Write], _key: str) -> bool:
-    return _listed_tags(document["trace_info"], writes)
+def _overlay_mlflow2_trace(document: Json, writes: Sequence[Write], _key: str) -> bool:
+    return _overlay_listed_tags(document["trace_info"], writes)
 
 
-def _listed_tags(holder: Json, writes: Sequence[Write]) -> bool:
-    tags = _by_key(holder.get("tags"))
-    for name, value in _tags_of(writes):
+def _overlay_listed_tags(holder: Json, writes: Sequence[Write]) -> bool:
+    tags = _index_by_key(holder.get("tags"))
+    for name, value in _tag_changes(writes):
         if value is None:
             tags.pop(name, None)
         else:
             tags[name] = {"key": name, "value": value}
-    _put(holder, "tags", tags)
+    _set_list(holder, "tags", tags)
     return True
 
 
-def _trace(document: Json, writes: Sequence[Write], _key: str) -> bool:
+def _overlay_trace(document: Json, writes: Sequence[Write], _key: str) -> bool:
     tags: dict[str, str] = document["trace"]["trace_info"].setdefault("tags", {})
-    for name, value in _tags_of(writes):
+    for name, value in _tag_changes(writes):
         if value is None:
             tags.pop(name, None)
         else:
@@ -131,65 +131,65 @@ def _trace(document: Json, writes: Sequence[Write], _key: str) -> bool:
     return True
 
 
-def _tags_of(writes: Sequence[Write]) -> list[tuple[str, str | None]]:
-    """Return the tags of an experiment or a trace that are set, or deleted (None), in their order."""
-    changes = [(write.op, _whole(write)) for write in writes if write.op in _SETS | _DELETES]
+def _tag_changes(writes: Sequence[Write]) -> list[tuple[str, str | None]]:
+    """Return the tags of an experiment or a trace that the writes set, or delete (None), in their order."""
+    changes = [(write.op, _decode_whole(write)) for write in writes if write.op in _SETS | _DELETES]
     return [(fields["key"], fields.get("value", "") if op in _SETS else None) for op, fields in changes]
 
 
-def _by_key(listed: Sequence[Json] | None) -> dict[str, Json]:
-    return {each["key"]: each for each in listed or ()}
+def _index_by_key(listed: Sequence[Json] | None) -> dict[str, Json]:
+    return {item["key"]: item for item in listed or ()}
 
 
-def _put(holder: Json, name: str, found: Mapping[str, Json]) -> None:
-    """Set a list of MLflow's, which leaves out what is empty."""
-    if found:
-        holder[name] = list(found.values())
+def _set_list(holder: Json, name: str, indexed: Mapping[str, Json]) -> None:
+    """Set a list of the answer; MLflow omits empty ones."""
+    if indexed:
+        holder[name] = list(indexed.values())
     else:
         holder.pop(name, None)
 
 
-def _objects(fragment: Fragment) -> list[Json]:
-    return _decode(b"[%b]" % fragment.json) if fragment.count else []
+def _decode_fragment(fragment: Fragment) -> list[Json]:
+    return _decode_list(b"[%b]" % fragment.json) if fragment.count else []
 
 
-def _whole(write: Write) -> Json:
+def _decode_whole(write: Write) -> Json:
     fields: Json = msgspec.json.decode(write.whole)
     return fields
 
 
-def _point(metric: Json) -> Json:
-    """Return a metric's value as MLflow answers it."""
+def _metric_point(metric: Json) -> Json:
+    """Return a metric as MLflow returns it."""
     value = float(metric["value"])
-    said: float | str = "NaN" if math.isnan(value) else min(max(value, -_LARGEST), _LARGEST)
-    return {"key": metric["key"], "value": said, "timestamp": metric["timestamp"], "step": metric.get("step", 0)}
+    returned: float | str = "NaN" if math.isnan(value) else min(max(value, -_MAX_DOUBLE), _MAX_DOUBLE)
+    return {"key": metric["key"], "value": returned, "timestamp": metric["timestamp"], "step": metric.get("step", 0)}
 
 
 def _keep_latest(metrics: dict[str, Json], point: Json) -> None:
-    there = metrics.get(point["key"])
-    if there is None or _rank(point) > _rank(there):
+    latest = metrics.get(point["key"])
+    if latest is None or _recency(point) > _recency(latest):
         metrics[point["key"]] = point
 
 
-def _rank(point: Json) -> tuple[int, int, float]:
-    """Return what decides which value is the latest. A NaN counts as 0, as which it is stored."""
+def _recency(point: Json) -> tuple[int, int, float]:
+    """Return the sort key of the latest value. MLflow stores a NaN as 0, so it sorts as 0."""
     value = float(point["value"])
     return int(point.get("step", 0)), int(point["timestamp"]), 0.0 if math.isnan(value) else value
 
 
-def _identity(point: Json) -> tuple[int, int, str]:
+def _point_identity(point: Json) -> tuple[int, int, str]:
     return int(point.get("step", 0)), int(point["timestamp"]), repr(float(point["value"]))
 
 
 _SETS = frozenset({Op.SET_EXPERIMENT_TAG, Op.SET_TRACE_TAG})
 _DELETES = frozenset({Op.DELETE_EXPERIMENT_TAG, Op.DELETE_TRACE_TAG})
 
-_decode = msgspec.json.Decoder(list[Json]).decode
+_decode_list = msgspec.json.Decoder(list[Json]).decode
 
 _OVERLAYS: dict[Overlaid, Callable[[Json, Sequence[Write], str], bool]] = {
-    Overlaid.RUN: _run,
-    Overlaid.HISTORY: _history,
-    Overlaid.EXPERIMENT: _experiment,
-    Overlaid.TRACE: _trace,
-    Overlaid.TRACE_OF_OLD: _trace_of_old,
+    Overlaid.RUN: _overlay_run,
+    Overlaid.HISTORY: _overlay_history,
+    Overlaid.EXPERIMENT: _overlay_experiment,
+    Overlaid.TRACE: _overlay_trace,
+    Overlaid.TRACE_OF_OLD: _overlay_mlflow2_trace,
 }

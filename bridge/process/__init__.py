@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every process has: a clock, background threads, signals."""
+"""Foundations of every process: clock, background threads, signal notification."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that work in the background for as long as their process lives.
+"""Background threads that live as long as their process.
 
-An exception of the work is logged with its place and counted, and the thread goes on after a pause. The pause doubles
+An exception of the work is logged with its place and counted, and the thread continues after a pause. The pause doubles
 with each failure in a row, up to a limit.
 """
 
@@ -20,17 +20,17 @@ Census = Mapping[tuple[str, str], int]
 
 _LOG = logging.getLogger(__name__)
 
-#: The pauses after failures, in seconds.
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 10.0
+#: The pauses after failures.
+_FIRST_PAUSE_S = 0.1
+_MAX_PAUSE_S = 10.0
 
 
 class BackgroundThread:
-    """Does one piece of work again and again, in a daemon thread that the first use starts.
+    """Repeats one piece of work in a daemon thread, which the first use starts.
 
-    So the thread belongs to the process that uses it. By default the work itself waits until there is something to do.
-    With ``called`` it is done after each `call`; calls that come before it begins count as one. With ``every`` the
-    thread pauses for so many seconds after each time. It ends when ``stopping`` is set, or with the process.
+    A process that forks before the first use gets a thread of its own. By default the work itself blocks until there is
+    something to do. With ``called`` it runs after each `call`; calls before it begins are merged. With ``every`` the
+    thread pauses for that many seconds after each run. It ends when ``stopping`` is set, or with the process.
 
     ``observe`` receives the thread's start and its failures. Without it, failures are only logged.
     """
@@ -47,97 +47,97 @@ class BackgroundThread:
     ) -> None:
         self.name = name
         self._work = work
-        self._observe = observe or _log
-        self._is_called = called
-        self._every = every
-        self._given_stopping = stopping
+        self._observe = observe or _log_failure
+        self._runs_on_call = called
+        self._interval_s = every
+        self._stopping_of_caller = stopping
         self._thread: threading.Thread | None = None
         self._make_locks()
 
     def start(self) -> None:
-        """Start the thread if it does not run yet. While it runs, this costs one comparison and no lock."""
+        """Start the thread unless it runs. While it runs, this costs one comparison and no lock."""
         if self._thread is None:
-            self._begin()
+            self._start_thread()
 
     def call(self) -> None:
-        """Have the work done soon. While a call waits already, this costs two comparisons and no lock."""
-        if not self._called.is_set():
-            self._called.set()
+        """Request a run of the work. While a request is pending, this costs two comparisons and no lock."""
+        if not self._run_requested.is_set():
+            self._run_requested.set()
         self.start()
 
     @property
     def is_alive(self) -> bool:
-        """The thread runs in this process, or is about to."""
+        """Whether the thread runs in this process, or is about to."""
         thread = self._thread
         return thread is not None and (thread.ident is None or thread.is_alive())
 
-    def _begin(self) -> None:
-        with self._beginning:
+    def forget(self) -> None:
+        """Drop the thread after a fork: it runs in the parent only, and may hold a lock there."""
+        self._thread = None
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._start_lock = threading.Lock()
+        self._run_requested = threading.Event()
+        self._stopping = self._stopping_of_caller or threading.Event()
+
+    def _start_thread(self) -> None:
+        with self._start_lock:
             if self._thread is not None:
                 return
-            # Set before the thread runs: the start of the meter's thread is counted, and that leads back to here.
+            # Set before the thread runs: the metrics thread counts its own start and so reaches this method again.
             self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             if self not in _STARTED:
                 _STARTED.append(self)
             try:
                 self._thread.start()
             except RuntimeError:
-                # The machine has no thread left, and an observer may need one. The next use tries again.
+                # The machine is out of threads, and an observer may need one. The next use tries again.
                 self._thread = None
                 _LOG.exception("thread_not_started", extra={"fields": {"thread": self.name}})
 
     def _run(self) -> None:
         try:
             self._emit(ThreadStarted(thread=self.name))
-            self._work_on()
-            # This end is meant.
+            self._repeat_work()
+            # An intended end.
             _STARTED.remove(self)
         finally:
-            # After any other end the next use starts a new thread. Until then the census counts this one as dead.
+            # After any other end the next use starts a new thread. Until then the census lists this one as dead.
             self._thread = None
 
-    def _work_on(self) -> None:
-        pause = _FIRST_PAUSE
+    def _repeat_work(self) -> None:
+        pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             try:
-                if self._is_called:
-                    self._called.wait()
-                    self._called.clear()
+                if self._runs_on_call:
+                    self._run_requested.wait()
+                    self._run_requested.clear()
                 self._work()
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the next time may go well
+            except BaseException as error:  # noqa: BLE001 - the next run may succeed, whatever it was
                 self._emit(ThreadFailed(thread=self.name, error=type(error).__name__, place=_place_of(error)))
-                self._stopping.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                # The work of this call is still to be done.
-                self._called.set()
+                self._stopping.wait(pause_s)
+                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
+                # The requested work is not done yet.
+                self._run_requested.set()
             else:
-                pause = _FIRST_PAUSE
-                if self._every:
-                    self._stopping.wait(self._every)
+                pause_s = _FIRST_PAUSE_S
+                if self._interval_s:
+                    self._stopping.wait(self._interval_s)
 
     def _emit(self, event: Event) -> None:
         try:
             self._observe(event)
         except Exception:  # noqa: BLE001 - see the next line
-            # An observer must not raise. If one does, the work goes on all the same.
+            # An observer must not raise. If one does, the work continues.
             _LOG.exception("event_not_observed", extra={"fields": {"thread": self.name}})
-
-    def _make_locks(self) -> None:
-        self._beginning = threading.Lock()
-        self._called = threading.Event()
-        self._stopping = self._given_stopping or threading.Event()
-
-    def forget(self) -> None:
-        """Forget the thread after a fork: it runs in the parent only, and may hold a lock there."""
-        self._thread = None
-        self._make_locks()
 
 
 def census() -> Census:
     """Return how many background threads this process has started, by name and state."""
-    states = [(each, "alive" if each.is_alive else "dead") for each in list(_STARTED)]
-    # A thread that was to end meanwhile is no longer there; it is not dead.
-    return Counter((each.name, state) for each, state in states if each in _STARTED)
+    states = [(thread, "alive" if thread.is_alive else "dead") for thread in list(_STARTED)]
+    # A thread that ended as intended meanwhile has left the list; it is not dead.
+    return Counter((thread.name, state) for thread, state in states if thread in _STARTED)
 
 
 def _place_of(error: BaseException) -> str:
@@ -146,7 +146,7 @@ def _place_of(error: BaseException) -> str:
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
-def _log(event: Event) -> None:
+def _log_failure(event: Event) -> None:
     if isinstance(event, ThreadFailed):
         fields = {"thread": event.thread, "error": event.error, "place": event.place}
         _LOG.error("thread_failed", extra={"fields": fields})
@@ -157,8 +157,8 @@ _STARTED: list[BackgroundThread] = []
 
 
 def _forget_all() -> None:
-    for each in _STARTED:
-        each.forget()
+    for thread in _STARTED:
+        thread.forget()
     _STARTED.clear()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port through which code learns the time, so that tests can say what time it is."""
+"""The port for the current time, which tests replace."""
 
 import datetime as dt
 import time
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for what people read, monotonic time for how long things take."""
+    """Wall time for timestamps, monotonic time for durations."""
 
     def now(self) -> dt.datetime:
         """Return the current time in UTC."""
@@ -19,7 +19,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of the operating system."""
 
     def now(self) -> dt.datetime:
         """Return the current time in UTC."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a signal's receiver tells a thread that there is something to do."""
+"""Async-signal-safe notification of a thread by a signal handler."""
 
 import datetime as dt
 import queue
@@ -10,33 +10,33 @@ from bridge.process.background import BackgroundThread
 
 
 class SignalNotifier:
-    """Is rung by the receiver of a signal, and heard by a thread.
+    """Wakes a thread from a signal handler.
 
-    A receiver can be interrupted by the next signal at any instruction, and so by itself. It must take no lock that it
-    may hold already: ``threading.Event.set`` does, and then waits for ever. ``queue.SimpleQueue.put`` is made for it
+    A handler can be interrupted by the next signal at any instruction, and so by itself. It must take no lock that it
+    may already hold: ``threading.Event.set`` does, and then deadlocks. ``queue.SimpleQueue.put`` is reentrant
     (https://docs.python.org/3/library/queue.html).
     """
 
     def __init__(self) -> None:
-        self._rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._notifications: queue.SimpleQueue[None] = queue.SimpleQueue()
 
-    def ring(self, *_: object) -> None:
-        """Have it heard, now or by who comes to listen; takes whatever a signal's receiver is called with."""
-        self._rings.put(None)
+    def notify(self, *_: object) -> None:
+        """Wake a waiting thread, or the next one that waits. Takes the arguments of any signal handler."""
+        self._notifications.put(None)
 
     def wait(self, timeout: dt.timedelta | None = None) -> bool:
-        """Return True once it rings, or False after the timeout. Each ring is heard once."""
+        """Return True after a notification, False after the timeout. Each notification wakes one ``wait``."""
         try:
-            self._rings.get(timeout=None if timeout is None else timeout.total_seconds())
+            self._notifications.get(timeout=None if timeout is None else timeout.total_seconds())
         except queue.Empty:
             return False
         return True
 
-    def each_time(self, do: Callable[[], object], *, observe: Observer | None = None) -> None:
-        """Have a thread do this each time that it rings. The receiver only rings and never touches the thread."""
+    def subscribe(self, callback: Callable[[], object], *, observe: Observer | None = None) -> None:
+        """Call ``callback`` after each notification, in a thread of its own, outside of the signal handler."""
 
-        def follow() -> None:
+        def wait_and_call() -> None:
             self.wait()
-            do()
+            callback()
 
-        BackgroundThread("bell", follow, observe=observe).start()
+        BackgroundThread("signals", wait_and_call, observe=observe).start()

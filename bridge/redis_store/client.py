@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connects to the store, with the time that may be spent on it, and translates its errors."""
+"""The client of the store: connections with timeouts, translation of errors, and the durability of the server."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from bridge.outbox import OLDEST_STORE, Durability
 
 
 def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis:
-    """Return a client that gives up on a command after ``timeout``. Nothing is sent before the first command.
+    """Return a client that gives up on a command after ``timeout``. It connects with the first command.
 
-    redis-py would retry ten times by default and so make a client wait for seconds; here the caller decides.
+    redis-py would retry ten times by default, while the bridge's client waits for seconds; here the caller decides.
 
-    A cluster, ``redis+cluster://`` or ``rediss+cluster://``, is asked for its slots at once; ``CannotStart`` if it does
-    not answer.
+    A client of a cluster, ``redis+cluster://`` or ``rediss+cluster://``, reads the slots at once and raises
+    ``CannotStart`` if the cluster does not answer.
     """
     seconds = timeout.total_seconds()
     options: dict[str, Any] = {
@@ -40,7 +40,7 @@ def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis
     except Exception as error:
         if not is_redis_failure(error):
             raise
-        raise CannotStart(f"the store's cluster does not answer: {error}") from error
+        raise CannotStart(f"the store's cluster does not answer: {error}; check BRIDGE_STORE_URL") from error
     return cast("redis.Redis", cluster)
 
 
@@ -50,9 +50,9 @@ def is_cluster(url: str) -> bool:
 
 
 def disconnect(client: Any, *, in_use: bool) -> None:  # noqa: ANN401 - redis-py's clients share no base
-    """Close the connections that wait in the pool, and those ``in_use``; who needs one again makes a new one.
+    """Close the idle connections of the pool, and those ``in_use``; the next command opens a new one.
 
-    Of a cluster's client all are closed.
+    For a cluster, all are closed.
     """
     if isinstance(client, RedisCluster):
         client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
@@ -60,19 +60,9 @@ def disconnect(client: Any, *, in_use: bool) -> None:  # noqa: ANN401 - redis-py
         client.connection_pool.disconnect(inuse_connections=in_use)
 
 
-def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return a section of INFO of each server that holds a part of the store; none where it is not to be had."""
-    try:
-        if isinstance(client, RedisCluster):
-            return list(client.info(section, target_nodes=RedisCluster.PRIMARIES).values())
-        return [client.info(section)]
-    except redis.ResponseError:
-        return []
-
-
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise ``StoreUnavailable`` for whatever redis-py raises, also while a connection dies. Defects surface."""
+    """Translate whatever redis-py raises into ``StoreUnavailable``, also while a connection dies. Defects surface."""
     try:
         yield
     except Exception as error:
@@ -81,15 +71,25 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
+def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return a section of INFO of each server of the store; none where the server refuses it."""
+    try:
+        if isinstance(client, RedisCluster):
+            return list(client.info(section, target_nodes=RedisCluster.PRIMARIES).values())
+        return [client.info(section)]
+    except redis.ResponseError:
+        return []
+
+
 def read_durability(client: Any) -> Durability:  # noqa: ANN401 - see RedisOutbox
-    """Return the level of durability, and why the store can't be used."""
+    """Return the level of durability, and each fault for which the store can't be used."""
     if outdated := outdated_servers(client):
         oldest = ".".join(map(str, OLDEST_STORE))
         return Durability(level="none", faults=(f"it is {outdated[0]}: use Redis or Valkey {oldest} or newer",))
     try:
         policy, aof, fsync = (_config(client, name) for name in ("maxmemory-policy", "appendonly", "appendfsync"))
     except redis.ResponseError:
-        return _managed(client)
+        return _managed_durability(client)
     faults, warnings = [], []
     if policy != "noeviction":
         faults.append(f"maxmemory-policy is {policy}, which can evict pending writes: set it to noeviction")
@@ -114,7 +114,7 @@ def _is_outdated(version: str) -> bool:
     return len(numbers) == len(OLDEST_STORE) and tuple(numbers) < OLDEST_STORE
 
 
-def _managed(client: Any) -> Durability:  # noqa: ANN401
+def _managed_durability(client: Any) -> Durability:  # noqa: ANN401
     """A managed service forbids CONFIG. Its durability is chosen elsewhere, so what INFO shows is only a warning."""
     policies = {info.get("maxmemory_policy", "noeviction") for info in every_info(client, "memory")}
     warnings = [
@@ -125,8 +125,8 @@ def _managed(client: Any) -> Durability:  # noqa: ANN401
 
 
 def _config(client: Any, name: str) -> str:  # noqa: ANN401
-    return {_text(key): _text(value) for key, value in client.config_get(name).items()}.get(name, "")
+    return {_as_text(key): _as_text(value) for key, value in client.config_get(name).items()}.get(name, "")
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - bytes or text, by the protocol's version
+def _as_text(value: Any) -> str:  # noqa: ANN401 - bytes or text, depending on the version of the protocol
     return value.decode() if isinstance(value, bytes) else str(value)

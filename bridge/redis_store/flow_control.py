@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate in Redis: one hash for each upstream. The contract is `bridge.upstream.flow_control`."""
+"""The rate limiter and circuit breaker in Redis, a hash per upstream. See `bridge.upstream.flow_control`."""
 
 import dataclasses
 import datetime as dt
@@ -11,19 +11,21 @@ import redis
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
+from bridge.redis_store.timestamps import from_ms, store_time_ms, to_ms
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 from bridge.upstream.flow_control import FlowControlState, Passage, Permit, Rejected
 
-#: A worker waits this long for its call's place; for a later one it lets go of the lane, whose writes gather meanwhile.
-_LONGEST_WAIT = dt.timedelta(seconds=1)
-_FAILURES = 5
-_LONGEST_OPEN = dt.timedelta(seconds=30)
-#: Calls a second that were denied before: a tenth of what upstream allows, or this where it does not limit calls.
+#: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane, whose writes gather.
+_MAX_WAIT = dt.timedelta(seconds=1)
+#: Failures in a row that open the breaker.
+_FAILURE_THRESHOLD = 5
+_MAX_OPEN = dt.timedelta(seconds=30)
+#: The rate of calls that were denied before: a tenth of the rate limit, or this where there is none.
 _DENIED_CALLS_PER_SECOND = 2.0
 
 
 class RedisFlowControl:
-    """See `bridge.upstream.flow_control.Gate` for the promises."""
+    """See `bridge.upstream.flow_control.FlowControl` for the promises."""
 
     def __init__(
         self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
@@ -32,84 +34,77 @@ class RedisFlowControl:
         self._key = keys.flow_control(upstream)
         self._rate = rate or 0
         self._burst = burst
-        self._probe = probe
+        self._probe_timeout = probe
         self._denied_rate = max(1.0, rate / 10) if rate else _DENIED_CALLS_PER_SECOND
         self._acquire = load(client, "acquire")
         self._record_outcome = load(client, "record_outcome")
 
     def enter(self, *, denied: bool = False) -> Passage:
-        """Ask to send one call."""
-        arguments = [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT), self._denied_rate if denied else 0]
+        """Acquire a permit for one call."""
+        arguments = [self._rate, self._burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
+        arguments.append(self._denied_rate if denied else 0)
         with store_errors():
-            word, ms, *reason = self._acquire([self._key], arguments)
-        span = dt.timedelta(milliseconds=int(ms))
-        return Permit(span) if word == b"open" else Rejected(span, reason[0].decode())
+            state, wait_ms, *reason = self._acquire([self._key], arguments)
+        wait = dt.timedelta(milliseconds=int(wait_ms))
+        return Permit(wait) if state == b"open" else Rejected(wait, reason[0].decode())
 
     def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
-        """Tell what came of a call."""
-        kind, reason, retry_after = _reading(outcome)
+        """Record the outcome of a call."""
+        kind, reason, retry_after = _recorded_as(outcome)
         if of_read and kind == "delivered":
             kind = "answered"
         jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
-        arguments: list[Any] = [kind, reason, _ms(retry_after), self._rate, _FAILURES, _ms(_LONGEST_OPEN), jitter]
-        arguments.append(self._denied_rate if was_denied else 0)
+        arguments: list[Any] = [kind, reason, to_ms(retry_after), self._rate]
+        arguments += [_FAILURE_THRESHOLD, to_ms(_MAX_OPEN), jitter, self._denied_rate if was_denied else 0]
         with store_errors():
             self._record_outcome([self._key], arguments)
 
     def delivered_since(self, moment: dt.datetime) -> bool:
-        """Return whether any call got through after this moment."""
+        """Return whether any call succeeded after this moment."""
         with store_errors():
             delivered = self._client.hget(self._key, "delivered")
         return delivered is not None and int(delivered) > moment.timestamp() * 1000
 
     def state(self) -> FlowControlState:
-        """Return how the gate stands."""
+        """Return the state of the limiter and the breaker."""
         with store_errors():
             until, reason, rate, full_at, delivered = self._client.hmget(
                 self._key, "until", "reason", "rate", "next", "delivered"
             )
-            seconds, micros = self._client.time()
-        now = seconds * 1000 + micros // 1000
+            now = store_time_ms(self._client)
         limit = float(rate or self._rate) or None
-        missing = max(0.0, int(full_at or 0) / 1000 - now) / 1000
+        full_in_s = max(0.0, int(full_at or 0) / 1000 - now) / 1000
         state = FlowControlState(
             breaker="closed",
             reason=None,
             opens_again_at=None,
             rate=limit,
-            bucket=self._burst - missing * limit if limit else None,
-            delivered_at=_moment(delivered) if delivered else None,
+            bucket=self._burst - full_in_s * limit if limit else None,
+            delivered_at=from_ms(delivered) if delivered else None,
         )
         if until is None:
             return state
         breaker = "open" if int(until) > now else "half-open"
-        return dataclasses.replace(state, breaker=breaker, reason=reason.decode(), opens_again_at=_moment(until))
+        return dataclasses.replace(state, breaker=breaker, reason=reason.decode(), opens_again_at=from_ms(until))
 
 
-def _moment(ms: bytes) -> dt.datetime:
-    return dt.datetime.fromtimestamp(int(ms) / 1000, dt.UTC)
-
-
-def _reading(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
-    none = dt.timedelta()
+def _recorded_as(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
+    """Return the outcome as record_outcome.lua knows it, its reason, and the pause that upstream asked for."""
+    no_pause = dt.timedelta()
     match outcome:
         case Delivered():
-            return "delivered", "", none
+            return "delivered", "", no_pause
         case Refused():
-            return "answered", "", none
+            return "answered", "", no_pause
         case Unknown():
-            return "failed", outcome.reason, none
+            return "failed", outcome.reason, no_pause
         case Denied():
-            # AWS and MLflow know the bridge, so upstream is there. What a gateway says does not tell.
-            return ("answered" if outcome.identified else "missing"), "", none
+            # AWS or MLflow identified the bridge, so upstream is up. A denial by a gateway does not prove that.
+            return ("answered" if outcome.identified else "missing"), "", no_pause
         case Unavailable(answered=True):
-            return "answered", "", none
+            return "answered", "", no_pause
         case Unavailable():
             kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
-            return kind, outcome.reason, outcome.retry_after or none
+            return kind, outcome.reason, outcome.retry_after or no_pause
         case _:
             assert_never(outcome)
-
-
-def _ms(span: dt.timedelta) -> int:
-    return round(span.total_seconds() * 1000)

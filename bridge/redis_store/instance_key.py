@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key that job ids are sealed with: made by whichever process comes first, kept in the store."""
+"""The installation's secret key in the store: it signs job ids, and the instance id is derived from it.
+
+The first process that needs the key creates it.
+"""
 
 import hmac
 import secrets
@@ -13,9 +16,12 @@ from bridge.errors import StoreUnavailable
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
+#: After an error the store is not asked again within this time.
+_RETRY_AFTER_S = 2.0
+
 
 class JobIdKey:
-    """Looks the key up once."""
+    """The key that signs job ids, read once."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client: Any = client
@@ -24,36 +30,32 @@ class JobIdKey:
     def key(self) -> bytes:
         """Return the key."""
         if self._key is None:
-            # Asked for before it is made: a store that is full tells what it has, and keeps nothing new.
-            self._key = self._client.get(keys.SEAL) or self._made()
+            # Read before it is created: a full store still answers reads, and refuses new keys.
+            self._key = self._client.get(keys.JOB_ID_KEY) or self._create()
         return self._key or b""
 
-    def _made(self) -> bytes | None:
-        """Make the key. Losing the race means that another process has, and that its key is the one."""
-        self._client.set(keys.SEAL, secrets.token_bytes(32), nx=True)
-        found: bytes | None = self._client.get(keys.SEAL)
-        return found
-
-
-#: After how many seconds a store that did not answer is asked again.
-_AGAIN = 2.0
+    def _create(self) -> bytes | None:
+        # Of several processes that create the key at once, the first wins.
+        self._client.set(keys.JOB_ID_KEY, secrets.token_bytes(32), nx=True)
+        created: bytes | None = self._client.get(keys.JOB_ID_KEY)
+        return created
 
 
 class RedisInstanceId:
-    """Derives the name from the random key that the store holds, so that nobody else can know it."""
+    """The instance id for loop detection, derived from the secret key so that no other party can guess it."""
 
     def __init__(self, client: redis.Redis, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._seal = JobIdKey(client)
+        self._job_id_key = JobIdKey(client)
         self._monotonic = monotonic
         self._failed_at = float("-inf")
         self.known: str | None = None
 
     def name(self) -> str | None:
-        """Return the name, None while the store can't be asked for it."""
-        if self.known is None and self._monotonic() - self._failed_at > _AGAIN:
+        """Return the instance id, None while the store is unavailable."""
+        if self.known is None and self._monotonic() - self._failed_at > _RETRY_AFTER_S:
             try:
                 with store_errors():
-                    self.known = "mlflow-bridge-" + hmac.digest(self._seal.key(), b"via", "sha256").hex()[:16]
+                    self.known = "mlflow-bridge-" + hmac.digest(self._job_id_key.key(), b"via", "sha256").hex()[:16]
             except StoreUnavailable:
                 self._failed_at = self._monotonic()
         return self.known

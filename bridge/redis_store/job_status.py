@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns what the reading scripts find into the documents that people read."""
+"""Job and backlog documents, read from the store."""
 
-import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 from bridge.outbox import Backlog
 from bridge.redis_store import keys
-from bridge.redis_store.records import read_time, unpack_entry, unpack_letter, unpack_settled
+from bridge.redis_store.records import unpack_entry, unpack_letter, unpack_settled
+from bridge.redis_store.timestamps import from_ms, store_time_ms
 from schemas.job import Job, JobDocument, JobError, JobId, JobStatus, LaneBacklog, UpstreamAnswer
 from schemas.lane import run_of
 
+#: A Lua script as redis-py runs it: keys, arguments.
 Script = Callable[[list[str], list[Any]], Any]
 
-#: A letter can be replayed, die and be replayed again without end; its last fate is found within these steps.
-_MOST_REPLAYS = 100
+#: A replay can become a dead letter and be replayed again without end; a job is followed through this many replays.
+_MAX_REPLAYS = 100
+#: Writes are read in chunks of about this many bytes, with these bounds on their number.
+_CHUNK_BYTES, _FIRST_CHUNK, _MAX_CHUNK = 1 << 20, 10, 500
+#: Writes that one request reads at most, so that other clients' writes don't delay it.
+_MAX_SCANNED = 20_000
 
 
-def describe(text: str, job_id: JobId, status: Script) -> JobDocument | None:
-    """Return the document of a job, None if nothing is known of it (any more); ``status`` is status.lua.
+def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument | None:
+    """Return the document of a job, None if it is not known (any more); ``status_script`` is status.lua.
 
-    A job whose dead letter was replayed tells what became of the replay.
+    A job whose dead letter was replayed has the status of the replay.
     """
     known: dict[str, Any] = {
         "job_id": text,
@@ -30,115 +35,37 @@ def describe(text: str, job_id: JobId, status: Script) -> JobDocument | None:
         "accepted_at": job_id.accepted_at,
     }
     lane, number, position = job_id.lane, job_id.partition, job_id.position
-    for _ in range(_MOST_REPLAYS):
+    for _ in range(_MAX_REPLAYS):
         lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(number), keys.dead(number)]
         lane_keys.append(keys.fate(lane, position))
-        match status(lane_keys, [lane, position, keys.dead_field(lane, position)]):
+        match status_script(lane_keys, [lane, position, keys.dead_field(lane, position)]):
             case [b"pending", attempts, failure, due]:
-                return JobDocument(**known, **_pending(attempts, failure, due))
+                return JobDocument(**known, **_pending_fields(attempts, failure, due))
             case [b"dead", letter]:
-                return JobDocument(**known, **_dead(letter))
+                return JobDocument(**known, **_dead_fields(letter))
             case [b"settled", record]:
-                delivered = _delivered(position, record)
+                delivered = _delivered_fields(position, record)
                 return JobDocument(**known, **delivered) if delivered else None
             case [b"drained", fate]:
-                verb, _, rest = fate.partition(b":")
+                verb, _, value = fate.partition(b":")
                 if verb == b"discarded":
-                    return JobDocument(**known, status=JobStatus.DISCARDED, settled_at=read_time(rest))
-                position = int(rest)
+                    return JobDocument(**known, status=JobStatus.DISCARDED, settled_at=from_ms(value))
+                position = int(value)
             case _:
                 return None
     return None
 
 
-def describe_backlog(lane: str, state: list[Any]) -> LaneBacklog:
-    """Return the document of a lane's backlog; ``state`` is backlog.lua's result."""
-    pending, size, oldest, now, attempts, failure, due, leased = state
-    next_attempt = _time(due) if due and float(due) > int(now) and leased == b"0" else None
-    return LaneBacklog(
-        lane=lane,
-        run_id=run_of(lane),
-        pending=pending,
-        bytes=int(size),
-        oldest_accepted_at=_time(oldest) if oldest else None,
-        lag=(int(now) - int(oldest)) / 1000 if oldest else 0.0,
-        delivering=leased == b"1",
-        attempts=int(attempts),
-        next_attempt_at=next_attempt,
-        error=_error(failure) if failure and pending else None,
+def client_job_id(job: Job, job_id_key: bytes) -> str:
+    """Return the id of a job as its client has it."""
+    job_id = JobId(
+        partition=keys.partition(job.lane),
+        lane=job.lane,
+        position=job.position,
+        op=job.write.op,
+        accepted_at=job.accepted_at,
     )
-
-
-def count_backlog(client: Any) -> Backlog:  # noqa: ANN401 - see RedisOutbox
-    """Return how much is waiting in all partitions."""
-    pipeline = client.pipeline(transaction=False)
-    for number in range(keys.PARTITIONS):
-        pipeline.zcard(keys.ready(number))
-        pipeline.zrange(keys.ready(number), 0, 0, withscores=True)
-        pipeline.hget(keys.held(number), "bytes")
-        pipeline.zcard(keys.letters(number))
-        pipeline.zrange(keys.oldest(number), 0, 0, withscores=True)
-    found = pipeline.execute()
-    seconds, micros = client.time()
-    dues = [due for head in found[1::5] for _, due in head if due <= seconds * 1000 + micros // 1000]
-    accepted = [at for head in found[4::5] for _, at in head]
-    return Backlog(
-        lanes=sum(found[0::5]),
-        bytes=sum(int(size or 0) for size in found[2::5]),
-        dead_letters=sum(found[3::5]),
-        oldest_due=_time(min(dues)) if dues else None,
-        oldest_accepted_at=_time(min(accepted)) if accepted else None,
-    )
-
-
-def _pending(attempts: bytes, failure: bytes, due: bytes) -> dict[str, Any]:
-    if not failure:
-        return {"status": JobStatus.PENDING}
-    return {
-        "status": JobStatus.PENDING,
-        "attempts": int(attempts),
-        "next_attempt_at": _time(due) if due else None,
-        "error": _error(failure),
-    }
-
-
-def _delivered(position: int, record: bytes) -> dict[str, Any] | None:
-    last, settled_at, call = unpack_settled(record)
-    if position <= last - call.count or call.dead_lettered:
-        # Its details, or what became of its dead letter, are older than the retention.
-        return None
-    return {
-        "status": JobStatus.DELIVERED,
-        "settled_at": settled_at,
-        "attempts": call.attempts,
-        "upstream": UpstreamAnswer(status=call.status, request_id=call.request_id),
-    }
-
-
-def _dead(stored: bytes) -> dict[str, Any]:
-    buried_at, letter = unpack_letter(stored)
-    return {
-        "status": JobStatus.DEAD,
-        "settled_at": buried_at,
-        "attempts": letter.attempts,
-        "error": JobError(reason=letter.reason, message=letter.message),
-        "upstream": letter.answer,
-    }
-
-
-def _error(failure: bytes) -> JobError:
-    reason, _, message = failure.decode().partition(": ")
-    return JobError(reason=reason, message=message)
-
-
-def _time(ms: bytes | float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(float(ms) / 1000, dt.UTC)
-
-
-#: How many writes are read at first, and at most, at a time: as many as make about this many bytes.
-_FIRST_CHUNK, _LARGEST_CHUNK, _CHUNK_BYTES = 10, 500, 1 << 20
-#: How many writes are looked at for one answer, so that other clients' writes don't hold a request up.
-_MOST = 20_000
+    return job_id.seal(job.client, job_id_key)
 
 
 def pending_jobs(
@@ -148,59 +75,128 @@ def pending_jobs(
     of: str | None,
     after: int,
     limit: int,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[list[Job], int | None]:
-    """Return the jobs behind a position, in order, and the position to go on behind; None at the end.
+    """Return the jobs behind a position, in order, and the position to continue behind; None at the end.
 
-    ``of`` a client, or of all. No further ones are read once these have ``most_bytes``.
+    Only jobs of the client ``of``, unless it is None. Reading ends once the jobs have ``max_bytes``.
     """
     found: list[Job] = []
-    settled, looked_at, size = int(client.hget(keys.lane_state(lane), "settled") or 0), 0, 0
-    while looked_at < _MOST:
+    settled, scanned, size = int(client.hget(keys.lane_state(lane), "settled") or 0), 0, 0
+    while scanned < _MAX_SCANNED:
         begin = max(0, after - settled)
         pipeline = client.pipeline(transaction=True)
         pipeline.hget(keys.lane_state(lane), "settled")
-        pipeline.lrange(keys.writes(lane), begin, begin + _chunk(looked_at, size) - 1)
-        moved, entries = pipeline.execute()
-        if int(moved or 0) != settled:
-            # The lane has moved on since it was decided where to begin.
-            settled = int(moved or 0)
+        pipeline.lrange(keys.writes(lane), begin, begin + _chunk_length(scanned, size) - 1)
+        settled_now, entries = pipeline.execute()
+        if int(settled_now or 0) != settled:
+            # Writes were settled since ``begin`` was computed.
+            settled = int(settled_now or 0)
             continue
         if not entries:
             return found, None
         for position, entry in enumerate(entries, settled + begin + 1):
             job, after = unpack_entry(entry, lane=lane, position=position), position
-            looked_at, size = looked_at + 1, size + job.size
+            scanned, size = scanned + 1, size + job.size
             if of in (None, job.client):
                 found.append(job)
-            if len(found) == limit or (most_bytes is not None and size >= most_bytes):
+            if len(found) == limit or (max_bytes is not None and size >= max_bytes):
                 return found, after
     return found, after
 
 
-def _chunk(looked_at: int, size: int) -> int:
-    if not looked_at:
-        return _FIRST_CHUNK
-    return min(max(1, _CHUNK_BYTES * looked_at // max(1, size)), _LARGEST_CHUNK)
-
-
 def lanes_of(client: Any, name: str, *, limit: int) -> list[str]:  # noqa: ANN401 - see RedisOutbox
-    """Return lanes in which writes of the client of this name are pending, at most so many."""
+    """Return up to ``limit`` lanes in which writes of the client of this name are pending."""
     pipeline = client.pipeline(transaction=False)
-    begin = f"{name}\n"
+    prefix = f"{name}\n"
     for number in range(keys.PARTITIONS):
-        pipeline.zrangebylex(keys.writers(number), f"[{begin}", f"({name}\x0b", start=0, num=limit)
-    found = [member.decode().removeprefix(begin) for members in pipeline.execute() for member in members]
-    return found[:limit]
+        pipeline.zrangebylex(keys.writers(number), f"[{prefix}", f"({name}\x0b", start=0, num=limit)
+    lanes = [member.decode().removeprefix(prefix) for members in pipeline.execute() for member in members]
+    return lanes[:limit]
 
 
-def id_of(job: Job, seal: bytes) -> str:
-    """Return the id by which its client asks for a job."""
-    found = JobId(
-        partition=keys.partition(job.lane),
-        lane=job.lane,
-        position=job.position,
-        op=job.write.op,
-        accepted_at=job.accepted_at,
+def lane_backlog(lane: str, state: list[Any]) -> LaneBacklog:
+    """Return the document of a lane's backlog; ``state`` is the result of backlog.lua."""
+    pending, size, oldest, now, attempts, failure, due, leased = state
+    next_attempt = from_ms(due) if due and float(due) > int(now) and leased == b"0" else None
+    return LaneBacklog(
+        lane=lane,
+        run_id=run_of(lane),
+        pending=pending,
+        bytes=int(size),
+        oldest_accepted_at=from_ms(oldest) if oldest else None,
+        lag=(int(now) - int(oldest)) / 1000 if oldest else 0.0,
+        delivering=leased == b"1",
+        attempts=int(attempts),
+        next_attempt_at=next_attempt,
+        error=_job_error(failure) if failure and pending else None,
     )
-    return found.seal(job.client, seal)
+
+
+def total_backlog(client: Any) -> Backlog:  # noqa: ANN401 - see RedisOutbox
+    """Return the backlog of all partitions together."""
+    pipeline = client.pipeline(transaction=False)
+    for number in range(keys.PARTITIONS):
+        pipeline.zcard(keys.ready(number))
+        pipeline.zrange(keys.ready(number), 0, 0, withscores=True)
+        pipeline.hget(keys.held(number), "bytes")
+        pipeline.zcard(keys.letters(number))
+        pipeline.zrange(keys.oldest(number), 0, 0, withscores=True)
+    results = pipeline.execute()
+    lanes, first_due, held, letters, first_accepted = (results[column::5] for column in range(5))
+    now = store_time_ms(client)
+    overdue = [due for head in first_due for _, due in head if due <= now]
+    accepted = [at for head in first_accepted for _, at in head]
+    return Backlog(
+        lanes=sum(lanes),
+        bytes=sum(int(size or 0) for size in held),
+        dead_letters=sum(letters),
+        oldest_due=from_ms(min(overdue)) if overdue else None,
+        oldest_accepted_at=from_ms(min(accepted)) if accepted else None,
+    )
+
+
+def _pending_fields(attempts: bytes, failure: bytes, due: bytes) -> dict[str, Any]:
+    if not failure:
+        return {"status": JobStatus.PENDING}
+    return {
+        "status": JobStatus.PENDING,
+        "attempts": int(attempts),
+        "next_attempt_at": from_ms(due) if due else None,
+        "error": _job_error(failure),
+    }
+
+
+def _dead_fields(stored: bytes) -> dict[str, Any]:
+    dead_lettered_at, letter = unpack_letter(stored)
+    return {
+        "status": JobStatus.DEAD,
+        "settled_at": dead_lettered_at,
+        "attempts": letter.attempts,
+        "error": JobError(reason=letter.reason, message=letter.message),
+        "upstream": letter.answer,
+    }
+
+
+def _delivered_fields(position: int, record: bytes) -> dict[str, Any] | None:
+    last, settled_at, call = unpack_settled(record)
+    if position <= last - call.count or call.dead_lettered:
+        # Its own record, or the fate of its dead letter, is older than the retention.
+        return None
+    return {
+        "status": JobStatus.DELIVERED,
+        "settled_at": settled_at,
+        "attempts": call.attempts,
+        "upstream": UpstreamAnswer(status=call.status, request_id=call.request_id),
+    }
+
+
+def _job_error(failure: bytes) -> JobError:
+    reason, _, message = failure.decode().partition(": ")
+    return JobError(reason=reason, message=message)
+
+
+def _chunk_length(scanned: int, size: int) -> int:
+    if not scanned:
+        return _FIRST_CHUNK
+    return min(max(1, _CHUNK_BYTES * scanned // max(1, size)), _MAX_CHUNK)

@@ -1,58 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key map: every key the outbox uses, its type and its meaning.
+"""The key map: every key of the store, its type and its meaning.
 
 ====================================  ======  =====================================================================
 key                                   type    meaning
 ====================================  ======  =====================================================================
 ``bridge:{pNN}:lane:<lane>``          hash    ``accepted``, ``settled``: positions of the last such job; ``lease``:
-                                              token of the current claim; ``frozen``: position up to which its jobs
-                                              go; ``attempts``: failed attempts at the head, ``tried``: position up
-                                              to which its writes were sent; ``failure``: why the last one failed;
+                                              token of the current claim; ``frozen``: position of the last job that
+                                              it read; ``attempts``: failed attempts at the head, ``tried``: position
+                                              of the last write that they sent; ``failure``: why the last one failed;
                                               ``claims``: the current claim and those that ended in a crash;
                                               ``alone``: the head was last sent alone; ``broke``: calls on which
                                               upstream failed, ``broke_alone``: those with the head alone,
                                               ``broke_since`` (ms); ``bytes`` that are pending; ``repeated``: ids of
-                                              the latest accepts that were repeated; ``client``: who woke it up,
-                                              on whose behalf it is dispatched; ``writers``: whose writes it has
-                                              had since; ``denied_since`` (ms): since when upstream denies its head;
-                                              ``declined``: the latest request of which a write found no room, and why
+                                              the latest accepts that were repeated; ``client``: its write woke the
+                                              lane, which is dispatched on its behalf; ``writers``: the clients that
+                                              have written since; ``denied_since`` (ms): since when upstream denies
+                                              its head; ``declined``: the latest request of which a write found no
+                                              room, and which cap it exceeded
 ``bridge:{pNN}:writes:<lane>``        list    the pending writes; the first has position ``settled`` + 1
-``bridge:{pNN}:attempts:<lane>``      list    one note a failed attempt at the head: position of the last write that
-                                              was sent, time, what came of it
-``bridge:{pNN}:settled:<lane>``       list    one record a settled call: position of its last job, time, outcome
+``bridge:{pNN}:attempts:<lane>``      list    a note per failed attempt at the head: position of the last write sent,
+                                              time, outcome
+``bridge:{pNN}:settled:<lane>``       list    a record per settled call: position of its last job, time, outcome
 ``bridge:{pNN}:ready``                zset    lane -> when it is due (ms); each lane that has pending writes is in it
 ``bridge:{pNN}:oldest``               zset    lane -> when its first pending write was accepted (ms)
-``bridge:{pNN}:writers``              zset    ``<client>`` newline ``<lane>``: the client's writes are, or were lately,
-                                              pending in the lane; in order of this text
-``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time of burial (ms, 13 digits), dead letter
+``bridge:{pNN}:writers``              zset    ``<client>`` newline ``<lane>``: writes of the client are, or recently
+                                              were, pending in the lane; in order of this text
+``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time (ms, 13 digits), dead letter
 ``bridge:{pNN}:letters``              zset    the index of ``dead``, in order of time: ``<time>/<lane>/<position>/
                                               <reason>/<client>``
-``bridge:{pNN}:fate:<lane>/<pos.>``   string  what became of a dead letter: ``as:<position>`` of its replay, or
+``bridge:{pNN}:fate:<lane>/<pos.>``   string  the fate of a dead letter: ``as:<position>`` of its replay, or
                                               ``discarded:<time>``
 ``bridge:{pNN}:held``                 hash    ``bytes`` of all pending writes and dead letters of the partition;
                                               ``of:<client>``: bytes of a client's pending writes
-``bridge:{pNN}:idempotency:<hash>``   string  what was accepted under an idempotency key, beside its lane
-``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key stands for
+``bridge:{pNN}:idempotency:<hash>``   string  the job that was accepted under an idempotency key, beside its lane
+``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key is bound to
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
 ``bridge:{pNN}:alias:<run id>``       string  the lane of the name that the run has, beside its own
-``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment that a run or ``model:<id>`` is in, or that a run
-                                              is asked for in; of what clients who are limited to experiments use
-``bridge:{pNN}:sweep``                string  exists while the partition has been swept lately
-``bridge:quota:<client>``             hash    what is left of a client's buckets: ``requests``, ``writes``, ``bytes``,
-                                              and when that was (s): ``requests_at``, ...
-``bridge:gate:<hash>``                hash    the bucket and the breaker of an upstream: ``next``: when the bucket is
-                                              full again (us); ``rate``: lowered by throttling, ``slowed`` when (ms);
-                                              ``failures`` in a row; ``delivered``: when a call last
-                                              got through (ms); ``until``: when the open breaker lets a probe
-                                              through (ms), ``why``, ``trips``; ``probe``: when that is given up (ms)
-``bridge:{drains}:active``            zset    drain that is not finished -> when it began (s)
+``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment of a run or of ``model:<id>``; kept for clients
+                                              that are limited to experiments
+``bridge:{pNN}:sweep``                string  exists for a guard period after the partition was swept
+``bridge:quota:<client>``             hash    the levels of a client's buckets: ``requests``, ``writes``, ``bytes``,
+                                              and their times (s): ``requests_at``, ...
+``bridge:flow_control:<hash>``        hash    the rate limiter and the circuit breaker of an upstream: ``next``: when
+                                              the bucket is full again (us), ``denied_next``: the same for lanes that
+                                              were denied; ``rate``: lowered by throttling, ``slowed``: when (ms);
+                                              ``failures`` in a row; ``delivered``: when a call last succeeded (ms);
+                                              ``until``: when the open breaker lets a probe through (ms),
+                                              ``reason``, ``trips``; ``probe``: when the probe times out (ms)
+``bridge:{drains}:active``            zset    running drain -> when it began (s)
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
-``bridge:{drains}:<id>:guard``        string  exists while a worker has gone on with the drain lately
-``bridge:{doctor}:<type>``            any     there for a moment, when the doctor tries what the account may do
-``bridge:workers``                    zset    worker process -> when it last reported (ms)
-``bridge:totals``                     hash    what all processes have counted together: metric, labels -> number
+``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
+``bridge:{doctor}:<type>``            any     exists while the doctor tests what the store's account may do
+``bridge:workers``                    zset    worker process -> when it last reported (s)
+``bridge:totals``                     hash    the counters of all processes: metric, labels -> number
 ``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
-``bridge:seal``                       string  the key that job ids are sealed with
+``bridge:seal``                       string  the key that signs job ids
+``bridge:clients``                    hash    client -> its permissions and limits
+``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
+``bridge:keys:used``                  hash    key id -> when it was last used (s)
+``bridge:signed:<signature>``         string  replay protection: the outcome of a signed request
 ====================================  ======  =====================================================================
 
 The hash tag ``{pNN}`` is the lane's partition: all keys that one script touches lie in one slot of a cluster.
@@ -61,15 +67,15 @@ The hash tag ``{pNN}`` is the lane's partition: all keys that one script touches
 import hashlib
 import zlib
 
-#: Fixed for good: it decides where a lane's keys lie.
+#: Never to be changed: it decides in which slot a lane's keys lie.
 PARTITIONS = 16
 
 ACTIVE_DRAINS = "bridge:{drains}:active"
 WORKERS = "bridge:workers"
-TOTALS = "bridge:totals"
+COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
-SEAL = "bridge:seal"
-REHEARSAL = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
+JOB_ID_KEY = "bridge:seal"
+SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 
 
 def partition(lane: str) -> int:
@@ -79,104 +85,104 @@ def partition(lane: str) -> int:
 
 def lane_state(lane: str) -> str:
     """The lane's counters and lease."""
-    return f"{_tag(partition(lane))}:lane:{lane}"
+    return f"{_hash_tag(partition(lane))}:lane:{lane}"
 
 
 def writes(lane: str) -> str:
     """The lane's pending writes."""
-    return f"{_tag(partition(lane))}:writes:{lane}"
+    return f"{_hash_tag(partition(lane))}:writes:{lane}"
 
 
 def settled(lane: str) -> str:
     """The lane's log of settled calls."""
-    return f"{_tag(partition(lane))}:settled:{lane}"
+    return f"{_hash_tag(partition(lane))}:settled:{lane}"
 
 
 def ready(number: int) -> str:
     """The due times of a partition's lanes."""
-    return f"{_tag(number)}:ready"
+    return f"{_hash_tag(number)}:ready"
 
 
 def oldest(number: int) -> str:
-    """When the first pending write of each of a partition's lanes was accepted."""
-    return f"{_tag(number)}:oldest"
+    """The times at which the oldest pending write of each of a partition's lanes was accepted."""
+    return f"{_hash_tag(number)}:oldest"
 
 
 def writers(number: int) -> str:
-    """Which clients have writes in which lanes of a partition."""
-    return f"{_tag(number)}:writers"
+    """The pairs of client and lane with pending writes in a partition."""
+    return f"{_hash_tag(number)}:writers"
 
 
 def dead(number: int) -> str:
     """The dead letters of a partition."""
-    return f"{_tag(number)}:dead"
+    return f"{_hash_tag(number)}:dead"
 
 
 def letters(number: int) -> str:
     """The index of a partition's dead letters."""
-    return f"{_tag(number)}:letters"
+    return f"{_hash_tag(number)}:letters"
 
 
 def attempts(lane: str) -> str:
     """The failed attempts at the head of the lane."""
-    return f"{_tag(partition(lane))}:attempts:{lane}"
+    return f"{_hash_tag(partition(lane))}:attempts:{lane}"
 
 
 def fate(lane: str, position: int) -> str:
-    """What became of a dead letter."""
-    return f"{_tag(partition(lane))}:fate:{dead_field(lane, position)}"
+    """The fate of a dead letter."""
+    return f"{_hash_tag(partition(lane))}:fate:{dead_field(lane, position)}"
 
 
-def for_accept(lane: str, number: int) -> list[str]:
-    """The keys of accept.lua, but for the idempotency record, in its order. Made at once, for they are many."""
-    tag = _TAGS[number]
+def accept_keys(lane: str, number: int) -> list[str]:
+    """The keys of accept.lua in its order, without the idempotency record. The hot path makes them in one step."""
+    tag = _HASH_TAGS[number]
     of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
     return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held", f"{tag}:writers"]
 
 
 def run_name(lane: str) -> str:
     """The run that the lane of a named run stands for."""
-    return f"{_tag(partition(lane))}:run:{lane}"
+    return f"{_hash_tag(partition(lane))}:run:{lane}"
 
 
 def run_alias(run_id: str) -> str:
     """The lane of a run's name."""
-    return f"{_tag(partition(run_id))}:alias:{run_id}"
+    return f"{_hash_tag(partition(run_id))}:alias:{run_id}"
 
 
 def experiment(lane: str) -> str:
-    """The experiment of what a lane is about."""
-    return f"{_tag(partition(lane))}:experiment:{lane}"
+    """The experiment of the run or model of a lane."""
+    return f"{_hash_tag(partition(lane))}:experiment:{lane}"
 
 
 def held(number: int) -> str:
-    """How many bytes the partition holds."""
-    return f"{_tag(number)}:held"
+    """The bytes that the partition holds, in total and by client."""
+    return f"{_hash_tag(number)}:held"
 
 
 def idempotency(number: int, client: str, key: str) -> str:
-    """What was accepted under a client's idempotency key."""
-    return f"{_tag(number)}:idempotency:{_digest(client, key)}"
+    """The job that was accepted under a client's idempotency key."""
+    return f"{_hash_tag(number)}:idempotency:{_digest(client, key)}"
 
 
 def idempotency_guard(client: str, key: str) -> str:
-    """The one request that a client's idempotency key stands for."""
+    """The request that a client's idempotency key is bound to."""
     return f"bridge:idempotency:{_digest(client, key)}"
 
 
-def quota(client: str) -> str:
-    """What is left of a client's buckets."""
+def rate_limits(client: str) -> str:
+    """The levels of a client's buckets."""
     return f"bridge:quota:{client}"
 
 
 def flow_control(upstream: str) -> str:
-    """The bucket and the breaker of an upstream."""
+    """The rate limiter and the circuit breaker of an upstream."""
     return f"bridge:flow_control:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
 
 
 def sweep(number: int) -> str:
-    """The mark that a partition has been swept lately."""
-    return f"{_tag(number)}:sweep"
+    """Exists for a guard period after the partition was swept."""
+    return f"{_hash_tag(number)}:sweep"
 
 
 def dead_field(lane: str, position: int) -> str:
@@ -185,17 +191,17 @@ def dead_field(lane: str, position: int) -> str:
 
 
 def drain(drain_id: str) -> str:
-    """A drain: what was ordered, and how far it is."""
+    """A drain: its order and its progress."""
     return f"bridge:{{drains}}:{drain_id}"
 
 
 def drain_guard(drain_id: str) -> str:
-    """Exists while a worker has advanced the drain lately."""
+    """Exists for a guard period after a worker took the drain."""
     return f"bridge:{{drains}}:{drain_id}:guard"
 
 
-def letter_line(lane: str, position: int, reason: str, client: str) -> str:
-    """What the index says of a letter, after its time. A lane and a reason hold no slash."""
+def index_line(lane: str, position: int, reason: str, client: str) -> str:
+    """A letter's line in the index, after its time. A lane and a reason hold no slash."""
     return f"/{dead_field(lane, position)}/{reason}/{client}"
 
 
@@ -203,8 +209,8 @@ def _digest(client: str, key: str) -> str:
     return hashlib.blake2b(f"{client}\n{key}".encode(), digest_size=16).hexdigest()
 
 
-def _tag(number: int) -> str:
-    return _TAGS[number]
+def _hash_tag(number: int) -> str:
+    return _HASH_TAGS[number]
 
 
-_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]
+_HASH_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]

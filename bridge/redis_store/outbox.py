@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox in Redis. The contract is `bridge.outbox`; the keys are in ``keys.py``, what changes them in ``lua/``."""
+"""The outbox in Redis. `bridge.outbox` has the contract, ``keys.py`` the key map, ``lua/`` the state changes."""
 
 import datetime as dt
 import random
@@ -14,7 +14,6 @@ import redis
 from bridge.errors import LeaseLost
 from bridge.events import Observer
 from bridge.outbox import (
-    Accepted,
     Attempt,
     Backlog,
     Caps,
@@ -32,20 +31,26 @@ from bridge.redis_store import keys
 from bridge.redis_store.accept import WriteAcceptor
 from bridge.redis_store.client import connect, read_durability, store_errors
 from bridge.redis_store.instance_key import JobIdKey
-from bridge.redis_store.job_status import count_backlog, describe, describe_backlog, id_of, lanes_of, pending_jobs
-from bridge.redis_store.records import DeadLetter, FailedAttempt, SettledCall, last_sent, pack, unpack_entry
+from bridge.redis_store.job_status import (
+    client_job_id,
+    job_document,
+    lane_backlog,
+    lanes_of,
+    pending_jobs,
+    total_backlog,
+)
+from bridge.redis_store.records import DeadLetter, FailedAttempt, SettledCall, last_sent_position, pack, unpack_entry
 from bridge.redis_store.scripts import Scripts
-from schemas.idempotency import Idempotency
+from bridge.redis_store.timestamps import from_ms, to_ms
 from schemas.job import Job, JobDocument, JobId, LaneBacklog
 from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_ENTITIES
-from schemas.write import Write
 
 __all__ = ["RedisOutbox", "connect"]
 
-#: A worker that has not reported for this long is not counted.
-_WORKER_SILENT = dt.timedelta(seconds=10)
-#: Jobs of a lane that are read at a time.
-_MOST_UNDELIVERED = 20_000
+#: A worker whose last report is older does not count as alive, and later its report is deleted.
+_WORKER_TTL_S, _WORKER_RETENTION_S = 10, 3600
+#: Jobs of a lane that one call of ``undelivered`` returns at most.
+_MAX_UNDELIVERED = 20_000
 _NO_CAPS = Caps(lane=1 << 50, client=1 << 50, store=1 << 50)
 
 
@@ -61,27 +66,23 @@ class RedisOutbox:
         caps: Caps = _NO_CAPS,
         observe: Observer | None = None,
     ) -> None:
-        # redis-py annotates each result as that of a blocking or an asynchronous client, which checks nothing.
+        # Any: redis-py annotates results as "sync or async", which mypy can't narrow.
         self._client: Any = client
         self._scripts = Scripts(client)
-        self._retention_ms = _ms(retention)
-        self._seal = JobIdKey(client)
-        self._acceptance = WriteAcceptor(
-            client, self._scripts, self._seal, idempotency_ttl_ms=_ms(idempotency_ttl), caps=caps, observe=observe
+        self._retention_ms = to_ms(retention)
+        self._job_id_key = JobIdKey(client)
+        self._acceptor = WriteAcceptor(
+            client,
+            self._scripts,
+            self._job_id_key,
+            idempotency_ttl_ms=to_ms(idempotency_ttl),
+            caps=caps,
+            observe=observe,
         )
-
-    def accept(self, write: Write, *, client: str, idempotency: Idempotency | None = None) -> Accepted:
-        """Accept one write, or raise what its verdict is."""
-        [verdict] = self._acceptance.accept_all(
-            [Offer(write=write, client=client, idempotency=idempotency)], repeated=False
-        )
-        if isinstance(verdict, Accepted):
-            return verdict
-        raise verdict
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
         """Accept each write at the end of its lane, in few round trips."""
-        return self._acceptance.accept_all(offers, repeated=repeated)
+        return self._acceptor.accept_all(offers, repeated=repeated)
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""
@@ -90,15 +91,15 @@ class RedisOutbox:
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(number), keys.oldest(number)]
         lane_keys.append(keys.run_alias(lane))
         with store_errors():
-            seal = self._seal.key()
-            found = self._scripts.claim(lane_keys, [lane, token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
+            job_id_key = self._job_id_key.key()
+            found = self._scripts.claim(lane_keys, [lane, token, to_ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
         if found is None:
             return None
         alias, head = found
-        return _claim(lane, token, head, seal, alias=alias.decode() or None)
+        return _read_claim(lane, token, head, job_id_key, alias=alias.decode() or None)
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
-        """Write an outcome down for the jobs at the head of the claim."""
+        """Record an outcome for the jobs at the head of the claim."""
         lane = claim.lane
         number = keys.partition(lane)
         lane_keys = [
@@ -114,28 +115,50 @@ class RedisOutbox:
             keys.writers(number),
         ]
         with store_errors():
-            seal = self._seal.key()
+            job_id_key = self._job_id_key.key()
             head = self._scripts.settle(lane_keys, self._settle_arguments(claim, settlement, lease))
         if head == b"lost":
             raise LeaseLost(lane)
-        return None if head == b"empty" else _claim(lane, claim.token, head, seal, alias=claim.alias)
+        return None if head == b"empty" else _read_claim(lane, claim.token, head, job_id_key, alias=claim.alias)
 
     def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
         count, dead_lettering, refused = settlement.count, settlement.dead_lettering, settlement.refused
         record = SettledCall(
             count, settlement.attempts, settlement.status, settlement.request_id, dead_lettering is not None
         )
-        freed: Counter[str] = Counter()
+        settled_bytes: Counter[str] = Counter()
         for job in claim.jobs[:count]:
-            freed[job.client] += job.size
+            settled_bytes[job.client] += job.size
         return [
-            *(claim.lane, claim.token, _ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
+            *(claim.lane, claim.token, to_ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
             *(claim.settled, count, pack(record), self._retention_ms, int(settlement.alone)),
             int(dead_lettering is not None and dead_lettering.reason is DeadLetterReason.DENIED),
-            *((refused.writes, _note(refused)) if refused else (0, "")),
-            *(len(freed), *chain.from_iterable(freed.items())),
-            *(letters(self._client, claim, settlement, dead_lettering) if dead_lettering else ()),
+            *((refused.writes, _attempt_record(refused)) if refused else (0, "")),
+            *(len(settled_bytes), *chain.from_iterable(settled_bytes.items())),
+            *(self._letter_arguments(claim, settlement, dead_lettering) if dead_lettering else ()),
         ]
+
+    def _letter_arguments(
+        self, claim: Claim, settlement: Settlement, dead_lettering: DeadLettering
+    ) -> list[bytes | str]:
+        """Return field, letter and index line of each dead-lettered job, as settle.lua takes them.
+
+        The entries are read again as they are stored: while the lease is held, they are those of the claim.
+        """
+        lane = claim.lane
+        entries = self._client.lrange(keys.writes(lane), 0, settlement.count - 1)
+        notes = self._client.lrange(keys.attempts(lane), 0, -1)
+        arguments: list[bytes | str] = []
+        for job, entry in zip(claim.jobs, entries, strict=False):
+            position = job.position
+            earlier = tuple(note for note in notes if last_sent_position(note) >= position)
+            attempts = max(settlement.attempts, len(earlier) + 1)
+            letter = DeadLetter(
+                dead_lettering.reason, dead_lettering.message, attempts, dead_lettering.answer, entry, earlier
+            )
+            line = keys.index_line(lane, position, dead_lettering.reason, job.client)
+            arguments += [keys.dead_field(lane, position), pack(letter), line]
+        return arguments
 
     def release(
         self,
@@ -146,13 +169,13 @@ class RedisOutbox:
         attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
-        """Give the lane back, due again after a while."""
+        """Release the lane, due again after a delay."""
         lane = claim.lane
         lane_keys = [keys.lane_state(lane), keys.ready(keys.partition(lane)), keys.attempts(lane)]
-        arguments: list[Any] = [lane, claim.token, _ms(after)]
+        arguments: list[Any] = [lane, claim.token, to_ms(after)]
         if attempt:
             failure = f"{attempt.reason}: {attempt.message}"
-            arguments += [failure, attempt.writes, int(thaw), _note(attempt), attempt.broke]
+            arguments += [failure, attempt.writes, int(thaw), _attempt_record(attempt), attempt.broke]
         else:
             arguments += [f"unavailable: {held}" if held else "", 0, int(thaw), "", ""]
         with store_errors():
@@ -160,29 +183,42 @@ class RedisOutbox:
                 raise LeaseLost(lane)
 
     def due(self, *, limit: int, guard: dt.timedelta) -> list[DueLane]:
-        """Return lanes that are due, from the partitions that nobody has swept within ``guard``."""
+        """Return lanes that are due, at most each partition's share of the limit, from partitions not swept recently.
+
+        Each call begins at another partition: one that always has many due lanes must not delay the others.
+        """
+        share, first = max(1, limit // keys.PARTITIONS), random.randrange(keys.PARTITIONS)  # noqa: S311 - it only spreads
+        lanes: list[str] = []
         with store_errors():
-            return due_lanes(self._client, self._scripts, limit=limit, guard_ms=_ms(guard))
+            for number in (*range(first, keys.PARTITIONS), *range(first)):
+                if len(lanes) < limit:
+                    arguments = [min(share, limit - len(lanes)), to_ms(guard), random.random()]  # noqa: S311
+                    due = self._scripts.due([keys.ready(number), keys.sweep(number)], arguments)
+                    lanes += [lane.decode() for lane in due]
+            pipeline = self._client.pipeline(transaction=False)
+            for lane in lanes:
+                pipeline.hget(keys.lane_state(lane), "client")
+            clients = pipeline.execute()
+        return [DueLane(lane, (client or b"").decode()) for lane, client in zip(lanes, clients, strict=True)]
 
     def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
-        """Return what is known of a job."""
+        """Return the document of a job."""
         with store_errors():
-            found = JobId.read(job_id) if client is None else JobId.unseal(job_id, client, self._seal.key())
-            known = found and found.partition == keys.partition(found.lane)
-            return describe(job_id, found, self._scripts.status) if found and known else None
+            read = JobId.read(job_id) if client is None else JobId.unseal(job_id, client, self._job_id_key.key())
+            if not read or read.partition != keys.partition(read.lane):
+                return None
+            return job_document(job_id, read, self._scripts.status)
 
     def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
         """Return the ids of the client's pending jobs of a lane."""
         with store_errors():
-            found, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
-            return [id_of(job, self._seal.key()) for job in found], last
+            jobs, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
+            return [client_job_id(job, self._job_id_key.key()) for job in jobs], last
 
-    def undelivered(self, lane: str, *, after: int, most_bytes: int) -> tuple[list[Job], int | None]:
-        """Return the jobs that are pending in a lane, whoever has written them."""
+    def undelivered(self, lane: str, *, after: int, max_bytes: int) -> tuple[list[Job], int | None]:
+        """Return the pending jobs of a lane, of all clients."""
         with store_errors():
-            return pending_jobs(
-                self._client, lane, of=None, after=after, limit=_MOST_UNDELIVERED, most_bytes=most_bytes
-            )
+            return pending_jobs(self._client, lane, of=None, after=after, limit=_MAX_UNDELIVERED, max_bytes=max_bytes)
 
     def lanes_of(self, client: str, *, limit: int) -> list[str]:
         """Return lanes in which writes of this client are pending."""
@@ -190,120 +226,75 @@ class RedisOutbox:
             return lanes_of(self._client, client, limit=limit)
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        """Return how far each lane goes, and is settled; and so for the names that runs among them have."""
+        """Return the extent of each lane, and of the lanes of the names that runs among them have."""
+        extents: dict[str, Extent] = {}
         with store_errors():
-            found = {}
             while lanes:
                 pipeline = self._client.pipeline(transaction=False)
                 for lane in lanes:
                     pipeline.hmget(keys.lane_state(lane), "accepted", "settled", "attempts")
                     pipeline.get(keys.run_alias(lane))
-                answers = pipeline.execute()
-                for lane, (accepted, settled, attempts) in zip(lanes, answers[::2], strict=True):
-                    found[lane] = Extent(int(accepted or 0), int(settled or 0), fails=int(attempts or 0) > 0)
-                lanes = [alias.decode() for alias in answers[1::2] if alias and alias.decode() not in found]
-            return found
+                results = pipeline.execute()
+                states, aliases = results[::2], results[1::2]
+                for lane, (accepted, settled, attempts) in zip(lanes, states, strict=True):
+                    extents[lane] = Extent(int(accepted or 0), int(settled or 0), fails=int(attempts or 0) > 0)
+                lanes = [alias.decode() for alias in aliases if alias and alias.decode() not in extents]
+        return extents
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
-        """Return what is pending of one run."""
+        """Return the backlog of one lane."""
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
         with store_errors():
-            return describe_backlog(lane, self._scripts.backlog(lane_keys, [lane]))
+            return lane_backlog(lane, self._scripts.backlog(lane_keys, [lane]))
 
     def backlog(self) -> Backlog:
-        """Return how much is waiting."""
+        """Return the backlog of the whole store."""
         with store_errors():
-            return count_backlog(self._client)
+            return total_backlog(self._client)
 
     def report_worker(self, name: str) -> None:
         """Note that this worker process is alive."""
         with store_errors():
             seconds, _ = self._client.time()
             self._client.zadd(keys.WORKERS, {name: seconds})
-            self._client.zremrangebyscore(keys.WORKERS, "-inf", seconds - 3600)
+            self._client.zremrangebyscore(keys.WORKERS, "-inf", seconds - _WORKER_RETENTION_S)
 
     def workers(self) -> int:
-        """Return how many worker processes have reported lately."""
+        """Return how many worker processes have reported recently."""
         with store_errors():
             seconds, _ = self._client.time()
-            return int(self._client.zcount(keys.WORKERS, seconds - _WORKER_SILENT.total_seconds(), "+inf"))
+            return int(self._client.zcount(keys.WORKERS, seconds - _WORKER_TTL_S, "+inf"))
 
     def durability(self) -> Durability:
-        """Ask the store how durable an accepted write is."""
+        """Return how durable an accepted write is."""
         with store_errors():
             return read_durability(self._client)
 
 
-def _claim(lane: str, token: str, head: list[bytes], seal: bytes, *, alias: str | None) -> Claim:
-    settled = int(head[0])
+def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, alias: str | None) -> Claim:
+    """Return the claim that claim.lua or settle.lua returned as ``head``."""
+    settled, attempts, claims, alone, resumed, broke, broke_alone, broke_since, denied_since, *entries = head
     jobs = tuple(
-        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(head[9:], settled + 1)
+        unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(entries, int(settled) + 1)
     )
     return Claim(
         lane=lane,
         token=token,
-        settled=settled,
-        attempts=int(head[1]),
-        claims=int(head[2]),
-        tried_alone=head[3] == b"1",
-        resumed=head[4] == b"1",
-        broke=int(head[5]),
-        broke_alone=int(head[6]),
-        broke_since=_time(int(head[7])) if head[7] else None,
-        denied_since=_time(int(head[8])) if head[8] else None,
+        settled=int(settled),
+        attempts=int(attempts),
+        claims=int(claims),
+        tried_alone=alone == b"1",
+        resumed=resumed == b"1",
+        broke=int(broke),
+        broke_alone=int(broke_alone),
+        broke_since=from_ms(broke_since) if broke_since else None,
+        denied_since=from_ms(denied_since) if denied_since else None,
         jobs=jobs,
-        job_id=id_of(jobs[0], seal) if jobs else None,
+        job_id=client_job_id(jobs[0], job_id_key) if jobs else None,
         alias=alias,
     )
 
 
-def _note(attempt: Attempt) -> bytes:
+def _attempt_record(attempt: Attempt) -> bytes:
     status, error_code = attempt.status, attempt.error_code
     return pack(FailedAttempt(attempt.writes, attempt.reason, attempt.message, status, error_code))
-
-
-def _ms(span: dt.timedelta) -> int:
-    return round(span.total_seconds() * 1000)
-
-
-def _time(ms: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC)
-
-
-def due_lanes(client: Any, scripts: Scripts, *, limit: int, guard_ms: int) -> list[DueLane]:  # noqa: ANN401 - redis-py
-    """Return lanes that are due, no more than each partition's part of the limit, each with its client.
-
-    It begins at another partition each time: one that always has many due lanes must not keep the others' waiting.
-    """
-    lanes: list[str] = []
-    start, most = random.randrange(keys.PARTITIONS), max(1, limit // keys.PARTITIONS)  # noqa: S311 - it only spreads
-    for number in (*range(start, keys.PARTITIONS), *range(start)):
-        if len(lanes) < limit:
-            arguments = [min(most, limit - len(lanes)), guard_ms, random.random()]  # noqa: S311
-            found = scripts.due([keys.ready(number), keys.sweep(number)], arguments)
-            lanes += [lane.decode() for lane in found]
-    pipeline = client.pipeline(transaction=False)
-    for lane in lanes:
-        pipeline.hget(keys.lane_state(lane), "client")
-    return [DueLane(lane, (owner or b"").decode()) for lane, owner in zip(lanes, pipeline.execute(), strict=True)]
-
-
-def letters(client: Any, claim: Claim, settlement: Settlement, dead_lettering: DeadLettering) -> list[bytes | str]:  # noqa: ANN401 - see RedisOutbox
-    """Return field, letter and line of the index for each buried job, as settle.lua takes them.
-
-    The lane is read once more: whoever holds the lease finds it as it was claimed.
-    """
-    lane = claim.lane
-    entries = client.lrange(keys.writes(lane), 0, settlement.count - 1)
-    notes = client.lrange(keys.attempts(lane), 0, -1)
-    result: list[bytes | str] = []
-    for job, entry in zip(claim.jobs, entries, strict=False):
-        position = job.position
-        earlier = tuple(note for note in notes if last_sent(note) >= position)
-        attempts = max(settlement.attempts, len(earlier) + 1)
-        letter = DeadLetter(
-            dead_lettering.reason, dead_lettering.message, attempts, dead_lettering.answer, entry, earlier
-        )
-        line = keys.letter_line(lane, position, dead_lettering.reason, job.client)
-        result += [keys.dead_field(lane, position), pack(letter), line]
-    return result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of quotas in Redis: a hash a client. The contract is `bridge.auth.rate_limits.Ledger`."""
+"""The rate limits of clients in Redis, a hash each. The contract is `bridge.auth.rate_limits.RateLimitStore`."""
 
 from collections.abc import Sequence
 
@@ -12,21 +12,21 @@ from bridge.redis_store.scripts import PipelinedScript, load
 
 
 class RedisRateLimitStore:
-    """See `bridge.auth.rate_limits.Ledger` for the promise."""
+    """See `bridge.auth.rate_limits.RateLimitStore` for the promise."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._charge = PipelinedScript(client, load(client, "charge_rate_limit"))
 
     def settle(self, spent: Sequence[Usage]) -> list[dict[str, float]]:
-        """Take out what was spent, all in one round trip."""
+        """Charge the usage of all clients in one round trip."""
         with store_errors():
-            results = self._charge([([keys.quota(each.client)], _arguments(each)) for each in spent])
-        # What goes wrong with one client's buckets is no reason to forget the others'.
+            results = self._charge([([keys.rate_limits(usage.client)], _arguments(usage)) for usage in spent])
+        # An error in the buckets of one client must not drop the results of the others.
         return [
-            {} if isinstance(left, Exception) else dict(zip(each.uses, map(float, left), strict=True))
-            for each, left in zip(spent, results, strict=True)
+            {} if isinstance(left, Exception) else dict(zip(usage.uses, map(float, left), strict=True))
+            for usage, left in zip(spent, results, strict=True)
         ]
 
 
-def _arguments(spent: Usage) -> list[str | float]:
-    return [WINDOW, LONGEST_DEBT, *(part for use, (rate, units) in spent.uses.items() for part in (use, rate, units))]
+def _arguments(usage: Usage) -> list[str | float]:
+    return [WINDOW, LONGEST_DEBT, *(part for use, (rate, units) in usage.uses.items() for part in (use, rate, units))]

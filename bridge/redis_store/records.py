@@ -1,16 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How writes, outcomes and dead letters are stored: as MessagePack arrays, for they are many.
+"""The stored form of writes, outcomes and dead letters: MessagePack arrays, which save space in millions of records.
 
-Fields may be appended, never reordered: a newer bridge reads what an older one stored.
+Fields may be appended, never reordered: a newer bridge reads what an older one stored. The Lua scripts put a prefix of
+fixed width before some records:
+
+====================  ==========================================================================  ====================
+stored                prefix                                                                      record
+====================  ==========================================================================  ====================
+entry of a lane       time (13 digits, ms), accept id (8 bytes)                                   write
+note of an attempt    position of the last write sent (16 digits), time (13 digits, ms)           `FailedAttempt`
+settled call          position of the last job settled (16 digits), time (13 digits, ms)          `SettledCall`
+dead letter           time (13 digits, ms)                                                        `DeadLetter`
+====================  ==========================================================================  ====================
 """
 
 import datetime as dt
 
 import msgspec
 
+from bridge.redis_store.timestamps import from_ms
 from schemas.job import Job, UpstreamAnswer
 from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
 from schemas.write import NOTHING, Fragment, Op, Write
+
+_TIME_DIGITS = 13
+_POSITION_DIGITS = 16
+_ACCEPT_ID_BYTES = 8
+#: Where the record begins behind its prefix.
+_LETTER_RECORD = _TIME_DIGITS
+_LOG_RECORD = _POSITION_DIGITS + _TIME_DIGITS
+_ENTRY_RECORD = _TIME_DIGITS + _ACCEPT_ID_BYTES
+
+#: How many bytes accept.lua puts before each record of a write.
+ENTRY_PREFIX_BYTES = _ENTRY_RECORD
 
 
 class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -28,7 +50,7 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one upstream call, for the ``count`` jobs that it carries."""
+    """The outcome of one upstream call, for the ``count`` jobs that it carries."""
 
     count: int
     attempts: int
@@ -38,7 +60,7 @@ class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of one call that carried ``writes`` and did not deliver them."""
+    """The outcome of one call that carried ``writes`` jobs and did not deliver them."""
 
     writes: int
     reason: str
@@ -48,7 +70,7 @@ class FailedAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A job that was given up on, whole, and why."""
+    """A job that was given up on, complete, and why."""
 
     reason: str
     message: str
@@ -56,12 +78,12 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     answer: UpstreamAnswer | None
     #: The entry of the write as it stood in its lane.
     entry: bytes
-    #: The notes of the failed attempts that carried the write, but for the last: position, time, `FailedAttempt`.
+    #: The notes of the failed attempts that carried the write, except the last one.
     notes: tuple[bytes, ...] = ()
 
 
 def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE_CONTEXT) -> bytes:
-    """Return the record of a write; its lane is not in it, for that is where it lies."""
+    """Return the record of a write. The lane is not part of it: the key of the list names it."""
     metrics, params, tags = write.metrics, write.params, write.tags
     parts = (metrics, params, tags, 0, write.whole, write.headers, trace_context)
     return _pack(_StoredWrite(write.op, client, write.workspace, *parts))
@@ -69,7 +91,7 @@ def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE
 
 def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
     """Return the job that an entry of a lane stands for."""
-    stored = _unpack_write(entry[_RECORD:])
+    stored = _unpack_write(entry[_ENTRY_RECORD:])
     write = Write(
         op=Op(stored.op),
         lane=lane,
@@ -84,7 +106,7 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         write=write,
         lane=lane,
         position=position,
-        accepted_at=read_time(entry),
+        accepted_at=_time_at(entry, 0),
         client=stored.client,
         size=len(entry),
         trace_context=stored.trace_context,
@@ -92,8 +114,8 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
 
 
 def pack_replay(entry: bytes, *, position: int) -> tuple[bytes, str, int]:
-    """Return the record with which a dead letter's entry is accepted anew, its client, and where it stood at first."""
-    stored = _unpack_write(entry[_RECORD:])
+    """Return the record with which a dead letter is accepted again, its client, and its first position."""
+    stored = _unpack_write(entry[_ENTRY_RECORD:])
     origin = stored.origin or position
     return _pack(msgspec.structs.replace(stored, origin=origin)), stored.client, origin
 
@@ -103,33 +125,30 @@ def pack(record: SettledCall | DeadLetter | FailedAttempt) -> bytes:
     return _pack(record)
 
 
-def last_sent(note: bytes) -> int:
-    """Return the position of the last write that the attempt of a note carries."""
-    return int(note[:16])
+def last_sent_position(note: bytes) -> int:
+    """Return the position of the last write that the attempt of a note carried."""
+    return int(note[:_POSITION_DIGITS])
 
 
 def unpack_note(note: bytes) -> tuple[dt.datetime, FailedAttempt]:
     """Return when the attempt of a note failed, and how."""
-    return read_time(note[16:]), _unpack_attempt(note[29:])
+    return _time_at(note, _POSITION_DIGITS), _unpack_attempt(note[_LOG_RECORD:])
 
 
-def unpack_settled(record: bytes) -> tuple[int, dt.datetime, SettledCall]:
-    """Return the position of the last job, the time, and the outcome of a record in a lane's log."""
-    return int(record[:16]), read_time(record[16:]), _unpack_settled(record[29:])
+def unpack_settled(stored: bytes) -> tuple[int, dt.datetime, SettledCall]:
+    """Return the position of the last job, the time, and the outcome of a call in a lane's log."""
+    last_position = int(stored[:_POSITION_DIGITS])
+    return last_position, _time_at(stored, _POSITION_DIGITS), _unpack_settled(stored[_LOG_RECORD:])
 
 
 def unpack_letter(stored: bytes) -> tuple[dt.datetime, DeadLetter]:
-    """Return when a letter was buried, and the letter."""
-    return read_time(stored), _unpack_letter(stored[13:])
+    """Return when a job was dead-lettered, and its letter."""
+    return _time_at(stored, 0), _unpack_letter(stored[_LETTER_RECORD:])
 
 
-def read_time(stored: bytes) -> dt.datetime:
-    """Return the time that the first 13 digits hold, in milliseconds."""
-    return dt.datetime.fromtimestamp(int(stored[:13]) / 1000, dt.UTC)
+def _time_at(stored: bytes, offset: int) -> dt.datetime:
+    return from_ms(stored[offset : offset + _TIME_DIGITS])
 
-
-# An entry begins with the time (13 digits) and the accept id (8 bytes), see accept.lua.
-_RECORD = 13 + 8
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_write = msgspec.msgpack.Decoder(_StoredWrite).decode

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of runs in Redis. The contract is `bridge.outbox`."""
+"""Lookups of runs in Redis: from a run's name to its id, and from a run to its experiment."""
 
 import datetime as dt
 from typing import Any
@@ -8,6 +8,9 @@ import redis
 
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
+from bridge.redis_store.timestamps import to_ms
+
+_EXPERIMENT_TTL = dt.timedelta(days=1)
 
 
 class RedisRunNames:
@@ -15,10 +18,10 @@ class RedisRunNames:
 
     def __init__(self, client: redis.Redis, *, retention: dt.timedelta) -> None:
         self._client: Any = client
-        self._retention_ms = round(retention.total_seconds() * 1000)
+        self._retention_ms = to_ms(retention)
 
     def run_id(self, lane: str) -> str | None:
-        """Return the id of the run that a lane stands for. A name that is used is not forgotten."""
+        """Return the id of the run that a lane stands for. Each use extends the retention of the name."""
         with store_errors():
             found = self._client.getex(keys.run_name(lane), px=self._retention_ms)
             if found is None:
@@ -28,17 +31,14 @@ class RedisRunNames:
         return run_id
 
     def bind(self, lane: str, run_id: str) -> str:
-        """Have the lane stand for this run. Losing the race means that the name has a run already, which counts."""
+        """Bind the lane to this run. If another process was first, its run stays bound and is returned."""
         name = keys.run_name(lane)
         with store_errors():
             self._client.set(name, run_id, nx=True, px=self._retention_ms)
             bound: str = self._client.get(name).decode()
-            # Who reads the run by its id must wait for what is written to it by its name.
+            # A read of the run by its id must wait for the writes to its name.
             self._client.set(keys.run_alias(bound), lane, px=self._retention_ms)
         return bound
-
-
-_LASTS = dt.timedelta(days=1)
 
 
 class RedisExperimentMemory:
@@ -48,12 +48,12 @@ class RedisExperimentMemory:
         self._client: Any = client
 
     def experiment_of(self, lane: str) -> str | None:
-        """Return the id of the experiment that the subject of a lane is in."""
+        """Return the id of the experiment of a lane's run or model."""
         with store_errors():
             found = self._client.get(keys.experiment(lane))
         return None if found is None else str(found.decode())
 
     def remember(self, lane: str, experiment_id: str) -> None:
-        """Remember it, for a day."""
+        """Store the experiment for a day."""
         with store_errors():
-            self._client.set(keys.experiment(lane), experiment_id, ex=_LASTS)
+            self._client.set(keys.experiment(lane), experiment_id, ex=_EXPERIMENT_TTL)

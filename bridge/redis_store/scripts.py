@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the Lua scripts: one file a verb, each with its keys, arguments and result named at its head.
+"""Loader of the Lua scripts: one file per command, each documents its keys, arguments and result at its head.
 
 A line ``--- @include name`` stands for the file ``lua/include/name.lua``. A script that frees memory begins with
 ``#!lua flags=allow-oom``: the store runs it even when it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
@@ -19,12 +19,15 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
+#: Keys that an interrupted self-test leaves behind expire after this time.
+_SELF_TEST_TTL_MS = 10_000
 
+#: The keys and the arguments of one call.
 Call = tuple[Sequence[str], Sequence[Any]]
 
 
 class Scripts:
-    """The verbs of the outbox as callables on one client."""
+    """The commands of the outbox as callables on one client."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.accept = PipelinedScript(client, load(client, "accept"))
@@ -37,36 +40,23 @@ class Scripts:
         self.backlog = load(client, "backlog")
 
 
-def load(client: redis.Redis, name: str) -> Script:
-    """Return this script, with what it includes, run on this client."""
-    return client.register_script(source(name))
-
-
-def source(name: str) -> str:
-    """Return the text of a script with the files that it includes."""
-    directory = files(__package__) / "lua"
-    return _INCLUDE.sub(
-        lambda found: (directory / "include" / f"{found[1]}.lua").read_text(), (directory / f"{name}.lua").read_text()
-    )
-
-
 class PipelinedScript:
-    """A script that is run many times in one round trip. A cluster, whose pipelines know no scripts, takes one each."""
+    """A script that runs many times in one round trip. A cluster, whose pipelines lack scripts, takes one at a time."""
 
     def __init__(self, client: redis.Redis, script: Script) -> None:
         self._client: Any = client
         self._script = script
 
     def __call__(self, calls: Sequence[Call]) -> list[Any]:
-        """Return the result of each call; of one that failed by itself, its error."""
+        """Return the result of each call, or the error of one that failed by itself."""
         if isinstance(self._client, RedisCluster):
             return [self._run_alone(keys, args) for keys, args in calls]
         results = self._run(calls)
         if any(isinstance(result, NoScriptError) for result in results):
             # The store is new, or was restarted. Those calls did nothing.
             self._client.script_load(self._script.script)
-            left = [number for number, result in enumerate(results) if isinstance(result, NoScriptError)]
-            for number, result in zip(left, self._run([calls[number] for number in left]), strict=True):
+            unrun = [number for number, result in enumerate(results) if isinstance(result, NoScriptError)]
+            for number, result in zip(unrun, self._run([calls[number] for number in unrun]), strict=True):
                 results[number] = result
         return results
 
@@ -84,11 +74,21 @@ class PipelinedScript:
         return results
 
 
-_LASTS_MS = 10_000
+def load(client: redis.Redis, name: str) -> Script:
+    """Return this script, with the fragments that it includes, run on this client."""
+    return client.register_script(source(name))
+
+
+def source(name: str) -> str:
+    """Return the text of a script with the fragments that it includes."""
+    directory = files(__package__) / "lua"
+    return _INCLUDE.sub(
+        lambda found: (directory / "include" / f"{found[1]}.lua").read_text(), (directory / f"{name}.lua").read_text()
+    )
 
 
 def self_test(client: Any) -> list[str]:  # noqa: ANN401 - see RedisOutbox
     """Return what the store refuses, a sentence each; nothing if the scripts can do their work."""
     with store_errors():
-        refused = load(client, "self_test")(list(keys.REHEARSAL), [_LASTS_MS])
+        refused = load(client, "self_test")(list(keys.SELF_TEST), [_SELF_TEST_TTL_MS])
     return [text.decode(errors="replace") for text in refused]

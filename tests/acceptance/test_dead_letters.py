@@ -12,7 +12,7 @@ import pytest
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from bridge.redis_store.outbox import RedisOutbox, connect
 from tests import forked
-from tests.factories import metric
+from tests.factories import accept_one, metric
 from tests.servers import clean_environ, wait_until
 from tests.system import System
 
@@ -137,7 +137,7 @@ def test_a_replay_of_many_letters_goes_on_after_all_workers_were_killed_in_its_m
     with no_deliveries(bridge):
         for run_id in runs:
             for step in range(each):
-                outbox.accept(metric(step, run_id=run_id), client="anonymous")
+                accept_one(outbox, metric(step, run_id=run_id), client="anonymous")
             claim = outbox.claim(run_id, lease=LEASE)
             assert claim
             dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bridge.dispatch import line_of
+from bridge.dispatch import queue_of
 from bridge.dispatch.celery_dispatch import QUEUES
 from bridge.redis_store.outbox import connect
 from tests.acceptance.test_access import key_of
@@ -37,12 +37,12 @@ def log(bridge: System, key: str, runs: list[str]) -> None:
 def test_one_write_passes_hundreds_of_lanes_of_a_greedy_client(guarded: System) -> None:
     [worker] = guarded.workers
     greedy, other = key_of(guarded, "greedy"), key_of(guarded, "other")
-    assert line_of("greedy") != line_of("other")
+    assert queue_of("greedy") != queue_of("other")
     broker = connect(guarded.broker_url, timeout=dt.timedelta(seconds=5), connections=2)
     worker.stop()
 
     log(guarded, greedy, [f"{number:032x}" for number in range(LANES)])
-    wait_until(lambda: broker.llen("{bridge-broker}:" + QUEUES[line_of("greedy")]) == LANES)
+    wait_until(lambda: broker.llen("{bridge-broker}:" + QUEUES[queue_of("greedy")]) == LANES)
     log(guarded, other, ["f" * 32])
     worker.start()
 

@@ -18,7 +18,7 @@ from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus
-from tests.factories import metric
+from tests.factories import accept_one, metric
 from tests.unit.lanes import HORIZON
 
 LEASE = dt.timedelta(seconds=60)
@@ -91,7 +91,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
         scripts.accept = answer_lost
         try:
-            return self.outbox.accept(metric(fate.step, run_id=fate.lane), client=fate.client)
+            return accept_one(self.outbox, metric(fate.step, run_id=fate.lane), client=fate.client)
         finally:
             scripts.accept = execute
 

@@ -16,7 +16,7 @@ from bridge.upstream import Delivered
 from schemas.dead_letter import LetterFilter
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
-from tests.factories import RUN, metric, tag
+from tests.factories import RUN, accept_one, metric, tag
 from tests.servers import Server, wait_until
 
 LEASE = dt.timedelta(seconds=30)
@@ -34,7 +34,7 @@ def accept_until_full(outbox: RedisOutbox, *writes: Write, client: str = "a") ->
     """How many writes were taken, and which cap the next one met."""
     for taken, write in enumerate(writes):
         try:
-            outbox.accept(write, client=client)
+            accept_one(outbox, write, client=client)
         except OverCap as error:
             return taken, error.cap
     raise AssertionError("no cap was met")
@@ -50,7 +50,7 @@ def test_a_run_may_have_so_much_waiting_and_other_runs_are_not_concerned(client:
     outbox = outbox_with(client, lane=1000)
 
     taken, cap = accept_until_full(outbox, *(metric(step) for step in range(100)))
-    outbox.accept(metric(0, run_id=f"{7:032x}"), client="a")
+    accept_one(outbox, metric(0, run_id=f"{7:032x}"), client="a")
     drain(outbox)
     again, _ = accept_until_full(outbox, *(metric(step) for step in range(100)))
 
@@ -64,7 +64,7 @@ def test_a_client_may_have_so_much_waiting_and_other_clients_are_not_concerned(c
     outbox = outbox_with(client, of_client=1000)
 
     taken, cap = accept_until_full(outbox, *(metric(step) for step in range(100)))
-    outbox.accept(metric(0), client="b")
+    accept_one(outbox, metric(0), client="b")
 
     assert (cap, taken > 5) == ("client", True)
 
@@ -72,13 +72,13 @@ def test_a_client_may_have_so_much_waiting_and_other_clients_are_not_concerned(c
 def test_the_caps_of_clients_and_of_the_store_span_all_partitions(client: Any) -> None:
     spread = [metric(step, run_id=f"{step:032x}") for step in range(100)]
     for write in spread[:40]:
-        outbox_with(client).accept(write, client="a")
+        accept_one(outbox_with(client), write, client="a")
 
     # Another process begins with a look at all partitions.
     with pytest.raises(OverCap, match="store"):
-        outbox_with(client, store=1000).accept(spread[50], client="a")
+        accept_one(outbox_with(client, store=1000), spread[50], client="a")
     with pytest.raises(OverCap, match="client"):
-        outbox_with(client, of_client=1000).accept(spread[50], client="a")
+        accept_one(outbox_with(client, of_client=1000), spread[50], client="a")
 
 
 def test_dead_letters_count_as_held_by_the_store(client: Any) -> None:
@@ -90,20 +90,20 @@ def test_dead_letters_count_as_held_by_the_store(client: Any) -> None:
     outbox.settle(claim, Settlement(count=taken, attempts=1, dead_lettering=dead_lettering), lease=LEASE)
 
     with pytest.raises(OverCap, match="store"):
-        outbox.accept(metric(1), client="a")
+        accept_one(outbox, metric(1), client="a")
     assert outbox.backlog().bytes > 1000 - 200
 
 
 @pytest.mark.parametrize("cap", ["lane", "of_client", "store"])
 def test_what_can_never_be_taken_is_told_from_what_has_to_wait(client: Any, cap: str) -> None:
     write = metric(0)
-    outbox_with(client).accept(write, client="a")
+    accept_one(outbox_with(client), write, client="a")
     size = outbox_with(client).lane_backlog(RUN).bytes
 
     with pytest.raises(OverCap) as later:
-        outbox_with(client, **{cap: size}).accept(write, client="a")
+        accept_one(outbox_with(client, **{cap: size}), write, client="a")
     with pytest.raises(OverCap) as never:
-        outbox_with(client, **{cap: size - 1}).accept(write, client="a")
+        accept_one(outbox_with(client, **{cap: size - 1}), write, client="a")
 
     assert (later.value.most, never.value.most) == (None, size - 1)
 
@@ -112,7 +112,7 @@ def test_what_waits_of_a_run_is_told(client: Any) -> None:
     outbox = outbox_with(client)
     unknown = outbox.lane_backlog(RUN)
     for step in range(3):
-        outbox.accept(metric(step), client="a")
+        accept_one(outbox, metric(step), client="a")
     waiting = outbox.lane_backlog(RUN)
     claim = outbox.claim(RUN, lease=LEASE)
     assert claim
@@ -144,21 +144,21 @@ def real(redis_server: tuple[Server, str]) -> Any:
 def test_intake_stops_well_before_the_stores_own_limit(real: Any) -> None:
     used = real.info("memory")["used_memory"]
     real.config_set("maxmemory", used * 2)
-    outbox_with(real).accept(metric(1), client="a")
+    accept_one(outbox_with(real), metric(1), client="a")
     real.config_set("maxmemory", int(used * 1.1))
 
     with pytest.raises(OverCap, match="store"):
-        outbox_with(real).accept(metric(2), client="a")
+        accept_one(outbox_with(real), metric(2), client="a")
 
 
 def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) -> None:
     outbox = outbox_with(real)
     for step in range(10):
-        outbox.accept(metric(step), client="a")
+        accept_one(outbox, metric(step), client="a")
     real.config_set("maxmemory", 1)
 
     with pytest.raises(StoreUnavailable):
-        outbox.accept(metric(10), client="a")
+        accept_one(outbox, metric(10), client="a")
     # As a process does that is started now.
     outbox = outbox_with(real)
     flow_control = RedisFlowControl(real, "u", rate=10, burst=10, probe=LEASE)
@@ -185,13 +185,13 @@ def test_a_store_at_its_own_limit_takes_no_writes_and_can_be_drained(real: Any) 
 
 def test_a_store_that_becomes_unfit_is_given_no_more_writes(real: Any) -> None:
     outbox = outbox_with(real)
-    outbox.accept(metric(1), client="a")
+    accept_one(outbox, metric(1), client="a")
     real.config_set("maxmemory-policy", "allkeys-lru")
     try:
 
         def refused() -> bool:
             try:
-                outbox.accept(metric(2), client="a")
+                accept_one(outbox, metric(2), client="a")
             except StoreUnavailable as error:
                 return "noeviction" in str(error)
             return False
@@ -200,7 +200,7 @@ def test_a_store_that_becomes_unfit_is_given_no_more_writes(real: Any) -> None:
         assert refused()
     finally:
         real.config_set("maxmemory-policy", "noeviction")
-    outbox.accept(metric(3), client="a")
+    accept_one(outbox, metric(3), client="a")
 
 
 def offer(write: Write, request: bytes, client: str = "a", idempotency: Idempotency | None = None) -> Offer:
@@ -215,7 +215,7 @@ def offer(write: Write, request: bytes, client: str = "a", idempotency: Idempote
 def test_no_shorter_write_of_a_request_passes_one_of_its_run_that_found_no_room(
     client: Any, cap: str, full: str
 ) -> None:
-    outbox_with(client).accept(replace(tag("t", "x" * 900), lane=full), client="a")
+    accept_one(outbox_with(client), replace(tag("t", "x" * 900), lane=full), client="a")
     # It looks at what is there already.
     outbox = outbox_with(client, **{cap: 2000})
     long, short, other = tag("t", "x" * 1200), metric(1), metric(2, run_id=f"{9:032x}")
@@ -238,7 +238,7 @@ def test_one_that_can_never_be_taken_holds_up_no_other_of_its_request(client: An
 
 def test_a_key_whose_write_can_never_be_taken_may_come_with_a_smaller_one(client: Any) -> None:
     outbox = outbox_with(client, lane=1000)
-    outbox.accept(metric(0), client="a")
+    accept_one(outbox, metric(0), client="a")
     keyed = {
         body: Idempotency(key="k", fingerprint=body)
         for body in (b"fingerprint-long", b"fingerprint-full", b"fingerprint-less")

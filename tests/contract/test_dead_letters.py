@@ -16,7 +16,7 @@ from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus, UpstreamAnswer
 from schemas.trace_context import trace_context_of
 from schemas.write import Write
-from tests.factories import RUN, metric, param, tag
+from tests.factories import RUN, accept_one, metric, param, tag
 from tests.servers import wait_until
 
 LEASE = dt.timedelta(seconds=30)
@@ -39,7 +39,7 @@ def dead_letter(
     outbox: RedisOutbox, *writes: Write, dead_lettering: DeadLettering = REFUSED, client: str = "a"
 ) -> list[str]:
     """Accept writes of one run, bury them, and return their jobs."""
-    jobs = [outbox.accept(write, client=client).job_id for write in writes]
+    jobs = [accept_one(outbox, write, client=client).job_id for write in writes]
     settlement = Settlement(count=len(writes), attempts=1, status=400, dead_lettering=dead_lettering)
     assert outbox.settle(claimed(outbox, writes[0].lane), settlement, lease=LEASE) is None
     return jobs
@@ -65,8 +65,8 @@ def held(client: Any) -> dict[bytes, int]:
 def test_a_letter_shows_the_write_every_attempt_and_upstreams_answer(
     outbox: RedisOutbox, letters: RedisDeadLetters
 ) -> None:
-    outbox.accept(param("p", "v"), client="a")
-    outbox.accept(metric(1), client="a")
+    accept_one(outbox, param("p", "v"), client="a")
+    accept_one(outbox, metric(1), client="a")
     down = Attempt(writes=2, reason="unavailable", message="down", status=503)
     outbox.release(claimed(outbox), after=NOW, attempt=down)
     batch = Attempt(writes=2, reason="refused", message="one is bad", status=400, error_code="INVALID_PARAMETER_VALUE")
@@ -104,7 +104,7 @@ def test_a_letter_names_the_request_that_brought_it_also_after_a_replay(
 
 def test_attempts_that_carried_only_others_are_not_the_letters(outbox: RedisOutbox, letters: RedisDeadLetters) -> None:
     for step in range(3):
-        outbox.accept(metric(step), client="a")
+        accept_one(outbox, metric(step), client="a")
     alone = Attempt(writes=1, reason="unavailable", message="down")
     outbox.release(claimed(outbox), after=NOW, attempt=alone)
     outbox.settle(claimed(outbox), Settlement(count=3, attempts=2, dead_lettering=EXPIRED), lease=LEASE)
@@ -118,7 +118,7 @@ def test_an_attempt_that_carried_more_is_not_forgotten_for_one_that_carried_less
     outbox: RedisOutbox, letters: RedisDeadLetters
 ) -> None:
     for step in range(4):
-        outbox.accept(metric(step), client="a")
+        accept_one(outbox, metric(step), client="a")
     claim: Claim | None = claimed(outbox)
     for size in (4, 2, 1):
         assert claim
@@ -143,7 +143,7 @@ def test_an_attempt_that_carried_more_is_not_forgotten_for_one_that_carried_less
 def test_only_the_latest_fifty_attempts_are_kept_and_all_are_counted(
     outbox: RedisOutbox, letters: RedisDeadLetters, client: Any
 ) -> None:
-    outbox.accept(metric(1), client="a")
+    accept_one(outbox, metric(1), client="a")
     for number in range(60):
         outbox.release(
             claimed(outbox), after=NOW, attempt=Attempt(writes=1, reason="unavailable", message=f"down {number}")
@@ -204,7 +204,7 @@ def test_a_replay_goes_to_the_end_of_the_lane_and_its_first_job_tells_of_it(
     outbox: RedisOutbox, letters: RedisDeadLetters
 ) -> None:
     (job_id,) = dead_letter(outbox, metric(1))
-    waiting = outbox.accept(metric(2), client="a").job_id
+    waiting = accept_one(outbox, metric(2), client="a").job_id
 
     replayed = letters.replay(ids(letters)[0])
     claim = claimed(outbox)
@@ -285,8 +285,8 @@ def test_nobody_hears_that_a_discarded_write_was_delivered(
 
 
 def test_what_is_held_is_counted_until_nothing_is(outbox: RedisOutbox, letters: RedisDeadLetters, client: Any) -> None:
-    outbox.accept(metric(1), client="a")
-    outbox.accept(metric(2), client="b")
+    accept_one(outbox, metric(1), client="a")
+    accept_one(outbox, metric(2), client="b")
     pending = held(client)
     claim = outbox.settle(
         claimed(outbox), Settlement(count=1, attempts=1, status=400, dead_lettering=REFUSED), lease=LEASE

@@ -3,7 +3,7 @@
 
 import datetime as dt
 
-from bridge.dispatch import line_of
+from bridge.dispatch import queue_of
 from bridge.dispatch.celery_dispatch import QUEUES, CeleryDispatch
 from bridge.events import DispatchFailed
 from bridge.redis_store.outbox import connect
@@ -18,14 +18,14 @@ def test_room_shrinks_with_each_hint_that_nobody_has_taken(redis_server: tuple[S
     broker = connect(url, timeout=SECOND, connections=2)
     broker.flushall()
     dispatch = CeleryDispatch(url, observe=Events(), timeout=SECOND)
-    empty = dispatch.room().total
+    empty = dispatch.capacity().total
 
     for number in range(50):
         dispatch.lane_due(f"{number:032x}", "a")
-    line = "{bridge-broker}:" + QUEUES[line_of("a")]
+    line = "{bridge-broker}:" + QUEUES[queue_of("a")]
     wait_until(lambda: broker.llen(line) == 50)
 
-    assert dispatch.room().total == empty - 50
+    assert dispatch.capacity().total == empty - 50
     assert dispatch.ping()
 
 
@@ -36,7 +36,7 @@ def test_without_a_broker_there_is_no_room_and_no_error() -> None:
     for number in range(300):
         dispatch.lane_due(f"{number}", "a")
 
-    assert dispatch.room().total == 0
+    assert dispatch.capacity().total == 0
     assert not dispatch.ping()
     wait_until(lambda: sum(event.hints for event in events.of(DispatchFailed)) == 300)
     assert {event.reason for event in events.of(DispatchFailed)} <= {"OperationalError", "ConnectionError"}
@@ -48,9 +48,9 @@ def test_one_clients_hints_take_no_room_from_anothers(redis_server: tuple[Server
     broker.flushall()
     dispatch = CeleryDispatch(url, observe=Events(), timeout=SECOND)
     for _ in range(3000):
-        broker.rpush("{bridge-broker}:" + QUEUES[line_of("greedy")], "a hint")
+        broker.rpush("{bridge-broker}:" + QUEUES[queue_of("greedy")], "a hint")
 
-    room = dispatch.room()
+    capacity = dispatch.capacity()
 
-    assert line_of("greedy") != line_of("other")
-    assert [room.take(client) for client in ("greedy", "other")] == [False, True]
+    assert queue_of("greedy") != queue_of("other")
+    assert [capacity.take(client) for client in ("greedy", "other")] == [False, True]

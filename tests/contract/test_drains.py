@@ -16,7 +16,7 @@ from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
 from schemas.job import JobStatus
-from tests.factories import metric
+from tests.factories import accept_one, metric
 from tests.fakes import Events, FakeClock, FakeDispatch
 from tests.servers import wait_until
 
@@ -43,7 +43,7 @@ class Dead:
             lane = f"{number:032x}"
             self.lanes.append(lane)
             for step in range(count // 5):
-                self.jobs.append(self.outbox.accept(metric(step, run_id=lane), client="a").job_id)
+                self.jobs.append(accept_one(self.outbox, metric(step, run_id=lane), client="a").job_id)
             claim = self.outbox.claim(lane, lease=LEASE)
             assert claim
             dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message="down")

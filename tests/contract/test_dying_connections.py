@@ -21,6 +21,7 @@ from bridge.config.environment import read_settings
 from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import LeaseLost, OverQuota, StoreUnavailable
 from bridge.outbox import RENEWAL, Accepted, Offer
+from bridge.outbox.intake import VerdictCallback
 from bridge.process.background import census
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
@@ -102,7 +103,7 @@ def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
         "due": lambda: outbox.due(limit=100, guard=SECOND / 100),
         "job": lambda: outbox.job("AQnojob", client="a"),
         "pending jobs": lambda: outbox.pending_jobs(RUN, client=None, after=0, limit=3),
-        "undelivered": lambda: outbox.undelivered(RUN, after=0, most_bytes=1000),
+        "undelivered": lambda: outbox.undelivered(RUN, after=0, max_bytes=1000),
         "lanes of a client": lambda: outbox.lanes_of("a", limit=3),
         "extents": lambda: outbox.extents([RUN]),
         "lane backlog": lambda: outbox.lane_backlog(RUN),
@@ -200,7 +201,7 @@ def test_the_broker_answers_or_has_no_room(
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             dispatch.lane_due(RUN, "a")
-            outcomes[dispatch.room().total > 0] += 1
+            outcomes[dispatch.capacity().total > 0] += 1
 
     assert outcomes[True]
     wait_until(dispatch.ping)
@@ -218,14 +219,14 @@ def environ(store: tuple[str, list[Any]], redis_server: tuple[Server, str]) -> M
     }
 
 
-def use(api: Api, someone: Client) -> None:
-    """Have each of its threads work."""
+def use(api: Api, someone: Client, callback: VerdictCallback) -> None:
+    """Give work to each of its threads."""
     api.observe(REQUEST)
     try:
         api.rate_limits.enter(someone, needs=("requests",))
     except OverQuota as error:
         raise AssertionError from error
-    api.intake.submit([Offer(write=metric(1), client="a")], lambda _: None)
+    api.intake.submit([Offer(write=metric(1), client="a")], callback)
     api.dispatch.lane_due(RUN, "a")
 
 
@@ -240,12 +241,16 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     api, worker = build_api(read_settings(environ)), build_worker(read_settings(environ))
     start_sweeping(worker)
     api.report_threads()
+    submitted, verdicts = 0, list[Any]()
 
     with connections.breaking(store[1], seed=SEED):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            use(api, Client(name="a"))
+            use(api, Client(name="a"), verdicts.append)
+            submitted += 1
 
+    # What the intake still has waiting would be stored during other tests.
+    wait_until(lambda: len(verdicts) == submitted)
     worker.stopping.set()
     names = {name for name, state in census() if state == "alive"}
     # The thread of the intake begins with the first store that is slow, which need not happen here.

@@ -15,7 +15,7 @@ from bridge.redis_store.outbox import RedisOutbox, connect
 from schemas.idempotency import Idempotency, KeyReused, read_idempotency
 from schemas.job import JobStatus, UpstreamAnswer
 from schemas.write import Op, Write
-from tests.factories import RUN, metric, param, tag
+from tests.factories import RUN, accept_one, metric, param, tag
 from tests.servers import wait_until
 
 LEASE = dt.timedelta(seconds=30)
@@ -25,7 +25,7 @@ DOWN = Attempt(writes=1, reason="unavailable", message="down")
 
 
 def accept(outbox: RedisOutbox, *writes: Write) -> list[str]:
-    return [outbox.accept(write, client="a").job_id for write in writes]
+    return [accept_one(outbox, write, client="a").job_id for write in writes]
 
 
 def claimed(outbox: RedisOutbox, lane: str = RUN, lease: dt.timedelta = LEASE) -> Claim:
@@ -65,7 +65,7 @@ def test_a_claim_returns_what_was_accepted_in_order(outbox: RedisOutbox) -> None
 
 
 def test_only_the_first_write_finds_the_lane_idle(outbox: RedisOutbox) -> None:
-    found_idle = [outbox.accept(metric(step), client="a").was_idle for step in range(3)]
+    found_idle = [accept_one(outbox, metric(step), client="a").was_idle for step in range(3)]
 
     assert found_idle == [True, False, False]
 
@@ -98,7 +98,7 @@ def test_a_lane_that_is_settled_empty_is_idle_again(outbox: RedisOutbox) -> None
 
     assert left is None
     assert outbox.backlog().lanes == 0
-    assert outbox.accept(metric(2), client="a").was_idle
+    assert accept_one(outbox, metric(2), client="a").was_idle
 
 
 def test_positions_go_on_growing_when_a_lane_was_forgotten(outbox: RedisOutbox, client: Any) -> None:
@@ -160,7 +160,7 @@ def test_an_accept_that_is_repeated_after_a_broken_connection_is_stored_once(
         return result
 
     monkeypatch.setattr(outbox._scripts, "accept", breaks_once_after_it_took_effect)  # noqa: SLF001
-    repeated = outbox.accept(metric(2), client="a")
+    repeated = accept_one(outbox, metric(2), client="a")
     monkeypatch.undo()
 
     claim = claimed(outbox)
@@ -218,7 +218,7 @@ def test_no_more_due_lanes_are_listed_than_asked_for(outbox: RedisOutbox) -> Non
 def test_a_lane_behind_thousands_of_another_client_is_found(outbox: RedisOutbox) -> None:
     offers = [Offer(write=metric(1, run_id=f"{number:032x}"), client="greedy") for number in range(2000)]
     outbox.accept_all(offers)
-    outbox.accept(metric(1, run_id="f" * 32), client="other")
+    accept_one(outbox, metric(1, run_id="f" * 32), client="other")
 
     def sweep() -> bool:
         return any(each.client == "other" for each in outbox.due(limit=320, guard=dt.timedelta(milliseconds=1)))
@@ -361,7 +361,7 @@ def test_a_store_that_is_not_there_is_unavailable() -> None:
     )
 
     with pytest.raises(StoreUnavailable):
-        nowhere.accept(metric(1), client="a")
+        accept_one(nowhere, metric(1), client="a")
     with pytest.raises(StoreUnavailable):
         nowhere.claim(RUN, lease=LEASE)
 
@@ -373,11 +373,11 @@ def request(key: str, body: bytes = b"{}") -> Idempotency:
 
 
 def test_a_repeat_of_a_request_is_its_first_job_even_after_delivery(outbox: RedisOutbox) -> None:
-    first = outbox.accept(metric(1), client="a", idempotency=request("k"))
-    pending = outbox.accept(metric(1), client="a", idempotency=request("k"))
+    first = accept_one(outbox, metric(1), client="a", idempotency=request("k"))
+    pending = accept_one(outbox, metric(1), client="a", idempotency=request("k"))
     claim = claimed(outbox)
     outbox.settle(claim, delivered(1), lease=LEASE)
-    after = outbox.accept(metric(1), client="a", idempotency=request("k"))
+    after = accept_one(outbox, metric(1), client="a", idempotency=request("k"))
 
     assert len(claim.jobs) == 1
     assert (first.replayed, pending.replayed, after.replayed) == (False, True, True)
@@ -386,22 +386,22 @@ def test_a_repeat_of_a_request_is_its_first_job_even_after_delivery(outbox: Redi
 
 
 def test_a_key_stands_for_one_request_of_one_client(outbox: RedisOutbox) -> None:
-    outbox.accept(metric(1), client="a", idempotency=request("k"))
+    accept_one(outbox, metric(1), client="a", idempotency=request("k"))
 
     for number in range(20):
         with pytest.raises(KeyReused):
-            outbox.accept(metric(1, run_id=f"{number:032x}"), client="a", idempotency=request("k", b"other"))
-    other = outbox.accept(metric(1), client="b", idempotency=request("k", b"other"))
+            accept_one(outbox, metric(1, run_id=f"{number:032x}"), client="a", idempotency=request("k", b"other"))
+    other = accept_one(outbox, metric(1), client="b", idempotency=request("k", b"other"))
 
     assert not other.replayed
 
 
 def test_a_key_is_forgotten_after_its_time(client: Any) -> None:
     outbox = RedisOutbox(client, retention=LEASE, idempotency_ttl=SHORT)
-    outbox.accept(metric(1), client="a", idempotency=request("k"))
+    accept_one(outbox, metric(1), client="a", idempotency=request("k"))
     wait_until(lambda: not client.keys("*idempotency*"))
 
-    again = outbox.accept(metric(2), client="a", idempotency=request("k", b"other"))
+    again = accept_one(outbox, metric(2), client="a", idempotency=request("k", b"other"))
 
     assert not again.replayed
     assert len(claimed(outbox).jobs) == 2

@@ -142,11 +142,11 @@ def test_nobody_owes_more_than_an_hours_worth(alone: RateLimits, client: Any) ->
 
     assert alone.standing(GREEDY)[2].full_in == LONGEST_DEBT + WINDOW
     assert left == {"bytes": -100.0 * LONGEST_DEBT}
-    assert client.pttl(keys.quota("a")) > 0
+    assert client.pttl(keys.rate_limits("a")) > 0
 
 
 def test_one_bucket_that_can_not_be_settled_spoils_no_others(client: Any) -> None:
-    client.set(keys.quota("bad"), "no hash")
+    client.set(keys.rate_limits("bad"), "no hash")
     spent = [Usage(client=name, uses={"requests": (10.0, 1.0)}) for name in ("bad", "good")]
 
     assert RedisRateLimitStore(client).settle(spent) == [{}, {"requests": 99.0}]
@@ -171,7 +171,7 @@ def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
 def test_the_store_forgets_a_bucket_that_is_full(client: Any) -> None:
     RedisRateLimitStore(client).settle([Usage(client="a", uses={"requests": (10.0, 50.0)})])
 
-    assert 5000 < client.pttl(keys.quota("a")) <= 6000
+    assert 5000 < client.pttl(keys.rate_limits("a")) <= 6000
 
 
 def test_the_ledger_keeps_debts_and_refills_in_its_own_time(client: Any) -> None:

@@ -19,7 +19,7 @@ from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.client import Client, Scope
 from schemas.endpoints import ENDPOINTS, Handling
 from tests.asgi_client import client_of
-from tests.factories import RUN, metric
+from tests.factories import RUN, accept_one, metric
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer
 
@@ -221,7 +221,7 @@ def test_a_key_counts_beside_an_authorization_of_another_kind(http: Http, guarde
 
 
 def test_who_may_drain_without_being_an_operator_drains_his_own(http: Http, guarded: Api) -> None:
-    guarded.outbox.accept(metric(1), client="other")
+    accept_one(guarded.outbox, metric(1), client="other")
     bury_all(guarded)
     key = key_for(guarded, "cleaner", scopes=(), allow=("DrainDeadLetters",))
 
@@ -246,7 +246,7 @@ def test_a_client_sees_its_own_jobs_and_dead_letters_and_an_operator_sees_all(ht
     mine, other = key_for(guarded, "mine"), key_for(guarded, "other")
     admin = key_for(guarded, "admin", scopes=(Scope.ADMIN,))
     job = ask(http, mine, "POST", LOG_METRIC, json=METRIC).headers["Job-Id"]
-    guarded.outbox.accept(metric(2), client="other")
+    accept_one(guarded.outbox, metric(2), client="other")
     assert ask(http, mine, "GET", f"/v1/jobs/{job}").status_code == 200
     assert ask(http, other, "GET", f"/v1/jobs/{job}").status_code == 404
     assert ask(http, admin, "GET", f"/v1/jobs/{job}").get_json()["status"] == "pending"

@@ -14,7 +14,7 @@ from werkzeug.test import Client, TestResponse
 from bridge.bootstrap.processes import Api
 from bridge.outbox import Attempt, DeadLettering, DeadLetterReason, Settlement
 from schemas.job import UpstreamAnswer
-from tests.factories import RUN, metric
+from tests.factories import RUN, accept_one, metric
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer
 
@@ -59,7 +59,7 @@ def front(front: SignatureFront) -> SignatureFront:
 
 @pytest.mark.usefixtures("front")
 def test_a_read_of_a_run_waits_for_what_was_logged_before_it(http: Client, api: Api, front: SignatureFront) -> None:
-    api.outbox.accept(metric(1), client="anonymous")
+    accept_one(api.outbox, metric(1), client="anonymous")
 
     with settled_meanwhile(api, DELIVERED, once=lambda: None):
         answer = http.get(GET_RUN)
@@ -72,7 +72,7 @@ def test_a_read_of_a_run_waits_for_what_was_logged_before_it(http: Client, api: 
 @pytest.mark.usefixtures("front")
 def test_a_read_that_can_wait_no_longer_says_what_it_may_have_missed(http: Client, api: Api) -> None:
     for step in range(3):
-        api.outbox.accept(metric(step), client="anonymous")
+        accept_one(api.outbox, metric(step), client="anonymous")
 
     at_once = http.get(GET_RUN, headers={"Prefer": "wait=0"})
     bounded = http.get(GET_RUN, headers={"Prefer": "wait=1"})
@@ -85,7 +85,7 @@ def test_a_read_that_can_wait_no_longer_says_what_it_may_have_missed(http: Clien
 
 @pytest.mark.usefixtures("front")
 def test_a_read_of_another_run_does_not_wait(http_with: Any, environ: dict[str, str], api: Api) -> None:
-    api.outbox.accept(metric(1), client="anonymous")
+    accept_one(api.outbox, metric(1), client="anonymous")
     outbox = http_with(environ | {"BRIDGE_READ_YOUR_WRITES_TIMEOUT": "10m"})
 
     assert outbox.get(GET_RUN.replace(RUN, "1" * 32)).status_code == 200
@@ -106,7 +106,7 @@ def test_a_read_of_another_run_does_not_wait(http_with: Any, environ: dict[str, 
 def test_every_call_that_names_the_run_waits(
     http: Client, api: Api, method: str, path: str, body: dict[str, str] | None
 ) -> None:
-    api.outbox.accept(metric(1), client="anonymous")
+    accept_one(api.outbox, metric(1), client="anonymous")
 
     answer = http.open(path, method=method, json=body, headers={"Prefer": "wait=0"})
 

@@ -12,7 +12,7 @@ from werkzeug.test import Client, TestResponse
 from bridge.bootstrap.processes import Api
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.job import UpstreamAnswer
-from tests.factories import RUN, metric
+from tests.factories import RUN, accept_one, metric
 
 LEASE = dt.timedelta(seconds=30)
 PATH = "/v1/dead-letters"
@@ -20,7 +20,7 @@ ANSWER = UpstreamAnswer(status=400, error_code="INVALID_PARAMETER_VALUE", messag
 
 
 def dead_letter(api: Api, count: int, *, reason: DeadLetterReason = DeadLetterReason.REFUSED) -> list[str]:
-    jobs = [api.outbox.accept(metric(step), client="anonymous").job_id for step in range(count)]
+    jobs = [accept_one(api.outbox, metric(step), client="anonymous").job_id for step in range(count)]
     claim = api.outbox.claim(RUN, lease=LEASE)
     assert claim
     dead_lettering = DeadLettering(reason=reason, message="no", answer=ANSWER)
@@ -186,7 +186,7 @@ def test_another_method_is_told_which_there_are(http: Client) -> None:
 def test_the_backlog_of_a_run_and_of_all_is_told(http: Client, api: Api) -> None:
     dead_letter(api, 1)
     for step in range(3):
-        api.outbox.accept(metric(step), client="anonymous")
+        accept_one(api.outbox, metric(step), client="anonymous")
 
     of_run = http.get(f"/v1/runs/{RUN}/backlog").get_json()
     unknown = http.get("/v1/runs/unknown/backlog").get_json()
@@ -202,7 +202,7 @@ def test_the_backlog_of_a_run_and_of_all_is_told(http: Client, api: Api) -> None
 
 def test_a_bridge_that_stops_takes_no_new_writes_and_says_so(http: Client, api: Api) -> None:
     (job_id,) = dead_letter(api, 1)
-    pending = api.outbox.accept(metric(1), client="anonymous").job_id
+    pending = accept_one(api.outbox, metric(1), client="anonymous").job_id
     api.stopping.set()
 
     write: dict[str, Any] = {"run_id": RUN, "key": "m", "value": 1}

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Offer, Verdict
-from bridge.outbox.intake import LONG_WRITES, Intake
+from bridge.outbox.intake import LONG_WRITES_BYTES, Intake
 from tests.factories import RUN
 
 API = "/api/2.0/mlflow/runs"
@@ -41,8 +41,8 @@ def profile(length: int) -> dict[str, Any]:
     ("call", "body", "is_long"),
     [
         ("log-inputs", profile(10), False),
-        ("log-inputs", profile(LONG_WRITES - 1000), False),
-        ("log-inputs", profile(LONG_WRITES), True),
+        ("log-inputs", profile(LONG_WRITES_BYTES - 1000), False),
+        ("log-inputs", profile(LONG_WRITES_BYTES), True),
         ("log-batch", {"run_id": RUN, "tags": [{"key": f"t{n}", "value": "v" * 8000} for n in range(40)]}, True),
     ],
     ids=["short", "nearly long", "long", "a long batch"],

@@ -10,7 +10,7 @@ from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
 from bridge.telemetry.metric_catalogue import CATALOGUE, Kind
 from tests.asgi_client import client_of
-from tests.factories import metric
+from tests.factories import accept_one, metric
 from tests.integration.test_api_access import LOG_METRIC, METRIC, key_for
 from tests.servers import wait_until
 
@@ -51,7 +51,7 @@ def test_what_waits_is_looked_up(environ: dict[str, str]) -> None:
     bridge = build_api(read_settings(environ))
     with client_of(bridge) as http:
         before = figures(http)
-        bridge.outbox.accept(metric(1, run_id="a" * 32), client="anonymous")
+        accept_one(bridge.outbox, metric(1, run_id="a" * 32), client="anonymous")
         now = figures(http)
 
     assert now["backlog_lanes"] - before["backlog_lanes"] == 1
@@ -64,7 +64,7 @@ def test_what_waits_is_looked_up(environ: dict[str, str]) -> None:
 def test_it_is_told_for_how_long_the_oldest_write_has_waited(environ: dict[str, str]) -> None:
     bridge = build_api(read_settings(environ))
     with client_of(bridge) as http:
-        bridge.outbox.accept(metric(1, run_id="b" * 32), client="anonymous")
+        accept_one(bridge.outbox, metric(1, run_id="b" * 32), client="anonymous")
         first = figures(http)["oldest_pending_seconds"]
 
         wait_until(lambda: figures(http)["oldest_pending_seconds"] > max(first, 0.1))

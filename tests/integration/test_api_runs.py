@@ -9,7 +9,7 @@ from werkzeug.test import Client, TestResponse
 from bridge.bootstrap.processes import Api
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from schemas.lane import NamedRun
-from tests.factories import RUN, metric
+from tests.factories import RUN, accept_one, metric
 from tests.integration.test_api_dead_letters import LEASE, dead_letter
 
 PATH = "/v1/runs"
@@ -105,7 +105,7 @@ def test_a_body_may_name_its_run(http: Client, api: Api, call: str) -> None:
 
 
 def test_the_pending_jobs_of_a_run_are_listed_page_by_page(http: Client, api: Api) -> None:
-    jobs = [api.outbox.accept(metric(step), client="anonymous").job_id for step in range(5)]
+    jobs = [accept_one(api.outbox, metric(step), client="anonymous").job_id for step in range(5)]
 
     first = http.get(JOBS, query_string={"run_id": RUN, "limit": "3"}).get_json()
     second = http.get(JOBS, query_string={"run_id": RUN, "limit": "3", "cursor": first["next"]}).get_json()

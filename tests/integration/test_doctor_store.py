@@ -25,7 +25,7 @@ from bridge.redis_store.client import disconnect
 from bridge.redis_store.outbox import connect
 from bridge.redis_store.scripts import self_test
 from schemas.client import Client, Scope
-from tests.factories import metric
+from tests.factories import accept_one, metric
 from tests.fakes import FakeClock
 from tests.servers import Server, clean_environ, free_port, running, script
 from tests.servers import redis_at as redis_in
@@ -193,7 +193,7 @@ def test_those_rights_are_enough_to_deliver_with(environ: dict[str, str], listen
         read_settings({**environ, "BRIDGE_STORE_URL": f"{listening}?username=bridge&password=pass-word"})
     )
 
-    bridge.outbox.accept(metric(1), client="a")
+    accept_one(bridge.outbox, metric(1), client="a")
     claim = bridge.outbox.claim(metric(1).lane, lease=dt.timedelta(seconds=5))
 
     assert claim
@@ -273,7 +273,7 @@ def alone(environ: dict[str, str], short_dir: Path) -> Iterator[dict[str, str]]:
 def test_what_waits_without_a_worker_fails(alone: dict[str, str]) -> None:
     environ = alone
     bridge = build_api(read_settings(environ))
-    bridge.outbox.accept(metric(1), client="a")
+    accept_one(bridge.outbox, metric(1), client="a")
 
     waiting = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)))
     long = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=400)))
@@ -289,7 +289,7 @@ def test_what_waits_without_a_worker_fails(alone: dict[str, str]) -> None:
 
 def test_a_write_that_will_soon_be_given_up_is_warned_of(environ: dict[str, str]) -> None:
     bridge = build_api(read_settings(environ))
-    bridge.outbox.accept(metric(1), client="a")
+    accept_one(bridge.outbox, metric(1), client="a")
     claim = bridge.outbox.claim(metric(1).lane, lease=dt.timedelta(hours=100))
     assert claim
 

@@ -17,7 +17,7 @@ from bridge.upstream import Call, Delivered, Outcome, Refused
 from bridge.upstream.sender import UpstreamSender
 from schemas.job import JobStatus
 from schemas.write import Write
-from tests.factories import RUN
+from tests.factories import RUN, accept_one
 from tests.fakes import Events, FakeClock, FakeDispatch, FakeGate, FakeStore, FakeUpstream
 
 LEASE = dt.timedelta(seconds=30)
@@ -62,7 +62,7 @@ class Lane:
         )
 
     def accept(self, write: Write) -> str:
-        return self.outbox.accept(write, client="a").job_id
+        return accept_one(self.outbox, write, client="a").job_id
 
     def deliver(self) -> None:
         self.delivery.deliver(RUN)

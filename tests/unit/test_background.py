@@ -23,8 +23,8 @@ from tests.unit.test_metrics_counting import FakeTotals, samples
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(background, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(background, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(background, "_MAX_PAUSE_S", 0.01)
 
 
 def failing(times: int, error: Callable[[], BaseException], done: threading.Event) -> Callable[[], None]:
@@ -56,8 +56,8 @@ def test_whatever_the_work_raises_is_observed_with_its_place_and_the_thread_goes
 
 
 def test_the_pauses_double_up_to_a_limit_and_begin_again_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_FIRST_PAUSE", 0.1)
-    monkeypatch.setattr(background, "_LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(background, "_FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(background, "_MAX_PAUSE_S", 0.5)
     pauses: SimpleQueue[float] = SimpleQueue()
 
     class Stopping(threading.Event):
@@ -175,7 +175,7 @@ done = threading.Event()
 thread = BackgroundThread("t", done.set, called=True)
 thread.call()
 assert done.wait(30)
-thread._beginning.acquire()
+thread._start_lock.acquire()
 pid = os.fork()
 if pid == 0:
     done.clear()

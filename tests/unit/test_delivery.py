@@ -22,7 +22,7 @@ from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Call, Delivered, Outcome, Unavailable, Unknown
 from bridge.upstream.flow_control import Permit, Rejected
 from schemas.job import JobStatus
-from tests.factories import RUN, metric, param, tag
+from tests.factories import RUN, accept_one, metric, param, tag
 from tests.unit.lanes import HORIZON, LEASE, REFUSED, Lane, steps
 
 
@@ -41,7 +41,7 @@ def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order
     lane = Lane()
     named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
     for step, client in enumerate("aabab"):
-        lane.outbox.accept(metric(step), client=client)
+        accept_one(lane.outbox, metric(step), client=client)
 
     named.deliver(RUN)
 
@@ -58,13 +58,13 @@ def test_in_the_names_of_clients_what_may_have_arrived_is_repeated_as_the_same_c
     lane = Lane()
     named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
     for step, client in enumerate("aab"):
-        lane.outbox.accept(metric(step), client=client)
+        accept_one(lane.outbox, metric(step), client=client)
     outcomes: list[Outcome] = [Unknown(reason="no answer"), Delivered(status=200), Delivered(status=200)]
     answers = iter(outcomes)
     lane.upstream.answer = lambda _: next(answers)
 
     named.deliver(RUN)
-    lane.outbox.accept(metric(3), client="a")
+    accept_one(lane.outbox, metric(3), client="a")
     lane.expire_lease()
     named.deliver(RUN)
 
@@ -76,7 +76,7 @@ def test_in_the_names_of_clients_what_may_have_arrived_is_repeated_as_the_same_c
 def test_without_names_calls_are_nobodys() -> None:
     lane = Lane()
     for step, client in enumerate("aabab"):
-        lane.outbox.accept(metric(step), client=client)
+        accept_one(lane.outbox, metric(step), client=client)
 
     lane.deliver()
 

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Accepted, Offer, Outbox, Verdict
-from bridge.outbox.intake import LONG_WRITES, Intake
+from bridge.outbox.intake import LONG_WRITES_BYTES, Intake
 from schemas.write import Op, Write
 from tests.factories import RUN, metric
 from tests.fakes import FakeDispatch
@@ -135,7 +135,7 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "is_lenient"), [((9,), False), ((LONG_WRITES + 1,), True), ((9, 200_000, 90_000), True)]
+    ("lengths", "is_lenient"), [((9,), False), ((LONG_WRITES_BYTES + 1,), True), ((9, 200_000, 90_000), True)]
 )
 def test_writes_that_are_long_together_are_given_more_time(lengths: tuple[int, ...], is_lenient: bool) -> None:  # noqa: FBT001 - pytest's parameter
     outbox, bulk_outbox = Store(), Store()
@@ -146,4 +146,4 @@ def test_writes_that_are_long_together_are_given_more_time(lengths: tuple[int, .
     assert len(verdicts) == len(longs)
     assert (len(bulk_outbox.asked) > 0) == is_lenient
     # The first goes alone, and only a long one takes the way of the long ones.
-    assert [count for count, _ in outbox.asked] == ([] if lengths[0] > LONG_WRITES else [1])
+    assert [count for count, _ in outbox.asked] == ([] if lengths[0] > LONG_WRITES_BYTES else [1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bell is heard once for each ring, by whoever listens, then or later."""
+"""Each notification wakes one wait, at once or later."""
 
 import datetime as dt
 import os
@@ -12,37 +12,37 @@ MOMENT = dt.timedelta(milliseconds=1)
 LONG = dt.timedelta(seconds=20)
 
 
-def test_each_ring_is_heard_once_even_if_nobody_listens_yet() -> None:
-    bell = SignalNotifier()
-    bell.ring()
-    bell.ring()
+def test_each_notification_wakes_one_wait_even_a_later_one() -> None:
+    notifier = SignalNotifier()
+    notifier.notify()
+    notifier.notify()
 
-    assert [bell.wait(LONG), bell.wait(LONG), bell.wait(MOMENT)] == [True, True, False]
+    assert [notifier.wait(LONG), notifier.wait(LONG), notifier.wait(MOMENT)] == [True, True, False]
 
 
-def test_a_thread_hears_each_ring() -> None:
-    bell, heard, done = SignalNotifier(), [], threading.Event()
+def test_a_subscriber_is_called_for_each_notification() -> None:
+    notifier, heard, done = SignalNotifier(), [], threading.Event()
 
     def hear() -> None:
         heard.append(threading.current_thread())
         if len(heard) == 3:
             done.set()
 
-    bell.each_time(hear)
+    notifier.subscribe(hear)
     for _ in range(3):
-        bell.ring()
+        notifier.notify()
 
     assert done.wait(20)
     assert threading.main_thread() not in heard
 
 
-def test_a_receiver_that_is_interrupted_again_and_again_rings_each_time() -> None:
-    bell = SignalNotifier()
-    before = signal.signal(signal.SIGUSR2, bell.ring)
+def test_a_handler_interrupted_by_itself_never_deadlocks() -> None:
+    notifier = SignalNotifier()
+    before = signal.signal(signal.SIGUSR2, notifier.notify)
     try:
         for _ in range(1000):
             os.kill(os.getpid(), signal.SIGUSR2)
     finally:
         signal.signal(signal.SIGUSR2, before)
 
-    assert bell.wait(LONG)
+    assert notifier.wait(LONG)

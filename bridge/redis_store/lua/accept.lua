@@ -6,83 +6,104 @@
 -- KEYS[8] string  idempotency record, only if the client sent a key
 -- ARGV[1] lane                ARGV[2] accept id (8 bytes; the same when an accept is repeated)
 -- ARGV[3] '1' if this accept may have been executed before, else '0'
--- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] how long its record lasts, in ms
--- ARGV[6] client              ARGV[7] most bytes pending in the lane
--- ARGV[8] most bytes that the client may have pending in this partition
--- ARGV[9] most bytes that this partition may hold          ARGV[10] id of the request, or '' if it brings one write
+-- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] TTL of the idempotency record, in ms
+-- ARGV[6] client              ARGV[7] max bytes pending in the lane
+-- ARGV[8] max bytes that the client may have pending in this partition
+-- ARGV[9] max bytes that this partition may hold           ARGV[10] id of the request, or '' if it brings one write
 -- ARGV[11...] records
 --
 -- Returns {position of the first write, time in ms, 1 if the lane was idle else 0, 1 if this is a replay else 0},
 -- or 'mismatch' if the idempotency key came with another request before,
--- or 'late' if this accept was repeated before, by one who has been answered,
+-- or 'late' if this accept was repeated before, and the repeat was answered,
 -- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
 --
 -- An idempotency record is: fingerprint (16 bytes), accept id (8 bytes), time (13 digits), position.
+local lane_key = KEYS[1]
+local writes_key = KEYS[2]
+local ready_key = KEYS[3]
+local oldest_key = KEYS[4]
+local settled_key = KEYS[5]
+local held_key = KEYS[6]
+local writers_key = KEYS[7]
+local idempotency_key = KEYS[8]
+local lane = ARGV[1]
+local accept_id = ARGV[2]
+local is_repeated = ARGV[3] == '1'
+local fingerprint = ARGV[4]
+local idempotency_ttl_ms = ARGV[5]
+local client = ARGV[6]
+local max_lane_bytes = tonumber(ARGV[7])
+local max_client_bytes = tonumber(ARGV[8])
+local max_partition_bytes = tonumber(ARGV[9])
+local request_id = ARGV[10]
+local first_record = 11
 --- @include read_usage
 --- @include append
-if KEYS[8] then
-  local known = redis.call('GET', KEYS[8])
+if idempotency_key then
+  local known = redis.call('GET', idempotency_key)
   if known then
-    if string.sub(known, 1, 16) ~= ARGV[4] then
+    local known_fingerprint, known_accept_id = string.sub(known, 1, 16), string.sub(known, 17, 24)
+    local accepted_ms, position = string.sub(known, 25, 37), string.sub(known, 38)
+    if known_fingerprint ~= fingerprint then
       return 'mismatch'
     end
-    local replayed = string.sub(known, 17, 24) == ARGV[2] and 0 or 1
-    return {string.sub(known, 38), string.sub(known, 25, 37), 1, replayed}
+    return {position, accepted_ms, 1, known_accept_id == accept_id and 0 or 1}
   end
-elseif ARGV[3] == '1' then
-  -- Only a repeat pays for the search, which ends after many entries or long ones. What it does not find, because it was
-  -- delivered since or lies too deep, is stored a second time, with the same bytes.
-  local length, read = redis.call('LLEN', KEYS[2]), 0
+elseif is_repeated then
+  -- Only a repeat pays for the search, which ends after many entries or long ones. A write that it does not find,
+  -- because it was delivered since or lies too deep, is stored a second time, with the same bytes.
+  local length, bytes_read = redis.call('LLEN', writes_key), 0
   for back = 1, math.min(256, length) do
-    local entry = redis.call('LINDEX', KEYS[2], -back)
-    if string.sub(entry, 14, 21) == ARGV[2] then
-      local settled = tonumber(redis.call('HGET', KEYS[1], 'settled'))
-      return {string.format('%.0f', settled + length - back + 1), string.sub(entry, 1, 13), 1, 0}
+    local entry = redis.call('LINDEX', writes_key, -back)
+    local accepted_ms, entry_accept_id = string.sub(entry, 1, 13), string.sub(entry, 14, 21)
+    if entry_accept_id == accept_id then
+      local settled = tonumber(redis.call('HGET', lane_key, 'settled'))
+      return {string.format('%.0f', settled + length - back + 1), accepted_ms, 1, 0}
     end
-    read = read + #entry
-    if read > 1048576 then
+    bytes_read = bytes_read + #entry
+    if bytes_read > 1048576 then
       break
     end
   end
 end
 
 local records, size = {}, 0
-for i = 11, #ARGV do
+for i = first_record, #ARGV do
   records[#records + 1] = ARGV[i]
   size = size + 21 + #ARGV[i]
 end
-local there = weigh(KEYS, ARGV[6])
-if ARGV[3] == '0' and string.find(there[5], ARGV[2], 1, true) then
-  -- A first try that comes after its repeat, from a connection that was given up: stored now, it would stand behind what
-  -- was written since.
+local usage = read_usage(client)
+if not is_repeated and string.find(usage.repeated, accept_id, 1, true) then
+  -- A first try that arrives after its repeat, from a connection that was given up: stored now, it would stand behind
+  -- writes that were accepted since.
   return 'late'
 end
-local over = (there[2] + size > tonumber(ARGV[7]) and 'lane')
-  or (there[4] + size > tonumber(ARGV[8]) and 'client')
-  or (there[3] + size > tonumber(ARGV[9]) and 'store')
-if ARGV[10] ~= '' then
+local exceeded = (usage.lane_bytes + size > max_lane_bytes and 'lane')
+  or (usage.client_bytes + size > max_client_bytes and 'client')
+  or (usage.partition_bytes + size > max_partition_bytes and 'store')
+if request_id ~= '' then
   -- A shorter write must not pass an earlier one of its request that found no room.
-  local declined = redis.call('HGET', KEYS[1], 'declined')
-  if declined and string.sub(declined, 1, 8) == ARGV[10] then
+  local declined = redis.call('HGET', lane_key, 'declined')
+  if declined and string.sub(declined, 1, 8) == request_id then
     return string.sub(declined, 9)
   end
-  if over then
-    redis.call('HSET', KEYS[1], 'declined', ARGV[10] .. over)
-    if not there[1] then
-      -- A lane that is not known otherwise.
-      redis.call('PEXPIRE', KEYS[1], 60000)
+  if exceeded then
+    redis.call('HSET', lane_key, 'declined', request_id .. exceeded)
+    if not usage.last then
+      -- Nothing else keeps the hash of this lane.
+      redis.call('PEXPIRE', lane_key, 60000)
     end
   end
 end
-if over then
-  return over
+if exceeded then
+  return exceeded
 end
 
-local first, now, idle = append(KEYS, ARGV[1], ARGV[2], ARGV[6], records, size, there)
-if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[1], 'repeated', string.sub(there[5] .. ARGV[2], -512))
+local first, now_ms, idle = append(accept_id, client, records, size, usage)
+if is_repeated then
+  redis.call('HSET', lane_key, 'repeated', string.sub(usage.repeated .. accept_id, -512))
 end
-if KEYS[8] then
-  redis.call('SET', KEYS[8], ARGV[4] .. ARGV[2] .. now .. first, 'PX', ARGV[5])
+if idempotency_key then
+  redis.call('SET', idempotency_key, fingerprint .. accept_id .. now_ms .. first, 'PX', idempotency_ttl_ms)
 end
-return {first, now, idle, 0}
+return {first, now_ms, idle, 0}

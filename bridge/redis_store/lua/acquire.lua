@@ -1,59 +1,64 @@
 #!lua flags=allow-oom
--- Ask to send one call to upstream.
+-- Acquire a permit for one call to upstream: the rate limiter and the circuit breaker in one.
 --
--- KEYS[1] hash  gate
--- ARGV[1] calls a second (0: not limited)      ARGV[2] burst
--- ARGV[3] how long a probe may take, in ms     ARGV[4] longest wait that is granted, in ms
--- ARGV[5] calls a second that were denied before; 0 if this one was not
+-- KEYS[1] hash  flow control
+-- ARGV[1] calls per second (0: not limited)    ARGV[2] burst
+-- ARGV[3] timeout of a probe, in ms            ARGV[4] longest wait that is granted, in ms
+-- ARGV[5] calls per second of lanes that were denied before; 0 if this call's was not
 --
--- Returns {'open', wait in ms} or {'shut', time in ms after which to ask again, why}.
+-- Returns {'open', wait in ms} or {'shut', time in ms after which to ask again, reason}.
 --
--- The bucket is kept as the generic cell rate algorithm does (ITU-T I.371): `next` is the time, in microseconds, at
--- which the bucket would be full again.
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local now_us = t[1] * 1000000 + t[2]
-local state = redis.call('HMGET', KEYS[1], 'until', 'reason', 'probe', 'rate', 'next', 'denied_next')
+-- The bucket follows the generic cell rate algorithm (ITU-T I.371): `next` is the time, in microseconds, at which the
+-- bucket would be full again.
+local flow_control_key = KEYS[1]
+local default_rate = ARGV[1]
+local burst = tonumber(ARGV[2])
+local probe_timeout_ms = ARGV[3]
+local max_wait_ms = tonumber(ARGV[4])
 local denied_rate = tonumber(ARGV[5])
 
-if state[1] then
-  local shut_until = tonumber(state[1])
-  if shut_until <= now and state[3] then
-    -- Half-open: a probe is on its way, and is heard of soon. If it never is, another may go.
-    local given_up = tonumber(state[3])
-    shut_until = given_up > now and math.min(given_up, now + 500) or 0
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local state = redis.call('HMGET', flow_control_key, 'until', 'reason', 'probe', 'rate', 'next', 'denied_next')
+local open_until, reason, probe_until = tonumber(state[1]), state[2], tonumber(state[3])
+local rate, full_at_us, denied_next_us = tonumber(state[4] or default_rate), state[5], state[6]
+
+if open_until then
+  local wait_until = open_until
+  if wait_until <= now_ms and probe_until then
+    -- Half-open: a probe is in flight, and its outcome arrives soon. If it never does, another may go.
+    wait_until = probe_until > now_ms and math.min(probe_until, now_ms + 500) or 0
   end
   if denied_rate > 0 then
-    -- A call that may be denied again finds nothing out: others come first.
-    shut_until = math.max(shut_until, tonumber(state[1]) + 5000)
+    -- A call that may be denied again is no probe: other calls go first.
+    wait_until = math.max(wait_until, open_until + 5000)
   end
-  if shut_until > now then
-    return {'shut', string.format('%.0f', shut_until - now), state[2] or ''}
+  if wait_until > now_ms then
+    return {'shut', string.format('%.0f', wait_until - now_ms), reason or ''}
   end
 end
 if denied_rate > 0 then
-  -- No wait is granted: whoever comes too early asks again, after its own pause.
-  -- Ten may go at once.
-  local apart = 1000000 / denied_rate
-  local denied_next = math.max(tonumber(state[6] or 0), now_us - 9 * apart)
-  if denied_next > now_us then
-    return {'shut', string.format('%.0f', (denied_next - now_us) / 1000 + 1), 'the rate limit of denied calls'}
+  -- No wait is granted: a worker that comes too early asks again, after its own pause. Ten calls may go at once.
+  local interval_us = 1000000 / denied_rate
+  local next_us = math.max(tonumber(denied_next_us or 0), now_us - 9 * interval_us)
+  if next_us > now_us then
+    return {'shut', string.format('%.0f', (next_us - now_us) / 1000 + 1), 'the rate limit of denied calls'}
   end
-  redis.call('HSET', KEYS[1], 'denied_next', string.format('%.0f', denied_next + apart))
+  redis.call('HSET', flow_control_key, 'denied_next', string.format('%.0f', next_us + interval_us))
 end
 
-local rate = tonumber(state[4] or ARGV[1])
-local wait = 0
+local wait_ms = 0
 if rate > 0 then
-  local interval = 1000000 / rate
-  local full_at = math.max(tonumber(state[5] or 0), now_us)
-  wait = math.max(0, full_at - now_us - (tonumber(ARGV[2]) - 1) * interval) / 1000
-  if wait > tonumber(ARGV[4]) then
-    return {'shut', string.format('%.0f', wait), 'the rate limit'}
+  local interval_us = 1000000 / rate
+  local full_us = math.max(tonumber(full_at_us or 0), now_us)
+  wait_ms = math.max(0, full_us - now_us - (burst - 1) * interval_us) / 1000
+  if wait_ms > max_wait_ms then
+    return {'shut', string.format('%.0f', wait_ms), 'the rate limit'}
   end
-  redis.call('HSET', KEYS[1], 'next', string.format('%.0f', full_at + interval))
+  redis.call('HSET', flow_control_key, 'next', string.format('%.0f', full_us + interval_us))
 end
-if state[1] then
-  redis.call('HSET', KEYS[1], 'probe', string.format('%.0f', now + ARGV[3]))
+if open_until then
+  redis.call('HSET', flow_control_key, 'probe', string.format('%.0f', now_ms + probe_timeout_ms))
 end
-return {'open', string.format('%.0f', wait)}
+return {'open', string.format('%.0f', wait_ms)}

@@ -1,20 +1,27 @@
 #!lua flags=allow-oom
--- Note how far a drain is, or that it is over.
+-- Note the progress of a drain, or its end.
 --
 -- KEYS[1] hash  drain         KEYS[2] zset  active drains
--- ARGV[1] its id              ARGV[2] state               ARGV[3] how long a drain that is over is kept, in ms
+-- ARGV[1] drain id            ARGV[2] state               ARGV[3] retention of a drain that has ended, in ms
 -- ARGV[4...] fields and values
 --
--- Returns 1, or 0 if it does not run any more: it was cancelled, and what its worker has done since is not counted.
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' then
+-- Returns 1, or 0 if the drain does not run any more: it was cancelled, and later progress is not noted.
+local drain_key = KEYS[1]
+local active_drains_key = KEYS[2]
+local drain_id = ARGV[1]
+local state = ARGV[2]
+local retention_ms = ARGV[3]
+local first_field = 4
+
+if redis.call('HGET', drain_key, 'state') ~= 'running' then
   return 0
 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2])
-for i = 4, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+redis.call('HSET', drain_key, 'state', state)
+for i = first_field, #ARGV, 2 do
+  redis.call('HSET', drain_key, ARGV[i], ARGV[i + 1])
 end
-if ARGV[2] ~= 'running' then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if state ~= 'running' then
+  redis.call('ZREM', active_drains_key, drain_id)
+  redis.call('PEXPIRE', drain_key, retention_ms)
 end
 return 1

@@ -1,23 +1,29 @@
--- Take out of a client's buckets what was spent, also more than is left, and say what is left.
+-- Charge a client's buckets for usage, even beyond what is left, and read what is left.
 --
--- KEYS[1] hash  quota
--- ARGV[1] how many seconds' worth a bucket holds           ARGV[2] how many seconds' worth may be owed
--- ARGV[3...] for each bucket: its name, units a second, units spent
+-- KEYS[1] hash  rate limits of the client
+-- ARGV[1] capacity of a bucket, in seconds of its rate     ARGV[2] largest debt, in seconds of its rate
+-- ARGV[3...] for each bucket: its name, units per second, units used
 --
--- Returns what is left of each bucket, as text; less than nothing is owed.
-local t = redis.call('TIME')
-local now = t[1] + t[2] / 1000000
+-- Returns what is left of each bucket, as text; a negative number is debt.
+local rate_limits_key = KEYS[1]
+local capacity_seconds = ARGV[1]
+local max_debt_seconds = ARGV[2]
+local first_bucket = 3
+
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
 local left, full_in = {}, 0
-for i = 3, #ARGV, 3 do
-  local name, rate = ARGV[i], tonumber(ARGV[i + 1])
-  local capacity = math.max(1, rate * ARGV[1])
-  local was = redis.call('HMGET', KEYS[1], name, name .. '_at')
-  local level = was[1] and math.min(capacity, was[1] + math.max(0, now - was[2]) * rate) or capacity
-  level = math.max(level - ARGV[i + 2], -rate * ARGV[2])
-  redis.call('HSET', KEYS[1], name, string.format('%.6f', level), name .. '_at', string.format('%.6f', now))
+for i = first_bucket, #ARGV, 3 do
+  local name, rate, used = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local capacity = math.max(1, rate * capacity_seconds)
+  local bucket = redis.call('HMGET', rate_limits_key, name, name .. '_at')
+  local stored_level, stored_at = bucket[1], bucket[2]
+  local level = stored_level and math.min(capacity, stored_level + math.max(0, now - stored_at) * rate) or capacity
+  level = math.max(level - used, -rate * max_debt_seconds)
+  redis.call('HSET', rate_limits_key, name, string.format('%.6f', level), name .. '_at', string.format('%.6f', now))
   full_in = math.max(full_in, (capacity - level) / rate)
   left[#left + 1] = string.format('%.6f', level)
 end
--- A bucket that is full needs no key; one that takes longer than a day to fill is forgotten.
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(math.ceil(full_in * 1000) + 1000, 86400000)))
+-- A bucket that is full needs no key; one that takes longer than a day to fill is deleted.
+redis.call('PEXPIRE', rate_limits_key, string.format('%.0f', math.min(math.ceil(full_in * 1000) + 1000, 86400000)))
 return left

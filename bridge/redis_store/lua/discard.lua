@@ -2,20 +2,30 @@
 -- Remove a dead letter for good.
 --
 -- KEYS[1] hash  held          KEYS[2] hash  dead          KEYS[3] zset  letters
--- KEYS[4] string  what became of this job                 KEYS[5] string  the same for the job that it replays, if any
+-- KEYS[4] string  fate of this job                        KEYS[5] string  fate of the job that it replays, if any
 -- ARGV[1] field of the letter                             ARGV[2] the letter's line in the index
--- ARGV[3] how long it is remembered what became of it, in ms
+-- ARGV[3] TTL of the fates, in ms
 --
 -- Returns 1, or 0 if there is no such letter (any more).
-local letter = redis.call('HGET', KEYS[2], ARGV[1])
+local held_key = KEYS[1]
+local dead_key = KEYS[2]
+local index_key = KEYS[3]
+local fate_key = KEYS[4]
+local origin_fate_key = KEYS[5]
+local field = ARGV[1]
+local index_line = ARGV[2]
+local fate_ttl_ms = ARGV[3]
+
+local letter = redis.call('HGET', dead_key, field)
 if not letter then
   return 0
 end
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'bytes', 13 - #letter)
-local t = redis.call('TIME')
-local fate = 'discarded:' .. string.format('%013.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-redis.call('SET', KEYS[4], fate, 'PX', ARGV[3])
-redis.call('SET', KEYS[5], fate, 'PX', ARGV[3])
+redis.call('HDEL', dead_key, field)
+redis.call('ZREM', index_key, index_line)
+-- The 13 digits of the time before the letter are not part of `bytes`.
+redis.call('HINCRBY', held_key, 'bytes', 13 - #letter)
+local time = redis.call('TIME')
+local fate = 'discarded:' .. string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('SET', fate_key, fate, 'PX', fate_ttl_ms)
+redis.call('SET', origin_fate_key, fate, 'PX', fate_ttl_ms)
 return 1

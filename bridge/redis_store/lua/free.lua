@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
--- Forget which request an idempotency key stands for, if it still stands for this one.
+-- Unbind an idempotency key from its request, if it is still bound to this one.
 --
--- KEYS[1] string  the fingerprint of the request that the key stands for
+-- KEYS[1] string  the fingerprint of the request that the key is bound to
 -- ARGV[1] fingerprint (16 bytes)
 --
--- Returns 1, or 0 if the key stands for another request, or for none.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+-- Returns 1, or 0 if the key is bound to another request, or to none.
+local guard_key = KEYS[1]
+local fingerprint = ARGV[1]
+
+if redis.call('GET', guard_key) ~= fingerprint then
   return 0
 end
-return redis.call('DEL', KEYS[1])
+return redis.call('DEL', guard_key)

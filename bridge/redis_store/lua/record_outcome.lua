@@ -1,69 +1,78 @@
 #!lua flags=allow-oom
--- Tell what came of a call to upstream.
+-- Record the outcome of a call to upstream in the rate limiter and the circuit breaker.
 --
--- KEYS[1] hash  gate
--- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'ours' or 'missing'      ARGV[2] why
--- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls a second (0: not limited)
+-- KEYS[1] hash  flow control
+-- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'ours' or 'missing'      ARGV[2] reason
+-- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls per second (0: not limited)
 -- ARGV[5] failures in a row that open the breaker          ARGV[6] longest time it stays open, in ms
--- ARGV[7] jitter between 0.5 and 1                         ARGV[8] calls a second that were denied before; 0 if this
---                                                          one was not
+-- ARGV[7] jitter between 0.5 and 1
+-- ARGV[8] calls per second of lanes that were denied before; 0 if this call's was not
 --
 -- Returns nothing.
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local state = redis.call('HMGET', KEYS[1], 'until', 'failures', 'rate', 'slowed')
-local retry_after = tonumber(ARGV[3])
+local flow_control_key = KEYS[1]
+local outcome = ARGV[1]
+local reason = ARGV[2]
+local retry_after_ms = tonumber(ARGV[3])
+local max_rate = tonumber(ARGV[4])
+local failure_threshold = tonumber(ARGV[5])
+local max_open_ms = tonumber(ARGV[6])
+local jitter = ARGV[7]
+local denied_rate = tonumber(ARGV[8])
 
-if ARGV[1] == 'missing' then
-  -- Upstream may only not know this call, which says nothing. If it was to find out, another call shall.
-  redis.call('HDEL', KEYS[1], 'probe')
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local state = redis.call('HMGET', flow_control_key, 'until', 'failures', 'rate', 'slowed')
+local open_until, failure_count, slowed_rate, slowed_at = tonumber(state[1]), state[2], state[3], state[4]
+local is_open = open_until and open_until > now_ms
+
+if outcome == 'missing' then
+  -- Upstream may lack this call only, which proves nothing. If it was the probe, another call becomes it.
+  redis.call('HDEL', flow_control_key, 'probe')
   return nil
 end
-if ARGV[1] == 'failed' or ARGV[1] == 'ours' then
-  if state[1] and tonumber(state[1]) > now then
-    -- A call that was on its way when the breaker opened; it says nothing new.
+if outcome == 'failed' or outcome == 'ours' then
+  if is_open then
+    -- A call that was in flight when the breaker opened proves nothing new.
     return nil
   end
-  local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
-  if state[1] or ARGV[1] == 'ours' or failures >= tonumber(ARGV[5]) then
-    local trips = redis.call('HINCRBY', KEYS[1], 'trips', 1)
-    local pause = math.min(tonumber(ARGV[6]), 500 * 2 ^ math.min(trips, 20)) * ARGV[7]
-    local shut_until = string.format('%.0f', now + math.max(pause, retry_after))
-    redis.call('HSET', KEYS[1], 'until', shut_until, 'reason', ARGV[2])
-    redis.call('HDEL', KEYS[1], 'probe', 'failures')
+  local failures = redis.call('HINCRBY', flow_control_key, 'failures', 1)
+  if open_until or outcome == 'ours' or failures >= failure_threshold then
+    local trips = redis.call('HINCRBY', flow_control_key, 'trips', 1)
+    local pause_ms = math.min(max_open_ms, 500 * 2 ^ math.min(trips, 20)) * jitter
+    local until_ms = string.format('%.0f', now_ms + math.max(pause_ms, retry_after_ms))
+    redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason)
+    redis.call('HDEL', flow_control_key, 'probe', 'failures')
   end
   return nil
 end
 
-local still_shut = state[1] and tonumber(state[1]) > now
-if (state[1] or state[2]) and not still_shut then
-  -- Upstream answers: the breaker closes. Not so for a call that was on its way when it opened, or when upstream asked
-  -- to be left alone.
-  redis.call('HDEL', KEYS[1], 'until', 'reason', 'probe', 'failures', 'trips')
+if (open_until or failure_count) and not is_open then
+  -- Upstream answers: the breaker closes. It stays open after a call that was in flight when it opened, and for as long
+  -- as upstream asked for a pause.
+  redis.call('HDEL', flow_control_key, 'until', 'reason', 'probe', 'failures', 'trips')
 end
-if ARGV[1] == 'delivered' and tonumber(ARGV[8]) > 0 then
-  -- What was denied is allowed now: many more may try, so that a long queue of them goes off quickly.
-  redis.call('HINCRBY', KEYS[1], 'denied_next', string.format('%.0f', -10000000 / ARGV[8]))
+if outcome == 'delivered' and denied_rate > 0 then
+  -- Upstream allows what it denied: further calls may go at once, so that a long queue of them drains quickly.
+  redis.call('HINCRBY', flow_control_key, 'denied_next', string.format('%.0f', -10000000 / denied_rate))
 end
-if ARGV[1] == 'delivered' then
-  redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', now))
+if outcome == 'delivered' then
+  redis.call('HSET', flow_control_key, 'delivered', string.format('%.0f', now_ms))
 end
-local most = tonumber(ARGV[4])
-if ARGV[1] == 'throttled' then
-  -- Many calls are in flight when upstream begins to throttle; together they count once a second.
-  if most > 0 and now - tonumber(state[4] or 0) >= 1000 then
-    local slower = math.max(1, tonumber(state[3] or most) * 0.7)
-    redis.call('HSET', KEYS[1], 'rate', slower, 'slowed', string.format('%.0f', now))
+if outcome == 'throttled' then
+  -- Many calls are in flight when upstream begins to throttle; together they lower the rate once a second.
+  if max_rate > 0 and now_ms - tonumber(slowed_at or 0) >= 1000 then
+    local lower_rate = math.max(1, tonumber(slowed_rate or max_rate) * 0.7)
+    redis.call('HSET', flow_control_key, 'rate', lower_rate, 'slowed', string.format('%.0f', now_ms))
   end
-  if retry_after > 0 then
-    redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + retry_after), 'reason', ARGV[2])
+  if retry_after_ms > 0 then
+    redis.call('HSET', flow_control_key, 'until', string.format('%.0f', now_ms + retry_after_ms), 'reason', reason)
   end
-elseif state[3] then
-  local faster = tonumber(state[3]) + most * 0.01
-  if faster >= most then
-    redis.call('HDEL', KEYS[1], 'rate', 'slowed')
+elseif slowed_rate then
+  local higher_rate = tonumber(slowed_rate) + max_rate * 0.01
+  if higher_rate >= max_rate then
+    redis.call('HDEL', flow_control_key, 'rate', 'slowed')
   else
-    redis.call('HSET', KEYS[1], 'rate', faster)
+    redis.call('HSET', flow_control_key, 'rate', higher_rate)
   end
 end
 return nil

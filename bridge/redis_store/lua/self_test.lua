@@ -1,9 +1,14 @@
--- Try each command that the other scripts use, on keys that are gone afterwards.
+-- Try each command that the other scripts use, on keys that are deleted afterwards.
 --
 -- KEYS[1] hash    KEYS[2] list    KEYS[3] zset    KEYS[4] string
--- ARGV[1] how long the keys may last if something ends this (ms)
+-- ARGV[1] TTL of the keys if the script is interrupted, in ms
 --
--- Returns what is refused: '<command>: <why>' each
+-- Returns each command that is refused: '<command>: <reason>'.
+local hash = KEYS[1]
+local list = KEYS[2]
+local zset = KEYS[3]
+local text = KEYS[4]
+local ttl_ms = ARGV[1]
 local refused = {}
 
 local function try(...)
@@ -13,13 +18,12 @@ local function try(...)
   end
 end
 
-local hash, list, zset, text = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 try('TIME')
-try('SET', text, '1', 'PX', ARGV[1])
+try('SET', text, '1', 'PX', ttl_ms)
 try('GET', text)
 try('EXISTS', text)
 try('HSET', hash, 'a', '1')
-try('PEXPIRE', hash, ARGV[1])
+try('PEXPIRE', hash, ttl_ms)
 try('HSETNX', hash, 'b', '1')
 try('HINCRBY', hash, 'a', 1)
 try('HGET', hash, 'a')

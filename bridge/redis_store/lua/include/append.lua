@@ -1,35 +1,35 @@
--- Append entries at the end of a lane, whether or not it was known. Part of accept and replay.
+-- Append entries at the end of a lane, known or not. Part of accept and replay.
 --
--- An entry is: time (13 digits), accept id (8 bytes), record. `size` is that of all entries together, `there` what
--- weigh() has returned. The caller has declared the keys of the lane, its writes, the ready set, the oldest writes, the
--- settled log, what is held and the writers, in this order.
+-- An entry is: time (13 digits), accept id (8 bytes), record. `size` is the size of all entries together, `usage` the
+-- result of read_usage().
 --
+-- Expects the locals lane, lane_key, writes_key, ready_key, oldest_key, settled_key, held_key and writers_key.
 -- Returns the position of the first entry, the time in ms, and 1 if the lane was idle else 0.
-local function append(keys, lane, accept_id, client, records, size, there)
-  local t = redis.call('TIME')
-  local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
-  local last = there[1]
+local function append(accept_id, client, records, size, usage)
+  local time = redis.call('TIME')
+  local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local last = usage.last
   if not last then
-    -- A lane that is new, or was forgotten after its retention. Its positions start at the time in microseconds, so
-    -- that they never repeat those of an earlier life of the lane.
-    last = t[1] * 1000000 + t[2]
-    redis.call('HSET', keys[1], 'settled', string.format('%.0f', last))
+    -- The lane is new, or was deleted after its retention. Its positions start at the time in microseconds, so that
+    -- they never repeat those of an earlier life of the lane.
+    last = time[1] * 1000000 + time[2]
+    redis.call('HSET', lane_key, 'settled', string.format('%.0f', last))
   end
   for _, record in ipairs(records) do
-    redis.call('RPUSH', keys[2], now .. accept_id .. record)
+    redis.call('RPUSH', writes_key, now_ms .. accept_id .. record)
   end
-  redis.call('HSET', keys[1], 'accepted', string.format('%.0f', last + #records), 'bytes', there[2] + size)
-  redis.call('HSET', keys[6], 'bytes', there[3] + size, 'of:' .. client, there[4] + size)
-  if not string.find(there[6], '\n' .. client .. '\n', 1, true) then
-    redis.call('HSET', keys[1], 'writers', (there[6] == '' and '\n' or there[6]) .. client .. '\n')
-    redis.call('ZADD', keys[7], 0, client .. '\n' .. lane)
+  redis.call('HSET', lane_key, 'accepted', string.format('%.0f', last + #records), 'bytes', usage.lane_bytes + size)
+  redis.call('HSET', held_key, 'bytes', usage.partition_bytes + size, 'of:' .. client, usage.client_bytes + size)
+  if not string.find(usage.writers, '\n' .. client .. '\n', 1, true) then
+    redis.call('HSET', lane_key, 'writers', (usage.writers == '' and '\n' or usage.writers) .. client .. '\n')
+    redis.call('ZADD', writers_key, 0, client .. '\n' .. lane)
   end
-  local idle = redis.call('ZADD', keys[3], 'NX', now, lane)
+  local idle = redis.call('ZADD', ready_key, 'NX', now_ms, lane)
   if idle == 1 then
-    redis.call('ZADD', keys[4], now, lane)
-    redis.call('HSET', keys[1], 'client', client)
-    redis.call('PERSIST', keys[1])
-    redis.call('PERSIST', keys[5])
+    redis.call('ZADD', oldest_key, now_ms, lane)
+    redis.call('HSET', lane_key, 'client', client)
+    redis.call('PERSIST', lane_key)
+    redis.call('PERSIST', settled_key)
   end
-  return string.format('%.0f', last + 1), now, idle
+  return string.format('%.0f', last + 1), now_ms, idle
 end

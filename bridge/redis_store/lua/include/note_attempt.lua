@@ -1,13 +1,15 @@
--- Note that the writes at the head of a lane were sent in vain. Part of settle and release.
+-- Note a failed attempt at the writes at the head of a lane. Part of settle and release.
 --
--- A note is: position of the last write that was sent (16 digits), time (13 digits), what came of it. The latest fifty
--- are kept until those writes are settled.
-local function note_attempt(lane_key, attempts_key, sent, now, outcome)
-  local last = tonumber(redis.call('HGET', lane_key, 'settled')) + sent
+-- A note is: position of the last write that was sent (16 digits), time (13 digits), record of the attempt. The latest
+-- fifty are kept until those writes are settled.
+--
+-- Expects the locals lane_key and attempts_key.
+local function note_attempt(sent_count, now_ms, record)
+  local last_sent = tonumber(redis.call('HGET', lane_key, 'settled')) + sent_count
   redis.call('HINCRBY', lane_key, 'attempts', 1)
-  if last > tonumber(redis.call('HGET', lane_key, 'tried') or 0) then
-    redis.call('HSET', lane_key, 'tried', string.format('%.0f', last))
+  if last_sent > tonumber(redis.call('HGET', lane_key, 'tried') or 0) then
+    redis.call('HSET', lane_key, 'tried', string.format('%.0f', last_sent))
   end
-  redis.call('RPUSH', attempts_key, string.format('%016.0f%013.0f', last, now) .. outcome)
+  redis.call('RPUSH', attempts_key, string.format('%016.0f%013.0f', last_sent, now_ms) .. record)
   redis.call('LTRIM', attempts_key, -50, -1)
 end

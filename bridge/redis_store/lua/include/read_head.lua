@@ -1,34 +1,39 @@
--- Read the writes at the head of a lane that the caller has just claimed, freeze them, and note in `oldest` since when the
--- first of them has waited. Part of claim and settle.
+-- Read the writes at the head of a lane that the caller has just claimed, freeze them, and note in the oldest set when
+-- the first of them was accepted. Part of claim and settle.
 --
--- What an earlier claim froze and did not settle is read again, exactly: it may have been sent, and a redelivery must
--- be made of the same calls. `frozen` is the position of the last write that was read.
-local function read_head(keys, oldest, lane, most_writes, most_bytes)
-  local state = redis.call('HMGET', keys[1],
+-- Writes that an earlier claim froze and did not settle are read again, exactly: they may have been sent, and a
+-- redelivery must consist of the same calls. `frozen` is the position of the last write that was read.
+--
+-- Expects the locals lane, lane_key, writes_key, oldest_key, max_writes and max_bytes.
+-- Returns what claim.lua documents: nine values about the lane, then the entries.
+local function read_head()
+  local state = redis.call('HMGET', lane_key,
     'settled', 'frozen', 'attempts', 'claims', 'alone', 'broke', 'broke_alone', 'broke_since', 'denied_since')
-  local settled = tonumber(state[1])
-  local limit = tonumber(most_writes)
-  local bytes = tonumber(most_bytes)
-  local frozen = state[2] and tonumber(state[2]) - settled or 0
-  if frozen > 0 then
-    limit, bytes = frozen, math.huge
+  local settled, frozen, attempts, claims, alone = state[1], state[2], state[3], state[4], state[5]
+  local broke, broke_alone, broke_since, denied_since = state[6], state[7], state[8], state[9]
+  local write_limit, byte_limit = max_writes, max_bytes
+  local frozen_count = frozen and tonumber(frozen) - tonumber(settled) or 0
+  if frozen_count > 0 then
+    write_limit, byte_limit = frozen_count, math.huge
   end
 
-  local result = {state[1], state[3] or '0', state[4], state[5] or '0', frozen > 0 and '1' or '0',
-    state[6] or '0', state[7] or '0', state[8] or '', state[9] or ''}
-  local read, size = 0, 0
-  while read < limit and size < bytes do
-    local chunk = redis.call('LRANGE', keys[2], read, math.min(read + 100, limit) - 1)
+  local head = {settled, attempts or '0', claims, alone or '0', frozen_count > 0 and '1' or '0',
+    broke or '0', broke_alone or '0', broke_since or '', denied_since or ''}
+  local value_count = #head
+  local count, size = 0, 0
+  while count < write_limit and size < byte_limit do
+    local chunk = redis.call('LRANGE', writes_key, count, math.min(count + 100, write_limit) - 1)
     if #chunk == 0 then break end
     for _, entry in ipairs(chunk) do
-      if size >= bytes then break end
-      read, size = read + 1, size + #entry
-      result[read + 9] = entry
+      if size >= byte_limit then break end
+      count, size = count + 1, size + #entry
+      head[value_count + count] = entry
     end
   end
-  if read > 0 then
-    redis.call('ZADD', oldest, string.sub(result[10], 1, 13), lane)
+  if count > 0 then
+    local first_entry = head[value_count + 1]
+    redis.call('ZADD', oldest_key, string.sub(first_entry, 1, 13), lane)
   end
-  redis.call('HSET', keys[1], 'frozen', string.format('%.0f', settled + read))
-  return result
+  redis.call('HSET', lane_key, 'frozen', string.format('%.0f', tonumber(settled) + count))
+  return head
 end

@@ -1,9 +1,21 @@
--- Look up what is there already. Part of accept and replay.
+-- Read what a lane and its partition hold. Part of accept and replay.
 --
--- The caller has declared the keys as for append(). Returns {last position of the lane or nil, bytes in the lane, bytes in
--- the partition, bytes of the client there, ids of accepts that were repeated, visible_client writes the lane has}.
-local function weigh(keys, client)
-  local lane = redis.call('HMGET', keys[1], 'accepted', 'bytes', 'repeated', 'writers')
-  local held = redis.call('HMGET', keys[6], 'bytes', 'of:' .. client)
-  return {tonumber(lane[1]), tonumber(lane[2]) or 0, tonumber(held[1]) or 0, tonumber(held[2]) or 0, lane[3] or '', lane[4] or ''}
+-- Expects the locals lane_key and held_key. Returns a table:
+-- last             position of the lane's last accepted write, nil if the lane is not known
+-- lane_bytes       bytes pending in the lane
+-- partition_bytes  bytes of all pending writes and dead letters of the partition
+-- client_bytes     bytes that the client has pending in the partition
+-- repeated         ids of accepts that were repeated, one after the other
+-- writers          names of the clients that have written to the lane, each between newlines
+local function read_usage(client)
+  local lane_state = redis.call('HMGET', lane_key, 'accepted', 'bytes', 'repeated', 'writers')
+  local held = redis.call('HMGET', held_key, 'bytes', 'of:' .. client)
+  return {
+    last = tonumber(lane_state[1]),
+    lane_bytes = tonumber(lane_state[2]) or 0,
+    partition_bytes = tonumber(held[1]) or 0,
+    client_bytes = tonumber(held[2]) or 0,
+    repeated = lane_state[3] or '',
+    writers = lane_state[4] or ''
+  }
 end
