@@ -12,7 +12,7 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import FlowControlState, Passage, Permit, Rejected
+from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Rejected
 
 #: A worker waits this long for its call's place; for a later one it lets go of the lane, whose writes gather meanwhile.
 _LONGEST_WAIT = dt.timedelta(seconds=1)
@@ -23,7 +23,7 @@ _DENIED_CALLS_PER_SECOND = 2.0
 
 
 class RedisFlowControl:
-    """See `bridge.upstream.flow_control.Gate` for the promises."""
+    """See `bridge.upstream.flow_control.FlowControl` for the promises."""
 
     def __init__(
         self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
@@ -37,7 +37,7 @@ class RedisFlowControl:
         self._acquire = load(client, "acquire")
         self._record_outcome = load(client, "record_outcome")
 
-    def enter(self, *, denied: bool = False) -> Passage:
+    def acquire(self, *, denied: bool = False) -> Decision:
         """Ask to send one call."""
         arguments = [self._rate, self._burst, _ms(self._probe), _ms(_LONGEST_WAIT), self._denied_rate if denied else 0]
         with store_errors():
@@ -45,7 +45,7 @@ class RedisFlowControl:
         span = dt.timedelta(milliseconds=int(ms))
         return Permit(span) if word == b"open" else Rejected(span, reason[0].decode())
 
-    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
+    def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Tell what came of a call."""
         kind, reason, retry_after = _reading(outcome)
         if of_read and kind == "delivered":
