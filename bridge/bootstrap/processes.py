@@ -266,7 +266,7 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
 def _experiments(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
 ) -> ExperimentLookup:
-    upstream = build_upstream(settings, clock, RedisInstanceId(client), longest=_LONGEST_LOOK_UP)
+    upstream = build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_LONGEST_LOOK_UP)
     return ExperimentLookup(
         memory=RedisExperimentMemory(client),
         names=_names(settings, client),

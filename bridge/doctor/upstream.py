@@ -26,7 +26,7 @@ from bridge.process.clock import Clock
 from bridge.upstream.aws.endpoint import Endpoint, SigningScope, endpoint_for
 from bridge.upstream.aws.signing import Signer
 from bridge.upstream.http_client import HttpUpstream
-from bridge.upstream.responses import denied, ours
+from bridge.upstream.responses import is_call_denied, is_identity_rejected
 
 _NAMED = "BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
 _SHOWN = 3
@@ -219,7 +219,9 @@ def _fields(body: bytes) -> dict[str, object] | None:
 
 def _meaning(reply: _Reply, scope: SigningScope | None) -> CheckResult:
     status = reply.status
-    if scope and (ours(status, reply.headers, reply.body) or denied(status, reply.headers, reply.body)):
+    if scope and (
+        is_identity_rejected(status, reply.headers, reply.body) or is_call_denied(status, reply.headers, reply.body)
+    ):
         return _refused(reply, scope)
     return _not_found(scope) if status == 404 else _of_server(status, reply.headers)
 

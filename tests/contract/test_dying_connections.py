@@ -128,8 +128,8 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
     counters, replay_cache = RedisCounterStore(client), RedisReplayCache(client)
     someone = Client(name="a")
     return {
-        "enter": flow_control.enter,
-        "report": lambda: flow_control.record(Delivered(status=200)),
+        "acquire": flow_control.acquire,
+        "record": lambda: flow_control.record(Delivered(status=200)),
         "state": flow_control.state,
         "delivered since": lambda: flow_control.delivered_since(NOW),
         "ledger": lambda: RedisRateLimitStore(client).settle([Usage(client="a", uses={"requests": (1.0, 1.0)})]),
