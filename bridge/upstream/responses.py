@@ -159,7 +159,9 @@ def _rejects_identity(response: _ErrorResponse) -> bool:
 
 def _denies_call(response: _ErrorResponse) -> bool:
     by_firewall = response.status in _FIREWALL_STATUSES and not response.error_code
-    return response.status == 403 or by_firewall or (response.status >= 400 and bool(_DENIED.search(response.aws_error)))
+    return (
+        response.status == 403 or by_firewall or (response.status >= 400 and bool(_DENIED.search(response.aws_error)))
+    )
 
 
 def _access_outcome(response: _ErrorResponse, call: Call | None) -> Outcome:

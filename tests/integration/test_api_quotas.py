@@ -54,7 +54,7 @@ def test_beyond_the_quota_of_requests_there_is_429_with_the_time_to_wait(http: H
     refused = answers[-1]
     assert refused.json == {
         "error_code": "REQUEST_LIMIT_EXCEEDED",
-        "message": "The client 'greedy' may use 0.2 requests a second, and has used more. Send it again later.",
+        "message": "The client 'greedy' has exceeded its limit of 0.2 requests a second. Send it again later.",
     }
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
     assert refused.headers["RateLimit-Policy"] == '"requests";q=2;w=10;qu="requests"'

@@ -90,4 +90,4 @@ def test_an_observer_that_fails_keeps_nothing_from_the_others_nor_from_itself_la
     tell.flush()
 
     assert seen == told == [event(1), event(2)]
-    assert [(record.message, record.levelname) for record in caplog.records] == [("events_not_told", "ERROR")]
+    assert [(record.message, record.levelname) for record in caplog.records] == [("events_not_observed", "ERROR")]
