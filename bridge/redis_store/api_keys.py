@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from bridge.auth.api_keys import (
-    MOST_KEYS,
+    MAX_KEYS,
     AccessKey,
     ApiKey,
     SecretUnreadable,
@@ -100,7 +100,7 @@ class RedisApiKeyStore:
             if not self._client.hexists(_CLIENTS, client):
                 raise UnknownClient(client)
             like = [stored for _, stored in self._of_kind(client, key.key_id) if stored.is_live(now)]
-            if len(like) >= MOST_KEYS:
+            if len(like) >= MAX_KEYS:
                 raise TooManyKeys(client)
             self._put(key.key_id, self._stored_as(client, key, now, expires_at))
 

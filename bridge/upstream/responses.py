@@ -90,8 +90,8 @@ def classify(
         return Unavailable(reason=reason, status=status, retry_after=retry_after(headers, now=now), throttled=True)
     if reason := _database_failure(response):
         # The message quotes SQL with the values of writes, so it is no part of the reason, which is logged.
-        own_fault = _refusal_of_write(response, "")
-        return Unavailable(reason=reason, status=status, answered=status == 400, own_fault=own_fault)
+        refusal = _refusal_of_write(response, "")
+        return Unavailable(reason=reason, status=status, answered=status == 400, own_fault=refusal)
     if _is_permanent(response):
         return Refused(
             status=status,

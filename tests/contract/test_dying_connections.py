@@ -222,7 +222,7 @@ def use(api: Api, someone: Client) -> None:
     """Have each of its threads work."""
     api.observe(REQUEST)
     try:
-        api.rate_limits.enter(someone, needs=("requests",))
+        api.rate_limits.admit(someone, needs=("requests",))
     except OverQuota as error:
         raise AssertionError from error
     api.intake.submit([Offer(write=metric(1), client="a")], lambda _: None)

@@ -104,7 +104,7 @@ def test_what_is_turned_away_costs_nothing_and_is_not_stored(http: Http, guarded
     for _ in range(5):
         log(http, key)
 
-    assert guarded.rate_limits.standing(Client(name="eager", quota=Quota(requests=0.1)))[0].full_in <= 10
+    assert guarded.rate_limits.status(Client(name="eager", quota=Quota(requests=0.1)))[0].full_in <= 10
     assert guarded.outbox.lane_backlog(METRIC["run_id"]).pending == 1  # type: ignore[arg-type] # it is a text
 
 

@@ -46,7 +46,7 @@ class Manager(BaseHTTPRequestHandler):
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
     Manager.asked, Manager.text = [], KEY
-    secrets_manager.keys_in.cache_clear()
+    secrets_manager.fetch_encryption_keys.cache_clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Manager) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -56,7 +56,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
         yield Manager
         server.shutdown()
         thread.join()
-    secrets_manager.keys_in.cache_clear()
+    secrets_manager.fetch_encryption_keys.cache_clear()
 
 
 def test_the_keys_are_fetched_once_and_encrypt_what_those_of_the_environment_would(
