@@ -63,7 +63,7 @@ def fetch_encryption_keys(arn: str, network: Network = DIRECT) -> tuple[bytes, .
         code = error.response.get("Error", {}).get("Code")
         raise CannotStart(f"AWS Secrets Manager does not give {arn} out: {code}") from None
     except (BotoCoreError, OSError, ValueError) as error:
-        raise CannotStart(f"AWS Secrets Manager can't be asked for {arn}: {type(error).__name__}") from None
+        raise CannotStart(f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}") from None
     try:
         return encryption_keys(answer.get("SecretString") or "")
     except ValueError as error:

@@ -120,7 +120,7 @@ class ExperimentLookup:
             # An upstream that lacks the call lacks such objects, too.
             case Refused() | Unavailable(missing=True):
                 return None
-        raise ExperimentUnknown("upstream can't be asked")
+        raise ExperimentUnknown("upstream does not respond")
 
 
 class ExperimentMemory(Protocol):

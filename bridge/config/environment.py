@@ -15,7 +15,7 @@ from bridge.errors import InvalidSettings
 def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
     """Read all settings from the environment, or raise ``InvalidSettings`` that names every invalid one.
 
-    ``defaults`` replace the defaults of settings whose variables are not set.
+    ``defaults`` apply to settings that the environment does not set.
     """
     faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
     values: dict[str, Any] = {}

@@ -245,8 +245,8 @@ def _context_for_authorities(bundle: CaBundle | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=bundle.path)
     except OSError as error:
         raise CannotStart(
-            f"{bundle.variable}={bundle.path} can't be used ({_reason(error)}): name a file with the certificates of the"
-            " authorities, as PEM, or unset it"
+            f"{bundle.variable}={bundle.path} can't be used ({_reason(error)}): name a file with the certificates of"
+            " the authorities, as PEM, or unset it"
         ) from error
 
 

@@ -56,7 +56,7 @@ def _split(text: str) -> SplitResult:
     try:
         parts.port  # noqa: B018 - the access validates the port
     except ValueError:
-        raise ValueError("a URL whose port is a number up to 65535") from None
+        raise ValueError("a URL with a port of at most 65535") from None
     return parts
 
 

@@ -31,7 +31,7 @@ from bridge.config.parsers import (
 from schemas.write import Op
 
 PREFIX = "BRIDGE_"
-#: Calls whose bodies may have many megabytes in MLflow itself.
+#: Calls with bodies of many megabytes, which MLflow itself accepts.
 LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
 
 
@@ -272,7 +272,7 @@ class Settings:
     shutdown_timeout: dt.timedelta = _setting(
         "30s",
         duration,
-        "The timeout of each shutdown step (the api, the workers, the rest), after which remaining processes are killed.",
+        "The timeout of each shutdown step (api, workers, the rest), after which remaining processes are killed.",
     )
     log_level: str = _setting(
         "info",

@@ -73,7 +73,7 @@ def lane_deferred(
 
 
 def lease_expired(claim: Claim) -> LeaseExpired:
-    """Return the event for a claim whose lane another worker has claimed since."""
+    """Return the event for a claim that was lost to another worker."""
     return LeaseExpired(**_subject_fields(claim, len(claim.jobs)), attempt=claim.attempts + 1)
 
 

@@ -97,7 +97,7 @@ def configure_logging(level: str = "info") -> None:
 
 
 class _StandardErrorHandler(logging.StreamHandler[TextIO]):
-    """A handler for standard error. A file, pipe or terminal whose reader stops does not block the logging threads."""
+    """A handler for standard error. If its reader stops, it does not block the logging threads."""
 
     def __init__(self) -> None:
         super().__init__()

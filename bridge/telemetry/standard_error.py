@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A non-blocking writer for the log on standard error, whose reader may be slow, and which may be closed."""
+"""A non-blocking writer for the log on standard error, which may be closed or have a slow reader."""
 
 import atexit
 import os

@@ -29,7 +29,7 @@ class Call:
     reads: bool = False
     #: Some MLflow servers lack this call: a 404 says nothing about upstream's health.
     optional: bool = False
-    #: The client whose session of the role signs the call; None for the bridge's own session.
+    #: Sign with this client's session of the role; None for the bridge's own session.
     client: str | None = None
 
 

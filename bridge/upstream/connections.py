@@ -150,7 +150,7 @@ def on_fresh_connection() -> Iterator[None]:
 
 
 class AwsSession(BotocoreSession):  # type: ignore[misc] # botocore is untyped
-    """A botocore session whose clients follow the network settings, including those that fetch credentials."""
+    """A botocore session. All its clients follow the network settings, including those that fetch credentials."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class ForwardedRequest:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     #: None if the client sent none. The caller closes it.
     body: "BufferedBody | StreamedBody | None"
-    #: The client whose session of the role signs it; None for the bridge's own session.
+    #: Sign with this client's session of the role; None for the bridge's own session.
     client: str | None = None
 
 
@@ -37,7 +37,7 @@ class ForwardedResponse:
 
 
 class Forwarding(Protocol):
-    """MLflow behind SageMaker's gateway, or any MLflow server, for requests whose clients wait."""
+    """MLflow behind SageMaker's gateway, or any MLflow server, for requests that are answered at once."""
 
     @property
     def streams(self) -> bool:

@@ -22,7 +22,7 @@ from aiohttp.connector import Connection
 
 from bridge.upstream.connections import IDLE_LIMIT
 
-#: A request that can't be repeated does not use a connection whose last use began longer ago. Few servers close idle
+#: A request that can't be repeated does not use a connection that has been idle for longer. Few servers close idle
 #: connections so soon: gunicorn's threads, after 2 s, are the quickest in wide use.
 _MAX_IDLE_S = 1.0
 #: What aiohttp raises if a connection ends before the head of a response.

@@ -219,7 +219,7 @@ def _is_from_mlflow(headers: Mapping[str, str], body: bytes, call: Call | None) 
     lose the writes. A lane that waits is visible.
     """
     if call and call.headers and not body:
-        # The response to a trace export is protobuf, whose empty object has no bytes.
+        # The response to a trace export is protobuf, where an empty object has no bytes.
         return headers.get("Content-Type", "").startswith("application/x-protobuf")
     if not call or not call.answer:
         return bool(_EMPTY_OBJECT.fullmatch(body) or _UPDATED_RUN.fullmatch(body))

@@ -94,7 +94,7 @@ def test_a_bridge_that_gets_no_keys_does_not_start_and_shows_none(
 def test_a_manager_that_does_not_answer_is_told(manager: type[Manager], monkeypatch: pytest.MonkeyPatch) -> None:
     assert manager.text
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
-    with pytest.raises(CannotStart, match="can't be asked for"):
+    with pytest.raises(CannotStart, match="can't be reached for"):
         cipher_for_keys(None, ARN)
 
 
