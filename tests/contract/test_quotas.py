@@ -75,7 +75,7 @@ def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: RateLimits, c
 def test_who_is_turned_away_is_told_when_to_come_again(alone: RateLimits, clock: Clock) -> None:
     let_in(alone, needs=("bytes",), each={"bytes": 10_000.0})
 
-    with pytest.raises(OverQuota, match=r"'greedy' may use 100 bytes of bodies a second") as caught:
+    with pytest.raises(OverQuota, match=r"'greedy' has exceeded its limit of 100 bytes of bodies a second") as caught:
         alone.admit(GREEDY, needs=("bytes",))
     clock.now += caught.value.wait + 0.01
 
