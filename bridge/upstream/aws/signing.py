@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs requests with AWS Signature Version 4, at the moment they are sent.
+"""Signs requests with AWS Signature Version 4, at the moment of sending.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html. The arithmetic is botocore's; what is signed is
-decided here: a fixed list of headers, and a query in the one form that every verifier agrees on.
+botocore computes the signature. This module fixes the signed headers, and encodes the path and query canonically:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
 import hashlib
