@@ -16,7 +16,7 @@ from benchmarks import contenders
 from benchmarks.calls import LOG_METRIC, key_for, metric, ok
 from benchmarks.generator import opened, request
 from benchmarks.table import Row, Setting
-from bridge.dispatch import line_of
+from bridge.dispatch import queue_of
 from schemas.client import Client, Quota
 
 #: Requests per second of the watched client, the quota of the greedy client, and the multiple that it sends.
@@ -39,7 +39,7 @@ class _Seen:
 
 def fair(setting: Setting) -> Iterator[Row]:
     """Accept and delivery times of a client, alone and beside one that sends fifty times its quota."""
-    assert line_of("watched") != line_of("greedy")
+    assert queue_of("watched") != queue_of("greedy")
     seen = {"alone": _Seen(), **{name: _Seen() for name in _BESIDE}}
     with (
         contenders.void(setting.place("fair"), delay=_DELAY) as upstream,

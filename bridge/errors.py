@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States of the world that stop a piece of work. Foreign exceptions are translated to these where they arise."""
+"""Exceptions of the bridge. Adapters translate the exceptions of libraries into these."""
 
 from typing import Literal
 
@@ -9,21 +9,21 @@ class BridgeError(Exception):
 
 
 class InvalidSettings(BridgeError):
-    """A setting is missing, unknown or unreadable; the text says which, and what to write instead."""
+    """A setting is missing, unknown or invalid. The text names the setting and a valid value."""
 
 
 class CannotStart(BridgeError):
-    """The system can't be started on this machine; the text says why and what to do."""
+    """The bridge can't be started. The text names the cause and the remedy."""
 
 
 class StoreUnavailable(BridgeError):
-    """The store did not answer, or answered that it can't serve; whether it took a write is not known."""
+    """The store did not respond, or can't serve. Whether it has executed a write is unknown."""
 
 
 class OverCap(BridgeError):
-    """A write would exceed what may wait: of its run, of its client, or in the whole store. Nothing was stored.
+    """A write exceeds the cap on pending bytes of its run, its client or the store. Nothing was stored.
 
-    ``most``: it is larger alone than these bytes, all that may wait, so it can't be taken later either.
+    ``most`` is set to the cap in bytes if the write alone exceeds it, so that a retry can't succeed.
     """
 
     def __init__(self, cap: Literal["lane", "client", "store"], most: int | None = None) -> None:
@@ -33,32 +33,32 @@ class OverCap(BridgeError):
 
 
 class OverQuota(BridgeError):
-    """A client has used up what it may use a second. ``wait``: for so many seconds."""
+    """A client has exceeded its rate limit. ``wait`` is the number of seconds until a retry can succeed."""
 
     def __init__(self, client: str, use: str, rate: float, *, wait: float) -> None:
         unit = "bytes of bodies" if use == "bytes" else use
-        super().__init__(f"The client '{client}' may use {rate:g} {unit} a second, and has used more")
+        super().__init__(f"The client '{client}' has exceeded its limit of {rate:g} {unit} a second")
         self.wait = wait
 
 
 class LeaseLost(BridgeError):
-    """Another worker has claimed the lane since; nothing was changed, and the work in hand must be dropped."""
+    """Another worker has claimed the lane since. Nothing was changed, and the current work must be dropped."""
 
 
 class UpstreamUnreachable(BridgeError):
-    """No connection to upstream could be made, or it broke before an answer came."""
+    """No connection to upstream could be made, or it ended before a response."""
 
 
 class UpstreamTimeout(UpstreamUnreachable):
-    """Upstream took the request and did not answer in time."""
+    """Upstream did not respond in time."""
 
 
 class ExperimentUnknown(BridgeError):
-    """Which experiment something belongs to can't be found out now; the text says why."""
+    """The experiment of a run, model or trace can't be looked up now. The text names the cause."""
 
 
 class CredentialsUnavailable(BridgeError):
-    """No AWS credentials could be had to sign with; ``denied`` where AWS does not allow those that were asked for."""
+    """No AWS credentials are available to sign with. ``denied``: AWS denies the requested role session."""
 
     def __init__(self, reason: str, *, denied: bool = False) -> None:
         super().__init__(reason)
@@ -66,12 +66,12 @@ class CredentialsUnavailable(BridgeError):
 
 
 class UpstreamDenied(BridgeError):
-    """Upstream knows the bridge, and does not allow it this call."""
+    """Upstream denies the bridge this call."""
 
 
 class RequestIncomplete(BridgeError):
-    """The client's body ended before the length that it had announced."""
+    """The client's body ended before its announced length."""
 
 
 class RequestStalled(BridgeError):
-    """The client stopped in the middle of its body."""
+    """The client stopped sending in the middle of its body."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts, told once. Code emits them; logs observe them. None holds a body or a credential."""
+"""Events: what has happened in the bridge. Logs, metrics and traces observe them. None holds a body or a credential."""
 
 import datetime as dt
 from typing import Protocol
@@ -8,14 +8,14 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that has happened."""
+    """Base of all events."""
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):
-    """Something that has happened to the first writes of a claimed lane."""
+    """Base of the events about the first writes of a claimed lane."""
 
     lane: str
-    #: The position of the first write, and how many they are.
+    #: The lane position of the first write, and the number of writes.
     first: int
     writes: int
     #: Of the first write, and of the request that brought it.
@@ -25,20 +25,20 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
 
 
 class WritesDelivered(DeliveryEvent, frozen=True, kw_only=True):
-    """Upstream took one call that carried these writes."""
+    """Upstream has executed a call with these writes."""
 
     duration: dt.timedelta
-    #: Since the first of them was accepted.
+    #: The time since the first write was accepted.
     lag: dt.timedelta
     upstream_request_id: str | None
 
 
 class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
-    """A worker has sent a call to upstream; this is what it came to."""
+    """A worker has sent a call to upstream and knows its outcome."""
 
-    #: What is delivered; None where the bridge asks for itself.
+    #: None for a call that the bridge makes for itself.
     lane: str | None
-    #: The request that brought the first write that it carries.
+    #: The id of the request that brought the first write.
     request_id: str | None
     attempt: int
     outcome: str
@@ -47,7 +47,7 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
 
 
 class BatchRejected(DeliveryEvent, frozen=True, kw_only=True):
-    """Upstream refused a call that carried several writes; it is split to find the guilty one."""
+    """Upstream refused a call with several writes. It is bisected to find the write at fault."""
 
     status: int
     error_code: str
@@ -64,7 +64,7 @@ class WritesDeadLettered(DeliveryEvent, frozen=True, kw_only=True):
 
 
 class DeadLettersDrained(Event, frozen=True, kw_only=True):
-    """Dead letters were replayed or discarded because somebody asked for it."""
+    """Dead letters were replayed or discarded at an operator's request."""
 
     action: str
     letters: int
@@ -72,13 +72,13 @@ class DeadLettersDrained(Event, frozen=True, kw_only=True):
 
 
 class DeadLettersExpired(Event, frozen=True, kw_only=True):
-    """Dead letters were discarded because they were older than the retention that the operator has set."""
+    """Dead letters older than the configured retention were discarded."""
 
     letters: int
 
 
 class LaneDeferred(DeliveryEvent, frozen=True, kw_only=True):
-    """An attempt did not get through; the lane is tried again after ``delay``."""
+    """An attempt failed. The lane is retried after ``delay``."""
 
     outcome: str
     reason: str
@@ -86,16 +86,16 @@ class LaneDeferred(DeliveryEvent, frozen=True, kw_only=True):
 
 
 class LaneDenied(DeliveryEvent, frozen=True, kw_only=True):
-    """Upstream does not allow the write at the head of a lane; it is asked again after ``delay``."""
+    """Upstream denies the write at the head of a lane. It is retried after ``delay``."""
 
-    #: What the bridge would have to be allowed.
+    #: The IAM action that the bridge lacks.
     action: str
     reason: str
     delay: dt.timedelta
 
 
 class DeliveryErrored(DeliveryEvent, frozen=True, kw_only=True):
-    """A defect of the bridge ended an attempt at these writes, or at the first of them; the lane is tried again."""
+    """An internal error ended an attempt at these writes, or at the first of them. The lane is retried."""
 
     reason: str
     #: The line of code, without any values.
@@ -103,54 +103,54 @@ class DeliveryErrored(DeliveryEvent, frozen=True, kw_only=True):
 
 
 class LeaseExpired(DeliveryEvent, frozen=True, kw_only=True):
-    """A worker found that the lane that it had claimed is another's by now, which may send some writes once more."""
+    """A worker lost its claim on a lane to another worker, which may repeat some writes."""
 
 
 class StoreError(Event, frozen=True, kw_only=True):
-    """The store could not be used for what ``during`` says."""
+    """The store could not serve an operation."""
 
     operation: str
     reason: str
-    #: Whose delivery it was for, if for one.
+    #: The lane of the delivery, if it was one.
     lane: str | None = None
 
 
 class SecretDecryptionFailed(Event, frozen=True, kw_only=True):
-    """None of the encryption keys at hand opens a client's secret; nobody who signs with it is known."""
+    """No configured encryption key decrypts a client's secret, so its signatures are rejected."""
 
     access_key: str
 
 
 class DispatchFailed(Event, frozen=True, kw_only=True):
-    """Hints could not be published. Harmless: the sweep finds their lanes."""
+    """Hints could not be published. The sweep dispatches their lanes later."""
 
     hints: int
     reason: str
 
 
 class LanesRedispatched(Event, frozen=True, kw_only=True):
-    """The sweep found lanes that were due and dispatched them."""
+    """The sweep dispatched lanes that were due."""
 
     lanes: int
 
 
 class UpstreamExamined(Event, frozen=True, kw_only=True):
-    """Upstream was asked what it can do, at the start or after it was away."""
+    """The version and the calls of upstream were examined, at the start or after an outage."""
 
-    #: Empty where it does not say it.
+    #: Empty if upstream does not report it.
     version: str
-    #: The queued calls that it does not have, separated by commas; they are passed on, for it to say so.
+    #: The queued calls that upstream lacks, separated by commas. They are forwarded, so that it rejects them itself.
     lacks: str
 
 
 class ThreadStarted(Event, frozen=True, kw_only=True):
-    """A background thread begins to work."""
+    """A background thread has started."""
 
     thread: str
 
 
 class ThreadFailed(Event, frozen=True, kw_only=True):
-    """The work of a background thread raised what it should not. The thread goes on after a pause."""
+    """The work of a background thread raised an unexpected error. The thread continues after a pause."""
 
     thread: str
     error: str
@@ -159,30 +159,30 @@ class ThreadFailed(Event, frozen=True, kw_only=True):
 
 
 class RequestCompleted(Event, frozen=True, kw_only=True):
-    """A client has asked for something and was answered. Logged only where clients say who they are."""
+    """A request has been answered. Logged only if clients authenticate."""
 
-    #: When that was, for it is logged a moment later.
+    #: The time of the response, because the event is logged a moment later.
     at: dt.datetime
     client: str
     address: str
     method: str
     #: Without its query.
     path: str
-    #: Who answered: ``queued`` calls, the bridge's ``own`` routes, ``proxied`` ones, or nobody (``none``).
+    #: ``queued``, ``proxied``, ``api`` (the bridge's own routes), or ``rejected`` (before any route).
     route: str
-    #: What he had to be allowed; None for what is open to everybody.
+    #: The permission that the request needs; None for public paths.
     action: str | None
-    #: ``allowed``, ``denied``, ``limited`` by a quota, or ``stranger`` for one whom nobody knows.
+    #: ``allowed``, ``denied``, ``rate_limited``, or ``unauthenticated``.
     decision: str
     status: int
-    #: From the head of the request to the end of the answer.
+    #: From the head of the request to the end of the response.
     duration: dt.timedelta
-    #: The answer went out whole, as far as the bridge knows.
+    #: The whole response was sent, as far as the bridge knows.
     complete: bool
-    #: What was written to, if it was one queued write, and how many were accepted.
+    #: The lane of a single queued write, and the number of accepted writes.
     lane: str | None
     writes: int
-    #: It was answered with the jobs of an earlier one.
+    #: The response names the jobs of an earlier request with the same idempotency key.
     replayed: bool
     job_id: str | None
     request_id: str
@@ -190,8 +190,8 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
 
 
 class Observer(Protocol):
-    """Whoever is told of events."""
+    """A receiver of events."""
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of the event; never raise."""
+        """Receive an event; never raises."""
         ...

@@ -10,7 +10,7 @@ import fakeredis
 from bridge.dispatch import QUEUE_COUNT, DispatchCapacity
 from bridge.events import Event
 from bridge.upstream import Call, Delivered, Headers, Outcome
-from bridge.upstream.flow_control import FlowControlState, Passage, Permit
+from bridge.upstream.flow_control import Decision, FlowControlState, Permit
 
 E = TypeVar("E", bound=Event)
 
@@ -55,9 +55,9 @@ class FakeUpstream:
         self.reachable = True
         self.says = "3.17.2"
 
-    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
+    def send(self, call: Call, trace_headers: Headers = ()) -> Outcome:
         self.calls.append(call)
-        self.followed.append(dict(followed_by))
+        self.followed.append(dict(trace_headers))
         return self.answer(call)
 
     def version(self) -> str | None:
@@ -71,17 +71,17 @@ class FakeGate:
     """Lets every call through at once, unless the test says otherwise."""
 
     def __init__(self) -> None:
-        self.passage: Passage = Permit(dt.timedelta())
+        self.decision: Decision = Permit(dt.timedelta())
         self.reported: list[Outcome] = []
         self.of_reads: list[bool] = []
         self.others_get_through = False
         self.of_denied: list[bool] = []
 
-    def enter(self, *, denied: bool = False) -> Passage:
+    def acquire(self, *, denied: bool = False) -> Decision:
         self.of_denied.append(denied)
-        return self.passage
+        return self.decision
 
-    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of FlowControl
+    def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of FlowControl
         self.reported.append(outcome)
         self.of_reads.append(of_read)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from api.auth.authorization import OPEN
 from api.http.request import Request
 from api.http.types import Message, Send
-from bridge.auth.rate_limits import WINDOW, RateLimits, RateLimitStatus
+from bridge.auth.rate_limits import WINDOW_S, RateLimits, RateLimitStatus
 from schemas.client import UNAUTHENTICATED
 
 _UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
@@ -27,7 +27,7 @@ class RateLimitMiddleware:
     def enter(self, request: Request) -> None:
         """Let a request in, before its body is read, or raise ``OverQuota``."""
         if self._counts(request):
-            self._rate_limits.enter(request.client, needs=_needs(request))
+            self._rate_limits.admit(request.client, needs=_needs(request))
             request.is_counted = True
 
     def leave(self, request: Request) -> None:
@@ -47,7 +47,7 @@ class RateLimitMiddleware:
         """Return what sends an answer that says how its client stands."""
         if not self._counts(request):
             return send
-        fields = _fields(self._rate_limits.standing(request.client))
+        fields = _fields(self._rate_limits.status(request.client))
 
         async def with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -59,7 +59,7 @@ class RateLimitMiddleware:
     def _counts(self, request: Request) -> bool:
         # What is open is asked by load balancers, who must not find it shut because of others.
         is_somebodys = request.client is not UNAUTHENTICATED and request.path not in OPEN
-        return is_somebodys and self._rate_limits.limit(request.client)
+        return is_somebodys and self._rate_limits.applies_to(request.client)
 
 
 def _needs(request: Request) -> list[str]:
@@ -73,7 +73,7 @@ _WRITES = ("/v1/writes", "/v1/runs")
 
 
 def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
-    policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW};qu="{_UNITS[each.use]}"' for each in standings)
+    policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW_S};qu="{_UNITS[each.use]}"' for each in standings)
     left = ", ".join(f'"{each.use}";r={each.left};t={each.full_in}' for each in standings)
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 

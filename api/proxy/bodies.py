@@ -43,7 +43,7 @@ class Bodies:
             stack.callback(self._places.release)
             request.is_streamed = True
             upload = StreamedBody(length, request.chunks())
-            stack.push_async_callback(upload.stopped)
+            stack.push_async_callback(upload.wait_until_idle)
             return upload
         return await _whole(request, stack)
 

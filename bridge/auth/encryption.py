@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps secrets that must be known again, and so can't be kept as a hash: encrypted, and bound to what they are for.
+"""Encryption of stored secrets with AES-256-GCM, and their keys from AWS Secrets Manager.
 
-AES-256-GCM with a random nonce. What a secret is for is authenticated with it, so that nobody who can write to the
-store can pass one client's secret off as another's.
+The secrets of access keys must be readable to verify signatures, so a hash is not enough. The purpose of a secret is
+its additional authenticated data: a writer to the store can't exchange the secrets of two clients.
 """
 
 import os
@@ -20,30 +20,31 @@ from bridge.config.parsers import encryption_keys
 from bridge.errors import CannotStart
 from bridge.upstream.connections import AwsSession
 
-#: Stands first, so that another way may follow one day.
+#: The first byte of a ciphertext, so that the format can change.
 _VERSION = b"\x01"
-_NONCE = 12
+_NONCE_BYTES = 12
+_SECRETS_MANAGER_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
 class Undecryptable(Exception):
-    """None of the keys opens this, or it is not for this purpose."""
+    """No key decrypts this ciphertext, or it has another purpose."""
 
 
 class Cipher:
-    """Encrypts with the first of its keys, and decrypts with any: so a key is replaced without a gap."""
+    """Encrypts with its first key and decrypts with any, so that keys can be rotated without downtime."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESGCM(key) for key in keys]
 
     def encrypt(self, secret: str, *, purpose: str) -> bytes:
-        """Return what may be kept of a secret."""
-        nonce = os.urandom(_NONCE)
+        """Return the ciphertext to store."""
+        nonce = os.urandom(_NONCE_BYTES)
         return _VERSION + nonce + self._ciphers[0].encrypt(nonce, secret.encode(), purpose.encode())
 
-    def decrypt(self, kept: bytes, *, purpose: str) -> str:
+    def decrypt(self, ciphertext: bytes, *, purpose: str) -> str:
         """Return the secret, or raise ``Undecryptable``."""
-        version, nonce, sealed = kept[:1], kept[1 : _NONCE + 1], kept[_NONCE + 1 :]
-        for cipher in self._ciphers if version == _VERSION and len(nonce) == _NONCE else ():
+        version, nonce, sealed = ciphertext[:1], ciphertext[1 : _NONCE_BYTES + 1], ciphertext[_NONCE_BYTES + 1 :]
+        for cipher in self._ciphers if version == _VERSION and len(nonce) == _NONCE_BYTES else ():
             try:
                 return cipher.decrypt(nonce, sealed, purpose.encode()).decode()
             except InvalidTag:
@@ -51,23 +52,20 @@ class Cipher:
         raise Undecryptable(purpose)
 
 
-_PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
-
-
 @cache
-def keys_in(arn: str, network: Network = DIRECT) -> tuple[bytes, ...]:
-    """Return the keys that a secret holds, in the form of ``BRIDGE_ENCRYPTION_KEYS``, or raise ``CannotStart``."""
+def fetch_encryption_keys(arn: str, network: Network = DIRECT) -> tuple[bytes, ...]:
+    """Return the keys of a secret in the format of ``BRIDGE_ENCRYPTION_KEYS``, or raise ``CannotStart``."""
     try:
         session = boto3.Session(botocore_session=AwsSession(network))
-        client = session.client("secretsmanager", region_name=arn.split(":")[3], config=_PATIENCE)
+        client = session.client("secretsmanager", region_name=arn.split(":")[3], config=_SECRETS_MANAGER_CONFIG)
         answer = client.get_secret_value(SecretId=arn)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")
         raise CannotStart(f"AWS Secrets Manager does not give {arn} out: {code}") from None
     except (BotoCoreError, OSError, ValueError) as error:
-        raise CannotStart(f"AWS Secrets Manager can't be asked for {arn}: {type(error).__name__}") from None
+        raise CannotStart(f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}") from None
     try:
         return encryption_keys(answer.get("SecretString") or "")
     except ValueError as error:
-        # Nothing of the secret itself is told.
+        # The message must not quote the secret.
         raise CannotStart(f"the text of the secret {arn} must be {error}") from None

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges AWS Signature Version 4 of requests that clients have signed with a key of ours. Pure: no clock, no store.
+"""Verifies AWS Signature Version 4 of clients that sign with an access key of the bridge. Pure: no clock, no store.
 
-Written from the published description, and apart from what signs our own calls:
+Written from AWS's description, and independent of botocore, which signs the bridge's own calls:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
-`parse_signed_headers` checks what needs no secret: the form, the time, what is signed. `SignedHeaders.is_of` alone
-checks that it was made with a secret. Both must be content, and the body must be the one whose hash was signed.
+`parse_signed_headers` checks everything but the secret: the format, the time and the signed headers.
+`SignedHeaders.is_of` checks the signature itself. Both must succeed, and the body must have the signed hash.
 """
 
 import datetime as dt
@@ -19,32 +19,34 @@ from typing import Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-#: How long before and after its date a signature counts.
+#: A signature is valid for this long before and after its date.
 WINDOW = dt.timedelta(minutes=5)
-#: What clients sign for: AWS's plugin for tracking servers the first, for MLflow Apps the second.
+#: The accepted services: AWS's plugin signs for the first with tracking servers, for the second with MLflow Apps.
 SERVICES = ("sagemaker-mlflow", "sagemaker")
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+#: The entry of a request that is still executing.
+UNDER_WAY = b"..."
 
 _ACCESS_KEY = re.compile(r"[A-Z0-9]{16,128}")
 _REGION = re.compile(r"[a-z0-9-]{1,64}")
-_STAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{64}")
-_FIELDS = ("Credential", "Signature", "SignedHeaders")
-_MUST_BE_SIGNED = frozenset({"host", "x-amz-date"})
-#: Of what begins so, nothing counts that was not signed: who is on the way could add it. `x-mlflow-` says where a
-#: request goes, and an idempotency key whether it is done at all.
-_MUST_BE_SIGNED_IF_SENT = ("x-amz-", "x-mlflow-", "x-sm-mlflow-", "idempotency-key")
+_TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+_AUTHORIZATION_FIELDS = ("Credential", "Signature", "SignedHeaders")
+_REQUIRED_SIGNED_HEADERS = frozenset({"host", "x-amz-date"})
+#: Headers with these prefixes must be signed if sent, because an intermediary could add them. `x-mlflow-` routes a
+#: request, and an idempotency key decides whether it is executed at all.
+_SIGNED_IF_SENT_PREFIXES = ("x-amz-", "x-mlflow-", "x-sm-mlflow-", "idempotency-key")
 _HASH_HEADER, _TOKEN_HEADER = "x-amz-content-sha256", "x-amz-security-token"
 _UNRESERVED = "-._~"
 
 
 class InvalidSignature(Exception):
-    """Nobody could have signed so; the text says why, and holds nothing but what was sent."""
+    """The signature is invalid under any key. The text names the cause, and quotes only what the client sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
-    """What a signature is about, but for the body: exactly as it came in."""
+    """The head of a signed request, exactly as received."""
 
     method: str
     path: bytes = field(repr=False)
@@ -53,14 +55,14 @@ class SignedRequest:
     headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
 
     def values(self, name: str) -> list[str]:
-        """Every value that was sent under a name, with one space in the place of several."""
+        """Return all values of a header, with runs of spaces collapsed."""
         wanted = name.encode("latin-1")
         return [b" ".join(value.split()).decode("latin-1") for sent, value in self.headers if sent == wanted]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHeaders:
-    """Who is said to have signed, when, for what. Nothing of it is true before `is_of` says so."""
+    """The parsed signature of a request. None of it is verified before `is_of` has returned True."""
 
     access_key: str
     signed_at: dt.datetime
@@ -69,32 +71,32 @@ class SignedHeaders:
     service: str
     signed_headers: tuple[str, ...]
     signature: str = field(repr=False)
-    #: The body's hash, if the client has sent it.
+    #: The SHA-256 hash of the body, if the client has sent it.
     body_sha256: str | None
 
     @property
     def scope(self) -> str:
-        """For which day, region and service the signing key is."""
+        """The credential scope: day, region and service of the signing key."""
         return f"{self.stamp[:8]}/{self.region}/{self.service}/aws4_request"
 
     def is_of(self, secret: str, received: SignedRequest, body_sha256: str) -> bool:
-        """Return whether this secret signed this request with a body of this hash."""
+        """Return whether this secret has signed this request with a body of this hash."""
         request = canonical_request(received, self.signed_headers, body_sha256)
-        made = signature(secret, self.stamp, self.scope, request)
-        return hmac.compare_digest(made, self.signature)
+        expected = signature(secret, self.stamp, self.scope, request)
+        return hmac.compare_digest(expected, self.signature)
 
 
 def parse_signed_headers(received: SignedRequest, *, now: dt.datetime) -> SignedHeaders:
-    """Return what a request claims, or raise ``InvalidSignature`` for what counts under no key."""
+    """Return the parsed signature, or raise ``InvalidSignature`` if it is invalid under any key."""
     access_key, day, region, service, names, signed = _authorization(received)
-    stamp = _one(received, "x-amz-date")
-    if not _STAMP.fullmatch(stamp):
+    stamp = _only_value(received, "x-amz-date")
+    if not _TIMESTAMP.fullmatch(stamp):
         raise InvalidSignature("X-Amz-Date must be a time such as 20261121T120000Z")
     _check_signed(received, names)
     if any(unquote_to_bytes(part.partition(b"=")[0]).lower().startswith(b"x-amz-") for part in _parts(received.query)):
-        raise InvalidSignature("a signature in the query is not taken; sign in the header Authorization")
+        raise InvalidSignature("a signature in the query is not accepted; sign in the Authorization header")
     if received.values(_TOKEN_HEADER):
-        raise InvalidSignature("X-Amz-Security-Token belongs to AWS: keys of the bridge have none")
+        raise InvalidSignature("X-Amz-Security-Token is not accepted: access keys of the bridge have no session token")
     return SignedHeaders(
         access_key=access_key,
         signed_at=_signed_at(stamp, day, now),
@@ -107,27 +109,71 @@ def parse_signed_headers(received: SignedRequest, *, now: dt.datetime) -> Signed
     )
 
 
+def canonical_request(received: SignedRequest, signed_headers: Sequence[str], body_sha256: str) -> bytes:
+    """Return the canonical request, which is signed."""
+    headers = [f"{name}:{','.join(received.values(name))}" for name in signed_headers]
+    lines = [
+        received.method,
+        _canonical_path(received.path),
+        _canonical_query(received.query),
+        *headers,
+        "",
+        ";".join(signed_headers),
+    ]
+    return "\n".join([*lines, body_sha256]).encode("latin-1")
+
+
+def signature(secret: str, stamp: str, scope: str, request: bytes) -> str:
+    """Return the signature of a canonical request."""
+    key = b"AWS4" + secret.encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(request).hexdigest()}"
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+class ReplayCache(Protocol):
+    """The outcomes of signed requests, shared by all api processes. Every method raises ``StoreUnavailable``."""
+
+    def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:
+        """Add an entry for a request and return None, or return the existing entry of an equal request.
+
+        The entry is ``UNDER_WAY`` until `finish`, and expires with the lease.
+        """
+        ...
+
+    def finish(self, signature: str, outcome: bytes, *, keep: dt.timedelta) -> None:
+        """Store the outcome until the signature expires."""
+        ...
+
+    def forget(self, signature: str) -> None:
+        """Delete the entry of a request without effect, so that it may be repeated."""
+        ...
+
+
 def _authorization(received: SignedRequest) -> tuple[str, str, str, str, tuple[str, ...], str]:
-    algorithm, _, rest = _one(received, "authorization").partition(" ")
+    algorithm, _, rest = _only_value(received, "authorization").partition(" ")
     pairs = [part.strip().partition("=") for part in rest.split(",")]
     fields = {name: value for name, _, value in pairs}
-    if algorithm != ALGORITHM or tuple(sorted(name for name, _, _ in pairs)) != _FIELDS:
+    if algorithm != ALGORITHM or tuple(sorted(name for name, _, _ in pairs)) != _AUTHORIZATION_FIELDS:
         raise InvalidSignature(f"Authorization must be {ALGORITHM} with Credential, SignedHeaders and Signature")
     credential = fields["Credential"].split("/")
     if len(credential) != 5 or credential[4] != "aws4_request":
         raise InvalidSignature("Credential must be ACCESS_KEY/DATE/REGION/SERVICE/aws4_request")
     access_key, day, region, service, _ = credential
-    if not (_ACCESS_KEY.fullmatch(access_key) and _REGION.fullmatch(region) and _HASH.fullmatch(fields["Signature"])):
-        raise InvalidSignature("Credential or Signature is not of the right form")
+    if not (
+        _ACCESS_KEY.fullmatch(access_key) and _REGION.fullmatch(region) and _SHA256_HEX.fullmatch(fields["Signature"])
+    ):
+        raise InvalidSignature("Credential or Signature is malformed")
     if service not in SERVICES:
         raise InvalidSignature(f"the service signed for must be {' or '.join(SERVICES)}")
     return access_key, day, region, service, tuple(fields["SignedHeaders"].split(";")), fields["Signature"]
 
 
-def _one(received: SignedRequest, name: str) -> str:
+def _only_value(received: SignedRequest, name: str) -> str:
     values = received.values(name)
     if len(values) != 1:
-        raise InvalidSignature(f"there must be one header {name}, not {len(values)}")
+        raise InvalidSignature(f"there must be exactly one header {name}, not {len(values)}")
     return values[0]
 
 
@@ -144,36 +190,29 @@ def _signed_at(stamp: str, day: str, now: dt.datetime) -> dt.datetime:
 
 
 def _check_signed(received: SignedRequest, names: tuple[str, ...]) -> None:
-    """Raise unless all is signed that must be, and each signed header was sent once."""
+    """Raise unless all required headers are signed, and each signed header was sent once."""
     if list(names) != sorted(set(names)):
         raise InvalidSignature("SignedHeaders must be in order, each once")
     sent = Counter(name.decode("latin-1") for name, _ in received.headers)
-    must = _MUST_BE_SIGNED | {name for name in sent if name.startswith(_MUST_BE_SIGNED_IF_SENT)}
-    if lacking := sorted(must - set(names)):
-        raise InvalidSignature(f"these headers must be signed: {', '.join(lacking)}")
-    if odd := [name for name in names if sent[name] != 1]:
-        raise InvalidSignature(f"these headers are signed and must be sent, once: {', '.join(odd)}")
+    required = _REQUIRED_SIGNED_HEADERS | {name for name in sent if name.startswith(_SIGNED_IF_SENT_PREFIXES)}
+    if unsigned := sorted(required - set(names)):
+        raise InvalidSignature(f"these headers must be signed: {', '.join(unsigned)}")
+    if not_once := [name for name in names if sent[name] != 1]:
+        raise InvalidSignature(f"these headers are signed and must be sent exactly once: {', '.join(not_once)}")
 
 
 def _declared_hash(received: SignedRequest) -> str | None:
     values = received.values(_HASH_HEADER)
     if not values:
         return None
-    if not _HASH.fullmatch(values[0]):
-        # UNSIGNED-PAYLOAD and STREAMING-...: anybody on the way could put another body in.
-        raise InvalidSignature("X-Amz-Content-SHA256 must be the hash of the body; unsigned and streamed ones are not")
+    if not _SHA256_HEX.fullmatch(values[0]):
+        # UNSIGNED-PAYLOAD and STREAMING-...: an intermediary could replace the body.
+        raise InvalidSignature("X-Amz-Content-SHA256 must be the hash of the body; unsigned bodies are not accepted")
     return values[0]
 
 
-def canonical_request(received: SignedRequest, signed_headers: Sequence[str], body_sha256: str) -> bytes:
-    """Return a request in the one spelling that is signed."""
-    headers = [f"{name}:{','.join(received.values(name))}" for name in signed_headers]
-    lines = [received.method, _path(received.path), _query(received.query), *headers, "", ";".join(signed_headers)]
-    return "\n".join([*lines, body_sha256]).encode("latin-1")
-
-
-def _path(path: bytes) -> str:
-    """Encode the path as it was sent once more, without what leads nowhere (``//``, ``/./``, ``/x/..``)."""
+def _canonical_path(path: bytes) -> str:
+    """Return the canonical path: the sent one, normalised (``//``, ``/./``, ``/x/..``) and encoded once more."""
     kept: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":
@@ -184,10 +223,10 @@ def _path(path: bytes) -> str:
     return quote(b"/" + b"/".join(kept) + slash, safe="/" + _UNRESERVED)
 
 
-def _query(query: bytes) -> str:
-    """Encode names and values anew and put them in order. A ``+`` is what MLflow reads it as: a space."""
+def _canonical_query(query: bytes) -> str:
+    """Return the canonical query: encoded again and sorted. A ``+`` is a space, as in MLflow."""
     pairs = (part.partition(b"=") for part in _parts(query))
-    encoded = sorted((_encoded(name), _encoded(value)) for name, _, value in pairs)
+    encoded = sorted((_canonically_encoded(name), _canonically_encoded(value)) for name, _, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)
 
 
@@ -195,37 +234,5 @@ def _parts(query: bytes) -> list[bytes]:
     return [part for part in query.split(b"&") if part]
 
 
-def _encoded(part: bytes) -> str:
+def _canonically_encoded(part: bytes) -> str:
     return quote(unquote_to_bytes(part.replace(b"+", b"%20")), safe=_UNRESERVED)
-
-
-def signature(secret: str, stamp: str, scope: str, request: bytes) -> str:
-    """Return the signature of a canonical request."""
-    key = b"AWS4" + secret.encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(request).hexdigest()}"
-    return hmac.digest(key, text.encode(), "sha256").hex()
-
-
-class ReplayCache(Protocol):
-    """What came of signed requests, for all api processes. Every method raises ``StoreUnavailable``."""
-
-    def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:
-        """Note that a request is under way, and return None; or return what is noted of an equal one already.
-
-        That is ``UNDER_WAY`` until it is over; so long, at most, as the lease lasts.
-        """
-        ...
-
-    def finish(self, signature: str, outcome: bytes, *, keep: dt.timedelta) -> None:
-        """Note what came of it; kept until the signature does not count any more."""
-        ...
-
-    def forget(self, signature: str) -> None:
-        """Note that nothing came of it: it may be sent again."""
-        ...
-
-
-#: Noted of a request that is being carried out.
-UNDER_WAY = b"..."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one composition root: settings in, a bridge out. Nothing is connected before it is used."""
+"""The composition root: builds the parts of an api or worker process. Connections are opened on first use."""
 
 import datetime as dt
 import threading
@@ -49,15 +49,15 @@ from bridge.upstream.sender import UpstreamSender
 from bridge.upstream.tracing import Tracer
 from schemas.client import Quota
 
-#: A client waits for intake, so it must learn soon that the store is gone; a worker can afford to wait.
+#: Clients wait for intake, so an unavailable store must be noticed soon. A worker can wait longer.
 _INTAKE_STORE_TIMEOUT = dt.timedelta(seconds=1)
-#: For as long may the event loop stand still, before a thread goes on to wait.
+#: The event loop may block for this long. A thread then repeats the operation with a longer timeout.
 _FAST_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
-#: What writes of many megabytes may take, which the store writes to disk before it answers.
+#: For writes of many megabytes, which the store writes to disk before it responds.
 _BULK_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
-#: While it is asked what is in which experiment, a client waits.
-_LONGEST_LOOK_UP = dt.timedelta(seconds=5)
+#: For experiment lookups, during which a client waits.
+_EXPERIMENT_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
@@ -98,7 +98,7 @@ class Api:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """What a worker process works with. Setting ``stopping`` makes deliveries end after the call in flight."""
+    """The parts of a worker process. Setting ``stopping`` ends deliveries after the current call."""
 
     settings: Settings
     outbox: Outbox
@@ -151,12 +151,12 @@ def build_api(settings: Settings) -> Api:
         report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
-        close=_closing(observe, tracer, client, fast_client, bulk_client),
+        close=_close_function(observe, tracer, client, fast_client, bulk_client),
     )
 
 
 def build_worker(settings: Settings) -> Worker:
-    """Return the parts that deliver writes, or raise ``CannotStart``."""
+    """Return the parts of a worker process, or raise ``CannotStart``."""
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
@@ -174,7 +174,7 @@ def build_worker(settings: Settings) -> Worker:
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,
-        close=_closing(observe, tracer, client),
+        close=_close_function(observe, tracer, client),
     )
 
 
@@ -213,7 +213,7 @@ def _delivery(
     )
 
 
-def _closing(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Callable[[], None]:
+def _close_function(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Callable[[], None]:
     def close() -> None:
         observe.close()
         if tracer:
@@ -225,12 +225,12 @@ def _closing(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Call
 
 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
-    # A few more than threads, for what works beside them.
+    # A few more connections than threads, for background threads.
     return connect(settings.store_url, timeout=timeout, connections=threads + 8)
 
 
 def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox:
-    # A key that is forgotten while its write may still wait would let a repeat in.
+    # A key must outlive its pending write, or a repeat would be accepted again.
     idempotency_ttl = max(_MIN_IDEMPOTENCY_TTL, settings.max_write_age)
     caps = Caps(lane=settings.max_pending_run, client=settings.max_pending_client, store=settings.max_store)
     return RedisOutbox(
@@ -241,7 +241,7 @@ def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox
 def _dead_letters(
     settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer
 ) -> DeadLetterService:
-    # Long enough for a replay to be delivered or to die again, and to be asked for after that.
+    # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
     fate_ttl = settings.max_write_age + settings.job_retention
     return DeadLetterService(
         letters=RedisDeadLetters(client, fate_ttl=fate_ttl),
@@ -266,7 +266,7 @@ def _names(settings: Settings, client: Redis) -> RedisRunNames:
 def _experiments(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
 ) -> ExperimentLookup:
-    upstream = build_upstream(settings, clock, RedisInstanceId(client), longest=_LONGEST_LOOK_UP)
+    upstream = build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_EXPERIMENT_LOOKUP_TIMEOUT)
     return ExperimentLookup(
         memory=RedisExperimentMemory(client),
         names=_names(settings, client),
@@ -292,7 +292,7 @@ def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
 
 
 def _tracer(settings: Settings, service: str) -> Tracer | None:
-    """Return who records traces, if anybody does. Only then is OpenTelemetry imported, which need not be installed."""
+    """Return the tracer if tracing is on. OpenTelemetry is imported only then, because it is an optional dependency."""
     if settings.tracing is None:
         return None
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be so before a process starts."""
+"""Startup checks: durability of the store, exposure of the api, TLS files, and a free port."""
 
 import errno
 import socket
@@ -14,11 +14,11 @@ from bridge.outbox import Outbox
 
 
 def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
-    """Raise ``CannotStart`` if the store would lose accepted writes. Warn of less, or if it does not answer yet."""
+    """Raise ``CannotStart`` if the store can lose accepted writes. Warn of minor problems and of a missing response."""
     try:
         durability = outbox.durability()
     except StoreUnavailable as error:
-        warn(f"the store does not answer; no write is accepted until it does ({error})")
+        warn(f"the store does not respond; no write is accepted until it does ({error})")
         return
     if durability.faults:
         raise CannotStart("the store can't be trusted with accepted writes: " + "; ".join(durability.faults))
@@ -27,7 +27,7 @@ def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise ``CannotStart`` where strangers could reach the api, or listen to those who use it."""
+    """Raise ``CannotStart`` if other machines can reach the api without authentication or without TLS."""
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         raise CannotStart("BRIDGE_TLS_CERT_FILE and BRIDGE_TLS_KEY_FILE belong together: set both, or none")
     certificate, key = settings.tls_cert_file, settings.tls_key_file
@@ -36,21 +36,23 @@ def check_exposure(settings: Settings) -> None:
     if settings.listens_on_loopback and (settings.auth or settings.trusted_proxies is None):
         return
     if settings.listens_on_loopback:
-        raise CannotStart("BRIDGE_TRUSTED_PROXIES says that others come through a proxy: set BRIDGE_AUTH")
+        raise CannotStart(
+            "BRIDGE_TRUSTED_PROXIES lets other machines in through a proxy, without authentication: set BRIDGE_AUTH"
+        )
     if not settings.auth:
         raise CannotStart(
-            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need not say who they are:"
-            " set BRIDGE_AUTH=keys, and make the first key with `mlflow-bridge keys create NAME --admin`"
+            f"BRIDGE_HOST={settings.host} can be reached from other machines, and clients need no credentials:"
+            " set BRIDGE_AUTH=keys, and create the first key with `mlflow-bridge keys create NAME --admin`"
         )
     if settings.tls_cert_file is None and settings.trusted_proxies is None:
         raise CannotStart(
             f"BRIDGE_HOST={settings.host} can be reached from other machines, without TLS: set BRIDGE_TLS_CERT_FILE"
-            " and BRIDGE_TLS_KEY_FILE, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api ends TLS"
+            " and BRIDGE_TLS_KEY_FILE, or BRIDGE_TRUSTED_PROXIES=1 if a proxy before the api terminates TLS"
         )
 
 
 def port_in_use(host: str, port: int) -> bool:
-    """Return whether somebody listens there already: those who share a port on purpose are not told so otherwise."""
+    """Return whether a process listens there already. A server that shares its port would not notice it."""
     with suppress(OSError):
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, kind, protocol) as attempt:
@@ -65,9 +67,9 @@ def port_in_use(host: str, port: int) -> bool:
 def certificate_error(certificate: Path, key: Path) -> str | None:
     """Return why a certificate and its key can't be used, None if they can."""
     try:
-        # An empty password, so that nobody is asked for one.
+        # An empty password, so that OpenSSL does not prompt for one.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ssl.SSLError) as error:
         missing = [str(path) for path in (certificate, key) if not path.is_file()]
-        return f"there is no file {missing[0]}" if missing else f"they don't fit, or need a password ({error})"
+        return f"there is no file {missing[0]}" if missing else f"they don't match, or need a password ({error})"
     return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the settings from the environment, once, and reports all errors together.
+"""Reads the settings from the environment once, and reports all errors together.
 
 An unknown ``BRIDGE_*`` name is an error, so that a misspelt setting is not silently a default.
 """
@@ -13,9 +13,9 @@ from bridge.errors import InvalidSettings
 
 
 def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
-    """Read all settings from the environment, or raise ``InvalidSettings`` that names every one that is wrong.
+    """Read all settings from the environment, or raise ``InvalidSettings`` that names every invalid one.
 
-    ``defaults`` stand in for variables that are not set.
+    ``defaults`` apply to settings that the environment does not set.
     """
     faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
     values: dict[str, Any] = {}
@@ -37,7 +37,7 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
 
 
 def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting
-    """Return what a setting is, or raise ``ValueError`` that says what is wrong."""
+    """Return the value of a setting, or raise ``ValueError`` with the cause."""
     if read_all := field.metadata.get("read_all"):
         return read_all(environ)
     name = variable(field)
@@ -51,11 +51,11 @@ def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults
 
 
 def _missing(values: Mapping[str, Any]) -> list[str]:
-    """Say what the chosen kinds of identities need and have not."""
+    """Return an error for each setting that a kind of ``BRIDGE_AUTH`` needs and that is not set."""
     kinds = values.get("auth") or ()
     needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client_id")}
-    lacking = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
-    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in lacking]
+    missing = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
+    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in missing]
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one rule for every outgoing connection: whose certificates it trusts, through which proxy it goes.
+"""Network settings of all outgoing connections: trusted certificate authorities, egress proxies, client certificate.
 
-The usual variables count where the bridge's own are not set. They are read once, with the settings; each library gets
-what this module says, and none of them looks into the environment by itself.
+The usual variables apply where the bridge's own are not set. They are read once, with the settings. Every HTTP library
+is configured from here, and none reads the environment by itself.
 """
 
 import ipaddress
@@ -19,23 +19,23 @@ import certifi
 
 from bridge.errors import CannotStart
 
-#: Variables that may name a CA bundle. The first that is set counts.
+#: Variables that may name a CA bundle. The first one that is set applies.
 CA_BUNDLE = ("BRIDGE_CA_BUNDLE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-#: The same for proxies, by the scheme of the URL that is asked for: small letters first, as curl and requests do.
+#: Variables that may name a proxy, by the scheme of the requested URL: lower case first, as in curl and requests.
 PROXY = {
     "https": ("BRIDGE_PROXY", "https_proxy", "HTTPS_PROXY"),
     "http": ("BRIDGE_PROXY", "http_proxy", "HTTP_PROXY"),
 }
 NO_PROXY = ("no_proxy", "NO_PROXY")
 
-_A_PROXY = "the http:// or https:// URL of a proxy, such as http://user:password@proxy.example:3128"
-#: What stands where a password may: all before the last ``@`` of an address.
-_USER = re.compile(r"^(\w+://)?.*@")
+_PROXY_EXAMPLE = "the http:// or https:// URL of a proxy, such as http://user:password@proxy.example:3128"
+#: The user info of a URL, which may hold a password: everything before the last ``@``.
+_USER_INFO = re.compile(r"^(\w+://)?.*@")
 
 
 @dataclass(frozen=True, slots=True)
 class CaBundle:
-    """A file with the certificates of authorities, and the variable that names it."""
+    """A file with the certificates of trusted authorities, and the variable that names it."""
 
     path: Path
     variable: str
@@ -43,15 +43,15 @@ class CaBundle:
 
 @dataclass(frozen=True, slots=True)
 class EgressProxy:
-    """A proxy, and the variable that names it. Shows no credentials."""
+    """A proxy, and the variable that names it. Its repr shows no credentials."""
 
     url: str
     variable: str
 
     @property
     def shown(self) -> str:
-        """Its address without credentials."""
-        return _USER.sub(r"\1***@", self.url)
+        """The URL without credentials."""
+        return _USER_INFO.sub(r"\1***@", self.url)
 
     def __repr__(self) -> str:
         return f"EgressProxy({self.shown!r}, {self.variable!r})"
@@ -59,35 +59,35 @@ class EgressProxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """Which proxy leads to which URL."""
+    """The egress proxies by URL scheme."""
 
     https: EgressProxy | None = None
     http: EgressProxy | None = None
-    #: Hosts that are reached directly, as `NO_PROXY` names them.
+    #: The entries of `NO_PROXY`: hosts that are reached directly.
     direct: tuple[str, ...] = ()
 
     def of(self, url: str) -> EgressProxy | None:
-        """Return the proxy that leads to a URL, None where it is reached directly, as loopback always is."""
+        """Return the proxy for a URL, None if it is reached directly, as loopback always is."""
         parts = urlsplit(url)
         proxy = self.https if parts.scheme == "https" else self.http
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        if proxy is None or _is_loopback(host) or any(_covers(entry, host, port) for entry in self.direct):
+        if proxy is None or _is_loopback(host) or any(_matches(entry, host, port) for entry in self.direct):
             return None
         return proxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The rule in force. Raises ``CannotStart`` where a file that it names can't be used."""
+    """The network settings in force. Raises ``CannotStart`` if a named file can't be used."""
 
     ca_bundle: CaBundle | None = None
     proxies: Proxies = Proxies()
-    #: What the bridge shows to an upstream that wants to know who it is, and the key to it. Shown to nobody else.
+    #: The certificate and key for mutual TLS with upstream. No other server gets them.
     client_certificate: Path | None = None
     client_key: Path | None = None
 
     def check(self) -> None:
-        """Raise ``CannotStart`` with the variable and what to do, if a file can't be used."""
+        """Raise ``CannotStart`` with the variable and the remedy if a file can't be used."""
         if (self.client_certificate is None) != (self.client_key is None):
             raise CannotStart(
                 "BRIDGE_UPSTREAM_CLIENT_CERTIFICATE and BRIDGE_UPSTREAM_CLIENT_KEY belong together: set both, or none"
@@ -96,79 +96,79 @@ class Network:
             self.tls(upstream=True)
 
     def tls(self, *, upstream: bool = False) -> ssl.SSLContext:
-        """Return what TLS connections are made with; those to ``upstream`` show the client certificate."""
+        """Return the TLS context; the one for ``upstream`` presents the client certificate."""
         certificate, key = (self.client_certificate, self.client_key) if upstream else (None, None)
         return _context(self.ca_bundle, certificate, key, self.changed_at())
 
     def changed_at(self) -> tuple[float, ...]:
-        """Return when each file was changed; 0 for one that is not named, or not there."""
+        """Return the modification time of each file; 0 for one that is not named or does not exist."""
         files = (self.ca_bundle.path if self.ca_bundle else None, self.client_certificate, self.client_key)
         return tuple(_changed_at(path) for path in files)
 
     def proxy_of(self, url: str) -> str | None:
-        """Return the URL of the proxy that leads to a URL, with its credentials."""
+        """Return the URL of the proxy for a URL, with its credentials."""
         proxy = self.proxies.of(url)
         return proxy.url if proxy else None
 
     def proxies_of(self, url: str) -> dict[str, str]:
-        """Return the same by the URL's scheme, as requests and botocore take it; empty for a direct way."""
+        """Return the proxy by URL scheme, as requests and botocore expect it; empty for a direct connection."""
         proxy = self.proxy_of(url)
         return {urlsplit(url).scheme: proxy} if proxy else {}
 
 
-#: No proxy, no client certificate, and the authorities that everybody trusts.
+#: No proxy, no client certificate, and the public authorities.
 DIRECT = Network()
 
 
 class CurrentTls:
-    """What TLS connections are made with: files that are renewed are taken up without a restart."""
+    """The TLS context in force. Renewed files are loaded without a restart."""
 
     def __init__(self, network: Network, *, upstream: bool = False) -> None:
         self._network = network
         self._upstream = upstream
-        self._seen: tuple[float, ...] = ()
+        self._loaded_at: tuple[float, ...] = ()
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Return the context in force; the last good one while files are only half renewed.
+        """Return the context in force; the last valid one while files are only partly renewed.
 
-        The first time it may raise ``CannotStart``, and take a moment.
+        The first call may block and raise ``CannotStart``.
         """
         now = self._network.changed_at()
         if self._context is None:
             self._context = self._network.tls(upstream=self._upstream)
-        elif now != self._seen:
+        elif now != self._loaded_at:
             with suppress(CannotStart):
                 self._context = self._network.tls(upstream=self._upstream)
-        self._seen = now
+        self._loaded_at = now
         return self._context
 
 
 def network_in(environ: Mapping[str, str]) -> Network:
-    """Return the rule of an environment, for a command that needs no other setting; ``ValueError`` as below."""
+    """Return the network settings of an environment, for commands that need no other setting. See `proxies_in`."""
     return Network(ca_bundle=ca_bundle_in(environ), proxies=proxies_in(environ))
 
 
 def ca_bundle_in(environ: Mapping[str, str]) -> CaBundle | None:
     """Return the CA bundle that an environment names."""
-    variable = _first(CA_BUNDLE, environ)
+    variable = _first_set(CA_BUNDLE, environ)
     return CaBundle(Path(environ[variable]), variable) if variable else None
 
 
 def proxies_in(environ: Mapping[str, str]) -> Proxies:
-    """Return the proxies that an environment names; ``ValueError`` says which variable names none, and what would."""
-    https, http = (_proxy_in(environ, PROXY[scheme]) for scheme in ("https", "http"))
-    variable = _first(NO_PROXY, environ)
+    """Return the proxies that an environment names, or raise ``ValueError`` that names the invalid variable."""
+    https, http = (_read_proxy(environ, PROXY[scheme]) for scheme in ("https", "http"))
+    variable = _first_set(NO_PROXY, environ)
     entries = environ[variable].lower().replace(",", " ").split() if variable else ()
     return Proxies(https=https, http=http, direct=tuple(entries))
 
 
-def _proxy_in(environ: Mapping[str, str], variables: tuple[str, ...]) -> EgressProxy | None:
-    variable = _first(variables, environ)
+def _read_proxy(environ: Mapping[str, str], variables: tuple[str, ...]) -> EgressProxy | None:
+    variable = _first_set(variables, environ)
     if not variable:
         return None
     text = environ[variable].strip()
-    # curl and others take a mere host and port, too.
+    # curl and others accept a host and port without a scheme, too.
     proxy = EgressProxy(text if "://" in text else f"http://{text}", variable)
     try:
         parts = urlsplit(proxy.url)
@@ -176,11 +176,11 @@ def _proxy_in(environ: Mapping[str, str], variables: tuple[str, ...]) -> EgressP
     except ValueError:
         is_proxy = False
     if not is_proxy:
-        raise ValueError(f"{variable}={proxy.shown!r} must be {_A_PROXY}")
+        raise ValueError(f"{variable}={proxy.shown!r} must be {_PROXY_EXAMPLE}")
     return proxy
 
 
-def _first(variables: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
+def _first_set(variables: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
     return next((name for name in variables if environ.get(name, "").strip()), None)
 
 
@@ -191,10 +191,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _covers(entry: str, host: str, port: int) -> bool:
-    """Return whether an entry of `NO_PROXY` names a host: a name with all below it, an address, a network, or ``*``."""
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Return whether an entry of `NO_PROXY` matches: a domain and its subdomains, an address, a network, or ``*``."""
     name, _, of_port = entry.rpartition(":")
-    # The last part of an IPv6 address is no port.
+    # The last part of an IPv6 address is not a port.
     if of_port.isdecimal() and (":" not in name or name.endswith("]")):
         if int(of_port) != port:
             return False
@@ -219,37 +219,37 @@ def _context(
     bundle: CaBundle | None,
     certificate: Path | None,
     key: Path | None,
-    files: tuple[float, ...],  # noqa: ARG001 - files that have changed make another context
+    files: tuple[float, ...],  # noqa: ARG001 - part of the cache key
 ) -> ssl.SSLContext:
-    """Return a context, made once: to read some hundred certificates takes a tenth of a second."""
-    context = _trusting(bundle)
+    """Return a cached context, because reading some hundred certificates takes a tenth of a second."""
+    context = _context_for_authorities(bundle)
     if certificate and key:
         try:
-            # An empty password, so that nobody is asked for one.
+            # An empty password, so that OpenSSL does not prompt for one.
             context.load_cert_chain(certificate, key, password="")
         except OSError as error:
             raise CannotStart(
                 f"BRIDGE_UPSTREAM_CLIENT_CERTIFICATE={certificate} and BRIDGE_UPSTREAM_CLIENT_KEY={key} can't be used"
-                f" ({_why(error)}): name a certificate and its key, both as PEM, the key without a password"
+                f" ({_reason(error)}): name a certificate and its key, both as PEM, the key without a password"
             ) from error
     return context
 
 
-def _trusting(bundle: CaBundle | None) -> ssl.SSLContext:
+def _context_for_authorities(bundle: CaBundle | None) -> ssl.SSLContext:
     if bundle is None:
         context = ssl.create_default_context(cafile=certifi.where())
-        # Those that this machine's administrator has added count as well.
+        # And the authorities that the machine's administrator has added.
         context.load_default_certs()
         return context
     try:
         return ssl.create_default_context(cafile=bundle.path)
     except OSError as error:
         raise CannotStart(
-            f"{bundle.variable}={bundle.path} can't be used ({_why(error)}): name a file with the certificates of the"
-            " authorities, as PEM, or unset it"
+            f"{bundle.variable}={bundle.path} can't be used ({_reason(error)}): name a file with the certificates of"
+            " the authorities, as PEM, or unset it"
         ) from error
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     reason = error.reason if isinstance(error, ssl.SSLError) else None
     return reason or error.strerror or type(error).__name__

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the texts of settings are read. What can't be read is said as what would have been right."""
+"""Parsers of setting values. A ``ValueError`` describes a valid value."""
 
 import base64
 import datetime as dt
@@ -7,20 +7,20 @@ import re
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-_MOST_CALLS = 100_000
-#: Of a size: a million GiB is enough.
-_MOST_DIGITS = 9
+_MAX_CALLS_PER_SECOND = 100_000
+#: Enough for a million GiB.
+_MAX_SIZE_DIGITS = 9
 _KEY_BYTES = 32
 
 
 def duration(text: str) -> dt.timedelta:
     """Read ``250ms``, ``30s``, ``5m``, ``72h`` or ``7d``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if not found:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not match:
         raise ValueError("a duration such as 250ms, 30s, 5m, 72h or 7d")
-    unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
     try:
-        span = dt.timedelta(**{unit: float(found[1])})
+        span = dt.timedelta(**{unit: float(match[1])})
     except OverflowError:
         raise ValueError("a duration of less than a few million years") from None
     if span < dt.timedelta(milliseconds=1):
@@ -30,18 +30,18 @@ def duration(text: str) -> dt.timedelta:
 
 def size(text: str) -> int:
     """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
-    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
-    if not found:
+    match = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
+    if not match:
         raise ValueError("a size such as 512B, 64KiB, 10MiB or 1GiB")
-    if not int(found[1]):
+    if not int(match[1]):
         raise ValueError("a size of at least 1B")
-    if len(found[1]) > _MOST_DIGITS:
-        raise ValueError("a size of less than that")
-    return int(found[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(found[2] or "B")
+    if len(match[1]) > _MAX_SIZE_DIGITS:
+        raise ValueError(f"a size of at most {_MAX_SIZE_DIGITS} digits")
+    return int(match[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(match[2] or "B")
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """Return a reader of URLs with one of these schemes."""
+    """Return a parser of URLs with one of these schemes."""
 
     def read(text: str) -> str:
         if _split(text).scheme not in schemes:
@@ -54,14 +54,14 @@ def url(*schemes: str) -> Callable[[str], str]:
 def _split(text: str) -> SplitResult:
     parts = urlsplit(text)
     try:
-        parts.port  # noqa: B018 - asking is what finds the fault
+        parts.port  # noqa: B018 - the access validates the port
     except ValueError:
-        raise ValueError("a URL whose port is a number up to 65535") from None
+        raise ValueError("a URL with a port of at most 65535") from None
     return parts
 
 
 def upstream(text: str) -> str:
-    """Read what writes are delivered to: an ARN, or a URL without its last slash."""
+    """Read the upstream: an ARN, or a URL, which is returned without its last slash."""
     if text.startswith("arn:"):
         if not re.fullmatch(r"arn:[\w-]+:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(tracking-server|app)/[\w-]{1,256}", text):
             raise ValueError(
@@ -77,7 +77,7 @@ def upstream(text: str) -> str:
 
 
 def count(text: str) -> int:
-    """Read a number from 1 up."""
+    """Read a positive whole number."""
     if not text.isdecimal() or int(text) < 1:
         raise ValueError("a whole number from 1 up")
     return int(text)
@@ -85,8 +85,8 @@ def count(text: str) -> int:
 
 def rate(text: str) -> float:
     """Read a number of calls a second."""
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > _MOST_CALLS:
-        raise ValueError(f"a number of calls a second, from 0 (no limit) to {_MOST_CALLS}")
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or float(text) > _MAX_CALLS_PER_SECOND:
+        raise ValueError(f"a number of calls a second, from 0 (no limit) to {_MAX_CALLS_PER_SECOND}")
     return float(text)
 
 
@@ -98,7 +98,7 @@ def port(text: str) -> int:
 
 
 def auth_kinds(text: str) -> tuple[str, ...]:
-    """Read the kinds of identities that are accepted; none of them for ``none``."""
+    """Read the accepted kinds of credentials; an empty tuple for ``none``."""
     kinds = tuple(kind.strip() for kind in text.split(","))
     if kinds == ("none",):
         return ()
@@ -108,28 +108,28 @@ def auth_kinds(text: str) -> tuple[str, ...]:
 
 
 def role_session(text: str) -> str:
-    """Read in whose name a role is assumed."""
+    """Read the naming of role sessions."""
     if text not in ("bridge", "client", "source"):
         raise ValueError("bridge, client or source")
     return text
 
 
 def log_level(text: str) -> str:
-    """Read from which level on events are logged."""
+    """Read a log level."""
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("debug, info, warning or error")
     return text.lower()
 
 
 def version(text: str) -> str:
-    """Read a version of MLflow."""
+    """Read an MLflow version."""
     if not re.fullmatch(r"\d+\.\d+(\.\d+)?[\w.+-]{0,20}", text):
         raise ValueError("a version such as 2.16.2")
     return text
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Read names of hosts that are separated by commas, or ``*`` for any."""
+    """Read host names separated by commas, or ``*`` for any."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     if not all(re.fullmatch(r"\*|[a-z0-9.-]+", name) for name in names):
         raise ValueError("names of hosts, without ports, separated by commas, or *")
@@ -137,7 +137,7 @@ def hosts(text: str) -> tuple[str, ...]:
 
 
 def encryption_keys(text: str) -> tuple[bytes, ...]:
-    """Read keys of 256 bits in base64 that are separated by commas; the first is the one to encrypt with."""
+    """Read 256-bit keys in base64, separated by commas; the first one encrypts."""
     try:
         keys = tuple(_base64(part.strip()) for part in text.split(","))
     except ValueError:
@@ -148,7 +148,7 @@ def encryption_keys(text: str) -> tuple[bytes, ...]:
 
 
 def _base64(text: str) -> bytes:
-    """Read either alphabet of base64, with padding or without."""
+    """Decode standard or URL-safe base64, with or without padding."""
     padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
     return base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Merges the writes at the head of a lane into one upstream call.
 
-Merging keeps what the writes mean in their order: MLflow stores the params, metrics and tags of a ``log-batch`` in the
-order in which they stand there, and the last tag of a name wins, as it would in single calls. Only a param can't be
-written twice in one call, so a second value for it begins the next call.
+Merging keeps the effect of the writes in their order: MLflow stores the params, metrics and tags of a ``log-batch`` in
+list order, and the last tag of a key wins, as in single calls. Only a param can't be written twice in one call, so a
+second value for it begins the next call.
 
-The same jobs always make the same call, byte for byte.
+The same jobs always produce the same call, byte for byte.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,63 +24,61 @@ from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_ENTITIES, MAX_METRICS, MA
 from schemas.write import Fragment, Write
 
 #: Distinct metric keys in a call that repeats another.
-_REPEATED_KEYS = 100
-#: What the names of the three lists and the brackets add to a body, at most.
+_MAX_REPEATED_KEYS = 100
+#: An upper bound of the bytes that list names and brackets add to a body.
 _FRAME_BYTES = 100
+_PARAMS_DECODER = msgspec.json.Decoder(list[Param])
 
 
 def count_same_client(jobs: Sequence[Job]) -> int:
-    """Return how many of the first jobs are the same client's."""
+    """Return how many of the first jobs belong to one client."""
     return sum(1 for _ in takewhile(lambda job: job.client == jobs[0].client, jobs))
 
 
 def context_of_first(claim: Claim, count: int) -> CallContext:
-    """Return the first jobs of a claim as what a call carries."""
+    """Return the context of a call that delivers the first jobs of a claim."""
     return CallContext(jobs=claim.jobs[:count], attempt=claim.attempts + 1, denied=claim.denied_since is not None)
 
 
 def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:
-    """Return the calls that deliver the first jobs of a claim, and how many those are. Usually it is one call."""
+    """Return the calls that deliver the first jobs of a claim, usually one, and the number of these jobs."""
     call, count = next_call(claim.jobs, at_most=limit, run_id=run_id)
     if not claim.resumed:
         return [call], count
-    return repeated_calls(
-        claim.jobs[:count], most=limit_after_disconnects(claim.broke, MAX_METRICS), run_id=run_id
-    ), count
+    max_metrics = limit_after_disconnects(claim.broke, MAX_METRICS)
+    return repeated_calls(claim.jobs[:count], max_metrics=max_metrics, run_id=run_id), count
 
 
 def next_call(jobs: Sequence[Job], *, at_most: int | None = None, run_id: str | None = None) -> tuple[Call, int]:
-    """Return the call that delivers as many of the first jobs as one call may, and how many those are.
+    """Return the call that delivers as many of the first jobs as one call may carry, and the number of these jobs.
 
-    ``at_most`` bounds their number. There must be at least one job; the first fits always. ``run_id`` is that of the
-    run, where the lane does not tell it.
+    ``at_most`` bounds their number. There must be at least one job; the first fits always. ``run_id`` names the run
+    where the lane does not.
     """
     batch = _Batch(run_id)
     for job in jobs[:at_most]:
-        if not batch.take(job.write):
+        if not batch.add(job.write):
             break
     count = len(batch.writes)
     first = batch.writes[0]
     return (batch.call() if count > 1 else single_call(first, run_id)), count
 
 
-def repeated_calls(jobs: Sequence[Job], *, most: int = MAX_METRICS, run_id: str | None = None) -> list[Call]:
-    """Return the calls that deliver jobs which one call may have delivered already; together they say the same.
-
-    None carries more than ``most`` metrics.
+def repeated_calls(jobs: Sequence[Job], *, max_metrics: int = MAX_METRICS, run_id: str | None = None) -> list[Call]:
+    """Return the calls that repeat one call which may have arrived; together they carry the same writes.
 
     MLflow servers before 3.12 fail on a batch that repeats metrics of more than 100 keys, or NaN values
     (mlflow#20807, mlflow#24612), so those go in calls of their own.
     """
     batch = _Batch(run_id)
     for job in jobs:
-        batch.take(job.write)
+        batch.add(job.write)
     first = batch.writes[0]
-    pieces = list(_metric_pieces(joined([write.metrics for write in batch.writes]), most))
+    pieces = list(_metric_pieces(joined([write.metrics for write in batch.writes]), max_metrics))
     if len(pieces) < 2:
         return [batch.call() if len(jobs) > 1 else single_call(first, run_id)]
-    beginning = batch.call(metrics=[pieces[0]])
-    return [beginning, *(log_batch_call(first, run_id, [piece], [], []) for piece in pieces[1:])]
+    first_call = batch.call(metrics=[pieces[0]])
+    return [first_call, *(log_batch_call(first, run_id, [piece], [], []) for piece in pieces[1:])]
 
 
 @dataclass(slots=True)
@@ -95,14 +93,16 @@ class _Batch:
     _tag_count: int = 0
     _bytes: int = _FRAME_BYTES
 
-    def take(self, write: Write) -> bool:
-        """Add the write if it may go into the same call as those before it; say whether it did."""
+    def add(self, write: Write) -> bool:
+        """Add the write if it fits into the same call as those before it, and return whether it does."""
         params = _read_params(write.params)
         if self.writes and not self._fits(write, params):
             return False
         added = [param for param in params if param.key not in self._params]
         self._new_params.append(
-            write.params if len(added) == len(params) else Fragment(len(added), _bare(msgspec.json.encode(added)))
+            write.params
+            if len(added) == len(params)
+            else Fragment(len(added), _without_brackets(msgspec.json.encode(added)))
         )
         self._params.update((param.key, param.value) for param in added)
         self._metric_count += write.metrics.count
@@ -131,7 +131,7 @@ class _Batch:
         )
 
     def call(self, metrics: Sequence[Fragment] | None = None) -> Call:
-        """Return the call that delivers all writes taken, or these metrics in place of theirs."""
+        """Return the call that delivers all added writes, with ``metrics`` in place of theirs if given."""
         if metrics is None:
             metrics = [write.metrics for write in self.writes]
         return log_batch_call(
@@ -139,38 +139,35 @@ class _Batch:
         )
 
 
-class _Known(msgspec.Struct):
-    """What of a metric decides the piece that it goes into."""
+class _MetricKeyAndValue(msgspec.Struct):
+    """The fields of a metric that decide which piece it goes into."""
 
     key: str
     value: msgspec.Raw
 
 
-def _metric_pieces(metrics: Fragment, most: int) -> Iterator[Fragment]:
-    """Divide metrics into runs of at most 100 keys and ``most`` values; those whose value is NaN come last, apart."""
+def _metric_pieces(metrics: Fragment, max_metrics: int) -> Iterator[Fragment]:
+    """Divide metrics into pieces of at most 100 keys and ``max_metrics`` values; NaN values go last, in own pieces."""
     texts = msgspec.json.decode(b"[" + metrics.json + b"]", type=list[msgspec.Raw])
-    known = [(text, msgspec.json.decode(text, type=_Known)) for text in texts]
+    decoded = [(text, msgspec.json.decode(text, type=_MetricKeyAndValue)) for text in texts]
     for nan in (False, True):
         piece: list[bytes] = []
-        names: set[str] = set()
-        for text, metric in known:
+        keys: set[str] = set()
+        for text, metric in decoded:
             if (bytes(metric.value) == b'"NaN"') is not nan:
                 continue
-            if len(piece) == most or len(names | {metric.key}) > _REPEATED_KEYS:
+            if len(piece) == max_metrics or len(keys | {metric.key}) > _MAX_REPEATED_KEYS:
                 yield Fragment(len(piece), b",".join(piece))
-                piece, names = [], set()
+                piece, keys = [], set()
             piece.append(bytes(text))
-            names.add(metric.key)
+            keys.add(metric.key)
         if piece:
             yield Fragment(len(piece), b",".join(piece))
 
 
 def _read_params(fragment: Fragment) -> list[Param]:
-    return _PARAMS.decode(b"[" + fragment.json + b"]") if fragment.count else []
+    return _PARAMS_DECODER.decode(b"[" + fragment.json + b"]") if fragment.count else []
 
 
-def _bare(array: bytes) -> bytes:
+def _without_brackets(array: bytes) -> bytes:
     return array[1:-1]
-
-
-_PARAMS = msgspec.json.Decoder(list[Param])

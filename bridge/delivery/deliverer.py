@@ -2,28 +2,22 @@
 """Delivers the jobs of one lane, in order, one upstream call at a time.
 
 1. Claim the lane, which returns the jobs at its head. Nothing to claim: another worker has it, or it is not due.
-2. Merge as many jobs as one call may carry, and send the call once the gate lets it through.
-3. Settle what came of it: delivered jobs leave the lane; a refused one becomes a dead letter, and so does one that ends
+2. Merge as many jobs as one call may carry, and send the call when flow control permits it.
+3. Settle the outcome: delivered jobs leave the lane. A refused job becomes a dead letter, and so does one that crashes
    its workers. Settling returns the next jobs, with all that arrived meanwhile.
-4. If upstream can't be reached, give the lane back with a later due time. The head of the lane is never skipped.
-5. After a bounded time, give the lane back due at once, so that a run that is written all the time can't keep a worker.
+4. If upstream can't be reached, release the lane with a later due time. The head of the lane is never skipped.
+5. After a bounded time, release the lane due at once, so that a run that is written all the time can't keep a worker.
 """
 
 import datetime as dt
+import random
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal, assert_never
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_random,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from bridge.delivery import delivery_events as telling
+from bridge.delivery import delivery_events
 from bridge.delivery.batching import calls_for, context_of_first, count_same_client
 from bridge.delivery.fault_isolation import (
     Bisection,
@@ -46,22 +40,24 @@ from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
 _NOW = dt.timedelta()
-#: People change permissions, so the first pauses of a denied lane are those of a lane that has failed a few times.
-_DENIED_AHEAD = 3
-#: A denied lane that the gate turns away comes back within the longest pause.
-_DENIED_AND_SHUT = 10
-_POISON = DeadLettering(reason=DeadLetterReason.POISON, message="its delivery ended its worker, again and again")
+_BASE_BACKOFF_S = 0.5
+_MAX_BACKOFF_S = 60.0
+#: Added to the attempts of a denied lane: permissions change slowly, so even its first pauses are long.
+_DENIED_EXTRA_ATTEMPTS = 3
+#: The backoff of a denied lane that flow control rejects: a random part of the longest pause.
+_DENIED_REJECTED_ATTEMPTS = 10
+_POISON = DeadLettering(reason=DeadLetterReason.POISON, message="each delivery of this write crashed its worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long things may take."""
+    """The time limits of delivery."""
 
-    #: A claim on a lane; longer than one upstream call can take.
+    #: Of a claim on a lane; longer than one upstream call can take.
     lease: dt.timedelta
-    #: The wait of a write for an upstream that can't be reached.
+    #: The age after which an undelivered write becomes a dead letter.
     horizon: dt.timedelta
-    #: One turn of a lane, before other lanes get theirs.
+    #: Of one turn of a lane, before other lanes get theirs.
     turn: dt.timedelta = dt.timedelta(seconds=0.25)
 
 
@@ -80,49 +76,49 @@ class Deliverer:
     timing: Timing
 
     def deliver(self, lane: str) -> None:
-        """Deliver what is due in the lane, for at most one turn. Never raises: what failed is tried again later."""
+        """Deliver what is due in the lane, for at most one turn. Never raises: a failure is retried later."""
         try:
             if claim := self.outbox.claim(lane, lease=self.timing.lease):
                 self._claimed_turn(claim)
         except StoreUnavailable as error:
-            # The lease runs out by itself; what was sent and not settled is sent again, as the same bytes.
+            # The lease expires by itself; calls sent and not settled are repeated with identical bytes.
             self.observe(StoreError(operation="delivery", reason=str(error), lane=lane))
 
     def _claimed_turn(self, claim: Claim) -> None:
         try:
             self._turn(claim)
         except LeaseLost:
-            self.observe(telling.lease_lost(claim))
+            self.observe(delivery_events.lease_expired(claim))
 
     def _turn(self, claim: Claim) -> None:
         end = self.clock.monotonic() + self.timing.turn
-        suspects = Bisection()
+        bisection = Bisection()
         current: Claim | None = claim
         while current:
-            # A search for a guilty write is not broken off: the next turn would begin it anew, perhaps for ever.
-            over = self.clock.monotonic() >= end and not suspects.among(current.settled)
+            # A bisection is not interrupted: the next turn would restart it, perhaps for ever.
+            over = self.clock.monotonic() >= end and not bisection.is_active_at(current.settled)
             if over or self.sender.stopping.is_set():
                 self.outbox.release(current, after=_NOW, thaw=not current.resumed)
                 if not self.sender.stopping.is_set():
                     self.dispatch.lane_due(current.lane, current.client)
                 return
-            current = self._guarded_attempt(current, suspects)
+            current = self._guarded_attempt(current, bisection)
 
-    def _guarded_attempt(self, claim: Claim, suspects: Bisection) -> Claim | None:
-        """Make an attempt; a defect of ours must not look like a write that ends its workers."""
+    def _guarded_attempt(self, claim: Claim, bisection: Bisection) -> Claim | None:
+        """Make an attempt. An internal error must not look like a write that crashes its workers."""
         try:
-            return self._attempt(claim, suspects)
+            return self._attempt(claim, bisection)
         except (LeaseLost, StoreUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the lane must come back
-            self.observe(telling.broke(claim, error))
-            reason = f"the bridge has a defect ({type(error).__name__})"
+            self.observe(delivery_events.delivery_errored(claim, error))
+            reason = f"internal error of the bridge ({type(error).__name__}); see the worker's log"
             attempt = Attempt(writes=1, reason="unavailable", message=reason)
             self.outbox.release(claim, after=backoff(claim.attempts + 1), attempt=attempt, thaw=False)
             return None
 
-    def _attempt(self, claim: Claim, suspects: Bisection) -> Claim | None:
-        """Send one call and write down what came of it; return the claim to go on with, None to stop here."""
+    def _attempt(self, claim: Claim, bisection: Bisection) -> Claim | None:
+        """Send one call and settle its outcome. Return the claim to continue with, None if the turn ends here."""
         if not claim.jobs:
             return self._settle(claim, RENEWAL)
         jobs = len(claim.jobs)
@@ -137,48 +133,41 @@ class Deliverer:
             return None
         limit = min(
             first.jobs,
-            suspects.at_most(claim.settled, jobs),
+            bisection.limit(claim.settled, jobs),
             limit_after_crashes(claim.claims, jobs),
             limit_after_disconnects(claim.broke, jobs),
             count_same_client(claim.jobs) if self.sender.in_clients_names else jobs,
-            # What was denied alone is asked for again alone.
+            # A write that was denied alone is sent alone again.
             1 if claim.denied_since else jobs,
         )
-        return self._send(claim, limit, suspects)
+        return self._send_and_settle(claim, limit, bisection)
 
-    def _send(self, claim: Claim, limit: int, suspects: Bisection) -> Claim | None:
-        """Send the first jobs, no more than ``limit`` of them, and write down what came of it."""
-        began = self.clock.monotonic()
-        outcome, count = self._carry(claim, limit)
-        duration = self.clock.monotonic() - began
+    def _send_and_settle(self, claim: Claim, limit: int, bisection: Bisection) -> Claim | None:
+        """Send at most ``limit`` of the first jobs and settle the outcome."""
+        started_at = self.clock.monotonic()
+        outcome, count = self._send(claim, limit)
+        duration = self.clock.monotonic() - started_at
         if isinstance(outcome, Stopping):
             return claim
         if isinstance(outcome, Rejected):
-            # The lane waits until the gate may be open. Its writes gather meanwhile, and go out in larger calls.
-            self._hold(claim, outcome)
+            # The lane waits until calls may go again. Its writes gather meanwhile and go out in larger calls.
+            self._release_rejected(claim, outcome)
             return None
-        match self.outcome_policy.meaning(claim, count, outcome):
+        match self.outcome_policy.resolve(claim, count, outcome):
             case Delivered() as outcome:
                 return self._delivered(claim, count, outcome, duration)
             case Refused() as outcome:
-                return self._refused(claim, count, outcome, suspects)
+                return self._refused(claim, count, outcome, bisection)
             case Denied() as outcome:
-                return self._denied(claim, count, outcome, suspects)
+                return self._denied(claim, count, outcome, bisection)
             case (Unavailable() | Unknown()) as outcome:
                 self._defer(claim, count, outcome)
                 return None
             case never:
                 assert_never(never)
 
-    def _hold(self, claim: Claim, shut: Rejected) -> None:
-        """Give the lane back until the gate may be open. One that upstream denies keeps that as its reason."""
-        denied = claim.denied_since is not None
-        # Many of them would otherwise come back at once, to be turned away again.
-        after = max(shut.after, backoff(_DENIED_AND_SHUT)) if denied else shut.after
-        self.outbox.release(claim, after=after, held=None if denied else shut.reason, thaw=not claim.resumed)
-
-    def _carry(self, claim: Claim, limit: int) -> tuple[Outcome | Rejected | Stopping, int]:
-        """Send the first jobs, and return what came of it and how many those are."""
+    def _send(self, claim: Claim, limit: int) -> tuple[Outcome | Rejected | Stopping, int]:
+        """Return the outcome, and how many of the first jobs it is about."""
 
         def renew() -> object:
             return self._settle(claim, RENEWAL)
@@ -188,16 +177,23 @@ class Deliverer:
         calls, count = calls_for(claim, limit)
         return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
+    def _release_rejected(self, claim: Claim, rejected: Rejected) -> None:
+        """Release the lane until flow control may permit a call. A denied lane keeps the denial as its reason."""
+        denied = claim.denied_since is not None
+        # Many denied lanes would otherwise come back at once, only to be rejected again.
+        after = max(rejected.after, backoff(_DENIED_REJECTED_ATTEMPTS)) if denied else rejected.after
+        self.outbox.release(claim, after=after, held=None if denied else rejected.reason, thaw=not claim.resumed)
+
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, duration: dt.timedelta) -> Claim | None:
-        self.observe(telling.delivered(claim, count, outcome, duration=duration, now=self.clock.now()))
+        self.observe(delivery_events.writes_delivered(claim, count, outcome, duration=duration, now=self.clock.now()))
         attempts, request_id = claim.attempts + 1, outcome.request_id
         settlement = Settlement(count=count, attempts=attempts, status=outcome.status, request_id=request_id)
         return self._settle(claim, settlement)
 
-    def _refused(self, claim: Claim, count: int, refusal: Refused, suspects: Bisection) -> Claim | None:
-        """Bury a write that was refused alone; look for the guilty one among several."""
+    def _refused(self, claim: Claim, count: int, refusal: Refused, bisection: Bisection) -> Claim | None:
+        """Dead-letter a write that was refused alone. Bisect a batch."""
         if count > 1:
-            return self._split(claim, count, refusal, suspects)
+            return self._bisect(claim, count, refusal, bisection)
         answer = UpstreamAnswer(
             status=refusal.status,
             error_code=refusal.error_code,
@@ -205,13 +201,13 @@ class Deliverer:
             request_id=refusal.request_id,
         )
         dead_lettering = DeadLettering(reason=DeadLetterReason.REFUSED, message=refusal.message, answer=answer)
-        suspects.dead_lettered(claim.settled + 1)
+        bisection.record_dead_letter(claim.settled + 1)
         return self._dead_letter(claim, 1, claim.attempts + 1, dead_lettering)
 
-    def _denied(self, claim: Claim, count: int, denial: Denied, suspects: Bisection) -> Claim | None:
-        """Have a denied write wait in its lane, which holds up no other; find it first among several."""
+    def _denied(self, claim: Claim, count: int, denial: Denied, bisection: Bisection) -> Claim | None:
+        """Keep a denied write in its lane, which delays no other lane. Bisect a batch."""
         if count > 1:
-            return self._split(claim, count, denial, suspects)
+            return self._bisect(claim, count, denial, bisection)
         if self.outcome_policy.is_denied_for_good(claim):
             answer = UpstreamAnswer(
                 status=denial.status or 0,
@@ -224,15 +220,15 @@ class Deliverer:
         self._defer(claim, 1, denial)
         return None
 
-    def _split(self, claim: Claim, count: int, refusal: Refused | Denied, suspects: Bisection) -> Claim | None:
-        """Narrow a refused or denied batch down to its guilty write.
+    def _bisect(self, claim: Claim, count: int, refusal: Refused | Denied, bisection: Bisection) -> Claim | None:
+        """Narrow a refused or denied batch down to the write at fault.
 
         MLflow's log-batch is not one transaction: it stores params, then metrics, then tags, each by itself, so a part
-        of a refused batch may be there. Sending it again is safe all the same: equal params and metrics are stored
-        once, and tags are written again in their order.
+        of a refused batch may be stored. Repeating it is safe all the same: equal params and metrics are stored once,
+        and tags are written again in their order.
         """
-        self.observe(telling.refused_together(claim, count, refusal))
-        suspects.narrow(claim.settled + count)
+        self.observe(delivery_events.batch_rejected(claim, count, refusal))
+        bisection.narrow(claim.settled + count)
         refused = Attempt(
             writes=count,
             reason=_reason(refusal),
@@ -243,19 +239,19 @@ class Deliverer:
         return self._settle(claim, Settlement(refused=refused))
 
     def _dead_letter(self, claim: Claim, count: int, attempts: int, dead_lettering: DeadLettering) -> Claim | None:
-        """Make dead letters of the first jobs."""
+        """Settle the first jobs as dead letters."""
         status = dead_lettering.answer.status if dead_lettering.answer else 0
         following = self._settle(
             claim, Settlement(count=count, attempts=attempts, status=status, dead_lettering=dead_lettering)
         )
-        self.observe(telling.dead_lettered(claim, count, attempts, dead_lettering))
+        self.observe(delivery_events.writes_dead_lettered(claim, count, attempts, dead_lettering))
         return following
 
     def _defer(self, claim: Claim, count: int, outcome: Denied | Unavailable | Unknown) -> None:
-        """Give the lane back for later. A call that may have arrived stays frozen, so that it is repeated exactly.
+        """Release the lane with a later due time. A call that may have arrived stays frozen, to be repeated exactly.
 
-        What was sent now and has waited for longer than the horizon is buried. Never without this one more attempt: the
-        bridge itself may have been stopped all the while.
+        Jobs of this attempt that are older than the horizon become dead letters. They always get this last attempt:
+        the bridge itself may have been stopped all the while.
         """
         unknown = isinstance(outcome, Unknown)
         attempt = claim.attempts + 1
@@ -267,14 +263,14 @@ class Deliverer:
             if not following:
                 return
             claim, count = following, count - expired
-        delay = _pause(outcome, attempt)
+        delay = _retry_delay(outcome, attempt)
         thaw = not unknown and not claim.resumed
-        failed = _failed(outcome, count) if count else None
+        failed = _failed_attempt(outcome, count) if count else None
         self.outbox.release(claim, after=delay, held=outcome.reason, attempt=failed, thaw=thaw)
-        self.observe(telling.deferred(claim, count, outcome, attempt=attempt, delay=delay))
+        self.observe(delivery_events.lane_deferred(claim, count, outcome, attempt=attempt, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
-        """Settle, and keep trying while the lease lasts: what upstream has should not be sent again."""
+        """Settle, and retry while the lease lasts: writes that upstream has should not be repeated."""
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random(0.1, 0.5),
@@ -284,13 +280,25 @@ class Deliverer:
         return retrying(self.outbox.settle, claim, settlement, lease=self.timing.lease)
 
 
-def _pause(outcome: Denied | Unavailable | Unknown, attempt: int) -> dt.timedelta:
+def backoff(attempts: int, retry_after: dt.timedelta | None = None) -> dt.timedelta:
+    """Return a random delay below a bound that doubles with each attempt, up to a minute.
+
+    Full jitter spreads lanes that failed together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    Upstream's own ``Retry-After`` is a lower bound: an earlier call would be rejected again.
+    """
+    # The exponent is bounded, because a lane may fail for days: a float ends at 2 ** 1023.
+    bound = min(_MAX_BACKOFF_S, _BASE_BACKOFF_S * 2 ** min(max(attempts, 1) - 1, 32))
+    delay = dt.timedelta(seconds=random.uniform(0, bound))  # noqa: S311 - jitter, not a secret
+    return max(delay, retry_after) if retry_after else delay
+
+
+def _retry_delay(outcome: Denied | Unavailable | Unknown, attempt: int) -> dt.timedelta:
     if isinstance(outcome, Denied):
-        return backoff(attempt + _DENIED_AHEAD)
+        return backoff(attempt + _DENIED_EXTRA_ATTEMPTS)
     return backoff(attempt, outcome.retry_after if isinstance(outcome, Unavailable) else None)
 
 
-def _failed(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
+def _failed_attempt(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
     match outcome:
         case Denied():
             broke: Literal["failed", "silent", "denied", ""] = "denied"
@@ -311,20 +319,3 @@ def _failed(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
 
 def _reason(outcome: Refused | Denied | Unavailable | Unknown) -> str:
     return type(outcome).__name__.lower()
-
-
-_FIRST = dt.timedelta(milliseconds=500)
-_LONGEST = dt.timedelta(seconds=60)
-_JITTERED = wait_random_exponential(multiplier=_FIRST.total_seconds(), max=_LONGEST.total_seconds())
-
-
-def backoff(attempts: int, retry_after: dt.timedelta | None = None) -> dt.timedelta:
-    """Return a random wait between nothing and a bound that doubles with each attempt, up to a minute.
-
-    Full jitter spreads lanes that failed together (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    Upstream's own ``Retry-After`` is a lower bound: coming back earlier would be refused again.
-    """
-    state = RetryCallState(retry_object=Retrying(), fn=None, args=(), kwargs={})
-    state.attempt_number = max(1, attempts)
-    jittered = dt.timedelta(seconds=_JITTERED(state))
-    return max(jittered, retry_after) if retry_after else jittered

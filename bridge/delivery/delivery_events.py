@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells what came of the jobs of a claim: the events of delivery.
+"""Builds the events of delivery from a claim and an outcome.
 
-Each names the first job that it is about, with the request that brought it, and how many jobs follow.
+Each event names the first job that it is about, the request that brought that job, and the number of jobs.
 """
 
 import datetime as dt
@@ -21,12 +21,12 @@ from bridge.outbox import Claim, DeadLettering
 from bridge.upstream import Delivered, Denied, Refused, Unavailable, Unknown
 
 
-def delivered(
+def writes_delivered(
     claim: Claim, count: int, outcome: Delivered, *, duration: dt.timedelta, now: dt.datetime
 ) -> WritesDelivered:
-    """Tell that upstream has the first jobs."""
+    """Return the event for jobs that upstream has."""
     return WritesDelivered(
-        **_about(claim, count),
+        **_subject_fields(claim, count),
         attempt=claim.attempts + 1,
         duration=duration,
         lag=now - claim.jobs[0].accepted_at,
@@ -34,10 +34,10 @@ def delivered(
     )
 
 
-def refused_together(claim: Claim, count: int, refusal: Refused | Denied) -> BatchRejected:
-    """Tell that one of the first jobs at least is not to upstream's liking."""
+def batch_rejected(claim: Claim, count: int, refusal: Refused | Denied) -> BatchRejected:
+    """Return the event for a batch that upstream refused or denied."""
     return BatchRejected(
-        **_about(claim, count),
+        **_subject_fields(claim, count),
         attempt=claim.attempts + 1,
         status=refusal.status or 0,
         error_code=refusal.error_code,
@@ -45,11 +45,11 @@ def refused_together(claim: Claim, count: int, refusal: Refused | Denied) -> Bat
     )
 
 
-def dead_lettered(claim: Claim, count: int, attempts: int, dead_lettering: DeadLettering) -> WritesDeadLettered:
-    """Tell that the first jobs are dead letters now."""
+def writes_dead_lettered(claim: Claim, count: int, attempts: int, dead_lettering: DeadLettering) -> WritesDeadLettered:
+    """Return the event for jobs that became dead letters."""
     answer = dead_lettering.answer
     return WritesDeadLettered(
-        **_about(claim, count),
+        **_subject_fields(claim, count),
         attempt=attempts,
         reason=dead_lettering.reason,
         status=answer.status if answer else 0,
@@ -58,32 +58,34 @@ def dead_lettered(claim: Claim, count: int, attempts: int, dead_lettering: DeadL
     )
 
 
-def deferred(
+def lane_deferred(
     claim: Claim, count: int, outcome: Denied | Unavailable | Unknown, *, attempt: int, delay: dt.timedelta
 ) -> LaneDeferred | LaneDenied:
-    """Tell that the first jobs did not get through, and their lane waits."""
+    """Return the event for jobs that were not delivered and wait in their lane."""
     if isinstance(outcome, Denied):
         return LaneDenied(
-            **_about(claim, count), attempt=attempt, action=outcome.action, reason=outcome.reason, delay=delay
+            **_subject_fields(claim, count), attempt=attempt, action=outcome.action, reason=outcome.reason, delay=delay
         )
-    came_to = "unknown" if isinstance(outcome, Unknown) else "unavailable"
-    return LaneDeferred(**_about(claim, count), attempt=attempt, outcome=came_to, reason=outcome.reason, delay=delay)
-
-
-def lease_lost(claim: Claim) -> LeaseExpired:
-    """Tell that another worker has the lane of this claim."""
-    return LeaseExpired(**_about(claim, len(claim.jobs)), attempt=claim.attempts + 1)
-
-
-def broke(claim: Claim, error: Exception) -> DeliveryErrored:
-    """Tell that a defect ended the delivery of a claim's jobs."""
-    where = format_tb(error.__traceback__)[-1]
-    return DeliveryErrored(
-        **_about(claim, len(claim.jobs)), attempt=claim.attempts + 1, reason=repr(type(error)), where=where
+    name = "unknown" if isinstance(outcome, Unknown) else "unavailable"
+    return LaneDeferred(
+        **_subject_fields(claim, count), attempt=attempt, outcome=name, reason=outcome.reason, delay=delay
     )
 
 
-def _about(claim: Claim, count: int) -> dict[str, Any]:
+def lease_expired(claim: Claim) -> LeaseExpired:
+    """Return the event for a claim that was lost to another worker."""
+    return LeaseExpired(**_subject_fields(claim, len(claim.jobs)), attempt=claim.attempts + 1)
+
+
+def delivery_errored(claim: Claim, error: Exception) -> DeliveryErrored:
+    """Return the event for an internal error during the delivery of a claim."""
+    where = format_tb(error.__traceback__)[-1]
+    return DeliveryErrored(
+        **_subject_fields(claim, len(claim.jobs)), attempt=claim.attempts + 1, reason=repr(type(error)), where=where
+    )
+
+
+def _subject_fields(claim: Claim, count: int) -> dict[str, Any]:
     request_id = claim.jobs[0].trace_context.request_id if claim.jobs else None
     first = claim.settled + 1
     return {"lane": claim.lane, "first": first, "writes": count, "job_id": claim.job_id, "request_id": request_id}

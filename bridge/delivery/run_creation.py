@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivers what is written to a run by the name that its client has given it: creates the run, and learns its id.
+"""Delivers the writes of named runs: creates the run once, and binds the client's name to MLflow's run id.
 
-MLflow would create a run as often as it is asked to. So the run carries its name in a tag, and is looked for by that
-before it is created: after an attempt that came to no answer, after a crash, and when the name is asked for again. What
-no look can find is a creation that upstream carries out only after it was given up and looked for (docs/adr/0011).
+MLflow creates a new run for each ``runs/create``. So the run carries its name in a tag, and is searched for by this tag
+before it is created: after an attempt without an answer, after a crash, and for a repeated request. One case remains:
+upstream may execute a creation only after the bridge has timed out and searched (docs/adr/0011).
 """
 
 from collections.abc import Callable
@@ -22,46 +22,46 @@ from schemas.bodies.named_run import DEFAULT_EXPERIMENT, NAME_TAG, CreateRun
 from schemas.lane import named_run
 from schemas.write import Op
 
-_API = "/api/2.0/mlflow"
+_MLFLOW_API = "/api/2.0/mlflow"
 
 Result = Outcome | Rejected | Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreation:
-    """The way of the writes of named runs."""
+    """Sends the writes of named runs."""
 
     sender: UpstreamSender
     names: RunNames
 
     def send(self, claim: Claim, limit: int, renew: Callable[[], object]) -> tuple[Result, int]:
-        """Send the first jobs, no more than ``limit`` of them, and return what came of it and how many those are.
+        """Send at most ``limit`` of the first jobs. Return the outcome and the number of jobs it is about.
 
-        ``renew`` is called between two calls, for a lease covers only one.
+        ``renew`` renews the lease. It is called between two calls, because a lease covers only one.
         """
         write, run_id = claim.jobs[0].write, self.names.run_id(claim.lane)
         if write.op is Op.CREATE_RUN:
-            # A name stands for one run for ever: to ask for it again is to ask for what is there.
+            # A name stands for one run for ever, so a repeated creation returns the existing run.
             return (Delivered(status=200) if run_id else self._create(claim, renew)), 1
         if run_id is None:
-            return _unnamed(claim.lane), 1
+            return _run_not_found(claim.lane), 1
         calls, count = calls_for(claim, limit, run_id)
         return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
-        """Find the run, or create it, and bind its name."""
+        """Find or create the run, and bind its name."""
         write = claim.jobs[0].write
-        asked = msgspec.json.decode(write.whole, type=CreateRun)
-        steps = _Steps(self.sender, context_of_first(claim, 1), renew)
-        experiment_id = asked.experiment_id or DEFAULT_EXPERIMENT
-        if asked.experiment_name is not None:
-            found = steps.experiment(asked.experiment_name)
-            if not isinstance(found, str):
-                return found
-            experiment_id = found
-        run_id = steps.find(asked.run, experiment_id)
+        wanted = msgspec.json.decode(write.whole, type=CreateRun)
+        mlflow = _MlflowCalls(self.sender, context_of_first(claim, 1), renew)
+        experiment_id = wanted.experiment_id or DEFAULT_EXPERIMENT
+        if wanted.experiment_name is not None:
+            experiment = mlflow.get_or_create_experiment(wanted.experiment_name)
+            if not isinstance(experiment, str):
+                return experiment
+            experiment_id = experiment
+        run_id = mlflow.search_run(wanted.run, experiment_id)
         if run_id is None:
-            run_id = steps.create(asked, experiment_id)
+            run_id = mlflow.create_run(wanted, experiment_id)
         if not isinstance(run_id, str):
             return run_id
         self.names.bind(write.lane, run_id)
@@ -69,59 +69,59 @@ class RunCreation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """The calls that it takes. Each returns what it wants to know, or why that is not known."""
+class _MlflowCalls:
+    """The MLflow calls of a run creation. Each returns an id, or the outcome of the call that failed."""
 
     sender: UpstreamSender
     context: CallContext
     renew: Callable[[], object]
 
-    def experiment(self, name: str, *, again: bool = True) -> str | Result:
-        """Return the id of the experiment of this name, which is created if there is none."""
-        answer = self._ask(f"/experiments/get-by-name?experiment_name={quote(name, safe='')}", "experiment")
+    def get_or_create_experiment(self, name: str, *, retry: bool = True) -> str | Result:
+        """Return the id of the experiment of this name; create it if there is none."""
+        answer = self._send(f"/experiments/get-by-name?experiment_name={quote(name, safe='')}", "experiment")
         if isinstance(answer, dict):
             return str(answer["experiment"]["experiment_id"])
         if not (isinstance(answer, Refused) and answer.status == 404):
             return answer
-        created = self._ask("/experiments/create", "experiment_id", {"name": name})
+        created = self._send("/experiments/create", "experiment_id", {"name": name})
         if isinstance(created, dict):
             return str(created["experiment_id"])
-        taken = isinstance(created, Refused) and created.error_code == "RESOURCE_ALREADY_EXISTS"
-        # Somebody else has just created it.
-        return self.experiment(name, again=False) if taken and again else created
+        exists = isinstance(created, Refused) and created.error_code == "RESOURCE_ALREADY_EXISTS"
+        # Another client has created it between the two calls.
+        return self.get_or_create_experiment(name, retry=False) if exists and retry else created
 
-    def find(self, name: str, experiment_id: str) -> str | Result | None:
+    def search_run(self, name: str, experiment_id: str) -> str | Result | None:
         """Return the id of the run of this name, None if there is none."""
-        wanted = {
+        body = {
             "experiment_ids": [experiment_id],
             "filter": f"tags.`{NAME_TAG}` = '{name}'",
             "run_view_type": "ALL",
             "max_results": 1,
             "order_by": ["attributes.start_time ASC"],
         }
-        answer = self._ask("/runs/search", "runs", wanted)
+        answer = self._send("/runs/search", "runs", body)
         if not isinstance(answer, dict):
             return answer
         runs = answer.get("runs")
         return str(runs[0]["info"]["run_id"]) if runs else None
 
-    def create(self, asked: CreateRun, experiment_id: str) -> str | Result:
+    def create_run(self, wanted: CreateRun, experiment_id: str) -> str | Result:
         """Create the run and return its id."""
-        tags = [*asked.tags, {"key": NAME_TAG, "value": asked.run}]
-        wanted = {
+        tags = [*wanted.tags, {"key": NAME_TAG, "value": wanted.run}]
+        body = {
             "experiment_id": experiment_id,
-            "run_name": asked.run_name or asked.run,
-            "start_time": asked.start_time,
+            "run_name": wanted.run_name or wanted.run,
+            "start_time": wanted.start_time,
             "tags": tags,
         }
-        answer = self._ask("/runs/create", "run", wanted)
+        answer = self._send("/runs/create", "run", body)
         return str(answer["run"]["info"]["run_id"]) if isinstance(answer, dict) else answer
 
-    def _ask(self, path: str, field: str, body: dict[str, Any] | None = None) -> dict[str, Any] | Result:
-        """Return upstream's answer, which holds this field, or why there is none."""
+    def _send(self, path: str, field: str, body: dict[str, Any] | None = None) -> dict[str, Any] | Result:
+        """Return the body of upstream's response, which has this field, or the outcome if the call failed."""
         call = Call(
             method="GET" if body is None else "POST",
-            path=_API + path,
+            path=_MLFLOW_API + path,
             body=b"" if body is None else msgspec.json.encode(body),
             workspace=self.context.jobs[0].write.workspace,
             answer=field,
@@ -132,9 +132,8 @@ class _Steps:
         return msgspec.json.decode(outcome.body, type=dict[str, Any]) if isinstance(outcome, Delivered) else outcome
 
 
-def _unnamed(lane: str) -> Refused:
+def _run_not_found(lane: str) -> Refused:
     named = named_run(lane)
-    text = (
-        f"There is no run of the name '{named.name if named else lane}': create it by POST /v1/runs, then replay this."
-    )
+    name = named.name if named else lane
+    text = f"No run is named '{name}': create it with POST /v1/runs, then replay this dead letter."
     return Refused(status=404, error_code="RESOURCE_DOES_NOT_EXIST", message=text)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the order between the two lanes of a run that has a name: its writes by name and those by id.
+"""Keeps the order between the two lanes of a named run: its writes by name and its writes by id.
 
-Each lane is in the order of acceptance. So nothing is sent from the one while the other holds something older.
+Each lane is in the order of acceptance. So a lane sends nothing while the other lane holds an older write.
 """
 
 import datetime as dt
@@ -12,28 +12,28 @@ from bridge.process.clock import Clock
 from schemas.job import LaneBacklog
 from schemas.lane import named_run
 
-_SHORTEST_WAIT, _LONGEST_WAIT = dt.timedelta(milliseconds=50), dt.timedelta(seconds=10)
+_MIN_WAIT, _MAX_WAIT = dt.timedelta(milliseconds=50), dt.timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Precedence:
-    """How many of a claim's first jobs may be sent, and, if none may, which lane is to go first and for how long."""
+    """How many of a claim's first jobs may be sent. If none may: the lane that goes first, and how long to wait."""
 
     jobs: int
     other: str = ""
-    wait: dt.timedelta = _SHORTEST_WAIT
+    wait: dt.timedelta = _MIN_WAIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """Knows which lane comes first."""
+    """Decides which lane of a run comes first."""
 
     outbox: Outbox
     names: RunNames
     clock: Clock
 
     def precedence(self, claim: Claim) -> Precedence:
-        """Return how many of the first jobs were accepted before what waits in the run's other lane."""
+        """Return how many of the first jobs were accepted before the oldest write in the run's other lane."""
         jobs = claim.jobs
         is_named = named_run(claim.lane) is not None
         other = self.names.run_id(claim.lane) if is_named else claim.alias
@@ -45,10 +45,10 @@ class RunOrder:
             return Precedence(len(jobs))
         # Of two that were accepted within the same millisecond, the one by name goes first.
         later = (job.accepted_at > oldest or (job.accepted_at == oldest and not is_named) for job in jobs)
-        earlier = next((number for number, is_later in enumerate(later) if is_later), len(jobs))
-        return Precedence(earlier, other, self._wait_for(backlog))
+        earlier_jobs = next((number for number, is_later in enumerate(later) if is_later), len(jobs))
+        return Precedence(earlier_jobs, other, self._wait_for(backlog))
 
     def _wait_for(self, backlog: LaneBacklog) -> dt.timedelta:
         due = backlog.next_attempt_at
-        wait = due - self.clock.now() if due else _SHORTEST_WAIT
-        return min(max(wait, _SHORTEST_WAIT), _LONGEST_WAIT)
+        wait = due - self.clock.now() if due else _MIN_WAIT
+        return min(max(wait, _MIN_WAIT), _MAX_WAIT)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The periodic repair: dispatches lanes that are due, whatever became of their first dispatch.
+"""The sweep: dispatches lanes that are due, in each worker, once per interval.
 
-It is what makes hints harmless to lose: a lane whose hint was lost, whose worker died, or whose backoff has ended is
-found here, at most one period late.
+It makes hints harmless to lose: a lane with a lost hint, a crashed worker or an elapsed backoff is dispatched here, at
+most one interval late.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from bridge.errors import StoreUnavailable
 from bridge.events import LanesRedispatched, Observer, StoreError
 from bridge.outbox import Outbox
 
-#: How often each worker process sweeps, and continues drains.
+#: The interval at which each worker process sweeps and continues drains.
 SWEEP_INTERVAL = dt.timedelta(seconds=1)
 
 #: Each lane costs the store one lookup.
@@ -20,13 +20,13 @@ _MAX_LANES_PER_SWEEP = 4000
 
 
 class Sweeper:
-    """Runs in every worker; each partition is swept by one of them in each period."""
+    """Runs in every worker; each partition is swept by one of them per interval."""
 
     def __init__(self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer) -> None:
         self._outbox = outbox
         self._dispatch = dispatch
         self._observe = observe
-        # A little less than the period, so that the next tick is not taken for the same one.
+        # A little less than the interval, so that the next tick does not fall into the guard of this one.
         self._guard = SWEEP_INTERVAL * 0.9
 
     def tick(self, worker: str) -> None:
@@ -42,8 +42,8 @@ class Sweeper:
         except StoreUnavailable as error:
             self._observe(StoreError(operation="sweep", reason=str(error)))
             return
-        found = [each for each in due if capacity.take(each.client)]
-        for each in found:
+        dispatched = [each for each in due if capacity.take(each.client)]
+        for each in dispatched:
             self._dispatch.lane_due(each.lane, each.client)
-        if found:
-            self._observe(LanesRedispatched(lanes=len(found)))
+        if dispatched:
+            self._observe(LanesRedispatched(lanes=len(dispatched)))

@@ -12,7 +12,7 @@ from bridge.config.settings import Settings
 from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.errors import CredentialsUnavailable
 from bridge.process.clock import Clock
-from bridge.upstream.aws.credentials import OWN_SESSION, STS, AwsCredentials, CredentialChain, RoleSession
+from bridge.upstream.aws.credentials import OWN_SESSION, STS_CONFIG, AwsCredentials, CredentialChain, RoleSession
 from bridge.upstream.aws.endpoint import SigningScope
 from bridge.upstream.connections import AwsSession
 
@@ -120,7 +120,7 @@ def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # 
     return AwsSession(network).create_client(
         "sts",
         region_name=region,
-        config=STS,
+        config=STS_CONFIG,
         aws_access_key_id=frozen.access_key,
         aws_secret_access_key=frozen.secret_key,
         aws_session_token=frozen.token,

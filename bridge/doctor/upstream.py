@@ -26,7 +26,7 @@ from bridge.process.clock import Clock
 from bridge.upstream.aws.endpoint import Endpoint, SigningScope, endpoint_for
 from bridge.upstream.aws.signing import Signer
 from bridge.upstream.http_client import HttpUpstream
-from bridge.upstream.responses import denied, ours
+from bridge.upstream.responses import is_call_denied, is_identity_rejected
 
 _SETTINGS = "BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
 _MAX_SHOWN_ADDRESSES = 3
@@ -219,7 +219,7 @@ def _fields(body: bytes) -> dict[str, object] | None:
 
 def _diagnose(response: _Response, scope: SigningScope | None) -> CheckResult:
     status, headers, body = response.status, response.headers, response.body
-    if scope and (ours(status, headers, body) or denied(status, headers, body)):
+    if scope and (is_identity_rejected(status, headers, body) or is_call_denied(status, headers, body)):
         return _aws_failure(response, scope)
     return _not_found(scope) if status == 404 else _server_failure(status, headers)
 

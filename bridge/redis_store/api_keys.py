@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from bridge.auth.api_keys import (
-    MOST_KEYS,
+    MAX_KEYS,
     AccessKey,
     ApiKey,
     SecretUnreadable,
@@ -102,7 +102,7 @@ class RedisApiKeyStore:
             if not self._client.hexists(_CLIENTS, client):
                 raise UnknownClient(client)
             valid = [stored for _, stored in self._keys_of_same_kind(client, key.key_id) if stored.is_valid(now)]
-            if len(valid) >= MOST_KEYS:
+            if len(valid) >= MAX_KEYS:
                 raise TooManyKeys(client)
             self._put(key.key_id, self._stored_form(client, key, now, expires_at))
 

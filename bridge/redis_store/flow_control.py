@@ -13,7 +13,7 @@ from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
 from bridge.redis_store.timestamps import from_ms, store_time_ms, to_ms
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import FlowControlState, Passage, Permit, Rejected
+from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Rejected
 
 #: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane, whose writes gather.
 _MAX_WAIT = dt.timedelta(seconds=1)
@@ -39,7 +39,7 @@ class RedisFlowControl:
         self._acquire = load(client, "acquire")
         self._record_outcome = load(client, "record_outcome")
 
-    def enter(self, *, denied: bool = False) -> Passage:
+    def acquire(self, *, denied: bool = False) -> Decision:
         """Acquire a permit for one call."""
         arguments = [self._rate, self._burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
         arguments.append(self._denied_rate if denied else 0)
@@ -48,7 +48,7 @@ class RedisFlowControl:
         wait = dt.timedelta(milliseconds=int(wait_ms))
         return Permit(wait) if state == b"open" else Rejected(wait, reason[0].decode())
 
-    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
+    def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Record the outcome of a call."""
         kind, reason, retry_after = _recorded_as(outcome)
         if of_read and kind == "delivered":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import redis
 
-from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, Usage
+from bridge.auth.rate_limits import MAX_DEBT_S, WINDOW_S, Usage
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import PipelinedScript, load
@@ -29,4 +29,4 @@ class RedisRateLimitStore:
 
 
 def _arguments(usage: Usage) -> list[str | float]:
-    return [WINDOW, LONGEST_DEBT, *(part for use, (rate, units) in usage.uses.items() for part in (use, rate, units))]
+    return [WINDOW_S, MAX_DEBT_S, *(part for use, (rate, units) in usage.uses.items() for part in (use, rate, units))]

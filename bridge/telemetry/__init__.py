@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Observes events. Each way of telling them to the outside is a file of its own."""
+"""Logs, metrics and traces. Each is an observer of events in a file of its own."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: one line an event, a constant name with fields. JSON for machines, columns on a terminal."""
+"""Logs: one line an event, with a constant name and fields. JSON by default, columns on a terminal."""
 
 import datetime as dt
 import logging
@@ -60,57 +60,57 @@ _LEVELS: dict[type[Event], int] = {
     ThreadFailed: logging.ERROR,
     RequestCompleted: logging.INFO,
 }
-
-
-_NAMES = {kind: re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in _LEVELS}
-
-
-def log_event(event: Event) -> None:
-    """Log an event under its name in the log's spelling: ``WritesDeadLettered`` is ``writes_dead_lettered``."""
-    level = _LEVELS[type(event)]
-    if _LOG.isEnabledFor(level):
-        # Where in the code that is, which `log` would look for, says nothing.
-        extra = {"fields": asdict(event)}
-        _LOG.handle(_LOG.makeRecord(_LOG.name, level, "", 0, _NAMES[type(event)], (), None, extra=extra))
-
-
-def log_events(events: Sequence[Event]) -> None:
-    """Log many events in one go: one system call, and no record for each, which costs more than all the rest."""
-    output = next((each for each in logging.getLogger().handlers if isinstance(each, _Output)), None)
-    if output:
-        output.write([_line_of(event) for event in events if _LOG.isEnabledFor(_LEVELS[type(event)])])
-
-
-def configure_logging(level: str = "info") -> None:
-    """Send all logs of this process from this level on, and warnings, to standard error, in one format.
-
-    Of libraries nothing below ``info``: what they tell at ``debug`` may hold bodies and secrets.
-    """
-    ensure_standard_error("mlflow-bridge")
-    least = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=max(least, logging.INFO), handlers=[_Output()], force=True)
-    _LOG.setLevel(least)
-    logging.captureWarnings(capture=True)
-
+_EVENT_NAMES = {kind: re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in _LEVELS}
+_JSON_ENCODER = msgspec.json.Encoder(enc_hook=str)
+#: Fields that are left out on a terminal.
+_PROCESS_FIELDS = ("logger", "process")
 
 _Line = dict[str, Any]
 
 
-class _Output(logging.StreamHandler[TextIO]):
-    """Standard error. Where it is a file, a pipe or a terminal, a reader that stops holds up no thread that logs."""
+def log_event(event: Event) -> None:
+    """Log an event under its name in snake case: ``WritesDeadLettered`` is ``writes_dead_lettered``."""
+    level = _LEVELS[type(event)]
+    if _LOG.isEnabledFor(level):
+        # `Logger.log` would search the stack for the caller, which is always this line.
+        extra = {"fields": asdict(event)}
+        _LOG.handle(_LOG.makeRecord(_LOG.name, level, "", 0, _EVENT_NAMES[type(event)], (), None, extra=extra))
+
+
+def log_events(events: Sequence[Event]) -> None:
+    """Log many events with one system call, and without log records, which would cost more than all the rest."""
+    output = next((each for each in logging.getLogger().handlers if isinstance(each, _StandardErrorHandler)), None)
+    if output:
+        output.write([_event_line(event) for event in events if _LOG.isEnabledFor(_LEVELS[type(event)])])
+
+
+def configure_logging(level: str = "info") -> None:
+    """Send this process's logs from this level up, and warnings, to standard error in one format.
+
+    Libraries log from ``info`` up only: their ``debug`` lines may hold bodies and secrets.
+    """
+    ensure_standard_error("mlflow-bridge")
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(threshold, logging.INFO), handlers=[_StandardErrorHandler()], force=True)
+    _LOG.setLevel(threshold)
+    logging.captureWarnings(capture=True)
+
+
+class _StandardErrorHandler(logging.StreamHandler[TextIO]):
+    """A handler for standard error. If its reader stops, it does not block the logging threads."""
 
     def __init__(self) -> None:
         super().__init__()
         self._writer: Writer | None = None
         with suppress(OSError, ValueError):
-            self._writer = Writer(self.stream.fileno(), self._lost)
-        self._spell: Callable[[Sequence[_Line]], str] = _columns if sys.stderr.isatty() else _json
+            self._writer = Writer(self.stream.fileno(), self._dropped_line)
+        self._encode: Callable[[Sequence[_Line]], str] = _columns if sys.stderr.isatty() else _json
 
     def format(self, record: logging.LogRecord) -> str:
         line = _line(record.created, record.levelno, record.getMessage(), record.name, getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = logging.Formatter().formatException(record.exc_info)
-        return self._spell([line]).removesuffix("\n")
+        return self._encode([line]).removesuffix("\n")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -119,22 +119,22 @@ class _Output(logging.StreamHandler[TextIO]):
         else:
             try:
                 self._writer.write(self.format(record) + "\n")
-            except Exception:  # noqa: BLE001 - as logging has it: a record that can't be spelled out stops nothing
+            except Exception:  # noqa: BLE001 - as in logging: a record that can't be formatted raises nothing
                 self.handleError(record)
 
-    def _lost(self, lines: int) -> str:
+    def _dropped_line(self, lines: int) -> str:
         fields = {"lines": lines}
-        return self._spell([_line(time.time(), logging.WARNING, "log_lines_dropped", _LOG.name, fields)])
+        return self._encode([_line(time.time(), logging.WARNING, "log_lines_dropped", _LOG.name, fields)])
 
     def write(self, lines: Sequence[_Line]) -> None:
-        """Write these at once."""
-        text = self._spell(lines)
+        """Write many lines with one system call."""
+        text = self._encode(lines)
         if self._writer is not None:
             self._writer.write(text)
             return
         self.acquire()
         try:
-            # As logging has it: what can't be written down stops nobody.
+            # As in logging: a failed write raises nothing.
             with suppress(OSError, ValueError):
                 self.stream.write(text)
                 self.flush()
@@ -142,13 +142,13 @@ class _Output(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def _line_of(event: Event) -> _Line:
-    return _line(time.time(), _LEVELS[type(event)], _NAMES[type(event)], _LOG.name, asdict(event))
+def _event_line(event: Event) -> _Line:
+    return _line(time.time(), _LEVELS[type(event)], _EVENT_NAMES[type(event)], _LOG.name, asdict(event))
 
 
 def _line(now: float, level: int, event: str, logger: str, fields: dict[str, Any]) -> _Line:
     line = {
-        # An event that says itself when it was is told later.
+        # An event with its own ``at`` overrides this time.
         "at": dt.datetime.fromtimestamp(now, dt.UTC),
         "level": _level_name(level),
         "event": event,
@@ -167,29 +167,23 @@ def _level_name(level: int) -> str:
     return str(logging.getLevelName(level)).lower()
 
 
-_JSON = msgspec.json.Encoder(enc_hook=str)
-
-
 def _json(lines: Sequence[_Line]) -> str:
-    return _JSON.encode_lines(lines).decode()
+    return _JSON_ENCODER.encode_lines(lines).decode()
 
 
 def _columns(lines: Sequence[_Line]) -> str:
-    return "".join(f"{_in_columns(line)}\n" for line in lines)
+    return "".join(f"{_column_line(line)}\n" for line in lines)
 
 
-def _in_columns(line: _Line) -> str:
-    """What people want to see of a line."""
+def _column_line(line: _Line) -> str:
+    """Return a line for a terminal."""
     at, level, event = (line.pop(name) for name in ("at", "level", "event"))
     exception = line.pop("exception", None)
-    fields = " ".join(f"{name}={_printable(str(value))}" for name, value in line.items() if name not in _OF_PROCESS)
+    fields = " ".join(f"{name}={_printable(str(value))}" for name, value in line.items() if name not in _PROCESS_FIELDS)
     text = f"{at.strftime('%H:%M:%S.%f')[:-3]} {level.upper():<7} {event:<28} {fields}".rstrip()
     return f"{text}\n{exception}" if exception else text
 
 
-_OF_PROCESS = ("logger", "process")
-
-
 def _printable(text: str) -> str:
-    """Return a text with nothing in it that could begin another line, or steer a terminal."""
+    """Escape line breaks and terminal control characters."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what happens: each process for itself, and every second it adds what it has to the totals of all.
+"""Counters and histograms: each process counts events, and adds its counts to the shared store every second.
 
-What a process has not added yet when it is killed is lost: a second's worth of figures, and never a write.
+A process that is killed loses the counts of its last second, and never a write.
 """
 
 import os
@@ -21,15 +21,97 @@ from bridge.process.background import BackgroundThread, Census, census
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import Metric
 
-#: What is counted: the metric's name, the values of its labels, and of a histogram the part.
+#: The key of a counter: the metric's name, its label values, and for a histogram the bucket or ``sum``.
 Count = tuple[str, ...]
+
+_FLUSH_INTERVAL_S = 1.0
+#: The interval at which a process reports its threads, unless they change.
+_REPORT_INTERVAL_S = 3.0
+
+
+class Meter:
+    """Counts events, see `bridge.events.Observer`. The dispatch table is `_COUNTERS` at the end of this file."""
+
+    def __init__(self, counters: "CounterStore", *, observe: Observer | None = None) -> None:
+        """``observe`` receives the failures of the meter's own thread, and may call this meter."""
+        self._counters = counters
+        self._counts: defaultdict[Count, float] = defaultdict(float)
+        self._counts_lock = threading.Lock()
+        self._flush_lock = threading.Lock()
+        self._thread = BackgroundThread("meter", self._flush_and_report, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._reports_threads = False
+        self._reported: Census = {}
+        self._reported_at = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        count = _COUNTERS.get(type(event))
+        if count is None:
+            return
+        with self._counts_lock:
+            count(self, event)
+        self._thread.start()
+
+    def report_threads(self) -> None:
+        """Report the background threads of this process from now on. Only one meter of a process may do so."""
+        self._reports_threads = True
+        self._thread.start()
+
+    def count_all(self, events: Sequence[Event]) -> None:
+        """Count many events."""
+        for event in events:
+            self(event)
+
+    def add(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
+        """Increase a counter. Called by the functions of `_COUNTERS`, under the lock."""
+        self._counts[metric.name, *labels] += by
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Add a value to a histogram. Called by the functions of `_COUNTERS`, under the lock."""
+        self._counts[metric.name, *labels, f"{bisect_left(metric.bounds, value)}"] += 1
+        self._counts[metric.name, *labels, "sum"] += value
+
+    def flush(self) -> None:
+        """Add the counts to the totals of all processes. On failure they are kept for the next flush."""
+        # One at a time: the last flush of a process must not overtake one that is under way.
+        with self._flush_lock:
+            with self._counts_lock:
+                counts, self._counts = self._counts, defaultdict(float)
+            if not counts:
+                return
+            try:
+                self._counters.add(counts)
+            except StoreUnavailable:
+                self._restore(counts)
+            except BaseException:
+                self._restore(counts)
+                raise
+
+    def _restore(self, counts: Mapping[Count, float]) -> None:
+        with self._counts_lock:
+            for count, number in counts.items():
+                self._counts[count] += number
+
+    def _flush_and_report(self) -> None:
+        self.flush()
+        if self._reports_threads:
+            self._report_threads()
+
+    def _report_threads(self) -> None:
+        threads, now = census(), time.monotonic()
+        if threads == self._reported and now - self._reported_at < _REPORT_INTERVAL_S:
+            return
+        with suppress(StoreUnavailable):
+            # The process id is read each time, because a fork is another process.
+            self._counters.report(f"{socket.gethostname()}:{os.getpid()}", threads)
+            self._reported, self._reported_at = threads, now
 
 
 class CounterStore(Protocol):
-    """Each method raises ``StoreUnavailable``."""
+    """The counters of all processes. Every method raises ``StoreUnavailable``."""
 
     def add(self, counts: Mapping[Count, float]) -> None:
-        """Add to the totals."""
+        """Add to the totals of all processes."""
         ...
 
     def read(self) -> dict[Count, float]:
@@ -37,101 +119,15 @@ class CounterStore(Protocol):
         ...
 
     def report(self, process: str, threads: Census) -> None:
-        """Keep the background threads of one process, in place of its last report. A report counts for ten seconds."""
+        """Replace the report of one process about its background threads. A report expires after ten seconds."""
         ...
 
     def threads(self) -> Census:
-        """Return the background threads of all processes that have reported within ten seconds."""
+        """Return the background threads of all processes with an unexpired report."""
         ...
 
 
-_PERIOD = 1.0
-#: How often, in seconds, a process reports the threads that it has, unless they change.
-_REPORT_PERIOD = 3.0
-
-
-class Meter:
-    """Observes events (see `bridge.events.Observer`)."""
-
-    def __init__(self, counters: CounterStore, *, observe: Observer | None = None) -> None:
-        """``observe`` receives what goes wrong with the meter's own thread. It may lead back to this meter."""
-        self._counters = counters
-        self._counts: defaultdict[Count, float] = defaultdict(float)
-        self._counting = threading.Lock()
-        self._adding = threading.Lock()
-        self._thread = BackgroundThread("meter", self._tick, every=_PERIOD, observe=observe)
-        self._reports_threads = False
-        self._reported: Census = {}
-        self._reported_at = float("-inf")
-
-    def __call__(self, event: Event) -> None:
-        """Count what the event says."""
-        count = _COUNTED.get(type(event))
-        if count is None:
-            return
-        with self._counting:
-            count(self, event)
-        self._thread.start()
-
-    def report_threads(self) -> None:
-        """Report the background threads of this process from now on, so that any api shows which of them live.
-
-        One meter of a process does so: the report is about all threads of the process.
-        """
-        self._reports_threads = True
-        self._thread.start()
-
-    def count_all(self, events: Sequence[Event]) -> None:
-        """Count what these say."""
-        for event in events:
-            self(event)
-
-    def add(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
-        """Count so many more. To be called while an event is counted."""
-        self._counts[metric.name, *labels] += by
-
-    def observe(self, metric: Metric, value: float, *labels: str) -> None:
-        """Count a value in its bucket. To be called while an event is counted."""
-        self._counts[metric.name, *labels, f"{bisect_left(metric.bounds, value)}"] += 1
-        self._counts[metric.name, *labels, "sum"] += value
-
-    def flush(self) -> None:
-        """Add what was counted to the totals; what can't be added now is kept for the next time."""
-        # One at a time: whoever flushes at the end must not go before what is on its way has arrived.
-        with self._adding:
-            with self._counting:
-                counts, self._counts = self._counts, defaultdict(float)
-            if not counts:
-                return
-            try:
-                self._counters.add(counts)
-            except StoreUnavailable:
-                self._keep(counts)
-            except BaseException:
-                self._keep(counts)
-                raise
-
-    def _keep(self, counts: Mapping[Count, float]) -> None:
-        with self._counting:
-            for count, number in counts.items():
-                self._counts[count] += number
-
-    def _tick(self) -> None:
-        self.flush()
-        if self._reports_threads:
-            self._report()
-
-    def _report(self) -> None:
-        threads, now = census(), time.monotonic()
-        if threads == self._reported and now - self._reported_at < _REPORT_PERIOD:
-            return
-        with suppress(StoreUnavailable):
-            # Asked for each time: a forked process is another one.
-            self._counters.report(f"{socket.gethostname()}:{os.getpid()}", threads)
-            self._reported, self._reported_at = threads, now
-
-
-def _request(meter: Meter, event: events.RequestCompleted) -> None:
+def _count_request(meter: Meter, event: events.RequestCompleted) -> None:
     meter.add(catalogue.REQUESTS, event.route, str(event.status))
     meter.observe(catalogue.REQUEST_DURATION_SECONDS, event.duration.total_seconds(), event.route)
     if event.decision != "allowed":
@@ -144,22 +140,22 @@ def _request(meter: Meter, event: events.RequestCompleted) -> None:
         meter.add(catalogue.WRITES_REFUSED, str(event.status))
 
 
-def _delivered(meter: Meter, event: events.WritesDelivered) -> None:
+def _count_delivered(meter: Meter, event: events.WritesDelivered) -> None:
     meter.add(catalogue.WRITES_DELIVERED, by=event.writes)
     meter.observe(catalogue.UPSTREAM_BATCH_SIZE, event.writes)
     meter.observe(catalogue.DELIVERY_LAG_SECONDS, event.lag.total_seconds())
     meter.observe(catalogue.DELIVERY_ATTEMPTS, event.attempt)
 
 
-def _call(meter: Meter, event: events.UpstreamCallCompleted) -> None:
+def _count_call(meter: Meter, event: events.UpstreamCallCompleted) -> None:
     meter.add(catalogue.UPSTREAM_CALLS, event.outcome, str(event.status or ""))
     meter.observe(catalogue.UPSTREAM_CALL_DURATION_SECONDS, event.duration.total_seconds(), event.outcome)
 
 
-_COUNTED: dict[type[Event], Callable[[Meter, Any], None]] = {
-    events.RequestCompleted: _request,
-    events.WritesDelivered: _delivered,
-    events.UpstreamCallCompleted: _call,
+_COUNTERS: dict[type[Event], Callable[[Meter, Any], None]] = {
+    events.RequestCompleted: _count_request,
+    events.WritesDelivered: _count_delivered,
+    events.UpstreamCallCompleted: _count_call,
     events.WritesDeadLettered: lambda meter, e: meter.add(catalogue.WRITES_DEAD_LETTERED, e.reason, by=e.writes),
     events.BatchRejected: lambda meter, _: meter.add(catalogue.BATCHES_REFUSED),
     events.LaneDeferred: lambda meter, e: meter.add(catalogue.LANES_DEFERRED, e.outcome),

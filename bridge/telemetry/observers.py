@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of each event in a process: its log and its meter."""
+"""The observers of a process: they pass each event to the log and to the meter."""
 
 import logging
 import threading
@@ -12,19 +12,25 @@ from bridge.process.background import BackgroundThread
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
 
+_LOG = logging.getLogger(__name__)
+
+_FLUSH_DELAY_S = 0.1
+#: A caller that adds one more flushes the buffer itself: no event is lost, and memory is bounded.
+_MAX_BUFFERED_EVENTS = 10_000
+
 
 class Observers:
-    """Tells both. Requests are told a moment later, and logged only where it is known whose they are."""
+    """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
     def __init__(self, counters: CounterStore, *, logs_requests: bool = False) -> None:
         self._meter = Meter(counters, observe=self)
-        of_requests: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
+        request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
-            of_requests.append(log_events)
-        self._requests = BufferedObserver(*of_requests, observe=self)
+            request_observers.append(log_events)
+        self._requests = BufferedObserver(*request_observers, observe=self)
 
     def __call__(self, event: Event) -> None:
-        """Tell of an event."""
+        """Log and count an event."""
         if isinstance(event, RequestCompleted):
             self._requests(event)
         else:
@@ -32,51 +38,44 @@ class Observers:
             self._meter(event)
 
     def report_threads(self) -> None:
-        """Report the background threads of this process from now on; see `Meter.report_threads`."""
+        """Report the background threads of this process from now on, see `Meter.report_threads`."""
         self._meter.report_threads()
 
     def close(self) -> None:
-        """Tell what has not been told yet; asked when the process ends."""
+        """Flush buffered events and counts; called when the process ends."""
         self._requests.flush()
         self._meter.flush()
 
 
-_LOG = logging.getLogger(__name__)
-
-_PERIOD = 0.1
-#: As many as wait at most. Whoever brings one more waits himself: none goes untold, and memory is bounded.
-_MOST = 10_000
-
-
 class BufferedObserver:
-    """Hands events over ten times a second."""
+    """Buffers events, and passes them on in batches, ten times a second."""
 
     def __init__(self, *observers: Callable[[Sequence[Event]], None], observe: Observer | None = None) -> None:
-        """``observe`` receives what goes wrong with the thread that hands over."""
+        """``observe`` receives the failures of the flushing thread."""
         self._observers = observers
         self._events: deque[Event] = deque()
-        self._handing_over = threading.Lock()
-        self._thread = BackgroundThread("events", self._flush_later, called=True, observe=observe)
+        self._flush_lock = threading.Lock()
+        self._thread = BackgroundThread("events", self._delayed_flush, called=True, observe=observe)
 
     def __call__(self, event: Event) -> None:
-        """Take an event."""
+        """Buffer an event."""
         self._events.append(event)
-        if len(self._events) > _MOST:
+        if len(self._events) > _MAX_BUFFERED_EVENTS:
             self.flush()
         else:
             self._thread.call()
 
     def flush(self) -> None:
-        """Hand over whatever there is, in its order."""
-        with self._handing_over:
-            # As many as there are now: more may come all the time.
+        """Pass on all buffered events in their order."""
+        with self._flush_lock:
+            # Only the present number: further events may arrive all the time.
             events = [self._events.popleft() for _ in range(len(self._events))]
             for observe in self._observers:
                 try:
                     observe(events)
-                except Exception:  # noqa: BLE001 - it must never; if it does, others and later ones are told all the same
-                    _LOG.exception("events_not_told", extra={"fields": {"events": len(events)}})
+                except Exception:  # noqa: BLE001 - an observer must not raise; if it does, the others and later batches are still served
+                    _LOG.exception("events_not_observed", extra={"fields": {"events": len(events)}})
 
-    def _flush_later(self) -> None:
-        time.sleep(_PERIOD)
+    def _delayed_flush(self) -> None:
+        time.sleep(_FLUSH_DELAY_S)
         self.flush()

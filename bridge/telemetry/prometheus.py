@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics as Prometheus reads them (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+"""Prometheus exposition: reads the gauges, and formats all metrics as text or OpenMetrics.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
 
 import datetime as dt
 from collections import defaultdict
@@ -17,14 +20,18 @@ from bridge.telemetry.metric_catalogue import CATALOGUE, Kind, Metric
 from bridge.telemetry.metrics import Count, CounterStore
 from bridge.upstream.flow_control import FlowControl
 
-#: Of each gauge the values, by its labels' values.
+#: The values of each gauge by its label values.
 Gauges = Mapping[Metric, Mapping[tuple[str, ...], float]]
 
-_STATES = ("closed", "open", "half-open")
+_BREAKER_STATES = ("closed", "open", "half-open")
+_COUNTERS = tuple(metric for metric in CATALOGUE if metric.kind is Kind.COUNTER)
+
+_Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+_Values = Mapping[tuple[str, ...], float]
 
 
 def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStore, *, now: dt.datetime) -> Gauges:
-    """Return every gauge, or that the store does not answer."""
+    """Return every gauge, or only ``store_up`` if the store does not respond."""
     try:
         backlog, workers, state, durability = (
             outbox.backlog(),
@@ -35,7 +42,7 @@ def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStor
         threads = counters.threads()
     except StoreUnavailable:
         return {catalogue.STORE_UP: {(): 0.0}}
-    found = {
+    values = {
         catalogue.STORE_UP: 1.0,
         catalogue.STORE_DURABILITY_PROBLEMS: float(len(durability.faults)),
         catalogue.BACKLOG_LANES: float(backlog.lanes),
@@ -48,42 +55,37 @@ def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStor
         catalogue.CALL_RATE: float("inf") if state.rate is None else state.rate,
         catalogue.UPSTREAM_RATE_LIMIT_TOKENS: float("inf") if state.bucket is None else state.bucket,
     }
-    gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in found.items()}
-    gauges[catalogue.CIRCUIT_BREAKER_STATE] = {(name,): float(name == state.breaker) for name in _STATES}
-    # Of each thread both states, so that an alarm about the dead ones has something to look at.
+    gauges: dict[Metric, Mapping[tuple[str, ...], float]] = {metric: {(): value} for metric, value in values.items()}
+    gauges[catalogue.CIRCUIT_BREAKER_STATE] = {(name,): float(name == state.breaker) for name in _BREAKER_STATES}
+    # Both states of each thread, so that an alert on ``dead`` always has a series.
     gauges[catalogue.THREADS] = {
         (name, state): float(threads.get((name, state), 0)) for name, _ in threads for state in ("alive", "dead")
     }
     return gauges
 
 
-def _age(since: dt.datetime | None, now: dt.datetime) -> float:
-    return max(0.0, (now - since).total_seconds()) if since else 0.0
-
-
-_COUNTERS = tuple(metric for metric in CATALOGUE if metric.kind is Kind.COUNTER)
-_Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
-_Values = Mapping[tuple[str, ...], float]
-
-
 def expose(counters: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
-    """Return the text of all metrics in the form that the ``Accept`` header asks for, and its content type.
+    """Return all metrics in the format that the ``Accept`` header requests, and the content type.
 
-    Without totals nothing is told of what was counted: counters at 0 would look like ones that began anew.
+    Without ``counters`` no counter is exposed: counters at 0 would look like a reset.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(counters, gauges))
+    registry.register(_Collector(counters, gauges))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
 
-class _Collected(Collector):
-    """What the library asks for the families."""
+def _age(since: dt.datetime | None, now: dt.datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
+class _Collector(Collector):
+    """A collector over given values, for prometheus_client."""
 
     def __init__(self, counters: Mapping[Count, float] | None, gauges: Gauges) -> None:
         self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
         for metric in _COUNTERS if counters is not None else ():
-            # There from the beginning, so that a first increase is seen as one.
+            # Exposed from the start, so that the first increase is seen as one.
             self._by_name[metric.name] = {(value,): 0.0 for value in metric.known} if metric.labels else {(): 0.0}
         for (name, *rest), number in (counters or {}).items():
             self._by_name[name][tuple(rest)] = number
@@ -120,7 +122,7 @@ def _histogram(metric: Metric, values: _Values) -> HistogramMetricFamily:
     for (*labels, part), value in values.items():
         parts[tuple(labels)][part] = value
     bounds = [*(f"{bound:g}" for bound in metric.bounds), "+Inf"]
-    for of, counts in parts.items():
+    for label_values, counts in parts.items():
         sums = accumulate(counts.get(str(number), 0.0) for number in range(len(bounds)))
-        family.add_metric(of, buckets=list(zip(bounds, sums, strict=True)), sum_value=counts.get("sum", 0.0))
+        family.add_metric(label_values, buckets=list(zip(bounds, sums, strict=True)), sum_value=counts.get("sum", 0.0))
     return family

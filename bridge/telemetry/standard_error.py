@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standard error as a place for the log: no thread waits for whoever reads it, and it may be closed."""
+"""A non-blocking writer for the log on standard error, which may be closed or have a slow reader."""
 
 import atexit
 import os
@@ -13,57 +13,57 @@ from contextlib import suppress
 
 from bridge.process.background import BackgroundThread
 
-#: So many bytes wait at most for a reader that does not read. What comes beyond that is dropped, and counted.
-_MOST = 8 << 20
-#: How long, in seconds, the end of a process waits for what has not been written.
-_AT_END = 1.0
+#: Bytes buffered for a reader that does not read. Further lines are dropped and counted.
+_MAX_BUFFERED_BYTES = 8 << 20
+#: How long the end of a process waits for buffered lines.
+_EXIT_FLUSH_TIMEOUT_S = 1.0
 
 
 class Writer:
-    """Writes to a file descriptor in a thread of its own, in order. `write` never waits."""
+    """Writes to a file descriptor in order, in a background thread. `write` never blocks."""
 
-    def __init__(self, descriptor: int, lost: Callable[[int], str]) -> None:
-        """``lost`` returns the line that stands for so many lines that were dropped."""
+    def __init__(self, descriptor: int, dropped_line: Callable[[int], str]) -> None:
+        """``dropped_line`` returns the line that replaces this number of dropped lines."""
         self._descriptor = descriptor
-        self._lost = lost
+        self._dropped_line = dropped_line
         self._thread = BackgroundThread("log", self._write_all, called=True)
         self._dropped = self._waiting = 0
-        self._empty()
+        self._reset()
         atexit.register(self.flush)
-        # A fork has no part in what its parent still has to write.
-        os.register_at_fork(after_in_child=self._empty)
+        # A fork must not write its parent's buffered lines.
+        os.register_at_fork(after_in_child=self._reset)
 
     def write(self, text: str) -> None:
-        """Have these lines written, or drop them where too much waits already."""
-        written = text.encode(errors="backslashreplace")
-        with self._changing:
-            if self._waiting + len(written) > _MOST:
+        """Queue lines for writing, or drop them if the buffer is full."""
+        encoded = text.encode(errors="backslashreplace")
+        with self._lock:
+            if self._waiting + len(encoded) > _MAX_BUFFERED_BYTES:
                 self._dropped += text.count("\n")
                 return
-            self._append(written)
+            self._append(encoded)
         self._thread.call()
 
-    def flush(self, seconds: float = _AT_END) -> None:
-        """Wait until all is written, for so many seconds at most."""
-        end = time.monotonic() + seconds
+    def flush(self, timeout_s: float = _EXIT_FLUSH_TIMEOUT_S) -> None:
+        """Wait until all is encoded, at most ``timeout_s``."""
+        end = time.monotonic() + timeout_s
         while self._waiting and time.monotonic() < end:
             time.sleep(0.005)
 
-    def _append(self, written: bytes) -> None:
-        self._texts.append(written)
-        self._waiting += len(written)
+    def _append(self, encoded: bytes) -> None:
+        self._texts.append(encoded)
+        self._waiting += len(encoded)
 
     def _write_all(self) -> None:
         while self._texts:
             text = self._texts[0]
-            # What can't be written down stops nothing.
+            # A failed write drops the text.
             with suppress(OSError):
                 self._write(text)
-            with self._changing:
+            with self._lock:
                 self._texts.popleft()
                 self._waiting -= len(text)
                 if self._dropped:
-                    self._append(self._lost(self._dropped).encode())
+                    self._append(self._dropped_line(self._dropped).encode())
                     self._dropped = 0
 
     def _write(self, text: bytes) -> None:
@@ -72,20 +72,20 @@ class Writer:
             try:
                 left = left[os.write(self._descriptor, left) :]
             except BlockingIOError:
-                # Whoever shares it may have made it so.
+                # Another process that shares the descriptor may have made it non-blocking.
                 select.select([], [self._descriptor], [])
 
-    def _empty(self) -> None:
-        self._changing = threading.Lock()
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
         self._texts: deque[bytes] = deque()
         self._waiting = 0
         self._dropped = 0
 
 
 def ensure_standard_error(program: str) -> None:
-    """Give the process a standard error if it was started without; to be called before any file or socket is opened.
+    """Open the null device as standard error if it is closed. To be called before any file or socket is opened.
 
-    Else its descriptor would become that of a socket, and the log of a library might go there.
+    Otherwise a socket would get descriptor 2, and a library's log lines might be encoded to it.
     """
     if sys.stderr is not None:
         return

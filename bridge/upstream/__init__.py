@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port to upstream: what is sent there, and what an attempt can come to."""
+"""The port to upstream: a call, its possible outcomes, and the jobs that it delivers."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -14,38 +14,38 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that delivers writes, or asks what has to be known for it."""
+    """One HTTP request to MLflow that delivers writes, or reads what a delivery needs to know."""
 
-    #: With its query, if it has one.
+    #: Including the query, if any.
     path: str
     body: bytes = field(repr=False)
     workspace: str | None = None
     method: str = "POST"
-    #: What the body is; JSON if nothing is said.
+    #: The content type and encoding of the body; JSON if empty.
     headers: Headers = ()
-    #: The field that upstream's answer holds; empty where there is nothing to tell but that it was done.
+    #: The field that MLflow's response must have; empty if MLflow responds with an empty object.
     answer: str = ""
-    #: Only asks: that it is answered does not say that a write would get through.
+    #: The call only reads: its success does not show that upstream accepts writes.
     reads: bool = False
-    #: Not every upstream has this call: that it is not found says nothing about upstream.
+    #: Some MLflow servers lack this call: a 404 says nothing about upstream's health.
     optional: bool = False
-    #: In whose name it is sent; None for the bridge's own.
+    #: Sign with this client's session of the role; None for the bridge's own session.
     client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """Upstream has it."""
+    """Upstream has executed the call."""
 
     status: int
     request_id: str | None = None
-    #: What it answered, where the call wanted to know something.
+    #: The response body, if the call names a response field.
     body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Upstream will never take it: the same call again would be refused again."""
+    """Upstream rejects the call for good: the same call would be rejected again."""
 
     status: int
     error_code: str
@@ -55,41 +55,41 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denied:
-    """Upstream does not allow this call, which says nothing about others. It may be allowed later."""
+    """Upstream denies this call. Other calls may be allowed, and this one may be allowed later."""
 
-    #: Names the action that is denied.
+    #: Names the denied action.
     reason: str
-    #: What the bridge would need to be allowed, in AWS's words without the prefix, such as ``LogInputs``.
+    #: The IAM action that the bridge lacks, without its prefix, such as ``LogInputs``.
     action: str
     status: int | None = None
     error_code: str = ""
     request_id: str | None = None
-    #: AWS or MLflow says so, which knows who the bridge is; else it may be a gateway, which may know nothing.
+    #: True if AWS or MLflow denies it, which know the bridge's identity; False if it may be a gateway.
     identified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable:
-    """Upstream can't take anything now, this call or another; the same call later may well succeed."""
+    """Upstream can't serve calls now. The same call may succeed later."""
 
     reason: str
     status: int | None = None
     retry_after: dt.timedelta | None = None
-    #: Our own credentials or clock are the trouble.
+    #: The cause is the bridge's own credentials or clock.
     ours: bool = False
-    #: Upstream is well and only asks for fewer calls.
+    #: Upstream is healthy and asks for fewer calls.
     throttled: bool = False
-    #: MLflow itself has answered: upstream is there, and only this call did not get through.
+    #: MLflow itself has responded: upstream is up, and only this call failed.
     answered: bool = False
-    #: Upstream failed on this very call (500). If it goes on to do so while it takes others, this is what it comes to.
+    #: The final outcome if upstream keeps failing on this very call while it accepts others.
     own_fault: Refused | None = None
-    #: There may be nothing amiss with upstream but that it does not have this call.
+    #: Upstream may be healthy and only lack this call.
     missing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """The call was sent and no answer came: upstream may or may not have it."""
+    """The call was sent and got no response: upstream may or may not have executed it."""
 
     reason: str
 
@@ -98,54 +98,54 @@ Outcome = Delivered | Refused | Denied | Unavailable | Unknown
 
 
 class Upstream(Protocol):
-    """MLflow behind SageMaker's door, or any MLflow server."""
+    """MLflow behind SageMaker's gateway, or any MLflow server."""
 
-    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
-        """Send a call, signed now. Every way in which this can end is an outcome; nothing is raised.
+    def send(self, call: Call, trace_headers: Headers = ()) -> Outcome:
+        """Send a call, signed now. Every result is an outcome; never raises.
 
-        ``followed_by`` are headers that say for whom it is made. They are no part of the call, and not signed.
+        ``trace_headers`` carry the request id and the trace context. They are not signed, and may differ in a repeat.
         """
         ...
 
     def version(self) -> str | None:
-        """Return the version that MLflow says it has, an empty text if it says none, None if nothing answers."""
+        """Return MLflow's version, an empty text if it does not state one, None if it does not respond."""
         ...
 
     def probe(self) -> Mapping[str, object]:
-        """Ask upstream whether it is there; say so within a second or two, without raising."""
+        """Return whether upstream is ``reachable``, and the ``reason`` if not, within two seconds; never raises."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """The jobs of one call, and which attempt it is."""
+    """The jobs that one call delivers, for logs, traces and the client's session."""
 
     jobs: Sequence[Job] = field(repr=False)
     attempt: int
-    #: Upstream has denied the first of them before.
+    #: Upstream has denied the first job before.
     denied: bool = False
 
     @property
     def lane(self) -> str | None:
-        """The lane of all of them."""
+        """The lane of all jobs."""
         return self.jobs[0].lane if self.jobs else None
 
     @property
     def client(self) -> str | None:
-        """Whose the first is."""
+        """The client of the first job."""
         return self.jobs[0].client if self.jobs else None
 
     @property
     def request_id(self) -> str | None:
-        """The id of the request that brought the first."""
+        """The id of the request that brought the first job."""
         return self.jobs[0].trace_context.request_id if self.jobs else None
 
     @property
     def trace(self) -> TraceParent | None:
-        """The place in a trace that all of them have; None if they have none, or different ones."""
+        """The trace context that all jobs share; None if they have none or differ."""
         first = self.jobs[0].trace_context.trace if self.jobs else None
         return first if first and all(job.trace_context.trace == first for job in self.jobs) else None
 
 
-#: What a call carries that only asks, for the bridge itself.
+#: The context of a call that the bridge makes for itself.
 NO_JOBS = CallContext(jobs=(), attempt=1)

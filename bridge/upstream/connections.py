@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How requests and AWS's library connect: as `bridge.config.network` says, never over a connection that may be dead."""
+"""Connection pools for requests and botocore that follow the network settings and avoid dead connections."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge.config.network import CurrentTls, Network
 
-#: A connection that has been idle for longer is not used again. uvicorn, which MLflow runs on, ends it after 5 s, and a
-#: call that is sent at that moment gets no answer.
+#: A connection that has been idle for longer is not used again. uvicorn, which serves MLflow, closes it after 5 s, and
+#: a call at that moment gets no response.
 IDLE_LIMIT = dt.timedelta(seconds=4)
 
-#: Whether the exchange of this thread must not use a connection that others have used, and whether it did.
-_fresh: ContextVar[bool] = ContextVar("fresh", default=False)
+#: Whether this thread's request must use a new connection, and whether its last request used an old one.
+_needs_new: ContextVar[bool] = ContextVar("needs_new", default=False)
 _reused: ContextVar[bool] = ContextVar("reused", default=False)
 
 
 class _Pool(HTTPConnectionPool):
-    """Keeps connections for only so long, which urllib3 itself does not limit."""
+    """A pool that bounds the idle time of connections, which urllib3 does not."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as it is overridden, here and below
         super().__init__(*args, **options)
@@ -37,8 +37,8 @@ class _Pool(HTTPConnectionPool):
     def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401
         connection = super()._get_conn(timeout)
         idle = monotonic() - self._idle_since.pop(connection, monotonic())
-        if _fresh.get() or idle > IDLE_LIMIT.total_seconds():
-            # One that is closed is opened again when it is used.
+        if _needs_new.get() or idle > IDLE_LIMIT.total_seconds():
+            # urllib3 opens a closed connection again when it is used.
             connection.close()
         _reused.set(not connection.is_closed)
         return connection
@@ -50,21 +50,21 @@ class _Pool(HTTPConnectionPool):
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):
-    """The same with TLS."""
+    """The same pool for TLS."""
 
 
 _POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
 
 
 class Adapter(HTTPAdapter):
-    """Sends requests over connections that are made as the rule says, `verify=True` meaning the rule's authorities."""
+    """A requests adapter that follows the network settings. `verify=True` means their certificate authorities."""
 
     def __init__(self, network: Network, url: str, *, pool: int, upstream: bool = False) -> None:
-        """All requests are for the server of this URL; ``upstream`` may ask for the client certificate."""
+        """All requests go to the server of this URL. ``upstream``: present the client certificate if requested."""
         self._network = network
         self._tls = CurrentTls(network, upstream=upstream)
         if url.startswith("https:"):
-            # Made now, for it takes a tenth of a second, and says here what can't be read.
+            # Created now, because it takes a tenth of a second, and unreadable files must be reported here.
             self._tls.context()
         super().__init__(pool_connections=1, pool_maxsize=pool, max_retries=0)
 
@@ -74,13 +74,12 @@ class Adapter(HTTPAdapter):
         *,
         timeouts: tuple[float, float],
         proxies: dict[str, str],
-        repeats: bool,
+        is_repeatable: bool,
     ) -> requests.Response:
-        """Send a request and return the answer as soon as its head is there.
+        """Send a request and return the response as soon as its head has arrived.
 
-        ``repeats``: a second time comes to the same. Such a request is sent once more, over a new connection, if the
-        one that others had used before turned out to be dead before a byte of the answer. For any other request that
-        can't be known: the server may have died of it.
+        ``is_repeatable``: the request is idempotent. It is repeated once, over a new connection, if a reused connection
+        ended before a byte of the response. Any other request is not: it may have crashed the server.
         """
 
         def send() -> requests.Response:
@@ -89,13 +88,13 @@ class Adapter(HTTPAdapter):
         try:
             return send()
         except requests.ConnectionError as error:
-            if not (repeats and _reused.get() and _is_hung_up(error)):
+            if not (is_repeatable and _reused.get() and _is_disconnect(error)):
                 raise
         with on_fresh_connection():
             return send()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        """Make the pools of direct connections."""
+        """Create the pools of direct connections."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
@@ -112,25 +111,25 @@ class Adapter(HTTPAdapter):
         verify: Any,  # noqa: ANN401
         cert: Any = None,  # noqa: ANN401
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return which pool a request is for."""
+        """Return the pool key of a request."""
         host, tls = super().build_connection_pool_key_attributes(request, self._authorities(verify), cert)
         if verify is True and not cert:
             tls = {"ssl_context": self._tls.context()} if host["scheme"] == "https" else {}
         return host, tls
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401
-        """Leave the rule's authorities alone, to which requests would add the public ones."""
+        """Keep the configured authorities; requests would add the public ones."""
         if verify is not True or cert:
             super().cert_verify(conn, url, self._authorities(verify), cert)
 
     def _authorities(self, verify: Any) -> Any:  # noqa: ANN401
-        """Return the file of OpenTelemetry's own variables, if they name one, or else the rule's."""
+        """Return the file that OpenTelemetry's own variables name, or else the configured one."""
         bundle = self._network.ca_bundle
         return str(bundle.path) if bundle and verify is True else verify
 
 
 def session_to(url: str, network: Network) -> requests.Session:
-    """Return a session for one address: without what the environment says of proxies, authorities and passwords."""
+    """Return a session for one URL that ignores the environment's proxies, authorities and netrc file."""
     session = requests.Session()
     session.trust_env = False
     session.proxies = network.proxies_of(url)
@@ -142,16 +141,16 @@ def session_to(url: str, network: Network) -> requests.Session:
 
 @contextmanager
 def on_fresh_connection() -> Iterator[None]:
-    """Have this thread's exchanges use no connection that was used before, whichever the pool holds by now."""
-    token = _fresh.set(True)
+    """Make this thread's requests use new connections only, whatever the pool holds."""
+    token = _needs_new.set(True)
     try:
         yield
     finally:
-        _fresh.reset(token)
+        _needs_new.reset(token)
 
 
 class AwsSession(BotocoreSession):  # type: ignore[misc] # botocore is untyped
-    """A session of botocore whose clients all follow the rule, also those that fetch credentials."""
+    """A botocore session. All its clients follow the network settings, including those that fetch credentials."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -167,14 +166,14 @@ class AwsSession(BotocoreSession):  # type: ignore[misc] # botocore is untyped
         def client(proxies: dict[str, str]) -> Any:  # noqa: ANN401
             return super(AwsSession, self).create_client(*args, **options, config=config.merge(Config(proxies=proxies)))
 
-        made = client({})
-        # Only a client knows where it sends to.
-        proxies = self._network.proxies_of(made.meta.endpoint_url)
-        return client(proxies) if proxies else made
+        direct = client({})
+        # Only a client knows its endpoint.
+        proxies = self._network.proxies_of(direct.meta.endpoint_url)
+        return client(proxies) if proxies else direct
 
 
-def _is_hung_up(error: requests.ConnectionError) -> bool:
-    """Return whether the server ended the connection without a word, as it ends idle ones."""
+def _is_disconnect(error: requests.ConnectionError) -> bool:
+    """Return whether the server closed the connection without a response, as it closes idle ones."""
     cause = error.args[0] if error.args else None
     reasons = cause.args if isinstance(cause, urllib3.exceptions.ProtocolError) else ()
     return any(isinstance(reason, ConnectionError) for reason in reasons)

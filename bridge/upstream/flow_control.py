@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port to the gate before an upstream, shared by all workers: a token bucket and a circuit breaker.
+"""The port for flow control of one upstream, shared by all workers: a rate limiter and a circuit breaker.
 
-The bucket spaces calls to what upstream allows; it shrinks when upstream throttles all the same, and recovers slowly.
-The breaker opens after several failures in a row, or at once if the trouble is our own credentials; after a while it
-lets one call through to find out, and closes if that one is answered. Meanwhile writes wait in their lanes and gather.
+The token bucket spaces calls to upstream's limit. It shrinks when upstream throttles all the same, and recovers slowly.
+The breaker opens after several failures in a row, or at once if the bridge's own credentials are rejected. After a
+while it permits one probe call, and closes if that one succeeds. Meanwhile writes wait in their lanes.
 """
 
 import datetime as dt
@@ -15,60 +15,60 @@ from bridge.upstream import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call may go, after this wait; it has its place in the order of calls."""
+    """One call may be sent after this wait. Its place in the order of calls is reserved."""
 
     wait: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """No call may go; asking again makes sense after this time."""
+    """No call may be sent. The next attempt makes sense after this time."""
 
     after: dt.timedelta
     reason: str
 
 
-Passage = Permit | Rejected
+Decision = Permit | Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowControlState:
-    """How the gate stands, for people."""
+    """The state of the breaker and the bucket, for status pages and metrics."""
 
-    #: ``closed`` (calls go), ``open`` (none goes) or ``half-open`` (one goes, to find out).
+    #: ``closed`` (calls are sent), ``open`` (none is sent) or ``half-open`` (one probe is sent).
     breaker: str
     reason: str | None
     opens_again_at: dt.datetime | None
-    #: Calls a second at present; None if they are not limited.
+    #: The present limit in calls a second; None if there is none.
     rate: float | None
-    #: Calls that may go at once; less than nothing if some wait for their place. None if they are not limited.
+    #: Calls that may be sent at once; negative if calls wait for their place. None if there is no limit.
     bucket: float | None = None
-    #: When a call of a worker last got through.
+    #: The last successful write call of a worker.
     delivered_at: dt.datetime | None = None
 
 
 class FlowControl(Protocol):
-    """All methods raise ``StoreUnavailable`` when the store can't be asked."""
+    """A rate limiter and circuit breaker. Every method raises ``StoreUnavailable``."""
 
-    def enter(self, *, denied: bool = False) -> Passage:
-        """Ask to send one call. Whoever is let in must report what came of it.
+    def acquire(self, *, denied: bool = False) -> Decision:
+        """Request a permit for one call. A permit must be followed by ``record``.
 
-        ``denied`` says that upstream has denied the same call before. Such calls have a small rate limit of their own,
-        and none of them is the one that finds out how upstream is, unless no other call asks to be it for a while.
+        ``denied``: upstream has denied the same call before. Such calls have a small rate limit of their own. None of
+        them becomes the breaker's probe, unless no other call requests a permit for a while.
         """
         ...
 
-    def report(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
-        """Tell what came of a call, which only read or would have changed something.
+    def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
+        """Record the outcome of a permitted call; ``of_read``: the call only read.
 
-        ``was_denied`` is what ``enter`` was asked with. One of these that gets through lets more of them try.
+        ``was_denied`` repeats the argument of ``acquire``. A success of such a call raises their rate limit.
         """
         ...
 
     def delivered_since(self, moment: dt.datetime) -> bool:
-        """Return whether any call that writes got through after this moment, by the store's clock."""
+        """Return whether any write call succeeded after this moment, by the store's clock."""
         ...
 
     def state(self) -> FlowControlState:
-        """Return how the gate stands."""
+        """Return the state of the breaker and the bucket."""
         ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port that proxied requests go through: to upstream and back while the client waits, on an event loop."""
+"""The port for proxied requests: forwards them to upstream on an event loop, and streams the responses back."""
 
 import asyncio
 import hashlib
@@ -9,56 +9,101 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-#: Up to this size it is held in memory; a longer one goes to a temporary file.
-_IN_MEMORY = 1 << 20
+#: A longer body is buffered in a temporary file.
+_MAX_BYTES_IN_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardedRequest:
+    """A client's request as it is forwarded: unsigned, with the client's own headers."""
+
+    method: str
+    #: Path and query as the client sent them, percent-encoded.
+    target: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    #: None if the client sent none. The caller closes it.
+    body: "BufferedBody | StreamedBody | None"
+    #: Sign with this client's session of the role; None for the bridge's own session.
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardedResponse:
+    """Upstream's response; ``body`` is read from upstream as it is consumed."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: AsyncIterator[bytes]
+
+
+class Forwarding(Protocol):
+    """MLflow behind SageMaker's gateway, or any MLflow server, for requests that are answered at once."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether a body can be sent while it arrives. A signed request needs the hash of its body first."""
+        ...
+
+    def forward(self, request: ForwardedRequest) -> AbstractAsyncContextManager[ForwardedResponse]:
+        """Forward a client's request, signed now, without the client's credentials, and stream the response.
+
+        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``. If the client breaks off an
+        upload, raises the error of reading its body. Then, and if upstream responds before the end of an upload, the
+        connection is closed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections to upstream."""
+        ...
 
 
 class BufferedBody:
-    """Takes bytes in, and knows their length and hash. To be closed."""
+    """A request body buffered with its length and SHA-256 hash. The caller closes it."""
 
     def __init__(self) -> None:
-        self.file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+        self.file = tempfile.SpooledTemporaryFile(max_size=_MAX_BYTES_IN_MEMORY)  # noqa: SIM115 - closed by `close`
         self.length = 0
         self._digest = hashlib.sha256()
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes."""
+        """Append bytes."""
         self.file.write(chunk)
         self._digest.update(chunk)
         self.length += len(chunk)
 
     @property
     def sha256(self) -> str:
-        """The hash of what has been written, in hexadecimal digits."""
+        """The SHA-256 hash of the written bytes, in hexadecimal digits."""
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        """Drop the bytes."""
+        """Discard the bytes."""
         self.file.close()
 
 
 class StreamedBody:
-    """Yields a body once, in pieces. Its last piece is kept back until all of it has come in, and was found right.
+    """A request body that is sent while it arrives, once. Its last piece is held back until the body is complete.
 
-    So a body that breaks off never looks whole to upstream, which waits for ``length`` bytes.
+    So a body that breaks off never looks complete to upstream, which waits for ``length`` bytes.
     """
 
     def __init__(self, length: int, chunks: AsyncIterator[bytes]) -> None:
         self.length = length
-        #: Whether all of it has come in.
+        #: The whole body has arrived.
         self.is_complete = False
-        #: Why it did not, where that is the client's doing.
+        #: The error that ended the body early, if the client caused it.
         self.failure: Exception | None = None
         self._chunks = chunks
         self._kept_back: bytes | None = None
         self._reading = asyncio.Lock()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return itself: there is no second reading."""
+        """Return itself: the body can be read only once."""
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next piece, or raise why there is none."""
+        """Return the next piece, or raise the error that ended the body."""
         async with self._reading:
             while not self.is_complete:
                 piece, self._kept_back = self._kept_back, await self._next()
@@ -72,8 +117,8 @@ class StreamedBody:
             raise StopAsyncIteration
         return last
 
-    async def stopped(self) -> None:
-        """Return when nothing is being read from the client; to be asked once the sending has been stopped."""
+    async def wait_until_idle(self) -> None:
+        """Wait until no read from the client is under way. To be called after the upload has been cancelled."""
         async with self._reading:
             pass
 
@@ -85,63 +130,17 @@ class StreamedBody:
             raise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedRequest:
-    """A client's request on its way to upstream, unsigned and with the client's own headers."""
-
-    method: str
-    #: Path and query as the client wrote them, percent-encoded.
-    target: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    #: None if the client sent none. It stays the caller's to close.
-    #: An upload is read once, while it is sent.
-    body: BufferedBody | StreamedBody | None
-    #: In whose name it is sent, where clients have names there.
-    client: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedResponse:
-    """Upstream's answer; ``body`` is read from upstream as it is consumed."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: AsyncIterator[bytes]
-
-
-async def read_up_to(longest: int, answer: ForwardedResponse) -> tuple[bytes, bool]:
-    """Return the body of an answer, and whether that is all of it. What is longer is left to be read on."""
+async def read_up_to(max_bytes: int, response: ForwardedResponse) -> tuple[bytes, bool]:
+    """Return the body of a response, and whether it is complete. The rest of a longer body can still be read."""
     read = bytearray()
-    async for piece in answer.body:
+    async for piece in response.body:
         read += piece
-        if len(read) > longest:
+        if len(read) > max_bytes:
             return bytes(read), False
     return bytes(read), True
 
 
 def is_event_stream(headers: Iterable[tuple[str, str]]) -> bool:
-    """Return whether these are the headers of server-sent events, each of which somebody waits for."""
+    """Return whether these headers announce server-sent events, which must not be buffered."""
     types = [value for name, value in headers if name.lower() == "content-type"]
     return any(value.partition(";")[0].strip().lower() == "text/event-stream" for value in types)
-
-
-class Forwarding(Protocol):
-    """MLflow behind SageMaker's door, or any MLflow server, for whoever asks it something now."""
-
-    @property
-    def streams(self) -> bool:
-        """Whether a body can be sent while it comes in. Where requests are signed, its hash has to be known first."""
-        ...
-
-    def forward(self, request: ForwardedRequest) -> AbstractAsyncContextManager[ForwardedResponse]:
-        """Forward a client's request, signed now, without the client's credentials, and stream the answer.
-
-        Raises ``UpstreamTimeout``, ``UpstreamUnreachable`` or ``CredentialsUnavailable``; for an upload that the client
-        breaks off, what its reading has raised. Then, and when upstream answers before it has all of an upload, the
-        connection is cut.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close the connections to upstream."""
-        ...

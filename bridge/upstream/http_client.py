@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Upstream over HTTP: SageMaker MLflow by ARN, signed, or any MLflow server by URL, unsigned."""
+"""HTTP client of upstream: SageMaker MLflow by ARN, signed, or any MLflow server by URL, unsigned."""
 
 import datetime as dt
 import hashlib
@@ -20,17 +20,17 @@ from bridge.upstream.loop_detection import InstanceId, format_via
 from bridge.upstream.responses import classify
 from schemas.endpoints import only_reads
 
-#: Connections that are kept open; more are made when more threads than that send at a time.
-_POOL = 32
-#: The cheapest call that every MLflow version has and that needs a working database behind it.
+#: Connections that are kept open. More threads than that open further ones for a time.
+_MAX_IDLE_CONNECTIONS = 32
+#: The cheapest call of every MLflow version that needs a working database.
 _PROBE_TARGET = "/api/2.0/mlflow/experiments/search?max_results=1"
 _PROBE_TIMEOUT = dt.timedelta(seconds=2)
-_PROBE_LASTS = dt.timedelta(seconds=2)
-_LONGEST_VERSION = 40
+_PROBE_TTL = dt.timedelta(seconds=2)
+_MAX_VERSION_LENGTH = 40
 
 
 class HttpUpstream:
-    """See `bridge.upstream.Upstream` for every promise."""
+    """An upstream over pooled connections, see `bridge.upstream.Upstream`."""
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class HttpUpstream:
         self._instance_id = instance_id
         self._timeouts = (connect_timeout.total_seconds(), read_timeout.total_seconds())
         self._proxies = network.proxies_of(endpoint.url)
-        self._adapter = Adapter(network, endpoint.url, pool=_POOL, upstream=True)
-        self._probed: tuple[dt.timedelta, Mapping[str, object]] | None = None
+        self._adapter = Adapter(network, endpoint.url, pool=_MAX_IDLE_CONNECTIONS, upstream=True)
+        self._last_probe: tuple[dt.timedelta, Mapping[str, object]] | None = None
 
-    def send(self, call: Call, followed_by: Headers = ()) -> Outcome:
-        """Send a call and return what it came to."""
-        prepared = self._prepared(call, followed_by)
-        return self._sent(prepared, call) if isinstance(prepared, requests.PreparedRequest) else prepared
+    def send(self, call: Call, trace_headers: Headers = ()) -> Outcome:
+        """Send a call and return its outcome."""
+        prepared = self._sign_call(call, trace_headers)
+        return self._send_call(prepared, call) if isinstance(prepared, requests.PreparedRequest) else prepared
 
-    def _prepared(self, call: Call, followed_by: Headers) -> requests.PreparedRequest | Outcome:
-        """Return the request, signed now, or what it comes to that there can be none."""
-        headers = dict(followed_by)
+    def _sign_call(self, call: Call, trace_headers: Headers) -> requests.PreparedRequest | Outcome:
+        """Return the request, signed now, or the outcome if it can't be built."""
+        headers = dict(trace_headers)
         headers |= dict(call.headers) if call.headers else {"Content-Type": "application/json"}
         headers["Accept"] = "*/*" if call.headers else "application/json"
         if call.workspace is not None:
@@ -68,67 +68,68 @@ class HttpUpstream:
             return self._prepare(call.method, call.path, headers, call.body, client=call.client)
         except CredentialsUnavailable as error:
             if call.client is not None and error.denied:
-                # The session of this client alone; those of others may be had.
+                # Only this client's session is denied; others may be allowed.
                 return Denied(reason=str(error), action="sts:AssumeRole", error_code="AccessDenied")
             return Unavailable(reason=str(error), ours=True)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
-            # A header or a path that can't be sent, today or ever.
-            return Refused(status=400, error_code="BAD_REQUEST", message=f"it can't be sent: {type(error).__name__}")
+            # A header or a path that HTTP can't carry, so no retry helps.
+            message = f"HTTP can't carry this call: {type(error).__name__}"
+            return Refused(status=400, error_code="BAD_REQUEST", message=message)
 
-    def _sent(self, prepared: requests.PreparedRequest, call: Call) -> Outcome:
+    def _send_call(self, prepared: requests.PreparedRequest, call: Call) -> Outcome:
         try:
-            response = self._sender(prepared, self._timeouts)
+            response = self._send_prepared(prepared, self._timeouts)
             body = response.content
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
             return Unavailable(reason=f"no connection to upstream: {type(error).__name__}")
         except requests.RequestException as error:
-            if reason := _never_sent(error):
+            if reason := _connection_failure(error):
                 return Unavailable(reason=f"no connection to upstream: {reason}")
             return Unknown(reason=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
         if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
-            self._signer.of(call.client).refused()
+            self._signer.for_client(call.client).invalidate_credentials()
         return outcome
 
     def version(self) -> str | None:
-        """Ask upstream for its version. SageMaker's door may not pass the question on."""
+        """Return MLflow's version. SageMaker's gateway may not forward this path."""
         try:
             response = self.ask("/version", timeout=_PROBE_TIMEOUT)
-            text = response.content[:_LONGEST_VERSION].decode(errors="replace").strip()
+            text = response.content[:_MAX_VERSION_LENGTH].decode(errors="replace").strip()
         except (CredentialsUnavailable, requests.RequestException):
             return None
         return text if response.status_code == 200 and re.fullmatch(r"\d+\.\d+[\w.+-]*", text) else ""
 
     def probe(self) -> Mapping[str, object]:
-        """Ask upstream for one experiment; whoever asks again soon is told the same.
+        """Search for one experiment. The result is cached for two seconds.
 
-        Only MLflow's JSON counts as an answer: SageMaker's door answers for a stopped server, too, with plain text.
+        Only MLflow's JSON shows that it is reachable. For a stopped server, SageMaker's gateway sends plain text.
         """
         now = self._clock.monotonic()
-        if self._probed is None or now - self._probed[0] > _PROBE_LASTS:
-            self._probed = (now, self._probe())
-        return self._probed[1]
+        if self._last_probe is None or now - self._last_probe[0] > _PROBE_TTL:
+            self._last_probe = (now, self._probe())
+        return self._last_probe[1]
 
     def _probe(self) -> Mapping[str, object]:
         try:
             response = self.ask(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
-            answered = response.content.lstrip().startswith(b"{") and response.status_code == 200
+            from_mlflow = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
             return {"reachable": False, "reason": str(error)}
         except requests.RequestException as error:
             return {"reachable": False, "reason": type(error).__name__}
-        if answered:
+        if from_mlflow:
             return {"reachable": True, "reason": None}
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
         return {"reachable": False, "reason": f"status {response.status_code} {aws_error}".strip()}
 
     def ask(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
-        """Return upstream's answer to a signed GET, its body not yet read; ``timeout`` is for each step of it.
+        """Return the response to a signed GET, its body not yet read. ``timeout`` bounds the connection and each read.
 
-        Raises ``CredentialsUnavailable`` and what requests raises.
+        Raises ``CredentialsUnavailable`` and ``requests.RequestException``.
         """
         seconds = timeout.total_seconds()
-        return self._sender(self._prepare("GET", target, {}, None), (seconds, seconds))
+        return self._send_prepared(self._prepare("GET", target, {}, None), (seconds, seconds))
 
     def _prepare(
         self,
@@ -141,7 +142,7 @@ class HttpUpstream:
     ) -> requests.PreparedRequest:
         url = self._endpoint.url + canonical_target(target)
         prepared = requests.Request(method, self._endpoint.url, headers=headers).prepare()
-        # requests would quote the URL once more; what is signed must be what is sent.
+        # requests would quote the URL once more, but the signed URL must be the sent one.
         prepared.url = url
         prepared.body = body
         if body is not None:
@@ -152,37 +153,38 @@ class HttpUpstream:
             prepared.headers["Via"] = format_via([name])
         if self._signer:
             sha256 = EMPTY_SHA256 if body is None else _sha256(body)
-            signer = self._signer.of(client)
+            signer = self._signer.for_client(client)
             signed = signer.sign(method, url, headers, host=self._endpoint.host, body_sha256=sha256)
             prepared.headers.update(signed)
         return prepared
 
-    def _sender(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
-        """Send a request over a pooled connection and return the answer as soon as its head is there.
+    def _send_prepared(self, prepared: requests.PreparedRequest, timeouts: tuple[float, float]) -> requests.Response:
+        """Send a request over a pooled connection and return the response as soon as its head has arrived.
 
-        The adapter is used without a session: that one would follow `Location` headers far enough to read the body
-        away, keep cookies, and let proxies and netrc files of the environment have their way.
+        The adapter is used without a session. A session would consume the body to follow `Location`, keep cookies, and
+        use the proxies and netrc files of the environment.
 
-        A write that gets no answer is not repeated here: its lane does that, and knows of old servers that take a
-        repetition otherwise.
+        A write without a response is not repeated here. Its lane repeats it, in smaller calls for old servers.
         """
         path = str(prepared.url).removeprefix(self._endpoint.url).partition("?")[0]
-        repeats = only_reads(str(prepared.method), path)
-        return self._adapter.send_prepared(prepared, timeouts=timeouts, proxies=self._proxies, repeats=repeats)
+        is_repeatable = only_reads(str(prepared.method), path)
+        return self._adapter.send_prepared(
+            prepared, timeouts=timeouts, proxies=self._proxies, is_repeatable=is_repeatable
+        )
 
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _never_sent(error: requests.RequestException) -> str | None:
-    """Return why the connection could not even be made, so that upstream can't have the request; None if it could."""
+def _connection_failure(error: requests.RequestException) -> str | None:
+    """Return why no connection was made, so that upstream can't have the request; None if one was made."""
     cause: object = error.args[0] if error.args else None
     if isinstance(cause, urllib3.exceptions.MaxRetryError):
         cause = cause.reason
     if isinstance(cause, urllib3.exceptions.ProxyError):
-        # A status is all that is shown of what the proxy says.
+        # Only the proxy's status is shown, not its text.
         status = re.search(r"Tunnel connection failed: (\d{3})", str(cause.original_error))
         return f"the proxy answers with status {status[1]}" if status else "the proxy can't be reached"
     is_new = isinstance(cause, urllib3.exceptions.NewConnectionError)
-    return "refused, or its name is not known" if is_new else None
+    return "refused, or the host name is unknown" if is_new else None

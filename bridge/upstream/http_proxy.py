@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forwards requests to upstream and streams the answers back, many at a time in one thread."""
+"""Forwarding proxy: sends requests to upstream and streams the responses back, on one event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -20,24 +20,24 @@ from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, Forwarded
 from bridge.upstream.headers import to_client, to_upstream
 from bridge.upstream.loop_detection import InstanceId, format_via, parse_via
 from bridge.upstream.proxy_connector import Connector
-from bridge.upstream.responses import denied, ours
-from bridge.upstream.upload_pacing import Pace, paced_socket
+from bridge.upstream.responses import is_call_denied, is_identity_rejected
+from bridge.upstream.upload_pacing import PacedBody, paced_socket
 from schemas.endpoints import only_reads
 
-_CHUNK = 256 * 1024
-#: What the client did not say, nobody says for it.
-_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-#: Of a final answer (RFC 9110, section 15). Another one would end our server process.
-_STATUSES = range(200, 600)
-_WITH_BODY = ("POST", "PUT", "PATCH")
-#: Threads that may fetch credentials at a time: those of one client must not keep all that there are.
-_MOST_FETCHING = 4
-#: How long an answer may be that comes before upstream has all of an upload: it says what is wrong.
-_LONGEST_EARLY = 1 << 20
+_CHUNK_BYTES = 256 * 1024
+#: Headers that aiohttp must not add if the client did not send them.
+_SKIPPED_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+#: Statuses of a final response (RFC 9110, section 15). Any other would crash the server process.
+_FINAL_STATUSES = range(200, 600)
+_METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
+#: Threads that fetch credentials at a time, so that they do not occupy the whole thread pool.
+_MAX_CREDENTIAL_THREADS = 4
+#: Of a response before the end of an upload, which is normally an error message.
+_MAX_EARLY_RESPONSE_BYTES = 1 << 20
 
 
 class HttpForwarding:
-    """See `bridge.upstream.forwarding.Forwarding` for every promise. To be used on one event loop."""
+    """A forwarding proxy for one event loop, see `bridge.upstream.forwarding.Forwarding`."""
 
     def __init__(
         self,
@@ -52,68 +52,68 @@ class HttpForwarding:
         self._endpoint = endpoint
         self._signer = signer
         self._instance_id = instance_id
-        self._fetching = asyncio.Semaphore(_MOST_FETCHING)
+        self._credential_threads = asyncio.Semaphore(_MAX_CREDENTIAL_THREADS)
         self._proxy = network.proxy_of(endpoint.url)
         speaks_tls = any(url.startswith("https:") for url in (endpoint.url, self._proxy or ""))
         self._tls = CurrentTls(network, upstream=True) if speaks_tls else None
         if self._tls:
-            # Made now, for it takes a tenth of a second, in which the event loop would stand still.
+            # Created now, because it takes a tenth of a second and would block the event loop later.
             self._tls.context()
-        self._silence = read_timeout.total_seconds()
+        self._read_timeout_s = read_timeout.total_seconds()
         self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=self._silence
+            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=self._read_timeout_s
         )
 
     @property
     def streams(self) -> bool:
-        """Whether a body can be sent while it comes in."""
+        """Whether a body can be sent while it arrives."""
         return self._signer is None
 
     @cached_property
     def _connector(self) -> Connector:
-        # Made on first use, for it belongs to the event loop that uses it.
+        # Created on first use, because it belongs to the event loop of that moment.
         return Connector()
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
-        return self._opened(self._connector)
+        return self._new_session(self._connector)
 
     @cached_property
-    def _uploads(self) -> aiohttp.ClientSession:
-        # Each has a new connection: that upstream has closed an idle one would be noticed too late to repeat it.
-        return self._opened(aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=paced_socket))
+    def _upload_session(self) -> aiohttp.ClientSession:
+        # Each upload has a new connection: a closed idle one would be noticed too late to repeat the body.
+        return self._new_session(aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=paced_socket))
 
-    def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        # No cookies, no proxies of the environment.
+    def _new_session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        # Neither cookies nor the environment's proxies.
         return aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=_NOT_ADDED,
+            skip_auto_headers=_SKIPPED_AUTO_HEADERS,
         )
 
     @asynccontextmanager
     async def forward(self, request: ForwardedRequest) -> AsyncIterator[ForwardedResponse]:
-        """Forward a client's request and stream the answer."""
+        """Forward a client's request and stream the response."""
         url = self._endpoint.url + canonical_target(request.target)
         headers = CIMultiDict(to_upstream(request.headers))
         headers.setdefault("User-Agent", "mlflow-bridge")
-        # What the client can decode is the client's to say.
+        # The client decodes the body, so only the client may accept an encoding.
         headers.setdefault("Accept-Encoding", "identity")
         headers["Host"] = self._endpoint.host
         if name := self._instance_id.known or await asyncio.to_thread(self._instance_id.name):
-            before = parse_via(value for header, value in request.headers if header.lower() == "via")
-            headers["Via"] = format_via([*before, name])
+            instances = parse_via(value for header, value in request.headers if header.lower() == "via")
+            headers["Via"] = format_via([*instances, name])
         length = request.body.length if request.body else 0
-        if length or request.method in _WITH_BODY:
+        if length or request.method in _METHODS_WITH_BODY:
             headers["Content-Length"] = str(length)
         headers.update(await self._signature(request, url, headers))
         try:
-            async with await self._ask(request, url, headers) as response:
-                yield await self._answer(response, request)
+            async with await self._send(request, url, headers) as response:
+                yield await self._forwarded_response(response, request)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise UpstreamTimeout("Upstream did not answer in time") from error
+            raise UpstreamTimeout("Upstream did not respond in time") from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(request.body, StreamedBody) and request.body.failure:
                 raise request.body.failure from None
@@ -121,18 +121,18 @@ class HttpForwarding:
 
     async def close(self) -> None:
         """Close the connections."""
-        for session in ("_session", "_uploads"):
+        for session in ("_session", "_upload_session"):
             if session in self.__dict__:
                 await self.__dict__[session].close()
 
-    async def _ask(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _send(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         is_upload = isinstance(request.body, StreamedBody)
-        session = self._uploads if is_upload else self._session
+        session = self._upload_session if is_upload else self._session
         async with asyncio.timeout(None) as deadline:
-            body = _body_of(request.body, seconds=self._silence, deadline=deadline)
-            repeats = _is_repeatable(request) and not isinstance(body, AsyncIterator)
-            once = self._connector.at_most_twice if repeats else self._connector.once
-            # The URL is the one that was signed, to the letter; a redirect is the client's to follow.
+            body = _body_of(request.body, timeout_s=self._read_timeout_s, deadline=deadline)
+            may_repeat = _is_repeatable(request) and not isinstance(body, AsyncIterator)
+            middleware = self._connector.at_most_twice if may_repeat else self._connector.once
+            # The URL must be the signed one, byte for byte. The client follows redirects itself.
             return await session.request(
                 request.method,
                 URL(url, encoded=True),
@@ -141,58 +141,60 @@ class HttpForwarding:
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._tls.context() if self._tls else True,
-                middlewares=() if is_upload else (once,),
+                middlewares=() if is_upload else (middleware,),
             )
 
     async def _signature(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> dict[str, str]:
         if self._signer is None:
             return {}
-        signer = self._signer.of(request.client)
+        signer = self._signer.for_client(request.client)
         sha256 = request.body.sha256 if isinstance(request.body, BufferedBody) and request.body.length else EMPTY_SHA256
 
         def sign() -> dict[str, str]:
             return signer.sign(request.method, url, headers, host=self._endpoint.host, body_sha256=sha256)
 
-        # Credentials that have to be fetched first would hold up everybody on the loop.
+        # A fetch of credentials would block the event loop.
         if signer.is_ready():
             return sign()
-        async with self._fetching:
+        async with self._credential_threads:
             return await asyncio.to_thread(sign)
 
-    async def _answer(self, response: aiohttp.ClientResponse, request: ForwardedRequest) -> ForwardedResponse:
-        if response.status not in _STATUSES:
-            raise UpstreamUnreachable(f"Upstream answers with status {response.status}, which is none")
+    async def _forwarded_response(
+        self, response: aiohttp.ClientResponse, request: ForwardedRequest
+    ) -> ForwardedResponse:
+        if response.status not in _FINAL_STATUSES:
+            raise UpstreamUnreachable(f"Upstream responded with the invalid status {response.status}")
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
-            body = _once(await self._read_unless_ours(response, request.client))
+            body = _single_piece(await self._read_aws_error(response, request.client))
         elif isinstance(request.body, StreamedBody) and not request.body.is_complete:
-            body = _once(await self._read_early(response))
+            body = _single_piece(await self._read_early_response(response))
         returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
         return ForwardedResponse(status=response.status, headers=returned, body=body)
 
-    async def _read_early(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body of an answer that upstream gives before it has all of the request, and send no more of it."""
+    async def _read_early_response(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the body of a response that arrives before the end of the upload, and stop the upload."""
         body = bytearray()
-        async with asyncio.timeout(self._silence):
+        async with asyncio.timeout(self._read_timeout_s):
             async for chunk in response.content.iter_any():
                 body += chunk
-                if len(body) > _LONGEST_EARLY:
-                    raise UpstreamUnreachable("Upstream answers at length before it has the whole request")
+                if len(body) > _MAX_EARLY_RESPONSE_BYTES:
+                    raise UpstreamUnreachable("Upstream sent a long response before the end of the upload")
         response.close()
         await response.wait_for_close()
         return bytes(body)
 
-    async def _read_unless_ours(self, response: aiohttp.ClientResponse, client: str | None) -> bytes:
-        """Return the body as upstream sent it, or raise: what AWS says of our credentials is not for clients."""
-        # Not `response.read`, which waits until all of an upload has been sent.
+    async def _read_aws_error(self, response: aiohttp.ClientResponse, client: str | None) -> bytes:
+        """Return the body, or raise if it is about the bridge's own credentials, which clients must not see."""
+        # `response.read` would wait for the end of the upload.
         body = await response.content.read()
-        if ours(response.status, response.headers, body):
+        if is_identity_rejected(response.status, response.headers, body):
             if self._signer:
-                self._signer.of(client).refused()
+                self._signer.for_client(client).invalidate_credentials()
             error = response.headers.get("x-amzn-ErrorType", str(response.status)).split(":")[0]
             raise CredentialsUnavailable(f"AWS refuses the bridge's credentials: {error}")
-        if denied(response.status, response.headers, body):
+        if is_call_denied(response.status, response.headers, body):
             raise UpstreamDenied("AWS denies the bridge this action; its operator can allow it")
         return body
 
@@ -203,22 +205,24 @@ def _is_repeatable(request: ForwardedRequest) -> bool:
 
 
 def _body_of(
-    body: BufferedBody | StreamedBody | None, *, seconds: float, deadline: asyncio.Timeout
+    body: BufferedBody | StreamedBody | None, *, timeout_s: float, deadline: asyncio.Timeout
 ) -> bytes | AsyncIterator[bytes] | None:
-    """Return what is to be sent; ``deadline`` expires when upstream takes nothing of it for so many seconds."""
+    """Return the body to send. ``deadline`` expires when upstream accepts nothing of it for ``timeout_s``."""
     if not body or not body.length:
         return None
     if isinstance(body, StreamedBody):
-        return Pace(body, seconds=seconds, deadline=deadline)
+        return PacedBody(body, timeout_s=timeout_s, deadline=deadline)
     file = cast("IO[bytes]", body.file)
     file.seek(0)
-    return file.read() if body.length <= _CHUNK else Pace(_pieces(file), seconds=seconds, deadline=deadline)
+    return (
+        file.read() if body.length <= _CHUNK_BYTES else PacedBody(_pieces(file), timeout_s=timeout_s, deadline=deadline)
+    )
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, _CHUNK):
+    while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
         yield piece
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _single_piece(body: bytes) -> AsyncIterator[bytes]:
     yield body

@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bridge is called on the way of its requests, told in ``Via`` (RFC 9110, section 7.6.3).
+"""Loop detection: each installation adds its random id to ``Via`` (RFC 9110, section 7.6.3).
 
-By it a bridge knows what it has sent itself, directly or through other bridges. It tells nothing of anything.
+A bridge rejects a request that carries its own id, directly or through other bridges. The id reveals nothing else.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Protocol
 
-_MEMBER = re.compile(r"1\.1 (mlflow-bridge-[0-9a-f]{16})")
-_MOST = 16
+_VIA_MEMBER = re.compile(r"1\.1 (mlflow-bridge-[0-9a-f]{16})")
+_MAX_INSTANCES = 16
 
 
 class InstanceId(Protocol):
-    """The name of this bridge, the same in all its processes."""
+    """The id of this installation, the same in all its processes."""
 
     @property
     def known(self) -> str | None:
-        """The name, if it was asked for before."""
+        """The id, if ``name`` has returned it before."""
         ...
 
     def name(self) -> str | None:
-        """Return the name, None while it can't be had. The first time it may take a moment."""
+        """Return the id, None while the store can't be read. The first call may block on the store."""
         ...
 
 
 def parse_via(via: Iterable[str]) -> list[str]:
-    """Return the names of the bridges that these ``Via`` tell of; who else a request came through is not said."""
+    """Return the ids of the bridges in these ``Via`` values, without other proxies."""
     members = (member.strip() for value in via for member in value.split(","))
-    return [found[1] for member in members if (found := _MEMBER.fullmatch(member))][:_MOST]
+    return [match[1] for member in members if (match := _VIA_MEMBER.fullmatch(member))][:_MAX_INSTANCES]
 
 
 def format_via(names: Iterable[str]) -> str:
-    """Return the ``Via`` that tells of these bridges."""
+    """Return the ``Via`` value for these ids."""
     return ", ".join(f"1.1 {name}" for name in names)

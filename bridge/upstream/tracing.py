@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port to whoever records traces. Where nobody does there is no tracer, and nothing is spent on one."""
+"""The port for distributed tracing: spans of client requests and of upstream calls (W3C Trace Context)."""
 
 from typing import Protocol
 
@@ -9,42 +9,42 @@ from schemas.trace_context import TraceParent
 
 
 class RequestSpan(Protocol):
-    """A client's request, while it is answered."""
+    """The span of a client's request."""
 
     @property
     def trace(self) -> TraceParent | None:
-        """Its own place in the trace, for what follows from it."""
+        """The trace context of this span, for its children."""
         ...
 
-    def end(self, told: RequestCompleted) -> None:
-        """Note what came of it; never raise."""
+    def end(self, completed: RequestCompleted) -> None:
+        """End the span with the response; never raises."""
         ...
 
 
 class CallSpan(Protocol):
-    """A call to upstream, while it is under way."""
+    """The span of a call to upstream."""
 
     @property
     def trace(self) -> TraceParent | None:
-        """Its own place in the trace, for what follows from it."""
+        """The trace context of this span, for its children."""
         ...
 
-    def end(self, told: UpstreamCallCompleted) -> None:
-        """Note what came of it; never raise."""
+    def end(self, completed: UpstreamCallCompleted) -> None:
+        """End the span with the outcome; never raises."""
         ...
 
 
 class Tracer(Protocol):
-    """Records what belongs together, across processes. It never sees a body, a key or a query."""
+    """Starts spans. Spans never hold a body, a key or a query."""
 
     def request(self, method: str, path: str, parent: TraceParent | None) -> RequestSpan:
-        """Begin to record a request; ``parent`` is where its client's trace has come to."""
+        """Start the span of a request; ``parent`` is the client's trace context."""
         ...
 
     def call(self, call: Call, context: CallContext) -> CallSpan:
-        """Begin to record a call that delivers jobs; it is linked to the requests that brought these."""
+        """Start the span of a call that delivers jobs, with links to the requests that brought them."""
         ...
 
     def close(self) -> None:
-        """Send what is recorded, within a few seconds, and record no more."""
+        """Export the recorded spans, within a few seconds, and record no more."""
         ...

@@ -258,7 +258,7 @@ def ask(bridge: System, key: str) -> requests.Response:
         (("create", "unauthenticated"), "is not `anonymous` or `unauthenticated`"),
         (("create", "x", "--writes-per-second", "inf"), "must be 0, or from 0.001"),
         (("create", "x", "--requests-per-second", "nan"), "must be 0, or from 0.001"),
-        (("create", "x", "--pending", "99999999999999999999GiB"), "a size of less than that"),
+        (("create", "x", "--pending", "99999999999999999999GiB"), "a size of at most 9 digits"),
         (("revoke",), "Name a key's id"),
         (("create", "x", "--admin", "--read-only"), "exclude each other"),
         (("create", "x", "--admin", "--experiment", "7"), "Operators are not limited"),

@@ -183,7 +183,7 @@ def test_no_secret_is_made_that_could_not_be_kept(guarded: System) -> None:
     told = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="")
     spoilt = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="a-short-one")
 
-    assert "set BRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` makes" in told
+    assert "set BRIDGE_ENCRYPTION_KEYS to the output of `openssl rand -base64 32`" in told
     assert "must be keys of 32 random bytes" in spoilt
     assert "a-short-one" not in spoilt
     assert "nobody" not in keys(guarded, "list")

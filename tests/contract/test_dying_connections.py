@@ -129,8 +129,8 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
     counters, replay_cache = RedisCounterStore(client), RedisReplayCache(client)
     someone = Client(name="a")
     return {
-        "enter": flow_control.enter,
-        "report": lambda: flow_control.report(Delivered(status=200)),
+        "acquire": flow_control.acquire,
+        "record": lambda: flow_control.record(Delivered(status=200)),
         "state": flow_control.state,
         "delivered since": lambda: flow_control.delivered_since(NOW),
         "ledger": lambda: RedisRateLimitStore(client).settle([Usage(client="a", uses={"requests": (1.0, 1.0)})]),
@@ -223,7 +223,7 @@ def use(api: Api, someone: Client, callback: VerdictCallback) -> None:
     """Give work to each of its threads."""
     api.observe(REQUEST)
     try:
-        api.rate_limits.enter(someone, needs=("requests",))
+        api.rate_limits.admit(someone, needs=("requests",))
     except OverQuota as error:
         raise AssertionError from error
     api.intake.submit([Offer(write=metric(1), client="a")], callback)

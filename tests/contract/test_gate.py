@@ -24,19 +24,19 @@ def flow_control(
     return RedisFlowControl(client, "http://upstream", rate=rate, burst=burst, probe=probe)
 
 
-def seconds(passage: object) -> float:
-    assert isinstance(passage, Permit)
-    return passage.wait.total_seconds()
+def seconds(decision: object) -> float:
+    assert isinstance(decision, Permit)
+    return decision.wait.total_seconds()
 
 
 def test_without_a_limit_every_call_goes_at_once(client: Any) -> None:
-    assert [seconds(flow_control(client).enter()) for _ in range(100)] == [0.0] * 100
+    assert [seconds(flow_control(client).acquire()) for _ in range(100)] == [0.0] * 100
 
 
 def test_calls_are_spaced_after_a_burst_and_workers_share_the_bucket(client: Any) -> None:
     workers = [flow_control(client, rate=10, burst=3) for _ in range(2)]
 
-    waits = [seconds(workers[number % 2].enter()) for number in range(8)]
+    waits = [seconds(workers[number % 2].acquire()) for number in range(8)]
 
     assert waits[:3] == [0.0] * 3
     assert waits[3:] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5], abs=0.08)
@@ -44,24 +44,24 @@ def test_calls_are_spaced_after_a_burst_and_workers_share_the_bucket(client: Any
 
 def test_who_would_wait_for_too_long_is_told_to_come_again(client: Any) -> None:
     slow = flow_control(client, rate=1)
-    passages = [slow.enter() for _ in range(4)]
+    decisions = [slow.acquire() for _ in range(4)]
 
-    assert [isinstance(passage, Rejected) for passage in passages] == [False, False, True, True]
-    shut = passages[-1]
+    assert [isinstance(decision, Rejected) for decision in decisions] == [False, False, True, True]
+    shut = decisions[-1]
     assert isinstance(shut, Rejected)
     assert shut.after > dt.timedelta(seconds=1)
 
 
 def test_throttling_makes_the_bucket_smaller_and_answers_let_it_recover(client: Any) -> None:
     throttled = flow_control(client, rate=20)
-    throttled.report(Unavailable(reason="throttled", throttled=True))
-    throttled.report(Unavailable(reason="throttled", throttled=True))
+    throttled.record(Unavailable(reason="throttled", throttled=True))
+    throttled.record(Unavailable(reason="throttled", throttled=True))
     smaller = throttled.state().rate
     for _ in range(10):
-        throttled.report(UP)
+        throttled.record(UP)
     recovering = throttled.state().rate
     for _ in range(100):
-        throttled.report(UP)
+        throttled.record(UP)
 
     assert smaller == pytest.approx(14)
     assert recovering == pytest.approx(16)
@@ -70,9 +70,9 @@ def test_throttling_makes_the_bucket_smaller_and_answers_let_it_recover(client: 
 
 def test_a_retry_after_holds_every_worker(client: Any) -> None:
     told, other = flow_control(client, rate=20), flow_control(client, rate=20)
-    told.report(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+    told.record(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
 
-    held = other.enter()
+    held = other.acquire()
 
     assert isinstance(held, Rejected)
     assert dt.timedelta(seconds=6) < held.after <= dt.timedelta(seconds=7)
@@ -82,11 +82,11 @@ def test_a_retry_after_holds_every_worker(client: Any) -> None:
 def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcome) -> None:
     one, other = flow_control(client), flow_control(client)
     for _ in range(4):
-        one.report(outcome)
-    still = other.enter()
-    one.report(outcome)
+        one.record(outcome)
+    still = other.acquire()
+    one.record(outcome)
 
-    shut = other.enter()
+    shut = other.acquire()
 
     assert isinstance(still, Permit)
     assert isinstance(shut, Rejected)
@@ -100,14 +100,14 @@ def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcom
     upstream = flow_control(client)
     for _ in range(10):
         for _ in range(4):
-            upstream.report(DOWN)
-        upstream.report(outcome)
+            upstream.record(DOWN)
+        upstream.record(outcome)
 
     assert upstream.state().breaker == "closed"
 
 
 def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(client: Any) -> None:
-    flow_control(client).report(Unavailable(reason="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
+    flow_control(client).record(Unavailable(reason="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
 
     state = flow_control(client).state()
 
@@ -118,8 +118,8 @@ def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(clie
 def opened(client: Any) -> RedisFlowControl:
     """A gate whose breaker was opened and lets a probe through now."""
     upstream = flow_control(client, probe=dt.timedelta(seconds=1))
-    upstream.report(Unavailable(reason="down", ours=True))
-    assert isinstance(upstream.enter(), Rejected)
+    upstream.record(Unavailable(reason="down", ours=True))
+    assert isinstance(upstream.acquire(), Rejected)
     wait_until(lambda: upstream.state().breaker == "half-open")
     return upstream
 
@@ -127,47 +127,47 @@ def opened(client: Any) -> RedisFlowControl:
 def test_one_probe_goes_and_its_success_closes_the_breaker(client: Any) -> None:
     upstream = opened(client)
 
-    probe, next_one = upstream.enter(), upstream.enter()
+    probe, next_one = upstream.acquire(), upstream.acquire()
     half_open = upstream.state().breaker
-    upstream.report(UP)
+    upstream.record(UP)
 
     assert isinstance(probe, Permit)
     assert isinstance(next_one, Rejected)
     assert half_open == "half-open"
     assert upstream.state().breaker == "closed"
-    assert isinstance(upstream.enter(), Permit)
+    assert isinstance(upstream.acquire(), Permit)
 
 
 def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
     upstream = opened(client)
-    upstream.enter()
+    upstream.acquire()
 
-    upstream.report(DOWN)
+    upstream.record(DOWN)
 
-    shut = upstream.enter()
+    shut = upstream.acquire()
     assert isinstance(shut, Rejected)
     assert shut.after >= dt.timedelta(milliseconds=900)
 
 
 def test_a_probe_that_is_never_heard_of_again_is_replaced(client: Any) -> None:
     upstream = opened(client)
-    upstream.enter()
+    upstream.acquire()
 
-    wait_until(lambda: isinstance(upstream.enter(), Permit))
+    wait_until(lambda: isinstance(upstream.acquire(), Permit))
 
 
 def test_upstreams_do_not_share_a_gate(client: Any) -> None:
-    flow_control(client).report(Unavailable(reason="down", ours=True))
+    flow_control(client).record(Unavailable(reason="down", ours=True))
 
     assert RedisFlowControl(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
 
 
 def test_a_retry_after_holds_although_a_call_that_was_on_its_way_gets_through(client: Any) -> None:
     told, other = flow_control(client, rate=20), flow_control(client, rate=20)
-    told.report(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
+    told.record(Unavailable(reason="throttled", throttled=True, retry_after=dt.timedelta(seconds=7)))
 
-    other.report(UP)
-    held = other.enter()
+    other.record(UP)
+    held = other.acquire()
 
     assert isinstance(held, Rejected)
     assert held.after > dt.timedelta(seconds=6)
@@ -177,10 +177,10 @@ def test_it_is_known_whether_anything_was_delivered_since_a_moment(client: Any) 
     watched = flow_control(client)
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     nothing_yet = watched.delivered_since(before)
-    watched.report(Refused(status=400, error_code="", message=""))
-    watched.report(DOWN)
+    watched.record(Refused(status=400, error_code="", message=""))
+    watched.record(DOWN)
     only_refused = watched.delivered_since(before)
-    flow_control(client).report(UP)
+    flow_control(client).record(UP)
 
     assert (nothing_yet, only_refused) == (False, False)
     assert watched.delivered_since(before)
@@ -200,29 +200,29 @@ def test_a_call_that_upstream_does_not_know_says_nothing_and_leaves_the_finding_
 ) -> None:
     unknown = flow_control(client)
     for _ in range(20):
-        unknown.report(missing)
+        unknown.record(missing)
     before = unknown.state().breaker
     for _ in range(5):
-        unknown.report(DOWN)
+        unknown.record(DOWN)
     wait_until(lambda: unknown.state().breaker == "half-open")
-    first = unknown.enter()
-    operation = unknown.enter()
-    unknown.report(missing)
-    after = unknown.enter()
+    first = unknown.acquire()
+    second = unknown.acquire()
+    unknown.record(missing)
+    after = unknown.acquire()
 
     assert before == "closed"
-    assert [isinstance(passage, Permit) for passage in (first, operation, after)] == [True, False, True]
+    assert [isinstance(decision, Permit) for decision in (first, second, after)] == [True, False, True]
     assert unknown.state().breaker == "half-open"
 
 
 def test_denials_open_no_breaker_and_one_by_whom_the_bridge_is_known_closes_it(client: Any) -> None:
     upstream = flow_control(client)
     for _ in range(50):
-        upstream.report(DENIED)
+        upstream.record(DENIED)
     after_denials = upstream.state().breaker
     found_out = opened(client)
-    found_out.enter()
-    found_out.report(DENIED)
+    found_out.acquire()
+    found_out.record(DENIED)
 
     assert after_denials == "closed"
     assert found_out.state().breaker == "closed"
@@ -231,35 +231,35 @@ def test_denials_open_no_breaker_and_one_by_whom_the_bridge_is_known_closes_it(c
 def test_calls_that_were_denied_have_a_small_limit_of_their_own_which_others_do_not_feel(client: Any) -> None:
     unlimited, limited = flow_control(client), RedisFlowControl(client, "http://other", rate=20, burst=40, probe=PROBE)
 
-    again = [isinstance(unlimited.enter(denied=True), Permit) for _ in range(30)]
-    others = [isinstance(unlimited.enter(), Permit) for _ in range(30)]
-    of_limited = [isinstance(limited.enter(denied=True), Permit) for _ in range(30)]
+    again = [isinstance(unlimited.acquire(denied=True), Permit) for _ in range(30)]
+    others = [isinstance(unlimited.acquire(), Permit) for _ in range(30)]
+    of_limited = [isinstance(limited.acquire(denied=True), Permit) for _ in range(30)]
 
     assert again[:10] == [True] * 10
     assert sum(again) < 13
     assert others == [True] * 30
     assert 10 <= sum(of_limited) < 12
-    assert isinstance(limited.enter(), Permit)
+    assert isinstance(limited.acquire(), Permit)
 
 
 def test_once_a_denied_call_gets_through_ten_more_may_try(client: Any) -> None:
     upstream = RedisFlowControl(client, "http://slow", rate=10, burst=100, probe=PROBE)
-    while isinstance(upstream.enter(denied=True), Permit):
+    while isinstance(upstream.acquire(denied=True), Permit):
         pass
 
-    upstream.report(UP, was_denied=True)
-    allowed = sum(isinstance(upstream.enter(denied=True), Permit) for _ in range(20))
-    upstream.report(DENIED, was_denied=True)
-    upstream.report(UP)
+    upstream.record(UP, was_denied=True)
+    allowed = sum(isinstance(upstream.acquire(denied=True), Permit) for _ in range(20))
+    upstream.record(DENIED, was_denied=True)
+    upstream.record(UP)
 
     assert 10 <= allowed <= 11
-    assert isinstance(upstream.enter(denied=True), Rejected)
+    assert isinstance(upstream.acquire(denied=True), Rejected)
 
 
 def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> None:
     upstream = opened(client)
 
-    denied, other = upstream.enter(denied=True), upstream.enter()
+    denied, other = upstream.acquire(denied=True), upstream.acquire()
 
     assert isinstance(denied, Rejected)
     assert dt.timedelta(seconds=4) < denied.after <= dt.timedelta(seconds=5)
@@ -268,20 +268,20 @@ def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> No
 
 def test_where_every_call_was_denied_one_of_them_finds_out_after_a_while(client: Any) -> None:
     upstream = opened(client)
-    wait = upstream.enter(denied=True)
+    wait = upstream.acquire(denied=True)
     assert isinstance(wait, Rejected)
     # As if the time had passed.
     until = int(client.hget(keys.flow_control("http://upstream"), "until"))
     client.hset(keys.flow_control("http://upstream"), "until", until - 5000)
 
-    assert isinstance(upstream.enter(denied=True), Permit)
+    assert isinstance(upstream.acquire(denied=True), Permit)
 
 
 def test_what_only_reads_does_not_say_that_a_write_would_get_through(client: Any) -> None:
     reading = flow_control(client)
     began = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
-    reading.report(UP, of_read=True)
+    reading.record(UP, of_read=True)
     of_reads = reading.delivered_since(began)
-    reading.report(UP)
+    reading.record(UP)
 
     assert (of_reads, reading.delivered_since(began)) == (False, True)

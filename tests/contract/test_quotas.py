@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.auth.rate_limits import LONGEST_DEBT, WINDOW, RateLimits, Usage
+from bridge.auth.rate_limits import MAX_DEBT_S, WINDOW_S, RateLimits, Usage
 from bridge.errors import OverQuota, StoreUnavailable
 from bridge.redis_store import keys
 from bridge.redis_store.rate_limits import RedisRateLimitStore
@@ -50,7 +50,7 @@ def let_in(
     count = 0
     for _ in range(tries):
         try:
-            rate_limits.enter(client, needs=needs)
+            rate_limits.admit(client, needs=needs)
             rate_limits.charge(client, each or {})
             count += 1
         except OverQuota:
@@ -69,17 +69,17 @@ def test_a_burst_of_ten_seconds_is_let_in_and_then_the_rate(alone: RateLimits, c
     after_a_second = let_in(alone)
     clock.now += 1000
 
-    assert (burst, after_a_second, let_in(alone)) == (10 * WINDOW, 10, 10 * WINDOW)
+    assert (burst, after_a_second, let_in(alone)) == (10 * WINDOW_S, 10, 10 * WINDOW_S)
 
 
 def test_who_is_turned_away_is_told_when_to_come_again(alone: RateLimits, clock: Clock) -> None:
     let_in(alone, needs=("bytes",), each={"bytes": 10_000.0})
 
-    with pytest.raises(OverQuota, match=r"'greedy' may use 100 bytes of bodies a second") as caught:
-        alone.enter(GREEDY, needs=("bytes",))
+    with pytest.raises(OverQuota, match=r"'greedy' has exceeded its limit of 100 bytes of bodies a second") as caught:
+        alone.admit(GREEDY, needs=("bytes",))
     clock.now += caught.value.wait + 0.01
 
-    assert caught.value.wait == pytest.approx((10_000 - 100 * WINDOW + 1) / 100)
+    assert caught.value.wait == pytest.approx((10_000 - 100 * WINDOW_S + 1) / 100)
     assert let_in(alone, tries=1, needs=("bytes",)) == 1
 
 
@@ -96,7 +96,7 @@ def test_another_client_has_its_own(alone: RateLimits) -> None:
 
 
 def test_what_was_charged_afterwards_is_owed(alone: RateLimits, clock: Clock) -> None:
-    alone.enter(GREEDY, needs=("writes",))
+    alone.admit(GREEDY, needs=("writes",))
     alone.charge(GREEDY, {"writes": 100.0})
     clock.now += 9
 
@@ -110,8 +110,8 @@ def test_a_clients_own_quota_counts_more_than_the_settings(alone: RateLimits) ->
     free = Client(name="free", quota=Quota(requests=0))
     slow = Client(name="slow", quota=Quota(requests=1))
 
-    assert [let_in(alone, each) for each in (free, slow, rare)] == [2000, WINDOW, 1]
-    assert not alone.limit(Client(name="all", quota=Quota(requests=0, writes=0, bytes=0)))
+    assert [let_in(alone, each) for each in (free, slow, rare)] == [2000, WINDOW_S, 1]
+    assert not alone.applies_to(Client(name="all", quota=Quota(requests=0, writes=0, bytes=0)))
 
 
 def test_a_client_that_is_read_anew_is_the_same(alone: RateLimits) -> None:
@@ -125,7 +125,7 @@ def test_a_new_quota_forgives_no_debt(alone: RateLimits, clock: Clock) -> None:
     renewed = Client(name="greedy", quota=Quota(requests=50))
 
     with pytest.raises(OverQuota):
-        alone.enter(renewed, needs=ONE)
+        alone.admit(renewed, needs=ONE)
     clock.now += 100 / 50 + 0.1
     assert let_in(alone, renewed, tries=1) == 1
 
@@ -133,15 +133,15 @@ def test_a_new_quota_forgives_no_debt(alone: RateLimits, clock: Clock) -> None:
 def test_two_quotas_of_one_client_taken_in_turns_are_not_more_than_one(alone: RateLimits) -> None:
     old, new = (Client(name="c", quota=Quota(requests=rate)) for rate in (3, 4))
 
-    assert sum(let_in(alone, each, tries=1) for _ in range(200) for each in (old, new)) <= 4 * WINDOW
+    assert sum(let_in(alone, each, tries=1) for _ in range(200) for each in (old, new)) <= 4 * WINDOW_S
 
 
 def test_nobody_owes_more_than_an_hours_worth(alone: RateLimits, client: Any) -> None:
     alone.charge(GREEDY, {"bytes": 1e20})
     [left] = RedisRateLimitStore(client).settle([Usage(client="a", uses={"bytes": (100.0, 1e20)})])
 
-    assert alone.standing(GREEDY)[2].full_in == LONGEST_DEBT + WINDOW
-    assert left == {"bytes": -100.0 * LONGEST_DEBT}
+    assert alone.status(GREEDY)[2].full_in == MAX_DEBT_S + WINDOW_S
+    assert left == {"bytes": -100.0 * MAX_DEBT_S}
     assert client.pttl(keys.rate_limits("a")) > 0
 
 
@@ -156,7 +156,7 @@ def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
     rate = Quota(requests=10)
     first, second = (RateLimits(RedisRateLimitStore(client), rate, monotonic=clock) for _ in range(2))
     for each in (first, second):
-        each.enter(GREEDY, needs=ONE)
+        each.admit(GREEDY, needs=ONE)
         each.settle()
 
     spent = let_in(first)
@@ -165,7 +165,7 @@ def test_processes_share_one_bucket(client: Any, clock: Clock) -> None:
     second.settle()
 
     # The store's clock may have gone on by a moment, which is worth a request or two.
-    assert spent + let_in(second) <= 10 * WINDOW + 10
+    assert spent + let_in(second) <= 10 * WINDOW_S + 10
 
 
 def test_the_store_forgets_a_bucket_that_is_full(client: Any) -> None:
@@ -192,6 +192,6 @@ def test_a_store_that_is_away_keeps_nobody_out(clock: Clock) -> None:
     rate_limits = RateLimits(Away(), Quota(requests=10), monotonic=clock)
     let_in(rate_limits, tries=50)
     rate_limits.settle()
-    clock.now += dt.timedelta(seconds=WINDOW).total_seconds()
+    clock.now += dt.timedelta(seconds=WINDOW_S).total_seconds()
 
-    assert let_in(rate_limits) == 10 * WINDOW
+    assert let_in(rate_limits) == 10 * WINDOW_S

@@ -54,7 +54,7 @@ def test_beyond_the_quota_of_requests_there_is_429_with_the_time_to_wait(http: H
     refused = answers[-1]
     assert refused.json == {
         "error_code": "REQUEST_LIMIT_EXCEEDED",
-        "message": "The client 'greedy' may use 0.2 requests a second, and has used more. Send it again later.",
+        "message": "The client 'greedy' has exceeded its limit of 0.2 requests a second. Send it again later.",
     }
     assert 1 <= int(refused.headers["Retry-After"]) <= 5
     assert refused.headers["RateLimit-Policy"] == '"requests";q=2;w=10;qu="requests"'
@@ -104,7 +104,7 @@ def test_what_is_turned_away_costs_nothing_and_is_not_stored(http: Http, guarded
     for _ in range(5):
         log(http, key)
 
-    assert guarded.rate_limits.standing(Client(name="eager", quota=Quota(requests=0.1)))[0].full_in <= 10
+    assert guarded.rate_limits.status(Client(name="eager", quota=Quota(requests=0.1)))[0].full_in <= 10
     assert guarded.outbox.lane_backlog(METRIC["run_id"]).pending == 1  # type: ignore[arg-type] # it is a text
 
 

@@ -21,7 +21,7 @@ from tests.asgi_client import client_of
 from tests.factories import RUN
 from tests.integration.test_api_access import LOG_METRIC, METRIC
 from tests.signature_front import SignatureFront
-from workers.server import _follow
+from workers.server import _connect_signals
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -139,7 +139,7 @@ def test_a_worker_that_ends_sends_what_is_recorded(
     tied = (worker_ready, worker_shutting_down, worker_shutdown, setup_logging)
     before = [list(signal.receivers) for signal in tied]
     try:
-        _follow(bootstrap.build_worker(read_settings(environ)))
+        _connect_signals(bootstrap.build_worker(read_settings(environ)))
         tracer.request("GET", "/version", None).span.end()
         worker_shutdown.send(sender=None)
     finally:

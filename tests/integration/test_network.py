@@ -128,9 +128,9 @@ def test_encryption_keys_are_fetched_from_secrets_manager(company: Company, monk
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", company.serve(Manager))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS.secret_key)
-    secrets_manager.keys_in.cache_clear()
+    secrets_manager.fetch_encryption_keys.cache_clear()
 
-    assert secrets_manager.keys_in(ARN, company.network()) == (base64.b64decode(KEY),)
+    assert secrets_manager.fetch_encryption_keys(ARN, company.network()) == (base64.b64decode(KEY),)
     assert asked(company) == [f"CONNECT {NAME}:443"]
     with pytest.raises(CannotStart, match="SSLError"):
         cipher_for_keys(None, ARN, network_in({"BRIDGE_PROXY": company.proxy.url}))

@@ -46,7 +46,7 @@ class Manager(BaseHTTPRequestHandler):
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
     Manager.asked, Manager.text = [], KEY
-    secrets_manager.keys_in.cache_clear()
+    secrets_manager.fetch_encryption_keys.cache_clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Manager) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -56,7 +56,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
         yield Manager
         server.shutdown()
         thread.join()
-    secrets_manager.keys_in.cache_clear()
+    secrets_manager.fetch_encryption_keys.cache_clear()
 
 
 def test_the_keys_are_fetched_once_and_encrypt_what_those_of_the_environment_would(
@@ -94,7 +94,7 @@ def test_a_bridge_that_gets_no_keys_does_not_start_and_shows_none(
 def test_a_manager_that_does_not_answer_is_told(manager: type[Manager], monkeypatch: pytest.MonkeyPatch) -> None:
     assert manager.text
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
-    with pytest.raises(CannotStart, match="can't be asked for"):
+    with pytest.raises(CannotStart, match="can't be reached for"):
         cipher_for_keys(None, ARN)
 
 

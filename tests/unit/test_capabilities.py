@@ -43,7 +43,7 @@ def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
     world.upstream.says, world.lacking = "2.16.2", {"outputs"}
 
     for _ in range(3):
-        world.abilities.look()
+        world.abilities.examine()
 
     assert (world.abilities.limits.tag_value, world.abilities.lacks) == (5000, frozenset({Op.LOG_OUTPUTS}))
     assert world.events.of(UpstreamExamined) == [UpstreamExamined(version="2.16.2", lacks="outputs")]
@@ -54,18 +54,18 @@ def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
 def test_it_is_asked_again_when_it_may_be_another_one(trouble: str) -> None:
     world = World()
     world.lacking = {"outputs", "traces"}
-    world.abilities.look()
+    world.abilities.examine()
     before = world.abilities.lacks
 
     world.lacking = set()
     if trouble == "away":
         world.upstream.reachable = False
-        world.abilities.look()
+        world.abilities.examine()
         while_away = world.abilities.lacks
         world.upstream.reachable = True
     else:
         world.upstream.says, while_away = "3.99.0", before
-    world.abilities.look()
+    world.abilities.examine()
 
     assert before == while_away == {Op.LOG_OUTPUTS, Op.EXPORT_TRACES}
     assert world.abilities.lacks == set()
@@ -84,7 +84,7 @@ def test_only_a_path_that_is_not_known_is_taken_for_a_call_that_is_not_there(out
     world = World()
     world.lacking, world.outcome = {"outputs"}, outcome
 
-    world.abilities.look()
+    world.abilities.examine()
 
     assert world.abilities.lacks == set()
 
@@ -94,7 +94,7 @@ def test_what_the_operator_says_counts_for_an_upstream_that_says_nothing() -> No
     world.upstream.says = ""
     before = world.abilities.limits.tag_value
 
-    world.abilities.look()
+    world.abilities.examine()
 
     assert before == world.abilities.limits.tag_value == 5000
 

@@ -12,7 +12,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from bridge.errors import CredentialsUnavailable
 from bridge.process.clock import SystemClock
-from bridge.upstream.aws.credentials import AwsCredentials, Sessions, session_name
+from bridge.upstream.aws.credentials import AwsCredentials, ClientSessions, session_name
 from tests.factories import NOW
 from tests.fakes import FakeClock
 
@@ -53,36 +53,36 @@ class Role:
     def __init__(self, name: str) -> None:
         self.name = name
         self.asked = 0
-        self.forgotten = 0
-        self.at_hand = False
+        self.invalidated = 0
+        self.is_fetched = False
         self.refuses = False
         self.may_answer = threading.Event()
         self.may_answer.set()
 
     def frozen(self) -> ReadOnlyCredentials:
-        if not self.at_hand:
+        if not self.is_fetched:
             self.asked += 1
             self.may_answer.wait(10)
             if self.refuses:
                 raise CredentialsUnavailable("can't be had: AccessDenied", denied=True)
-            self.at_hand = True
+            self.is_fetched = True
         return ReadOnlyCredentials(f"key-of-{self.name}-{self.asked}", "s", "t")
 
-    def are_at_hand(self) -> bool:
-        return self.at_hand
+    def is_ready(self) -> bool:
+        return self.is_fetched
 
-    def forget(self) -> None:
-        self.forgotten += 1
-        self.at_hand = False
+    def invalidate(self) -> None:
+        self.invalidated += 1
+        self.is_fetched = False
 
 
 class Opened:
     """Sessions of roles that the test can look at."""
 
-    def __init__(self, *, most: int = 1000) -> None:
+    def __init__(self, *, max_sessions: int = 1000) -> None:
         self.clock = FakeClock(NOW)
         self.roles: list[Role] = []
-        self.sessions = Sessions(self._open, self.clock, most=most)
+        self.sessions = ClientSessions(self._open, self.clock, max_sessions=max_sessions)
 
     def _open(self, name: str) -> AwsCredentials:
         self.roles.append(Role(name))
@@ -92,24 +92,24 @@ class Opened:
 def test_each_client_has_a_session_of_his_own_and_keeps_it() -> None:
     opened = Opened()
 
-    keys = [opened.sessions.of(client).frozen().access_key for client in ("ann", "bob", "ann")]
+    keys = [opened.sessions.for_client(client).frozen().access_key for client in ("ann", "bob", "ann")]
 
     assert keys == ["key-of-ann-1", "key-of-bob-1", "key-of-ann-1"]
     assert [role.asked for role in opened.roles] == [1, 1]
 
 
 def test_the_session_that_was_used_least_lately_gives_way() -> None:
-    opened = Opened(most=2)
+    opened = Opened(max_sessions=2)
 
     for client in ("ann", "bob", "ann", "eve", "ann", "bob"):
-        opened.sessions.of(client).frozen()
+        opened.sessions.for_client(client).frozen()
 
     assert [role.name for role in opened.roles] == ["ann", "bob", "eve", "bob"]
 
 
 def test_a_client_whose_session_is_refused_is_asked_for_only_now_and_then() -> None:
     opened = Opened()
-    session = opened.sessions.of("ann")
+    session = opened.sessions.for_client("ann")
     [role] = opened.roles
     role.refuses = True
     for _ in range(3):
@@ -123,27 +123,27 @@ def test_a_client_whose_session_is_refused_is_asked_for_only_now_and_then() -> N
 
     assert asked == 1
     assert session.frozen().access_key == "key-of-ann-2"
-    assert opened.sessions.of("bob").frozen().access_key == "key-of-bob-1"
+    assert opened.sessions.for_client("bob").frozen().access_key == "key-of-bob-1"
 
 
 def test_a_session_that_aws_refuses_is_made_anew_unless_it_is_new() -> None:
     opened = Opened()
-    session = opened.sessions.of("ann")
+    session = opened.sessions.for_client("ann")
     session.frozen()
 
-    session.forget()
-    young = opened.roles[0].forgotten
+    session.invalidate()
+    young = opened.roles[0].invalidated
     opened.clock.pass_(dt.timedelta(seconds=10))
-    session.forget()
-    session.forget()
+    session.invalidate()
+    session.invalidate()
 
-    assert (young, opened.roles[0].forgotten) == (0, 1)
+    assert (young, opened.roles[0].invalidated) == (0, 1)
     assert session.frozen().access_key == "key-of-ann-2"
 
 
 def test_many_threads_ask_once_and_nobody_waits_to_forget() -> None:
     opened = Opened()
-    session = opened.sessions.of("ann")
+    session = opened.sessions.for_client("ann")
     [role] = opened.roles
     role.may_answer.clear()
 
@@ -151,15 +151,16 @@ def test_many_threads_ask_once_and_nobody_waits_to_forget() -> None:
         waiting = [threads.submit(session.frozen) for _ in range(8)]
         while not role.asked:
             pass
-        session.forget()
+        session.invalidate()
         role.may_answer.set()
         keys = {each.result(timeout=10).access_key for each in waiting}
 
     assert keys == {"key-of-ann-1"}
-    assert (role.asked, role.forgotten) == (1, 0)
+    assert (role.asked, role.invalidated) == (1, 0)
 
 
 def test_sessions_are_not_fetched_before_they_are_used() -> None:
-    sessions = Sessions(lambda _: AwsCredentials(SystemClock(), "arn:aws:iam::123456789012:role/x"), SystemClock())
+    clock = SystemClock()
+    sessions = ClientSessions(lambda _: AwsCredentials(clock, "arn:aws:iam::123456789012:role/x"), clock)
 
-    assert not sessions.of("ann").are_at_hand()
+    assert not sessions.for_client("ann").is_ready()

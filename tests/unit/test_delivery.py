@@ -327,12 +327,12 @@ def _die(_: Call) -> Outcome:
 
 def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gather() -> None:
     lane = Lane(metric(1))
-    lane.flow_control.passage = Rejected(dt.timedelta(), "breaker")
+    lane.flow_control.decision = Rejected(dt.timedelta(), "breaker")
 
     lane.deliver()
     lane.jobs.append(lane.accept(metric(2)))
     waiting = lane.outbox.job(lane.jobs[0], client="a")
-    lane.flow_control.passage = Permit(dt.timedelta())
+    lane.flow_control.decision = Permit(dt.timedelta())
     lane.deliver()
 
     assert waiting
@@ -343,7 +343,7 @@ def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gathe
 
 
 def shut(lane: Lane) -> None:
-    lane.flow_control.passage = Rejected(dt.timedelta(), "breaker")
+    lane.flow_control.decision = Rejected(dt.timedelta(), "breaker")
 
 
 def unavailable(lane: Lane) -> None:
@@ -367,7 +367,7 @@ def test_what_may_have_been_sent_is_sent_again_as_it_was_whatever_comes_between(
     lane.expire_lease()
     lane.accept(metric(2))
 
-    lane.flow_control.passage = Permit(dt.timedelta())
+    lane.flow_control.decision = Permit(dt.timedelta())
     lane.stopping.clear()
     lane.upstream.answer = lambda _: Delivered(status=200)
     lane.deliver()

@@ -137,7 +137,7 @@ def test_once_it_is_allowed_the_lane_goes_on_in_full_calls() -> None:
 def test_a_gate_that_is_shut_leaves_the_reason_as_it_is() -> None:
     lane = DeniedLane(1, 0)
     lane.deliver()
-    lane.flow_control.passage = Rejected(SECOND, "the rate limit of denied calls")
+    lane.flow_control.decision = Rejected(SECOND, "the rate limit of denied calls")
 
     lane.later()
 

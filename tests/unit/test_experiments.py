@@ -127,7 +127,7 @@ def test_what_upstream_does_not_tell_is_not_known(world: World, outcome: Outcome
 
 
 def test_nobody_is_asked_while_the_gate_is_shut_and_what_the_store_knows_is_known(world: World) -> None:
-    world.flow_control.passage = Rejected(dt.timedelta(seconds=9), "down")
+    world.flow_control.decision = Rejected(dt.timedelta(seconds=9), "down")
     with pytest.raises(ExperimentUnknown):
         world.is_within()
     world.memory.experiments[RUN] = "7"

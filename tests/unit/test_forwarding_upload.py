@@ -70,7 +70,7 @@ def test_who_stops_reading_can_wait_until_nothing_is_read_from_the_client(pieces
         reading = asyncio.ensure_future(sent(upload))
         await waits.wait()
         reading.cancel()
-        await upload.stopped()
+        await upload.wait_until_idle()
         return left.is_set()
 
     assert asyncio.run(stop())

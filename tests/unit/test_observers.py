@@ -8,7 +8,7 @@ from queue import Queue
 import pytest
 
 from bridge.events import DispatchFailed, Event
-from bridge.telemetry import observers as gathered
+from bridge.telemetry import observers
 from bridge.telemetry.observers import BufferedObserver
 
 
@@ -45,7 +45,7 @@ def test_each_observer_is_handed_the_same_many_at_a_time() -> None:
 
 
 def test_where_too_many_wait_who_brings_one_more_waits_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathered, "_MOST", 10)
+    monkeypatch.setattr(observers, "_MAX_BUFFERED_EVENTS", 10)
     seen: list[Event] = []
     stuck, go_on = threading.Event(), threading.Event()
 
@@ -90,4 +90,4 @@ def test_an_observer_that_fails_keeps_nothing_from_the_others_nor_from_itself_la
     tell.flush()
 
     assert seen == told == [event(1), event(2)]
-    assert [(record.message, record.levelname) for record in caplog.records] == [("events_not_told", "ERROR")]
+    assert [(record.message, record.levelname) for record in caplog.records] == [("events_not_observed", "ERROR")]

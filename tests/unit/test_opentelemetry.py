@@ -121,7 +121,7 @@ def test_each_attempt_has_its_own_span_and_says_that_it_failed() -> None:
 def test_a_collector_that_does_not_answer_costs_traces_and_neither_deliveries_nor_the_end(
     monkeypatch: pytest.MonkeyPatch, *, listens: bool
 ) -> None:
-    monkeypatch.setattr("bridge.telemetry.opentelemetry._CLOSES_WITHIN", 0.2)
+    monkeypatch.setattr("bridge.telemetry.opentelemetry._SHUTDOWN_TIMEOUT_S", 0.2)
     # How long the exporter goes on by itself after that, in seconds.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     before = set(threading.enumerate())

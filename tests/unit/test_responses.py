@@ -9,7 +9,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from bridge.upstream import Call, Delivered, Denied, Outcome, Refused, Unavailable
-from bridge.upstream.responses import classify, ours, retry_after
+from bridge.upstream.responses import classify, is_identity_rejected, retry_after
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 HTML = b"<!doctype html><title>Error</title>"
@@ -94,7 +94,8 @@ def test_a_401_is_the_bridges_own_trouble_whatever_the_body(body: bytes) -> None
     outcome = answer(401, body)
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.ours, outcome.reason) == (True, "upstream wants a login that the bridge does not have: status 401")
+    reason = "upstream requires a login that the bridge does not have: status 401"
+    assert (outcome.ours, outcome.reason) == (True, reason)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_an_aws_error_is_found_in_the_body_as_well(error: str) -> None:
 def test_headers_are_found_in_any_case(name: str) -> None:
     headers = CaseInsensitiveDict({name: "ExpiredTokenException", name.upper().replace("ERRORTYPE", "REQUESTID"): "r"})
 
-    assert ours(400, headers, aws())
+    assert is_identity_rejected(400, headers, aws())
     assert classify(200, headers, b"{}", now=NOW) == Delivered(status=200, request_id="r")
 
 
@@ -246,7 +247,7 @@ def test_headers_are_found_in_any_case(name: str) -> None:
 def test_an_answer_that_says_nothing_of_us_is_not_ours(status: int) -> None:
     headers = CaseInsensitiveDict({"x-amzn-ErrorType": "ThrottlingException"})
 
-    assert not ours(status, headers, aws("AccessDenied is only a word here"))
+    assert not is_identity_rejected(status, headers, aws("AccessDenied is only a word here"))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429])

@@ -135,7 +135,7 @@ def test_what_is_written_to_a_name_without_a_run_is_buried_with_the_reason() -> 
     document = lane.outbox.job(lane.jobs[0], client="a")
     assert document
     assert document.error
-    assert "There is no run of the name 'nightly/17'" in document.error.message
+    assert "No run is named 'nightly/17'" in document.error.message
 
 
 def test_a_refused_creation_is_buried() -> None:

@@ -137,10 +137,10 @@ class Source:
         self.asked += 1
         return self._credentials
 
-    def are_at_hand(self) -> bool:
+    def is_ready(self) -> bool:
         return True
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         self.forgotten += 1
 
 
@@ -259,6 +259,6 @@ def test_credentials_are_asked_for_at_each_signature() -> None:
 def test_credentials_that_are_refused_are_looked_for_anew() -> None:
     source = Source(USER)
 
-    Signer(_scope(endpoint_for(SERVER)), source).refused()
+    Signer(_scope(endpoint_for(SERVER)), source).invalidate_credentials()
 
     assert source.forgotten == 1

@@ -46,7 +46,7 @@ def test_lines_come_in_their_order(pipe: tuple[int, int]) -> None:
 def test_what_is_not_read_holds_up_nothing_and_is_counted(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, *, blocks: bool
 ) -> None:
-    monkeypatch.setattr(standard_error, "_MOST", 200_000)
+    monkeypatch.setattr(standard_error, "_MAX_BUFFERED_BYTES", 200_000)
     os.set_blocking(pipe[1], blocks)
     writer = Writer(pipe[1], lost)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reaching SageMaker MLflow takes: the endpoint, credentials, Signature Version 4."""
+"""SageMaker MLflow on AWS: its endpoint, credentials, and Signature Version 4."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an upstream is reached, and as which AWS service it is signed for.
+"""The endpoint of an upstream: its URL, and the SigV4 service and region to sign for.
 
 Hosts, services and headers of both kinds of ARN are those of AWS's plugin, aws/sagemaker-mlflow 0.5.0.
 """
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from bridge.errors import InvalidSettings
 
-# Partitions that SageMaker MLflow is offered in, and the suffix of its hosts there.
-_HOST_SUFFIX = {"aws": "aws", "aws-us-gov": "aws"}
+#: The host suffix of SageMaker MLflow by AWS partition.
+_HOST_SUFFIXES = {"aws": "aws", "aws-us-gov": "aws"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningScope:
-    """What a signature is valid for, and the header that tells SageMaker which server is meant."""
+    """The SigV4 credential scope, and the header that names the tracking server or app for SageMaker."""
 
     service: str
     region: str
@@ -42,7 +42,7 @@ def endpoint_for(upstream: str, override: str | None = None) -> Endpoint:
     if not upstream.startswith("arn:"):
         return Endpoint(url=upstream.rstrip("/"))
     _, partition, _, region, _, resource = upstream.split(":", 5)
-    suffix = _HOST_SUFFIX.get(partition)
+    suffix = _HOST_SUFFIXES.get(partition)
     if suffix is None and not override:
         raise InvalidSettings(f"SageMaker MLflow is not known in partition {partition!r}: set BRIDGE_UPSTREAM_ENDPOINT")
     if resource.startswith("mlflow-app/"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs requests with AWS Signature Version 4, at the moment they are sent.
+"""Signs requests with AWS Signature Version 4, at the moment of sending.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html. The arithmetic is botocore's; what is signed is
-decided here: a fixed list of headers, and a query in the one form that every verifier agrees on.
+botocore computes the signature. This module fixes the signed headers, and encodes the path and query canonically:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
 import hashlib
@@ -16,40 +16,41 @@ from botocore.credentials import ReadOnlyCredentials
 
 from bridge.upstream.aws.endpoint import SigningScope
 
-#: botocore's own list changes from version to version; a header that a hop may alter must not be in ours.
+#: botocore's own list changes from version to version. A proxy may alter other headers, so they are not signed.
 SIGNED_HEADERS = frozenset({"host", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _UNRESERVED = "-._~"
+_SIGNATURE_HEADERS = ("X-Amz-Date", "X-Amz-Security-Token", "Authorization")
 
 
 class CredentialSource(Protocol):
-    """Where credentials come from, fresh at every signature."""
+    """Credentials that are refreshed when due."""
 
     def frozen(self) -> ReadOnlyCredentials:
-        """Return access key, secret and token of one and the same refresh."""
+        """Return access key, secret and token of one refresh."""
         ...
 
-    def are_at_hand(self) -> bool:
-        """Return whether ``frozen`` would answer at once, without asking anybody."""
+    def is_ready(self) -> bool:
+        """Return whether ``frozen`` returns at once, without a refresh."""
         ...
 
-    def forget(self) -> None:
-        """Look for credentials anew at the next signature."""
+    def invalidate(self) -> None:
+        """Fetch credentials again at the next signature."""
         ...
 
 
 class CredentialSources(Protocol):
-    """Where each client's credentials come from."""
+    """Credentials by client."""
 
-    def of(self, client: str) -> CredentialSource:
-        """Return the source of a client's."""
+    def for_client(self, client: str) -> CredentialSource:
+        """Return the credentials that sign a client's requests."""
         ...
 
 
 class Signer:
-    """Signs for one upstream."""
+    """Signs requests to one upstream."""
 
     def __init__(
         self, scope: SigningScope, credentials: CredentialSource, clients: CredentialSources | None = None
@@ -58,22 +59,22 @@ class Signer:
         self._credentials = credentials
         self._clients = clients
 
-    def of(self, client: str | None) -> "Signer":
-        """Return who signs for a client: this one, unless clients have credentials of their own."""
+    def for_client(self, client: str | None) -> "Signer":
+        """Return the signer of a client's requests: this one, unless clients have sessions of their own."""
         if client is None or self._clients is None:
             return self
-        return Signer(self._scope, self._clients.of(client))
+        return Signer(self._scope, self._clients.for_client(client))
 
     def is_ready(self) -> bool:
-        """Return whether ``sign`` would not wait for credentials."""
-        return self._credentials.are_at_hand()
+        """Return whether ``sign`` returns at once, without a refresh of credentials."""
+        return self._credentials.is_ready()
 
-    def refused(self) -> None:
-        """Take note that AWS does not take what was signed with the credentials at hand."""
-        self._credentials.forget()
+    def invalidate_credentials(self) -> None:
+        """Fetch credentials again at the next signature, because AWS has rejected the last one."""
+        self._credentials.invalidate()
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], *, host: str, body_sha256: str) -> dict[str, str]:
-        """Return the headers that make this request a signed one, to be added to those of ``headers``.
+        """Return the headers to add to a request so that it is signed.
 
         ``url`` is sent exactly as given, so its query must be canonical already (`canonical_target`).
         """
@@ -84,32 +85,29 @@ class Signer:
         request = AWSRequest(method=method, url=url, headers=signed)
         names = SIGNED_HEADERS | {scope.arn_header}
         FixedHeadersAuth(self._credentials.frozen(), scope.service, scope.region, names).add_auth(request)
-        return {**added, **{name: request.headers[name] for name in _RESULT if name in request.headers}}
-
-
-_RESULT = ("X-Amz-Date", "X-Amz-Security-Token", "Authorization")
+        return {**added, **{name: request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers}}
 
 
 class FixedHeadersAuth(SigV4Auth):  # type: ignore[misc] # botocore is untyped
-    """botocore's signer, told which headers to sign."""
+    """botocore's SigV4 with a fixed list of signed headers."""
 
     def __init__(self, credentials: ReadOnlyCredentials, service: str, region: str, names: frozenset[str]) -> None:
         super().__init__(credentials, service, region)
         self._names = names
 
     def headers_to_sign(self, request: Any) -> Any:  # noqa: ANN401 - botocore is untyped
-        """Return those headers of the request that are in the list."""
-        every = super().headers_to_sign(request)
-        for name in {name.lower() for name in every} - self._names:
-            del every[name]
-        return every
+        """Return the headers of the request that are in the list."""
+        headers = super().headers_to_sign(request)
+        for name in {name.lower() for name in headers} - self._names:
+            del headers[name]
+        return headers
 
 
 def canonical_target(target: str) -> str:
-    """Return path and query in the one spelling that signers and verifiers agree on, meaning the same.
+    """Return path and query in SigV4's canonical encoding, which signers and verifiers agree on.
 
     Each character outside RFC 3986's unreserved set is percent-encoded in upper case; ``+`` in a query is a space.
-    Path segments keep what they encode: ``%2F`` stays, for it is not a separator.
+    An encoded slash in a path segment stays ``%2F``, because it is no separator.
     """
     path, mark, query = target.partition("?")
     path = "/".join(_encode(segment) for segment in path.split("/"))
