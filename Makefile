@@ -4,14 +4,15 @@
 PYTHON ?= python3
 INSTALL := .venv/bin/python requirements/install.py
 LOCK := requirements
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
 # Most tests wait more than they compute: three processes keep two cores busy. A file's tests share its servers.
 PYTEST := .venv/bin/pytest -n 3 --dist loadfile
-.PHONY: help run test test-all check check-all lint types arch fix faults bench audit lock clean
+.PHONY: help run test test-all check check-all lint typecheck arch format docs faults bench audit lock image release clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -h -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
 	@exec .venv/bin/mlflow-bridge up
@@ -25,24 +26,25 @@ test-all: .venv/dev .venv/old-client/installed .venv/old-server/installed ## The
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
 	.venv/bin/python -m benchmarks $(BENCH)
 
-faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write
+faults: .venv/dev ## Put the bridge through each fault at length, and show the outcome of every write
 	.venv/bin/pytest tests/faults --long
 
-check: lint types arch test ## Lint, types, import contracts, tests: run it before each commit
+check: lint typecheck arch test ## Lint, types, import contracts, tests: run it before each commit
 
-check-all: lint types arch test-all ## The same with all generated examples: what CI runs
+check-all: lint typecheck arch docs test-all ## The same with the documentation and all generated examples: what CI runs
 
-lint: .venv/dev ## Check style and formatting
+lint: .venv/dev ## Check style, formatting and spelling
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
 
-types: .venv/dev ## Check types
+typecheck: .venv/dev ## Check types
 	.venv/bin/mypy
 
 arch: .venv/dev ## Check which part may import which
 	.venv/bin/lint-imports --no-logo
 
-fix: .venv/dev ## Format, and mend what can be mended mechanically
+format: .venv/dev ## Format, and fix what can be fixed mechanically
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
@@ -52,8 +54,18 @@ audit: .venv/dev .venv/audit/installed ## List the licences of what is shipped, 
 lock: .venv/dev ## Pin all dependencies; LOCK_OPTIONS=--upgrade chooses the newest allowed versions
 	sh $(LOCK)/lock.sh $(LOCK_OPTIONS)
 
+docs: .venv/docs/installed ## Build the documentation site in build/site, without a network
+	@.venv/bin/python tools/docs_site.py build/docs
+	@.venv/docs/bin/zensical build --clean --strict
+
+image: ## Build the container image; CONTAINER=podman for another program
+	$(or $(CONTAINER),docker) build --tag mlflow-bridge:$(VERSION) .
+
+release: .venv/dev ## Build wheel, source archive and release notes in dist/, from a clean tree
+	@sh tools/release.sh $(VERSION)
+
 clean: ## Remove what was installed and made here, the data of `make run` included
-	rm -rf .venv .data .*_cache .hypothesis .coverage
+	rm -rf .venv .data .*_cache .hypothesis .coverage build dist
 
 # A stamp for each set of packages: made again when its lock or the project's own definition changes.
 .venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt $(LOCK)/install.py pyproject.toml
@@ -90,4 +102,11 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@echo 'installing the audit tools into .venv/audit'
 	@.venv/bin/python -m venv --clear .venv/audit
 	@.venv/audit/bin/python $(LOCK)/install.py audit.txt
+	@touch $@
+
+# The same for the generator of `make docs`.
+.venv/docs/installed: $(LOCK)/docs.txt | .venv/local
+	@echo 'installing the documentation generator into .venv/docs'
+	@.venv/bin/python -m venv --clear .venv/docs
+	@.venv/docs/bin/python $(LOCK)/install.py docs.txt
 	@touch $@

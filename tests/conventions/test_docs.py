@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents list is what there is: every setting, every route, every word of ours, and none besides."""
+"""The reference pages list exactly the settings, metrics, routes and words that exist."""
 
 import dataclasses
 import re
