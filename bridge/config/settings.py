@@ -53,224 +53,225 @@ class Settings:
     upstream: str = _setting(
         None,
         upstream,
-        "Where writes go and reads come from: the ARN of a SageMaker tracking server or MLflow App,"
+        "Where writes are delivered and reads are proxied: the ARN of a SageMaker tracking server or MLflow App,"
         " or the URL of any MLflow server. `mlflow-bridge up` starts a local `mlflow server` when it is not set.",
     )
     upstream_endpoint: str | None = _setting(
         "", url("http", "https"), "The URL to use instead of the one that an ARN stands for, such as a VPC endpoint."
     )
     assume_role_arn: str | None = _setting(
-        "", str, "An IAM role to assume for upstream; it must be allowed to the credentials of the environment."
+        "", str, "An IAM role to assume for upstream; the environment's credentials must be allowed to assume it."
     )
     assume_role_session_name: str = _setting(
         "bridge",
         role_session,
-        "In whose name the role is assumed: `bridge` (one session for all), `client` (a session for each client, called"
-        " after him, so that CloudTrail tells clients apart), or `source` (the same, with that name as `SourceIdentity`"
-        " as well, for which the role must allow `sts:SetSourceIdentity`). Writes of different clients then never share"
-        " a call.",
+        "The session of the assumed role: `bridge` (one session for all), `client` (a session named after each"
+        " client, so that CloudTrail distinguishes clients), or `source` (the same, with that name as"
+        " `SourceIdentity` as well, for which the role must allow `sts:SetSourceIdentity`). With `client` and"
+        " `source`, writes of different clients never share a call.",
     )
     connect_timeout: dt.timedelta = _setting("3s", duration, "How long connecting to upstream may take.")
     read_timeout: dt.timedelta = _setting(
         "20s",
         duration,
-        "How long upstream may stay silent on one call. A lane's lease is a little longer than both timeouts, so a"
-        " killed worker's lanes go on after about this long.",
+        "How long upstream may stay silent on one call. A lane's lease is a little longer than both timeouts, so"
+        " a killed worker's lanes continue after about this long.",
     )
     proxy_timeout: dt.timedelta = _setting(
         "120s",
         duration,
-        "How long upstream may stay silent on a proxied request, or in the middle of its answer, and how long a client"
-        " may pause in the middle of its body.",
+        "How long upstream may stay silent on a proxied request, or in the middle of its response, and how long a"
+        " client may pause in the middle of its body.",
     )
     ca_bundle: CaBundle | None = _setting(
         "",
         str,
-        "A file (PEM) with the certificates of the authorities that outgoing connections trust, instead of the public"
-        " ones. Default: what `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE` names, the first that is set.",
+        "A file (PEM) with the certificate authorities that outgoing connections trust, instead of the public"
+        " ones. Default: the first of `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` that is set.",
         read_all=ca_bundle_in,
     )
     proxy: Proxies = _setting(
         "",
         lambda text: proxies_in({"BRIDGE_PROXY": text}),
-        "The egress proxy of outgoing connections, such as `http://user:password@proxy.example:3128`. Default: what"
-        " `HTTPS_PROXY` names, and for `http` URLs `HTTP_PROXY`. Hosts that `NO_PROXY` names are reached directly, as"
-        " loopback always is.",
+        "The egress proxy of outgoing connections, such as `http://user:password@proxy.example:3128`. Default:"
+        " `HTTPS_PROXY`, and for `http` URLs `HTTP_PROXY`. Hosts in `NO_PROXY` and loopback are reached directly.",
         read_all=proxies_in,
     )
     upstream_client_certificate: Path | None = _setting(
         "",
         Path,
-        "The certificate (PEM) that the bridge shows to an upstream that asks for one (mutual TLS). A new one in its"
-        " place is taken up.",
+        "The certificate (PEM) that the bridge presents to an upstream that requests one (mutual TLS). A replaced"
+        " file is loaded.",
     )
-    upstream_client_key: Path | None = _setting("", Path, "The key to that certificate (PEM), without a password.")
+    upstream_client_key: Path | None = _setting(
+        "", Path, "The private key of that certificate (PEM), without a password."
+    )
     store_url: str = _setting(
         None,
         url(*_BROKER_SCHEMES, *_CLUSTER_SCHEMES),
-        "The Redis that holds accepted writes: `redis://`, `rediss://`, `unix://`, or for one in cluster mode"
-        " `redis+cluster://`, `rediss+cluster://`. It must be persistent and must not evict. `mlflow-bridge up` starts"
-        " one when it is not set.",
+        "The Redis or Valkey that holds accepted writes: `redis://`, `rediss://`, `unix://`, or in cluster mode"
+        " `redis+cluster://`, `rediss+cluster://`. It must be persistent and must not evict. `mlflow-bridge up`"
+        " starts one when it is not set.",
     )
     broker_url: str | None = _setting(
         "",
         url(*_BROKER_SCHEMES),
-        "The Redis that carries hints to the workers; may lose everything. Default: the store, unless that is in"
-        " cluster mode, which Celery can't use.",
+        "The Redis that carries dispatches to the workers; it may lose everything. Default: the store, unless"
+        " that is in cluster mode, which Celery does not support.",
     )
     upstream_rate: float | None = _setting(
         "",
         rate,
-        "How many calls a second all workers together send to upstream; 0 for no limit."
-        " Default: 25 for an ARN, which is what the smallest tracking server allows, no limit for a URL.",
+        "Calls a second that all workers together send to upstream; 0 for no limit. Default: 25 for an ARN, which"
+        " is what the smallest tracking server allows, no limit for a URL.",
     )
-    upstream_burst: int = _setting("50", count, "How many calls may go at once after a pause.")
+    upstream_burst: int = _setting("50", count, "Calls that may be sent at once after a pause.")
     host: str = _setting("127.0.0.1", str, "The address on which the api listens.")
-    port: int = _setting("8080", port, "The port on which the api listens; with `mlflow-bridge up`, 0 is any free one.")
+    port: int = _setting(
+        "8080", port, "The port on which the api listens; with `mlflow-bridge up`, 0 selects a free one."
+    )
     auth: tuple[str, ...] | None = _setting(
         "",
         auth_kinds,
-        "How clients say who they are, separated by commas: `keys` (API keys, see `mlflow-bridge keys`), `jwt` (tokens"
-        " of an OpenID provider), `alb` (what a load balancer of AWS says of whom it has let in), `sigv4` (requests"
-        " that they sign with a key of `mlflow-bridge keys create --sigv4`); or `none`, which is possible on a loopback"
+        "How clients authenticate, separated by commas: `keys` (API keys, see `mlflow-bridge keys`), `jwt`"
+        " (tokens of an OpenID provider), `alb` (identities asserted by an AWS load balancer), `sigv4` (requests"
+        " signed with a key of `mlflow-bridge keys create --sigv4`); or `none`, which is possible on a loopback"
         " address only, and the default there.",
     )
-    jwt_issuer: str | None = _setting("", url("https", "http"), "The issuer of tokens, as it stands in them (`iss`).")
-    jwt_audience: str | None = _setting("", str, "Whom the tokens must be meant for (`aud`).")
+    jwt_issuer: str | None = _setting("", url("https", "http"), "The issuer of tokens, as in their `iss`.")
+    jwt_audience: str | None = _setting("", str, "The required audience of tokens (`aud`).")
     jwt_jwks_url: str | None = _setting(
         "",
         url("https", "http"),
-        "Where the issuer publishes its keys (JWKS). Default: below it, `/.well-known/jwks.json`.",
+        "The URL of the issuer's keys (JWKS). Default: `/.well-known/jwks.json` below the issuer.",
     )
-    alb_arn: str | None = _setting("", str, "The ARN of the load balancer whose word counts.")
-    alb_issuer: str | None = _setting("", str, "The OpenID provider that the load balancer asks, as it says (`iss`).")
-    alb_client_id: str | None = _setting("", str, "The client id that the load balancer has there (`client`).")
+    alb_arn: str | None = _setting("", str, "The ARN of the trusted load balancer.")
+    alb_issuer: str | None = _setting("", str, "The OpenID provider of the load balancer, as in its claim `iss`.")
+    alb_client_id: str | None = _setting("", str, "The load balancer's client id at that provider (`client`).")
     alb_keys_url: str | None = _setting(
-        "", url("https", "http"), "Where the load balancer's keys are. Default: AWS's address for its region."
+        "", url("https", "http"), "The URL of the load balancer's keys. Default: AWS's address for its region."
     )
     encryption_keys: tuple[bytes, ...] | None = _setting(
         "",
         encryption_keys,
-        "What the secrets of clients that sign (`sigv4`) are encrypted with in the store: 32 random bytes in base64"
-        " (`openssl rand -base64 32`). Several, separated by commas, all decrypt; the first encrypts.",
+        "The keys that encrypt signing secrets (`sigv4`) in the store: 32 random bytes in base64 (`openssl rand"
+        " -base64 32`). Several, separated by commas, all decrypt; the first encrypts.",
     )
     encryption_keys_secret_arn: str | None = _setting(
         "",
         secret_arn,
-        "The ARN of a secret in AWS Secrets Manager that holds the same instead; it is fetched when a process starts.",
+        "The ARN of an AWS Secrets Manager secret that holds them instead; it is fetched when a process starts.",
     )
     tls_cert_file: Path | None = _setting(
-        "", Path, "The certificate chain (PEM) with which the api itself ends TLS. A new one in its place is taken up."
+        "", Path, "The certificate chain (PEM) with which the api terminates TLS. A replaced file is loaded."
     )
     tls_key_file: Path | None = _setting("", Path, "The certificate's private key (PEM, PKCS #8), without a password.")
     trusted_proxies: int | None = _setting(
         "",
         count,
-        "How many proxies stand before the api, the first of which ends TLS: the client's address is the one that so"
-        " many of them have added to `X-Forwarded-For`. Without it and without a certificate, the api listens on a"
+        "The number of proxies before the api, the first of which terminates TLS. The client's address is taken"
+        " from that many entries of `X-Forwarded-For`. Without it and without a certificate, the api listens on a"
         " loopback address only.",
     )
     allowed_hosts: tuple[str, ...] | None = _setting(
         "",
         hosts,
-        "The names, separated by commas, under which the api may be asked; `*` for any. Default: any, but on a loopback"
-        " address only `localhost` and addresses, so that no web page reaches it under a name of its own.",
+        "The host names, separated by commas, that the api accepts; `*` for any. Default: any, but on a loopback"
+        " address only `localhost` and addresses, so that no web page reaches it under another name.",
     )
     idle_timeout: dt.timedelta = _setting(
         "75s",
         duration,
-        "How long a connection may be idle, or take to bring the head of a request. A load balancer before the api must"
-        " wait for less long (one of AWS waits for 60 s), or it sends requests into connections that end.",
+        "How long a connection may be idle, or take to send the head of a request. A load balancer before the api"
+        " must have a shorter idle timeout (AWS: 60 s), or it sends requests into closing connections.",
     )
-    api_processes: int = _setting("1", count, "How many server processes the api runs.")
+    api_processes: int = _setting("1", count, "The number of server processes of the api.")
     api_threads: int = _setting(
         "16", count, "Threads per server process for the bridge's own routes. Writes and proxied requests need none."
     )
-    worker_processes: int = _setting("2", count, "How many worker processes `mlflow-bridge up` starts.")
-    worker_concurrency: int = _setting("8", count, "How many lanes one worker process delivers at a time.")
+    worker_processes: int = _setting("2", count, "The number of worker processes that `mlflow-bridge up` starts.")
+    worker_concurrency: int = _setting("8", count, "Lanes that one worker process delivers at a time.")
     max_write_age: dt.timedelta = _setting(
         "72h",
         duration,
-        "How long a write may wait for an upstream that can't be reached before it becomes a dead letter.",
+        "How long a write may be pending, while upstream is unavailable, before it becomes a dead letter.",
     )
     upstream_version: str | None = _setting(
         "",
         version,
-        "MLflow's version upstream, such as `2.16.2`, where upstream does not say it at `/version`; limits follow it.",
+        "Upstream's MLflow version, such as `2.16.2`, where `/version` does not report it; limits depend on it.",
     )
     denial_grace: dt.timedelta = _setting(
         "15m",
         duration,
-        "How long a write waits that upstream denies, while it takes others, before it becomes a dead letter.",
+        "How long a write that upstream denies stays pending, while upstream accepts others, before it becomes a"
+        " dead letter.",
     )
     job_retention: dt.timedelta = _setting(
-        "24h", duration, "How long a delivered job can be asked for after its lane has drained."
+        "24h", duration, "How long a delivered job is available after its lane has drained."
     )
     run_name_retention: dt.timedelta = _setting(
-        "720h", duration, "How long it is remembered, after its last use, which run a client's own name stands for."
+        "720h", duration, "How long the run of a name is remembered after the name's last use."
     )
     dead_letter_retention: dt.timedelta | None = _setting(
         "",
         duration,
-        "How long a dead letter is kept; what is older is discarded and logged. Default: until it is drained.",
+        "How long a dead letter is kept; older ones are discarded and logged. Default: until it is drained.",
     )
     max_pending_run: int = _setting(
-        "256MiB", size, "How many bytes of writes may wait for one run; beyond that its clients get 429."
+        "256MiB", size, "Bytes of writes that may be pending for one run; beyond that its clients receive 429."
     )
     max_pending_client: int = _setting(
-        "1GiB", size, "How many bytes of writes may wait for one client; beyond that it gets 429."
+        "1GiB", size, "Bytes of writes that may be pending for one client; beyond that it receives 429."
     )
     max_store: int = _setting(
         "2GiB",
         size,
-        "How many bytes of pending writes and dead letters the store may hold; beyond that clients get 503, as they do"
-        " when the store has used 80 % of its own `maxmemory`. Keep it well below the memory that the store has.",
+        "Bytes of pending writes and dead letters that the store may hold; beyond that clients receive 503, as"
+        " they do when the store has used 80 % of its own `maxmemory`. Keep it well below the store's memory.",
     )
     quota_requests: float | None = _setting(
-        "", rate, "How many requests a second one client may make. Default, here and below: as many as it likes."
+        "", rate, "Requests a second that one client may make. Default, here and below: no limit."
     )
-    quota_writes: float | None = _setting("", rate, "How many writes a second are accepted of one client.")
-    quota_bytes: int | None = _setting(
-        "", size, "How many bytes of bodies a second one client may send, such as `1MiB`."
-    )
+    quota_writes: float | None = _setting("", rate, "Writes a second that are accepted from one client.")
+    quota_bytes: int | None = _setting("", size, "Bytes of bodies a second that one client may send, such as `1MiB`.")
     max_body_size: int = _setting(
-        "10MiB", size, "The longest body of a queued write, or of a call of the bridge's own, unpacked."
+        "10MiB", size, "The longest body of a queued write, or of one of the bridge's own calls, uncompressed."
     )
     max_long_body_size: int = _setting(
         "40MiB",
         size,
-        "The same for calls of which MLflow takes long ones: `log-batch`, `log-inputs` (a dataset's profile may have"
-        " 16 MiB) and `/v1/traces`; never less than `BRIDGE_MAX_BODY_SIZE`. While a body is read it takes up to thirty"
-        " times its length of memory: in a server process one at a time beyond 4 MiB, and one besides up to 4 MiB.",
+        "The same for calls with long bodies: `log-batch`, `log-inputs` (a dataset's profile may have 16 MiB) and"
+        " `/v1/traces`; never less than `BRIDGE_MAX_BODY_SIZE`. Reading a body takes up to thirty times its length"
+        " of memory. A server process reads one at a time above 4 MiB, and one more of up to 4 MiB.",
     )
     read_your_writes_timeout: dt.timedelta = _setting(
         "2s",
         duration,
-        "How long a read of a run waits, unless it says otherwise, until what was logged to the run before it is"
-        " delivered.",
+        "How long a read of a run waits by default until the writes logged to the run before it are delivered.",
     )
     shutdown_delay: dt.timedelta = _setting(
         "1s",
         duration,
-        "How long the api still answers when it is told to stop, new writes with 503, so that a load balancer sends"
-        " them elsewhere.",
+        "How long the api still responds after a stop signal, to new writes with 503, so that a load balancer"
+        " redirects them.",
     )
     shutdown_timeout: dt.timedelta = _setting(
         "30s",
         duration,
-        "How long each step of a stop may take (the api, the workers, the rest) before what is left is killed.",
+        "How long each step of a shutdown may take (the api, the workers, the rest) before the rest is killed.",
     )
     log_level: str = _setting(
         "info",
         log_level,
-        "What is logged: `debug` (each call that delivers as well), `info`, `warning` (neither requests nor deliveries,"
-        " so nothing of who did what), or `error`.",
+        "What is logged: `debug` (each upstream call as well), `info`, `warning` (no requests and no deliveries,"
+        " so no access log), or `error`.",
     )
     tracing: str | None = _setting(
         "",
         url("http", "https"),
-        "The OpenTelemetry collector that traces are sent to (OTLP over HTTP), such as `http://localhost:4318`; needs"
-        " the extra `tracing`. Default: none are recorded.",
+        "The OpenTelemetry collector for traces (OTLP over HTTP), such as `http://localhost:4318`; needs the"
+        " extra `tracing`. Default: no spans are recorded.",
     )
     data_dir: Path = _setting(".data", Path, "Where `mlflow-bridge up` keeps its store, its local MLflow and its logs.")
 

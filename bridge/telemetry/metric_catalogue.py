@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every metric there is. `docs/metrics.md` says the same, with what to watch for."""
+"""Every metric there is. `docs/reference/metrics.md` lists the same, with the alarms."""
 
 import enum
 from dataclasses import dataclass
@@ -47,72 +47,70 @@ def _histogram(name: str, bounds: tuple[float, ...], about: str, *labels: str) -
 
 _REASONS = ("refused", "expired", "poison", "denied")
 
-REQUESTS = _counter("requests", "Requests that were answered, by who answers them and the status.", "route", "status")
+REQUESTS = _counter("requests", "Requests that were answered, by route and status.", "route", "status")
 REQUEST_DURATION_SECONDS = _histogram(
     "request_duration_seconds",
     _FAST,
-    "From the head of a request to the end of its answer; `queued` is accepting.",
+    "Time from the head of a request to the end of its response; `queued` is acceptance.",
     "route",
 )
 REQUESTS_REJECTED = _counter(
     "requests_rejected",
-    "Requests of strangers, and of clients for what they may not do or beyond their quotas.",
+    "Requests without valid credentials, without permission, or over a quota.",
     "decision",
 )
 WRITES_ACCEPTED = _counter("writes_accepted", "Writes that were accepted.")
-WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that were answered with their first job.")
+WRITES_REPLAYED = _counter("writes_replayed", "Repeated requests that received their first job.")
 WRITES_REFUSED = _counter(
     "writes_refused",
-    "Requests with writes that were not accepted: 4xx are the client's, 503 ours.",
+    "Requests with writes that were not accepted: 4xx are the client's errors, 503 the bridge's.",
     "status",
     known=("400", "429", "503"),
 )
-WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has taken.")
+WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has accepted.")
 WRITES_DEAD_LETTERED = _counter("writes_dead_lettered", "Writes that became dead letters.", "reason", known=_REASONS)
-UPSTREAM_BATCH_SIZE = _histogram("upstream_batch_size", _SIZES, "Writes in one delivered call.")
+UPSTREAM_BATCH_SIZE = _histogram("upstream_batch_size", _SIZES, "Writes per delivered call.")
 DELIVERY_LAG_SECONDS = _histogram(
-    "delivery_lag_seconds", _LAG, "From accepting the oldest write of a call to its delivery."
+    "delivery_lag_seconds", _LAG, "Time from the acceptance of a call's oldest write to its delivery."
 )
-DELIVERY_ATTEMPTS = _histogram(
-    "delivery_attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "How many attempts a delivered call took."
-)
-UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by what they came to.", "outcome", "status")
+DELIVERY_ATTEMPTS = _histogram("delivery_attempts", (1.0, 2.0, 3.0, 5.0, 10.0, 25.0), "Attempts per delivered call.")
+UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by outcome and status.", "outcome", "status")
 UPSTREAM_CALL_DURATION_SECONDS = _histogram(
-    "upstream_call_duration_seconds", _FAST, "How long a call of a worker to upstream took.", "outcome"
+    "upstream_call_duration_seconds", _FAST, "Duration of a worker's call to upstream.", "outcome"
 )
 BATCHES_REFUSED = _counter("batches_refused", "Calls with several writes that upstream refused, to be split.")
-LANES_DEFERRED = _counter("lanes_deferred", "Times that a lane was put off after a failed attempt.", "outcome")
-LANES_DENIED = _counter("lanes_denied", "Times that a lane was put off because upstream denies an action.", "action")
+LANES_DEFERRED = _counter("lanes_deferred", "Times that a lane was deferred after a failed attempt.", "outcome")
+LANES_DENIED = _counter("lanes_denied", "Times that a lane was deferred because upstream denies an action.", "action")
 LANES_REDISPATCHED = _counter(
-    "lanes_redispatched", "Lanes that the sweep dispatched: their hint was lost, or their wait was over."
+    "lanes_redispatched", "Lanes that the sweep dispatched: their dispatch was lost, or their wait was over."
 )
-DISPATCH_FAILURES = _counter("dispatch_failures", "Hints that could not be published; the sweep makes up for them.")
-LEASES_LOST = _counter("leases_lost", "Times that a worker found its lane claimed by another one.")
+DISPATCH_FAILURES = _counter("dispatch_failures", "Dispatches that could not be published; the sweep replaces them.")
+LEASES_LOST = _counter("leases_lost", "Times that a worker's lease had passed to another worker.")
 STORE_FAILURES = _counter("store_failures", "Times that a worker could not use the store.", "operation")
-DELIVERY_ERRORS = _counter("delivery_errors", "Deliveries that a defect of the bridge ended.")
+DELIVERY_ERRORS = _counter("delivery_errors", "Deliveries that ended with an unexpected error in the bridge.")
 DEAD_LETTERS_DRAINED = _counter("dead_letters_drained", "Dead letters that were replayed or discarded.", "action")
 DEAD_LETTERS_EXPIRED = _counter("dead_letters_expired", "Dead letters that were discarded because of their age.")
 THREADS_STARTED = _counter("threads_started", "Background threads that processes have started.", "thread")
-THREAD_FAILURES = _counter("thread_failures", "Unexpected errors in background threads, which go on.", "thread")
+THREAD_FAILURES = _counter("thread_failures", "Unexpected errors in background threads, which continue.", "thread")
 
-STORE_UP = _gauge("store_up", "1 if the store answers. If it does not, only this is known.")
+STORE_UP = _gauge("store_up", "1 if the store responds, else 0; the other store gauges are then absent.")
 STORE_DURABILITY_PROBLEMS = _gauge(
-    "store_durability_problems", "What can lose accepted writes in the store as it is set up; must be 0."
+    "store_durability_problems", "Problems of the store's configuration that can lose accepted writes; must be 0."
 )
-BACKLOG_LANES = _gauge("backlog_lanes", "Lanes with writes that wait.")
-BACKLOG_BYTES = _gauge("backlog_bytes", "Bytes of writes that wait, and of dead letters.")
-DEAD_LETTERS = _gauge("dead_letters", "Dead letters that nobody has drained.")
-OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "For how long a lane has been due that no worker has claimed.")
-OLDEST_PENDING_SECONDS = _gauge("oldest_pending_seconds", "For how long the oldest write that waits has done so.")
-LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "When a worker's call last got through; 0 for never.")
+BACKLOG_LANES = _gauge("backlog_lanes", "Lanes with pending writes.")
+BACKLOG_BYTES = _gauge("backlog_bytes", "Bytes of pending writes and of dead letters.")
+DEAD_LETTERS = _gauge("dead_letters", "Dead letters that are neither replayed nor discarded.")
+OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "How long the longest-due lane has been due without a claim.")
+OLDEST_PENDING_SECONDS = _gauge("oldest_pending_seconds", "Age of the oldest pending write.")
+LAST_DELIVERY = _gauge("last_delivery_timestamp_seconds", "Time of the last successful call of a worker; 0 for never.")
 WORKERS = _gauge("workers", "Worker processes that have reported within ten seconds.")
-THREADS = _gauge("threads", "Background threads of processes that run; none should be `dead`.", "thread", "state")
+THREADS = _gauge("threads", "Background threads of running processes; none should be `dead`.", "thread", "state")
 CIRCUIT_BREAKER_STATE = _gauge(
-    "circuit_breaker_state", "1 for the state that the circuit breaker before upstream is in.", "state"
+    "circuit_breaker_state", "1 for the current state of the circuit breaker before upstream.", "state"
 )
 CALL_RATE = _gauge("upstream_call_rate", "Calls a second that workers may make now; +Inf if they are not limited.")
 UPSTREAM_RATE_LIMIT_TOKENS = _gauge(
-    "upstream_rate_limit_tokens", "Calls that may go at once; less than 0 if some wait for their place."
+    "upstream_rate_limit_tokens", "Calls that may be made at once; negative if some wait for their turn."
 )
 
 CATALOGUE: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))
