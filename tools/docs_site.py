@@ -25,6 +25,8 @@ ROOT_PAGES = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "explanation/benchmarks.md",
 }
+#: The list of decision records.
+DECISIONS = "adr/index.md"
 
 
 def stage(target: Path) -> None:
@@ -33,11 +35,19 @@ def stage(target: Path) -> None:
     pages = {f"docs/{page.relative_to(ROOT / 'docs').as_posix()}": page for page in (ROOT / "docs").rglob("*.md")}
     # The site has a start page of its own; links to the README lead there.
     pages |= {name: ROOT / name for name in ROOT_PAGES if name != "README.md"}
-    places = {name: name.removeprefix("docs/") for name in pages} | ROOT_PAGES
+    places = {name: name.removeprefix("docs/") for name in pages} | ROOT_PAGES | {"docs/adr": DECISIONS}
     for name, page in pages.items():
         written = target / places[name]
         written.parent.mkdir(parents=True, exist_ok=True)
         written.write_text(with_site_links(page.read_text(encoding="utf-8"), name, places), encoding="utf-8")
+    (target / DECISIONS).write_text(decisions(), encoding="utf-8")
+
+
+def decisions() -> str:
+    """Return the page that lists all decision records, which a repository browser lists by itself."""
+    records = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    titles = {record.name: record.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for record in records}
+    return "# Decisions\n\n" + "".join(f"* [{title}]({name})\n" for name, title in titles.items())
 
 
 def with_site_links(text: str, name: str, places: dict[str, str]) -> str:

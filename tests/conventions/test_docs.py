@@ -22,7 +22,7 @@ WORDS = [
     *("write", "job", "lane", "outbox", "dispatch", "lease", "attempt", "outcome", "settle", "defer", "replay"),
     *("discard", "sweep", "upstream", "intake", "proxy", "backlog", "lag", "dead letter"),
 ]
-OUTCOMES = ["Delivered", "Refused", "Unavailable", "Unknown"]
+OUTCOMES = ["Delivered", "Refused", "Denied", "Unavailable", "Unknown"]
 
 
 def _read(name: str) -> str:
