@@ -55,7 +55,7 @@ lock: .venv/dev ## Pin all dependencies; LOCK_OPTIONS=--upgrade chooses the newe
 	sh $(LOCK)/lock.sh $(LOCK_OPTIONS)
 
 docs: .venv/docs/installed ## Build the documentation site in build/site, without a network
-	@.venv/bin/python tools/docs_site.py build/docs
+	@.venv/bin/python -m tools.docs_site build/docs
 	@.venv/docs/bin/zensical build --clean --strict
 
 image: ## Build the container image; CONTAINER=podman for another program

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stages the pages of the documentation site: docs/ and the root's pages, with links that work inside the site.
 
-Usage: python tools/docs_site.py build/docs
+Usage: python -m tools.docs_site build/docs
 
 Pages link to each other and to files by relative paths, as a repository browser shows them. A site holds the pages
 alone, so a link to any other file becomes its name.
