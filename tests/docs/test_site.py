@@ -28,7 +28,7 @@ def test_each_page_is_in_the_navigation() -> None:
     assert set(_navigated(SITE["nav"])) == (pages - records) | set(ROOT_PAGES.values()) | {DECISIONS}
 
 
-def test_the_list_of_decisions_has_each_with_its_number_and_title() -> None:
+def test_the_list_of_decisions_has_each_number_and_title() -> None:
     listed = re.findall(r"^\* \[(\d+)\. .+\]\((\d+)-.+\.md\)$", decisions(), re.MULTILINE)
 
     assert len(listed) == len(list((ROOT / "docs/adr").glob("*.md")))
