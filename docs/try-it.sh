@@ -1,5 +1,5 @@
 #!/bin/sh
-# Logs to a run with nothing but curl, waits until MLflow has everything, and reads it back.
+# Logs to a run with plain curl, waits until MLflow has everything, and reads it back.
 # Usage: docs/try-it.sh http://127.0.0.1:8080
 set -eu
 base=${1:?usage: try-it.sh http://127.0.0.1:8080}
@@ -8,11 +8,11 @@ post() { curl --silent --show-error --fail-with-body -H 'Content-Type: applicati
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 header() { tr -d '\r' | sed -n "s/^$1: //Ip"; }
 
-# Creating a run is answered by MLflow itself, through the proxy.
+# The proxy passes the creation of a run to MLflow, and returns MLflow's response.
 run=$(post "$base/api/2.0/mlflow/runs/create" -d '{"experiment_id": "0", "run_name": "try-it"}' | field run_id)
 echo "run      $run"
 
-# Writes are taken in at once; the Job-Id header says how to ask what became of each.
+# Writes are accepted at once; the Job-Id header identifies the job of each.
 log() { post --dump-header - --output /dev/null "$base/api/2.0/mlflow/runs/$1" -d "$2" | header job-id; }
 jobs="
 $(log log-metric "{\"run_id\": \"$run\", \"key\": \"loss\", \"value\": 0.25, \"step\": 1, \"timestamp\": 1700000000000}")
@@ -23,7 +23,7 @@ $(log log-batch "{\"run_id\": \"$run\", \"metrics\": [{\"key\": \"acc\", \"value
                   \"params\": [{\"key\": \"depth\", \"value\": \"3\"}], \"tags\": [{\"key\": \"stage\", \"value\": \"dev\"}]}")
 "
 
-# With "Prefer: wait" the answer comes as soon as the job is settled.
+# With "Prefer: wait" the response arrives as soon as the job is settled.
 for job in $jobs; do
   echo "job      $job  $(curl --silent --fail-with-body -H 'Prefer: wait=30' "$base/v1/jobs/$job" | field status)"
 done

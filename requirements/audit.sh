@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lists the licences of what the bridge ships, and looks its packages up in the index's list of vulnerabilities.
-# An index without such a list can't be asked: then pip-audit skips every package, and this says so and fails.
+# Lists the licences of the shipped packages, and their known vulnerabilities from the package index.
+# If the index has no list of vulnerabilities, pip-audit skips every package; this script then reports it and fails.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.venv/audit/bin

@@ -3,8 +3,8 @@
 
 Usage: .venv/bin/python requirements/install.py local.txt
 
-A lock is complete, so pip resolves nothing: a resolution would look at releases that the lock does not name, and fail
-on the day one appears. `pip check` afterwards proves that the lock was complete.
+A lock is complete, so pip resolves nothing: a resolution reads releases beyond the lock, and can fail when a new one
+appears. `pip check` afterwards proves that the lock was complete.
 """
 
 import re
@@ -51,9 +51,9 @@ def run(command: list[str], report: Callable[[str], None]) -> tuple[int, list[st
 
 
 def reason(output: list[str]) -> str:
-    """Return the one line that says why: pip's first error, else the last line."""
+    """Return the line with the reason: pip's first error, else the last line."""
     errors = [line for line in output if line.startswith("ERROR:")]
-    return (errors or [line for line in output if line] or ["pip ended without a word"])[0 if errors else -1]
+    return (errors or [line for line in output if line] or ["pip printed no message"])[0 if errors else -1]
 
 
 def show(text: str, end: str = "\r") -> None:

@@ -14,7 +14,7 @@ from tests.servers import Server, mlflow_at, redis_at, redis_cluster_at, running
 from tests.system import System, system
 
 #: The slowest first, so that none of them is what the others wait for at the end.
-_ORDER = ("faults", "acceptance", "contract", "integration", "unit", "conventions")
+_ORDER = ("faults", "acceptance", "contract", "integration", "unit", "docs", "conventions")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents list is what there is: every setting, every route, every word of ours, and none besides."""
+"""The reference pages list exactly the settings, metrics, routes and words that exist."""
 
 import dataclasses
 import re
@@ -12,17 +12,19 @@ from api.routes.app import create_routes_app
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.config.settings import Settings, variable
-from bridge.telemetry.metric_catalogue import CATALOGUE, Metric
+from bridge.telemetry.metric_catalogue import CATALOGUE
+from tools.reference_tables import metric_rows, settings_rows
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
 
 #: The words of the design, each of which means one thing everywhere.
 WORDS = [
-    *("write", "job", "lane", "outbox", "dispatch", "lease", "attempt", "outcome", "settle", "defer", "bury", "replay"),
+    *("write", "job", "lane", "outbox", "dispatch", "lease", "attempt", "outcome", "settle", "defer", "replay"),
     *("discard", "sweep", "upstream", "intake", "proxy", "backlog", "lag", "dead letter"),
 ]
-OUTCOMES = ["Delivered", "Refused", "Unavailable", "Unknown"]
+REWRITE = "python -m tools.reference_tables rewrites the tables"
+OUTCOMES = ["Delivered", "Refused", "Denied", "Unavailable", "Unknown"]
 
 
 def _read(name: str) -> str:
@@ -35,6 +37,12 @@ def _rows(name: str) -> dict[str, list[str]]:
     return {re.sub("[`*]", "", row[0]).strip(): [cell.strip() for cell in row[1:]] for row in rows}
 
 
+def _table(name: str, first_column: str) -> str:
+    """The rows of the table that has this first column."""
+    [rows] = re.findall(rf"^\| {first_column} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", _read(name), re.MULTILINE)
+    return str(rows)
+
+
 def _routes() -> set[tuple[str, str]]:
     """Each path of the bridge's own, with each of its methods but those that Flask adds."""
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
@@ -43,17 +51,12 @@ def _routes() -> set[tuple[str, str]]:
     return native | {("POST", bulk.PATH), ("POST", runs.PATH)}
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=variable)
-def test_each_setting_is_described_with_its_default(field: "dataclasses.Field[object]") -> None:
-    row = _rows("settings.md").get(variable(field))
-
-    assert row, f"docs/settings.md has no row for {variable(field)}"
-    default = {None: "required", "": ""}.get(field.metadata["default"], f"`{field.metadata['default']}`")
-    assert row == [default, field.metadata["about"]]
+def test_the_page_of_settings_has_the_rows_of_the_code() -> None:
+    assert _table("reference/settings.md", "variable") == "".join(settings_rows()), REWRITE
 
 
 def test_no_setting_is_described_that_does_not_exist() -> None:
-    described = {name for name in _rows("settings.md") if name.startswith("BRIDGE_")}
+    described = {name for name in _rows("reference/settings.md") if name.startswith("BRIDGE_")}
 
     assert described - {variable(field) for field in dataclasses.fields(Settings)} == set()
 
@@ -67,11 +70,8 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
     assert {(document, name) for document, name in named if name not in known and name != "BRIDGE_"} == set()
 
 
-@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
-def test_each_metric_is_described(metric: Metric) -> None:
-    labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
-
-    assert _rows("metrics.md").get(metric.name) == [str(metric.kind), labels, metric.about]
+def test_the_page_of_metrics_has_the_rows_of_the_code() -> None:
+    assert _table("reference/metrics.md", "metric") == "".join(metric_rows()), REWRITE
 
 
 def test_no_document_names_a_metric_that_does_not_exist() -> None:
@@ -82,7 +82,7 @@ def test_no_document_names_a_metric_that_does_not_exist() -> None:
 
 
 def test_each_route_is_listed() -> None:
-    text = _read("endpoints.md")
+    text = _read("reference/endpoints.md")
     listed = set(re.findall(r"`(?:[A-Z]+ )?(/[^`\s]*)`", text))
 
     served = {path for _, path in _routes()}
@@ -95,25 +95,25 @@ def test_each_route_of_our_own_is_listed_with_its_method() -> None:
     proxied = {path for method, path in _routes() if method == "PATCH"}
     ours = {(method, path) for method, path in _routes() if path not in proxied and not path.startswith(API_PREFIXES)}
 
-    listed = re.findall(r"`([A-Z]+) (/[^`\s]*)`", _read("endpoints.md"))
+    listed = re.findall(r"`([A-Z]+) (/[^`\s]*)`", _read("reference/endpoints.md"))
 
     assert ours
     assert ours - set(listed) == set()
 
 
 def test_no_route_is_listed_that_does_not_exist() -> None:
-    listed = re.findall(r"^\| `([A-Z]+) (/[^`\s]*)`", _read("endpoints.md"), flags=re.MULTILINE)
+    listed = re.findall(r"^\| `([A-Z]+) (/[^`\s]*)`", _read("reference/endpoints.md"), flags=re.MULTILINE)
 
     assert set(listed) - _routes() == set()
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_each_word_of_ours_is_explained(word: str) -> None:
-    explained = {part.strip() for name in _rows("glossary.md") for part in name.split(",")}
+    explained = {part.strip() for name in _rows("reference/glossary.md") for part in name.split(",")}
 
     assert word in explained
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_each_outcome_is_explained(outcome: str) -> None:
-    assert f"`{outcome}`" in " ".join(_rows("glossary.md")["outcome"])
+    assert f"`{outcome}`" in " ".join(_rows("reference/glossary.md")["outcome"])
