@@ -137,3 +137,16 @@ def _rule(action: str, grant: str) -> Rule:
 
 #: Every action that one of MLflow's calls needs.
 ACTIONS = frozenset(endpoint.action for endpoint in ENDPOINTS) | {"CallUnknown"}
+
+#: The actions that only routes of the bridge's own need.
+OWN_ACTIONS = frozenset(
+    {
+        "GetMetrics",
+        "GetJob",
+        "GetBacklog",
+        "GetDeadLetter",
+        "ReplayDeadLetter",
+        "DiscardDeadLetter",
+        "DrainDeadLetters",
+    }
+)

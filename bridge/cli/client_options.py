@@ -9,19 +9,8 @@ import click
 import msgspec
 
 from bridge.config.parsers import size
-from schemas.client import ACTIONS, Client, Quota, Scope
+from schemas.client import ACTIONS, OWN_ACTIONS, Client, Quota, Scope
 from schemas.mlflow_limits import EXPERIMENT_ID
-
-#: The actions of the bridge's own calls.
-OWN_ACTIONS = {
-    "GetMetrics",
-    "GetJob",
-    "GetBacklog",
-    "GetDeadLetter",
-    "ReplayDeadLetter",
-    "DiscardDeadLetter",
-    "DrainDeadLetters",
-}
 
 
 def _actions(_context: click.Context, _option: click.Parameter, actions: tuple[str, ...]) -> tuple[str, ...]:
