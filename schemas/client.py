@@ -138,3 +138,16 @@ def _rule(action: str, grant: str) -> Rule:
 
 #: The actions of MLflow's calls.
 ACTIONS = frozenset(endpoint.action for endpoint in ENDPOINTS) | {"CallUnknown"}
+
+#: The actions that only routes of the bridge's own need.
+OWN_ACTIONS = frozenset(
+    {
+        "GetMetrics",
+        "GetJob",
+        "GetBacklog",
+        "GetDeadLetter",
+        "ReplayDeadLetter",
+        "DiscardDeadLetter",
+        "DrainDeadLetters",
+    }
+)

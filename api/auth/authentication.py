@@ -1,233 +1,251 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds out who asks, by the API key or the token that he sends.
+"""Authenticates requests by API key, bearer token or SigV4 signature.
 
 A key comes as ``Authorization: Bearer``, as the password of ``Authorization: Basic`` (what MLflow's client makes of
-``MLFLOW_TRACKING_TOKEN`` and of ``MLFLOW_TRACKING_USERNAME`` with ``MLFLOW_TRACKING_PASSWORD``) or as ``X-Api-Key``.
-A token of an OpenID provider comes in the same ways, that of our load balancer as ``x-amzn-oidc-data``. Who signs his
-requests says so in ``Authorization``, too (`api/auth/sigv4.py`).
+``MLFLOW_TRACKING_TOKEN``, or of ``MLFLOW_TRACKING_USERNAME`` with ``MLFLOW_TRACKING_PASSWORD``) or as ``X-Api-Key``.
+The token of an OpenID provider comes in the same ways, that of an AWS load balancer as ``x-amzn-oidc-data``.
+`api.auth.sigv4` verifies signatures.
 """
 
 import asyncio
 import base64
 import hashlib
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
-from api.auth.sigv4 import LASTS, SignatureVerifier, Signed, access_key_of
+from cachetools import LRUCache, TTLCache
+
+from api.auth.sigv4 import KEY_CACHE_TTL_S, ParsedSignature, SignatureVerifier, access_key_of
 from api.http.exceptions import TooManyFailures, Unauthenticated
-from api.http.request import Request
-from bridge.auth.api_keys import KEY_PREFIX, read_key
+from api.http.request import Identity, Request
+from bridge.auth.api_keys import KEY_PREFIX, ApiKeyStore, read_key
 from bridge.auth.oidc import IssuerUnavailable
-from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
+from bridge.process.clock import Clock
 from schemas.client import ANYBODY, Client
 
-T = TypeVar("T")
+_MAX_CACHED = 10_000
+_LOGIN_THREADS = 4
+#: Failed attempts of one address within a window; further ones are rejected without a look at the credentials.
+_MAX_FAILURES = 20
+_FAILURE_WINDOW_S = 60.0
+_INVALID_SIGNATURE = "The signature does not match the request, or its access key is unknown, expired or revoked."
 
-_MOST_REMEMBERED = 10_000
-#: Failed logins of one address within a minute, after which it is not looked any more whether the next is right.
-_MOST_FAILURES = 20
-_MINUTE = 60.0
-_NOBODY_SIGNED = "Nobody with a live key has signed this request as it came in."
+_NOT_CACHED = object()
+
+#: Returns the client that a token names, None for an invalid token.
+TokenVerifier = Callable[[str], Client | None]
+
+
+class CredentialVerifier:
+    """Verifies API keys in the store, and tokens with the keys of their issuer. Its methods block."""
+
+    def __init__(self, keys: ApiKeyStore, token_verifiers: Mapping[str, TokenVerifier], clock: Clock) -> None:
+        """``token_verifiers`` has those of the kinds ``jwt`` and ``alb`` that are configured."""
+        self._keys = keys
+        self._token_verifiers = token_verifiers
+        self._clock = clock
+
+    def client_of(self, credential: "Credential") -> Client | None:
+        """Return the client of a credential, None for an invalid one."""
+        if credential.kind == "keys":
+            key = read_key(credential.text)
+            return self._keys.client_of(key, now=self._clock.now()) if key else None
+        verify = self._token_verifiers.get(credential.kind)
+        client = verify(credential.text) if verify else None
+        # Permissions in the store take precedence over those in the token.
+        return client and (self._keys.client(client.name) or client)
 
 
 class Authentication:
-    """Knows the clients by their keys."""
+    """Authenticates requests. Caches results, and rejects addresses with many failures."""
 
-    def __init__(self, bridge: Api) -> None:
-        self._bridge = bridge
-        self._kinds = frozenset(bridge.settings.auth or ())
-        self._looked_at: OrderedDict[bytes, tuple[float, Client | None]] = OrderedDict()
-        #: What was right once: others' failures from the same address do not shut it out.
-        self._good: OrderedDict[bytes, None] = OrderedDict()
-        self._failures = Failures()
-        self._signing: Counter[bytes] = Counter()
-        self._under_way: dict[bytes, asyncio.Future[Client]] = {}
-        self._issuer_back_at: dict[str, float] = {}
-        # Apart, so that an issuer that hangs keeps nobody with a key waiting.
-        self._threads = {is_key: ThreadPoolExecutor(4, thread_name_prefix="login") for is_key in (True, False)}
-        self._signers = SignatureVerifier(bridge, self._threads[True]) if "sigv4" in self._kinds else None
+    def __init__(
+        self,
+        kinds: Collection[str],
+        *,
+        credentials: CredentialVerifier,
+        signatures: SignatureVerifier | None,
+        key_threads: ThreadPoolExecutor,
+        proxies: int,
+    ) -> None:
+        """``kinds`` are those of BRIDGE_AUTH; without any, every client is an admin."""
+        self._kinds = frozenset(kinds)
+        self._credentials = credentials
+        self._signatures = signatures
+        self._proxies = proxies
+        #: Results by the digest of the credential, those of invalid ones included.
+        self._results: TTLCache[bytes, Client | None] = TTLCache(_MAX_CACHED, KEY_CACHE_TTL_S)
+        #: Credentials that were valid once: failures of others at the same address do not lock them out.
+        self._known_good: LRUCache[bytes, None] = LRUCache(_MAX_CACHED)
+        self._failures = FailureCounter()
+        self._signature_logins: Counter[bytes] = Counter()
+        self._logins: dict[bytes, asyncio.Future[Client]] = {}
+        self._issuer_retry_at: dict[str, float] = {}
+        self._key_threads = key_threads
+        # Threads of their own, so that an issuer that hangs delays no client with an API key.
+        self._token_threads = ThreadPoolExecutor(_LOGIN_THREADS, thread_name_prefix="login")
 
-    async def client_of(self, request: Request) -> Client:
-        """Return who asks, or raise ``Unauthenticated`` or ``TooManyFailures``."""
+    async def authenticate(self, request: Request) -> Identity:
+        """Return the identity of the client, or raise ``Unauthenticated`` or ``TooManyFailures``.
+
+        Raises ``StoreUnavailable`` or ``IssuerUnavailable`` if that can't be decided now.
+        """
         if not self._kinds:
-            return ANYBODY
-        if self._signers and (access_key := access_key_of(request)):
-            return await self._signer(self._signers, request, access_key)
-        return await self._bearer(request)
+            return Identity(ANYBODY)
+        if self._signatures and (access_key := access_key_of(request)):
+            return await self._by_signature(self._signatures, request, access_key)
+        return Identity(await self._by_credential(request))
 
-    async def _bearer(self, request: Request) -> Client:
-        """Return who has sent a key or a token."""
-        proof = self._proof(request)
-        known, client = self._remembered(proof)
-        if client is not None:
-            return client
-        if proof is None and not _says_something(request):
-            # A health check, or a browser that does not know yet: it has not tried to log in.
+    async def _by_credential(self, request: Request) -> Client:
+        credential = self._credential(request)
+        cached = self._results.get(credential.digest, _NOT_CACHED) if credential else _NOT_CACHED
+        if isinstance(cached, Client):
+            return cached
+        if credential is None and not _has_credentials(request):
+            # A health check or a browser before its login, and no failed attempt.
             raise Unauthenticated
-        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
-        if proof is None or known:
+        address = request.address(proxies=self._proxies)
+        if credential is None or cached is None:
             return await self._log_in(None, address)
-        # A new client begins with many requests at once: equal proofs are one login.
-        login = self._under_way.get(proof.digest)
+        # A new client begins with many requests at once: equal credentials are one login.
+        login = self._logins.get(credential.digest)
         if login is None:
-            login = self._under_way[proof.digest] = asyncio.ensure_future(self._log_in(proof, address))
-            login.add_done_callback(lambda done: self._over(proof.digest, done))
+            login = self._logins[credential.digest] = asyncio.ensure_future(self._log_in(credential, address))
+            login.add_done_callback(lambda done: self._end_login(credential.digest, done))
         return await asyncio.shield(login)
 
-    async def _log_in(self, proof: "_Proof | None", address: str) -> Client:
-        """Look at a proof; none is one that has failed."""
-        was_good = proof is not None and proof.digest in self._good
-        if not was_good and self._failures.too_many(address):
+    async def _log_in(self, credential: "Credential | None", address: str) -> Client:
+        """Verify a credential. None stands for one that is known to be invalid."""
+        is_known_good = credential is not None and credential.digest in self._known_good
+        if not is_known_good and self._failures.is_locked_out(address):
             raise TooManyFailures
-        # Counted before it is looked at, so that many at once are as many.
-        self._failures.note(address)
-        client = await self._look_at(proof, address) if proof else None
+        # Counted before the verification, so that concurrent attempts are all counted.
+        self._failures.add(address)
+        client = await self._verify(credential, address) if credential else None
         if client is None:
             raise Unauthenticated
-        self._failures.forgive(address)
+        self._failures.remove(address)
         return client
 
-    def _over(self, digest: bytes, done: "asyncio.Future[Client]") -> None:
-        del self._under_way[digest]
-        # Looked at, so that asyncio does not complain where nobody has waited for it.
+    def _end_login(self, digest: bytes, done: "asyncio.Future[Client]") -> None:
+        del self._logins[digest]
+        # Read, so that asyncio does not report an exception that no request awaits any more.
         if not done.cancelled():
             done.exception()
 
-    async def _signer(self, signers: SignatureVerifier, request: Request, access_key: str) -> Client:
-        """Return who has signed. A key that was right from an address is not shut out by others' failures there."""
-        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
-        place = f"{access_key} {address}".encode()
-        # A body that has to be read first may take its time, and is no guess yet.
-        signed = await signers.read(request)
-        if place not in self._good and self._failures.too_many(address):
+    async def _by_signature(self, signatures: SignatureVerifier, request: Request, access_key: str) -> Identity:
+        """Verify a signature. A key that was valid from an address is not locked out by failures of others there."""
+        address = request.address(proxies=self._proxies)
+        origin = f"{access_key} {address}".encode()
+        # Before the count: to read the body may take long, and is no attempt yet.
+        parsed = await signatures.parse(request)
+        if origin not in self._known_good and self._failures.is_locked_out(address):
             raise TooManyFailures
-        client = await self._judge(signers, request, signed, place)
-        if client is None:
-            raise Unauthenticated(_NOBODY_SIGNED)
-        _remember(self._good, place, None)
-        return client
+        identity = await self._counted(signatures, parsed, origin, address)
+        if identity is None:
+            raise Unauthenticated(_INVALID_SIGNATURE)
+        self._known_good[origin] = None
+        return identity
 
-    async def _judge(self, signers: SignatureVerifier, request: Request, signed: Signed, place: bytes) -> Client | None:
-        """Return who has signed. Logins of one key at the same time count as one, until one of them has failed."""
-        address = request.address(proxies=self._bridge.settings.trusted_proxies or 0)
-        is_first, is_failure = not self._signing[place], False
+    async def _counted(
+        self, signatures: SignatureVerifier, parsed: ParsedSignature, origin: bytes, address: str
+    ) -> Identity | None:
+        """Verify a signature. Concurrent logins of a key count as one attempt, until one of them fails."""
+        is_first, is_failure = not self._signature_logins[origin], False
         if is_first:
-            # Counted before it is looked at, so that many at once are as many.
-            self._failures.note(address)
-        self._signing[place] += 1
+            # Counted before the verification, so that concurrent attempts are all counted.
+            self._failures.add(address)
+        self._signature_logins[origin] += 1
         try:
-            client = await signers.client_of(request, signed)
-            is_failure = client is None
-            return client
+            identity = await signatures.verify(parsed)
+            is_failure = identity is None
+            return identity
         finally:
-            self._signing -= Counter([place])
+            self._signature_logins -= Counter([origin])
             if is_first != is_failure:
-                (self._failures.note if is_failure else self._failures.forgive)(address)
+                (self._failures.add if is_failure else self._failures.remove)(address)
 
-    async def _look_at(self, proof: "_Proof", address: str) -> Client | None:
-        """Ask the store, or the issuer of a token, in a thread: whoever is asked may take his time."""
+    async def _verify(self, credential: "Credential", address: str) -> Client | None:
+        """Verify a credential in a thread: store and issuer may respond slowly."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._issuer_back_at.get(proof.kind, 0.0):
-            raise IssuerUnavailable("the issuer's keys could not be had a moment ago")
+        if loop.time() < self._issuer_retry_at.get(credential.kind, 0.0):
+            raise IssuerUnavailable("the issuer's keys were unavailable a moment ago")
+        threads = self._key_threads if credential.kind == "keys" else self._token_threads
         try:
-            client = await loop.run_in_executor(self._threads[proof.kind == "keys"], self._ask, proof)
+            client = await loop.run_in_executor(threads, self._credentials.client_of, credential)
         except StoreUnavailable:
-            self._failures.forgive(address)
+            self._failures.remove(address)
             raise
         except IssuerUnavailable:
-            self._issuer_back_at[proof.kind] = loop.time() + LASTS
+            self._issuer_retry_at[credential.kind] = loop.time() + KEY_CACHE_TTL_S
             raise
-        _remember(self._looked_at, proof.digest, (time.monotonic() + LASTS, client))
+        self._results[credential.digest] = client
         if client is not None:
-            _remember(self._good, proof.digest, None)
+            self._known_good[credential.digest] = None
         return client
 
-    def _proof(self, request: Request) -> "_Proof | None":
-        """Return what a request brings to say who asks, if it is of a kind that counts."""
-        of_alb = request.header(b"x-amzn-oidc-data") if "alb" in self._kinds else None
-        if of_alb:
-            return _Proof("alb", of_alb)
-        sent = _sent(request) or ""
-        if sent.startswith(KEY_PREFIX):
-            return _Proof("keys", sent) if "keys" in self._kinds else None
-        return _Proof("jwt", sent) if sent.count(".") == 2 and "jwt" in self._kinds else None
-
-    def _ask(self, proof: "_Proof") -> Client | None:
-        api_keys, tokens = self._bridge.api_keys, self._bridge.tokens
-        if proof.kind == "keys":
-            key = read_key(proof.text)
-            return api_keys.client_of(key, now=self._bridge.clock.now()) if key else None
-        reader = tokens.bearer if proof.kind == "jwt" else tokens.of_alb
-        client = reader.client_of(proof.text) if reader else None
-        # What is kept of a client here counts more than what his token says.
-        return client and (api_keys.client(client.name) or client)
-
-    def _remembered(self, proof: "_Proof | None") -> tuple[bool, Client | None]:
-        """Return whether this was looked at lately, and what came of it; what is unknown is remembered, too."""
-        found = self._looked_at.get(proof.digest) if proof else None
-        return (True, found[1]) if found and found[0] > time.monotonic() else (False, None)
+    def _credential(self, request: Request) -> "Credential | None":
+        """Return the credential of a request, if BRIDGE_AUTH accepts its kind."""
+        alb_token = request.header(b"x-amzn-oidc-data") if "alb" in self._kinds else None
+        if alb_token:
+            return Credential("alb", alb_token)
+        text = _credential_text(request) or ""
+        if text.startswith(KEY_PREFIX):
+            return Credential("keys", text) if "keys" in self._kinds else None
+        return Credential("jwt", text) if text.count(".") == 2 and "jwt" in self._kinds else None
 
 
-class _Proof:
-    """What somebody sends to say who he is; ``digest`` is what is remembered of it."""
+class Credential:
+    """An API key or a token. ``digest`` is its key in the caches, which never hold the credential itself."""
 
-    # Each request brings one.
+    # Created for each request.
     __slots__ = ("digest", "kind", "text")
 
     def __init__(self, kind: str, text: str) -> None:
         self.kind = kind
         self.text = text
-        # Never stored nor compared with what is; of those as strong as SHA-256 it is the one that costs least.
+        # Neither stored nor compared with what is stored: of the hashes as strong as SHA-256, this is the fastest.
         self.digest = hashlib.blake2b(f"{kind} {text}".encode(), digest_size=32).digest()
 
 
-class Failures:
-    """Counts failed logins by address."""
+class FailureCounter:
+    """Counts failed attempts by address, in windows that begin with the first failure."""
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        #: Start of the window, and failures in it.
+        self._windows: LRUCache[str, tuple[float, int]] = LRUCache(_MAX_CACHED)
 
-    def too_many(self, address: str) -> bool:
-        """Return whether the address has to wait."""
-        since, count = self._counts.get(address, (0.0, 0))
-        return count >= _MOST_FAILURES and time.monotonic() - since < _MINUTE
+    def is_locked_out(self, address: str) -> bool:
+        """Return whether the address has to wait for its next window."""
+        since, count = self._windows.get(address, (0.0, 0))
+        return count >= _MAX_FAILURES and time.monotonic() - since < _FAILURE_WINDOW_S
 
-    def forgive(self, address: str) -> None:
-        """Note that the last one was none."""
-        since, count = self._counts.get(address, (0.0, 0))
+    def remove(self, address: str) -> None:
+        """Take the last attempt back: it was no failure."""
+        since, count = self._windows.get(address, (0.0, 0))
         if count:
-            self._counts[address] = (since, count - 1)
+            self._windows[address] = (since, count - 1)
 
-    def note(self, address: str) -> None:
-        """Note that a login from there has failed."""
+    def add(self, address: str) -> None:
+        """Count a failed attempt."""
         now = time.monotonic()
-        since, count = self._counts.pop(address, (now, 0))
-        self._counts[address] = (now, 1) if now - since >= _MINUTE else (since, count + 1)
-        if len(self._counts) > _MOST_REMEMBERED:
-            self._counts.popitem(last=False)
+        since, count = self._windows.get(address, (now, 0))
+        self._windows[address] = (now, 1) if now - since >= _FAILURE_WINDOW_S else (since, count + 1)
 
 
-def _remember(memory: OrderedDict[bytes, T], digest: bytes, what: T) -> None:
-    memory[digest] = what
-    memory.move_to_end(digest)
-    if len(memory) > _MOST_REMEMBERED:
-        memory.popitem(last=False)
-
-
-def _says_something(request: Request) -> bool:
+def _has_credentials(request: Request) -> bool:
     return any(request.header(name) for name in (b"authorization", b"x-api-key", b"x-amzn-oidc-data"))
 
 
-def _sent(request: Request) -> str | None:
-    """Return the key that a request brings, however it does."""
+def _credential_text(request: Request) -> str | None:
     header = request.header(b"authorization")
     if header is None:
         return request.header(b"x-api-key")
-    kind, _, value = header.partition(" ")
-    match kind.lower():
+    scheme, _, value = header.partition(" ")
+    match scheme.lower():
         case "bearer":
             return value.strip()
         case "basic":

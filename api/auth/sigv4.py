@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds out who has signed a request with AWS Signature Version 4 and a key of ours (`bridge.auth.sigv4`)."""
+"""Verifies requests that are signed with AWS Signature Version 4 and an access key of the bridge's own.
+
+The signature itself is computed in `bridge.auth.sigv4`.
+"""
 
 import asyncio
 import hashlib
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cachetools import LRUCache
+
 from api.http.exceptions import Unauthenticated
-from api.http.request import Request
-from bridge.auth.api_keys import SecretUnreadable
+from api.http.request import Identity, Request
+from bridge.auth.api_keys import ApiKeyStore, SecretUnreadable
 from bridge.auth.sigv4 import (
     ALGORITHM,
     EMPTY_SHA256,
@@ -22,102 +26,97 @@ from bridge.auth.sigv4 import (
     SignedRequest,
     parse_signed_headers,
 )
-from bridge.bootstrap.processes import Api
-from bridge.events import SecretDecryptionFailed
+from bridge.events import Observer, SecretDecryptionFailed
+from bridge.process.clock import Clock
 from schemas.client import Client
 
 T = TypeVar("T")
 
-#: For how long, in seconds, it is believed what the store has said of a key: so long may a revoked one live on.
-LASTS = 5.0
-_MOST_REMEMBERED = 10_000
-#: A body whose hash was not sent is read before anybody knows whose it is, so a longer one is not.
-_MOST_UNDECLARED = 1 << 20
-_OURS = re.compile(ALGORITHM + r"\s.*Credential=(MBKA[A-Z0-9]{16})/")
+#: How long a key is cached. A revoked key is accepted for this long.
+KEY_CACHE_TTL_S = 5.0
+_MAX_CACHED_KEYS = 10_000
+#: A body without a signed hash is read before the client is known, so it must not be longer.
+_MAX_UNHASHED_BODY_BYTES = 1 << 20
+_AUTHORIZATION = re.compile(ALGORITHM + r"\s.*Credential=(MBKA[A-Z0-9]{16})/")
 
 
 def access_key_of(request: Request) -> str | None:
-    """Return the id of the key of ours that a request says it is signed with, None if it is signed with none."""
-    found = _OURS.match(request.header(b"authorization") or "")
+    """Return the id of the bridge's access key in ``Authorization``, None if there is none."""
+    found = _AUTHORIZATION.match(request.header(b"authorization") or "")
     return found[1] if found else None
 
 
 class SignatureVerifier:
-    """Knows clients by their replay_cache."""
+    """Verifies signatures, with a cache of the keys' secrets and clients."""
 
-    def __init__(self, bridge: Api, threads: Executor) -> None:
-        self._bridge = bridge
+    def __init__(self, keys: ApiKeyStore, threads: Executor, clock: Clock, observe: Observer) -> None:
+        self._keys = keys
         self._threads = threads
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        #: Stands in for the secret of a key that there is not.
-        self._nobodys = secrets.token_urlsafe(32)
+        self._clock = clock
+        self._observe = observe
+        self._cache: LRUCache[str, _CachedKey] = LRUCache(_MAX_CACHED_KEYS)
+        #: The secret of an unknown key.
+        self._placeholder_secret = secrets.token_urlsafe(32)
 
-    async def read(self, request: Request) -> "Signed":
-        """Return what a request says of its signature, or raise ``Unauthenticated`` for a bad form.
+    async def parse(self, request: Request) -> "ParsedSignature":
+        """Return the signature of a request, or raise ``Unauthenticated`` for an invalid form.
 
-        The body, where it has not been read yet, is held to the hash that was signed by whoever reads it.
+        The body, unless it has been read, must have the signed hash; whatever reads it checks that.
         """
         received = _received(request)
         try:
-            claim = parse_signed_headers(received, now=self._bridge.clock.now())
+            headers = parse_signed_headers(received, now=self._clock.now())
         except InvalidSignature as error:
-            raise Unauthenticated(f"The signature does not count: {error}.") from None
-        return Signed(received, claim, await _body_sha256(request, claim))
+            raise Unauthenticated(f"The signature is not valid: {error}.") from None
+        return ParsedSignature(received, headers, await _body_sha256(request, headers))
 
-    async def client_of(self, request: Request, signed: "Signed") -> Client | None:
-        """Return who has signed, None if nobody with a live key has."""
-        claim = signed.claim
-        known = await self._look_up(claim.access_key)
-        # Judged even without a secret: the time that it takes must not tell which keys there are.
-        right = claim.is_of(known.secret or self._nobodys, signed.received, signed.body_sha256)
-        if not right or known.secret is None:
+    async def verify(self, parsed: "ParsedSignature") -> Identity | None:
+        """Return the identity that a signature proves, None if it is not made with a live key."""
+        headers = parsed.headers
+        key = await self._cached_key(headers.access_key)
+        # Computed without a secret, too: the time that it takes must not reveal which keys exist.
+        is_valid = headers.is_of(key.secret or self._placeholder_secret, parsed.received, parsed.body_sha256)
+        if not is_valid or key.secret is None:
             return None
-        if known.client is None:
-            known.client = await self._in_thread(self._client, claim.access_key)
-        request.claim = claim
-        return known.client
+        if key.client is None:
+            key.client = await self._in_thread(self._client, headers.access_key)
+        return Identity(key.client, headers) if key.client else None
 
-    async def _look_up(self, access_key: str) -> "_Known":
+    async def _cached_key(self, access_key: str) -> "_CachedKey":
         loop = asyncio.get_running_loop()
-        known = self._known.get(access_key)
-        if known is None or known.until < loop.time():
-            # Since when it is believed: an answer that took long is older than it looks.
-            until = loop.time() + LASTS
-            known = _Known(until, await self._in_thread(self._secret, access_key))
-            self._known[access_key] = known
-            self._known.move_to_end(access_key)
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known.popitem(last=False)
-        return known
+        key = self._cache.get(access_key)
+        if key is None or key.expires_at < loop.time():
+            # Before the read: the answer of a slow store may be old when it arrives.
+            expires_at = loop.time() + KEY_CACHE_TTL_S
+            key = self._cache[access_key] = _CachedKey(expires_at, await self._in_thread(self._secret, access_key))
+        return key
 
-    async def _in_thread(self, ask: Callable[[str], T], access_key: str) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask, access_key)
+    async def _in_thread(self, read: Callable[[str], T], access_key: str) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read, access_key)
 
     def _secret(self, access_key: str) -> str | None:
         try:
-            return self._bridge.api_keys.secret_of(access_key, now=self._bridge.clock.now())
+            return self._keys.secret_of(access_key, now=self._clock.now())
         except SecretUnreadable:
-            self._bridge.observe(SecretDecryptionFailed(access_key=access_key))
+            self._observe(SecretDecryptionFailed(access_key=access_key))
             return None
 
     def _client(self, access_key: str) -> Client | None:
-        return self._bridge.api_keys.client_signed(access_key, now=self._bridge.clock.now())
+        return self._keys.client_signed(access_key, now=self._clock.now())
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """What a request says of its signature, and what its body hashes to."""
+class ParsedSignature:
+    """The signature of a request before its verification, and the hash of the body."""
 
     received: SignedRequest
-    claim: SignedHeaders
+    headers: SignedHeaders
     body_sha256: str
 
 
 @dataclass(slots=True)
-class _Known:
-    """What the store has said of a key, and until when that is believed."""
-
-    until: float
+class _CachedKey:
+    expires_at: float
     secret: str | None = field(repr=False)
     client: Client | None = None
 
@@ -127,13 +126,13 @@ def _received(request: Request) -> SignedRequest:
     return SignedRequest(method=request.method, path=path, query=request.scope["query_string"], headers=request.headers)
 
 
-async def _body_sha256(request: Request, claim: SignedHeaders) -> str:
-    """Return the hash that the signature must be over; whatever body comes later is held to it."""
-    if claim.body_sha256 is None:
-        body = await request.keep(longest=_MOST_UNDECLARED)
+async def _body_sha256(request: Request, headers: SignedHeaders) -> str:
+    """Return the hash that the signature must cover. A body that arrives later must have it."""
+    if headers.body_sha256 is None:
+        body = await request.buffer(max_bytes=_MAX_UNHASHED_BODY_BYTES)
         return hashlib.sha256(body).hexdigest()
     if request.has_body:
-        request.expect(claim.body_sha256)
-    elif claim.body_sha256 != EMPTY_SHA256:
-        raise Unauthenticated("The signature does not count: there is no body with the hash that was signed.")
-    return claim.body_sha256
+        request.expect(headers.body_sha256)
+    elif headers.body_sha256 != EMPTY_SHA256:
+        raise Unauthenticated("The signature is not valid: it covers the hash of a body, and there is none.")
+    return headers.body_sha256

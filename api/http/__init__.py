@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP vocabulary of the api: requests, responses, errors, preferences, paths."""
+"""HTTP: requests, responses, the route table, errors, preferences, compression, polling."""

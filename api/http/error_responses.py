@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an error is answered with: MLflow's error on MLflow's paths, a problem document on the bridge's own."""
+"""Maps errors to responses: MLflow's errors on MLflow's paths, problem documents (RFC 9457) on the bridge's own."""
 
 import logging
 import math
@@ -22,7 +22,6 @@ from api.http.exceptions import (
     TooManyFailures,
     Unauthenticated,
 )
-from api.http.paths import is_own_path
 from api.http.response import Response
 from api.shutdown import ShuttingDown
 from bridge.auth.oidc import IssuerUnavailable
@@ -49,38 +48,45 @@ _LOG = logging.getLogger(__name__)
 _UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 
-def error_response(error: Exception, *, method: str, path: str, request_id: str, client: str = "") -> Response:
-    """Return the answer to a client's request that ended in this error; what operators must know goes to the log."""
-    asked = _Asked(method, path, request_id, client)
+def error_response(error: Exception, request: "FailedRequest") -> Response:
+    """Return the response to a request that an error has ended. Details for operators go to the log."""
     for kind in type(error).__mro__:
-        if kind in _REPLIES:
-            return _REPLIES[kind](asked, error)
+        if kind in _RESPONSES:
+            return _RESPONSES[kind](request, error)
     raise error
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The request that is answered."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRequest:
+    """What a response to an error depends on."""
 
     method: str
     path: str
+    #: Whether the path is one of the bridge's own.
+    is_own: bool
     request_id: str
     client: str = ""
 
     def log(self, event: str, *, level: int = logging.ERROR, error: Exception | None = None, **fields: str) -> None:
-        """Log what it met with, so that it is found by the request's id."""
-        known = {**fields, "client": self.client, "path": self.path, "request_id": self.request_id}
-        _LOG.log(level, event, exc_info=error, extra={"fields": known})
+        """Log an error with the id of the request."""
+        request = {"client": self.client, "path": self.path, "request_id": self.request_id}
+        _LOG.log(level, event, exc_info=error, extra={"fields": {**fields, **request}})
 
-    def answer(
-        self, status: int, error_code: str, message: str, *, wait: int | None = None, errors: tuple[Fault, ...] = ()
+    def respond(
+        self,
+        status: int,
+        error_code: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        errors: tuple[Fault, ...] = (),
     ) -> Response:
-        """Answer with an error, in the form that this path's callers expect."""
-        retry = (("Retry-After", str(wait)),) if wait is not None else ()
+        """Return an error in the format that clients of this path expect."""
+        retry = (("Retry-After", str(retry_after_s)),) if retry_after_s is not None else ()
         if self.path == OTLP_PATH:
-            # In the form of FastAPI, with which MLflow answers there.
+            # MLflow serves this path with FastAPI.
             return Response(status, msgspec.json.encode({"detail": message}), headers=retry)
-        if not is_own_path(self.path):
+        if not self.is_own:
             return Response(status, msgspec.json.encode(MlflowError(error_code, message)), headers=retry)
         name = error_code.lower().replace("_", "-")
         problem = Problem(
@@ -92,134 +98,144 @@ class _Asked:
         )
         return Response(status, msgspec.json.encode(problem), "application/problem+json", retry)
 
-    def short_of(self, message: str, *, wait: int = 1) -> Response:
-        """Answer that the bridge is short of something, with a status after which MLflow's client comes again."""
-        found = find(self.method, self.path)
-        is_mlflows = found is not None or not is_own_path(self.path)
-        repeated = not is_mlflows or is_repeated_after_503(self.method, found.op if found else None)
-        return self.answer(503 if repeated else 429, _UNAVAILABLE, message, wait=wait)
+    def retry_later(self, message: str, *, retry_after_s: int = 1) -> Response:
+        """Return 503, or 429 for a call that MLflow's client does not retry after a 503."""
+        found = None if self.is_own else find(self.method, self.path)
+        is_retried = self.is_own or is_repeated_after_503(self.method, found.op if found else None)
+        return self.respond(503 if is_retried else 429, _UNAVAILABLE, message, retry_after_s=retry_after_s)
 
 
-def _missing_header(_: _Asked, error: MissingHeader) -> Response:
+def _missing_header(_: FailedRequest, error: MissingHeader) -> Response:
     fault = {"type": "missing", "loc": ["header", error.name], "msg": "Field required", "input": None}
     return Response(error.status, msgspec.json.encode({"detail": [fault]}))
 
 
-def _store_unavailable(asked: _Asked, error: Exception) -> Response:
-    asked.log("store_unavailable", reason=str(error))
-    return asked.short_of("The bridge's store can't be relied on now, so nothing is promised. Send the request again.")
+def _store_unavailable(request: FailedRequest, error: Exception) -> Response:
+    request.log("store_unavailable", reason=str(error))
+    return request.retry_later(
+        "The bridge's store is unavailable or not durable, so nothing was stored. Send the request again."
+    )
 
 
-def _over_cap(asked: _Asked, error: OverCap) -> Response:
-    asked.log("over_cap", level=logging.WARNING, cap=error.cap)
+def _over_cap(request: FailedRequest, error: OverCap) -> Response:
+    request.log("over_cap", level=logging.WARNING, cap=error.cap)
     owner = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
     if error.most is not None:
-        message = f"The write is larger than all that may wait of this {owner}, {error.most} bytes."
-        message += " Send smaller ones; each with an Idempotency-Key of its own, if with any."
-        return asked.answer(413, "REQUEST_TOO_LARGE", message)
+        message = f"The write exceeds the {error.most} bytes that may be pending for this {owner}."
+        message += " Send smaller writes; a request with an Idempotency-Key needs a new one."
+        return request.respond(413, "REQUEST_TOO_LARGE", message)
     if error.cap == "store":
-        return asked.short_of(
-            "The bridge's store is nearly full; it takes writes again when some have been delivered.", wait=5
+        return request.retry_later(
+            "The bridge's store is nearly full. Send the write again when others have been delivered.", retry_after_s=5
         )
-    message = f"Too much of this {owner} waits to be delivered. Send the write again later."
-    return asked.answer(429, "REQUEST_LIMIT_EXCEEDED", message, wait=5)
+    message = f"This {owner} has too much pending. Send the write again later."
+    return request.respond(429, "REQUEST_LIMIT_EXCEEDED", message, retry_after_s=5)
 
 
-def _credentials_unavailable(asked: _Asked, error: Exception) -> Response:
-    # The client can't mend it and need not know more; the operator finds the reason in the log.
-    asked.log("credentials_unavailable", reason=str(error))
-    return asked.answer(502, _UNAVAILABLE, "The bridge can't authenticate to upstream.")
+def _credentials_unavailable(request: FailedRequest, error: Exception) -> Response:
+    # Only an operator can fix it, and finds the reason in the log.
+    request.log("credentials_unavailable", reason=str(error))
+    return request.respond(502, _UNAVAILABLE, "The bridge can't authenticate to upstream; its log has the reason.")
 
 
-def _not_within(asked: _Asked, error: OutsideExperiments) -> Response:
+def _outside_experiments(request: FailedRequest, error: OutsideExperiments) -> Response:
     denied, text = "PERMISSION_DENIED", str(error)
     faults = () if error.pointer is None else (Fault(error.pointer, denied, text),)
-    return asked.answer(403, denied, text, errors=faults)
+    return request.respond(403, denied, text, errors=faults)
 
 
-def _http_error(asked: _Asked, error: HTTPException) -> Response:
+def _http_error(request: FailedRequest, error: HTTPException) -> Response:
     code = {
         404: "RESOURCE_DOES_NOT_EXIST",
         405: "METHOD_NOT_ALLOWED",
         409: "RESOURCE_CONFLICT",
         413: "REQUEST_TOO_LARGE",
     }.get(error.code or 500, "BAD_REQUEST")
-    reply = asked.answer(error.code or 500, code, error.description or error.name)
-    # Of what the error says in headers, only which methods there are instead is for the client.
+    response = request.respond(error.code or 500, code, error.description or error.name)
+    # Of the error's own headers, only Allow is for the client.
     allowed = getattr(error, "valid_methods", None)
-    return replace(reply, headers=(("Allow", ", ".join(sorted(allowed))),)) if allowed else reply
+    return replace(response, headers=(("Allow", ", ".join(sorted(allowed))),)) if allowed else response
 
 
-def _invalid_writes(asked: _Asked, error: InvalidWrites) -> Response:
-    return asked.answer(400, "INVALID_PARAMETER_VALUE", str(error), errors=error.faults)
+def _invalid_writes(request: FailedRequest, error: InvalidWrites) -> Response:
+    return request.respond(400, "INVALID_PARAMETER_VALUE", str(error), errors=error.faults)
 
 
-def _partly_accepted(asked: _Asked, error: PartlyAccepted) -> Response:
-    reply = error_response(
-        error.reason, method=asked.method, path=asked.path, request_id=asked.request_id, client=asked.client
-    )
-    problem = msgspec.json.decode(reply.body, type=Problem)
-    advice = "`jobs` says which. Send the others again, or with an Idempotency-Key the whole request."
-    if reply.status == 413:
-        advice = "`jobs` says which. Send the others again without the one that `errors` names."
+def _partly_accepted(request: FailedRequest, error: PartlyAccepted) -> Response:
+    response = error_response(error.reason, request)
+    problem = msgspec.json.decode(response.body, type=Problem)
+    advice = "`jobs` lists them. Send the others again, or the whole request if it has an Idempotency-Key."
+    if response.status == 413:
+        advice = "`jobs` lists them. Send the others again, without the one in `errors`."
         fault = Fault(error.pointer or "", "REQUEST_TOO_LARGE", problem.detail or "")
         problem = msgspec.structs.replace(problem, errors=(fault,))
     detail = f"{error}; {advice} {problem.detail}"
-    return replace(reply, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
+    return replace(response, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
 
 
-def _unauthenticated(asked: _Asked, error: Exception) -> Response:
-    advice = "Say who you are with an API key (Authorization: Bearer mbk_...), or as whoever runs the bridge told you."
-    reply = asked.answer(401, "UNAUTHENTICATED", str(error) or advice)
-    ways = (("WWW-Authenticate", 'Basic realm="mlflow-bridge", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
-    return replace(reply, headers=ways)
+def _unauthenticated(request: FailedRequest, error: Exception) -> Response:
+    advice = "Send an API key (Authorization: Bearer mbk_...), or authenticate as the bridge's operator has set it up."
+    response = request.respond(401, "UNAUTHENTICATED", str(error) or advice)
+    challenges = (("WWW-Authenticate", 'Basic realm="mlflow-bridge", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
+    return replace(response, headers=challenges)
 
 
-def _misframed(asked: _Asked, error: MalformedFraming) -> Response:
-    reply = asked.answer(error.status, "BAD_REQUEST", str(error))
-    return replace(reply, headers=(("Connection", "close"),))
+def _malformed_framing(request: FailedRequest, error: MalformedFraming) -> Response:
+    response = request.respond(error.status, "BAD_REQUEST", str(error))
+    return replace(response, headers=(("Connection", "close"),))
 
 
-def _unexpected(asked: _Asked, error: Exception) -> Response:
-    asked.log("unexpected_error", error=error)
-    return asked.answer(500, "INTERNAL_ERROR", "The bridge has a defect; its log says more.")
+def _unexpected(request: FailedRequest, error: Exception) -> Response:
+    request.log("unexpected_error", error=error)
+    return request.respond(500, "INTERNAL_ERROR", "Internal error; the bridge's log has details for this request id.")
 
 
-# By the class of the error; the nearest base class counts.
-_REPLIES: dict[type, Callable[[_Asked, Any], Response]] = {
-    InvalidWrite: lambda asked, e: asked.answer(e.status, e.error_code, e.message),
+#: By the class of the error, or else by its nearest base class.
+_RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
+    InvalidWrite: lambda request, e: request.respond(e.status, e.error_code, e.message),
     MissingHeader: _missing_header,
     OverCap: _over_cap,
-    OverQuota: lambda asked, e: asked.answer(
-        429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", wait=math.ceil(e.wait)
+    OverQuota: lambda request, e: request.respond(
+        429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", retry_after_s=math.ceil(e.wait)
     ),
     StoreUnavailable: _store_unavailable,
-    ShuttingDown: lambda asked, _: asked.short_of("The bridge is stopping. Send the write again.", wait=5),
+    ShuttingDown: lambda request, _: request.retry_later(
+        "The bridge is shutting down. Send the write again.", retry_after_s=5
+    ),
     Unauthenticated: _unauthenticated,
-    MalformedFraming: _misframed,
-    LoopDetected: lambda asked, _: asked.answer(
-        508, "LOOP_DETECTED", "The bridge's upstream is the bridge itself; BRIDGE_UPSTREAM must name an MLflow."
+    MalformedFraming: _malformed_framing,
+    LoopDetected: lambda request, _: request.respond(
+        508,
+        "LOOP_DETECTED",
+        "The bridge's upstream is the bridge itself; BRIDGE_UPSTREAM must be the URL of an MLflow server.",
     ),
-    TooManyFailures: lambda asked, _: asked.answer(
-        429, "REQUEST_LIMIT_EXCEEDED", "Too many logins from there have failed; wait a minute.", wait=60
+    TooManyFailures: lambda request, _: request.respond(
+        429,
+        "REQUEST_LIMIT_EXCEEDED",
+        "Too many failed logins from this address. Try again in a minute.",
+        retry_after_s=60,
     ),
-    RequestInProgress: lambda asked, _: asked.short_of("The same signed request is being carried out.", wait=10),
-    Forbidden: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}"),
-    IssuerUnavailable: lambda asked, e: asked.short_of(f"It can't be found out now who asks: {e}.", wait=5),
-    OutsideExperiments: _not_within,
-    ExperimentUnknown: lambda asked, e: asked.short_of(
-        f"It can't be found out now whether this is within the experiments that the client may use: {e}.", wait=5
+    RequestInProgress: lambda request, _: request.retry_later(
+        "The same signed request is in progress.", retry_after_s=10
     ),
-    NotForwarded: lambda asked, _: asked.answer(
-        403, "PERMISSION_DENIED", "The bridge does not pass this on: MLflow takes it from its own host only."
+    Forbidden: lambda request, e: request.respond(403, "PERMISSION_DENIED", f"{e}"),
+    IssuerUnavailable: lambda request, e: request.retry_later(
+        f"Authentication is unavailable: {e}. Send the request again.", retry_after_s=5
     ),
-    Busy: lambda asked, _: asked.short_of("Too many requests to upstream are under way."),
-    UpstreamTimeout: lambda asked, e: asked.answer(504, _UNAVAILABLE, f"{e}."),
-    UpstreamUnreachable: lambda asked, e: asked.answer(502, _UNAVAILABLE, f"{e}."),
+    OutsideExperiments: _outside_experiments,
+    ExperimentUnknown: lambda request, e: request.retry_later(
+        f"The experiment of this request can't be looked up now: {e}. Send the request again.", retry_after_s=5
+    ),
+    NotForwarded: lambda request, _: request.respond(
+        403, "PERMISSION_DENIED", "The bridge does not forward this call: MLflow accepts it from its own host only."
+    ),
+    Busy: lambda request, _: request.retry_later("Too many requests to upstream are in progress."),
+    UpstreamTimeout: lambda request, e: request.respond(504, _UNAVAILABLE, f"{e}."),
+    UpstreamUnreachable: lambda request, e: request.respond(502, _UNAVAILABLE, f"{e}."),
     CredentialsUnavailable: _credentials_unavailable,
-    UpstreamDenied: lambda asked, e: asked.answer(403, "PERMISSION_DENIED", f"{e}."),
-    RequestIncomplete: lambda asked, e: asked.answer(400, "BAD_REQUEST", f"{e}."),
-    RequestStalled: lambda asked, e: asked.answer(408, "REQUEST_TIMEOUT", f"{e}."),
+    UpstreamDenied: lambda request, e: request.respond(403, "PERMISSION_DENIED", f"{e}."),
+    RequestIncomplete: lambda request, e: request.respond(400, "BAD_REQUEST", f"{e}."),
+    RequestStalled: lambda request, e: request.respond(408, "REQUEST_TIMEOUT", f"{e}."),
     InvalidWrites: _invalid_writes,
     PartlyAccepted: _partly_accepted,
     HTTPException: _http_error,

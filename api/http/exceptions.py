@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a request is turned away at the door."""
+"""Errors that end a request before or while it is handled; `api.http.error_responses` maps each to a response."""
 
 from collections.abc import Sequence
 
 from schemas.client import Client, Rule
 from schemas.job import AcceptedJob
 
-_MOST_NAMED = 10
+#: An error message lists no more experiments than these.
+_MAX_LISTED_EXPERIMENTS = 10
 
 
 class MalformedFraming(Exception):
-    """Somebody on the way of a request may take it for another one; the connection ends with the answer."""
+    """A proxy could read another length or host than the api (request smuggling). The connection is closed."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -22,53 +23,58 @@ class LoopDetected(Exception):
 
 
 class Unauthenticated(Exception):
-    """Nobody knows who asks; the text, if there is one, says what is wrong with what was sent."""
+    """The credentials are missing or invalid. The text, if there is one, names the defect."""
 
 
 class RequestInProgress(Exception):
-    """The same signed request is being carried out."""
+    """The same signed request is being handled."""
 
 
 class TooManyFailures(Exception):
-    """Too many logins from there have failed lately."""
+    """Too many authentication attempts from this address have failed within a minute."""
 
 
 class Forbidden(Exception):
-    """Who asks is known, and may not do this."""
+    """The client is authenticated and lacks the permission for an action."""
 
     def __init__(self, client: Client, rule: Rule) -> None:
-        super().__init__(f"The client '{client.name}' may not {rule.action}; whoever runs the bridge can allow it.")
+        super().__init__(f"The client '{client.name}' may not {rule.action}; the bridge's operator can allow it.")
+        self.action: str | None = rule.action
 
 
 class OutsideExperiments(Forbidden):
-    """Who asks is limited to experiments, and what he asks for is not about these, or is nowhere: it is the same."""
+    """The client is limited to experiments, and the request refers to other ones or to none that exist.
+
+    Both cases are one error: otherwise a client could find out which ids exist.
+    """
 
     def __init__(self, client: Client, action: str | None, *, reason: str = "", number: int = 0) -> None:
         ids = sorted(client.experiments or ())
-        named = ", ".join([*ids[:_MOST_NAMED], "..."] if len(ids) > _MOST_NAMED else ids)
-        text = f"The client '{client.name}' may not {action} here: it is not within the experiments ({named}) that"
+        listed = ", ".join([*ids[:_MAX_LISTED_EXPERIMENTS], "..."] if len(ids) > _MAX_LISTED_EXPERIMENTS else ids)
+        text = f"The client '{client.name}' may not {action} here: it is not within the experiments ({listed}) that"
         Exception.__init__(self, f"{text} it may use. {reason}".strip())
-        #: Which of several writes it is.
+        self.action = action
+        #: The index of the write in a request with several.
         self.number = number
-        #: Where that stands in the request.
+        #: The JSON pointer to that write.
         self.pointer: str | None = None
 
 
 class NotForwarded(Exception):
-    """The call is one that MLflow takes from its own host only, or that is not meant for clients."""
+    """MLflow accepts the call from its own host only, or it is no call for clients."""
 
 
 class Busy(Exception):
-    """So much is under way already that the client should come back soon."""
+    """As many requests to upstream are in progress as the api allows."""
 
 
 class PartlyAccepted(Exception):
-    """Some writes of a request are ours, and others could not be taken."""
+    """Some writes of a request were stored, and others could not be."""
 
     def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception, number: int) -> None:
         super().__init__(f"{sum(job is not None for job in jobs)} of {len(jobs)} writes were accepted")
         self.jobs = tuple(jobs)
         self.reason = reason
-        #: Which was the first that could not be taken, and where that stands in the request.
+        #: The index of the first write that could not be stored, and the JSON pointer to it.
         self.number = number
         self.pointer: str | None = None

@@ -1,48 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits on the event loop until something in the store has come about, looking at it ever less often."""
+"""Polls the store until a condition holds or a time is over, on the event loop or on a thread. Pauses grow."""
 
 import asyncio
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Their own, so that a store that hangs keeps nobody else from a thread. None is started before it is needed.
+#: Threads of their own, so that a hanging store blocks no other work. None is started before it is needed.
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="waiting")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.01, 0.25
 
 
-async def wait_until(
-    look: Callable[[], T], enough: Callable[[T], bool], *, longest: dt.timedelta, stopping: threading.Event
+async def poll(
+    read: Callable[[], T], is_done: Callable[[T], bool], *, max_wait: dt.timedelta, stopping: threading.Event
 ) -> T:
-    """Return what ``look``, which runs in a thread, finds when it is enough, or else when the time is over.
+    """Return what ``read`` finds once it is done, or when the time is over or the process stops.
 
-    While the bridge is stopping nobody waits.
+    ``read`` runs in a thread; between two reads no thread is held.
     """
-    loop = asyncio.get_running_loop()
-    end, pause = loop.time() + longest.total_seconds(), _FIRST_PAUSE
+    loop, pauses = asyncio.get_running_loop(), _Pauses(max_wait)
     while True:
-        found = await loop.run_in_executor(_THREADS, look)
-        left = end - loop.time()
-        if enough(found) or left <= 0 or stopping.is_set():
+        found = await loop.run_in_executor(_THREADS, read)
+        pause = pauses.next()
+        if is_done(found) or pause is None or stopping.is_set():
             return found
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        await asyncio.sleep(pause)
+
+
+class BlockingPoll:
+    """Polls on the thread of the caller. The number of concurrent calls is limited, so that threads stay free."""
+
+    def __init__(self, *, max_concurrent: int, stopping: threading.Event) -> None:
+        self._bulkhead = Bulkhead(max_concurrent)
+        self._stopping = stopping
+
+    def until(self, read: Callable[[], T], is_done: Callable[[T], bool], *, max_wait: dt.timedelta | None) -> T:
+        """Return what ``read`` finds once it is done, or when the time is over or the process stops.
+
+        Reads once if there is no time to wait, or if too many calls wait already: to wait is only a preference.
+        """
+        found = read()
+        if is_done(found) or not max_wait or not self._bulkhead.try_enter():
+            return found
+        try:
+            pauses = _Pauses(max_wait)
+            while not is_done(found) and (pause := pauses.next()) is not None and not self._stopping.wait(pause):
+                found = read()
+            return found
+        finally:
+            self._bulkhead.leave()
 
 
 class Bulkhead:
-    """Seats for requests that may hold a thread for long. There are fewer seats than threads."""
+    """Limits how many calls use a resource at a time."""
 
-    def __init__(self, *, seats: int) -> None:
-        self._seats = threading.BoundedSemaphore(seats)
+    def __init__(self, max_concurrent: int) -> None:
+        self._places = threading.BoundedSemaphore(max_concurrent)
 
     def try_enter(self) -> bool:
-        """Take a seat if one is free; say whether."""
-        return self._seats.acquire(blocking=False)
+        """Take a place; return False if none is free."""
+        return self._places.acquire(blocking=False)
 
     def leave(self) -> None:
-        """Give the seat back."""
-        self._seats.release()
+        """Give the place back."""
+        self._places.release()
+
+
+class _Pauses:
+    """The pauses of one poll: each is half as long again as the one before, and the last ends with the wait."""
+
+    def __init__(self, max_wait: dt.timedelta) -> None:
+        self._end = time.monotonic() + max_wait.total_seconds()
+        self._pause = _FIRST_PAUSE_S
+
+    def next(self) -> float | None:
+        """Return the next pause in seconds, None if the time is over."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            return None
+        pause, self._pause = min(self._pause, left), min(self._pause * 1.5, _MAX_PAUSE_S)
+        return pause

@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``Prefer`` header: whether, and for how long, a client is ready to wait (RFC 7240, section 4)."""
+"""The ``Prefer`` header: whether and how long a client waits for an outcome (RFC 7240, section 4)."""
 
 import datetime as dt
 from dataclasses import dataclass
 
 from werkzeug.http import parse_list_header
 
-#: A client may ask for more; it gets the answer of this moment and asks again.
-LONGEST_WAIT = dt.timedelta(seconds=60)
-_MANY_DIGITS = 10
+#: A longer wait is shortened to this; the client then sends the request again.
+MAX_WAIT = dt.timedelta(seconds=60)
+#: A number with as many digits is not converted.
+_MAX_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the client would like; it has to cope with what it gets."""
+    """What the client prefers. The api may ignore it."""
 
     respond_async: bool = False
     wait: dt.timedelta | None = None
 
 
-#: What a client without the header has.
+#: The preferences of a request without the header.
 NO_PREFERENCES = Preferences()
 
 
 def read_preferences(header: str | None) -> Preferences:
-    """Read the ``Prefer`` header; the first of each kind counts, and what is not understood is ignored."""
+    """Parse the header. Of repeated preferences the first one applies, and unknown ones are ignored."""
     if header is None:
         return NO_PREFERENCES
     respond_async, wait = False, None
@@ -34,5 +35,5 @@ def read_preferences(header: str | None) -> Preferences:
         if name == "respond-async":
             respond_async = True
         elif name == "wait" and value.isdecimal() and wait is None:
-            wait = min(dt.timedelta(seconds=int(value)), LONGEST_WAIT) if len(value) < _MANY_DIGITS else LONGEST_WAIT
+            wait = min(dt.timedelta(seconds=int(value)), MAX_WAIT) if len(value) < _MAX_DIGITS else MAX_WAIT
     return Preferences(respond_async, wait)

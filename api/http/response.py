@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An answer as it goes out, whatever made it."""
+"""Responses, and the header for HTTPS (HSTS)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,16 +10,16 @@ JSON = "application/json"
 
 
 class SendableResponse(Protocol):
-    """Something that can be sent as the answer to a request."""
+    """A response that can send itself over ASGI."""
 
     async def send_to(self, send: Send) -> None:
-        """Send it. What is raised once it has begun breaks the connection off, so that nobody takes it for whole."""
+        """Send it. An exception after its start closes the connection, so that no client takes it for complete."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that is known whole: status, body and headers."""
+    """A complete response: status, body and headers."""
 
     status: int
     body: bytes
@@ -27,7 +27,7 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
 
     def header_list(self) -> list[tuple[str, str]]:
-        """All headers, with type and length."""
+        """Return all headers, with Content-Type and Content-Length."""
         return [("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers]
 
     async def send_to(self, send: Send) -> None:
@@ -37,12 +37,12 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
 
-#: A year, in seconds.
+#: For one year, in seconds.
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def with_hsts(send: Send) -> Send:
-    """Return what sends an answer with that header."""
+    """Return a ``send`` that adds Strict-Transport-Security to responses over TLS (RFC 6797)."""
 
     async def with_header(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queued calls: validated, accepted into the outbox, answered."""
+"""The queued calls: reads writes, stores them in the outbox, responds as MLflow does."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offers writes to intake: all that are read in one turn of the event loop at once, for they cost one round trip."""
+"""Micro-batching: writes that are read in one turn of the event loop are stored in one round trip."""
 
 import asyncio
 import threading
@@ -11,52 +11,52 @@ from bridge.outbox import Accepted, Offer, Verdict
 from bridge.outbox.intake import LONG_WRITES_BYTES, MAX_BATCH_WRITES, Intake
 
 _Future = asyncio.Future[Verdict | Exception]
-#: So many long writes are on their way to the store at a time.
-_MOST_LONG = 2
+#: Long writes that are stored at a time.
+_MAX_LONG_WRITES = 2
 
 
 class WriteBatcher:
-    """Collects the offers of a turn."""
+    """Collects the writes of a turn of the event loop."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._collected: list[tuple[Offer, _Future]] = []
-        self._threads = ThreadPoolExecutor(_MOST_LONG, thread_name_prefix="long-write")
+        self._threads = ThreadPoolExecutor(_MAX_LONG_WRITES, thread_name_prefix="long-write")
 
     async def accept(self, offer: Offer) -> Accepted:
-        """Have a write accepted, or raise what its verdict is."""
+        """Store a write, or raise the reason why it is not stored."""
         loop = asyncio.get_running_loop()
         if offer.write.size > LONG_WRITES_BYTES:
             verdict = await loop.run_in_executor(self._threads, next, self._intake.accept([offer]))
         else:
-            verdict = await self._with_others(offer, loop)
+            verdict = await self._in_batch(offer, loop)
         if isinstance(verdict, Accepted):
             return verdict
         raise verdict
 
-    async def _with_others(self, offer: Offer, loop: asyncio.AbstractEventLoop) -> Verdict | Exception:
+    async def _in_batch(self, offer: Offer, loop: asyncio.AbstractEventLoop) -> Verdict | Exception:
         future: _Future = loop.create_future()
         if not self._collected:
-            # In the turn after next: what is ready to be read now is in it, too.
+            # In the turn after next, so that requests that are ready to be read now join the batch.
             loop.call_soon(loop.call_soon, self._submit, loop)
         self._collected.append((offer, future))
         return await future
 
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
-        collected, self._collected = self._collected[:MAX_BATCH_WRITES], self._collected[MAX_BATCH_WRITES:]
+        batch, self._collected = self._collected[:MAX_BATCH_WRITES], self._collected[MAX_BATCH_WRITES:]
         if self._collected:
             loop.call_soon(self._submit, loop)
-        futures, here = [future for _, future in collected], threading.get_ident()
+        futures, loop_thread = [future for _, future in batch], threading.get_ident()
 
-        def tell(verdicts: Sequence[Verdict | Exception]) -> None:
-            if threading.get_ident() == here:
+        def resolve(verdicts: Sequence[Verdict | Exception]) -> None:
+            if threading.get_ident() == loop_thread:
                 _resolve(futures, verdicts)
                 return
-            # A loop that has ended has nobody left who waits.
+            # After the end of the loop, no request awaits its verdict.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, futures, verdicts)
 
-        self._intake.submit([offer for offer, _ in collected], tell)
+        self._intake.submit([offer for offer, _ in batch], resolve)
 
 
 def _resolve(futures: Sequence[_Future], verdicts: Sequence[Verdict | Exception]) -> None:

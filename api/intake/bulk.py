@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many writes in one request: ``POST /v1/writes``."""
+"""``POST /v1/writes``: many writes in one request."""
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,16 +11,22 @@ from functools import partial
 import msgspec
 
 from api.auth.experiment_scope import ExperimentScope
-from api.http.compression import decoded
+from api.http.compression import decompress
 from api.http.exceptions import Forbidden, OutsideExperiments, PartlyAccepted
+from api.http.record import RequestRecord
 from api.http.request import Request
 from api.http.response import Response
+from api.http.routing import Route
+from api.openapi.bodies import bulk_content
 from api.shutdown import ShuttingDown
-from bridge.bootstrap.processes import Api
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Offer
+from bridge.outbox.intake import Intake
+from bridge.process.clock import Clock
+from bridge.upstream.capabilities import UpstreamCapabilities
 from schemas.bodies.bulk import pointer_of, read_writes
-from schemas.client import rule_of_op
+from schemas.client import Scope, rule_of_op
+from schemas.endpoints import ExperimentRule
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
 from schemas.job import AcceptedJob, AcceptedJobs
@@ -27,77 +34,29 @@ from schemas.lane import run_of
 from schemas.upstream_limits import check_for_upstream, check_has_call
 from schemas.write import Write
 
-PATH = "/v1/writes"
+_PATH = "/v1/writes"
+_BULK_THREADS = 4
+_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
-_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
+class BulkReader:
+    """Reads the writes of a bulk request. Its methods block."""
 
-class Bulk:
-    """Answers requests that bring many writes."""
+    def __init__(self, clock: Clock, capabilities: UpstreamCapabilities, *, max_body_bytes: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        self._clock = clock
+        self._capabilities = capabilities
 
-    def __init__(self, bridge: Api, limits: ExperimentScope) -> None:
-        self._bridge = bridge
-        self._limits = limits
-        # Its own, so that a store that hangs keeps nobody else from a thread.
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="bulk")
-
-    async def accept(self, request: Request) -> Response:
-        """Accept all writes of a request, in their order. If one of them is invalid, none."""
-        if self._bridge.stopping.is_set():
-            raise ShuttingDown
-        body = await request.body(longest=self._bridge.settings.max_body_size)
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
-        try:
-            if request.client.experiments is None:
-                return await in_thread(lambda: self._accept(request, self._offers(request, body)))
-            offers = await in_thread(lambda: self._offers(request, body))
-            await self._limits.check_writes(request, [offer.write for offer in offers])
-            return await in_thread(lambda: self._accept(request, offers))
-        except OutsideExperiments as error:
-            error.pointer = await in_thread(self._pointer, request, body, error.number)
-            raise
-        except PartlyAccepted as error:
-            # Only of this one is it told where it stands, for which a long body has to be read again.
-            if _is_too_large(error.reason):
-                error.pointer = await in_thread(self._pointer, request, body, error.number)
-            raise
-
-    def _accept(self, request: Request, offers: Sequence[Offer]) -> Response:
-        jobs: list[AcceptedJob | None] = [None] * len(offers)
-        declined: tuple[int, Exception] | None = None
-        replayed = 0
-        for number, verdict in enumerate(self._bridge.intake.accept(offers)):
-            match verdict:
-                case Accepted():
-                    jobs[number] = AcceptedJob(
-                        verdict.job_id, verdict.lane, run_of(verdict.lane), offers[number].write.op
-                    )
-                    replayed += verdict.replayed
-                case KeyReused():
-                    raise verdict
-                case _:
-                    declined = declined or (number, verdict)
-        accepted = sum(job is not None for job in jobs)
-        request.writes = accepted - replayed
-        if declined:
-            number, reason = declined
-            raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
-        headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
-        return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
-
-    def _offers(self, request: Request, body: bytes) -> Sequence[Offer]:
-        is_lines, plain = self._read(request, body)
+    def read(self, request: Request, body: bytes) -> Sequence[Offer]:
+        """Return all writes in their order, or raise ``InvalidWrites`` or ``Forbidden`` if any is invalid."""
+        is_lines, plain = self._plain(request, body)
         writes = read_writes(
-            plain,
-            is_lines=is_lines,
-            now=self._bridge.clock.now(),
-            workspace=request.workspace,
-            check=self._check,
+            plain, is_lines=is_lines, now=self._clock.now(), workspace=request.workspace, check=self._check
         )
-        _check_each(request, writes)
+        _check_permissions(request, writes)
         key = read_key(request.header(b"idempotency-key"))
         trace_context = request.trace_context
-        whole = fingerprint(PATH, plain, request.workspace)
+        whole = fingerprint(_PATH, plain, request.workspace)
         batch = secrets.token_bytes(8)
         return [
             Offer(
@@ -106,36 +65,102 @@ class Bulk:
                 trace_context=trace_context,
                 request=batch,
                 most_pending=request.client.most_pending,
-                idempotency=_part(key, whole, number),
+                idempotency=_idempotency(key, whole, number),
             )
             for number, write in enumerate(writes)
         ]
 
-    def _check(self, write: Write) -> None:
-        """Raise ``InvalidWrite`` for what this upstream does not have or would not keep."""
-        abilities = self._bridge.abilities
-        check_has_call(write.op, abilities.lacks, abilities.limits)
-        check_for_upstream(write, abilities.limits)
-
-    def _pointer(self, request: Request, body: bytes, number: int) -> str:
-        is_lines, plain = self._read(request, body)
+    def pointer(self, request: Request, body: bytes, number: int) -> str:
+        """Return the JSON pointer to a write by its index. A body has to be read again for it."""
+        is_lines, plain = self._plain(request, body)
         return pointer_of(plain, is_lines=is_lines, number=number)
 
-    def _read(self, request: Request, body: bytes) -> tuple[bool, bytes]:
-        """Return whether each write has its line, and the body without its coding."""
+    def _check(self, write: Write) -> None:
+        """Raise ``InvalidWrite`` for a write that this upstream has no call for, or would truncate."""
+        check_has_call(write.op, self._capabilities.lacks, self._capabilities.limits)
+        check_for_upstream(write, self._capabilities.limits)
+
+    def _plain(self, request: Request, body: bytes) -> tuple[bool, bytes]:
+        """Return whether the body is NDJSON, and the decompressed body."""
         kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
-        if kind not in _LINES and kind != "application/json":
+        if kind not in _NDJSON and kind != "application/json":
             raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
-        return kind in _LINES, decoded(
-            body, request.header(b"content-encoding"), longest=self._bridge.settings.max_body_size
-        )
+        return kind in _NDJSON, decompress(body, request.header(b"content-encoding"), max_bytes=self.max_body_bytes)
 
 
-def _check_each(request: Request, writes: Sequence[Write]) -> None:
+class BulkWrites:
+    """Serves requests with many writes."""
+
+    def __init__(
+        self, reader: BulkReader, intake: Intake, experiments: ExperimentScope, stopping: threading.Event
+    ) -> None:
+        self._reader = reader
+        self._intake = intake
+        self._experiments = experiments
+        self._stopping = stopping
+        # Threads of their own, so that a store that hangs blocks no other work.
+        self._threads = ThreadPoolExecutor(_BULK_THREADS, thread_name_prefix="bulk")
+
+    @Route(
+        "POST",
+        _PATH,
+        summary="Queue many writes for many runs",
+        action="LogBatch",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.RUN,
+        is_queued=True,
+        content=bulk_content,
+        answers={202: AcceptedJobs},
+        problems=(408, 413, 415, 422),
+    )
+    async def accept(self, request: Request, record: RequestRecord) -> Response:
+        """Store all writes of a request, in their order. If one of them is invalid, none is stored."""
+        if self._stopping.is_set():
+            raise ShuttingDown
+        body = await request.body(max_bytes=self._reader.max_body_bytes)
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        try:
+            if request.client.experiments is None:
+                return await in_thread(lambda: self._store(self._reader.read(request, body), record))
+            offers = await in_thread(self._reader.read, request, body)
+            await self._experiments.check_writes(request, [offer.write for offer in offers])
+            return await in_thread(self._store, offers, record)
+        except OutsideExperiments as error:
+            error.pointer = await in_thread(self._reader.pointer, request, body, error.number)
+            raise
+        except PartlyAccepted as error:
+            # Only for this reason, because a long body has to be read again for the pointer.
+            if _is_too_large(error.reason):
+                error.pointer = await in_thread(self._reader.pointer, request, body, error.number)
+            raise
+
+    def _store(self, offers: Sequence[Offer], record: RequestRecord) -> Response:
+        jobs: list[AcceptedJob | None] = [None] * len(offers)
+        declined: tuple[int, Exception] | None = None
+        replayed = 0
+        for number, verdict in enumerate(self._intake.accept(offers)):
+            match verdict:
+                case Accepted():
+                    op = offers[number].write.op
+                    jobs[number] = AcceptedJob(verdict.job_id, verdict.lane, run_of(verdict.lane), op)
+                    replayed += verdict.replayed
+                case KeyReused():
+                    raise verdict
+                case _:
+                    declined = declined or (number, verdict)
+        accepted = sum(job is not None for job in jobs)
+        record.writes = accepted - replayed
+        if declined:
+            number, reason = declined
+            raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
+        headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
+        return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
+
+
+def _check_permissions(request: Request, writes: Sequence[Write]) -> None:
     """Raise ``Forbidden`` unless the client may make each of these writes."""
     for op in {write.op for write in writes}:
         if not request.client.may(rule := rule_of_op(op)):
-            request.action, request.decision = rule.action, "denied"
             raise Forbidden(request.client, rule)
 
 
@@ -143,8 +168,8 @@ def _is_too_large(reason: Exception) -> bool:
     return isinstance(reason, OverCap) and reason.most is not None
 
 
-def _part(key: str | None, whole: bytes, number: int) -> Idempotency | None:
-    """Return the idempotency of a write under the key of its request; the first one's decides about the request."""
+def _idempotency(key: str | None, whole: bytes, number: int) -> Idempotency | None:
+    """Return the idempotency of a write under the key of its request. That of the first one stands for the request."""
     if key is None:
         return None
     if number == 0:

@@ -1,54 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that clients name themselves: ``POST /v1/runs`` accepts the creation of one."""
+"""``POST /v1/runs``: accepts the creation of a run under a name of the client's own."""
 
 import asyncio
+from functools import partial
 
 import msgspec
 
 from api.auth.experiment_scope import ExperimentScope
 from api.http.preferences import read_preferences
+from api.http.record import RequestRecord
 from api.http.request import Request
 from api.http.response import Response
-from api.intake.writes import Writes
-from bridge.bootstrap.processes import Api
+from api.http.routing import Route
+from api.intake.writes import Jobs, Writes, accepted_headers
+from api.openapi.bodies import queued_content
+from bridge.outbox import RunNames
 from schemas.bodies.named_run import RunDocument, RunState
+from schemas.client import Scope
+from schemas.endpoints import ExperimentRule
 from schemas.job import JobDocument, JobStatus
 from schemas.lane import named_run
 from schemas.write import Op
 
-PATH = "/v1/runs"
+_PATH = "/v1/runs"
 
 
-class Runs:
-    """Answers requests for new runs."""
+class RunCreations:
+    """Serves requests for new runs."""
 
-    def __init__(self, bridge: Api, writes: Writes, limits: ExperimentScope) -> None:
-        self._bridge = bridge
-        self._limits = limits
+    def __init__(self, writes: Writes, jobs: Jobs, names: RunNames, experiments: ExperimentScope) -> None:
         self._writes = writes
+        self._jobs = jobs
+        self._names = names
+        self._experiments = experiments
 
-    async def accept(self, request: Request) -> Response:
-        """Accept the creation of a run, and answer with what is known of it; with ``wait=N``, once it is settled."""
-        accepted, headers = await self._writes.take(Op.CREATE_RUN, request)
-        run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
+    @Route(
+        "POST",
+        _PATH,
+        summary="Create a run under a name of the client's own",
+        action="CreateRun",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.RUN,
+        is_queued=True,
+        content=partial(queued_content, Op.CREATE_RUN),
+        answers={200: RunDocument, 201: RunDocument, 202: RunDocument},
+        prefers=("wait=N",),
+        problems=(408, 413, 422),
+    )
+    async def create(self, request: Request, record: RequestRecord) -> Response:
+        """Store the creation of a run and return what is known of the run; with ``wait=N``, once it is settled."""
+        accepted, _ = await self._writes.accept(Op.CREATE_RUN, request, record)
+        run_id = await asyncio.to_thread(self._names.run_id, accepted.lane)
         wait = read_preferences(request.header(b"prefer")).wait
+        applied: tuple[tuple[str, str], ...] = ()
         document = None
         if wait and run_id is None:
-            headers = (*headers, ("Preference-Applied", f"wait={wait.seconds}"))
-            document = await self._writes.settled(accepted, request.client.name, wait)
+            applied = (("Preference-Applied", f"wait={wait.seconds}"),)
+            document = await self._jobs.settled(accepted, request.client.name, wait)
         named = named_run(accepted.lane)
         if named is None:
             raise AssertionError(accepted.lane)
         existed, state = run_id is not None, RunState.CREATED if run_id else _state(document)
         if state is RunState.CREATED and not existed:
-            run_id = await asyncio.to_thread(self._bridge.names.run_id, accepted.lane)
+            run_id = await asyncio.to_thread(self._names.run_id, accepted.lane)
         if run_id is not None and request.client.experiments is not None:
-            # Somebody else's, of the same name, may have come first.
-            await self._limits.check_run(request, run_id)
-        known = RunDocument(run=named.name, state=state, run_id=run_id, job_id=accepted.job_id)
-        location = ("Location", f"{PATH}/{named.name}")
-        headers = (location, *(pair for pair in headers if pair[0] != "Location"))
-        return Response(200 if existed else 201 if run_id else 202, msgspec.json.encode(known), headers=headers)
+            # Another client may have created a run of the same name first.
+            await self._experiments.check_run(request, run_id)
+        run = RunDocument(run=named.name, state=state, run_id=run_id, job_id=accepted.job_id)
+        others = (pair for pair in accepted_headers(accepted) if pair[0] != "Location")
+        headers = (("Location", f"{_PATH}/{named.name}"), *others, *applied)
+        return Response(200 if existed else 201 if run_id else 202, msgspec.json.encode(run), headers=headers)
 
 
 def _state(document: JobDocument | None) -> RunState:

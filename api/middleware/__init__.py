@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What surrounds every request: access log, rate limits, replay protection, trusted hosts."""
+"""Stages around the handlers of all requests: access log, rate limits, replay protection, host checks."""

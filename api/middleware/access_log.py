@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells of each request who asked for what, and what came of it. Never what was in it."""
+"""Access log: builds one event from each request, its record and its response. Bodies are never logged."""
 
 import datetime as dt
 import time
 
-from api.http.request import SHOWN, Request
+from api.http.record import RequestRecord
+from api.http.request import MAX_LOGGED_PATH, Request
 from api.http.types import Message, Send
 from bridge.events import RequestCompleted
 
-_JOB, _OURS, _UPSTREAMS = b"job-id", b"x-request-id", b"x-amzn-requestid"
+_JOB_ID, _REQUEST_ID, _UPSTREAM_REQUEST_ID = b"job-id", b"x-request-id", b"x-amzn-requestid"
 _REPLAYED = b"idempotency-replayed"
+_MAX_LOGGED_METHOD = 20
 
 
 class AccessLog:
-    """Looks at one request from its head on, and at its answer while that is sent, which names it: ``X-Request-Id``."""
+    """Observes the response of one request while it is sent, and adds its ``X-Request-Id``."""
 
     def __init__(self, request: Request, send: Send) -> None:
         self._request = request
@@ -21,39 +23,38 @@ class AccessLog:
         self._send = send
         self._headers: dict[bytes, bytes] = {}
         self._status = 0
-        self._complete = False
+        self._is_complete = False
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers.update(message["headers"])
-            message = {**message, "headers": [*message["headers"], (_OURS, self._request.request_id.encode())]}
+            message = {**message, "headers": [*message["headers"], (_REQUEST_ID, self._request.request_id.encode())]}
         await self._send(message)
-        self._complete = message["type"] == "http.response.body" and not message.get("more_body")
+        self._is_complete = message["type"] == "http.response.body" and not message.get("more_body")
 
-    def told(self, *, proxies: int) -> RequestCompleted:
-        """Return what is to be told of the request, also where its answer broke off."""
-        request = self._request
+    def event(self, record: RequestRecord, *, proxies: int) -> RequestCompleted:
+        """Return the event of the request, also if its response has broken off."""
+        request, accepted = self._request, record.accepted
         return RequestCompleted(
             at=dt.datetime.now(dt.UTC),
             client=request.client.name,
             address=request.address(proxies=proxies),
-            # A client may make both as long as the server takes them.
-            method=request.method[:20],
-            path=request.path[:SHOWN],
-            route=request.route,
-            action=request.action,
-            decision=request.decision,
+            method=request.method[:_MAX_LOGGED_METHOD],
+            path=request.path[:MAX_LOGGED_PATH],
+            route=record.route,
+            action=record.action,
+            decision=record.decision,
             status=self._status,
             duration=dt.timedelta(seconds=time.perf_counter() - self._began),
-            complete=self._complete,
-            lane=request.lane,
-            writes=request.writes,
+            complete=self._is_complete,
+            lane=accepted.lane if accepted else None,
+            writes=record.writes,
             replayed=_REPLAYED in self._headers,
-            job_id=_text(self._headers.get(_JOB)),
+            job_id=_text(self._headers.get(_JOB_ID)),
             request_id=request.request_id,
-            upstream_request_id=_text(self._headers.get(_UPSTREAMS)),
+            upstream_request_id=_text(self._headers.get(_UPSTREAM_REQUEST_ID)),
         )
 
 

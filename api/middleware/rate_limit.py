@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request costs its client's quota, and the fields that tell him what is left.
+"""Rate limits: charges requests to the quotas of their clients, and delays 429 responses.
 
-``RateLimit-Policy`` and ``RateLimit`` are those of draft-ietf-httpapi-ratelimit-headers-10.
+``RateLimit-Policy`` and ``RateLimit`` are the fields of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import random
 import threading
 from collections import Counter
 
-from api.auth.authorization import OPEN
 from api.http.request import Request
 from api.http.types import Message, Send
 from bridge.auth.rate_limits import WINDOW_S, RateLimits, RateLimitStatus
@@ -18,58 +17,57 @@ from schemas.client import UNAUTHENTICATED
 _UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
 
 
-class RateLimitMiddleware:
-    """Counts requests against the quotas of their clients. Costs nothing where there are none."""
+class RequestCharge:
+    """What one request costs its client. Without a quota it costs nothing."""
 
-    def __init__(self, rate_limits: RateLimits) -> None:
+    def __init__(self, request: Request, rate_limits: RateLimits) -> None:
+        self._request = request
         self._rate_limits = rate_limits
+        self._is_charged = False
+        self._charged_bytes = 0
 
-    def enter(self, request: Request) -> None:
-        """Let a request in, before its body is read, or raise ``OverQuota``."""
-        if self._counts(request):
-            self._rate_limits.admit(request.client, needs=_needs(request))
-            request.is_counted = True
+    def begin(self) -> None:
+        """Charge the request itself, before its body is read; raise ``OverQuota`` if nothing is left."""
+        if self._is_limited():
+            self._rate_limits.admit(self._request.client, needs=_needs(self._request))
+            self._is_charged = True
 
-    def leave(self, request: Request) -> None:
-        """Charge what a request has come to: the writes that were accepted, the bytes that were received."""
-        if request.is_counted:
+    def charge(self, writes: int) -> None:
+        """Charge the writes that were accepted and the bytes that have been received."""
+        if self._is_charged:
+            self._charged_bytes = self._request.received
+            used = {"writes": float(writes), "bytes": float(self._charged_bytes)}
+            self._rate_limits.charge(self._request.client, used)
+
+    def charge_rest(self) -> None:
+        """Charge the rest of a body that has arrived after the response."""
+        if self._is_charged and self._request.received > self._charged_bytes:
             self._rate_limits.charge(
-                request.client, {"writes": float(request.writes), "bytes": float(request.received)}
+                self._request.client, {"bytes": float(self._request.received - self._charged_bytes)}
             )
-            request.charged = request.received
 
-    def leave_late(self, request: Request) -> None:
-        """Charge the rest of a body that came in after its answer."""
-        if request.is_counted and request.received > request.charged:
-            self._rate_limits.charge(request.client, {"bytes": float(request.received - request.charged)})
-
-    def telling(self, request: Request, send: Send) -> Send:
-        """Return what sends an answer that says how its client stands."""
-        if not self._counts(request):
+    def with_fields(self, send: Send) -> Send:
+        """Return a ``send`` that adds the state of the client's quotas to the response."""
+        if not self._is_limited():
             return send
-        fields = _fields(self._rate_limits.status(request.client))
+        fields = _fields(self._rate_limits.status(self._request.client))
 
-        async def with_fields(message: Message) -> None:
+        async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *fields]}
             await send(message)
 
-        return with_fields
+        return send_with_fields
 
-    def _counts(self, request: Request) -> bool:
-        # What is open is asked by load balancers, who must not find it shut because of others.
-        is_somebodys = request.client is not UNAUTHENTICATED and request.path not in OPEN
-        return is_somebodys and self._rate_limits.applies_to(request.client)
+    def _is_limited(self) -> bool:
+        # Load balancers probe open paths, and must not get a 429 because of others behind the same address.
+        client = self._request.client
+        return client is not UNAUTHENTICATED and not self._request.is_open and self._rate_limits.applies_to(client)
 
 
 def _needs(request: Request) -> list[str]:
-    """Return the uses whose buckets must not be empty for this request."""
-    is_queued = request.found is not None and request.found.op is not None
-    is_write = is_queued or (request.method == "POST" and request.path in _WRITES)
-    return ["requests", *(["writes"] if is_write else []), *(["bytes"] if request.has_body else [])]
-
-
-_WRITES = ("/v1/writes", "/v1/runs")
+    """Return the quotas of which something must be left for this request."""
+    return ["requests", *(["writes"] if request.is_write else []), *(["bytes"] if request.has_body else [])]
 
 
 def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
@@ -78,61 +76,61 @@ def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
-#: In seconds. Not the same for all, for they would all come again at once.
-_SHORTEST, _LONGEST = 0.2, 0.3
-_REFUSALS_A_SECOND = 250
-#: Nobody waits for longer, also in seconds.
-_PATIENCE = 5.0
-#: How often, in seconds, it is looked whether the bridge is about to stop.
-_LOOK = 0.25
-#: So many wait at a time, and of one client; each holds about 16 KiB.
-_MOST, _MOST_OF_ONE = 4_000, 2_000
+#: A random delay, so that clients do not retry in step.
+_MIN_DELAY_S, _MAX_DELAY_S = 0.2, 0.3
+#: Of one client, so many 429 responses a second are sent; further ones are delayed by more.
+_MAX_REJECTIONS_PER_S = 250
+_DELAY_LIMIT_S = 5.0
+#: How often the end of the process is noticed.
+_STOPPING_CHECK_INTERVAL_S = 0.25
+#: Delayed responses at a time, in all and of one client; each holds about 16 KiB.
+_MAX_DELAYED, _MAX_DELAYED_OF_CLIENT = 4_000, 2_000
 
 
 class RejectionDelay:
-    """Keeps refusals back for a moment."""
+    """Delays 429 responses, so that clients over their limit cannot busy the event loop."""
 
     def __init__(self, stopping: threading.Event, *, proxies: int) -> None:
         self._stopping = stopping
         self._proxies = proxies
-        self._all = 0
-        self._waiting: Counter[str] = Counter()
+        self._delayed = 0
+        self._delayed_of: Counter[str] = Counter()
         self._random = random.Random()  # noqa: S311 - it only spreads
-        #: Done when nobody is to wait any longer; looked after as long as somebody does.
-        self._over: asyncio.Future[None] | None = None
+        #: Done when the process stops. It is checked while any response is delayed.
+        self._stop: asyncio.Future[None] | None = None
 
     async def wait(self, request: Request) -> None:
-        """Return in a moment; at once if the bridge is about to stop, or too many wait already.
+        """Return after the delay; at once if the process stops, or if too many responses are delayed already.
 
-        The request forgets all but who asked for what: there may be thousands of them. Whether a client is still there
-        is not looked at, for that costs more than the refusal.
+        The request releases its head and body, because thousands may wait. It does not notice that its client has
+        disconnected: that would cost more than the response.
         """
         address = request.address(proxies=self._proxies)
-        who = address if request.client is UNAUTHENTICATED else request.client.name
+        client = address if request.client is UNAUTHENTICATED else request.client.name
         request.shed(address)
-        if self._all >= _MOST or self._waiting[who] >= _MOST_OF_ONE:
+        if self._delayed >= _MAX_DELAYED or self._delayed_of[client] >= _MAX_DELAYED_OF_CLIENT:
             return
-        self._all += 1
-        self._waiting[who] += 1
-        moment = self._random.uniform(_SHORTEST, _LONGEST) + self._waiting[who] / _REFUSALS_A_SECOND
+        self._delayed += 1
+        self._delayed_of[client] += 1
+        delay = self._random.uniform(_MIN_DELAY_S, _MAX_DELAY_S) + self._delayed_of[client] / _MAX_REJECTIONS_PER_S
         try:
-            await asyncio.wait({self._end()}, timeout=min(moment, _PATIENCE))
+            await asyncio.wait({self._stop_future()}, timeout=min(delay, _DELAY_LIMIT_S))
         finally:
-            self._all -= 1
-            self._waiting[who] -= 1
-            if not self._waiting[who]:
-                del self._waiting[who]
+            self._delayed -= 1
+            self._delayed_of[client] -= 1
+            if not self._delayed_of[client]:
+                del self._delayed_of[client]
 
-    def _end(self) -> asyncio.Future[None]:
-        if self._over is None:
-            self._over = asyncio.get_running_loop().create_future()
-            self._look(self._over)
-        return self._over
+    def _stop_future(self) -> asyncio.Future[None]:
+        if self._stop is None:
+            self._stop = asyncio.get_running_loop().create_future()
+            self._check_stopping(self._stop)
+        return self._stop
 
-    def _look(self, over: asyncio.Future[None]) -> None:
+    def _check_stopping(self, stop: asyncio.Future[None]) -> None:
         if self._stopping.is_set():
-            over.set_result(None)
-        elif self._all:
-            over.get_loop().call_later(_LOOK, self._look, over)
+            stop.set_result(None)
+        elif self._delayed:
+            stop.get_loop().call_later(_STOPPING_CHECK_INTERVAL_S, self._check_stopping, stop)
         else:
-            self._over = None
+            self._stop = None

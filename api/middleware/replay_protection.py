@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has a signed request carried out once, whoever sends it again while its signature counts (docs/adr/0013).
+"""Replay protection: a signed, mutating request runs at most once while its signature is valid (docs/adr/0013).
 
-Clients' own libraries repeat a request after an error or a lost answer, as it was, with the same signature. So what was
-not carried out may come again; what is under way may come back later; and a write that was accepted is answered with
-its job, as long as that changes nothing: while its lane holds no later one. Everything else is refused.
+Client libraries repeat a request with the same signature after an error or a lost response. So a request that was not
+carried out may be repeated, and one in progress gets a 503. The repeat of an accepted write gets the first one's job as
+long as its lane has no later write, because nothing changes then. Every other repeat is refused.
 """
 
 import asyncio
@@ -14,118 +14,132 @@ from dataclasses import replace
 import msgspec
 
 from api.http.exceptions import RequestInProgress, Unauthenticated
-from api.http.paths import is_own_path
 from api.http.preferences import read_preferences
+from api.http.record import RequestRecord
 from api.http.request import Request
 from api.http.response import SendableResponse
 from api.http.types import Message, Send
-from api.intake import bulk, runs
-from api.intake.writes import Writes
-from bridge.auth.sigv4 import UNDER_WAY, WINDOW
-from bridge.bootstrap.processes import Api
+from bridge.auth.sigv4 import UNDER_WAY, WINDOW, ReplayCache
 from bridge.errors import StoreUnavailable
-from bridge.events import StoreError
-from bridge.outbox import Accepted
-from schemas.endpoints import EndpointMatch
+from bridge.events import Observer, StoreError
+from bridge.outbox import Accepted, Outbox
+from bridge.process.clock import Clock
+from schemas.write import Op
 
-#: Clocks of our hosts may differ by so much.
-_MARGIN = dt.timedelta(minutes=1)
-#: How long accepting a write may take; if its process has died meanwhile, its client is heard again after this.
-_ACCEPTING = dt.timedelta(seconds=30)
-_DONE = b"done"
-_USED = "This signed request has been carried out already. Sign it again: a second later, or with an Idempotency-Key."
+#: By how much the clocks of the hosts may differ.
+_CLOCK_SKEW = dt.timedelta(minutes=1)
+#: How long a write may be in progress. If its process dies, a repeat is accepted after this time.
+_ACCEPT_TIMEOUT = dt.timedelta(seconds=30)
+_COMPLETED = b"done"
+_ALREADY_USED = (
+    "This signed request has been carried out already. Sign it again: a second later, or with an Idempotency-Key."
+)
 
-
-_CarryOut = Callable[[Request, EndpointMatch | None], Awaitable[SendableResponse]]
+#: Handles a request. It never raises.
+Handle = Callable[[Request, RequestRecord], Awaitable[SendableResponse]]
+#: Returns the response for the first job of a repeated write.
+RepeatResponse = Callable[[Op, Request, Accepted], Awaitable[SendableResponse]]
 
 
 class ReplayProtection:
-    """Remembers replay_cache."""
+    """Runs signed requests through the replay cache."""
 
-    def __init__(self, bridge: Api, writes: Writes) -> None:
-        self._bridge = bridge
-        self._writes = writes
+    def __init__(
+        self,
+        cache: ReplayCache,
+        outbox: Outbox,
+        clock: Clock,
+        observe: Observer,
+        *,
+        max_body_bytes: Callable[[Op | None], int],
+        respond_to_repeat: RepeatResponse,
+    ) -> None:
+        self._cache = cache
+        self._outbox = outbox
+        self._clock = clock
+        self._observe = observe
+        self._max_body_bytes = max_body_bytes
+        self._respond_to_repeat = respond_to_repeat
 
-    async def answer(self, request: Request, found: EndpointMatch | None, carry_out: _CarryOut) -> SendableResponse:
-        """Carry a request out, unless it is signed, changes something and was carried out before."""
-        if request.claim is None or not _changes(request, found) or _knows_repeats(request, found):
-            return await carry_out(request, found)
-        is_write = _is_write(request, found)
-        if is_write or is_own_path(request.path):
-            # Whole, and with the hash that was signed, before it counts as under way.
-            await request.keep(longest=self._bridge.settings.longest_body(found.op if found else None))
-        lease = self._left(request)
-        if is_write:
-            waits = read_preferences(request.header(b"prefer")).wait or dt.timedelta()
-            lease = min(lease, _ACCEPTING + waits)
-        replay_cache, signature = self._bridge.replay_cache, request.claim.signature
-        earlier = await asyncio.to_thread(replay_cache.begin, signature, lease=lease)
+    async def run(self, request: Request, record: RequestRecord, handle: Handle) -> SendableResponse:
+        """Handle a request, unless it is signed, mutating and was carried out before."""
+        signature = request.identity.signature
+        if signature is None or not _is_mutating(request) or _is_idempotent(request):
+            return await handle(request, record)
+        if request.is_write or request.is_own:
+            # The whole body, verified against the signed hash, before the request is marked as in progress.
+            await request.buffer(max_bytes=self._max_body_bytes(request.found.op if request.found else None))
+        lease = self._valid_for(signature.signed_at)
+        if request.is_write:
+            wait = read_preferences(request.header(b"prefer")).wait or dt.timedelta()
+            lease = min(lease, _ACCEPT_TIMEOUT + wait)
+        earlier = await asyncio.to_thread(self._cache.begin, signature.signature, lease=lease)
         if earlier is not None:
-            return await self._again(request, found, earlier)
-        return _Marked(await carry_out(request, found), lambda status: self._over(request, found, status))
+            return await self._repeat(request, earlier)
+        response = await handle(request, record)
+        outcome = _outcome(request, record)
 
-    async def _again(self, request: Request, found: EndpointMatch | None, earlier: bytes) -> SendableResponse:
+        async def finish(status: int) -> None:
+            await self._finish(signature.signature, signature.signed_at, status, outcome)
+
+        return _ObservedResponse(response, finish)
+
+    async def _repeat(self, request: Request, earlier: bytes) -> SendableResponse:
         if earlier == UNDER_WAY:
             raise RequestInProgress
-        if found and found.op and earlier != _DONE:
+        if request.found and request.found.op and earlier != _COMPLETED:
             accepted = msgspec.msgpack.decode(earlier, type=Accepted)
-            extents = await asyncio.to_thread(self._bridge.outbox.extents, [accepted.lane])
+            extents = await asyncio.to_thread(self._outbox.extents, [accepted.lane])
             if extents[accepted.lane].accepted == accepted.position:
-                return await self._writes.answer(found.op, request, replace(accepted, replayed=True))
-        raise Unauthenticated(_USED)
+                return await self._respond_to_repeat(request.found.op, request, replace(accepted, replayed=True))
+        raise Unauthenticated(_ALREADY_USED)
 
-    async def _over(self, request: Request, found: EndpointMatch | None, status: int) -> None:
-        """Note what came of a request, before anybody can have heard of it."""
+    async def _finish(self, signature: str, signed_at: dt.datetime, status: int, outcome: bytes) -> None:
+        """Store the outcome of a request before its client can have received it."""
         try:
-            await asyncio.to_thread(self._note, request, found, status)
+            if status >= 400:
+                await asyncio.to_thread(self._cache.forget, signature)
+            else:
+                keep = self._valid_for(signed_at)
+                await asyncio.to_thread(self._cache.finish, signature, outcome, keep=keep)
         except StoreUnavailable as error:
-            self._bridge.observe(StoreError(operation="noting a signature", reason=str(error)))
+            self._observe(StoreError(operation="storing a signature", reason=str(error)))
 
-    def _note(self, request: Request, found: EndpointMatch | None, status: int) -> None:
-        replay_cache, claim = self._bridge.replay_cache, request.claim
-        if claim is None:
-            return
-        if status >= 400:
-            replay_cache.forget(claim.signature)
-            return
-        outcome = msgspec.msgpack.encode(request.accepted) if found and found.op and request.accepted else _DONE
-        replay_cache.finish(claim.signature, outcome, keep=self._left(request))
-
-    def _left(self, request: Request) -> dt.timedelta:
-        """Return how long the request's signature still counts."""
-        signed_at = request.claim.signed_at if request.claim else self._bridge.clock.now()
-        return signed_at + WINDOW + _MARGIN - self._bridge.clock.now()
+    def _valid_for(self, signed_at: dt.datetime) -> dt.timedelta:
+        return signed_at + WINDOW + _CLOCK_SKEW - self._clock.now()
 
 
-class _Marked:
-    """An answer whose beginning says what came of its request."""
+class _ObservedResponse:
+    """A response that reports its status before it is sent."""
 
-    def __init__(self, response: SendableResponse, over: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(self, response: SendableResponse, on_status: Callable[[int], Awaitable[None]]) -> None:
         self._response = response
-        self._over = over
+        self._on_status = on_status
 
     async def send_to(self, send: Send) -> None:
         """Send it."""
 
-        async def noting(message: Message) -> None:
+        async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await self._over(message["status"])
+                await self._on_status(message["status"])
             await send(message)
 
-        await self._response.send_to(noting)
+        await self._response.send_to(observe)
 
 
-def _changes(request: Request, found: EndpointMatch | None) -> bool:
-    """Whether a request can change anything. What reads may be asked time and again within the same second."""
-    if request.method in ("GET", "HEAD", "OPTIONS") or request.path == "/v1/jobs/lookup":
+def _outcome(request: Request, record: RequestRecord) -> bytes:
+    if request.found and request.found.op and record.accepted:
+        return msgspec.msgpack.encode(record.accepted)
+    return _COMPLETED
+
+
+def _is_mutating(request: Request) -> bool:
+    """Whether a request can change anything. Reads may be repeated."""
+    if request.method in ("GET", "HEAD", "OPTIONS") or (request.own_route and request.own_route.is_read):
         return False
-    return found is None or found.endpoint.kind != "read"
+    return request.found is None or request.found.endpoint.kind != "read"
 
 
-def _is_write(request: Request, found: EndpointMatch | None) -> bool:
-    return (found is not None and found.op is not None) or request.path in (bulk.PATH, runs.PATH)
-
-
-def _knows_repeats(request: Request, found: EndpointMatch | None) -> bool:
-    """Whether a repeat is answered with the first one's jobs anyway. The key is signed, as all such headers are."""
-    return request.header(b"idempotency-key") is not None and _is_write(request, found)
+def _is_idempotent(request: Request) -> bool:
+    """Whether a repeat gets the first one's jobs in any case. The key is signed, as all headers of its kind are."""
+    return request.header(b"idempotency-key") is not None and request.is_write

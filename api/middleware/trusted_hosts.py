@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps web pages of others from using the bridge through the browser of somebody who can reach it.
+"""Host and Origin checks, against web pages of other sites that use a user's browser (DNS rebinding, CSRF).
 
-MLflow does the same for itself; it can't for the bridge, which asks it under MLflow's own name and without ``Origin``.
+MLflow has such checks, too. They do not work behind the bridge, which sends MLflow's own Host and no ``Origin``.
 """
 
 import ipaddress
@@ -14,57 +14,57 @@ from api.http.request import Request
 from bridge.config.settings import Settings
 from schemas.errors import InvalidWrite
 
-#: They tell nothing, and whoever looks whether the process is up does not know its name.
-_OPEN = frozenset({"/healthz", "/readyz", "/health", "/version"})
-#: Of a name of DNS (RFC 1035, section 2.3.4) with a port.
-_LONGEST = 255 + 6
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Probes of load balancers do not know the host name, and these responses contain no secrets.
+_PROBE_PATHS = frozenset({"/healthz", "/readyz", "/health", "/version"})
+#: A DNS name (RFC 1035, section 2.3.4) and a port.
+_MAX_NETLOC_LENGTH = 255 + 6
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class TrustedHosts:
-    """Knows under which names the api may be asked, and from which pages."""
+    """The host names and origins that requests may have."""
 
     def __init__(self, settings: Settings) -> None:
         allowed = settings.allowed_hosts
         if allowed is None:
-            # A name that leads to a loopback address is one that somebody has pointed there (DNS rebinding).
+            # On a loopback address, any other name was pointed there by a third party (DNS rebinding).
             allowed = ("localhost",) if settings.listens_on_loopback else ("*",)
         self._allowed = frozenset(allowed)
-        self._named = frozenset(settings.allowed_hosts or ()) - {"*"}
+        self._configured = frozenset(settings.allowed_hosts or ()) - {"*"}
 
     def check(self, request: Request) -> None:
-        """Raise ``InvalidWrite`` (403) for a request that a page of somebody else may have made."""
-        if "*" not in self._allowed and request.path not in _OPEN:
+        """Raise ``InvalidWrite`` (403) for a request that a page of another site may have sent."""
+        if "*" not in self._allowed and request.path not in _PROBE_PATHS:
             host = request.header(b"host") or ""
             name = _name(host)
-            if not _is_old_program(request, host) and name not in self._allowed and not _is_address(name):
-                raise _refusal(f"The name {name[:100]!r} is not one of BRIDGE_ALLOWED_HOSTS.")
+            if not _has_no_host(request, host) and name not in self._allowed and not _is_address(name):
+                raise _forbidden(f"The name {name[:100]!r} is not one of BRIDGE_ALLOWED_HOSTS.")
         origin = request.header(b"origin")
-        if origin is not None and request.method not in _READS and not self._is_own(origin, request):
-            raise _refusal("The request comes from a page of another site (its Origin).")
+        if origin is not None and request.method not in _SAFE_METHODS and not self._is_same_origin(origin, request):
+            raise _forbidden("The request comes from a page of another site (its Origin).")
 
-    def _is_own(self, origin: str, request: Request) -> bool:
-        """Whether a page of this origin was loaded from the bridge, whatever ends TLS in front of it."""
+    def _is_same_origin(self, origin: str, request: Request) -> bool:
+        """Whether an origin is the bridge's own. The scheme may differ: a proxy may terminate TLS."""
         with suppress(ValueError):
             netloc = urlsplit(origin).netloc
-            own = _plain(netloc) == _plain(request.header(b"host") or "")
-            # A proxy may have put another name into Host; the browser knows the one that is allowed.
-            return bool(netloc) and (own or _name(netloc) in self._named)
+            is_same = _without_default_port(netloc) == _without_default_port(request.header(b"host") or "")
+            # A proxy may have replaced Host; the browser knows the configured name.
+            return bool(netloc) and (is_same or _name(netloc) in self._configured)
         return False
 
 
-def _is_old_program(request: Request, host: str) -> bool:
-    """Whether it is a request of HTTP/1.0 without a host. Every browser sends one, and speaks a later HTTP."""
-    # The server hands over an empty Host for one that is missing. A request of HTTP/1.1 must have one.
+def _has_no_host(request: Request, host: str) -> bool:
+    """Whether it is a request of HTTP/1.0 without Host. No browser sends such requests."""
+    # The server passes an empty Host for a missing one. In HTTP/1.1 the header is mandatory.
     return not host and request.scope.get("http_version") in ("1", "1.0")
 
 
 def _name(netloc: str) -> str:
-    """Return the host without its port, in lower case; nothing for what is no host, such as one with a user's name."""
-    return _host_of(netloc) if len(netloc) <= _LONGEST and "@" not in netloc else ""
+    """Return the host without its port, in lower case; an empty string for an invalid one or one with credentials."""
+    return _host_of(netloc) if len(netloc) <= _MAX_NETLOC_LENGTH and "@" not in netloc else ""
 
 
-# Nearly all requests name the same host, and to read it costs as much as to read a small write.
+# Nearly all requests have the same host, and to parse it costs as much as to parse a small write.
 @lru_cache(256)
 def _host_of(netloc: str) -> str:
     with suppress(ValueError):
@@ -72,8 +72,7 @@ def _host_of(netloc: str) -> str:
     return ""
 
 
-def _plain(netloc: str) -> str:
-    """Return host and port in lower case, without a port that goes without saying."""
+def _without_default_port(netloc: str) -> str:
     return re.sub(r":(80|443)$", "", netloc.lower())
 
 
@@ -84,5 +83,5 @@ def _is_address(name: str) -> bool:
     return False
 
 
-def _refusal(text: str) -> InvalidWrite:
+def _forbidden(text: str) -> InvalidWrite:
     return InvalidWrite(text, "PERMISSION_DENIED", 403)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI description of the bridge's own paths and of the queued calls."""
+"""OpenAPI: the document that describes the api, made from the routes and the types of the bodies."""

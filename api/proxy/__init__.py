@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synchronous calls: forwarded to upstream while the client waits."""
+"""Calls that are not queued: forwarded to upstream, consistent with the client's own pending writes."""

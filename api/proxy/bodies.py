@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bodies of proxied requests: taken in whole before upstream is asked, or sent on while they come in.
+"""The bodies of proxied requests: buffered before upstream is called, or streamed to it.
 
-The bridge takes in a short body whole, because it may name runs. The same holds for a body whose length or hash must be
-known before its first byte is sent.
+A short body is buffered, because it may name runs. So is a body whose length or hash must be known before its first
+byte is sent.
 """
 
 import asyncio
@@ -12,50 +12,49 @@ from contextlib import AsyncExitStack
 from api.http.request import ReadTimeout, Request
 from bridge.upstream.forwarding import BufferedBody, Forwarding, StreamedBody
 
-#: A body up to this length is taken in whole. It is as long as a spool in memory may be.
-_SHORT = 1 << 20
-#: So many long ones at a time hold a place at upstream while they come in. That is half of all places, so
-#: slow clients leave room for others. A further one is taken in whole.
-_MOST = 256
-#: A body is written to its spool in pieces of this size, by a thread, for a disk may be slow.
-_PIECE = 1 << 20
+#: A body up to this length is buffered; as much as a buffer keeps in memory.
+_MAX_SHORT_BODY_BYTES = 1 << 20
+#: Bodies that are streamed at a time, each of which holds a connection to upstream. This is half of all connections,
+#: so that slow clients leave some for others. Further bodies are buffered.
+_MAX_STREAMED_BODIES = 256
+#: A body is written to its buffer in pieces, in a thread, because a disk may be slow.
+_PIECE_BYTES = 1 << 20
 
 
 class Bodies:
-    """Takes bodies in."""
+    """Reads the bodies of proxied requests."""
 
-    def __init__(self, forwarding: Forwarding, *, timeout: dt.timedelta) -> None:
-        """``timeout``: how long a client may pause in the middle."""
+    def __init__(self, forwarding: Forwarding, *, read_timeout: dt.timedelta) -> None:
         self._forwarding = forwarding
-        self._patience = ReadTimeout(seconds=timeout.total_seconds())
-        self._places = asyncio.Semaphore(_MOST)
+        self._read_timeout = ReadTimeout(seconds=read_timeout.total_seconds())
+        self._places = asyncio.Semaphore(_MAX_STREAMED_BODIES)
 
-    async def take_in(self, request: Request, stack: AsyncExitStack) -> BufferedBody | StreamedBody | None:
-        """Return a request's body, which lasts as long as the stack, None if it has none."""
+    async def read(self, request: Request, stack: AsyncExitStack) -> BufferedBody | StreamedBody | None:
+        """Return the body of a request until the stack is closed, None if there is none."""
         if not request.has_body:
             return None
-        request.wait_with(self._patience)
+        request.set_read_timeout(self._read_timeout)
         length = request.announced
-        # MLflow takes a long body of an unknown length for an empty one in most of its calls.
-        is_known = length is not None and length > _SHORT and not request.is_kept
-        if length is not None and is_known and self._forwarding.streams and not self._places.locked():
+        # Most calls of MLflow take a body without a Content-Length for an empty one, so those are buffered.
+        is_long = length is not None and length > _MAX_SHORT_BODY_BYTES and not request.is_buffered
+        if length is not None and is_long and self._forwarding.streams and not self._places.locked():
             await self._places.acquire()
             stack.callback(self._places.release)
             request.is_streamed = True
-            upload = StreamedBody(length, request.chunks())
-            stack.push_async_callback(upload.wait_until_idle)
-            return upload
-        return await _whole(request, stack)
+            body = StreamedBody(length, request.chunks())
+            stack.push_async_callback(body.wait_until_idle)
+            return body
+        return await _buffered(request, stack)
 
 
-async def _whole(request: Request, stack: AsyncExitStack) -> BufferedBody:
-    spool = BufferedBody()
-    stack.callback(spool.close)
+async def _buffered(request: Request, stack: AsyncExitStack) -> BufferedBody:
+    body = BufferedBody()
+    stack.callback(body.close)
     piece = bytearray()
     async for chunk in request.chunks():
         piece += chunk
-        if len(piece) >= _PIECE:
-            await asyncio.to_thread(spool.write, bytes(piece))
+        if len(piece) >= _PIECE_BYTES:
+            await asyncio.to_thread(body.write, bytes(piece))
             piece.clear()
-    spool.write(bytes(piece))
-    return spool
+    body.write(bytes(piece))
+    return body

@@ -10,72 +10,77 @@ from urllib.parse import parse_qs
 import msgspec
 
 from api.http.request import Request
-from api.proxy.read_your_writes import Headers, Passed
-from bridge.bootstrap.processes import Api
+from api.proxy.read_your_writes import Headers, Waited
 from bridge.errors import StoreUnavailable
+from bridge.outbox import Outbox
 from bridge.outbox.overlay import overlay
-from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, read_up_to
+from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, Forwarding, read_up_to
 from schemas.job import Job
 from schemas.lane import experiment_lane
 from schemas.overlaid_reads import Overlaid, overlaid
 
-#: A longer answer, or longer writes of a lane, are not laid over each other, or only the first of them.
-_LONGEST_ANSWER = 32 << 20
-_MOST_BYTES = 32 << 20
-#: How often upstream is asked once more because the lane has moved on too far while it answered.
-_TRIES = 3
-_UNFIT = frozenset({"content-length", "etag", "last-modified", "transfer-encoding"})
+#: A longer response is not overlaid, and of a lane with more bytes only its first writes are.
+_MAX_RESPONSE_BYTES = 32 << 20
+_MAX_LANE_BYTES = 32 << 20
+#: Calls to upstream for one read, if too many writes of the lane are delivered while upstream responds.
+_MAX_TRIES = 3
+#: Headers of upstream that do not hold for an overlaid body.
+_DROPPED_HEADERS = frozenset({"content-length", "etag", "last-modified", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
 class OverlaidReads:
-    """Reads what upstream has, and adds what it does not have yet."""
+    """Reads from upstream, and adds the writes that upstream does not have yet."""
 
-    bridge: Api
+    forwarding: Forwarding
+    outbox: Outbox
 
-    def kind_of(self, request: Request, passed: Passed) -> Overlaid | None:
-        """Return the kind of the answer that may have to be overlaid, None for one that is passed on as it is."""
+    def kind_of(self, request: Request, waited: Waited) -> Overlaid | None:
+        """Return the kind of a response that may have to be overlaid, None for one that is forwarded unchanged."""
         if request.found is None or request.method != "GET":
             return None
         kind = overlaid(request.found.endpoint)
-        return kind if passed.pending or _is_by_name(request) else None
+        return kind if waited.pending or _is_by_name(request) else None
 
     async def forward(
-        self, request: Request, asked: ForwardedRequest, kind: Overlaid, lanes: Sequence[str], stack: AsyncExitStack
+        self, request: Request, forwarded: ForwardedRequest, kind: Overlaid, lanes: Sequence[str], stack: AsyncExitStack
     ) -> tuple[ForwardedResponse, bytes, Headers]:
-        """Return upstream's answer with the pending writes of the lanes, its body as far as it is read, and headers."""
-        identity = tuple(pair for pair in asked.headers if pair[0].lower() != "accept-encoding")
-        asked = replace(asked, headers=(*identity, ("accept-encoding", "identity")))
-        seen = _Seen(self.bridge, lanes)
-        for _ in range(_TRIES):
-            await seen.begin()
-            tried = await stack.enter_async_context(AsyncExitStack())
-            answer = await tried.enter_async_context(self.bridge.forwarding.forward(asked))
-            body, is_whole = await read_up_to(_LONGEST_ANSWER if _is_fit(answer) else 0, answer)
-            if not (is_whole and _is_fit(answer)):
-                return answer, body, ()
-            await tried.aclose()
+        """Return upstream's response with the pending writes of the lanes, the part of the body that is read, headers.
+
+        A response that can't be overlaid is returned as it is.
+        """
+        plain = tuple(pair for pair in forwarded.headers if pair[0].lower() != "accept-encoding")
+        forwarded = replace(forwarded, headers=(*plain, ("accept-encoding", "identity")))
+        window = _PendingWindow(self.outbox, lanes)
+        for _ in range(_MAX_TRIES):
+            await window.begin()
+            attempt = await stack.enter_async_context(AsyncExitStack())
+            response = await attempt.enter_async_context(self.forwarding.forward(forwarded))
+            body, is_whole = await read_up_to(_MAX_RESPONSE_BYTES if _is_overlayable(response) else 0, response)
+            if not (is_whole and _is_overlayable(response)):
+                return response, body, ()
+            await attempt.aclose()
             if _is_by_name(request) and not lanes:
                 lanes = await self._pending_by_name(body)
                 if not lanes:
                     break
-                seen = _Seen(self.bridge, lanes)
-            elif await seen.end():
+                window = _PendingWindow(self.outbox, lanes)
+            elif await window.end():
                 break
-        if not seen.jobs:
-            return answer, body, ()
+        if not window.jobs:
+            return response, body, ()
         key = _metric_key(request)
-        writes = [job.write for job in seen.jobs]
+        writes = [job.write for job in window.jobs]
         changed = await asyncio.to_thread(overlay, kind, body, writes, key=key)
-        kept = tuple(pair for pair in answer.headers if pair[0].lower() not in _UNFIT)
-        answer = replace(answer, headers=(*kept, ("content-length", str(len(changed)))))
-        return answer, changed, (("Bridge-Overlaid", str(len(writes))),)
+        kept = tuple(pair for pair in response.headers if pair[0].lower() not in _DROPPED_HEADERS)
+        response = replace(response, headers=(*kept, ("content-length", str(len(changed)))))
+        return response, changed, (("Bridge-Overlaid", str(len(writes))),)
 
     async def _pending_by_name(self, body: bytes) -> list[str]:
-        """Return the lane of the experiment that an answer is about, if anything is pending there."""
+        """Return the lane of the experiment in a response, if it has pending writes."""
         try:
             lane = experiment_lane(msgspec.json.decode(body, type=_ByName).experiment.experiment_id)
-            found = await asyncio.to_thread(self.bridge.outbox.extents, [lane])
+            found = await asyncio.to_thread(self.outbox.extents, [lane])
         except (msgspec.MsgspecError, UnicodeDecodeError, StoreUnavailable):
             return []
         return [lane for lane, extent in found.items() if extent.pending]
@@ -89,42 +94,43 @@ class _ByName(msgspec.Struct):
     experiment: _Experiment
 
 
-class _Seen:
-    """The jobs that were pending before upstream was asked, and those that were accepted while it answered.
+class _PendingWindow:
+    """The jobs that were pending before the call to upstream, and those that were accepted during it.
 
-    Upstream has a beginning of them at most when it answers: all of them, over its answer, are what is accepted.
+    Upstream's response has at most a prefix of them, so all of them over it are the accepted state.
     """
 
-    def __init__(self, bridge: Api, lanes: Sequence[str]) -> None:
-        self._outbox = bridge.outbox
+    def __init__(self, outbox: Outbox, lanes: Sequence[str]) -> None:
+        self._outbox = outbox
         self._lanes = lanes
         self._jobs: dict[str, list[Job]] = {}
+        #: The position of the last job that was read; None for a lane that was not read to its end.
         self._last: dict[str, int | None] = {}
 
     @property
     def jobs(self) -> list[Job]:
-        """All of them, in the order in which they were accepted."""
+        """All jobs in the order in which they were accepted."""
         found = [job for jobs in self._jobs.values() for job in jobs]
         return sorted(found, key=lambda job: job.accepted_at) if len(self._jobs) > 1 else found
 
     async def begin(self) -> None:
-        """Note what is pending now."""
+        """Read the pending jobs."""
         await asyncio.to_thread(self._begin)
 
     def _begin(self) -> None:
         try:
             extents = self._outbox.extents(list(self._lanes)) if self._lanes else {}
             for lane in self._lanes:
-                jobs, more = self._outbox.undelivered(lane, after=0, max_bytes=_MOST_BYTES)
+                jobs, more = self._outbox.undelivered(lane, after=0, max_bytes=_MAX_LANE_BYTES)
                 self._jobs[lane] = jobs
-                # Of a lane that holds too much the beginning is laid over the answer, which is a state that was so.
+                # The first writes of a lane that holds too much, over the response, are an earlier state of the run.
                 last = jobs[-1].position if jobs else extents[lane].accepted
                 self._last[lane] = None if more is not None else last
         except StoreUnavailable:
             self._jobs, self._last = {}, {}
 
     async def end(self) -> bool:
-        """Add what was accepted meanwhile; return whether nothing can have been missed."""
+        """Add the jobs that were accepted since then. Return whether the window is complete."""
         return await asyncio.to_thread(self._end)
 
     def _end(self) -> bool:
@@ -136,16 +142,16 @@ class _Seen:
 
     def _add_newer(self, lane: str, last: int) -> bool:
         accepted = self._outbox.extents([lane])[lane].accepted
-        newer, _ = self._outbox.undelivered(lane, after=last, max_bytes=_MOST_BYTES)
+        newer, _ = self._outbox.undelivered(lane, after=last, max_bytes=_MAX_LANE_BYTES)
         self._jobs[lane] += newer
-        # Upstream's answer may or may not have what was accepted and delivered meanwhile. It has to be asked again.
+        # Upstream's response may lack a write that was accepted and delivered since then: call upstream again.
         return newer[0].position == last + 1 if newer else accepted <= last
 
 
-def _is_fit(answer: ForwardedResponse) -> bool:
-    headers = {name.lower(): value for name, value in answer.headers}
+def _is_overlayable(response: ForwardedResponse) -> bool:
+    headers = {name.lower(): value for name, value in response.headers}
     is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-    return answer.status == 200 and is_json and headers.get("content-encoding", "identity") == "identity"
+    return response.status == 200 and is_json and headers.get("content-encoding", "identity") == "identity"
 
 
 def _is_by_name(request: Request) -> bool:

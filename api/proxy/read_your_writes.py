@@ -1,124 +1,137 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets a client read what it has written: a proxied call waits for the writes that were accepted before it.
+"""Read-your-writes: a proxied call waits for the writes that were accepted before it.
 
-It waits for positions, not for empty lanes: a run that is written all the time stays readable.
+It waits for positions and not for empty lanes, so a run that is written all the time stays readable.
 """
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from api.http.polling import wait_until
+from api.http.polling import poll
 from api.http.preferences import Preferences, read_preferences
 from api.http.request import Request
-from bridge.bootstrap.processes import Api
 from bridge.errors import StoreUnavailable
-from bridge.outbox import Extent
+from bridge.outbox import Extent, Outbox
+from bridge.upstream.flow_control import FlowControl
 from bridge.upstream.forwarding import BufferedBody
 from schemas.bodies.lane_references import awaited_lanes, named_in_body, named_in_path, named_in_query
 from schemas.endpoints import AwaitedLanes
 
-#: A longer body is that of an upload; no call that names a run is as long.
-_LONGEST_NAMING = 64 * 1024
-
-#: A call waits for no more lanes than these, also where it names more or its client has written to more.
-_MOST_LANES = 100
-#: How long a store that was not prompt is left alone, in seconds.
-_PAUSE = 1.0
+#: No call that names a run has a longer body; longer ones are uploads.
+_MAX_NAMING_BODY_BYTES = 64 * 1024
+#: A call waits for no more lanes, of those that it names and of those that its client has written to.
+_MAX_LANES = 100
+#: After the store was slow, no call asks it for this long.
+_STORE_PAUSE_S = 1.0
 
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """What a call has waited for."""
+class Waited:
+    """The result of the wait."""
 
-    #: Of the answer: what is still pending, and that the client's preference was heard.
+    #: Headers for the response: the number of pending writes, and the preference that was applied.
     headers: Headers = ()
-    #: What the call names and where writes are still pending.
+    #: The lanes that the call names and that still have pending writes.
     pending: tuple[str, ...] = ()
 
 
 class ReadYourWrites:
-    """Makes calls wait, and reports how much they have not waited for."""
+    """Makes calls wait for writes."""
 
-    def __init__(self, bridge: Api) -> None:
-        self._bridge = bridge
-        #: When the store may be asked again after it was not prompt, on the clock of the event loop.
-        self._ask_again_at = 0.0
+    def __init__(
+        self,
+        outbox: Outbox,
+        fast_outbox: Outbox,
+        flow_control: FlowControl,
+        stopping: threading.Event,
+        *,
+        timeout: dt.timedelta,
+    ) -> None:
+        """``fast_outbox`` gives up soon enough to be used on the event loop."""
+        self._outbox = outbox
+        self._fast_outbox = fast_outbox
+        self._flow_control = flow_control
+        self._stopping = stopping
+        self._timeout = timeout
+        #: When the store may be asked again, on the clock of the event loop.
+        self._retry_at = 0.0
 
-    async def pass_through(self, request: Request, body: BufferedBody | None, *, client: str) -> Passed:
-        """Return when the writes that the call may be about are settled, or as long as it wants to wait is over."""
-        waits = awaited_lanes(request.method, request.path)
-        if waits is AwaitedLanes.NONE:
-            return Passed()
-        named = _named(request, body)
+    async def wait(self, request: Request, body: BufferedBody | None, *, client: str) -> Waited:
+        """Return when the writes that the call may read are settled, or when its waiting time is over."""
+        lanes = awaited_lanes(request.method, request.path)
+        if lanes is AwaitedLanes.NONE:
+            return Waited()
+        named = _named_lanes(request, body)
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
-        pending = await self._wait(client, named, preferences.wait, of_client=waits is AwaitedLanes.RECENT)
+        pending = await self._settled(client, named, preferences.wait, of_client=lanes is AwaitedLanes.RECENT)
         if pending:
             headers = (*headers, ("Bridge-Pending-Writes", str(sum(pending.values()))))
-        return Passed(headers, tuple(pending))
+        return Waited(headers, tuple(pending))
 
-    async def _wait(
+    async def _settled(
         self, client: str, named: Sequence[str], wait: dt.timedelta | None, *, of_client: bool
     ) -> dict[str, int]:
-        """Return how many writes are still pending in the lanes that are named, or that runs have as a name.
+        """Wait, then return the number of writes that are still pending in each named lane.
 
-        A call waits for all that is pending there, and one that may be about anything for its client's own writes, but
-        not for lanes that upstream does not take: those would hold up each search.
+        ``of_client``: the call may read anything, so it also waits for all writes of its client. It does not wait for
+        lanes that upstream rejects, which would delay each search.
         """
         loop = asyncio.get_running_loop()
-        if loop.time() < self._ask_again_at:
+        if loop.time() < self._retry_at:
             return {}
         try:
-            # On the loop: a thread would cost more than the question does.
-            about = self._pending(named)
-            before = about if not of_client else {**self._pending_of(client), **about}
+            # On the event loop: a thread would cost more than the read.
+            in_named = self._pending(named)
+            before = in_named if not of_client else {**self._pending_of(client), **in_named}
             if not before:
                 return {}
-            longest = self._bridge.settings.read_your_writes_timeout if wait is None else wait
-            if longest and await self._may_be_delivered():
-                now = await wait_until(
-                    lambda: self._bridge.outbox.extents(list(before)),
-                    lambda now: _reached(now, before),
-                    longest=longest,
-                    stopping=self._bridge.stopping,
+            max_wait = self._timeout if wait is None else wait
+            if max_wait and await self._is_delivering():
+                now = await poll(
+                    lambda: self._outbox.extents(list(before)),
+                    lambda now: _are_settled(now, before),
+                    max_wait=max_wait,
+                    stopping=self._stopping,
                 )
-                about = {lane: now[lane] for lane in about}
+                in_named = {lane: now[lane] for lane in in_named}
         except StoreUnavailable:
-            # A read needs no store, and must not wait for one.
-            self._ask_again_at = loop.time() + _PAUSE
+            # Upstream can serve a read without the store, so it must not wait for it.
+            self._retry_at = loop.time() + _STORE_PAUSE_S
             return {}
-        return {lane: extent.pending for lane, extent in about.items() if extent.pending}
+        return {lane: extent.pending for lane, extent in in_named.items() if extent.pending}
 
     def _pending(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        found = self._bridge.fast_outbox.extents(lanes[:_MOST_LANES]) if lanes else {}
+        found = self._fast_outbox.extents(lanes[:_MAX_LANES]) if lanes else {}
         return {lane: extent for lane, extent in found.items() if extent.pending}
 
     def _pending_of(self, client: str) -> dict[str, Extent]:
-        """Return where writes of a client wait that upstream takes, whichever process has accepted them."""
-        found = self._pending(self._bridge.fast_outbox.lanes_of(client, limit=_MOST_LANES))
+        """Return the lanes with pending writes of a client that upstream accepts, from all api processes."""
+        found = self._pending(self._fast_outbox.lanes_of(client, limit=_MAX_LANES))
         return {lane: extent for lane, extent in found.items() if not extent.fails}
 
-    async def _may_be_delivered(self) -> bool:
-        """Return whether waiting makes sense: while the breaker is open nothing is delivered."""
-        return (await asyncio.to_thread(self._bridge.flow_control.state)).breaker != "open"
+    async def _is_delivering(self) -> bool:
+        """Return whether waiting makes sense: nothing is delivered while the circuit breaker is open."""
+        return (await asyncio.to_thread(self._flow_control.state)).breaker != "open"
 
 
-def _named(request: Request, body: BufferedBody | None) -> list[str]:
+def _named_lanes(request: Request, body: BufferedBody | None) -> list[str]:
     named = named_in_query(request.scope["query_string"].decode("latin-1"))
     if request.found and request.found.subject:
         named += named_in_path(request.found)
-    if not named and body and body.length <= _LONGEST_NAMING:
+    if not named and body and body.length <= _MAX_NAMING_BODY_BYTES:
         body.file.seek(0)
         named = named_in_body(body.file.read())
     return named
 
 
-def _reached(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool:
-    # A lane that was forgotten meanwhile has nothing pending.
+def _are_settled(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool:
+    # A lane that has been removed since then has nothing pending.
     return all(
         now[lane].settled >= earlier.accepted or not now[lane].pending
         for lane, earlier in before.items()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's own endpoints, in Flask."""
+"""The bridge's own routes, in Flask. Those that store writes are in `api.intake`, on the event loop."""

@@ -1,54 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's own routes: jobs, backlog, dead letters, health. In Flask, in threads of their own."""
+"""The Flask application of the bridge's own routes, run in threads of its own."""
 
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
 from a2wsgi import WSGIMiddleware
-from flask import Flask, request
+from flask import Flask
 from flask import Response as FlaskResponse
 
 from api.http.error_responses import error_response
-from api.http.polling import Bulkhead
 from api.http.request import Request
+from api.http.routing import views_of
 from api.http.types import Message, Scope, Send
-from api.openapi.document import openapi
-from api.routes.backlog import backlog
-from api.routes.context import CLIENT, REQUEST_ID, client, request_id
-from api.routes.dead_letters import dead_letters
-from api.routes.jobs import job_list, jobs
-from api.routes.monitoring import health, metrics
-from api.routes.runs import runs
-from bridge.bootstrap.processes import Api
+from api.routes.context import CLIENT, REQUEST_ID, failed_request
 
-#: What stands for itself in a query, a percent sign among it; WSGI's text of a query has no bytes beyond ASCII.
+#: Characters of a query that are not quoted. Other bytes are: a WSGI query string is ASCII.
 _QUERY_SAFE = "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 
 class RoutesApp:
-    """Answers what is asked of the bridge itself."""
+    """Passes requests to Flask."""
 
-    def __init__(self, bridge: Api) -> None:
-        self._most = bridge.settings.max_body_size
+    def __init__(self, flask: Flask, *, threads: int, max_body_bytes: int) -> None:
+        self.flask = flask
+        self._max_body_bytes = max_body_bytes
         # Its types of WSGI and ASGI are its own.
-        self._app = WSGIMiddleware(create_routes_app(bridge), workers=bridge.settings.api_threads)  # type: ignore[arg-type]
+        self._app = WSGIMiddleware(flask, workers=threads)  # type: ignore[arg-type]
 
-    async def respond(self, request: Request) -> "_Called":
-        """Take the body in, so that no thread waits for it; the routes are called when the answer is sent."""
-        body = await request.body(longest=self._most)
+    async def respond(self, request: Request) -> "_RouteResponse":
+        """Read the body, so that no thread waits for it. The route runs when the response is sent."""
+        body = await request.body(max_bytes=self._max_body_bytes)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
         changed = {"path": request.path, "query_string": query, CLIENT: request.client, REQUEST_ID: request.request_id}
-        return _Called(self._app, {**request.scope, **changed}, body)
+        return _RouteResponse(self._app, {**request.scope, **changed}, body)
 
 
 @dataclass(frozen=True, slots=True)
-class _Called:
+class _RouteResponse:
     app: WSGIMiddleware
     scope: Scope
     body: bytes
 
     async def send_to(self, send: Send) -> None:
-        """Have the routes answer."""
+        """Run the route and send its response."""
 
         async def receive() -> Message:
             return {"type": "http.request", "body": self.body, "more_body": False}
@@ -56,25 +50,15 @@ class _Called:
         await self.app(self.scope, receive, send)  # type: ignore[arg-type]
 
 
-def create_routes_app(bridge: Api) -> Flask:
-    """Return the Flask application of the routes."""
+def create_flask_app(*instances: object) -> Flask:
+    """Return the Flask application of the routes that these instances declare."""
     app = Flask(__name__, static_folder=None)
-    # Of the threads, a quarter never waits for a job.
-    bulkhead = Bulkhead(seats=max(1, bridge.settings.api_threads * 3 // 4))
-    app.register_blueprint(jobs(bridge, bulkhead))
-    app.register_blueprint(job_list(bridge))
-    app.register_blueprint(backlog(bridge))
-    app.register_blueprint(runs(bridge, bulkhead))
-    app.register_blueprint(dead_letters(bridge))
-    app.register_blueprint(health(bridge))
-    app.register_blueprint(metrics(bridge))
-    app.register_blueprint(openapi())
-    app.register_error_handler(Exception, _answer_error)
+    for route, view in views_of(*instances):
+        app.add_url_rule(route.path, f"{route.method} {route.path}", view, methods=[route.method])
+    app.register_error_handler(Exception, _on_error)
     return app
 
 
-def _answer_error(error: Exception) -> FlaskResponse:
-    reply = error_response(
-        error, method=request.method, path=request.path, request_id=request_id(), client=client().name
-    )
-    return FlaskResponse(reply.body, reply.status, reply.header_list())
+def _on_error(error: Exception) -> FlaskResponse:
+    response = error_response(error, failed_request())
+    return FlaskResponse(response.body, response.status, response.header_list())

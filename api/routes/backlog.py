@@ -1,38 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits: of one run, ``GET /v1/runs/{run_id}/backlog``, and in all, ``GET /v1/backlog``."""
+"""The backlog: what is pending for one run, and in all."""
 
 import dataclasses
 
-import msgspec
-from flask import Blueprint, Response
+from flask import Response
 
+from api.http.routing import Route
+from api.routes.json_bodies import json_response
 from api.routes.runs import lane_of
-from bridge.bootstrap.processes import Api
+from bridge.outbox import Outbox
+from schemas.client import Scope
+from schemas.endpoints import ExperimentRule
 from schemas.errors import InvalidWrite
+from schemas.job import LaneBacklog
 
 
-def backlog(bridge: Api) -> Blueprint:
-    """Return the routes of the backlog."""
-    blueprint = Blueprint("backlog", __name__)
+class BacklogRoutes:
+    """Serves the backlog."""
 
-    @blueprint.get("/v1/runs/<path:run>/backlog")
-    def of_run(run: str) -> Response:
-        return Response(
-            msgspec.json.encode(bridge.outbox.lane_backlog(_lane(bridge, run))), content_type="application/json"
-        )
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
-    @blueprint.get("/v1/backlog")
-    def whole() -> Response:
-        document = dataclasses.asdict(bridge.outbox.backlog())
-        return Response(msgspec.json.encode(document), content_type="application/json")
+    @Route(
+        "GET",
+        "/v1/runs/<path:run>/backlog",
+        summary="The backlog of one run",
+        action="GetRun",
+        scope=Scope.READ,
+        experiments=ExperimentRule.RUN,
+        answers={200: LaneBacklog},
+    )
+    def of_run(self, run: str) -> Response:
+        """Return the backlog of a run, by its client's own name for it or by its id."""
+        return json_response(self._outbox.lane_backlog(self._lane(run)))
 
-    return blueprint
+    @Route(
+        "GET",
+        "/v1/backlog",
+        summary="The backlog in all",
+        action="GetBacklog",
+        experiments=ExperimentRule.HARMLESS,
+        answers={200: None},
+    )
+    def total(self) -> Response:
+        """Return the backlog of all lanes."""
+        return json_response(dataclasses.asdict(self._outbox.backlog()))
 
-
-def _lane(bridge: Api, run: str) -> str:
-    """Return the lane of a run that is given by its client's name for it, if that is known, or by its id."""
-    try:
-        lane = lane_of(run)
-    except InvalidWrite:
-        return run
-    return lane if bridge.outbox.extents([lane])[lane].accepted else run
+    def _lane(self, run: str) -> str:
+        try:
+            lane = lane_of(run)
+        except InvalidWrite:
+            return run
+        return lane if self._outbox.extents([lane])[lane].accepted else run

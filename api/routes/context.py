@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose request it is, for the routes that Flask serves."""
+"""Request context of the Flask routes: the client, and what is visible to it."""
 
 from flask import request
 
+from api.http.error_responses import FailedRequest
 from schemas.client import Client
 
-#: Where the ASGI scope of a request holds its client.
+#: Keys of the ASGI scope.
 CLIENT = "bridge.client"
-#: Where its id.
 REQUEST_ID = "bridge.request_id"
 
 
 def client() -> Client:
-    """Return who asks."""
+    """Return the authenticated client."""
     found: Client = request.environ["asgi.scope"][CLIENT]
     return found
 
 
 def visible_client() -> str | None:
-    """Return whose jobs and dead letters he may see who asks: his own, or, None, everybody's."""
+    """Return the client whose jobs and dead letters may be shown: the own name, or for operators None (all)."""
     return None if client().is_operator else client().name
 
 
-def request_id() -> str:
-    """Return the id of the request."""
-    found: str = request.environ["asgi.scope"][REQUEST_ID]
-    return found
+def failed_request() -> FailedRequest:
+    """Return what the response to an error depends on."""
+    return FailedRequest(
+        method=request.method,
+        path=request.path,
+        is_own=True,
+        request_id=request.environ["asgi.scope"][REQUEST_ID],
+        client=client().name,
+    )

@@ -1,130 +1,126 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a write, ``GET /v1/jobs/{id}``, or of many."""
-
-import datetime as dt
+"""Jobs: the state of one write, of many, and the unfinished ones of a run."""
 
 import msgspec
-from flask import Blueprint, Response, abort, request
+from flask import Response, abort, request
 
-from api.http.polling import Bulkhead
+from api.http.polling import BlockingPoll
 from api.http.preferences import read_preferences
+from api.http.routing import Route
 from api.routes.context import visible_client
+from api.routes.json_bodies import json_body, json_response
 from api.routes.runs import lane_of
-from bridge.bootstrap.processes import Api
-from bridge.outbox.dead_letters import InvalidCursor
-from schemas.bodies.byte_order_mark import strip_byte_order_mark
+from bridge.outbox import Outbox
+from bridge.outbox.dead_letters import DeadLetters, InvalidCursor
+from schemas.client import Scope
 from schemas.dead_letter import LetterFilter
+from schemas.endpoints import ExperimentRule
 from schemas.job import JobDocument, JobDocuments, JobPage, JobQuery, JobStatus, Lookup
 
-#: How often a waiting client's job is looked at: soon at first, then ever less often.
-_FIRST_LOOK = dt.timedelta(milliseconds=20)
-_LAST_LOOK = dt.timedelta(milliseconds=500)
+_INVALID_CURSOR = "The cursor must be the `next` of an earlier page."
+_MAX_CURSOR_DIGITS = 16
 
 
-def jobs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
-    """Return the routes of jobs."""
-    blueprint = Blueprint("jobs", __name__)
+class JobRoutes:
+    """Serves ``/v1/jobs``. A client sees its own jobs, an operator all."""
 
-    @blueprint.get("/v1/jobs/<job_id>")
-    def show(job_id: str) -> Response:
+    def __init__(self, outbox: Outbox, letters: DeadLetters, poll: BlockingPoll) -> None:
+        self._outbox = outbox
+        self._letters = letters
+        self._poll = poll
+
+    @Route(
+        "GET",
+        "/v1/jobs/<job_id>",
+        summary="The state of a write",
+        action="GetJob",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.HARMLESS,
+        answers={200: JobDocument, 304: None},
+        prefers=("wait=N",),
+        problems=(404,),
+    )
+    def show(self, job_id: str) -> Response:
+        """Return a job; with ``wait=N``, once it is settled."""
         wait = read_preferences(request.headers.get("Prefer")).wait
-        document = _look(bridge, job_id)
-        # Waiting is a preference: when too many wait already, the answer is how things stand now.
-        if wait and document.status is JobStatus.PENDING and bulkhead.try_enter():
-            try:
-                document = _wait(bridge, job_id, wait)
-            finally:
-                bulkhead.leave()
-        answer = Response(msgspec.json.encode(document), content_type="application/json")
-        if wait is not None:
-            answer.headers["Preference-Applied"] = f"wait={wait.seconds}"
-        answer.headers["Vary"] = "Prefer"
-        answer.headers["Cache-Control"] = "no-cache"
-        answer.add_etag()
-        answer.make_conditional(request)
-        return answer
-
-    @blueprint.post("/v1/jobs/lookup")
-    def lookup() -> Response:
-        if request.mimetype != "application/json":
-            abort(415, 'Send {"job_ids": [...]} with Content-Type: application/json.')
-        try:
-            asked = msgspec.json.decode(strip_byte_order_mark(request.get_data()), type=Lookup)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            abort(400, f"The body is not valid: {error}.")
-        found = [bridge.outbox.job(job_id, client=visible_client()) for job_id in asked.job_ids]
-        return Response(msgspec.json.encode(JobDocuments(found)), content_type="application/json")
-
-    return blueprint
-
-
-def _wait(bridge: Api, job_id: str, wait: dt.timedelta) -> JobDocument:
-    end = bridge.clock.monotonic() + wait
-    pause = _FIRST_LOOK
-    while True:
-        document = _look(bridge, job_id)
-        left = end - bridge.clock.monotonic()
-        if document.status is not JobStatus.PENDING or left <= dt.timedelta() or bridge.stopping.is_set():
-            return document
-        bridge.stopping.wait(min(pause, left).total_seconds())
-        pause = min(pause * 1.5, _LAST_LOOK)
-
-
-def _look(bridge: Api, job_id: str) -> JobDocument:
-    document = bridge.outbox.job(job_id, client=visible_client())
-    if document is None:
-        abort(
-            404,
-            "There is no such job, or it was settled longer ago than the retention. Jobs answer only to the"
-            " client that made them, and to operators.",
+        document = self._poll.until(
+            lambda: self._job(job_id), lambda found: found.status is not JobStatus.PENDING, max_wait=wait
         )
-    return document
+        response = json_response(document)
+        if wait is not None:
+            response.headers["Preference-Applied"] = f"wait={wait.seconds}"
+        response.headers["Vary"] = "Prefer"
+        response.headers["Cache-Control"] = "no-cache"
+        response.add_etag()
+        response.make_conditional(request)
+        return response
 
+    @Route(
+        "POST",
+        "/v1/jobs/lookup",
+        summary="The states of many writes",
+        action="GetJob",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.HARMLESS,
+        is_read=True,
+        body=Lookup,
+        answers={200: JobDocuments},
+        problems=(413, 415),
+    )
+    def look_up(self) -> Response:
+        """Return the jobs with these ids, in their order; null for an unknown one."""
+        wanted = json_body(Lookup, expected='{"job_ids": [...]}')
+        return json_response(JobDocuments([self._find(job_id) for job_id in wanted.job_ids]))
 
-_BAD_CURSOR = "The cursor must be one that `next` has given."
-_LONGEST_POSITION = 16
-
-
-def job_list(bridge: Api) -> Blueprint:
-    """Return the route of the list."""
-    blueprint = Blueprint("job_list", __name__)
-
-    @blueprint.get("/v1/jobs")
-    def listed() -> Response:
+    @Route(
+        "GET",
+        "/v1/jobs",
+        summary="The jobs of one run that are pending, or dead",
+        action="GetJob",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.HARMLESS,
+        query=("run_id", "run", "lane", "status", "cursor", "limit"),
+        answers={200: JobPage},
+    )
+    def page(self) -> Response:
+        """Return a page of the jobs of a lane."""
         try:
-            asked = msgspec.convert(request.args.to_dict(), JobQuery, strict=False)
+            query = msgspec.convert(request.args.to_dict(), JobQuery, strict=False)
         except msgspec.ValidationError as error:
-            abort(400, f"The query is not valid: {error}. What was delivered is known by the ids of its jobs only.")
-        read = _dead if asked.status == "dead" else _pending
-        job_ids, cursor = read(bridge, _lane(asked), asked)
-        found = (bridge.outbox.job(job_id, client=visible_client()) for job_id in job_ids)
-        page = JobPage([document for document in found if document], cursor)
-        return Response(msgspec.json.encode(page), content_type="application/json")
+            abort(400, f"The query is not valid: {error}. Delivered jobs can be read by their ids only.")
+        read = self._dead if query.status == "dead" else self._pending
+        job_ids, cursor = read(_lane(query), query)
+        found = map(self._find, job_ids)
+        return json_response(JobPage([document for document in found if document], cursor))
 
-    return blueprint
+    def _find(self, job_id: str) -> JobDocument | None:
+        return self._outbox.job(job_id, client=visible_client())
+
+    def _job(self, job_id: str) -> JobDocument:
+        return self._find(job_id) or abort(
+            404,
+            "The job does not exist, or was settled before the retention period. Only the client that created it"
+            " and operators can read it.",
+        )
+
+    def _pending(self, lane: str, query: JobQuery) -> tuple[list[str], str | None]:
+        cursor = query.cursor or "0"
+        if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _MAX_CURSOR_DIGITS:
+            abort(400, _INVALID_CURSOR)
+        found, last = self._outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=query.limit)
+        return found, None if last is None else str(last)
+
+    def _dead(self, lane: str, query: JobQuery) -> tuple[list[str], str | None]:
+        try:
+            wanted = LetterFilter(lane=lane, client=visible_client())
+            page = self._letters.page(wanted, after=query.cursor, limit=query.limit)
+        except InvalidCursor:
+            abort(400, _INVALID_CURSOR)
+        return [letter.job_id for letter in page.letters], page.next
 
 
-def _lane(asked: JobQuery) -> str:
-    named = [name for name in (asked.run_id, asked.run, asked.lane) if name]
-    if len(named) != 1:
-        abort(400, "Say whose jobs: one of run_id, run (a name of your own) or lane.")
-    if asked.run:
-        return lane_of(asked.run)
-    return named[0]
-
-
-def _pending(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | None]:
-    cursor = asked.cursor or "0"
-    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _LONGEST_POSITION:
-        abort(400, _BAD_CURSOR)
-    found, last = bridge.outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=asked.limit)
-    return found, None if last is None else str(last)
-
-
-def _dead(bridge: Api, lane: str, asked: JobQuery) -> tuple[list[str], str | None]:
-    try:
-        wanted = LetterFilter(lane=lane, client=visible_client())
-        page = bridge.dead_letters.letters.page(wanted, after=asked.cursor, limit=asked.limit)
-    except InvalidCursor:
-        abort(400, _BAD_CURSOR)
-    return [letter.job_id for letter in page.letters], page.next
+def _lane(query: JobQuery) -> str:
+    given = [name for name in (query.run_id, query.run, query.lane) if name]
+    if len(given) != 1:
+        abort(400, "Give one of run_id, run (a name of the client's own) or lane.")
+    return lane_of(query.run) if query.run else given[0]

@@ -1,76 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that clients name themselves: ``GET /v1/runs/{name}`` answers the run's id and state."""
+"""``GET /v1/runs/{name}``: the id and state of a run that a client has named itself."""
 
-import datetime as dt
+from flask import Response, abort, request
 
-import msgspec
-from flask import Blueprint, Response, abort, request
-
-from api.http.polling import Bulkhead
+from api.http.polling import BlockingPoll
 from api.http.preferences import read_preferences
+from api.http.routing import Route
 from api.routes.context import visible_client
-from bridge.bootstrap.processes import Api
+from api.routes.json_bodies import json_response
+from bridge.outbox import Outbox, RunNames
+from bridge.outbox.dead_letters import DeadLetters
 from schemas.bodies.named_run import RunDocument, RunState
+from schemas.client import Scope
 from schemas.dead_letter import LetterFilter
+from schemas.endpoints import ExperimentRule
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
 from schemas.write import Op
 
-_MOST_LETTERS = 1000
-#: How often it is looked whether a run has been created, for a client that waits.
-_LOOK = dt.timedelta(milliseconds=100)
+#: The letter of a failed creation is searched among this many of its lane.
+_MAX_LETTERS = 1000
 
 
-def runs(bridge: Api, bulkhead: Bulkhead) -> Blueprint:
-    """Return the routes of named runs."""
-    blueprint = Blueprint("runs", __name__)
+class RunRoutes:
+    """Serves named runs."""
 
-    @blueprint.get("/v1/runs/<path:name>")
-    def show(name: str) -> Response:
-        lane = _lane(name)
-        wait = read_preferences(request.headers.get("Prefer")).wait
-        run_id = bridge.names.run_id(lane)
-        if run_id is None and not bridge.outbox.extents([lane])[lane].accepted:
-            abort(404, "Nothing is known of a run of this name. POST /v1/runs has one created.")
-        if run_id is None and wait and bulkhead.try_enter():
-            try:
-                run_id = _wait(bridge, lane, wait)
-            finally:
-                bulkhead.leave()
-        document = (
-            RunDocument(run=name, state=RunState.CREATED, run_id=run_id) if run_id else _without_run(bridge, name, lane)
-        )
-        return Response(msgspec.json.encode(document), content_type="application/json")
+    def __init__(self, outbox: Outbox, names: RunNames, letters: DeadLetters, poll: BlockingPoll) -> None:
+        self._outbox = outbox
+        self._names = names
+        self._letters = letters
+        self._poll = poll
 
-    return blueprint
+    @Route(
+        "GET",
+        "/v1/runs/<path:name>",
+        summary="The run with a name of the client's own",
+        action="GetRun",
+        scope=Scope.READ,
+        experiments=ExperimentRule.RUN,
+        answers={200: RunDocument},
+        prefers=("wait=N",),
+        problems=(404,),
+    )
+    def show(self, name: str) -> Response:
+        """Return a run by its name; with ``wait=N``, once it is created."""
+        lane = _existing_lane(name)
+        run_id = self._names.run_id(lane)
+        if run_id is None:
+            if not self._outbox.extents([lane])[lane].accepted:
+                abort(404, "There is no run of this name. POST /v1/runs creates one.")
+            wait = read_preferences(request.headers.get("Prefer")).wait
+            run_id = self._poll.until(lambda: self._names.run_id(lane), lambda found: found is not None, max_wait=wait)
+        if run_id:
+            return json_response(RunDocument(run=name, state=RunState.CREATED, run_id=run_id))
+        return json_response(self._without_id(name, lane))
+
+    def _without_id(self, name: str, lane: str) -> RunDocument:
+        """Return the state of a name without a run: its creation is pending, or has failed."""
+        if not self._outbox.extents([lane])[lane].pending:
+            letters = self._letters.page(LetterFilter(lane=lane), after=None, limit=_MAX_LETTERS).letters
+            for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
+                if visible_client() not in (None, letter.client):
+                    return RunDocument(run=name, state=RunState.DEAD)
+                return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
+        return RunDocument(run=name, state=RunState.PENDING)
 
 
 def lane_of(name: str) -> str:
-    """Return the lane of a run by the name that its client has given it, in the workspace that is asked for."""
+    """Return the lane of a run by its client's own name for it, in the workspace of the request."""
     return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
 
 
-def _lane(name: str) -> str:
+def _existing_lane(name: str) -> str:
     try:
         return lane_of(name)
     except InvalidWrite as error:
-        abort(404, f"There can be no run of this name. {error.message}")
-
-
-def _without_run(bridge: Api, name: str, lane: str) -> RunDocument:
-    """Tell of a name that has no run whether it may still come to have one."""
-    if not bridge.outbox.extents([lane])[lane].pending:
-        letters = bridge.dead_letters.letters.page(LetterFilter(lane=lane), after=None, limit=_MOST_LETTERS).letters
-        for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
-            if visible_client() not in (None, letter.client):
-                return RunDocument(run=name, state=RunState.DEAD)
-            return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
-    return RunDocument(run=name, state=RunState.PENDING)
-
-
-def _wait(bridge: Api, lane: str, wait: dt.timedelta) -> str | None:
-    end = bridge.clock.monotonic() + wait
-    while True:
-        run_id = bridge.names.run_id(lane)
-        if run_id or bridge.clock.monotonic() >= end or bridge.stopping.wait(_LOOK.total_seconds()):
-            return run_id
+        abort(404, f"No run can have this name. {error.message}")

@@ -9,19 +9,8 @@ import click
 import msgspec
 
 from bridge.config.parsers import size
-from schemas.client import ACTIONS, Client, Quota, Scope
+from schemas.client import ACTIONS, OWN_ACTIONS, Client, Quota, Scope
 from schemas.mlflow_limits import EXPERIMENT_ID
-
-#: The actions of the bridge's own routes.
-OWN_ACTIONS = {
-    "GetMetrics",
-    "GetJob",
-    "GetBacklog",
-    "GetDeadLetter",
-    "ReplayDeadLetter",
-    "DiscardDeadLetter",
-    "DrainDeadLetters",
-}
 
 
 _MIN_RATE, _MAX_RATE = 0.001, 1_000_000

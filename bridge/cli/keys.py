@@ -24,11 +24,11 @@ from bridge.auth.api_keys import (
     new_access_key,
     new_key,
 )
-from bridge.cli.client_options import OWN_ACTIONS, client_summary, permission_options, read_client
+from bridge.cli.client_options import client_summary, permission_options, read_client
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
 from bridge.errors import BridgeError
-from schemas.client import ACTIONS, Client, is_client_name
+from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
 
 _INVALID_NAME = (
     "invalid client name: a client's name has up to 128 letters, digits and any of _.@|:+-,"

@@ -281,7 +281,7 @@ def test_the_operators_commands_take_the_key_from_where_mlflows_client_does(guar
     with_key = forked.run("mlflow-bridge", "backlog", environ=environ)
 
     assert (without.returncode, with_key.returncode) == (1, 0), with_key.stderr
-    assert "Say who you are with an API key" in without.stderr
+    assert "Send an API key" in without.stderr
 
 
 @pytest.mark.parametrize(

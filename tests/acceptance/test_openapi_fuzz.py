@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 
-from api.openapi.document import description
+from api.openapi.document import openapi_document
+from api.routes.table import ROUTES
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from schemas.endpoints import OTLP_PATH
@@ -21,10 +22,9 @@ from tests.amounts import amount
 from tests.asgi_client import client_of
 from tests.servers import Server
 
+DOCUMENT = openapi_document(ROUTES)
 OPERATIONS = [
-    (method, path, operation)
-    for path, methods in description()["paths"].items()
-    for method, operation in methods.items()
+    (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
 #: Only these can be asked otherwise than described: all else is a text in a path, which may be any.
 CHANGEABLE = [
@@ -42,7 +42,7 @@ def _described_fields(part: Any) -> Iterator[str]:
             yield from _described_fields(each)
 
 
-KNOWN = frozenset(_described_fields(description()))
+KNOWN = frozenset(_described_fields(DOCUMENT))
 #: MLflow knows these fields by a second name each, by which a field of no meaning must not be called.
 OTHER_NAMES = (
     *("runId", "runUuid", "run_uuid", "modelId", "datasetName", "datasetDigest", "experimentId", "traceId", "traceIds"),
@@ -71,7 +71,7 @@ def test_who_asks_as_described_is_answered_as_described(described: Any, method: 
 @pytest.mark.parametrize(("method", "path"), [each[:2] for each in CHANGEABLE])
 def test_who_asks_otherwise_is_answered_as_described(described: Any, method: str, path: str) -> None:
     off: list[Any] = []
-    if path.startswith(("/api/", OTLP_PATH)) or "'Prefer'" in str(description()["paths"][path][method]):
+    if path.startswith(("/api/", OTLP_PATH)) or "'Prefer'" in str(DOCUMENT["paths"][path][method]):
         # As MLflow does, the bridge takes more than it describes: numbers as texts, a run by its older name. And what a
         # client prefers is a wish, which is ignored where it can't be read (RFC 7240).
         off = [CHECKS.get_one("negative_data_rejection")]

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.intake import bulk, runs
-from api.routes.app import create_routes_app
-from bridge.bootstrap.processes import build_api
-from bridge.config.environment import read_settings
+from api.routes.table import ROUTES
 from bridge.config.settings import Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
 from tools.reference_tables import metric_rows, settings_rows
@@ -44,11 +41,8 @@ def _table(name: str, first_column: str) -> str:
 
 
 def _routes() -> set[tuple[str, str]]:
-    """Each path of the bridge's own, with each of its methods but those that Flask adds."""
-    bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
-    rules = create_routes_app(bridge).url_map.iter_rules()
-    native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-    return native | {("POST", bulk.PATH), ("POST", runs.PATH)}
+    """Method and path of each route of the bridge's own."""
+    return {(route.method, route.path) for route in ROUTES}
 
 
 def test_the_page_of_settings_has_the_rows_of_the_code() -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from api.auth.authorization import OPEN, RULES
-from api.intake import bulk, runs
-from api.routes.app import create_routes_app
+from api import create_app
+from api.routes.table import ROUTES
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
-from schemas.client import ACTIONS
+from schemas.client import ACTIONS, OWN_ACTIONS
 from schemas.endpoints import ENDPOINTS, QUEUED, ExperimentRule, Handling, endpoint_of, find
 from schemas.write import Op
 
@@ -182,10 +181,17 @@ def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:
     assert set() == IAM - ACTIONS
 
 
-def test_each_route_of_our_own_has_a_rule() -> None:
+def test_each_route_in_the_table_is_served_and_no_other() -> None:
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
-    rules = create_routes_app(bridge).url_map.iter_rules()
-    native = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    handler = create_app(bridge).handler
+    rules = handler.routes_app.flask.url_map.iter_rules()
+    in_flask = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
 
-    open_ = {("GET", path) for path in OPEN}
-    assert native | {("POST", bulk.PATH), ("POST", runs.PATH)} == set(RULES) | open_
+    queued = {(route.method, route.path) for route in handler.queued_views}
+    assert {(route.method, route.path) for route in ROUTES if route.is_queued} == queued
+    assert {(route.method, route.path) for route in ROUTES} == in_flask | queued
+
+
+def test_each_action_of_our_own_is_needed_by_a_route() -> None:
+    assert {route.action for route in ROUTES} - {None} - ACTIONS == OWN_ACTIONS
+    assert set() == OWN_ACTIONS & ACTIONS

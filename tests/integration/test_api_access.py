@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from api.auth.authorization import OPEN, RULES
+from api.routes.table import ROUTES
 from bridge.auth.api_keys import new_key
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
@@ -114,7 +114,7 @@ def test_every_call_of_our_own_is_for_those_who_may(http: Http, guarded: Api, me
 
 
 def test_each_call_of_our_own_is_in_this_table() -> None:
-    assert len(OWN) == len(RULES)
+    assert len(OWN) == len([route for route in ROUTES if not route.is_open])
 
 
 @pytest.mark.parametrize("path", [LOG_METRIC, "/", "/v1/jobs/x", "/v1/nothing", "/nowhere", "/metrics", "/v1/traces"])
@@ -126,7 +126,7 @@ def test_strangers_are_told_nothing_but_to_say_who_they_are(http: Http, path: st
     assert answers[0].headers.getlist("WWW-Authenticate") == ['Basic realm="mlflow-bridge", charset="UTF-8"', "Bearer"]
 
 
-@pytest.mark.parametrize("path", sorted(OPEN))
+@pytest.mark.parametrize("path", sorted(route.path for route in ROUTES if route.is_open))
 def test_what_is_open_is_open_and_tells_strangers_little(http: Http, guarded: Api, path: str) -> None:
     answer = http.get(path)
     admin = ask(http, key_for(guarded, scopes=(Scope.ADMIN,)), "GET", path)
@@ -193,7 +193,7 @@ def test_who_was_known_is_not_shut_out_by_guesses_from_its_address(http: Http, g
     guesses(http)
     # What was remembered of the key has ended.
     front: Any = http.application.app  # type: ignore[attr-defined] # the adapter to WSGI that the client asks through
-    front._authentication._looked_at.clear()  # noqa: SLF001 - what five seconds do, without waiting for them
+    front.admission.authentication._results.clear()  # noqa: SLF001 - what five seconds do, without waiting for them
 
     assert ask(http, key, "POST", LOG_METRIC, json=METRIC).status_code == 200
 

@@ -214,7 +214,7 @@ def test_a_write_that_can_never_be_taken_is_named_and_the_others_are_not_lost(ht
     assert (partly.status_code, wholly.status_code) == (413, 413)
     [fault], [of_line] = partly.get_json()["errors"], wholly.get_json()["errors"]
     assert (fault["pointer"], of_line["pointer"]) == ("/writes/2", "/0")
-    assert "without the one that `errors` names" in partly.get_json()["detail"]
+    assert "without the one in `errors`" in partly.get_json()["detail"]
     assert [job is not None for job in partly.get_json()["jobs"]] == [True, True, False, True]
     assert api.outbox.lane_backlog(OTHER).pending == 2
 

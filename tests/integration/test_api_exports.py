@@ -25,7 +25,7 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(threading.current_thread().name)
         return capture_export(*args, **kwargs)
 
-    monkeypatch.setattr("api.intake.writes.capture_export", captured)
+    monkeypatch.setattr("api.intake.reading.capture_export", captured)
     return names
 
 

@@ -13,8 +13,8 @@ import pytest
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
-from api.auth.authorization import RULES
-from api.auth.experiment_scope import OWN
+from api.http.routing import Route
+from api.routes.table import ROUTES
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
 from bridge.events import RequestCompleted
@@ -447,26 +447,29 @@ def test_who_loses_the_race_for_a_name_is_not_told_of_the_run_that_has_it(limite
     assert RUNS[OTHERS] not in answer.get_data(as_text=True)
 
 
-@pytest.mark.parametrize(("method", "path"), OWN)
+GUARDED = [route for route in ROUTES if not route.is_open]
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 def test_each_call_of_our_own_is_harmless_or_checked_or_refused(
-    http: Http, key: str, limited: Api, method: str, path: str
+    http: Http, key: str, limited: Api, route: Route
 ) -> None:
-    limited.api_keys.put_client(
-        Client(name="nightly", allow=(*ACTIONS, *(rule.action for rule in RULES.values())), experiments=frozenset("7"))
-    )
-    concrete = path.replace("<path:name>", "n/1").replace("<path:run>", RUNS[OTHERS]).replace("<", "").replace(">", "")
+    actions = (route.action for route in GUARDED if route.action)
+    limited.api_keys.put_client(Client(name="nightly", allow=(*ACTIONS, *actions), experiments=frozenset("7")))
+    path = route.path.replace("<path:name>", "n/1").replace("<path:run>", RUNS[OTHERS])
+    body: dict[str, Any] | None = {"writes": []} if route.method == "POST" else None
 
-    answer = ask(http, key, method, concrete, json={"writes": []} if method == "POST" else None)
+    answer = ask(http, key, route.method, path.replace("<", "").replace(">", ""), json=body)
 
-    expected = OWN[method, path] is ExperimentRule.REFUSED or path.startswith("/v1/runs/")
+    expected = route.experiments is ExperimentRule.REFUSED or path.startswith("/v1/runs/")
     assert (answer.status_code == 403) == expected, answer.data
 
 
-def test_each_call_of_our_own_is_in_that_table() -> None:
-    assert set(OWN) == set(RULES)
-    assert {call for call, within in OWN.items() if within is ExperimentRule.HARMLESS and call[0] != "GET"} == {
-        ("POST", "/v1/jobs/lookup")
-    }
+def test_of_our_own_calls_only_reads_are_harmless() -> None:
+    harmless = [route for route in GUARDED if route.experiments is ExperimentRule.HARMLESS]
+
+    assert {(route.method, route.path) for route in harmless if route.method != "GET"} == {("POST", "/v1/jobs/lookup")}
+    assert all(route.method == "GET" or route.is_read for route in harmless)
 
 
 def test_a_client_without_any_experiment_may_do_nothing(http: Http, limited: Api) -> None:

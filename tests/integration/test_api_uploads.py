@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from api import app as front
-from api import create_app
+from api import composition, create_app
+from api.http.request import Identity
 from api.proxy import bodies
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
@@ -96,7 +96,7 @@ SIGNED = {"BRIDGE_UPSTREAM": ARN}
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS.secret_key)
-    monkeypatch.setattr(front, "_PATIENCE", 0.2)
+    monkeypatch.setattr(composition, "_READ_TIMEOUT_S", 0.2)
     return str(request.param)
 
 
@@ -146,7 +146,7 @@ def test_a_proxied_body_that_pauses_for_longer_is_408(
 def test_what_is_not_proxied_has_the_short_patience(
     environ: dict[str, str], upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(front, "_PATIENCE", 0.2)
+    monkeypatch.setattr(composition, "_READ_TIMEOUT_S", 0.2)
 
     async def pause() -> int:
         async with serving(environ, upstream) as app:
@@ -162,7 +162,7 @@ def test_what_is_not_proxied_has_the_short_patience(
 def test_beyond_the_places_for_long_bodies_one_is_taken_in_whole_and_others_are_asked_all_the_same(
     environ: dict[str, str], upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "_MOST", 2)
+    monkeypatch.setattr(bodies, "_MAX_STREAMED_BODIES", 2)
 
     async def crowd() -> list[int]:
         async with serving(environ, upstream) as app:
@@ -190,11 +190,11 @@ def test_of_a_body_that_is_not_the_one_that_was_signed_upstream_never_has_all(
     body = bytes(LONG)
     signed = hashlib.sha256(body if is_right else body + b"x").hexdigest()
 
-    async def signed_client(_: Any, request: Any) -> Client:
+    async def signed_client(_: Any, request: Any) -> Identity:
         request.expect(signed)
-        return Client(name="signs", scopes=(Scope.ADMIN,))
+        return Identity(Client(name="signs", scopes=(Scope.ADMIN,)))
 
-    monkeypatch.setattr("api.auth.authentication.Authentication.client_of", signed_client)
+    monkeypatch.setattr("api.auth.authentication.Authentication.authenticate", signed_client)
 
     async def send() -> int:
         async with serving(environ, upstream) as app:
@@ -220,7 +220,8 @@ def test_a_body_counts_for_its_clients_quota_also_after_an_answer_that_comes_bef
     async def send(upstream: socket.socket) -> int:
         url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
         async with serving(environ, None, BRIDGE_UPSTREAM=url, BRIDGE_QUOTA_BYTES="1GiB") as app:
-            rate_limits = app._spending._rate_limits  # noqa: SLF001 - what is charged is shown nowhere as exactly
+            # What is charged is shown nowhere as exactly.
+            rate_limits: Any = app.rate_limits
             charge = rate_limits.charge
 
             def note(client: Client, more: dict[str, float]) -> None:

@@ -83,7 +83,7 @@ def test_a_body_that_is_too_long_is_refused_unread(http: Client) -> None:
 
     assert answer.status_code == 413
     assert answer.json
-    assert "at most 65536 bytes are taken" in answer.json["message"]
+    assert "the maximum is 65536 bytes" in answer.json["message"]
 
 
 def test_an_invalid_write_is_refused_and_leaves_nothing_behind(http: Client, api: Api) -> None:

@@ -220,10 +220,10 @@ def test_what_is_remembered_of_a_revoked_key_ends_with_its_time(http: SigningCli
     key = key_for(bridge)
     assert http.send(signed(key, "GET", JOBS)).status == 200
     bridge.api_keys.revoke(key_id=key.key_id)
-    signers: Any = http.app._authentication._signers  # noqa: SLF001 - what five seconds do, without waiting for them
-    known = signers._known[key.key_id]  # noqa: SLF001
-    assert known.until <= time.monotonic() + 5
-    known.until = 0
+    verifier: Any = http.app.admission.authentication._signatures  # noqa: SLF001 - as if five seconds had passed
+    cached = verifier._cache[key.key_id]  # noqa: SLF001
+    assert cached.expires_at <= time.monotonic() + 5
+    cached.expires_at = 0
 
     assert http.send(signed(key, "GET", JOBS)).status == 401
 

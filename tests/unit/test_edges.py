@@ -3,7 +3,7 @@
 
 import pytest
 
-from api.http.preferences import LONGEST_WAIT, read_preferences
+from api.http.preferences import MAX_WAIT, read_preferences
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from bridge.delivery.batching import next_call
@@ -72,7 +72,7 @@ def test_a_partition_without_known_hosts_is_an_invalid_setting() -> None:
 
 
 def test_no_wait_is_an_error() -> None:
-    assert read_preferences("wait=" + "9" * 5000).wait == LONGEST_WAIT
+    assert read_preferences("wait=" + "9" * 5000).wait == MAX_WAIT
 
 
 def test_a_comma_in_quotes_separates_nothing() -> None:

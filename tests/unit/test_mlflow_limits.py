@@ -17,7 +17,7 @@ from schemas.client import Client
 
 def request_of(name: str) -> Any:
     client = Client(name=name, experiments=frozenset({"7"}))
-    return SimpleNamespace(client=client, workspace=None, action="GetRun", decision="allowed")
+    return SimpleNamespace(client=client, workspace=None)
 
 
 REQUEST = request_of("c")
@@ -78,7 +78,7 @@ def test_one_client_leaves_room_for_others(hanging: Hanging) -> None:
 
 
 def test_nobody_waits_for_ever(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_PATIENCE", 0.05)
+    monkeypatch.setattr(limits, "_LOOKUP_TIMEOUT_S", 0.05)
     experiments: Any = hanging
 
     with pytest.raises(ExperimentUnknown, match="takes too long"):

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from api.http.preferences import LONGEST_WAIT, Preferences, read_preferences
+from api.http.preferences import MAX_WAIT, Preferences, read_preferences
 
 
 def _read(*headers: str) -> Preferences:
@@ -36,7 +36,7 @@ def test_a_wait_of_nothing_is_not_the_same_as_no_wait() -> None:
 
 @pytest.mark.parametrize("seconds", [60, 61, 3600, 10**18, 10**100])
 def test_nobody_waits_longer_than_the_longest_wait(seconds: int) -> None:
-    assert _read(f"wait={seconds}").wait == LONGEST_WAIT
+    assert _read(f"wait={seconds}").wait == MAX_WAIT
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "1e3", "x", "0x5", "\u00b2", "5s", "+5", "NaN"])

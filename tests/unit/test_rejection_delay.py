@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.http.request import ReadTimeout, Request
-from api.middleware import rate_limit as restraint
+from api.http.request import Identity, ReadTimeout, Request
+from api.http.routing import RouteTable
+from api.middleware import rate_limit
 from api.middleware.rate_limit import RejectionDelay
 from schemas.client import Client
 
@@ -28,9 +29,9 @@ class Asked:
             "headers": [LARGE],
             "client": (address, 1234),
         }
-        self.request = Request(scope, self._receive, ReadTimeout(seconds=30))
+        self.request = Request(scope, self._receive, routes=RouteTable(()), read_timeout=ReadTimeout(seconds=30))
         if client:
-            self.request.client = Client(name=client)
+            self.request.identity = Identity(Client(name=client))
 
     async def _receive(self) -> dict[str, Any]:
         raise AssertionError("nothing is read of it")
@@ -46,8 +47,8 @@ def refusals(stopping: threading.Event | None = None) -> RejectionDelay:
 
 
 def test_as_many_wait_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restraint, "_MOST", 3)
-    monkeypatch.setattr(restraint, "_MOST_OF_ONE", 2)
+    monkeypatch.setattr(rate_limit, "_MAX_DELAYED", 3)
+    monkeypatch.setattr(rate_limit, "_MAX_DELAYED_OF_CLIENT", 2)
 
     async def ask() -> list[list[float]]:
         kept_back = refusals()
@@ -62,7 +63,7 @@ def test_as_many_wait_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_more_of_one_client_wait_the_longer_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restraint, "_REFUSALS_A_SECOND", 20)
+    monkeypatch.setattr(rate_limit, "_MAX_REJECTIONS_PER_S", 20)
 
     async def ask() -> list[float]:
         kept_back = refusals()
@@ -76,16 +77,16 @@ def test_the_more_of_one_client_wait_the_longer_they_do(monkeypatch: pytest.Monk
 
 
 def test_nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restraint, "_REFUSALS_A_SECOND", 0.01)
-    monkeypatch.setattr(restraint, "_PATIENCE", 0.3)
+    monkeypatch.setattr(rate_limit, "_MAX_REJECTIONS_PER_S", 0.01)
+    monkeypatch.setattr(rate_limit, "_DELAY_LIMIT_S", 0.3)
 
     assert asyncio.run(Asked("a").wait(refusals())) < 5
 
 
 def test_a_bridge_that_stops_lets_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restraint, "_SHORTEST", 60)
-    monkeypatch.setattr(restraint, "_LONGEST", 60)
-    monkeypatch.setattr(restraint, "_PATIENCE", 60)
+    monkeypatch.setattr(rate_limit, "_MIN_DELAY_S", 60)
+    monkeypatch.setattr(rate_limit, "_MAX_DELAY_S", 60)
+    monkeypatch.setattr(rate_limit, "_DELAY_LIMIT_S", 60)
     stopping = threading.Event()
 
     async def ask() -> list[float]:
@@ -99,16 +100,16 @@ def test_a_bridge_that_stops_lets_nobody_wait(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_after_a_pause_it_is_looked_again_whether_the_bridge_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restraint, "_LOOK", 0.01)
+    monkeypatch.setattr(rate_limit, "_STOPPING_CHECK_INTERVAL_S", 0.01)
     stopping = threading.Event()
 
     async def ask() -> float:
         kept_back = refusals(stopping)
         await Asked("a").wait(kept_back)
         await asyncio.sleep(0.05)
-        monkeypatch.setattr(restraint, "_SHORTEST", 60)
-        monkeypatch.setattr(restraint, "_LONGEST", 60)
-        monkeypatch.setattr(restraint, "_PATIENCE", 60)
+        monkeypatch.setattr(rate_limit, "_MIN_DELAY_S", 60)
+        monkeypatch.setattr(rate_limit, "_MAX_DELAY_S", 60)
+        monkeypatch.setattr(rate_limit, "_DELAY_LIMIT_S", 60)
         waiting = asyncio.create_task(Asked("a").wait(kept_back))
         await asyncio.sleep(0)
         stopping.set()
@@ -119,7 +120,7 @@ def test_after_a_pause_it_is_looked_again_whether_the_bridge_stops(monkeypatch: 
 
 def test_what_waits_holds_next_to_nothing() -> None:
     asked = Asked("a")
-    asked.request.put_back(b"b" * 100_000)
+    asked.request.replace_body(b"b" * 100_000)
 
     asyncio.run(asked.wait(refusals()))
 

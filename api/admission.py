@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission: the checks that a request passes before it is handled, in their order."""
+
+import asyncio
+from dataclasses import dataclass
+
+from api.auth.authentication import Authentication
+from api.auth.authorization import authorize
+from api.auth.experiment_scope import ExperimentScope
+from api.http.exceptions import LoopDetected, TooManyFailures, Unauthenticated
+from api.http.record import RequestRecord
+from api.http.request import UNKNOWN_IDENTITY, Identity, Request
+from api.middleware.rate_limit import RequestCharge
+from api.middleware.trusted_hosts import TrustedHosts
+from bridge.auth.oidc import IssuerUnavailable
+from bridge.errors import StoreUnavailable
+from bridge.upstream.loop_detection import InstanceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Lets requests in, or raises the reason why not."""
+
+    instance_id: InstanceId
+    trusted_hosts: TrustedHosts
+    authentication: Authentication
+    experiments: ExperimentScope
+
+    async def admit(self, request: Request, record: RequestRecord, charge: RequestCharge) -> None:
+        """Authenticate and authorize a request. Open paths need no credentials."""
+        request.check_framing()
+        request.check_path()
+        if request.via:
+            await self._check_loop(request)
+        self.trusted_hosts.check(request)
+        request.identity = await self._identity(request)
+        # Before authorization: a request that is denied is charged, too.
+        charge.begin()
+        record.action = authorize(request)
+        record.is_admitted = True
+        request.check_method()
+        if request.client.experiments is not None:
+            await self.experiments.check(request, record.action)
+
+    async def _check_loop(self, request: Request) -> None:
+        """Raise ``LoopDetected`` for a request that this installation has sent itself."""
+        if (self.instance_id.known or await asyncio.to_thread(self.instance_id.name)) in request.via:
+            raise LoopDetected
+
+    async def _identity(self, request: Request) -> Identity:
+        try:
+            return await self.authentication.authenticate(request)
+        except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):
+            if not request.is_open:
+                raise
+            return UNKNOWN_IDENTITY

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Composition of the api: gives each class the collaborators that it uses."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from api.admission import Admission
+from api.app import BridgeApp, Lifecycle
+from api.auth.authentication import Authentication, CredentialVerifier
+from api.auth.experiment_scope import ExperimentScope
+from api.auth.sigv4 import SignatureVerifier
+from api.handler import RequestHandler
+from api.http.polling import BlockingPoll
+from api.http.request import ReadTimeout
+from api.http.routing import views_of
+from api.intake.batching import WriteBatcher
+from api.intake.bulk import BulkReader, BulkWrites
+from api.intake.reading import WriteReader
+from api.intake.runs import RunCreations
+from api.intake.writes import Jobs, WriteResponses, Writes
+from api.middleware.rate_limit import RejectionDelay
+from api.middleware.replay_protection import ReplayProtection
+from api.middleware.trusted_hosts import TrustedHosts
+from api.proxy.bodies import Bodies
+from api.proxy.overlay import OverlaidReads
+from api.proxy.proxy import Proxy
+from api.proxy.read_your_writes import ReadYourWrites
+from api.routes.app import RoutesApp, create_flask_app
+from api.routes.backlog import BacklogRoutes
+from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.jobs import JobRoutes
+from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
+from api.routes.openapi import OpenApiRoutes
+from api.routes.runs import RunRoutes
+from api.routes.table import ROUTES
+from bridge.bootstrap.processes import Api
+
+#: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
+_READ_TIMEOUT_S = 30.0
+_KEY_THREADS = 4
+
+
+def create_app(bridge: Api) -> BridgeApp:
+    """Return the ASGI application of this bridge."""
+    settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
+    experiments = ExperimentScope(bridge.experiments)
+    handler = _handler(bridge, experiments)
+    return BridgeApp(
+        routes=ROUTES,
+        admission=Admission(
+            instance_id=bridge.instance_id,
+            trusted_hosts=TrustedHosts(settings),
+            authentication=_authentication(bridge, proxies),
+            experiments=experiments,
+        ),
+        replay_protection=ReplayProtection(
+            bridge.replay_cache,
+            bridge.outbox,
+            bridge.clock,
+            bridge.observe,
+            max_body_bytes=settings.longest_body,
+            respond_to_repeat=handler.write_responses.respond,
+        ),
+        handler=handler,
+        rate_limits=bridge.rate_limits,
+        rejection_delay=RejectionDelay(bridge.stopping, proxies=proxies),
+        read_timeout=ReadTimeout(seconds=_READ_TIMEOUT_S),
+        early_response_timeout_s=settings.proxy_timeout.total_seconds(),
+        proxies=proxies,
+        observe=bridge.observe,
+        tracer=bridge.tracer,
+        # Nothing but upstream's version is read before it is needed, and that in a thread.
+        lifecycle=Lifecycle(start=bridge.abilities.start, close=bridge.close),
+    )
+
+
+def _authentication(bridge: Api, proxies: int) -> Authentication:
+    kinds, tokens = bridge.settings.auth or (), bridge.tokens
+    threads = ThreadPoolExecutor(_KEY_THREADS, thread_name_prefix="login")
+    verifiers = {
+        kind: verifier.client_of for kind, verifier in (("jwt", tokens.bearer), ("alb", tokens.of_alb)) if verifier
+    }
+    signatures = SignatureVerifier(bridge.api_keys, threads, bridge.clock, bridge.observe)
+    return Authentication(
+        kinds,
+        credentials=CredentialVerifier(bridge.api_keys, verifiers, bridge.clock),
+        signatures=signatures if "sigv4" in kinds else None,
+        key_threads=threads,
+        proxies=proxies,
+    )
+
+
+def _handler(bridge: Api, experiments: ExperimentScope) -> RequestHandler:
+    settings, stopping = bridge.settings, bridge.stopping
+    jobs = Jobs(bridge.outbox, stopping)
+    reader = WriteReader(bridge.clock, bridge.abilities, max_body_bytes=settings.longest_body)
+    writes = Writes(reader, WriteBatcher(bridge.intake), experiments, stopping)
+    bulk_reader = BulkReader(bridge.clock, bridge.abilities, max_body_bytes=settings.max_body_size)
+    queued_views = views_of(
+        BulkWrites(bulk_reader, bridge.intake, experiments, stopping),
+        RunCreations(writes, jobs, bridge.names, experiments),
+    )
+    return RequestHandler(
+        writes=writes,
+        write_responses=WriteResponses(jobs, reader, bridge.forwarding),
+        queued_views=dict(queued_views),
+        routes_app=_routes_app(bridge),
+        proxy=_proxy(bridge),
+        capabilities=bridge.abilities,
+        experiments=experiments,
+    )
+
+
+def _routes_app(bridge: Api) -> RoutesApp:
+    settings, letters = bridge.settings, bridge.dead_letters.letters
+    # A quarter of the threads never waits for a job.
+    poll = BlockingPoll(max_concurrent=max(1, settings.api_threads * 3 // 4), stopping=bridge.stopping)
+    readiness = ReadinessCheck(
+        outbox=bridge.outbox,
+        flow_control=bridge.flow_control,
+        dispatch=bridge.dispatch,
+        upstream=bridge.upstream,
+        stopping=bridge.stopping,
+    )
+    flask = create_flask_app(
+        JobRoutes(bridge.outbox, letters, poll),
+        RunRoutes(bridge.outbox, bridge.names, letters, poll),
+        BacklogRoutes(bridge.outbox),
+        DeadLetterRoutes(bridge.dead_letters),
+        HealthRoutes(readiness),
+        MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
+        OpenApiRoutes(ROUTES),
+    )
+    return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
+
+
+def _proxy(bridge: Api) -> Proxy:
+    settings, forwarding = bridge.settings, bridge.forwarding
+    return Proxy(
+        forwarding,
+        Bodies(forwarding, read_timeout=settings.proxy_timeout),
+        ReadYourWrites(
+            bridge.outbox,
+            bridge.fast_outbox,
+            bridge.flow_control,
+            bridge.stopping,
+            timeout=settings.read_your_writes_timeout,
+        ),
+        OverlaidReads(forwarding, bridge.outbox),
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Handles an admitted request: the queue, a route of the bridge's own, or upstream responds to it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from api.auth.experiment_scope import ExperimentScope
+from api.http.error_responses import FailedRequest, error_response
+from api.http.exceptions import NotForwarded
+from api.http.record import RequestRecord, RequestRoute
+from api.http.request import Request
+from api.http.response import SendableResponse
+from api.http.routing import Route
+from api.intake.writes import WriteResponses, Writes
+from api.proxy.proxy import Proxy
+from api.routes.app import RoutesApp
+from bridge.upstream.capabilities import UpstreamCapabilities
+from schemas.endpoints import EndpointMatch, is_refused
+from schemas.upstream_limits import check_has_call
+from schemas.write import Op
+
+#: Serves a route of the bridge's own that queues writes, on the event loop.
+QueuedView = Callable[[Request, RequestRecord], Awaitable[SendableResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHandler:
+    """Chooses what responds to a request."""
+
+    writes: Writes
+    write_responses: WriteResponses
+    queued_views: Mapping[Route, QueuedView]
+    routes_app: RoutesApp
+    proxy: Proxy
+    capabilities: UpstreamCapabilities
+    experiments: ExperimentScope
+
+    async def handle(self, request: Request, record: RequestRecord) -> SendableResponse:
+        """Return the response, also for an error. Never raises."""
+        try:
+            record.route = self._route(request)
+            match record.route:
+                case "queued":
+                    return await self._queue(request, record)
+                case "api":
+                    return await self.routes_app.respond(request)
+            return await self._forward(request)
+        except Exception as error:  # noqa: BLE001 - each has its response
+            return respond_to_error(error, request, record)
+
+    def _route(self, request: Request) -> RequestRoute:
+        if request.is_own:
+            return "queued" if request.is_write else "api"
+        found = request.found
+        if found and found.op and self._is_queued(request, found.op):
+            return "queued"
+        if is_refused(found, request.path):
+            raise NotForwarded
+        return "proxied"
+
+    def _is_queued(self, request: Request, op: Op) -> bool:
+        """Return whether a write is queued; False for a call that upstream lacks, whose own error is forwarded.
+
+        A client that is limited to experiments gets an error here instead. Its writes are checked when they are queued,
+        and upstream may have been upgraded to a version with the call since its capabilities were read.
+        """
+        if request.client.experiments is not None:
+            check_has_call(op, self.capabilities.lacks, self.capabilities.limits)
+        return op not in self.capabilities.lacks
+
+    async def _queue(self, request: Request, record: RequestRecord) -> SendableResponse:
+        if request.own_route:
+            return await self.queued_views[request.own_route](request, record)
+        match request.found:
+            case EndpointMatch(op=Op() as op, subject=subject):
+                accepted, write = await self.writes.accept(op, request, record, subject)
+                return await self.write_responses.respond(op, request, accepted, write)
+        raise AssertionError(request.path)
+
+    async def _forward(self, request: Request) -> SendableResponse:
+        response = await self.proxy.forward(request)
+        if request.client.experiments is not None:
+            self.experiments.learn(request.found, response.first)
+        return response
+
+
+def respond_to_error(error: Exception, request: Request, record: RequestRecord) -> SendableResponse:
+    """Note the error that a request ends with, and return the response to it."""
+    record.fail(error)
+    failed = FailedRequest(
+        method=request.method,
+        path=request.path,
+        is_own=request.is_own,
+        request_id=request.request_id,
+        client=request.client.name,
+    )
+    return error_response(error, failed)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the access log says of a request, as far as the stages of the api have found out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from api.http.exceptions import Forbidden, NotForwarded
+from bridge.errors import ExperimentUnknown, OverQuota
+from bridge.outbox import Accepted
+
+RequestRoute = Literal["queued", "api", "proxied", "rejected"]
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request. The application fills it in from what each stage returns; intake adds what it has stored."""
+
+    #: Who answers: the queue, a route of the bridge's own, upstream, or none of these for one that is turned away.
+    route: RequestRoute = "rejected"
+    #: The action that the client needs; None for an open path.
+    action: str | None = None
+    #: Whether authentication and authorization have let the request in.
+    is_admitted: bool = False
+    #: The error that it ended with.
+    error: Exception | None = None
+    #: A single write that was accepted, and how many new writes were.
+    accepted: Accepted | None = None
+    writes: int = 0
+
+    @property
+    def decision(self) -> str:
+        """``allowed``, ``denied``, ``rate_limited`` or ``unauthenticated``."""
+        match self.error:
+            case OverQuota():
+                return "rate_limited"
+            case Forbidden() | NotForwarded() | ExperimentUnknown():
+                return "denied"
+        return "allowed" if self.is_admitted else "unauthenticated"
+
+    def fail(self, error: Exception) -> None:
+        """Note the error that the request ends with."""
+        self.error = error
+        if isinstance(error, Forbidden):
+            self.action = error.action

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON in requests and responses of the Flask routes."""
+
+from typing import TypeVar
+
+import msgspec
+from flask import Response, abort, request
+
+from schemas.bodies.byte_order_mark import strip_byte_order_mark
+
+T = TypeVar("T")
+
+
+def json_body(kind: type[T], *, expected: str) -> T:
+    """Return the body of the request as this type, or abort with 415 or 400. ``expected`` describes it in the error."""
+    if request.mimetype != "application/json":
+        # A page of another site can send other media types without a CORS preflight.
+        abort(415, f"Send {expected} with Content-Type: application/json.")
+    try:
+        return msgspec.json.decode(strip_byte_order_mark(request.get_data()), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        abort(400, f"The body is not valid: {error}.")
+
+
+def json_response(document: object, status: int = 200, *, location: str | None = None) -> Response:
+    """Return a document as JSON."""
+    response = Response(msgspec.json.encode(document), status, content_type="application/json")
+    if location:
+        response.headers["Location"] = location
+    return response

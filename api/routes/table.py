@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of all routes of the bridge's own. A new class of routes is added here and in `api.app`."""
+
+from api.http.routing import RouteTable, declared_in
+from api.intake.bulk import BulkWrites
+from api.intake.runs import RunCreations
+from api.routes.backlog import BacklogRoutes
+from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.jobs import JobRoutes
+from api.routes.monitoring import HealthRoutes, MetricsRoutes
+from api.routes.openapi import OpenApiRoutes
+from api.routes.runs import RunRoutes
+
+ROUTES = RouteTable(
+    declared_in(
+        BulkWrites,
+        RunCreations,
+        JobRoutes,
+        RunRoutes,
+        BacklogRoutes,
+        DeadLetterRoutes,
+        HealthRoutes,
+        MetricsRoutes,
+        OpenApiRoutes,
+    )
+)
