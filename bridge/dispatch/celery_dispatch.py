@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dispatch by Celery: the hint that a lane is due is a task whose only argument is the lane.
+"""Dispatch by Celery: the hint that a lane is due is a task with the lane as its only argument.
 
 A Celery worker that consumes several queues takes from each in turn.
 

@@ -7,7 +7,7 @@ Guarantees of every implementation:
 * A lane that holds a job is in the ready set, with the time when it is due. A claim moves that time to the end of its
   lease, so an expired lease and a due lane are the same thing and no process has to search for orphans.
 * Jobs leave a lane only by ``settle``, from its head, in order of position, by the holder of the lease.
-* A worker whose lease went to another claim changes nothing any more (``LeaseLost``).
+* A worker that lost its lease to another claim changes nothing any more (``LeaseLost``).
 * The jobs that a claim returned are *frozen*: after a crash the next claim of that lane returns exactly the same jobs,
   so that they make the same calls, byte for byte.
 * Every method can be repeated after an error that left open whether it took effect.

@@ -115,7 +115,7 @@ class WriteAcceptor:
         return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ttl_ms, *caps, record]
 
     def _unbind_unacceptable(self, offers: Sequence[Offer], verdicts: Sequence[Verdict]) -> None:
-        """Unbind the keys of requests whose first write is too large for its cap: a smaller one may use the key.
+        """Unbind the keys of requests with a first write too large for its cap: a smaller one may use the key.
 
         An equal request that arrives at this moment is declined for the same reason.
         """

@@ -15,7 +15,7 @@ from bridge.redis_store.timestamps import from_ms, store_time_ms, to_ms
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
 from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Rejected
 
-#: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane, whose writes gather.
+#: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane.
 _MAX_WAIT = dt.timedelta(seconds=1)
 #: Failures in a row that open the breaker.
 _FAILURE_THRESHOLD = 5

@@ -25,7 +25,7 @@ _MAX_SCANNED = 20_000
 def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument | None:
     """Return the document of a job, None if it is not known (any more); ``status_script`` is status.lua.
 
-    A job whose dead letter was replayed has the status of the replay.
+    A job has the status of the replay once its dead letter was replayed.
     """
     known: dict[str, Any] = {
         "job_id": text,

@@ -47,7 +47,7 @@ from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_ENTITIES
 
 __all__ = ["RedisOutbox", "connect"]
 
-#: A worker whose last report is older does not count as alive, and later its report is deleted.
+#: A worker is alive for this time after its last report, which is deleted later.
 _WORKER_TTL_S, _WORKER_RETENTION_S = 10, 3600
 #: Jobs of a lane that one call of ``undelivered`` returns at most.
 _MAX_UNDELIVERED = 20_000

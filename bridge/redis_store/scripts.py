@@ -41,7 +41,7 @@ class Scripts:
 
 
 class PipelinedScript:
-    """A script that runs many times in one round trip. A cluster, whose pipelines lack scripts, takes one at a time."""
+    """A script that runs many times in one round trip. Cluster pipelines lack scripts: there, one at a time."""
 
     def __init__(self, client: redis.Redis, script: Script) -> None:
         self._client: Any = client
