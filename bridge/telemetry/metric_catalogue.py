@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of all metrics. `docs/metrics.md` repeats it and adds the alerts."""
+"""The catalogue of all metrics. `docs/reference/metrics.md` repeats it and adds the alerts."""
 
 import enum
 from dataclasses import dataclass
