@@ -12,7 +12,6 @@ from bridge.config.parsers import size
 from schemas.client import ACTIONS, OWN_ACTIONS, Client, Quota, Scope
 from schemas.mlflow_limits import EXPERIMENT_ID
 
-
 _MIN_RATE, _MAX_RATE = 0.001, 1_000_000
 
 
