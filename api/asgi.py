@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application object that the server imports; the settings come from the environment."""
+"""The application object that the server imports. Reads the settings from the environment."""
 
 import os
 

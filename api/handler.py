@@ -59,7 +59,7 @@ class RequestHandler:
         return "proxied"
 
     def _is_queued(self, request: Request, op: Op) -> bool:
-        """Return whether a write is queued; False for a call that upstream lacks, whose own error is forwarded.
+        """Return whether a write is queued. A call that upstream lacks is not: upstream's own error is forwarded.
 
         A client that is limited to experiments gets an error here instead. Its writes are checked when they are queued,
         and upstream may have been upgraded to a version with the call since its capabilities were read.

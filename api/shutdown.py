@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a server process learns that it will stop: from then on it takes no new writes, and waits for nothing."""
+"""Graceful shutdown of a server process: after the drain signal it rejects new writes and stops waiting."""
 
 import signal
 import threading
@@ -7,16 +7,16 @@ import threading
 from bridge.events import Observer
 from bridge.process.signals import SignalNotifier
 
-#: Sent by the process that manages them. Ignored by default, so one that is still starting survives it.
+#: Sent by the parent process. Its default is to be ignored, so a process that is still starting survives it.
 DRAIN_SIGNAL = signal.SIGURG
 
 
 class ShuttingDown(Exception):
-    """The bridge is about to stop; another one, or this one after its start, takes the write."""
+    """The process is shutting down. Another one accepts the write, or this one after its restart."""
 
 
 def refuse_writes_on_signal(stopping: threading.Event, observe: Observer) -> None:
-    """Set the event when the signal comes. To be called in the main thread."""
+    """Set the event on the drain signal. Must be called in the main thread."""
     notifier = SignalNotifier()
     notifier.subscribe(stopping.set, observe=observe)
     signal.signal(DRAIN_SIGNAL, notifier.notify)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits clients to experiments: what a request refers to must belong to one of its client's experiments.
 
-A request whose references can't be read is refused; one whose experiment can't be looked up now gets a 503. Responses
-are not filtered, so a call that lists several experiments is refused as a whole.
+A request is refused if its references can't be read, and gets a 503 if their experiments can't be looked up now.
+Responses are not filtered, so a call that lists several experiments is refused as a whole.
 """
 
 import asyncio

@@ -113,7 +113,7 @@ def _missing_header(_: FailedRequest, error: MissingHeader) -> Response:
 def _store_unavailable(request: FailedRequest, error: Exception) -> Response:
     request.log("store_unavailable", reason=str(error))
     return request.retry_later(
-        "The bridge's store is unavailable or not durable, so nothing was stored. Send the request again."
+        "The bridge's store is unavailable or not durable, so nothing is confirmed. Send the request again."
     )
 
 
@@ -122,7 +122,7 @@ def _over_cap(request: FailedRequest, error: OverCap) -> Response:
     owner = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
     if error.most is not None:
         message = f"The write exceeds the {error.most} bytes that may be pending for this {owner}."
-        message += " Send smaller writes; a request with an Idempotency-Key needs a new one."
+        message += " Send smaller writes, each with an Idempotency-Key of its own if it has one."
         return request.respond(413, "REQUEST_TOO_LARGE", message)
     if error.cap == "store":
         return request.retry_later(

@@ -15,7 +15,7 @@ RequestRoute = Literal["queued", "api", "proxied", "rejected"]
 class RequestRecord:
     """One request. The application fills it in from what each stage returns; intake adds what it has stored."""
 
-    #: Who answers: the queue, a route of the bridge's own, upstream, or none of these for one that is turned away.
+    #: What responds: the queue, a route of the bridge's own, upstream, or none of them.
     route: RequestRoute = "rejected"
     #: The action that the client needs; None for an open path.
     action: str | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP request, whose body arrives on the event loop: no thread waits for a slow client."""
+"""An HTTP request. Its body arrives on the event loop, so no thread waits for a slow client."""
 
 import asyncio
 import hashlib
@@ -150,7 +150,7 @@ class Request:
 
     @property
     def is_write(self) -> bool:
-        """Whether it is a call whose writes are queued."""
+        """Whether it is a call with writes that are queued."""
         if self.own_route is not None:
             return self.own_route.is_queued
         return self.found is not None and self.found.op is not None

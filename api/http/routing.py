@@ -57,7 +57,7 @@ class Route:
     query: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a route that anybody could call by mistake, or that nobody can be allowed."""
+        """Raise ``ValueError`` unless the route has an action that clients can be allowed, or is open."""
         if self.is_open == (self.action is not None):
             raise ValueError(f"{self.method} {self.path} must have an action, or be open")
         if self.action and self.action not in ACTIONS | OWN_ACTIONS:

@@ -78,7 +78,7 @@ def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
 
 #: A random delay, so that clients do not retry in step.
 _MIN_DELAY_S, _MAX_DELAY_S = 0.2, 0.3
-#: Of one client, so many 429 responses a second are sent; further ones are delayed by more.
+#: The rate of 429 responses to one client. Beyond it, the delay grows.
 _MAX_REJECTIONS_PER_S = 250
 _DELAY_LIMIT_S = 5.0
 #: How often the end of the process is noticed.

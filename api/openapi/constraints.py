@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may hold beyond the types of its fields, as JSON Schema, so that clients can be made to know it.
+"""JSON Schema constraints of bodies and parameters, in addition to the types of their fields.
 
-No body is read by it: what JSON Schema can't say, such as which names would be other files, is refused all the same.
+They describe the api to clients. The api validates bodies by its own rules, some of which JSON Schema can't express,
+such as names that would be paths of other files.
 """
 
 from typing import Any
@@ -28,7 +29,7 @@ from schemas.write import Op
 _Schema = dict[str, Any]
 
 
-def _listed(name: str, item: _Schema, **bounds: int) -> _Schema:
+def _with_array(name: str, item: _Schema, **bounds: int) -> _Schema:
     return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": item, **bounds}}}
 
 
@@ -38,11 +39,11 @@ _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 _PARAM = {"key": _KEY, "value": {"maxLength": MAX_PARAM_VALUE}}
 _TAG = {"key": _KEY, "value": {"maxLength": MAX_TAG_VALUE}}
 EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
-#: Ids that the bridge makes, and names; other printable characters are only not found.
+#: Ids that the bridge creates, and names. Other printable characters are valid, and get a 404.
 PATH_PART = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@=+-]*$"}
-#: More is taken, such as slashes; these are those that MLflow makes.
+#: The ids that MLflow creates. The api accepts others, such as those with slashes.
 TRACE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_:-]{0,255}$"}
-#: A span as OTLP spells it in JSON. More is taken, such as ids in capitals.
+#: A span in OTLP's JSON encoding. The api accepts more, such as ids in upper case.
 _SPAN: _Schema = {
     "type": "object",
     "required": ["traceId", "spanId"],
@@ -55,10 +56,10 @@ _SPAN: _Schema = {
         "endTimeUnixNano": {"type": "string", "pattern": "^[0-9]{1,18}$"},
     },
 }
-SPANS = _listed("resourceSpans", _listed("scopeSpans", _listed("spans", _SPAN)), minItems=1)
+SPANS = _with_array("resourceSpans", _with_array("scopeSpans", _with_array("spans", _SPAN)), minItems=1)
 _ID = {"experiment_id": EXPERIMENT, "trace_id": TRACE}
 _NUMBER = {"type": "string", "pattern": "^[0-9]+$"}
-_OF_RUN = {
+_NEW_RUN = {
     "experiment_id": EXPERIMENT,
     "experiment_name": {"minLength": 1, "maxLength": 500},
     "run_name": {"minLength": 1, "maxLength": 250},
@@ -69,22 +70,22 @@ _METRIC = {
     "step": {"minimum": -MAX_INT64 - 1, "maximum": MAX_INT64},
 }
 
-#: By its name, what a query field of the listings may be.
+#: The schemas of query parameters by their names.
 QUERY: _Schema = {
     **msgspec.json.schema(LetterFilter)["$defs"]["LetterFilter"]["properties"],
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
-    "cursor": {"type": "string", "description": "The `next` of the page before"},
+    "cursor": {"type": "string", "description": "The `next` of the previous page"},
     "run": _NAME,
     "status": {"enum": ["pending", "dead"]},
 }
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:
-    """Return what the body of a queued call may hold, besides the types of its fields.
+    """Return the constraints of the body of a queued call.
 
-    Where it comes ``alone``, the path may say what it is about; among others the body must.
+    ``alone``: it is no part of a bulk request, so its path may contain the id that it refers to.
     """
-    properties, required = _LIMITS[op]
+    properties, required = _CONSTRAINTS[op]
     described: _Schema = {"type": "object", "properties": properties, "required": [*required]}
     if op is Op.CREATE_RUN:
         return described
@@ -97,23 +98,24 @@ def constraints(op: Op, *, alone: bool = True) -> _Schema:
     return described
 
 
-def _items(properties: _Schema, most: int | None = None) -> _Schema:
-    return {"items": {"properties": properties}} | ({"maxItems": most} if most else {})
+def _array_of(properties: _Schema, max_items: int | None = None) -> _Schema:
+    return {"items": {"properties": properties}} | ({"maxItems": max_items} if max_items else {})
 
 
-def _lengths(longest: dict[str, int]) -> _Schema:
-    return {name: {"maxLength": most} for name, most in longest.items()}
+def _max_lengths(lengths: dict[str, int]) -> _Schema:
+    return {name: {"maxLength": length} for name, length in lengths.items()}
 
 
-_LIMITS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
+#: Properties and required fields by the kind of call.
+_CONSTRAINTS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
     Op.LOG_METRIC: (_METRIC, ()),
     Op.LOG_PARAMETER: (_PARAM, ()),
     Op.SET_TAG: (_TAG, ()),
     Op.LOG_BATCH: (
         {
-            "metrics": _items(_METRIC, MAX_METRICS),
-            "params": _items(_PARAM, MAX_PARAMS),
-            "tags": _items(_TAG, MAX_TAGS),
+            "metrics": _array_of(_METRIC, MAX_METRICS),
+            "params": _array_of(_PARAM, MAX_PARAMS),
+            "tags": _array_of(_TAG, MAX_TAGS),
         },
         (),
     ),
@@ -121,8 +123,11 @@ _LIMITS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
     Op.UPDATE_RUN: ({"status": {"enum": [*STATUSES, *range(1, len(STATUSES) + 1), None]}}, ()),
     Op.LOG_INPUTS: (
         {
-            "datasets": _items(
-                {"dataset": {"properties": _lengths(DATASET_LIMITS)}, "tags": _items(_lengths(INPUT_TAG_LIMITS))}
+            "datasets": _array_of(
+                {
+                    "dataset": {"properties": _max_lengths(DATASET_LIMITS)},
+                    "tags": _array_of(_max_lengths(INPUT_TAG_LIMITS)),
+                }
             )
         },
         (),
@@ -140,5 +145,5 @@ _LIMITS: dict[Op, tuple[_Schema, tuple[str, ...]]] = {
         (),
     ),
     Op.LINK_TRACES: ({"trace_ids": {"maxItems": MAX_LINKS}}, ()),
-    Op.CREATE_RUN: ({"run": _NAME, **_OF_RUN, "tags": _items(_TAG)}, ()),
+    Op.CREATE_RUN: ({"run": _NAME, **_NEW_RUN, "tags": _array_of(_TAG)}, ()),
 }

@@ -127,7 +127,7 @@ _ERRORS = {
     413: "Request body too large",
     422: "Idempotency-Key reused for another request",
     429: "Backlog or rate limit exceeded",
-    503: "Temporarily unavailable and nothing stored; retry",
+    503: "Temporarily unavailable and not confirmed; retry",
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

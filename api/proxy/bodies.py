@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bodies of proxied requests: buffered before upstream is called, or streamed to it.
 
-A short body is buffered, because it may name runs. So is a body whose length or hash must be known before its first
+A short body is buffered, because it may name runs. So is a body if its length or hash must be known before its first
 byte is sent.
 """
 

@@ -18,7 +18,7 @@ def client() -> Client:
 
 
 def visible_client() -> str | None:
-    """Return the client whose jobs and dead letters may be shown: the own name, or for operators None (all)."""
+    """Return the client to which visible jobs and dead letters belong; None for operators, who see all."""
     return None if client().is_operator else client().name
 
 

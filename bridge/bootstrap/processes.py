@@ -64,12 +64,12 @@ _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What the HTTP side works with. Setting ``stopping`` makes it refuse new writes and wait for nothing."""
+    """The collaborators of the api. Setting ``stopping`` makes it reject new writes and stop waiting."""
 
     settings: Settings
     clock: Clock
     outbox: Outbox
-    #: The same outbox; it gives up on the store after a moment, so that an event loop may ask it.
+    #: The same outbox with a timeout that is short enough for use on an event loop.
     fast_outbox: Outbox
     upstream: Upstream
     forwarding: Forwarding
@@ -89,10 +89,10 @@ class Api:
     observe: Observer
     #: Reports the background threads of this process from now on; for the process that owns this.
     report_threads: Callable[[], None]
-    #: None where nobody records traces.
+    #: None if tracing is off.
     tracer: Tracer | None
     stopping: threading.Event
-    #: Tells what the process has not told yet, and lets go of the store. To be called at its end; it may take a moment.
+    #: Flushes buffered events and closes the connections to the store. Called at the end of the process; may block.
     close: Callable[[], None]
 
 

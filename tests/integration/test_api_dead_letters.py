@@ -243,7 +243,7 @@ def test_what_can_never_be_taken_is_not_to_be_sent_again(http_with: Any, setting
     answer = http.post("/api/2.0/mlflow/runs/set-tag", json=write)
 
     assert (answer.status_code, answer.headers.get("Retry-After")) == (413, None)
-    assert f"all that may wait of this {owner}, 500 bytes" in answer.get_json()["message"]
+    assert f"the 500 bytes that may be pending for this {owner}" in answer.get_json()["message"]
 
 
 def test_a_letter_whose_body_is_no_json_is_shown_and_can_not_write_the_answer(http: Client, api: Api) -> None:
