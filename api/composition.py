@@ -96,7 +96,7 @@ def _handler(bridge: Api, experiments: ExperimentScope) -> RequestHandler:
     writes = Writes(reader, WriteBatcher(bridge.intake), experiments, stopping)
     bulk_reader = BulkReader(bridge.clock, bridge.abilities, max_body_bytes=settings.max_body_size)
     queued_views = views_of(
-        BulkWrites(bulk_reader, bridge.intake, experiments, stopping),
+        BulkWrites(bulk_reader, bridge.intake, bridge.names, experiments, stopping),
         RunCreations(writes, jobs, bridge.names, experiments),
     )
     return RequestHandler(

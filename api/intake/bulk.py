@@ -2,6 +2,7 @@
 """``POST /v1/writes``: many writes in one request."""
 
 import asyncio
+import dataclasses
 import secrets
 import threading
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from api.http.routing import Route
 from api.openapi.bodies import bulk_content
 from api.shutdown import ShuttingDown
 from bridge.errors import OverCap
-from bridge.outbox import Accepted, Offer
+from bridge.outbox import Accepted, Offer, RunNames
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock
 from bridge.upstream.capabilities import UpstreamCapabilities
@@ -30,9 +31,9 @@ from schemas.endpoints import ExperimentRule
 from schemas.errors import InvalidWrite
 from schemas.idempotency import Idempotency, KeyReused, fingerprint, read_key
 from schemas.job import AcceptedJob, AcceptedJobs
-from schemas.lane import run_of
+from schemas.lane import named_run, run_of
 from schemas.upstream_limits import check_for_upstream, check_has_call
-from schemas.write import Write
+from schemas.write import Op, Write
 
 _PATH = "/v1/writes"
 _BULK_THREADS = 4
@@ -92,10 +93,16 @@ class BulkWrites:
     """Serves requests with many writes."""
 
     def __init__(
-        self, reader: BulkReader, intake: Intake, experiments: ExperimentScope, stopping: threading.Event
+        self,
+        reader: BulkReader,
+        intake: Intake,
+        names: RunNames,
+        experiments: ExperimentScope,
+        stopping: threading.Event,
     ) -> None:
         self._reader = reader
         self._intake = intake
+        self._names = names
         self._experiments = experiments
         self._stopping = stopping
         # Threads of their own, so that a store that hangs blocks no other work.
@@ -135,6 +142,7 @@ class BulkWrites:
             raise
 
     def _store(self, offers: Sequence[Offer], record: RequestRecord) -> Response:
+        offers = self._in_one_lane_per_run(offers)
         jobs: list[AcceptedJob | None] = [None] * len(offers)
         declined: tuple[int, Exception] | None = None
         replayed = 0
@@ -155,6 +163,25 @@ class BulkWrites:
             raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
         headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
         return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
+
+    def _in_one_lane_per_run(self, offers: Sequence[Offer]) -> Sequence[Offer]:
+        """Return the offers with one lane for each run that the request calls by its name and by its id.
+
+        Delivery orders the two lanes of a run by the time of acceptance, which is the same within one request. Under an
+        Idempotency-Key the lanes stay as they are: a repeat must find the jobs of the first request in its lanes.
+        """
+        lanes = {offer.write.lane for offer in offers}
+        ids = {lane: self._names.run_id(lane) for lane in lanes if named_run(lane) and len(lanes) > 1}
+        by_both = {lane: run_id for lane, run_id in ids.items() if run_id in lanes}
+        if not by_both or any(offer.idempotency for offer in offers):
+            return offers
+        return [_in_lane(offer, by_both.get(offer.write.lane)) for offer in offers]
+
+
+def _in_lane(offer: Offer, run_id: str | None) -> Offer:
+    if run_id is None or offer.write.op is Op.CREATE_RUN:
+        return offer
+    return dataclasses.replace(offer, write=msgspec.structs.replace(offer.write, lane=run_id))
 
 
 def _check_permissions(request: Request, writes: Sequence[Write]) -> None:

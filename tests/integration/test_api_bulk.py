@@ -226,3 +226,18 @@ def test_what_was_accepted_before_counts_once(api: Api) -> None:
             client.post(PATH, json={"writes": [METRIC, TAG]}, headers={"Idempotency-Key": "once"})
 
     assert [told.writes for told in events.of(RequestCompleted)] == [2, 0, 0]
+
+
+def test_writes_by_name_and_by_id_of_one_request_keep_their_order_in_one_lane(http: Client, api: Api) -> None:
+    api.names.bind("run:nightly", RUN)
+    writes = [
+        {"op": "set-tag", "run_id": RUN, "key": "a", "value": "1"},
+        {"op": "set-tag", "run": "nightly", "key": "a", "value": "2"},
+        {"op": "set-tag", "run_id": RUN, "key": "a", "value": "3"},
+    ]
+
+    answer = post_lines(http, lines(*writes))
+
+    assert answer.status_code == 202, answer.data
+    assert [json.loads(write.tags.json)["value"] for write in pending(api, RUN)] == ["1", "2", "3"]
+    assert pending(api, "run:nightly") == []
