@@ -143,7 +143,7 @@ def _target_group(scope: Construct, network: Network) -> elbv2.ApplicationTarget
         target_type=elbv2.TargetType.IP,
         deregistration_delay=DEREGISTRATION_DELAY,
         load_balancing_algorithm_type=elbv2.TargetGroupLoadBalancingAlgorithmType.LEAST_OUTSTANDING_REQUESTS,
-        # Not /readyz: it answers 503 while the store is away, and ECS replaces tasks that fail this check. An outage of
+        # Not /readyz: it answers 503 while the store is down, and ECS replaces tasks that fail this check. An outage of
         # the store would then kill every task, and trip a deployment's circuit breaker.
         health_check=elbv2.HealthCheck(
             path="/healthz",

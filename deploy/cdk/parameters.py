@@ -128,9 +128,9 @@ class Parameters:
 
 
 def read_parameters(context: Mapping[str, object]) -> Parameters:
-    """Return the parameters in CDK's context, whose own keys are ignored. Raises ParameterError.
+    """Return the parameters in CDK's context, without CDK's own keys. Raises ParameterError.
 
-    The parameter `file` names a JSON object with more of them; what the context itself holds has precedence.
+    The parameter `file` names a JSON object with more of them; the context has precedence.
     """
     given = {key: value for key, value in context.items() if not key.startswith(("@aws-cdk", "aws:", "aws-cdk:"))}
     if path := given.pop("file", None):

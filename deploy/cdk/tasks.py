@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task definitions: one image, told apart by the command, with as few rights as each needs."""
+"""Task definitions: one image, a command for each kind of process, and as few rights as each needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _USER = "10001:10001"
 #: Proxied bodies spill to /tmp. 21 GiB is Fargate's smallest choice above its 20.
 _EPHEMERAL_STORAGE_GIB = 21
 _MAX_OPEN_FILES = 65_536
-#: What no line of the Dockerfile copies, and what a developer's checkout holds besides: data, environments, caches.
+#: What the Dockerfile does not copy: tests, and a checkout's data, environments and caches.
 _BUILD_EXCLUDES = ["deploy", "tests", ".git", ".data", ".venv*", ".*_cache", "**/node_modules", "**/__pycache__"]
 
 

@@ -126,7 +126,7 @@ class DisposableBroker(Construct):
 
 
 class _Account(Construct):
-    """One user with a generated password. ElastiCache may ask for a default user as well: that one is off."""
+    """A user with a generated password. ElastiCache may require a default user as well: that one is off."""
 
     def __init__(self, scope: Construct, construct_id: str, *, name: str, access: str, key: kms.IKey) -> None:
         super().__init__(scope, construct_id)
@@ -163,7 +163,7 @@ class _Account(Construct):
 
 
 def acknowledge_unrotated(secret: secretsmanager.Secret, reason: str) -> None:
-    """Tell cdk-nag why a secret does not rotate by itself."""
+    """Accept that a secret does not rotate by itself."""
     acknowledge(secret, "AwsSolutions-SMG4", reason)
 
 

@@ -69,7 +69,7 @@ class Stack:
         return {key: each for key, each in self.template["Resources"].items() if each["Type"] == f"AWS::{kind}"}
 
     def one(self, kind: str, containing: str = "") -> dict[str, Any]:
-        """Return the properties of the only resource of a type, or of the only one whose id contains a text."""
+        """Return the properties of the only resource of a type, or of the only one with a text in its id."""
         (found,) = (each for key, each in self.all(kind).items() if containing in key)
         properties: dict[str, Any] = found["Properties"]
         return properties
@@ -90,7 +90,7 @@ class Variant:
 
     @property
     def findings(self) -> list[str]:
-        """What cdk-nag found and nobody accepted."""
+        """What cdk-nag found and the stacks do not accept."""
         report = json.loads((self.out / "validation-report.json").read_text())
         return [
             f"{violation['ruleName']} {construct['constructPath']}"

@@ -48,7 +48,7 @@ def test_it_admits_those_networks_to_port_443_alone(name: str, blocks: set[str])
 
 
 def test_an_outage_of_the_store_kills_no_task(variant: Variant) -> None:
-    # ECS replaces tasks that fail this check. /readyz answers 503 while the store is away, /healthz does not.
+    # ECS replaces tasks that fail this check. /readyz answers 503 while the store is down, /healthz does not.
     group = variant.service.one("ElasticLoadBalancingV2::TargetGroup")
 
     assert group["HealthCheckPath"] == "/healthz"

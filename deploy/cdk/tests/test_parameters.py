@@ -72,7 +72,7 @@ def test_the_example_is_valid_once_it_is_filled_in() -> None:
         ({"architecture": "RISCV"}, "architecture"),
         ({"settings": "BRIDGE_AUTH=keys"}, "settings"),
         ({"settings": json.dumps({"BRIDGE_AUHT": "keys"})}, "BRIDGE_AUHT"),
-        ({"certficate": "x"}, "certficate"),
+        ({"certificates": "x"}, "certificates"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )

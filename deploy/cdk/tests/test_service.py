@@ -101,7 +101,7 @@ def test_the_image_lets_its_user_write_to_the_mounted_directory() -> None:
     assert re.search(r'^VOLUME \["/tmp"\]$', dockerfile, re.MULTILINE)
 
 
-def test_nobody_gets_a_shell(variant: Variant) -> None:
+def test_containers_offer_no_shell(variant: Variant) -> None:
     for name in ("Api", "Worker"):
         assert _service(variant, name)["EnableExecuteCommand"] is False
 
