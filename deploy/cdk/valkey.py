@@ -141,7 +141,7 @@ class _Account(Construct):
         self.password = self.secret.secret_value.unsafe_unwrap()
         users = [
             self._user("User", user_id=f"{name}-user", user_name=_USER_NAME, access=access),
-            self._user("Default", user_id=f"{name}-default", user_name="default", access=_NO_ACCESS),
+            self._user("DisabledUser", user_id=f"{name}-default", user_name="default", access=_NO_ACCESS),
         ]
         self.group = elasticache.CfnUserGroup(
             self, "Group", engine=_ENGINE, user_group_id=f"{name}-users", user_ids=[user.ref for user in users]

@@ -67,7 +67,7 @@ def test_the_user_of_the_store_may_do_everything_but_administer_it(variant: Vari
 
 def test_the_default_user_is_off(variant: Variant) -> None:
     for stack in variant.stacks:
-        user = stack.one("ElastiCache::User", "AccountDefault")
+        user = stack.one("ElastiCache::User", "AccountDisabledUser")
 
         assert (user["UserName"], user["AccessString"]) == ("default", "off ~* -@all")
 
