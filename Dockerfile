@@ -23,6 +23,8 @@ COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BRIDGE_HOST=0.0.0.0
 USER bridge
 WORKDIR /home
+# Bodies that do not fit in memory. Amazon ECS gives a volume mounted here the mode that /tmp has in the image.
+VOLUME ["/tmp"]
 EXPOSE 8080
 # The process is PID 1 and gets the SIGTERM of a stop itself.
 CMD ["mlflow-bridge-api"]
