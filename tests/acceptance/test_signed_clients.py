@@ -192,7 +192,7 @@ def test_no_secret_is_made_that_could_not_be_kept(guarded: System) -> None:
 def test_an_encryption_key_is_replaced_and_the_old_one_thrown_away(guarded: System) -> None:
     new = base64.b64encode(b"n" * 32).decode()
     keys(guarded, "create", "kept", "--sigv4")
-    assert "no key of BRIDGE_ENCRYPTION_KEYS opens" in keys(guarded, "re-encrypt", status=1, secrets_key=new)
+    assert "no key in BRIDGE_ENCRYPTION_KEYS decrypts" in keys(guarded, "re-encrypt", status=1, secrets_key=new)
     assert keys(guarded, "re-encrypt", secrets_key=f"{new},{SECRETS_KEY}").startswith("re-encrypted ")
     assert keys(guarded, "re-encrypt", secrets_key=f"{SECRETS_KEY},{new}").startswith("re-encrypted ")
 
