@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bar over each page that says how far MLflow is behind.
+import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { useEffect, useRef, useState } from 'react';
+
+import { ProblemError } from '../api/problem';
+import { clockText, momentText } from '../api/time';
+import { type OwnBacklog, ownBacklogQuery } from './backlog';
+import { type BacklogState, backlogSentence, backlogState, reasonSentence, stateAnnouncement } from './backlogSentence';
+
+/** How often the age in the sentence is counted on between two answers. */
+const CLOCK_MS = 1000;
+
+export function BacklogBar() {
+  const { data, error, dataUpdatedAt } = useQuery(ownBacklogQuery);
+  const now = useNow();
+  const state = data ? backlogState(data, now) : null;
+  const unreachable = error instanceof ProblemError && error.status === 0;
+  return (
+    <>
+      <p role="status" className="visually-hidden">
+        {useAnnouncement(unreachable ? null : state, data?.upstream.reason ?? null)}
+        {unreachable && 'The bridge is not reachable.'}
+      </p>
+      {unreachable && (
+        <div className="backlog-bar">
+          <StatusIndicator type="error">
+            The bridge is not reachable{dataUpdatedAt > 0 && ` since ${clockText(new Date(dataUpdatedAt))}`}. The page
+            tries again every 5 seconds.
+          </StatusIndicator>
+        </div>
+      )}
+      {!unreachable && data && state !== 'current' && <Bar backlog={data} state={state ?? 'behind'} now={now} />}
+    </>
+  );
+}
+
+function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState; now: number }) {
+  const { upstream } = backlog;
+  const why = reasonSentence(upstream.reason);
+  return (
+    <details className="backlog-bar">
+      <summary>
+        <StatusIndicator type={state === 'stopped' ? 'error' : 'warning'}>{backlogSentence(backlog, now)}</StatusIndicator>
+        <span className="backlog-more">Details</span>
+      </summary>
+      <div className="backlog-details">
+        {why && <p>{why}</p>}
+        <KeyValuePairs
+          columns={4}
+          items={[
+            { label: 'Writes that wait', value: backlog.writes.toLocaleString('en') },
+            { label: 'In runs', value: backlog.lanes.toLocaleString('en') },
+            { label: 'Size', value: `${backlog.bytes.toLocaleString('en')} bytes` },
+            { label: 'Oldest accepted', value: backlog.oldest_accepted_at ? momentText(backlog.oldest_accepted_at) : '–' },
+            { label: 'Since', value: upstream.since ? momentText(upstream.since) : '–' },
+            { label: 'Next attempt', value: upstream.next_attempt_at ? momentText(upstream.next_attempt_at) : '–' },
+          ]}
+        />
+        <p>
+          The bridge has stored these writes durably. What you see in MLflow&apos;s charts may lack them until they are
+          delivered. <Link to="/jobs">See your jobs</Link>
+        </p>
+      </div>
+    </details>
+  );
+}
+
+/** Returns the announcement of the latest change of state; nothing for the state at the page's load. */
+function useAnnouncement(state: BacklogState | null, reason: string | null): string {
+  const previous = useRef<BacklogState | null>(null);
+  const [text, setText] = useState('');
+  useEffect(() => {
+    if (state === null || state === previous.current) return;
+    if (previous.current !== null || state !== 'current') setText(stateAnnouncement(state, reason));
+    previous.current = state;
+  }, [state, reason]);
+  return text;
+}
+
+function useNow(): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), CLOCK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// MLflow's own UI, whole width, in a frame of the same origin.
+import { useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef, useState } from 'react';
+
+import { sessionQuery } from '../session/session';
+import { useTheme } from '../shell/theme';
+import { usePageTitle } from '../shell/usePageTitle';
+import { hideAssistant, storeFrameSettings } from './frameAppearance';
+import { frameAddress, framePlace, keepPlace, watchPlace } from './framePlace';
+
+/** Loads MLflow's UI at its first visit, and keeps it while other pages of the portal are shown. */
+export function MlflowFrame({ visible }: { visible: boolean }) {
+  const [visited, setVisited] = useState(visible);
+  if (visible && !visited) setVisited(true);
+  return visited ? <Frame visible={visible} /> : null;
+}
+
+function Frame({ visible }: { visible: boolean }) {
+  const frame = useRef<HTMLIFrameElement>(null);
+  const [address] = useState(() => frameAddress(framePlace()));
+  const loads = useLoadCount(frame);
+  useFrameTheme(frame);
+  useMirroredPlace(frame, loads, visible);
+  useEffect(() => {
+    const inner = innerWindow(frame.current);
+    return inner ? hideAssistant(inner) : undefined;
+  }, [loads]);
+  return (
+    <>
+      {visible && <FrameTitle />}
+      <iframe ref={frame} src={address} title="MLflow" className="mlflow-frame" hidden={!visible} />
+    </>
+  );
+}
+
+function FrameTitle() {
+  usePageTitle('Experiments');
+  return <h1 className="visually-hidden">Experiments</h1>;
+}
+
+/** Returns how often the frame has loaded a document, and asks for the session after each: it may have ended. */
+function useLoadCount(frame: React.RefObject<HTMLIFrameElement | null>): number {
+  const queryClient = useQueryClient();
+  const [loads, setLoads] = useState(0);
+  useEffect(() => {
+    const element = frame.current;
+    const loaded = () => {
+      setLoads((count) => count + 1);
+      if (!showsMlflow(element)) void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    };
+    element?.addEventListener('load', loaded);
+    return () => element?.removeEventListener('load', loaded);
+  }, [frame, queryClient]);
+  return loads;
+}
+
+/** Writes the frame's place to the portal's address, and a place that is opened in the portal to the frame. */
+function useMirroredPlace(frame: React.RefObject<HTMLIFrameElement | null>, loads: number, visible: boolean): void {
+  useEffect(() => {
+    const inner = visible ? frame.current?.contentWindow : null;
+    if (!inner || loads === 0) return;
+    return watchPlace(inner, (place) => {
+      keepPlace(place);
+      if (window.location.hash !== place) window.history.replaceState(window.history.state, '', place);
+    });
+  }, [frame, loads, visible]);
+  useEffect(() => {
+    if (!visible) return;
+    const follow = () => {
+      const place = window.location.hash;
+      if (keepPlace(place)) frame.current?.contentWindow?.location.replace(frameAddress(place));
+    };
+    follow();
+    window.addEventListener('hashchange', follow);
+    return () => window.removeEventListener('hashchange', follow);
+  }, [frame, visible]);
+}
+
+/** Loads MLflow's UI again when the theme changes: it reads the theme only then. */
+function useFrameTheme(frame: React.RefObject<HTMLIFrameElement | null>): void {
+  const theme = useTheme();
+  const shown = useRef(theme);
+  // Before the frame's first request, which an effect would be too late for.
+  useState(() => storeFrameSettings(theme));
+  useEffect(() => {
+    if (shown.current === theme) return;
+    shown.current = theme;
+    storeFrameSettings(theme);
+    innerWindow(frame.current)?.location.reload();
+  }, [frame, theme]);
+}
+
+/** Returns the window of the frame's document, null where that is of another origin. */
+function innerWindow(element: HTMLIFrameElement | null): (Window & typeof globalThis) | null {
+  return element?.contentDocument ? (element.contentWindow as Window & typeof globalThis) : null;
+}
+
+function showsMlflow(element: HTMLIFrameElement | null): boolean {
+  return element?.contentDocument?.getElementById('root') != null;
+}
