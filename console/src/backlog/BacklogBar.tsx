@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bar over each page that says how far MLflow is behind.
+import Icon from '@cloudscape-design/components/icon';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 
 import { ProblemError } from '../api/problem';
 import { clockText, momentText } from '../api/time';
@@ -27,10 +27,10 @@ export function BacklogBar() {
       </p>
       {unreachable && (
         <div className="backlog-bar">
-          <StatusIndicator type="error">
+          <Sentence state="stopped">
             The bridge is not reachable{dataUpdatedAt > 0 && ` since ${clockText(new Date(dataUpdatedAt))}`}. The page
             tries again every 5 seconds.
-          </StatusIndicator>
+          </Sentence>
         </div>
       )}
       {!unreachable && data && state !== 'current' && <Bar backlog={data} state={state ?? 'behind'} now={now} />}
@@ -44,7 +44,7 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
   return (
     <details className="backlog-bar">
       <summary>
-        <StatusIndicator type={state === 'stopped' ? 'error' : 'warning'}>{backlogSentence(backlog, now)}</StatusIndicator>
+        <Sentence state={state}>{backlogSentence(backlog, now)}</Sentence>
         <span className="backlog-more">Details</span>
       </summary>
       <div className="backlog-details">
@@ -66,6 +66,20 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
         </p>
       </div>
     </details>
+  );
+}
+
+function Sentence({ state, children }: { state: BacklogState; children: ReactNode }) {
+  const stopped = state === 'stopped';
+  return (
+    <span className="backlog-state">
+      <Icon
+        name={stopped ? 'status-negative' : 'status-warning'}
+        variant={stopped ? 'error' : 'warning'}
+        ariaLabel={stopped ? 'Error' : 'Warning'}
+      />{' '}
+      {children}
+    </span>
   );
 }
 

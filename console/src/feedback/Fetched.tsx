@@ -26,16 +26,18 @@ export function Fetched<Data>({ query, what, action, children }: Props<Data>) {
     if (action && error instanceof ProblemError && error.status === 403) return <Denied action={action} />;
     return <ErrorPanel error={error} onRetry={() => void query.refetch()} />;
   }
+  // After 401 a dialog lies over the page, and says why nothing is new.
+  const stale = error !== null && !(error instanceof ProblemError && error.status === 401);
   return (
     <>
-      {error && (
+      {stale && (
         <p className="stale-note">
           <StatusIndicator type="warning">
-            Not reachable since {clockText(new Date(dataUpdatedAt))}. What you see is from then.
+            Not updated since {clockText(new Date(dataUpdatedAt))}: {error.message}
           </StatusIndicator>
         </p>
       )}
-      <div className={error ? 'stale' : undefined}>{children(data)}</div>
+      <div className={stale ? 'stale' : undefined}>{children(data)}</div>
     </>
   );
 }

@@ -59,10 +59,11 @@ const columns = (open: (letterId: string) => void) => [
   {
     id: 'buried',
     header: 'Given up at',
+    minWidth: 130,
     isRowHeader: true,
     cell: (letter: LetterSummary) => momentText(letter.buried_at),
   },
-  { id: 'op', header: 'Write', cell: (letter: LetterSummary) => letter.op },
+  { id: 'op', header: 'Write', minWidth: 120, cell: (letter: LetterSummary) => letter.op },
   { id: 'run', header: 'Run', cell: (letter: LetterSummary) => <ShortId id={letter.run_id ?? letter.lane} what="run" /> },
   { id: 'why', header: 'Why', minWidth: 260, cell: (letter: LetterSummary) => letterSentence(letter) },
   {

@@ -55,8 +55,8 @@ export function countText(shown: number, more: boolean): string {
 
 const COLUMNS = [
   { id: 'job', header: 'Job', isRowHeader: true, cell: (job: JobDocument) => <ShortId id={job.job_id} what="job" /> },
-  { id: 'op', header: 'Write', cell: (job: JobDocument) => job.op },
+  { id: 'op', header: 'Write', minWidth: 120, cell: (job: JobDocument) => job.op },
   { id: 'run', header: 'Run', cell: (job: JobDocument) => <ShortId id={job.run_id ?? job.lane} what="run" /> },
-  { id: 'accepted', header: 'Accepted', cell: (job: JobDocument) => momentText(job.accepted_at) },
+  { id: 'accepted', header: 'Accepted', minWidth: 130, cell: (job: JobDocument) => momentText(job.accepted_at) },
   { id: 'why', header: 'Why it waits', minWidth: 260, cell: (job: JobDocument) => jobSentence(job) },
 ];

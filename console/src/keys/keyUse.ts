@@ -19,7 +19,7 @@ python -c 'import mlflow; print(mlflow.search_experiments())'`,
     },
     {
       title: 'curl',
-      description: 'The key is read from a variable, so that it stays out of the list of processes and of the history.',
+      description: 'Any tool that sends the header Authorization: Bearer YOUR-KEY works in the same way.',
       code: `export MLFLOW_TRACKING_TOKEN=YOUR-KEY
 curl -sS --oauth2-bearer "$MLFLOW_TRACKING_TOKEN" '${origin}/api/2.0/mlflow/experiments/search?max_results=5'`,
     },

@@ -7,11 +7,11 @@ import { usePageTitle } from './usePageTitle';
 export function NotFoundPage() {
   usePageTitle('No such page');
   return (
-    <div className="page">
+    <main className="page">
       <Box variant="h1">There is no such page</Box>
       <p>
         The address is misspelt, or the page has moved. <a href={HOME}>Go to the experiments</a>
       </p>
-    </div>
+    </main>
   );
 }

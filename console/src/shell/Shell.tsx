@@ -29,11 +29,13 @@ function Layout() {
         Skip to the content
       </a>
       <Header />
-      {session.via === 'none' && (
-        <p className="shell-banner">No sign-in is set up: everybody on this machine may do everything.</p>
-      )}
-      {session.read_only && <p className="shell-banner">You may read, not write.</p>}
-      <BacklogBar />
+      <section aria-label="Notices">
+        {session.via === 'none' && (
+          <p className="shell-banner">No sign-in is set up: everybody on this machine may do everything.</p>
+        )}
+        {session.read_only && <p className="shell-banner">You may read, not write.</p>}
+        <BacklogBar />
+      </section>
       <main ref={main} id="content" tabIndex={-1} className={showsFrame ? 'shell-frame' : 'shell-page'}>
         {session.experiments === null && <MlflowFrame visible={showsFrame} />}
         {!showsFrame && (
