@@ -16,7 +16,7 @@ export default defineConfig({
     outDir: OUTPUT,
     // The output lies outside this folder, and a file of an earlier build must not stay there.
     emptyOutDir: true,
-    target: 'es2022',
+    target: 'es2023',
     manifest: 'manifest.json',
     license: { fileName: 'third-party-licenses.md' },
     // A `data:` URL in a script would need a wider policy for contents.

@@ -61,6 +61,9 @@ const ROUTES = {
   'GET /v1/keys/mine': (_, response) => send(response, 200, { keys: state.empty ? [] : keys() }),
   'GET /v1/backlog': (_, response) =>
     send(response, 200, { lanes: 12, bytes: 910_113, dead_letters: 7, oldest_due: ago(20), oldest_accepted_at: ago(240) }),
+  'GET /openapi.json': (_, response) => send(response, 200, OPENAPI),
+  'GET /readyz': (_, response) =>
+    send(response, 200, { status: 'degraded', store: { reachable: true, durability: 'fsync-always' }, workers: { alive: 2 } }),
 };
 
 function keys() {
@@ -109,22 +112,26 @@ async function staticFile(path, response) {
   }
 }
 
+/** What anybody may ask for. */
+const OPEN = new Set(['/v1/session', '/openapi.json', '/readyz']);
+
 async function apiCall(request, response, url) {
-  const { method } = request;
-  const open = url.pathname === '/v1/session' || url.pathname === '/openapi.json' || url.pathname === '/readyz';
-  if (!state.signedIn && !open) return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
-  if (state.denied.includes(url.pathname)) return problem(response, 403, 'forbidden', 'Forbidden', 'It is not allowed.');
-  const route = ROUTES[`${method} ${url.pathname}`];
-  if (route) return route(request, response);
-  if (url.pathname === '/openapi.json') return send(response, 200, OPENAPI);
-  if (url.pathname === '/readyz') return send(response, 200, { status: 'degraded', store: { reachable: true, durability: 'fsync-always' }, workers: { alive: 2 } });
-  if (url.pathname.startsWith('/v1/dead-letters/')) return letterRoute(method, url.pathname, response);
-  if (url.pathname.startsWith('/v1/jobs/')) {
-    const job = jobs().find(({ job_id }) => url.pathname.endsWith(job_id));
-    return job ? send(response, 200, job) : problem(response, 404, 'not-found', 'Not Found', 'There is no such job.');
+  const { pathname } = url;
+  if (!state.signedIn && !OPEN.has(pathname)) {
+    return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
   }
-  if (!MLFLOW_URL && url.pathname.startsWith('/api/2.0/mlflow/')) return send(response, 200, mlflow(url.pathname, url.searchParams));
-  return proxy(request, response, url);
+  if (state.denied.includes(pathname)) return problem(response, 403, 'forbidden', 'Forbidden', 'It is not allowed.');
+  const route = ROUTES[`${request.method} ${pathname}`];
+  if (route) return route(request, response);
+  if (pathname.startsWith('/v1/dead-letters/')) return letterRoute(request.method, pathname, response);
+  if (pathname.startsWith('/v1/jobs/')) return jobRoute(pathname, response);
+  const imitated = !MLFLOW_URL && pathname.startsWith('/api/2.0/mlflow/');
+  return imitated ? send(response, 200, mlflow(pathname, url.searchParams)) : proxy(request, response, url);
+}
+
+function jobRoute(path, response) {
+  const job = jobs().find(({ job_id }) => path.endsWith(job_id));
+  return job ? send(response, 200, job) : problem(response, 404, 'not-found', 'Not Found', 'There is no such job.');
 }
 
 /** Passes a call to MLflow, with the policy that the bridge sets on its pages. */

@@ -66,7 +66,12 @@ export function ownBacklog() {
 }
 
 export function jobs() {
-  const job = (job_id, changes) => ({
+  const error = { reason: 'unavailable', message: 'ThrottlingException: Rate exceeded' };
+  return [job('AQABAAAAAAAx1', { attempts: 4, error }), job('AQABAAAAAAAx2', {}), job('AQABAAAAAAAx3', { op: 'log-batch' })];
+}
+
+function job(job_id, changes) {
+  return {
     job_id,
     status: 'pending',
     lane: RUN_ID,
@@ -79,13 +84,16 @@ export function jobs() {
     error: null,
     upstream: null,
     ...changes,
-  });
-  const error = { reason: 'unavailable', message: 'ThrottlingException: Rate exceeded' };
-  return [job('AQABAAAAAAAx1', { attempts: 4, error }), job('AQABAAAAAAAx2', {}), job('AQABAAAAAAAx3', { op: 'log-batch' })];
+  };
 }
 
 export function letters() {
-  const letter = (letter_id, changes) => ({
+  const all = [letter('0000000000d1', {}), letter('0000000000d2', { reason: 'expired', op: 'log-metric', message: '' })];
+  return all.filter(({ letter_id }) => !state.replayed.includes(letter_id));
+}
+
+function letter(letter_id, changes) {
+  return {
     letter_id,
     job_id: `AQAB${letter_id}`,
     lane: RUN_ID,
@@ -99,10 +107,7 @@ export function letters() {
     accepted_at: ago(7200),
     buried_at: ago(7190),
     ...changes,
-  });
-  return [letter('0000000000d1', {}), letter('0000000000d2', { reason: 'expired', op: 'log-metric', message: '' })].filter(
-    ({ letter_id }) => !state.replayed.includes(letter_id),
-  );
+  };
 }
 
 /** Returns the answer of one of MLflow's calls that the pages for limited clients make. */

@@ -22,7 +22,7 @@ function build(output) {
 /** Returns each file of a folder with the hash of its content. */
 function hashes(folder) {
   const files = readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, name)).isFile());
-  return files.sort().map((name) => `${createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')} ${name}`);
+  return files.toSorted().map((name) => `${createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')} ${name}`);
 }
 
 const outputs = ['one', 'two'].map((name) => mkdtempSync(join(tmpdir(), `console-${name}-`)));

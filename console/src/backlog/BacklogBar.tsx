@@ -17,24 +17,24 @@ const CLOCK_MS = 1000;
 export function BacklogBar() {
   const { data, error, dataUpdatedAt } = useQuery(ownBacklogQuery);
   const now = useNow();
+  if (error instanceof ProblemError && error.status === 0) return <Unreachable since={dataUpdatedAt} />;
   const state = data ? backlogState(data, now) : null;
-  const unreachable = error instanceof ProblemError && error.status === 0;
   return (
     <>
-      <p role="status" className="visually-hidden">
-        {useAnnouncement(unreachable ? null : state, data?.upstream.reason ?? null)}
-        {unreachable && 'The bridge is not reachable.'}
-      </p>
-      {unreachable && (
-        <div className="backlog-bar">
-          <Sentence state="stopped">
-            The bridge is not reachable{dataUpdatedAt > 0 && ` since ${clockText(new Date(dataUpdatedAt))}`}. The page
-            tries again every 5 seconds.
-          </Sentence>
-        </div>
-      )}
-      {!unreachable && data && state !== 'current' && <Bar backlog={data} state={state ?? 'behind'} now={now} />}
+      <Announcer state={state} reason={data?.upstream.reason ?? null} />
+      {data && state && state !== 'current' && <Bar backlog={data} state={state} now={now} />}
     </>
+  );
+}
+
+function Unreachable({ since }: { since: number }) {
+  return (
+    <div className="backlog-bar" role="alert">
+      <Sentence state="stopped">
+        The bridge is not reachable{since > 0 && ` since ${clockText(new Date(since))}`}. The page tries again every 5
+        seconds.
+      </Sentence>
+    </div>
   );
 }
 
@@ -83,8 +83,8 @@ function Sentence({ state, children }: { state: BacklogState; children: ReactNod
   );
 }
 
-/** Returns the announcement of the latest change of state; nothing for the state at the page's load. */
-function useAnnouncement(state: BacklogState | null, reason: string | null): string {
+/** Tells a screen reader of each change of state; of the state at the page's load only if something is wrong. */
+function Announcer({ state, reason }: { state: BacklogState | null; reason: string | null }) {
   const previous = useRef<BacklogState | null>(null);
   const [text, setText] = useState('');
   useEffect(() => {
@@ -92,7 +92,11 @@ function useAnnouncement(state: BacklogState | null, reason: string | null): str
     if (previous.current !== null || state !== 'current') setText(stateAnnouncement(state, reason));
     previous.current = state;
   }, [state, reason]);
-  return text;
+  return (
+    <p role="status" className="visually-hidden">
+      {text}
+    </p>
+  );
 }
 
 function useNow(): number {

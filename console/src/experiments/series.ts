@@ -35,7 +35,7 @@ export function seriesSentence(key: string, { steps, values }: Series): string {
 }
 
 export function inOrder(points: Metric[]): Metric[] {
-  return [...points].sort(
+  return points.toSorted(
     (one, other) => compare(one.step ?? 0, other.step ?? 0) || compare(one.timestamp, other.timestamp),
   );
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shows why something could not be loaded or done: title, detail, type and the request id.
 import Alert from '@cloudscape-design/components/alert';
-import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 
-import { ProblemError } from '../api/problem';
+import { type Problem, ProblemError } from '../api/problem';
 import { CopyButton } from './CopyButton';
 
 interface Props {
@@ -23,19 +22,26 @@ export function ErrorPanel({ error, onRetry, page = false }: Props) {
       header={problem?.title ?? 'The page failed'}
       action={onRetry && <Button onClick={onRetry}>Try again</Button>}
     >
-      <div>{problem?.detail ?? (problem ? `The bridge answered with status ${problem.status}.` : error.message)}</div>
-      {problem?.type && (
-        <Box variant="small">
-          Type <code>{problem.type}</code>
-        </Box>
-      )}
-      {problem?.requestId && (
-        <Box variant="small">
-          {' '}
-          Request <code>{problem.requestId}</code> <CopyButton text={problem.requestId} what="the request id" />
-        </Box>
-      )}
+      {problem ? <Explanation problem={problem} /> : error.message}
     </Alert>
   );
   return page ? <main className="page">{alert}</main> : alert;
+}
+
+function Explanation({ problem: { detail, status, type, requestId } }: { problem: Problem }) {
+  return (
+    <>
+      <div>{detail ?? `The bridge answered with status ${status}.`}</div>
+      {type && (
+        <div>
+          Type <code>{type}</code>
+        </div>
+      )}
+      {requestId && (
+        <div>
+          Request <code>{requestId}</code> <CopyButton text={requestId} what="the request id" />
+        </div>
+      )}
+    </>
+  );
 }

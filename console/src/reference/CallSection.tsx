@@ -9,7 +9,7 @@ import { useEffect, useRef, useState } from 'react';
 import { formatExactJson } from '../api/exactJson';
 import { CodeBlock } from '../feedback/CodeBlock';
 import type { Answer, Call, Content, Description, Parameter } from './openapi';
-import { exampleOf, limitTexts, typeText } from './schema';
+import { exampleOfContent, limitTexts, typeText } from './schema';
 import { SchemaView } from './SchemaView';
 import { TryIt } from './TryIt';
 
@@ -102,7 +102,7 @@ function Parameters({ parameters, description }: { parameters: Parameter[]; desc
 
 function AnswerView({ status, answer, description }: { status: string; answer: Answer; description: Description }) {
   return (
-    <ExpandableSection variant="inline" headerText={`${status} ${answer.description ?? ''}`} defaultExpanded={/^2/.test(status)}>
+    <ExpandableSection variant="inline" headerText={`${status} ${answer.description ?? ''}`} defaultExpanded={status.startsWith('2')}>
       {answer.content ? <ContentView content={answer.content} description={description} /> : <p>No body.</p>}
     </ExpandableSection>
   );
@@ -110,8 +110,7 @@ function AnswerView({ status, answer, description }: { status: string; answer: A
 
 function ContentView({ content, description }: { content: Content; description: Description }) {
   return Object.entries(content).map(([type, media]) => {
-    const example = media.example ?? Object.values(media.examples ?? {})[0]?.value;
-    const shown = example ?? (media.schema ? exampleOf(media.schema, description) : undefined);
+    const shown = exampleOfContent(media, description);
     return (
       <div key={type}>
         <Box variant="h4">

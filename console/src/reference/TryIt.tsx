@@ -14,7 +14,7 @@ import { formatExactJson, prettyJson } from '../api/exactJson';
 import { CodeBlock } from '../feedback/CodeBlock';
 import type { Call, Description } from './openapi';
 import { builtRequest, curlCommand, missingParameters, type TriedRequest } from './request';
-import { exampleOf, typeText } from './schema';
+import { exampleOfContent, typeText } from './schema';
 
 interface Props {
   call: Call;
@@ -110,7 +110,6 @@ function bodyTypeOf({ operation }: Call): string | null {
 
 function bodyExample({ operation }: Call, type: string | null, description: Description): string {
   const media = type ? operation.requestBody?.content[type] : undefined;
-  const example = media?.example ?? Object.values(media?.examples ?? {})[0]?.value;
-  if (example !== undefined) return formatExactJson(example);
-  return media?.schema ? formatExactJson(exampleOf(media.schema, description)) : '';
+  const example = media && exampleOfContent(media, description);
+  return typeof example === 'string' ? example : formatExactJson(example);
 }

@@ -41,7 +41,7 @@ export interface Parameter {
   example?: Json;
 }
 
-interface MediaType {
+export interface MediaType {
   schema?: Schema;
   example?: Json;
   examples?: Record<string, { value?: Json; summary?: string }>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a JSON Schema says, in words, and an example of a value.
 import type { Json } from '../api/exactJson';
-import { type Description, resolved, type Schema } from './openapi';
+import { type Description, type MediaType, resolved, type Schema } from './openapi';
 
 /** A schema may hold itself; deeper than this nothing is shown or made up. */
 export const MAX_DEPTH = 6;
@@ -17,15 +17,17 @@ export function merged(schema: Schema, description: Description): Schema {
 /** Returns the type in words: `string`, `array of Metric`, `integer or null`. */
 export function typeText(schema: Schema, description: Description): string {
   const own = merged(schema, description);
-  const alternatives = own.anyOf ?? own.oneOf;
-  if (!own.type && alternatives?.some(({ type, $ref }) => type ?? $ref)) {
-    return [...new Set(alternatives.map((each) => typeText(each, description)))].join(' or ');
-  }
   if (own.type === 'array') return own.items ? `array of ${typeText(own.items, description)}` : 'array';
   if (own.properties) return own.title ?? 'object';
-  if (own.enum) return `one of ${own.enum.map((each) => JSON.stringify(each)).join(', ')}`;
-  if (own.const !== undefined) return JSON.stringify(own.const);
-  return Array.isArray(own.type) ? own.type.join(' or ') : (own.type ?? rangeType(own));
+  const alternatives = own.type ? [] : (own.anyOf ?? own.oneOf ?? []);
+  if (alternatives.length > 0) return [...new Set(alternatives.map((each) => typeText(each, description)))].join(' or ');
+  return plainType(own);
+}
+
+function plainType(schema: Schema): string {
+  if (schema.enum) return `one of ${schema.enum.map((each) => JSON.stringify(each)).join(', ')}`;
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  return Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? rangeType(schema));
 }
 
 /** Returns the limits in words: `at most 250 characters`. */
@@ -45,14 +47,24 @@ export function limitTexts(schema: Schema): string[] {
 /** Returns an example: the one that the schema gives, else one made of the types. */
 export function exampleOf(schema: Schema, description: Description, depth = 0): Json {
   const own = merged(schema, description);
-  const given = own.example ?? own.examples?.[0] ?? own.const ?? own.default ?? own.enum?.[0];
+  const given = givenExample(own);
   if (given !== undefined) return given;
   if (depth >= MAX_DEPTH) return null;
   if (own.properties) return objectExample(own, description, depth);
-  const alternative = (own.oneOf ?? own.anyOf)?.find((each) => typeText(each, description) !== 'null');
-  if (alternative && !own.type) return exampleOf(alternative, description, depth + 1);
-  if (own.type === 'array') return own.items ? [exampleOf(own.items, description, depth + 1)] : [];
-  return plainExample(own);
+  if (own.type === 'array' && own.items) return [exampleOf(own.items, description, depth + 1)];
+  const alternatives = own.type ? [] : (own.oneOf ?? own.anyOf ?? []);
+  const alternative = alternatives.find((each) => typeText(each, description) !== 'null');
+  return alternative ? exampleOf(alternative, description, depth + 1) : plainExample(own);
+}
+
+/** Returns the example that a body's description gives, else one of its schema; undefined for a body of any form. */
+export function exampleOfContent(media: MediaType, description: Description): Json | undefined {
+  const given = media.example ?? Object.values(media.examples ?? {})[0]?.value;
+  return given ?? (media.schema && exampleOf(media.schema, description));
+}
+
+function givenExample({ example, examples, const: constant, default: usual, enum: values }: Schema): Json | undefined {
+  return [example, examples?.[0], constant, usual, values?.[0]].find((value) => value !== undefined);
 }
 
 function objectExample(schema: Schema, description: Description, depth: number): Json {
@@ -62,22 +74,12 @@ function objectExample(schema: Schema, description: Description, depth: number):
   return Object.fromEntries(named.map(([name, each]) => [name, exampleOf(each, description, depth + 1)]));
 }
 
+const PLAIN_EXAMPLES: Record<string, Json> = { integer: 0, number: 0, boolean: false, array: [], object: {}, null: null };
+
 function plainExample(schema: Schema): Json {
-  switch (Array.isArray(schema.type) ? schema.type[0] : (schema.type ?? rangeType(schema))) {
-    case 'integer':
-    case 'number':
-      return typeof schema.minimum === 'number' && schema.minimum > 0 ? schema.minimum : 0;
-    case 'boolean':
-      return false;
-    case 'array':
-      return [];
-    case 'object':
-      return {};
-    case 'null':
-      return null;
-    default:
-      return 'string';
-  }
+  const type = (Array.isArray(schema.type) ? schema.type[0] : schema.type) ?? rangeType(schema);
+  if (typeof schema.minimum === 'number' && schema.minimum > 0) return schema.minimum;
+  return PLAIN_EXAMPLES[type] ?? (type === 'null' ? null : 'string');
 }
 
 function rangeType({ minimum, maximum }: Schema): string {
