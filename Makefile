@@ -57,7 +57,8 @@ console-check: .venv/local ## Check the portal's pages: clean install, types, li
 	  echo "portal: npm $$step"; sh console/npm.sh $$step || exit; done
 	@touch api/console/index.html
 
-console-pages: api/console/index.html ## Open each page of the portal in Chromium: accessibility, content security, screenshots
+console-pages: api/console/index.html ## Open each page of the portal in Chromium: accessibility, content security, what visitors do
+	@sh console/npm.sh run behaviour
 	@sh console/npm.sh run pages
 
 console-dev: .venv/local console/node_modules/.package-lock.json ## Serve the portal's pages from source, beside a bridge at BRIDGE_URL

@@ -38,6 +38,7 @@ function send(response, status, document, headers = {}) {
   const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`;
   const fields = { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache', ETag: etag, 'X-Request-Id': '27ea0c19', ...headers };
   const unchanged = status === 200 && response.req.headers['if-none-match'] === etag;
+  if (unchanged) state.unchanged += 1;
   response.writeHead(unchanged ? 304 : status, fields);
   response.end(unchanged || status === 204 ? '' : body);
 }
@@ -117,6 +118,7 @@ const OPEN = new Set(['/v1/session', '/openapi.json', '/readyz']);
 
 async function apiCall(request, response, url) {
   const { pathname } = url;
+  if (!state.signedIn && request.headers['sec-fetch-dest'] === 'iframe') return signedOutFrame(response);
   if (!state.signedIn && !OPEN.has(pathname)) {
     return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
   }
@@ -127,6 +129,14 @@ async function apiCall(request, response, url) {
   if (pathname.startsWith('/v1/jobs/')) return jobRoute(pathname, response);
   const imitated = !MLFLOW_URL && pathname.startsWith('/api/2.0/mlflow/');
   return imitated ? send(response, 200, mlflow(pathname, url.searchParams)) : proxy(request, response, url);
+}
+
+/** The bridge's page in a frame without a session. */
+function signedOutFrame(response) {
+  const script = "parent.postMessage({ type: 'mlflow-bridge:signed-out' }, location.origin);";
+  const hash = createHash('sha256').update(script).digest('base64');
+  response.writeHead(401, { 'Content-Type': TYPES['.html'], 'Content-Security-Policy': `default-src 'none'; script-src 'sha256-${hash}'` });
+  response.end(`<!doctype html><html lang="en"><title>Signed out</title><p>You are signed out.</p><script>${script}</script></html>`);
 }
 
 function jobRoute(path, response) {

@@ -25,6 +25,8 @@ export const state = {
   /** Paths that are answered with 403. */
   denied: [],
   replayed: [],
+  /** How often 304 was answered. */
+  unchanged: 0,
 };
 
 export function session() {

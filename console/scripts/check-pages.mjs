@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens each page of the build in Chromium against the stand-in: no violation of accessibility rules or of the policy
 // for contents, no error in the console. Writes screenshots to `.pages/`.
-import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-import { chromium } from 'playwright-core';
+import { ORIGIN, setState, SIGNED_IN, withBrowser } from './browser.mjs';
 
-const PORT = 8091;
-const ORIGIN = `http://127.0.0.1:${PORT}`;
-const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const BROWSER_OPTIONS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
-];
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SCREENSHOTS = fileURLToPath(new URL('../.pages', import.meta.url));
-const SERVER = fileURLToPath(new URL('../mock/server.mjs', import.meta.url));
 
-const SIGNED_IN = { signedIn: true, via: 'oidc', experiments: null, backlog: 'behind', empty: false, unreachable: false, denied: [], readOnly: false };
 const LIMITED = { experiments: ['7', '12'] };
 const click = (name) => (page) => page.getByRole('button', { name, exact: false }).first().click();
 
@@ -55,11 +45,8 @@ const VIEWS = [
   { theme: 'dark', width: 400 },
 ];
 
-const setState = (state) => fetch(`${ORIGIN}/mock`, { method: 'POST', body: JSON.stringify(state) });
-
 async function check(browser, each, { theme, width }) {
-  const actions = ['GetRun', 'GetJob', 'GetDeadLetter', 'ReplayDeadLetter', 'GetBacklog'];
-  await setState({ ...SIGNED_IN, actions, replayed: [], ...each.state });
+  await setState({ ...SIGNED_IN, ...each.state });
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: theme });
   const page = await context.newPage();
   const found = [];
@@ -93,19 +80,13 @@ async function violations(page) {
 }
 
 mkdirSync(SCREENSHOTS, { recursive: true });
-const server = spawn(process.execPath, [SERVER], { env: { ...process.env, PORT: String(PORT) }, stdio: ['ignore', 'pipe', 'inherit'] });
-await new Promise((resolve) => server.stdout.once('data', resolve));
-const browser = await chromium.launch({ executablePath: BROWSER, args: BROWSER_OPTIONS });
 const only = process.argv[2];
 const failures = [];
-try {
+await withBrowser(async (browser) => {
   for (const each of PAGES.filter(({ name }) => !only || name.startsWith(only))) {
     for (const view of VIEWS) failures.push(...(await check(browser, each, view)));
   }
-} finally {
-  await browser.close();
-  server.kill();
-}
+});
 for (const failure of failures) console.error(failure);
 console.log(`${failures.length} failures; screenshots are in console/.pages`);
 process.exit(failures.length > 0 ? 1 : 0);

@@ -56,7 +56,7 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
             { label: 'In runs', value: backlog.lanes.toLocaleString('en') },
             { label: 'Size', value: `${backlog.bytes.toLocaleString('en')} bytes` },
             { label: 'Oldest accepted', value: backlog.oldest_accepted_at ? momentText(backlog.oldest_accepted_at) : '–' },
-            { label: 'Since', value: upstream.since ? momentText(upstream.since) : '–' },
+            { label: 'Last delivery', value: upstream.since ? momentText(upstream.since) : '–' },
             { label: 'Next attempt', value: upstream.next_attempt_at ? momentText(upstream.next_attempt_at) : '–' },
           ]}
         />

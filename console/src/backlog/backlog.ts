@@ -13,6 +13,7 @@ export interface OwnBacklog {
   upstream: {
     delivering: boolean;
     reason: string | null;
+    /** When a write last got through. */
     since: string | null;
     next_attempt_at: string | null;
   };

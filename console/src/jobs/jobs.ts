@@ -74,7 +74,7 @@ export const pendingJobsQuery = (run: string | null) =>
   });
 
 /** Dead letters, the oldest first: all of the visitor's, or those of one run. */
-export const deadLettersQuery = (client: string, run: string | null) =>
+export const deadLettersQuery = (client: string | null, run: string | null) =>
   infiniteQueryOptions({
     queryKey: ['dead-letters', client, run],
     queryFn: ({ pageParam, signal }) =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // MLflow's own UI, whole width, in a frame of the same origin.
-import { useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 
 import { sessionQuery } from '../session/session';
@@ -20,6 +20,7 @@ function Frame({ visible }: { visible: boolean }) {
   const frame = useRef<HTMLIFrameElement>(null);
   const [address] = useState(() => frameAddress(framePlace()));
   const loads = useLoadCount(frame);
+  useSignedOutFrame(frame);
   useFrameTheme(frame);
   useMirroredPlace(frame, loads, visible);
   useEffect(() => {
@@ -39,20 +40,44 @@ function FrameTitle() {
   return <h1 className="visually-hidden">Experiments</h1>;
 }
 
-/** Returns how often the frame has loaded a document, and asks for the session after each: it may have ended. */
+/** Returns how often the frame has loaded a document. */
 function useLoadCount(frame: React.RefObject<HTMLIFrameElement | null>): number {
-  const queryClient = useQueryClient();
   const [loads, setLoads] = useState(0);
   useEffect(() => {
     const element = frame.current;
-    const loaded = () => {
-      setLoads((count) => count + 1);
-      if (!showsMlflow(element)) void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
-    };
+    const loaded = () => setLoads((count) => count + 1);
     element?.addEventListener('load', loaded);
     return () => element?.removeEventListener('load', loaded);
-  }, [frame, queryClient]);
+  }, [frame]);
   return loads;
+}
+
+/** The message of the page that the bridge shows in a frame whose session has ended. */
+const SIGNED_OUT_MESSAGE = 'mlflow-bridge:signed-out';
+
+/** Asks for the session when the frame reports its end, and loads MLflow's UI again after the next sign-in. */
+function useSignedOutFrame(frame: React.RefObject<HTMLIFrameElement | null>): void {
+  const queryClient = useQueryClient();
+  const { data: signedIn } = useQuery({ ...sessionQuery, select: (session) => session.signed_in });
+  const reported = useRef(false);
+  useEffect(() => {
+    const received = ({ origin, data }: MessageEvent<unknown>) => {
+      if (origin !== window.location.origin || !isSignedOutMessage(data)) return;
+      reported.current = true;
+      void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    };
+    window.addEventListener('message', received);
+    return () => window.removeEventListener('message', received);
+  }, [queryClient]);
+  useEffect(() => {
+    if (!signedIn || !reported.current) return;
+    reported.current = false;
+    innerWindow(frame.current)?.location.reload();
+  }, [frame, signedIn]);
+}
+
+function isSignedOutMessage(data: unknown): boolean {
+  return typeof data === 'object' && data !== null && 'type' in data && data.type === SIGNED_OUT_MESSAGE;
 }
 
 /** Writes the frame's place to the portal's address, and a place that is opened in the portal to the frame. */
@@ -94,8 +119,4 @@ function useFrameTheme(frame: React.RefObject<HTMLIFrameElement | null>): void {
 /** Returns the window of the frame's document, null where that is of another origin. */
 function innerWindow(element: HTMLIFrameElement | null): (Window & typeof globalThis) | null {
   return element?.contentDocument ? (element.contentWindow as Window & typeof globalThis) : null;
-}
-
-function showsMlflow(element: HTMLIFrameElement | null): boolean {
-  return element?.contentDocument?.getElementById('root') != null;
 }
