@@ -10,6 +10,8 @@ export interface OwnBacklog {
   lanes: number;
   bytes: number;
   oldest_accepted_at: string | null;
+  /** False where more wait than were counted. */
+  is_complete?: boolean;
   upstream: {
     delivering: boolean;
     reason: string | null;

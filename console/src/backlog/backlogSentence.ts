@@ -32,7 +32,8 @@ export function backlogSentence(backlog: OwnBacklog, now: number): string {
   const why = upstream.reason ? ` (${shortReason(upstream.reason)})` : '';
   if (writes === 0) return `MLflow receives nothing at present${why}${next}. None of your writes wait.`;
   const behind = oldest ? `MLflow is ${spanText(now - Date.parse(oldest))} behind: ` : '';
-  const waiting = writes === 1 ? '1 of your writes waits' : `${writes.toLocaleString('en')} of your writes wait`;
+  const more = backlog.is_complete === false ? 'more than ' : '';
+  const waiting = writes === 1 ? '1 of your writes waits' : `${more}${writes.toLocaleString('en')} of your writes wait`;
   return `${behind}${waiting}${why}${next}`;
 }
 

@@ -3,11 +3,17 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 
+import { type Problem, ProblemError } from '../api/problem';
+import { ErrorPanel } from '../feedback/ErrorPanel';
 import { sessionQuery } from '../session/session';
 import { useTheme } from '../shell/theme';
 import { usePageTitle } from '../shell/usePageTitle';
 import { hideAssistant, storeFrameSettings } from './frameAppearance';
+import { frameProblem } from './frameProblem';
 import { frameAddress, framePlace, keepPlace, watchPlace } from './framePlace';
+
+/** How long after a failure MLflow's UI is asked for again. */
+const RETRY_MS = 10_000;
 
 /** Loads MLflow's UI at its first visit, and keeps it while other pages of the portal are shown. */
 export function MlflowFrame({ visible }: { visible: boolean }) {
@@ -19,7 +25,7 @@ export function MlflowFrame({ visible }: { visible: boolean }) {
 function Frame({ visible }: { visible: boolean }) {
   const frame = useRef<HTMLIFrameElement>(null);
   const [address] = useState(() => frameAddress(framePlace()));
-  const loads = useLoadCount(frame);
+  const { loads, problem } = useLoads(frame);
   useSignedOutFrame(frame);
   useFrameTheme(frame);
   useMirroredPlace(frame, loads, visible);
@@ -30,7 +36,12 @@ function Frame({ visible }: { visible: boolean }) {
   return (
     <>
       {visible && <FrameTitle />}
-      <iframe ref={frame} src={address} title="MLflow" className="mlflow-frame" hidden={!visible} />
+      {visible && problem && (
+        <div className="page">
+          <ErrorPanel error={new ProblemError(problem)} onRetry={() => innerWindow(frame.current)?.location.reload()} />
+        </div>
+      )}
+      <iframe ref={frame} src={address} title="MLflow" className="mlflow-frame" hidden={!visible || problem !== null} />
     </>
   );
 }
@@ -40,16 +51,27 @@ function FrameTitle() {
   return <h1 className="visually-hidden">Experiments</h1>;
 }
 
-/** Returns how often the frame has loaded a document. */
-function useLoadCount(frame: React.RefObject<HTMLIFrameElement | null>): number {
-  const [loads, setLoads] = useState(0);
+interface Loads {
+  count: number;
+  problem: Problem | null;
+}
+
+/** Returns how often the frame has loaded a document, and the problem that the latest one states in MLflow's place. */
+function useLoads(frame: React.RefObject<HTMLIFrameElement | null>): { loads: number; problem: Problem | null } {
+  const [{ count, problem }, setLoads] = useState<Loads>({ count: 0, problem: null });
   useEffect(() => {
     const element = frame.current;
-    const loaded = () => setLoads((count) => count + 1);
+    const loaded = () =>
+      setLoads((before) => ({ count: before.count + 1, problem: frameProblem(element?.contentDocument ?? null) }));
     element?.addEventListener('load', loaded);
     return () => element?.removeEventListener('load', loaded);
   }, [frame]);
-  return loads;
+  useEffect(() => {
+    if (!problem) return;
+    const timer = setTimeout(() => innerWindow(frame.current)?.location.reload(), RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [count, problem, frame]);
+  return { loads: count, problem };
 }
 
 /** The message of the page that the bridge shows in a frame whose session has ended. */

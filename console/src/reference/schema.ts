@@ -64,7 +64,8 @@ export function exampleOfContent(media: MediaType, description: Description): Js
 }
 
 function givenExample({ example, examples, const: constant, default: usual, enum: values }: Schema): Json | undefined {
-  return [example, examples?.[0], constant, usual, values?.[0]].find((value) => value !== undefined);
+  // A default of null says only that the field may be left out.
+  return [example, examples?.[0], constant, usual ?? undefined, values?.[0]].find((value) => value !== undefined);
 }
 
 function objectExample(schema: Schema, description: Description, depth: number): Json {
