@@ -12,10 +12,10 @@ const manifest = JSON.parse(readFileSync(`${build}/manifest.json`, 'utf8'));
 
 /** Returns the files that an entry of the manifest loads, with those that it imports. */
 function filesOf(name, seen = new Set()) {
-  if (seen.has(name)) return [];
-  seen.add(name);
-  const { file, css = [], imports = [] } = manifest[name];
-  return [file, ...css, ...imports.flatMap((each) => filesOf(each, seen))];
+    if (seen.has(name)) return [];
+    seen.add(name);
+    const { file, css = [], imports = [] } = manifest[name];
+    return [file, ...css, ...imports.flatMap((each) => filesOf(each, seen))];
 }
 
 const sizeOf = (file) => gzipSync(readFileSync(`${build}/${file}`)).length;
@@ -27,11 +27,13 @@ const size = total(['index.html', ...entry]);
 console.log(`${kilobytes(size)} first load (budget ${BUDGET_BYTES / 1000} KB)`);
 for (const file of new Set(entry)) console.log(`${kilobytes(sizeOf(file))}   ${file}`);
 for (const [name, { isDynamicEntry }] of Object.entries(manifest)) {
-  if (!isDynamicEntry) continue;
-  const more = filesOf(name).filter((file) => !entry.includes(file));
-  console.log(`${kilobytes(total(more))} more for ${name}`);
+    if (!isDynamicEntry) continue;
+    const more = filesOf(name).filter((file) => !entry.includes(file));
+    console.log(`${kilobytes(total(more))} more for ${name}`);
 }
 if (size > BUDGET_BYTES) {
-  console.error(`The first load is ${size} bytes, more than ${BUDGET_BYTES}. Load what the first page does not need later.`);
-  process.exit(1);
+    console.error(
+        `The first load is ${size} bytes, more than ${BUDGET_BYTES}. Load what the first page does not need later.`,
+    );
+    process.exit(1);
 }

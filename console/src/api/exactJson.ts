@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON whose integers stay exact.
+// Reads and writes JSON with exact integers.
 //
 // Steps and timestamps go to 2^63 - 1, which a JavaScript number rounds. Integers that a number cannot hold become
 // `bigint` here. Not every browser passes the source text of a number to `JSON.parse`'s reviver, so they are marked

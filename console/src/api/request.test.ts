@@ -21,7 +21,12 @@ it('reads integers exactly', async () => {
 });
 
 it('throws the problem with its request id', async () => {
-  const body = { type: 'urn:mlflow-bridge:problem:forbidden', title: 'Forbidden', status: 403, detail: 'No GetBacklog.' };
+  const body = {
+    type: 'urn:mlflow-bridge:problem:forbidden',
+    title: 'Forbidden',
+    status: 403,
+    detail: 'No GetBacklog.',
+  };
   answer(403, JSON.stringify(body), { 'X-Request-Id': 'r1' });
   const error = await requestJson('/v1/backlog').catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ProblemError);
@@ -45,6 +50,9 @@ it('reports a session that has ended', async () => {
 });
 
 it('reports an unreachable bridge as status 0', async () => {
-  vi.stubGlobal('fetch', vi.fn(() => Promise.reject(new TypeError('network'))));
+  vi.stubGlobal(
+    'fetch',
+    vi.fn(() => Promise.reject(new TypeError('network'))),
+  );
   await expect(requestJson('/v1/session')).rejects.toMatchObject({ status: 0 });
 });

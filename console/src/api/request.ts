@@ -41,7 +41,12 @@ export async function requestJson<Document>(path: string, options: Options = {})
 }
 
 async function send(path: string, { method = 'GET', body, signal }: Options): Promise<Response> {
-  const init: RequestInit = { method, cache: 'no-cache', credentials: 'same-origin', headers: { Accept: 'application/json' } };
+  const init: RequestInit = {
+    method,
+    cache: 'no-cache',
+    credentials: 'same-origin',
+    headers: { Accept: 'application/json' },
+  };
   if (signal) init.signal = signal;
   if (body !== undefined) {
     init.body = JSON.stringify(body);

@@ -55,7 +55,10 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
             { label: 'Writes that wait', value: backlog.writes.toLocaleString('en') },
             { label: 'In runs', value: backlog.lanes.toLocaleString('en') },
             { label: 'Size', value: `${backlog.bytes.toLocaleString('en')} bytes` },
-            { label: 'Oldest accepted', value: backlog.oldest_accepted_at ? momentText(backlog.oldest_accepted_at) : '–' },
+            {
+              label: 'Oldest accepted',
+              value: backlog.oldest_accepted_at ? momentText(backlog.oldest_accepted_at) : '–',
+            },
             { label: 'Last delivery', value: upstream.since ? momentText(upstream.since) : '–' },
             { label: 'Next attempt', value: upstream.next_attempt_at ? momentText(upstream.next_attempt_at) : '–' },
           ]}

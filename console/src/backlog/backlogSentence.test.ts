@@ -25,7 +25,7 @@ it('says how far MLflow is behind, why, and what comes next', () => {
   );
 });
 
-it('counts one write as one', () => {
+it('has a form for one write', () => {
   expect(backlogSentence(backlog({ writes: 1 }), NOW)).toContain('1 of your writes waits');
 });
 

@@ -9,12 +9,27 @@ const ON_ITS_WAY_MS = 10_000;
 export type BacklogState = 'current' | 'behind' | 'stopped';
 
 const REASONS: Record<string, { short: string; sentence: string }> = {
-  throttled: { short: 'throttled', sentence: 'MLflow takes fewer calls than are sent, so the bridge sends them slower.' },
-  'breaker-open': { short: 'MLflow fails', sentence: 'MLflow fails or does not answer. The bridge tries again by itself.' },
-  'half-open': { short: 'trying again', sentence: 'MLflow failed. The bridge tries one call to find out whether it works again.' },
-  denied: { short: 'access denied', sentence: 'MLflow denies the bridge access. An operator has to look at its permissions.' },
+  throttled: {
+    short: 'throttled',
+    sentence: 'MLflow takes fewer calls than are sent, so the bridge sends them slower.',
+  },
+  'breaker-open': {
+    short: 'MLflow fails',
+    sentence: 'MLflow fails or does not answer. The bridge tries again by itself.',
+  },
+  'half-open': {
+    short: 'trying again',
+    sentence: 'MLflow failed. The bridge tries one call to find out whether it works again.',
+  },
+  denied: {
+    short: 'access denied',
+    sentence: 'MLflow denies the bridge access. An operator has to look at its permissions.',
+  },
   unavailable: { short: 'unavailable', sentence: 'MLflow cannot be reached. The bridge tries again by itself.' },
-  unknown: { short: 'outcome not known', sentence: 'It is not known whether the last attempt arrived. The bridge repeats it.' },
+  unknown: {
+    short: 'outcome not known',
+    sentence: 'It is not known whether the last attempt arrived. The bridge repeats it.',
+  },
   'no-workers': { short: 'no worker runs', sentence: 'No worker of the bridge runs. An operator has to start one.' },
   paused: { short: 'paused', sentence: 'An operator has paused the delivery.' },
 };

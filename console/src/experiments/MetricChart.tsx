@@ -39,7 +39,11 @@ function HistoryView({ metric, history }: { metric: string; history: History }) 
         Show as table
       </Toggle>
       {history.truncated && <p>The metric has more points; the first {history.points.length} are shown.</p>}
-      {asTable ? <PointTable points={history.points} /> : <Line label={seriesSentence(metric, series)} series={series} />}
+      {asTable ? (
+        <PointTable points={history.points} />
+      ) : (
+        <Line label={seriesSentence(metric, series)} series={series} />
+      )}
     </>
   );
 }
@@ -70,7 +74,10 @@ function chartOptions(width: number, theme: Theme): UPlot.Options {
     height: CHART_HEIGHT_PX,
     legend: { show: false },
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: 'step' }, { ...axis, size: 70 }],
+    axes: [
+      { ...axis, label: 'step' },
+      { ...axis, size: 70 },
+    ],
     series: [{ label: 'step' }, { label: 'value', stroke: line, width: 2, spanGaps: false }],
   };
 }
@@ -79,7 +86,11 @@ function PointTable({ points }: { points: Metric[] }) {
   const shown = inOrder(points).slice(-MAX_TABLE_ROWS);
   return (
     <>
-      {points.length > shown.length && <p>The latest {shown.length} of {points.length} points.</p>}
+      {points.length > shown.length && (
+        <p>
+          The latest {shown.length} of {points.length} points.
+        </p>
+      )}
       <Table
         variant="embedded"
         ariaLabels={{ tableLabel: 'Points of the metric' }}

@@ -50,7 +50,12 @@ function RunView({ run: { info, data } }: { run: Run }) {
         ]}
       />
       {metrics.length > 0 && <ChartPanel runId={info.run_id} metrics={metrics} />}
-      <Table header={<Header>Latest metrics</Header>} items={metrics} columnDefinitions={METRIC_COLUMNS} empty="No metrics." />
+      <Table
+        header={<Header>Latest metrics</Header>}
+        items={metrics}
+        columnDefinitions={METRIC_COLUMNS}
+        empty="No metrics."
+      />
       <Pairs title="Params" pairs={data.params ?? []} />
       <Pairs title="Tags" pairs={data.tags ?? []} />
     </SpaceBetween>

@@ -19,7 +19,7 @@ it('leaves a gap for what is no finite number', () => {
   expect(seriesOf([point(1, 'NaN'), point(2, 'Infinity'), point(3, 1)]).values).toEqual([null, null, 1]);
 });
 
-it('keeps steps apart that a number does not tell apart', () => {
+it('keeps steps apart that are equal as numbers', () => {
   const [first, second] = inOrder([point(9223372036854775807n, 2), point(9223372036854775806n, 1)]);
   expect([first?.step, second?.step]).toEqual([9223372036854775806n, 9223372036854775807n]);
 });

@@ -65,7 +65,11 @@ const columns = (open: (letterId: string) => void) => [
     cell: (letter: LetterSummary) => momentText(letter.buried_at),
   },
   { id: 'op', header: 'Write', minWidth: 120, cell: (letter: LetterSummary) => letter.op },
-  { id: 'run', header: 'Run', cell: (letter: LetterSummary) => <ShortId id={letter.run_id ?? letter.lane} what="run" /> },
+  {
+    id: 'run',
+    header: 'Run',
+    cell: (letter: LetterSummary) => <ShortId id={letter.run_id ?? letter.lane} what="run" />,
+  },
   { id: 'why', header: 'Why', minWidth: 260, cell: (letter: LetterSummary) => letterSentence(letter) },
   {
     id: 'actions',

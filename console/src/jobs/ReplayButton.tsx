@@ -28,7 +28,9 @@ export function ReplayButton({ letterId }: { letterId: string }) {
         loading={replay.isPending}
         disabled={!may || replay.isSuccess}
         disabledReason={
-          may ? 'It is in its lane again.' : `This needs the action ${ACTION}. Ask an operator: ${allowCommand(client, ACTION)}`
+          may
+            ? 'It is in its lane again.'
+            : `This needs the action ${ACTION}. Ask an operator: ${allowCommand(client, ACTION)}`
         }
         onClick={() => replay.mutate()}
       >

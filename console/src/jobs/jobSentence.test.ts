@@ -25,7 +25,11 @@ function job(changes: Partial<JobDocument>): JobDocument {
 }
 
 it('says what a pending job waits for, and what comes next', () => {
-  const failing = { attempts: 4, next_attempt_at: NEXT, error: { reason: 'unavailable', message: '503 from upstream' } };
+  const failing = {
+    attempts: 4,
+    next_attempt_at: NEXT,
+    error: { reason: 'unavailable', message: '503 from upstream' },
+  };
   expect(jobSentence(job(failing))).toBe(
     `MLflow does not answer or fails: 503 from upstream. 4 attempts failed. Next attempt at ${clockText(NEXT)}.`,
   );

@@ -54,7 +54,13 @@ export default function KeysPage() {
 
 function Use({ use }: { use: KeyUse }) {
   return (
-    <Container header={<Header variant="h3" description={use.description}>{use.title}</Header>}>
+    <Container
+      header={
+        <Header variant="h3" description={use.description}>
+          {use.title}
+        </Header>
+      }
+    >
       <CodeBlock code={use.code} what={`the lines for ${use.title}`} />
     </Container>
   );

@@ -74,7 +74,7 @@ function useLoads(frame: React.RefObject<HTMLIFrameElement | null>): { loads: nu
   return { loads: count, problem };
 }
 
-/** The message of the page that the bridge shows in a frame whose session has ended. */
+/** The message of the page that the bridge shows in a frame after the session's end. */
 const SIGNED_OUT_MESSAGE = 'mlflow-bridge:signed-out';
 
 /** Asks for the session when the frame reports its end, and loads MLflow's UI again after the next sign-in. */

@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 
 import { frameProblem } from './frameProblem';
 
-const inner = (contentType: string, text: string) => ({ contentType, body: { textContent: text } }) as unknown as Document;
+const inner = (contentType: string, text: string) =>
+  ({ contentType, body: { textContent: text } }) as unknown as Document;
 
 it('reads the error that the bridge answers in place of a page', () => {
   const body = '{"error_code":"TEMPORARILY_UNAVAILABLE","message":"Upstream can\'t be reached."}';

@@ -51,7 +51,9 @@ function Overview() {
 
 function BacklogPanel({ backlog }: { backlog: Backlog }) {
   return (
-    <Container header={<Header description="Writes that are accepted and not in MLflow yet, of all clients.">Backlog</Header>}>
+    <Container
+      header={<Header description="Writes that are accepted and not in MLflow yet, of all clients.">Backlog</Header>}
+    >
       <KeyValuePairs
         columns={3}
         items={[

@@ -35,7 +35,7 @@ export const readinessQuery = queryOptions({
   staleTime: Number.POSITIVE_INFINITY,
 });
 
-/** Returns the report, whose status is 503 where the bridge is unavailable. */
+/** Returns the report. It comes with status 503 where the bridge is unavailable. */
 async function readiness(signal: AbortSignal): Promise<Readiness> {
   const response = await fetch('/readyz', { signal, cache: 'no-cache', headers: { Accept: 'application/json' } });
   const text = await response.text();

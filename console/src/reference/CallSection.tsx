@@ -63,7 +63,9 @@ function CallView({ call, description }: Props) {
             content: (
               <SpaceBetween size="m">
                 <Parameters parameters={operation.parameters ?? []} description={description} />
-                {operation.requestBody && <ContentView content={operation.requestBody.content} description={description} />}
+                {operation.requestBody && (
+                  <ContentView content={operation.requestBody.content} description={description} />
+                )}
               </SpaceBetween>
             ),
           },
@@ -102,7 +104,11 @@ function Parameters({ parameters, description }: { parameters: Parameter[]; desc
 
 function AnswerView({ status, answer, description }: { status: string; answer: Answer; description: Description }) {
   return (
-    <ExpandableSection variant="inline" headerText={`${status} ${answer.description ?? ''}`} defaultExpanded={status.startsWith('2')}>
+    <ExpandableSection
+      variant="inline"
+      headerText={`${status} ${answer.description ?? ''}`}
+      defaultExpanded={status.startsWith('2')}
+    >
       {answer.content ? <ContentView content={answer.content} description={description} /> : <p>No body.</p>}
     </ExpandableSection>
   );

@@ -20,21 +20,42 @@ export function SchemaView({ schema, description, depth = 0 }: Props) {
       {inner.properties && (
         <ul className="schema">
           {Object.entries(inner.properties).map(([name, field]) => (
-            <Field key={name} name={name} schema={field} required={inner.required?.includes(name) ?? false} description={description} depth={depth} />
+            <Field
+              key={name}
+              name={name}
+              schema={field}
+              required={inner.required?.includes(name) ?? false}
+              description={description}
+              depth={depth}
+            />
           ))}
         </ul>
       )}
-      {alternatives.filter((each) => hasFields(each, description)).map((each, index) => (
-        <details key={index} className="schema-alternative">
-          <summary>One of: {alternativeName(each, description)}</summary>
-          <SchemaView schema={each} description={description} depth={depth + 1} />
-        </details>
-      ))}
+      {alternatives
+        .filter((each) => hasFields(each, description))
+        .map((each, index) => (
+          <details key={index} className="schema-alternative">
+            <summary>One of: {alternativeName(each, description)}</summary>
+            <SchemaView schema={each} description={description} depth={depth + 1} />
+          </details>
+        ))}
     </>
   );
 }
 
-function Field({ name, schema, required, description, depth }: { name: string; schema: Schema; required: boolean; description: Description; depth: number }) {
+function Field({
+  name,
+  schema,
+  required,
+  description,
+  depth,
+}: {
+  name: string;
+  schema: Schema;
+  required: boolean;
+  description: Description;
+  depth: number;
+}) {
   const own = merged(schema, description);
   return (
     <li>
@@ -50,10 +71,12 @@ function Field({ name, schema, required, description, depth }: { name: string; s
 function hasFields(schema: Schema, description: Description): boolean {
   const own = merged(schema, description);
   const inner = own.items ? merged(own.items, description) : own;
-  return Boolean(inner.properties ?? (inner.oneOf ?? inner.anyOf)?.some((each) => merged(each, description).properties));
+  return Boolean(
+    inner.properties ?? (inner.oneOf ?? inner.anyOf)?.some((each) => merged(each, description).properties),
+  );
 }
 
-/** Returns the name of an alternative: the constant that tells it apart, else its title. */
+/** Returns the name of an alternative: its distinguishing constant, else its title. */
 function alternativeName(schema: Schema, description: Description): string {
   const own = merged(schema, description);
   const constant = Object.values(own.properties ?? {}).find((field) => field.const !== undefined);

@@ -51,7 +51,11 @@ export function TryIt({ call, description }: Props) {
           <Alert type="info">The call is carried out with your session: it changes what is stored.</Alert>
         )}
         {(call.operation.parameters ?? []).map(({ name, in: place, required, schema = {} }) => (
-          <FormField key={`${place} ${name}`} label={name} description={`${typeText(schema, description)}, in the ${place}${required ? ', required' : ''}`}>
+          <FormField
+            key={`${place} ${name}`}
+            label={name}
+            description={`${typeText(schema, description)}, in the ${place}${required ? ', required' : ''}`}
+          >
             <Input value={typed[name] ?? ''} onChange={({ detail }) => setTyped({ ...typed, [name]: detail.value })} />
           </FormField>
         ))}

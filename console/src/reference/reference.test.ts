@@ -59,7 +59,9 @@ it('joins the parts of a schema', () => {
 });
 
 it('says types and limits in words', () => {
-  expect(typeText({ type: 'array', items: { $ref: '#/components/schemas/Metric' } }, DESCRIPTION)).toBe('array of Metric');
+  expect(typeText({ type: 'array', items: { $ref: '#/components/schemas/Metric' } }, DESCRIPTION)).toBe(
+    'array of Metric',
+  );
   expect(typeText({ anyOf: [{ type: 'string' }, { type: 'null' }] }, DESCRIPTION)).toBe('string or null');
   expect(limitTexts({ minLength: 1, maxLength: 250 })).toEqual(['at least 1 character', 'at most 250 characters']);
 });
@@ -72,9 +74,14 @@ it('makes examples, also of a schema that holds itself', () => {
 it('builds the request, and the same for curl', () => {
   const typed = { job_id: 'a/b', limit: '5', Prefer: "wait='1'" };
   const request = builtRequest(jobCall(), typed, null);
-  expect(request).toEqual({ method: 'GET', path: '/v1/jobs/a%2Fb?limit=5', headers: { Prefer: "wait='1'" }, body: null });
+  expect(request).toEqual({
+    method: 'GET',
+    path: '/v1/jobs/a%2Fb?limit=5',
+    headers: { Prefer: "wait='1'" },
+    body: null,
+  });
   expect(curlCommand(request, 'https://bridge.example')).toBe(
-    "curl -sS -X GET 'https://bridge.example/v1/jobs/a%2Fb?limit=5' \\\n  --oauth2-bearer \"$KEY\" \\\n" +
+    'curl -sS -X GET \'https://bridge.example/v1/jobs/a%2Fb?limit=5\' \\\n  --oauth2-bearer "$KEY" \\\n' +
       "  -H 'Prefer: wait='\\''1'\\'''",
   );
 });

@@ -20,7 +20,8 @@ export function typeText(schema: Schema, description: Description): string {
   if (own.type === 'array') return own.items ? `array of ${typeText(own.items, description)}` : 'array';
   if (own.properties) return own.title ?? 'object';
   const alternatives = own.type ? [] : (own.anyOf ?? own.oneOf ?? []);
-  if (alternatives.length > 0) return [...new Set(alternatives.map((each) => typeText(each, description)))].join(' or ');
+  if (alternatives.length > 0)
+    return [...new Set(alternatives.map((each) => typeText(each, description)))].join(' or ');
   return plainType(own);
 }
 
@@ -75,7 +76,14 @@ function objectExample(schema: Schema, description: Description, depth: number):
   return Object.fromEntries(named.map(([name, each]) => [name, exampleOf(each, description, depth + 1)]));
 }
 
-const PLAIN_EXAMPLES: Record<string, Json> = { integer: 0, number: 0, boolean: false, array: [], object: {}, null: null };
+const PLAIN_EXAMPLES: Record<string, Json> = {
+  integer: 0,
+  number: 0,
+  boolean: false,
+  array: [],
+  object: {},
+  null: null,
+};
 
 function plainExample(schema: Schema): Json {
   const type = (Array.isArray(schema.type) ? schema.type[0] : schema.type) ?? rangeType(schema);
@@ -90,7 +98,8 @@ function rangeType({ minimum, maximum }: Schema): string {
 /** Joins two parts of an `allOf`. A later part's limits and texts stand before an earlier one's. */
 function combined(one: Schema, other: Schema): Schema {
   const properties = { ...one.properties };
-  for (const [name, schema] of Object.entries(other.properties ?? {})) properties[name] = { ...properties[name], ...schema };
+  for (const [name, schema] of Object.entries(other.properties ?? {}))
+    properties[name] = { ...properties[name], ...schema };
   const required = [...new Set([...(one.required ?? []), ...(other.required ?? [])])];
   return {
     ...one,

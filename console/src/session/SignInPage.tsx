@@ -31,7 +31,13 @@ export default function SignInPage() {
   }, [data?.signed_in, target]);
   return (
     <main className="sign-in">
-      <Container header={<Header variant="h1" description={data?.label ?? undefined}>Sign in to MLflow Bridge</Header>}>
+      <Container
+        header={
+          <Header variant="h1" description={data?.label ?? undefined}>
+            Sign in to MLflow Bridge
+          </Header>
+        }
+      >
         <SpaceBetween size="l">
           {code && <Refusal code={code} />}
           {error && <ErrorPanel error={error} onRetry={() => void refetch()} />}

@@ -22,13 +22,21 @@ export function SignedOutDialog({ methods }: { methods: SignInMethods }) {
     return () => void queryClient.invalidateQueries();
   }, [queryClient]);
   return (
-    <Modal visible={!signedIn} header="You are signed out" closeAriaLabel="Try again without signing in" onDismiss={() => void queryClient.invalidateQueries()}>
+    <Modal
+      visible={!signedIn}
+      header="You are signed out"
+      closeAriaLabel="Try again without signing in"
+      onDismiss={() => void queryClient.invalidateQueries()}
+    >
       <SpaceBetween size="l">
         <div>The session has ended, or an operator ended it. The page behind this dialog stays as it is.</div>
         {methods.oidc && (
           <Button href={oidcPath('/app/signed-in')} target="_blank" iconAlign="right" iconName="external">
             Sign in with your organisation, in a new tab
           </Button>
+        )}
+        {!methods.oidc && !methods.key && (
+          <Button onClick={() => window.location.reload()}>Load the page again to sign in</Button>
         )}
         {methods.key && <KeyForm onSignedIn={() => undefined} />}
       </SpaceBetween>

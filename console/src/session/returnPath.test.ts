@@ -23,5 +23,7 @@ it.each([
 });
 
 it('encodes the place', () => {
-  expect(oidcPath('/app/#/experiments/1?x=1&y=2')).toBe('/app/sign-in/oidc?to=%2Fapp%2F%23%2Fexperiments%2F1%3Fx%3D1%26y%3D2');
+  expect(oidcPath('/app/#/experiments/1?x=1&y=2')).toBe(
+    '/app/sign-in/oidc?to=%2Fapp%2F%23%2Fexperiments%2F1%3Fx%3D1%26y%3D2',
+  );
 });

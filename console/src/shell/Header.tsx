@@ -32,13 +32,19 @@ export function Header() {
 
 function Navigation() {
   const place = useFramePlace();
+  const { experiments } = useSession();
   const seesOperations = useMay('GetBacklog');
   const active = { activeProps: { 'aria-current': 'page' as const } };
   return (
     <nav aria-label="Portal" className="header-navigation">
       <ul>
         <li>
-          <Link to="/" hash={place.slice(1)} activeOptions={{ exact: true, includeHash: false }} {...active}>
+          <Link
+            to="/"
+            hash={experiments === null ? place.slice(1) : ''}
+            activeOptions={{ exact: true, includeHash: false }}
+            {...active}
+          >
             Experiments
           </Link>
         </li>

@@ -57,7 +57,7 @@ function useFocusOnNewPage(pathname: string, main: React.RefObject<HTMLElement |
   }, [pathname, main]);
 }
 
-/** Moves the focus without a change of the address, whose hash is the place in MLflow's UI. */
+/** Moves the focus without a change of the address: its hash is the place in MLflow's UI. */
 function focusContent(event: React.MouseEvent, main: HTMLElement | null): void {
   event.preventDefault();
   main?.focus();
