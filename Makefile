@@ -10,17 +10,19 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # Most tests wait: three processes keep two cores busy. The tests of a file share its servers.
 PYTEST := .venv/bin/pytest -n 3 --dist loadfile
 .PHONY: help run test test-all check check-all lint typecheck arch format docs faults bench audit lock image release clean
+.PHONY: console console-check console-pages console-dev
 
 help: ## Show this list
 	@grep -h -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-run: .venv/local ## Run everything on this machine: store, MLflow, api, workers; Ctrl-C stops
+run: .venv/local ## Run everything on this machine: store, MLflow, portal, api, workers; CONSOLE=0 leaves out the portal
+	@$(if $(filter 0,$(CONSOLE)),:,$(MAKE) --no-print-directory console || echo "$$CONSOLE_MISSING")
 	@exec .venv/bin/mlflow-bridge up
 
-test: .venv/dev .venv/old-client/installed .venv/old-server/installed ## Run the test suite against real servers, with few generated examples
+test: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## Run the test suite against real servers, with few generated examples
 	$(PYTEST)
 
-test-all: .venv/dev .venv/old-client/installed .venv/old-server/installed ## The same with all generated examples, as CI does
+test-all: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## The same with all generated examples, as CI does
 	$(PYTEST) -n 2 --full
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
@@ -31,7 +33,7 @@ faults: .venv/dev ## Put the bridge through each fault at length, and show the o
 
 check: lint typecheck arch test ## Lint, types, import contracts, tests: run it before each commit
 
-check-all: lint typecheck arch docs test-all ## The same with the documentation and all generated examples: what CI runs
+check-all: lint typecheck arch docs console-check test-all ## The same with the documentation, the portal's checks and all generated examples: what CI runs
 
 lint: .venv/dev ## Check style, formatting and spelling
 	.venv/bin/ruff check .
@@ -47,6 +49,20 @@ arch: .venv/dev ## Check which part may import which
 format: .venv/dev ## Format, and fix what can be fixed mechanically
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+console: api/console/index.html ## Build the portal's pages if their source has changed
+
+console-check: .venv/local ## Check the portal's pages: clean install, types, lint, tests, build, size, two equal builds
+	@for step in ci 'run types' 'run lint' test 'run build' 'run size' 'run reproducible'; do \
+	  echo "portal: npm $$step"; sh console/npm.sh $$step || exit; done
+	@touch api/console/index.html
+
+console-pages: api/console/index.html ## Open each page of the portal in Chromium: accessibility, content security, what visitors do
+	@sh console/npm.sh run behaviour
+	@sh console/npm.sh run pages
+
+console-dev: .venv/local console/node_modules/.package-lock.json ## Serve the portal's pages from source, beside a bridge at BRIDGE_URL
+	@sh console/npm.sh run dev
 
 audit: .venv/dev .venv/audit/installed ## List the licences of what is shipped, and its known vulnerabilities where an index knows them
 	@sh $(LOCK)/audit.sh
@@ -65,7 +81,7 @@ release: .venv/dev ## Build wheel, source archive and release notes in dist/, fr
 	@sh tools/release.sh $(VERSION)
 
 clean: ## Remove everything that was installed and built here, with the data of `make run`
-	rm -rf .venv .data .*_cache .hypothesis .coverage build dist
+	rm -rf .venv .data .*_cache .hypothesis .coverage build dist api/console console/node_modules console/.pages
 
 # A stamp for each set of packages, made again when its lock or pyproject.toml changes.
 .venv/local: $(LOCK)/local.txt $(LOCK)/embedded.txt $(LOCK)/build.txt $(LOCK)/install.py pyproject.toml
@@ -81,6 +97,19 @@ clean: ## Remove everything that was installed and built here, with the data of 
 .venv/dev: .venv/local $(LOCK)/dev.txt
 	@echo 'installing the development tools into .venv'
 	@$(INSTALL) dev.txt
+	@touch $@
+
+# The portal's pages. Where no package registry answers, the bridge runs without them.
+export CONSOLE_MISSING := The portal could not be built, so the bridge runs without /app. Check the package registries, then run: make console
+CONSOLE_SOURCE := $(shell find console \( -name node_modules -o -name .pages -o -name mock -o -name scripts -o -name '*.test.*' -o -name '*.md' \) -prune -o -type f -print)
+api/console/index.html: $(CONSOLE_SOURCE) console/node_modules/.package-lock.json
+	@echo "building the portal's pages into api/console"
+	@sh console/npm.sh run --silent build -- --logLevel warn
+	@touch $@
+
+console/node_modules/.package-lock.json: console/package-lock.json console/.npmrc | .venv/local
+	@echo "installing the portal's packages into console/node_modules (up to a minute, once)"
+	@sh console/npm.sh ci --loglevel=error --fetch-retries=1
 	@touch $@
 
 # The same for an old client, which conflicts with today's MLflow.

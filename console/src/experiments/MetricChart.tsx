@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// A metric over its steps, as a line or as a table.
+import Table from '@cloudscape-design/components/table';
+import Toggle from '@cloudscape-design/components/toggle';
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useState } from 'react';
+import UPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+
+import { momentText } from '../api/time';
+import { Fetched } from '../feedback/Fetched';
+import { type Theme, useTheme } from '../shell/theme';
+import { type History, historyQuery, type Metric } from './mlflow';
+import { inOrder, type Series, seriesOf, seriesSentence } from './series';
+
+const CHART_HEIGHT_PX = 280;
+const MAX_TABLE_ROWS = 500;
+
+const COLOURS: Record<Theme, { line: string; text: string; grid: string }> = {
+  light: { line: '#0353c4', text: '#424650', grid: '#e3e3e8' },
+  dark: { line: '#75cfff', text: '#b4b4bb', grid: '#333d4a' },
+};
+
+export function MetricChart({ runId, metric }: { runId: string; metric: string }) {
+  const query = useQuery(historyQuery(runId, metric));
+  return (
+    <Fetched query={query} what={`the history of ${metric}`} action="GetMetricHistory">
+      {(history) => <HistoryView metric={metric} history={history} />}
+    </Fetched>
+  );
+}
+
+function HistoryView({ metric, history }: { metric: string; history: History }) {
+  const [asTable, setAsTable] = useState(false);
+  const series = useMemo(() => seriesOf(history.points), [history.points]);
+  return (
+    <>
+      <Toggle checked={asTable} onChange={({ detail }) => setAsTable(detail.checked)}>
+        Show as table
+      </Toggle>
+      {history.truncated && <p>The metric has more points; the first {history.points.length} are shown.</p>}
+      {asTable ? (
+        <PointTable points={history.points} />
+      ) : (
+        <Line label={seriesSentence(metric, series)} series={series} />
+      )}
+    </>
+  );
+}
+
+function Line({ label, series }: { label: string; series: Series }) {
+  const box = useRef<HTMLDivElement>(null);
+  const theme = useTheme();
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const options = chartOptions(element.clientWidth, theme);
+    const chart = new UPlot(options, [series.steps, series.values], element);
+    const observer = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: CHART_HEIGHT_PX }));
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      chart.destroy();
+    };
+  }, [series, theme]);
+  return <div ref={box} role="img" aria-label={label} className="chart" />;
+}
+
+function chartOptions(width: number, theme: Theme): UPlot.Options {
+  const { line, text, grid } = COLOURS[theme];
+  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+  return {
+    width,
+    height: CHART_HEIGHT_PX,
+    legend: { show: false },
+    scales: { x: { time: false } },
+    axes: [
+      { ...axis, label: 'step' },
+      { ...axis, size: 70 },
+    ],
+    series: [{ label: 'step' }, { label: 'value', stroke: line, width: 2, spanGaps: false }],
+  };
+}
+
+function PointTable({ points }: { points: Metric[] }) {
+  const shown = inOrder(points).slice(-MAX_TABLE_ROWS);
+  return (
+    <>
+      {points.length > shown.length && (
+        <p>
+          The latest {shown.length} of {points.length} points.
+        </p>
+      )}
+      <Table
+        variant="embedded"
+        ariaLabels={{ tableLabel: 'Points of the metric' }}
+        items={shown}
+        columnDefinitions={COLUMNS}
+        empty="No points."
+      />
+    </>
+  );
+}
+
+const COLUMNS = [
+  { id: 'step', header: 'Step', isRowHeader: true, cell: (point: Metric) => String(point.step ?? 0) },
+  { id: 'value', header: 'Value', cell: (point: Metric) => String(point.value) },
+  { id: 'time', header: 'Time', cell: (point: Metric) => momentText(Number(point.timestamp)) },
+];

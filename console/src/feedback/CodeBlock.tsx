@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// A text to read or copy, such as commands or a JSON document.
+import { CopyButton } from './CopyButton';
+
+interface Props {
+  code: string;
+  /** What it is: `the curl command`. */
+  what: string;
+}
+
+export function CodeBlock({ code, what }: Props) {
+  return (
+    <div className="code-block">
+      {/* A scrollable region has to be reached by keyboard. */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <pre tabIndex={0} role="region" aria-label={what}>
+        {code}
+      </pre>
+      <CopyButton text={code} what={what} />
+    </div>
+  );
+}

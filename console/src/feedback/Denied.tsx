@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Says which action a visitor lacks, and how an operator allows it.
+import Alert from '@cloudscape-design/components/alert';
+
+import { useSession } from '../session/SessionContext';
+import { allowCommand } from './allowCommand';
+import { CopyButton } from './CopyButton';
+
+export function Denied({ action }: { action: string }) {
+  const { client } = useSession();
+  const command = allowCommand(client, action);
+  return (
+    <Alert type="warning" header="You may not see this">
+      It needs the action <code>{action}</code>, which <code>{client}</code> lacks. Ask an operator to run:
+      <div className="command">
+        <code>{command}</code> <CopyButton text={command} what="the command" />
+      </div>
+    </Alert>
+  );
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The visitor's writes that MLflow has not got yet.
+import Button from '@cloudscape-design/components/button';
+import Header from '@cloudscape-design/components/header';
+import Table from '@cloudscape-design/components/table';
+import { useInfiniteQuery } from '@tanstack/react-query';
+
+import { ProblemError } from '../api/problem';
+import { momentText } from '../api/time';
+import { Fetched } from '../feedback/Fetched';
+import { type JobDocument, pendingJobsQuery } from './jobs';
+import { jobSentence } from './jobSentence';
+import { ShortId } from './ShortId';
+
+export function PendingJobs({ run }: { run: string | null }) {
+  const query = useInfiniteQuery(pendingJobsQuery(run));
+  if (run === null && query.error instanceof ProblemError && query.error.status === 400) {
+    return <p>This version of the bridge lists pending jobs by run. Name a run above to see those of it.</p>;
+  }
+  return (
+    <Fetched query={query} what="your pending jobs" action="GetJob">
+      {({ pages }) => {
+        const jobs = pages.flatMap((page) => page.jobs);
+        return (
+          <>
+            <Table
+              variant="container"
+              header={<Header counter={countText(jobs.length, query.hasNextPage)}>Pending</Header>}
+              items={jobs}
+              trackBy="job_id"
+              wrapLines
+              columnDefinitions={COLUMNS}
+              empty={
+                run === null
+                  ? 'None of your writes wait: MLflow has them all.'
+                  : 'None of your writes to this run wait.'
+              }
+            />
+            {query.hasNextPage && (
+              <Button loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+                Show more
+              </Button>
+            )}
+          </>
+        );
+      }}
+    </Fetched>
+  );
+}
+
+/** Returns the count of a list that may go on: `(50+)`. */
+export function countText(shown: number, more: boolean): string {
+  return `(${shown}${more ? '+' : ''})`;
+}
+
+const COLUMNS = [
+  { id: 'job', header: 'Job', isRowHeader: true, cell: (job: JobDocument) => <ShortId id={job.job_id} what="job" /> },
+  { id: 'op', header: 'Write', minWidth: 120, cell: (job: JobDocument) => job.op },
+  { id: 'run', header: 'Run', cell: (job: JobDocument) => <ShortId id={job.run_id ?? job.lane} what="run" /> },
+  { id: 'accepted', header: 'Accepted', minWidth: 130, cell: (job: JobDocument) => momentText(job.accepted_at) },
+  { id: 'why', header: 'Why it waits', minWidth: 260, cell: (job: JobDocument) => jobSentence(job) },
+];

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What became of a write, in a sentence.
+import { clockText, momentText } from '../api/time';
+import type { JobDocument, LetterSummary } from './jobs';
+
+const DEAD_REASONS: Record<string, string> = {
+  refused: 'MLflow refused the write',
+  expired: 'The write waited longer than the bridge keeps trying',
+  poison: 'The delivery of the write crashed its worker again and again',
+  denied: 'MLflow denied the bridge this call',
+};
+
+const WAIT_REASONS: Record<string, string> = {
+  unavailable: 'MLflow does not answer or fails',
+  denied: 'MLflow denies the bridge this call',
+  unknown: 'It is not known whether the last attempt arrived',
+  throttled: 'MLflow throttles',
+};
+
+/** Returns why a job is where it is, and what comes next. */
+export function jobSentence(job: JobDocument): string {
+  if (job.status === 'delivered') return 'MLflow has it.';
+  if (job.status === 'discarded') return 'It was given up on, and then discarded by a person.';
+  if (job.status === 'dead') return withMessage(deadReason(job.error?.reason), job.error?.message);
+  const next = job.next_attempt_at ? ` Next attempt at ${clockText(job.next_attempt_at)}.` : '';
+  if (!job.error) return `It waits for its turn.${next}`;
+  const why = WAIT_REASONS[job.error.reason] ?? `The last attempt failed (${job.error.reason})`;
+  return `${withMessage(why, job.error.message)} ${attemptsText(job.attempts)}.${next}`;
+}
+
+/** Returns why a letter is dead. */
+export function letterSentence(letter: Pick<LetterSummary, 'reason' | 'message'>): string {
+  return withMessage(deadReason(letter.reason), letter.message);
+}
+
+/** Returns the moments of a job: when it was accepted and settled. */
+export function jobTimes(job: JobDocument): string {
+  const settled = job.settled_at ? `, settled ${momentText(job.settled_at)}` : '';
+  return `Accepted ${momentText(job.accepted_at)}${settled}`;
+}
+
+function deadReason(reason: string | undefined): string {
+  return DEAD_REASONS[reason ?? ''] ?? `The bridge gave up on the write (${reason ?? 'no reason is stored'})`;
+}
+
+function withMessage(why: string, message: string | undefined): string {
+  if (!message) return `${why}.`;
+  return `${why}: ${message}${/[.!?]$/.test(message) ? '' : '.'}`;
+}
+
+function attemptsText(attempts: number): string {
+  return attempts === 1 ? '1 attempt failed' : `${attempts} attempts failed`;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// How MLflow's UI looks in the frame: the portal's theme, and no assistant.
+//
+// The frame has the portal's origin, so both see the same `localStorage` and the portal may style the frame's document.
+// Names are those of MLflow 3.17; where another version has other ones, it only looks different.
+import type { Theme } from '../shell/theme';
+
+/** MLflow's assistant runs commands on MLflow's own host, and the bridge refuses its calls. */
+const HIDDEN_CSS = `
+  [data-assistant-ui], [data-component-id^="mlflow.assistant"], .mlflow-bridge-hidden { display: none !important; }
+`;
+
+const ASSISTANT_SETTINGS = {
+  'mlflow.assistant.panelOpen_v1': 'false',
+  'mlflow.assistant.fab.autoOpenedOnFirstLoad_v1': 'true',
+};
+
+/** Stores what MLflow's UI reads when it loads. */
+export function storeFrameSettings(theme: Theme): void {
+  const dark = theme === 'dark';
+  try {
+    localStorage.setItem('_mlflow_dark_mode_toggle_enabled', String(dark));
+    localStorage.setItem('databricks-dark-mode-pref', theme);
+    for (const [name, value] of Object.entries(ASSISTANT_SETTINGS)) localStorage.setItem(name, value);
+  } catch {
+    // The browser stores nothing; MLflow's UI then looks as it does by itself.
+  }
+}
+
+/** Hides the assistant in a document of the frame. Returns what ends the watch for it. */
+export function hideAssistant(frame: Window & typeof globalThis): () => void {
+  const { document: inner } = frame;
+  const sheet = new frame.CSSStyleSheet();
+  sheet.replaceSync(HIDDEN_CSS);
+  inner.adoptedStyleSheets = [...inner.adoptedStyleSheets, sheet];
+  const hide = () => {
+    for (const button of inner.querySelectorAll('[role="button"][aria-pressed]:not(.mlflow-bridge-hidden)')) {
+      // The button beside an experiment has no name of its own in the document but its text.
+      if (/^Assistant\s*(Beta)?$/.test(button.textContent ?? '')) {
+        (button.parentElement ?? button).classList.add('mlflow-bridge-hidden');
+      }
+    }
+  };
+  hide();
+  const observer = new frame.MutationObserver(hide);
+  observer.observe(inner.documentElement, { childList: true, subtree: true });
+  return () => observer.disconnect();
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sends a request of an operation with the visitor's session, and shows the answer.
+import Alert from '@cloudscape-design/components/alert';
+import Button from '@cloudscape-design/components/button';
+import FormField from '@cloudscape-design/components/form-field';
+import Input from '@cloudscape-design/components/input';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import Textarea from '@cloudscape-design/components/textarea';
+import { useMutation } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+
+import { formatExactJson, prettyJson } from '../api/exactJson';
+import { CodeBlock } from '../feedback/CodeBlock';
+import type { Call, Description } from './openapi';
+import { builtRequest, curlCommand, missingParameters, type TriedRequest } from './request';
+import { exampleOfContent, typeText } from './schema';
+
+interface Props {
+  call: Call;
+  description: Description;
+}
+
+interface TriedAnswer {
+  status: string;
+  ok: boolean;
+  milliseconds: number;
+  headers: string;
+  body: string;
+}
+
+const MAX_SHOWN_CHARACTERS = 200_000;
+
+export function TryIt({ call, description }: Props) {
+  const bodyType = bodyTypeOf(call);
+  const [typed, setTyped] = useState<Record<string, string>>({});
+  const [body, setBody] = useState(() => bodyExample(call, bodyType, description));
+  const [complaint, setComplaint] = useState<string | null>(null);
+  const attempt = useMutation({ mutationFn: send });
+  const request = builtRequest(call, typed, bodyType ? { type: bodyType, text: body } : null);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const missing = missingParameters(call, typed);
+    setComplaint(missing.length > 0 ? `Fill in ${missing.join(', ')}.` : null);
+    if (missing.length === 0) attempt.mutate(request);
+  };
+  return (
+    <form onSubmit={submit}>
+      <SpaceBetween size="m">
+        {call.method !== 'GET' && (
+          <Alert type="info">The call is carried out with your session: it changes what is stored.</Alert>
+        )}
+        {(call.operation.parameters ?? []).map(({ name, in: place, required, schema = {} }) => (
+          <FormField
+            key={`${place} ${name}`}
+            label={name}
+            description={`${typeText(schema, description)}, in the ${place}${required ? ', required' : ''}`}
+          >
+            <Input value={typed[name] ?? ''} onChange={({ detail }) => setTyped({ ...typed, [name]: detail.value })} />
+          </FormField>
+        ))}
+        {bodyType && (
+          <FormField label="Body" description={bodyType} stretch>
+            <Textarea rows={8} spellcheck={false} value={body} onChange={({ detail }) => setBody(detail.value)} />
+          </FormField>
+        )}
+        {complaint && <div role="alert">{complaint}</div>}
+        <Button formAction="submit" variant="primary" loading={attempt.isPending}>
+          Send {call.method}
+        </Button>
+        <div>
+          The same for curl:
+          <CodeBlock code={curlCommand(request, window.location.origin)} what="the curl command" />
+        </div>
+        <div role="status">{attempt.error && `No answer came: ${attempt.error.message}`}</div>
+        {attempt.data && <AnswerView answer={attempt.data} />}
+      </SpaceBetween>
+    </form>
+  );
+}
+
+function AnswerView({ answer }: { answer: TriedAnswer }) {
+  return (
+    <SpaceBetween size="s">
+      <div role="status">
+        <StatusIndicator type={answer.ok ? 'success' : 'error'}>
+          {answer.status}, {answer.milliseconds} ms
+        </StatusIndicator>
+      </div>
+      <CodeBlock code={answer.headers} what="the header fields of the answer" />
+      {answer.body && <CodeBlock code={answer.body} what="the body of the answer" />}
+    </SpaceBetween>
+  );
+}
+
+async function send({ method, path, headers, body }: TriedRequest): Promise<TriedAnswer> {
+  const began = performance.now();
+  const response = await fetch(path, { method, headers, body, cache: 'no-cache', credentials: 'same-origin' });
+  const text = await response.text();
+  return {
+    status: `${response.status} ${response.statusText}`.trim(),
+    ok: response.ok,
+    milliseconds: Math.round(performance.now() - began),
+    headers: [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n'),
+    body: prettyJson(text).slice(0, MAX_SHOWN_CHARACTERS),
+  };
+}
+
+/** Returns the type of body that can be typed here: JSON where the call takes it. */
+function bodyTypeOf({ operation }: Call): string | null {
+  const types = Object.keys(operation.requestBody?.content ?? {});
+  return types.find((type) => type.includes('json')) ?? types[0] ?? null;
+}
+
+function bodyExample({ operation }: Call, type: string | null, description: Description): string {
+  const media = type ? operation.requestBody?.content[type] : undefined;
+  const example = media && exampleOfContent(media, description);
+  return typeof example === 'string' ? example : formatExactJson(example);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The request that "try it" sends, and the same one for curl.
+import type { Call, Parameter } from './openapi';
+
+export interface TriedRequest {
+  method: string;
+  /** Path and query. */
+  path: string;
+  headers: Record<string, string>;
+  body: string | null;
+}
+
+/** Builds the request of a call from what was typed, by the names of its parameters. */
+export function builtRequest(
+  { method, path, operation }: Call,
+  typed: Record<string, string>,
+  body: { type: string; text: string } | null,
+): TriedRequest {
+  const given = (operation.parameters ?? []).filter(({ name }) => typed[name]);
+  const valueOf = ({ name }: Parameter): string => typed[name] ?? '';
+  const query = new URLSearchParams();
+  const headers: Record<string, string> = {};
+  let filled = path;
+  for (const parameter of given) {
+    const value = valueOf(parameter);
+    if (parameter.in === 'path') filled = filled.replace(`{${parameter.name}}`, encodeURIComponent(value));
+    if (parameter.in === 'query') query.set(parameter.name, value);
+    if (parameter.in === 'header') headers[parameter.name] = value;
+  }
+  if (body) headers['Content-Type'] = body.type;
+  return { method, path: query.size > 0 ? `${filled}?${query}` : filled, headers, body: body?.text ?? null };
+}
+
+/** Returns the names of required parameters that have no value. */
+export function missingParameters({ operation }: Call, typed: Record<string, string>): string[] {
+  return (operation.parameters ?? []).filter(({ name, required }) => required && !typed[name]).map(({ name }) => name);
+}
+
+/** Returns the request as a command for a POSIX shell, with `$KEY` in place of the visitor's key. */
+export function curlCommand({ method, path, headers, body }: TriedRequest, origin: string): string {
+  const lines = [`curl -sS -X ${method} ${quoted(origin + path)}`, '--oauth2-bearer "$KEY"'];
+  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
+  if (body !== null) lines.push(`--data-binary ${quoted(body)}`);
+  return lines.join(' \\\n  ');
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame of all pages inside the portal.
+import { Outlet, useLocation } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+
+import { BacklogBar } from '../backlog/BacklogBar';
+import { MlflowFrame } from '../mlflow/MlflowFrame';
+import { SessionGate } from '../session/SessionGate';
+import { useSession } from '../session/SessionContext';
+import { Header } from './Header';
+
+export function Shell() {
+  return (
+    <SessionGate>
+      <Layout />
+    </SessionGate>
+  );
+}
+
+function Layout() {
+  const session = useSession();
+  const pathname = useLocation({ select: ({ pathname: path }) => path.replace(/\/$/, '') });
+  const showsFrame = pathname === '' && session.experiments === null;
+  const main = useRef<HTMLElement>(null);
+  useFocusOnNewPage(pathname, main);
+  return (
+    <div className="shell">
+      <a className="skip-link" href="#content" onClick={(event) => focusContent(event, main.current)}>
+        Skip to the content
+      </a>
+      <Header />
+      <section aria-label="Notices">
+        {session.via === 'none' && (
+          <p className="shell-banner">No sign-in is set up: everybody on this machine may do everything.</p>
+        )}
+        {session.read_only && <p className="shell-banner">You may read, not write.</p>}
+        <BacklogBar />
+      </section>
+      <main ref={main} id="content" tabIndex={-1} className={showsFrame ? 'shell-frame' : 'shell-page'}>
+        {session.experiments === null && <MlflowFrame visible={showsFrame} />}
+        {!showsFrame && (
+          <div className="page">
+            <Outlet />
+          </div>
+        )}
+      </main>
+    </div>
+  );
+}
+
+/** Moves the focus to the new page, so that a screen reader reads it and Tab goes on from there. */
+function useFocusOnNewPage(pathname: string, main: React.RefObject<HTMLElement | null>): void {
+  const shown = useRef(pathname);
+  useEffect(() => {
+    if (shown.current !== pathname) main.current?.focus({ preventScroll: true });
+    shown.current = pathname;
+  }, [pathname, main]);
+}
+
+/** Moves the focus without a change of the address: its hash is the place in MLflow's UI. */
+function focusContent(event: React.MouseEvent, main: HTMLElement | null): void {
+  event.preventDefault();
+  main?.focus();
+}
