@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composition of the api: gives each class the collaborators that it uses."""
 
+from pathlib import Path
+
 from api.admission import Admission
 from api.app import BridgeApp, Lifecycle
 from api.auth.experiment_scope import ExperimentScope
@@ -17,7 +19,7 @@ from api.middleware.rate_limit import RejectionDelay
 from api.middleware.replay_protection import ReplayProtection
 from api.middleware.trusted_hosts import TrustedHosts
 from api.portal.composition import Portal
-from api.portal.console_files import ConsoleFiles
+from api.portal.console_files import CONSOLE_DIRECTORY, ConsoleFiles
 from api.proxy.bodies import Bodies
 from api.proxy.overlay import OverlaidReads
 from api.proxy.proxy import Proxy
@@ -38,11 +40,11 @@ from bridge.bootstrap.processes import Api
 _READ_TIMEOUT_S = 30.0
 
 
-def create_app(bridge: Api) -> BridgeApp:
-    """Return the ASGI application of this bridge."""
+def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> BridgeApp:
+    """Return the ASGI application of this bridge, with the build of the console in this directory."""
     settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
-    portal = Portal(bridge, ROUTES, console=ConsoleFiles())
+    portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
     handler = _handler(bridge, experiments, portal)
     return BridgeApp(
         routes=ROUTES,

@@ -28,7 +28,7 @@ def check_same_origin(request: Request, *, public_url: str | None) -> None:
 
 
 def check_sign_in_is_not_forged(request: Request) -> None:
-    """Raise ``CrossSiteRequest`` if another site's page would sign the person in as somebody else."""
+    """Raise ``CrossSiteRequest`` if another site's page would sign the person in under another name."""
     if request.header(b"sec-fetch-site") not in (None, "same-origin"):
         raise CrossSiteRequest("A page of another site can't sign you in.")
 

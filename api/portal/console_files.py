@@ -62,7 +62,7 @@ class _File:
 class ConsoleFiles:
     """The build of the console, read and compressed once."""
 
-    def __init__(self, directory: Path = CONSOLE_DIRECTORY) -> None:
+    def __init__(self, directory: Path) -> None:
         self._files = {
             f"{CONSOLE_PATH}/{path.relative_to(directory).as_posix()}": _read(path)
             for path in sorted(directory.rglob("*"))
@@ -85,6 +85,19 @@ class ConsoleFiles:
         answers=_ANSWERS,
     )
     async def first_page(self, request: Request, record: RequestRecord) -> Response:
+        """Return the console."""
+        return await self.page(request, record)
+
+    @Route(
+        "GET",
+        f"{CONSOLE_PATH}/",
+        summary="The console",
+        is_open=True,
+        is_static=True,
+        experiments=ExperimentRule.HARMLESS,
+        answers=_ANSWERS,
+    )
+    async def home_page(self, request: Request, record: RequestRecord) -> Response:
         """Return the console."""
         return await self.page(request, record)
 

@@ -60,7 +60,7 @@ class SessionStarter:
         )
 
     def note_failure(self, request: Request, *, via: str, reason: str, detail: str = "") -> None:
-        """Tell that a browser could not sign in."""
+        """Report that a browser could not sign in."""
         self.observe(
             SignInFailed(
                 via=via,

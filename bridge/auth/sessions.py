@@ -44,7 +44,7 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: dt.datetime
     #: The key that has signed in. Its session ends with it.
     key_id: str | None = None
-    #: What the provider's roles allow a client of whom nothing is kept here.
+    #: What the provider's roles allow; a stored permission of the client takes precedence.
     scopes: tuple[Scope, ...] = ()
 
 
@@ -111,7 +111,7 @@ class BrowserSessions:
     def begin(self, identity: Identity) -> tuple[str, BrowserSession, Client]:
         """Return the value of a new session's cookie, the session and its client, or raise ``NotPermitted``.
 
-        Each sign-in has a value of its own, so nobody can sign in under one that another has prepared (fixation).
+        Each sign-in has a value of its own, so a value that was planted in a browser stands for nothing (session fixation).
         """
         now, token = self._clock.now(), secrets.token_urlsafe(32)
         ends_at = now + self._max_age

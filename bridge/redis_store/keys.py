@@ -54,7 +54,7 @@ key                                   type    meaning
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
 ``bridge:totals``                     hash    the counters of all processes: metric, labels -> number
 ``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
-``bridge:session:<sha256>``           string  a browser session: whose it is, how and when it began
+``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
 ``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
 ``bridge:seal``                       string  the key that signs job ids
