@@ -31,7 +31,8 @@ def client_of(bridge: Api, *, console: Path = NO_CONSOLE) -> Iterator[Client]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        wsgi = ASGIMiddleware(app, loop=loop)  # type: ignore[arg-type] # its types of WSGI and ASGI are its own
+        # Its types of WSGI and ASGI are its own.
+        wsgi: Any = ASGIMiddleware(app, loop=loop)  # type: ignore[arg-type]
         # Without a jar: a test says which browser has which cookies.
         yield _Client(wsgi, use_cookies=False)
     finally:
