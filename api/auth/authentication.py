@@ -113,6 +113,20 @@ class Authentication:
         is_accepted = text.startswith(KEY_PREFIX) and "keys" in self._kinds
         return await self._verify_once(Credential("keys", text) if is_accepted else None, request)
 
+    def add_attempt(self, request: Request) -> None:
+        """Count a sign-in at the provider as a failed attempt, until it has succeeded; may raise ``TooManyFailures``.
+
+        Each one takes room in the store for ten minutes, so one address must not begin any number of them.
+        """
+        address = request.address(proxies=self._proxies)
+        if self._failures.is_locked_out(address):
+            raise TooManyFailures
+        self._failures.add(address)
+
+    def remove_attempt(self, request: Request) -> None:
+        """Take a counted attempt back: the sign-in has succeeded, or the provider did not answer."""
+        self._failures.remove(request.address(proxies=self._proxies))
+
     async def _by_credential(self, request: Request) -> Client:
         credential = self._credential(request)
         if credential is None and not _sends_credentials(request):

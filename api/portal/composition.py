@@ -58,7 +58,12 @@ class Portal:
                 describer=describer,
                 clock=bridge.clock,
             ),
-            ProviderSignInRoutes(starter=starter, oidc_login=bridge.browsers.oidc_login, origins=self.origins),
+            ProviderSignInRoutes(
+                starter=starter,
+                authentication=self.authentication,
+                oidc_login=bridge.browsers.oidc_login,
+                origins=self.origins,
+            ),
             console,
         )
 

@@ -7,7 +7,9 @@ from urllib.parse import parse_qs, urlencode
 
 from werkzeug.exceptions import NotFound
 
+from api.auth.authentication import Authentication
 from api.http.cookies import SIGN_IN_COOKIE, delete_cookie, read_cookie, set_cookie
+from api.http.exceptions import TooManyFailures
 from api.http.record import RequestRecord
 from api.http.request import Request
 from api.http.response import Response
@@ -37,6 +39,7 @@ class ProviderSignInRoutes:
     """Serves the redirects, on the event loop."""
 
     starter: SessionStarter
+    authentication: Authentication
     oidc_login: OidcLogin | None
     origins: BrowserOrigins
 
@@ -58,8 +61,12 @@ class ProviderSignInRoutes:
         if not is_session_token(browser):
             browser = secrets.token_urlsafe(32)
         try:
+            self.authentication.add_attempt(request)
             url = await self.starter.run(lambda: login.begin(to=to, browser=browser, origin=self.origins.of(request)))
+        except TooManyFailures:
+            return self._failed(request, SignInRefused("too_many_failures", to=to))
         except IssuerUnavailable as error:
+            self.authentication.remove_attempt(request)
             return self._failed(request, SignInRefused("provider_error", to=to, detail=str(error)))
         # A sign-in in another tab keeps the same value, so both can come back.
         return _redirect(url, set_cookie(SIGN_IN_COOKIE, browser, lasts=LOGIN_LIFETIME))
@@ -89,6 +96,7 @@ class ProviderSignInRoutes:
             return self._failed(request, refused)
         except NotPermitted as error:
             return self._failed(request, SignInRefused("not_permitted", to=to, detail=str(error)))
+        self.authentication.remove_attempt(request)
         return _redirect(to, begun[2], delete_cookie(SIGN_IN_COOKIE))
 
     def _login(self) -> OidcLogin:

@@ -279,6 +279,17 @@ def test_two_tabs_of_a_browser_can_sign_in_at_the_same_time(http: Http, provider
     assert browser.come_back(provider.sign_in(urls[0])).headers["Location"] == "/app"
 
 
+def test_an_address_can_not_begin_any_number_of_sign_ins(http: Http, provider: Provider) -> None:
+    """Each takes room in the store, and needs no credentials."""
+    for _ in range(25):
+        assert Browser(http).sign_in_at(provider).headers["Location"] == "/app/jobs"
+
+    begun = [Browser(http).ask("GET", "/app/sign-in/oidc").headers["Location"] for _ in range(21)]
+
+    assert all(url.startswith(provider.url) for url in begun[:20])
+    assert begun[20] == "/app/sign-in?error=too_many_failures&to=%2Fapp"
+
+
 def test_a_foreign_issuer_and_an_error_of_the_provider_are_told(http: Http, provider: Provider) -> None:
     provider.answer = {"iss": "https://evil.example"}
     assert refused_because(Browser(http).sign_in_at(provider)) == "wrong_issuer"
