@@ -48,6 +48,8 @@ class Admission:
             raise LoopDetected
 
     async def _identity(self, request: Request) -> Identity:
+        if request.own_route and request.own_route.is_static:
+            return UNKNOWN_IDENTITY
         try:
             return await self.authentication.authenticate(request)
         except (Unauthenticated, TooManyFailures, IssuerUnavailable, StoreUnavailable):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from api.admission import Admission
 from api.handler import RequestHandler, respond_to_error
 from api.http.early_response import EarlyResponse
-from api.http.exceptions import TooManyFailures
+from api.http.exceptions import TooManyFailures, Unauthenticated
 from api.http.record import RequestRecord
 from api.http.request import ReadTimeout, Request
-from api.http.response import SendableResponse, with_hsts
+from api.http.response import Response, SendableResponse, with_hsts
 from api.http.routing import RouteTable
 from api.http.types import Receive, Scope, Send
 from api.middleware.access_log import AccessLog
@@ -46,6 +46,8 @@ class BridgeApp:
     early_response_timeout_s: float
     #: The number of trusted proxies in front.
     proxies: int
+    #: Makes of a 401 what a browser understands.
+    unauthenticated: Callable[[Request, Response], Response]
     observe: Observer
     tracer: Tracer | None
     lifecycle: Lifecycle
@@ -89,7 +91,8 @@ class BridgeApp:
         except Exception as error:  # noqa: BLE001 - each has its response
             if isinstance(error, (OverQuota, TooManyFailures)):
                 await self.rejection_delay.wait(request)
-            return respond_to_error(error, request, record)
+            response = respond_to_error(error, request, record)
+            return self.unauthenticated(request, response) if isinstance(error, Unauthenticated) else response
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""

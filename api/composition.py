@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composition of the api: gives each class the collaborators that it uses."""
 
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from api.admission import Admission
 from api.app import BridgeApp, Lifecycle
-from api.auth.authentication import Authentication, CredentialVerifier
 from api.auth.experiment_scope import ExperimentScope
-from api.auth.sigv4 import SignatureVerifier
 from api.handler import RequestHandler
 from api.http.polling import BlockingPoll
 from api.http.request import ReadTimeout
@@ -20,6 +18,8 @@ from api.intake.writes import Jobs, WriteResponses, Writes
 from api.middleware.rate_limit import RejectionDelay
 from api.middleware.replay_protection import ReplayProtection
 from api.middleware.trusted_hosts import TrustedHosts
+from api.portal.composition import Portal
+from api.portal.console_files import CONSOLE_DIRECTORY, ConsoleFiles
 from api.proxy.bodies import Bodies
 from api.proxy.overlay import OverlaidReads
 from api.proxy.proxy import Proxy
@@ -30,26 +30,28 @@ from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
+from api.routes.own import OwnRoutes
 from api.routes.runs import RunRoutes
+from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from bridge.bootstrap.processes import Api
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
-_KEY_THREADS = 4
 
 
-def create_app(bridge: Api) -> BridgeApp:
-    """Return the ASGI application of this bridge."""
+def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> BridgeApp:
+    """Return the ASGI application of this bridge, with the build of the console in this directory."""
     settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
-    handler = _handler(bridge, experiments)
+    portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
+    handler = _handler(bridge, experiments, portal)
     return BridgeApp(
         routes=ROUTES,
         admission=Admission(
             instance_id=bridge.instance_id,
             trusted_hosts=TrustedHosts(settings),
-            authentication=_authentication(bridge, proxies),
+            authentication=portal.authentication,
             experiments=experiments,
         ),
         replay_protection=ReplayProtection(
@@ -66,6 +68,7 @@ def create_app(bridge: Api) -> BridgeApp:
         read_timeout=ReadTimeout(seconds=_READ_TIMEOUT_S),
         early_response_timeout_s=settings.proxy_timeout.total_seconds(),
         proxies=proxies,
+        unauthenticated=portal.unauthenticated,
         observe=bridge.observe,
         tracer=bridge.tracer,
         # Nothing but upstream's version is read before it is needed, and that in a thread.
@@ -73,44 +76,30 @@ def create_app(bridge: Api) -> BridgeApp:
     )
 
 
-def _authentication(bridge: Api, proxies: int) -> Authentication:
-    kinds, tokens = bridge.settings.auth or (), bridge.tokens
-    threads = ThreadPoolExecutor(_KEY_THREADS, thread_name_prefix="login")
-    verifiers = {
-        kind: verifier.client_of for kind, verifier in (("jwt", tokens.bearer), ("alb", tokens.of_alb)) if verifier
-    }
-    signatures = SignatureVerifier(bridge.api_keys, threads, bridge.clock, bridge.observe)
-    return Authentication(
-        kinds,
-        credentials=CredentialVerifier(bridge.api_keys, verifiers, bridge.clock),
-        signatures=signatures if "sigv4" in kinds else None,
-        key_threads=threads,
-        proxies=proxies,
-    )
-
-
-def _handler(bridge: Api, experiments: ExperimentScope) -> RequestHandler:
+def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> RequestHandler:
     settings, stopping = bridge.settings, bridge.stopping
     jobs = Jobs(bridge.outbox, stopping)
     reader = WriteReader(bridge.clock, bridge.abilities, max_body_bytes=settings.longest_body)
     writes = Writes(reader, WriteBatcher(bridge.intake), experiments, stopping)
     bulk_reader = BulkReader(bridge.clock, bridge.abilities, max_body_bytes=settings.max_body_size)
-    queued_views = views_of(
+    loop_views = views_of(
         BulkWrites(bulk_reader, bridge.intake, bridge.names, experiments, stopping),
         RunCreations(writes, jobs, bridge.names, experiments),
+        *portal.loop_routes,
     )
     return RequestHandler(
         writes=writes,
         write_responses=WriteResponses(jobs, reader, bridge.forwarding),
-        queued_views=dict(queued_views),
-        routes_app=_routes_app(bridge),
+        loop_views=dict(loop_views),
+        origins=portal.origins,
+        routes_app=_routes_app(bridge, portal),
         proxy=_proxy(bridge),
         capabilities=bridge.abilities,
         experiments=experiments,
     )
 
 
-def _routes_app(bridge: Api) -> RoutesApp:
+def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
     settings, letters = bridge.settings, bridge.dead_letters.letters
     # A quarter of the threads never waits for a job.
     poll = BlockingPoll(max_concurrent=max(1, settings.api_threads * 3 // 4), stopping=bridge.stopping)
@@ -128,7 +117,9 @@ def _routes_app(bridge: Api) -> RoutesApp:
         DeadLetterRoutes(bridge.dead_letters),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
-        OpenApiRoutes(ROUTES),
+        OwnRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
+        OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
+        OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from api.auth.experiment_scope import ExperimentScope
 from api.http.error_responses import FailedRequest, error_response
-from api.http.exceptions import NotForwarded
+from api.http.exceptions import NotForwarded, NotOnConsoleHost
 from api.http.record import RequestRecord, RequestRoute
 from api.http.request import Request
-from api.http.response import SendableResponse
+from api.http.response import Response, SendableResponse
 from api.http.routing import Route
 from api.intake.writes import WriteResponses, Writes
+from api.portal.browser_origins import BrowserOrigins
+from api.portal.security_headers import check_not_loaded_as_code
 from api.proxy.proxy import Proxy
 from api.routes.app import RoutesApp
 from bridge.upstream.capabilities import UpstreamCapabilities
@@ -19,8 +21,8 @@ from schemas.endpoints import EndpointMatch, is_refused
 from schemas.upstream_limits import check_has_call
 from schemas.write import Op
 
-#: Serves a route of the bridge's own that queues writes, on the event loop.
-QueuedView = Callable[[Request, RequestRecord], Awaitable[SendableResponse]]
+#: Serves a route of the bridge's own on the event loop.
+LoopView = Callable[[Request, RequestRecord], Awaitable[SendableResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,9 @@ class RequestHandler:
 
     writes: Writes
     write_responses: WriteResponses
-    queued_views: Mapping[Route, QueuedView]
+    #: Those of routes that queue writes, and of all others that are not served by Flask.
+    loop_views: Mapping[Route, LoopView]
+    origins: BrowserOrigins
     routes_app: RoutesApp
     proxy: Proxy
     capabilities: UpstreamCapabilities
@@ -43,7 +47,7 @@ class RequestHandler:
                 case "queued":
                     return await self._queue(request, record)
                 case "api":
-                    return await self.routes_app.respond(request)
+                    return await self._serve(request, record)
             return await self._forward(request)
         except Exception as error:  # noqa: BLE001 - each has its response
             return respond_to_error(error, request, record)
@@ -51,6 +55,9 @@ class RequestHandler:
     def _route(self, request: Request) -> RequestRoute:
         if request.is_own:
             return "queued" if request.is_write else "api"
+        if self.origins.is_console(request):
+            raise NotOnConsoleHost
+        check_not_loaded_as_code(request)
         found = request.found
         if found and found.op and self._is_queued(request, found.op):
             return "queued"
@@ -68,9 +75,13 @@ class RequestHandler:
             check_has_call(op, self.capabilities.lacks, self.capabilities.limits)
         return op not in self.capabilities.lacks
 
+    async def _serve(self, request: Request, record: RequestRecord) -> SendableResponse:
+        view = self.loop_views.get(request.own_route) if request.own_route else None
+        return await (view(request, record) if view else self.routes_app.respond(request))
+
     async def _queue(self, request: Request, record: RequestRecord) -> SendableResponse:
         if request.own_route:
-            return await self.queued_views[request.own_route](request, record)
+            return await self.loop_views[request.own_route](request, record)
         match request.found:
             case EndpointMatch(op=Op() as op, subject=subject):
                 accepted, write = await self.writes.accept(op, request, record, subject)
@@ -84,7 +95,7 @@ class RequestHandler:
         return response
 
 
-def respond_to_error(error: Exception, request: Request, record: RequestRecord) -> SendableResponse:
+def respond_to_error(error: Exception, request: Request, record: RequestRecord) -> Response:
     """Note the error that a request ends with, and return the response to it."""
     record.fail(error)
     failed = FailedRequest(

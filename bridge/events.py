@@ -189,6 +189,40 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     upstream_request_id: str | None
 
 
+class SignedIn(Event, frozen=True, kw_only=True):
+    """A browser has signed in."""
+
+    client: str
+    #: ``key`` or ``oidc``.
+    via: str
+    session_id: str
+    address: str
+    request_id: str
+
+
+class SignedOut(Event, frozen=True, kw_only=True):
+    """A browser session was ended before its time."""
+
+    client: str
+    via: str
+    session_id: str
+    #: Who ended it: the client itself, or an operator.
+    by: str
+    request_id: str
+
+
+class SignInFailed(Event, frozen=True, kw_only=True):
+    """A browser could not sign in."""
+
+    via: str
+    #: One of the codes that the sign-in page explains.
+    reason: str
+    #: What the provider or the check said, without any value of a token.
+    detail: str
+    address: str
+    request_id: str
+
+
 class Observer(Protocol):
     """A receiver of events."""
 

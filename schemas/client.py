@@ -149,5 +149,7 @@ OWN_ACTIONS = frozenset(
         "ReplayDeadLetter",
         "DiscardDeadLetter",
         "DrainDeadLetters",
+        "ListSessions",
+        "EndSession",
     }
 )

@@ -126,7 +126,7 @@ class JobDocuments(msgspec.Struct, frozen=True):
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of ``GET /v1/jobs``: the jobs of one run, or of another lane."""
+    """The query of ``GET /v1/jobs``: the jobs of one run, of another lane, or of the client in all lanes."""
 
     run_id: str | None = None
     #: The name that the client gave to the run.
@@ -134,6 +134,8 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lane: str | None = None
     #: Delivered jobs cannot be listed: the store keeps no record of them, only their ids hold it.
     status: Literal["pending", "dead"] = "pending"
+    #: The client's own jobs with this status, in all lanes.
+    mine: Literal["pending", "dead"] | None = None
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 

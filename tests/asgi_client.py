@@ -5,6 +5,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from a2wsgi import ASGIMiddleware
@@ -12,6 +13,9 @@ from werkzeug.test import Client, TestResponse
 
 from api import create_app
 from bridge.bootstrap.processes import Api
+
+#: Tests don't depend on whether this checkout has a build of the console.
+NO_CONSOLE = Path("/nonexistent")
 
 
 class _Client(Client):
@@ -21,13 +25,16 @@ class _Client(Client):
 
 
 @contextmanager
-def client_of(bridge: Api) -> Iterator[Client]:
-    """Yield a client whose requests run on an event loop, as under the real server."""
-    app, loop = create_app(bridge), asyncio.new_event_loop()
+def client_of(bridge: Api, *, console: Path = NO_CONSOLE) -> Iterator[Client]:
+    """Yield a client whose requests run on an event loop, as under the real server. ``console`` holds a build."""
+    app, loop = create_app(bridge, console_directory=console), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield _Client(ASGIMiddleware(app, loop=loop))  # type: ignore[arg-type] # its types of WSGI and ASGI are its own
+        # Its types of WSGI and ASGI are its own.
+        wsgi: Any = ASGIMiddleware(app, loop=loop)  # type: ignore[arg-type]
+        # Without a jar: a test says which browser has which cookies.
+        yield _Client(wsgi, use_cookies=False)
     finally:
         asyncio.run_coroutine_threadsafe(app.close(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)

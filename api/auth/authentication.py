@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Authenticates requests by API key, bearer token or SigV4 signature.
+"""Authenticates requests by API key, bearer token, SigV4 signature or the cookie of a browser session.
 
 A key comes as ``Authorization: Bearer``, as the password of ``Authorization: Basic`` (what MLflow's client makes of
 ``MLFLOW_TRACKING_TOKEN``, or of ``MLFLOW_TRACKING_USERNAME`` with ``MLFLOW_TRACKING_PASSWORD``) or as ``X-Api-Key``.
@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cachetools import LRUCache, TTLCache
 
+from api.auth.session_authentication import SessionAuthentication
 from api.auth.sigv4 import KEY_CACHE_TTL_S, ParsedSignature, SignatureVerifier, access_key_of
 from api.http.exceptions import TooManyFailures, Unauthenticated
 from api.http.request import Identity, Request
@@ -68,6 +69,7 @@ class Authentication:
         *,
         credentials: CredentialVerifier,
         signatures: SignatureVerifier | None,
+        sessions: SessionAuthentication,
         key_threads: ThreadPoolExecutor,
         proxies: int,
     ) -> None:
@@ -75,6 +77,7 @@ class Authentication:
         self._kinds = frozenset(kinds)
         self._credentials = credentials
         self._signatures = signatures
+        self._sessions = sessions
         self._proxies = proxies
         #: Results by the digest of the credential, those of invalid ones included.
         self._results: TTLCache[bytes, Client | None] = TTLCache(_MAX_CACHED, KEY_CACHE_TTL_S)
@@ -97,16 +100,44 @@ class Authentication:
             return Identity(ANYBODY)
         if self._signatures and (access_key := access_key_of(request)):
             return await self._by_signature(self._signatures, request, access_key)
+        # Credentials that a program sends take precedence over the cookie.
+        if not self._has_credentials(request) and (identity := await self._sessions.authenticate(request)):
+            return identity
         return Identity(await self._by_credential(request))
+
+    async def verify_key(self, text: str, request: Request) -> Client:
+        """Return the client of an API key with which a person signs in.
+
+        Raises ``Unauthenticated`` or ``TooManyFailures``. Failed attempts are counted as those of all requests are.
+        """
+        is_accepted = text.startswith(KEY_PREFIX) and "keys" in self._kinds
+        return await self._verify_once(Credential("keys", text) if is_accepted else None, request)
+
+    def add_attempt(self, request: Request) -> None:
+        """Count a sign-in at the provider as a failed attempt, until it has succeeded; may raise ``TooManyFailures``.
+
+        Each one takes room in the store for ten minutes, so one address must not begin any number of them.
+        """
+        address = request.address(proxies=self._proxies)
+        if self._failures.is_locked_out(address):
+            raise TooManyFailures
+        self._failures.add(address)
+
+    def remove_attempt(self, request: Request) -> None:
+        """Take a counted attempt back: the sign-in has succeeded, or the provider did not answer."""
+        self._failures.remove(request.address(proxies=self._proxies))
 
     async def _by_credential(self, request: Request) -> Client:
         credential = self._credential(request)
+        if credential is None and not _sends_credentials(request):
+            # A health check or a browser before its login, and no failed attempt.
+            raise Unauthenticated
+        return await self._verify_once(credential, request)
+
+    async def _verify_once(self, credential: "Credential | None", request: Request) -> Client:
         cached = self._results.get(credential.digest, _NOT_CACHED) if credential else _NOT_CACHED
         if isinstance(cached, Client):
             return cached
-        if credential is None and not _has_credentials(request):
-            # A health check or a browser before its login, and no failed attempt.
-            raise Unauthenticated
         address = request.address(proxies=self._proxies)
         if credential is None or cached is None:
             return await self._log_in(None, address)
@@ -187,6 +218,11 @@ class Authentication:
             self._known_good[credential.digest] = None
         return client
 
+    def _has_credentials(self, request: Request) -> bool:
+        # A load balancer adds its token to every request, whether or not BRIDGE_AUTH accepts it.
+        names = (b"authorization", b"x-api-key", *((b"x-amzn-oidc-data",) if "alb" in self._kinds else ()))
+        return any(request.header(name) for name in names)
+
     def _credential(self, request: Request) -> "Credential | None":
         """Return the credential of a request, if BRIDGE_AUTH accepts its kind."""
         alb_token = request.header(b"x-amzn-oidc-data") if "alb" in self._kinds else None
@@ -236,7 +272,7 @@ class FailureCounter:
         self._windows[address] = (now, 1) if now - since >= _FAILURE_WINDOW_S else (since, count + 1)
 
 
-def _has_credentials(request: Request) -> bool:
+def _sends_credentials(request: Request) -> bool:
     return any(request.header(name) for name in (b"authorization", b"x-api-key", b"x-amzn-oidc-data"))
 
 

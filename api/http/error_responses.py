@@ -12,10 +12,12 @@ from werkzeug.exceptions import HTTPException
 
 from api.http.exceptions import (
     Busy,
+    CrossSiteRequest,
     Forbidden,
     LoopDetected,
     MalformedFraming,
     NotForwarded,
+    NotOnConsoleHost,
     OutsideExperiments,
     PartlyAccepted,
     RequestInProgress,
@@ -228,6 +230,10 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     ),
     NotForwarded: lambda request, _: request.respond(
         403, "PERMISSION_DENIED", "The bridge does not forward this call: MLflow accepts it from its own host only."
+    ),
+    CrossSiteRequest: lambda request, e: request.respond(403, "PERMISSION_DENIED", str(e)),
+    NotOnConsoleHost: lambda request, _: request.respond(
+        404, "RESOURCE_DOES_NOT_EXIST", "MLflow is not shown under this name, which is for operators only."
     ),
     Busy: lambda request, _: request.retry_later("Too many requests to upstream are in progress."),
     UpstreamTimeout: lambda request, e: request.respond(504, _UNAVAILABLE, f"{e}."),

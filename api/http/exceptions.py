@@ -78,3 +78,11 @@ class PartlyAccepted(Exception):
         #: The index of the first write that could not be stored, and the JSON pointer to it.
         self.number = number
         self.pointer: str | None = None
+
+
+class NotOnConsoleHost(Exception):
+    """The request is for MLflow, under the host name that only operators use (BRIDGE_CONSOLE_HOST)."""
+
+
+class CrossSiteRequest(Exception):
+    """Another site's page has made the request with a person's cookie, or may have."""

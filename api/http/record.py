@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from api.http.exceptions import Forbidden, NotForwarded
+from api.http.exceptions import CrossSiteRequest, Forbidden, NotForwarded, NotOnConsoleHost
 from bridge.errors import ExperimentUnknown, OverQuota
 from bridge.outbox import Accepted
 
@@ -33,7 +33,7 @@ class RequestRecord:
         match self.error:
             case OverQuota():
                 return "rate_limited"
-            case Forbidden() | NotForwarded() | ExperimentUnknown():
+            case Forbidden() | NotForwarded() | NotOnConsoleHost() | CrossSiteRequest() | ExperimentUnknown():
                 return "denied"
         return "allowed" if self.is_admitted else "unauthenticated"
 

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from werkzeug.exceptions import MethodNotAllowed
 
 from api.http.exceptions import MalformedFraming, Unauthenticated
 from api.http.routing import Route, RouteTable
 from api.http.types import Message, Receive, Scope
+from bridge.auth.sessions import BrowserSession
 from bridge.auth.sigv4 import SignedHeaders
 from bridge.errors import RequestIncomplete, RequestStalled
 from bridge.upstream.loop_detection import parse_via
@@ -76,6 +77,8 @@ class Identity:
     client: Client
     #: The signature of a signed request, once it is verified.
     signature: SignedHeaders | None = None
+    #: The session of a browser that has sent its cookie.
+    session: BrowserSession | None = None
 
 
 #: What RFC 3986 allows in a path in addition to letters and digits.
@@ -127,6 +130,13 @@ class Request:
     def client(self) -> Client:
         """The authenticated client, or ``UNAUTHENTICATED``."""
         return self.identity.client
+
+    @cached_property
+    def host_name(self) -> str:
+        """The name in ``Host``, in lower case and without the port; empty for an invalid one."""
+        with suppress(ValueError):
+            return (urlsplit(f"//{self.header(b'host') or ''}").hostname or "").rstrip(".")
+        return ""
 
     @cached_property
     def is_own(self) -> bool:

@@ -45,7 +45,11 @@ class Route:
     experiments: ExperimentRule = ExperimentRule.REFUSED
     #: Whether it needs no credentials; it has no action then.
     is_open: bool = False
-    #: Whether it queues writes. It is served on the event loop and takes an Idempotency-Key.
+    #: Whether it serves files of the bridge itself. It is open, and credentials are not looked at.
+    is_static: bool = False
+    #: Whether every client may call it, because it is about the client itself; it has no action then.
+    is_personal: bool = False
+    #: Whether it queues writes. It takes an Idempotency-Key.
     is_queued: bool = False
     #: Whether it changes nothing although it is a POST (a safe method in RFC 9110, section 9.2.1).
     is_read: bool = False
@@ -57,9 +61,9 @@ class Route:
     query: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` unless the route has an action that clients can be allowed, or is open."""
-        if self.is_open == (self.action is not None):
-            raise ValueError(f"{self.method} {self.path} must have an action, or be open")
+        """Raise ``ValueError`` unless the route is exactly one of: open, personal, or for an action to be allowed."""
+        if self.is_open + self.is_personal + (self.action is not None) != 1:
+            raise ValueError(f"{self.method} {self.path} must have an action, be open, or be personal")
         if self.action and self.action not in ACTIONS | OWN_ACTIONS:
             raise ValueError(f"{self.method} {self.path}: {self.action} is not in schemas.client.OWN_ACTIONS")
 
@@ -70,7 +74,7 @@ class Route:
 
     @cached_property
     def rule(self) -> Rule | None:
-        """The permission that it needs; None if it is open."""
+        """The permission that it needs; None if it is open or personal."""
         return Rule(self.action, self.scope) if self.action else None
 
     @cached_property

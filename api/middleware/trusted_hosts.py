@@ -25,12 +25,13 @@ class TrustedHosts:
     """The host names and origins that requests may have."""
 
     def __init__(self, settings: Settings) -> None:
+        of_browsers = frozenset(name for name in (_public_name(settings), settings.console_host) if name)
         allowed = settings.allowed_hosts
         if allowed is None:
             # On a loopback address, any other name was pointed there by a third party (DNS rebinding).
-            allowed = ("localhost",) if settings.listens_on_loopback else ("*",)
-        self._allowed = frozenset(allowed)
-        self._configured = frozenset(settings.allowed_hosts or ()) - {"*"}
+            allowed = ("localhost",) if settings.listens_on_loopback or of_browsers else ("*",)
+        self._allowed = frozenset(allowed) | of_browsers
+        self._configured = (frozenset(settings.allowed_hosts or ()) | of_browsers) - {"*"}
 
     def check(self, request: Request) -> None:
         """Raise ``InvalidWrite`` (403) for a request that a page of another site may have sent."""
@@ -51,6 +52,10 @@ class TrustedHosts:
             # A proxy may have replaced Host; the browser knows the configured name.
             return bool(netloc) and (is_same or _name(netloc) in self._configured)
         return False
+
+
+def _public_name(settings: Settings) -> str | None:
+    return urlsplit(settings.public_url).hostname if settings.public_url else None
 
 
 def _has_no_host(request: Request, host: str) -> bool:

@@ -77,6 +77,8 @@ QUERY: _Schema = {
     "cursor": {"type": "string", "description": "The `next` of the previous page"},
     "run": _NAME,
     "status": {"enum": ["pending", "dead"]},
+    "mine": {"enum": ["pending", "dead"], "description": "The client's own jobs with this status, in all lanes"},
+    **{name: {"type": "string"} for name in ("to", "code", "state", "iss", "error")},
 }
 
 

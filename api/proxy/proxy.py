@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from api.http.exceptions import Busy
 from api.http.request import Request
 from api.http.types import Send
+from api.portal.security_headers import with_content_policy
 from api.proxy.bodies import Bodies
 from api.proxy.overlay import OverlaidReads
 from api.proxy.read_your_writes import Headers, ReadYourWrites
@@ -100,10 +101,8 @@ class ProxiedResponse:
     async def send_to(self, send: Send) -> None:
         """Send it. Reading from upstream ends when the client disconnects."""
         response, first = self._response, self._first
-        headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in (*response.headers, *self._added)
-        ]
+        all_headers = with_content_policy((*response.headers, *self._added), self._request.path)
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_headers]
         is_complete = first is not None and len(first) in (0, _content_length(response))
         async with self._stack:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})

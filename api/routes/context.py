@@ -22,12 +22,18 @@ def visible_client() -> str | None:
     return None if client().is_operator else client().name
 
 
+def request_id() -> str:
+    """Return the id of the request."""
+    found: str = request.environ["asgi.scope"][REQUEST_ID]
+    return found
+
+
 def failed_request() -> FailedRequest:
     """Return what the response to an error depends on."""
     return FailedRequest(
         method=request.method,
         path=request.path,
         is_own=True,
-        request_id=request.environ["asgi.scope"][REQUEST_ID],
+        request_id=request_id(),
         client=client().name,
     )

@@ -7,7 +7,7 @@ from flask import Response, abort, request
 from api.http.polling import BlockingPoll
 from api.http.preferences import read_preferences
 from api.http.routing import Route
-from api.routes.context import visible_client
+from api.routes.context import client, visible_client
 from api.routes.json_bodies import json_body, json_response
 from api.routes.runs import lane_of
 from bridge.outbox import Outbox
@@ -19,6 +19,9 @@ from schemas.job import JobDocument, JobDocuments, JobPage, JobQuery, JobStatus,
 
 _INVALID_CURSOR = "The cursor must be the `next` of an earlier page."
 _MAX_CURSOR_DIGITS = 16
+#: Lanes of a client that one request looks at.
+_MAX_OWN_LANES = 1000
+_PAST_EVERY_POSITION = 10**_MAX_CURSOR_DIGITS - 1
 
 
 class JobRoutes:
@@ -75,23 +78,28 @@ class JobRoutes:
     @Route(
         "GET",
         "/v1/jobs",
-        summary="The jobs of one run that are pending, or dead",
+        summary="The jobs of one run, or of the client that asks, that are pending, or dead",
         action="GetJob",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
-        query=("run_id", "run", "lane", "status", "cursor", "limit"),
+        query=("run_id", "run", "lane", "status", "mine", "cursor", "limit"),
         answers={200: JobPage},
     )
     def page(self) -> Response:
-        """Return a page of the jobs of a lane."""
+        """Return a page of the jobs of a lane, or of the client that asks."""
         try:
             query = msgspec.convert(request.args.to_dict(), JobQuery, strict=False)
         except msgspec.ValidationError as error:
             abort(400, f"The query is not valid: {error}. Delivered jobs can be read by their ids only.")
-        read = self._dead if query.status == "dead" else self._pending
-        job_ids, cursor = read(_lane(query), query)
+        lane = None if query.mine else _lane(query)
+        job_ids, cursor = self._ids(lane, query)
         found = map(self._find, job_ids)
         return json_response(JobPage([document for document in found if document], cursor))
+
+    def _ids(self, lane: str | None, query: JobQuery) -> tuple[list[str], str | None]:
+        if (query.mine or query.status) == "dead":
+            return self._dead(lane, query)
+        return self._pending(lane, query) if lane else self._own_pending(query)
 
     def _find(self, job_id: str) -> JobDocument | None:
         return self._outbox.job(job_id, client=visible_client())
@@ -110,9 +118,27 @@ class JobRoutes:
         found, last = self._outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=query.limit)
         return found, None if last is None else str(last)
 
-    def _dead(self, lane: str, query: JobQuery) -> tuple[list[str], str | None]:
+    def _own_pending(self, query: JobQuery) -> tuple[list[str], str | None]:
+        """Return pending jobs of the client, lane by lane. The cursor is a position and its lane."""
+        position, _, first = (query.cursor or "0@").partition("@")
+        if not (position.isascii() and position.isdecimal()) or len(position) > _MAX_CURSOR_DIGITS:
+            abort(400, _INVALID_CURSOR)
+        found: list[str] = []
+        after, name = int(position), client().name
+        for lane in sorted(each for each in self._outbox.lanes_of(name, limit=_MAX_OWN_LANES) if each >= first):
+            start = after if lane == first else 0
+            job_ids, last = self._outbox.pending_jobs(lane, client=name, after=start, limit=query.limit - len(found))
+            found += job_ids
+            if last is not None:
+                return found, f"{last}@{lane}"
+            if len(found) == query.limit:
+                # The lane's own end was not seen: it is looked at once more, and is empty then.
+                return found, f"{_PAST_EVERY_POSITION}@{lane}"
+        return found, None
+
+    def _dead(self, lane: str | None, query: JobQuery) -> tuple[list[str], str | None]:
         try:
-            wanted = LetterFilter(lane=lane, client=visible_client())
+            wanted = LetterFilter(lane=lane, client=client().name if query.mine else visible_client())
             page = self._letters.page(wanted, after=query.cursor, limit=query.limit)
         except InvalidCursor:
             abort(400, _INVALID_CURSOR)
@@ -122,5 +148,5 @@ class JobRoutes:
 def _lane(query: JobQuery) -> str:
     given = [name for name in (query.run_id, query.run, query.lane) if name]
     if len(given) != 1:
-        abort(400, "Give one of run_id, run (a name of the client's own) or lane.")
+        abort(400, "Give one of run_id, run (a name of the client's own), lane or mine.")
     return lane_of(query.run) if query.run else given[0]

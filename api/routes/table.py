@@ -4,12 +4,17 @@
 from api.http.routing import RouteTable, declared_in
 from api.intake.bulk import BulkWrites
 from api.intake.runs import RunCreations
+from api.portal.console_files import ConsoleFiles
+from api.portal.provider_sign_in import ProviderSignInRoutes
+from api.portal.session_routes import SessionRoutes
 from api.routes.backlog import BacklogRoutes
 from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
 from api.routes.openapi import OpenApiRoutes
+from api.routes.own import OwnRoutes
 from api.routes.runs import RunRoutes
+from api.routes.sessions import OperatorSessionRoutes
 
 ROUTES = RouteTable(
     declared_in(
@@ -19,6 +24,11 @@ ROUTES = RouteTable(
         RunRoutes,
         BacklogRoutes,
         DeadLetterRoutes,
+        OwnRoutes,
+        SessionRoutes,
+        OperatorSessionRoutes,
+        ProviderSignInRoutes,
+        ConsoleFiles,
         HealthRoutes,
         MetricsRoutes,
         OpenApiRoutes,

@@ -99,6 +99,14 @@ class ApiKeyStore(Protocol):
         """Return the client of this name, None if there is none."""
         ...
 
+    def owner(self, key_id: str, *, now: dt.datetime) -> Client | None:
+        """Return the client that has this key, None if the key is expired or revoked. Its secret is not asked for."""
+        ...
+
+    def keys_of(self, client: str) -> list[KeyDocument]:
+        """Return what may be shown of a client's keys, by age."""
+        ...
+
     def put_client(self, client: Client) -> None:
         """Create a client, or replace its permissions and limits."""
         ...

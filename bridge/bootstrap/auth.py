@@ -4,14 +4,21 @@
 import datetime as dt
 from dataclasses import dataclass
 
+import redis
+
 from bridge.auth.api_keys import ApiKeyStore
 from bridge.auth.encryption import Cipher, fetch_encryption_keys
 from bridge.auth.oidc import LoadBalancerVerifier, OpenIdVerifier, load_balancer_verifier, open_id_verifier
+from bridge.auth.oidc_login import OidcLogin, RoleMapping
+from bridge.auth.oidc_provider import ClientRegistration, ProviderClient
+from bridge.auth.sessions import BrowserSessions
 from bridge.config.network import DIRECT, Network
 from bridge.config.settings import Settings
 from bridge.errors import CannotStart
+from bridge.process.clock import Clock
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.outbox import connect
+from bridge.redis_store.sessions import RedisPendingLoginStore, RedisSessionStore
 
 _STORE_TIMEOUT = dt.timedelta(seconds=5)
 
@@ -22,6 +29,14 @@ class TokenVerifiers:
 
     bearer: OpenIdVerifier | None
     of_alb: LoadBalancerVerifier | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserSignIn:
+    """The sessions of browsers, and the sign-in at the OpenID provider if one is configured."""
+
+    sessions: BrowserSessions
+    oidc_login: OidcLogin | None
 
 
 def api_key_store_at(store_url: str, cipher: Cipher | None = None) -> ApiKeyStore:
@@ -63,3 +78,32 @@ def build_token_verifiers(settings: Settings) -> TokenVerifiers:
         header_fields = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client_id or ""}
         of_alb = load_balancer_verifier(header_fields, settings.alb_keys_url, settings.network)
     return TokenVerifiers(bearer=bearer, of_alb=of_alb)
+
+
+def build_browser_sign_in(settings: Settings, client: redis.Redis, clock: Clock) -> BrowserSignIn:
+    """Return the sessions of browsers and the sign-in at the OpenID provider."""
+    sessions = BrowserSessions(
+        RedisSessionStore(client),
+        # Sessions need no secrets of keys, so no cipher.
+        RedisApiKeyStore(client),
+        clock,
+        idle_timeout=settings.session_idle_timeout,
+        max_age=settings.session_max_age,
+    )
+    if settings.oidc_client_id is None:
+        return BrowserSignIn(sessions=sessions, oidc_login=None)
+    roles = RoleMapping(scopes=settings.oidc_roles or (), claim=settings.oidc_roles_claim)
+    provider = build_provider_client(settings, clock)
+    return BrowserSignIn(
+        sessions=sessions, oidc_login=OidcLogin(provider, RedisPendingLoginStore(client), roles, clock)
+    )
+
+
+def build_provider_client(settings: Settings, clock: Clock) -> ProviderClient:
+    """Return the client of the OpenID provider at which browsers sign in."""
+    registration = ClientRegistration(
+        issuer=settings.jwt_issuer or "",
+        client_id=settings.oidc_client_id or "",
+        client_secret=settings.oidc_client_secret,
+    )
+    return ProviderClient(registration, clock, settings.network)

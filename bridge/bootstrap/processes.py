@@ -12,7 +12,13 @@ from bridge.auth.api_keys import ApiKeyStore
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
-from bridge.bootstrap.auth import TokenVerifiers, build_cipher, build_token_verifiers
+from bridge.bootstrap.auth import (
+    BrowserSignIn,
+    TokenVerifiers,
+    build_browser_sign_in,
+    build_cipher,
+    build_token_verifiers,
+)
 from bridge.config.settings import Settings
 from bridge.delivery.deliverer import Deliverer, Timing
 from bridge.delivery.fault_isolation import OutcomePolicy
@@ -84,6 +90,7 @@ class Api:
     api_keys: ApiKeyStore
     rate_limits: RateLimits
     tokens: TokenVerifiers
+    browsers: BrowserSignIn
     counters: CounterStore
     replay_cache: ReplayCache
     observe: Observer
@@ -120,8 +127,7 @@ def build_api(settings: Settings) -> Api:
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client, observe)
-    fast_client = _store(settings, timeout=_FAST_STORE_TIMEOUT, threads=1)
-    bulk_client = _store(settings, timeout=_BULK_STORE_TIMEOUT, threads=settings.api_threads)
+    fast_client, bulk_client = _fast_and_bulk_clients(settings)
     fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
@@ -145,6 +151,7 @@ def build_api(settings: Settings) -> Api:
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
+        browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
         replay_cache=RedisReplayCache(client),
         observe=observe,
@@ -227,6 +234,13 @@ def _close_function(observe: Observers, tracer: Tracer | None, *clients: Redis) 
 def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
     # A few more connections than threads, for background threads.
     return connect(settings.store_url, timeout=timeout, connections=threads + 8)
+
+
+def _fast_and_bulk_clients(settings: Settings) -> tuple[Redis, Redis]:
+    return (
+        _store(settings, timeout=_FAST_STORE_TIMEOUT, threads=1),
+        _store(settings, timeout=_BULK_STORE_TIMEOUT, threads=settings.api_threads),
+    )
 
 
 def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox:

@@ -55,7 +55,13 @@ def _missing(values: Mapping[str, Any]) -> list[str]:
     kinds = values.get("auth") or ()
     needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client_id")}
     missing = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
-    return [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in missing]
+    faults = [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in missing]
+    if values.get("oidc_client_id"):
+        needed_by_oidc = ("auth", "jwt_issuer", "public_url")
+        faults += [
+            f"BRIDGE_OIDC_CLIENT_ID needs {PREFIX}{name.upper()}" for name in needed_by_oidc if not values.get(name)
+        ]
+    return faults
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:

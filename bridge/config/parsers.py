@@ -3,14 +3,19 @@
 
 import base64
 import datetime as dt
+import ipaddress
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
+
+from schemas.client import Scope
 
 _MAX_CALLS_PER_SECOND = 100_000
 #: Enough for a million GiB.
 _MAX_SIZE_DIGITS = 9
 _KEY_BYTES = 32
+_MAX_LABEL_CHARS = 40
 
 
 def duration(text: str) -> dt.timedelta:
@@ -134,6 +139,46 @@ def hosts(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"\*|[a-z0-9.-]+", name) for name in names):
         raise ValueError("names of hosts, without ports, separated by commas, or *")
     return names
+
+
+def host_name(text: str) -> str:
+    """Read the name of one host."""
+    if not re.fullmatch(r"[a-z0-9.-]+", text.lower()):
+        raise ValueError("the name of a host, without scheme and port")
+    return text.lower()
+
+
+def public_url(text: str) -> str:
+    """Read where browsers find the bridge: a scheme, a host and perhaps a port, without the last slash."""
+    parts = _split(text.rstrip("/"))
+    is_plain = not (parts.path or parts.query or parts.fragment or parts.username)
+    # Browsers keep the cookie of a sign-in only where the connection is private.
+    is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_name(parts.hostname or ""))
+    if not parts.hostname or not is_plain or not is_private:
+        raise ValueError("an https:// URL without a path, such as https://bridge.example; on loopback also http://")
+    return text.rstrip("/").lower()
+
+
+def is_loopback_name(name: str) -> bool:
+    """Return whether a host's name or address means this machine."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(name).is_loopback
+    return name == "localhost"
+
+
+def roles(text: str) -> tuple[tuple[str, Scope], ...]:
+    """Read ``ml-ops:admin,ml:read``: a role of the provider, and the scope that it stands for."""
+    pairs = [part.strip().rpartition(":") for part in text.split(",")]
+    if not all(role and scope in set(Scope) for role, _, scope in pairs):
+        raise ValueError("roles with the scope of each, such as ml-ops:admin,ml:read (read, write or admin)")
+    return tuple((role, Scope(scope)) for role, _, scope in pairs)
+
+
+def label(text: str) -> str:
+    """Read a short text for people."""
+    if len(text) > _MAX_LABEL_CHARS or not text.isprintable():
+        raise ValueError(f"at most {_MAX_LABEL_CHARS} printable characters")
+    return text
 
 
 def encryption_keys(text: str) -> tuple[bytes, ...]:

@@ -3,10 +3,8 @@
 
 import dataclasses
 import datetime as dt
-import ipaddress
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,23 @@ from bridge.config.parsers import (
     count,
     duration,
     encryption_keys,
+    host_name,
     hosts,
+    is_loopback_name,
+    label,
     log_level,
     port,
+    public_url,
     rate,
     role_session,
+    roles,
     secret_arn,
     size,
     upstream,
     url,
     version,
 )
+from schemas.client import Scope
 from schemas.write import Op
 
 PREFIX = "BRIDGE_"
@@ -41,7 +45,7 @@ _BROKER_SCHEMES = ("redis", "rediss", "unix")
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 
 
-_SECRET = {"encryption_keys"}
+_SECRET = {"encryption_keys", "oidc_client_secret"}
 #: The bounds of the lease margin, which is half of the longest call.
 _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
@@ -158,6 +162,33 @@ class Settings:
     alb_keys_url: str | None = _setting(
         "", url("https", "http"), "The URL of the load balancer's public keys. Default: that of AWS for its region."
     )
+    public_url: str | None = _setting(
+        "", public_url, "Where browsers find the bridge, such as `https://bridge.example`; an OpenID sign-in needs it."
+    )
+    console_host: str | None = _setting(
+        "",
+        host_name,
+        "A second name of the bridge, for operators alone: with it, browsers that sign in under another name never act"
+        " as `admin`, and under this one MLflow is not shown.",
+    )
+    label: str | None = _setting("", label, "The name of this environment, such as `staging`, for the portal's header.")
+    oidc_client_id: str | None = _setting(
+        "", str, "The bridge's client id at the OpenID provider (`BRIDGE_JWT_ISSUER`), where browsers sign in then."
+    )
+    oidc_client_secret: str | None = _setting(
+        "", str, "The secret to that client id. Default: none, for a public client, which PKCE alone protects."
+    )
+    oidc_roles: tuple[tuple[str, Scope], ...] | None = _setting(
+        "",
+        roles,
+        "What the provider's roles allow, such as `ml-ops:admin,ml:read`. Who has none of them, and no permission of"
+        " `mlflow-bridge keys update`, can't sign in.",
+    )
+    oidc_roles_claim: str = _setting("groups", str, "The claim of the ID token that holds the roles.")
+    session_idle_timeout: dt.timedelta = _setting(
+        "8h", duration, "After how long without a request a browser session ends."
+    )
+    session_max_age: dt.timedelta = _setting("24h", duration, "After how long a browser session ends in any case.")
     encryption_keys: tuple[bytes, ...] | None = _setting(
         "",
         encryption_keys,
@@ -185,8 +216,9 @@ class Settings:
     allowed_hosts: tuple[str, ...] | None = _setting(
         "",
         hosts,
-        "The accepted host names of requests, separated by commas; `*` for any. Default: any, but on a loopback address"
-        " only `localhost` and IP addresses, which prevents DNS rebinding by web pages.",
+        "The accepted host names of requests, separated by commas; `*` for any. Default: any, but on a loopback"
+        " address, or with `BRIDGE_PUBLIC_URL`, only `localhost`, IP addresses and the names of those settings, which"
+        " prevents DNS rebinding by web pages.",
     )
     idle_timeout: dt.timedelta = _setting(
         "75s",
@@ -293,9 +325,7 @@ class Settings:
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only programs on this machine can reach the api."""
-        with suppress(ValueError):
-            return ipaddress.ip_address(self.host).is_loopback
-        return self.host == "localhost"
+        return is_loopback_name(self.host)
 
     @property
     def broker(self) -> str:

@@ -14,6 +14,7 @@ from bridge.doctor.backlog import operation_checks
 from bridge.doctor.checks import CHECK_TIMEOUT_S, Check, CheckStatus, Finding, findings, skipped
 from bridge.doctor.configuration import Configuration, read_configuration, secrets_in
 from bridge.doctor.redis_checks import broker_checks, store_checks
+from bridge.doctor.sign_in import sign_in_checks
 from bridge.doctor.upstream import upstream_checks
 from bridge.process.clock import Clock
 
@@ -56,6 +57,7 @@ def _groups(configuration: Configuration, clock: Clock, *, api_is_here: bool) ->
         "broker": broker_checks(settings),
         "upstream": upstream_checks(settings, clock),
         "tls certificate": certificate_checks(settings, clock),
+        "sign-in": sign_in_checks(settings, clock),
         "api": api_checks(settings, is_here=api_is_here),
     }
     return [_unnamed(name) if name in configuration.unnamed else checks for name, checks in groups.items() if checks]

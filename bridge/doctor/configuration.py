@@ -21,7 +21,7 @@ _UP_NEEDS_DATA_DIR = "a bridge of `mlflow-bridge up` needs none of them, but its
 #: Placeholders for settings that are required but unknown. The doctor never connects to them.
 _NO_STORE, _NO_BROKER, _NO_UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: Settings that can contradict others, and that the other checks do not need.
-_OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME")
+_OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME", "BRIDGE_OIDC_CLIENT_ID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,22 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientBacklog:
+    """How much of one client is waiting."""
+
+    lanes: int
+    writes: int
+    bytes: int
+    oldest_accepted_at: dt.datetime | None
+    #: False where so much waits that not all was read: then there are more writes than that.
+    is_complete: bool
+    #: Why lanes with these writes could not be delivered at their last attempt: ``unavailable``, ``denied``, ...
+    failures: tuple[str, ...]
+    #: When the first of those lanes is tried again; None if none waits for that.
+    next_attempt_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """Limits on stored bytes. Dead letters count towards the store's limit only."""
 
@@ -298,6 +314,10 @@ class Outbox(Protocol):
 
     def backlog(self) -> Backlog:
         """Return the backlog of the whole outbox."""
+        ...
+
+    def client_backlog(self, client: str) -> ClientBacklog:
+        """Return what is pending of one client, known or not."""
         ...
 
     def lane_backlog(self, lane: str) -> LaneBacklog:

@@ -89,6 +89,17 @@ class RedisApiKeyStore:
                 self._client.hset(_USED, access_key_id, round(now.timestamp()))
         return _unpack_client(found) if found else None
 
+    def owner(self, key_id: str, *, now: dt.datetime) -> Client | None:
+        """Return the client that has this key."""
+        with store_errors():
+            packed = self._client.hget(_KEYS, key_id)
+            stored = _unpack_key(packed) if packed else None
+            return self.client(stored.client) if stored and stored.is_valid(now) else None
+
+    def keys_of(self, client: str) -> list[KeyDocument]:
+        """Return what may be shown of a client's keys."""
+        return [key for key in self.keys() if key.client == client]
+
     def put_client(self, client: Client) -> None:
         """Store a client's permissions and limits."""
         with store_errors():

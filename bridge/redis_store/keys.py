@@ -54,6 +54,9 @@ key                                   type    meaning
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
 ``bridge:totals``                     hash    the counters of all processes: metric, labels -> number
 ``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
+``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
+``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
+``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
 ``bridge:seal``                       string  the key that signs job ids
 ``bridge:clients``                    hash    client -> its permissions and limits
 ``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
@@ -71,6 +74,7 @@ import zlib
 PARTITIONS = 16
 
 ACTIVE_DRAINS = "bridge:{drains}:active"
+SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
@@ -178,6 +182,16 @@ def rate_limits(client: str) -> str:
 def flow_control(upstream: str) -> str:
     """The rate limiter and the circuit breaker of an upstream."""
     return f"bridge:flow_control:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
+
+
+def browser_session(session_id: str) -> str:
+    """A browser session."""
+    return f"bridge:session:{session_id}"
+
+
+def pending_login(state: str) -> str:
+    """A sign-in at the provider that is under way."""
+    return f"bridge:sign-in:{hashlib.sha256(state.encode()).hexdigest()}"
 
 
 def sweep(number: int) -> str:

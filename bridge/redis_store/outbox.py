@@ -18,6 +18,7 @@ from bridge.outbox import (
     Backlog,
     Caps,
     Claim,
+    ClientBacklog,
     DeadLettering,
     DeadLetterReason,
     DueLane,
@@ -30,6 +31,7 @@ from bridge.outbox import (
 from bridge.redis_store import keys
 from bridge.redis_store.accept import WriteAcceptor
 from bridge.redis_store.client import connect, read_durability, store_errors
+from bridge.redis_store.client_backlog import count_client_backlog
 from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.job_status import (
     client_job_id,
@@ -246,6 +248,11 @@ class RedisOutbox:
         lane_keys = [keys.lane_state(lane), keys.writes(lane), keys.ready(keys.partition(lane))]
         with store_errors():
             return lane_backlog(lane, self._scripts.backlog(lane_keys, [lane]))
+
+    def client_backlog(self, client: str) -> ClientBacklog:
+        """Return what is pending of one client."""
+        with store_errors():
+            return count_client_backlog(self._client, client)
 
     def backlog(self) -> Backlog:
         """Return the backlog of the whole store."""

@@ -59,6 +59,8 @@ REQUESTS_REJECTED = _counter(
     "Requests without valid credentials, without the permission, or over a rate limit.",
     "decision",
 )
+SIGN_INS = _counter("sign_ins", "Sign-ins of browsers, by result: `ok`, or why not.", "via", "result")
+SIGN_OUTS = _counter("sign_outs", "Browser sessions that were ended before their time.", "via")
 WRITES_ACCEPTED = _counter("writes_accepted", "Accepted writes.")
 WRITES_REPLAYED = _counter("writes_replayed", "Repeats of an idempotency key that returned the first job.")
 WRITES_REFUSED = _counter(

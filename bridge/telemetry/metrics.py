@@ -168,5 +168,8 @@ _COUNTERS: dict[type[Event], Callable[[Meter, Any], None]] = {
     events.StoreError: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.operation),
     events.DeliveryErrored: lambda meter, _: meter.add(catalogue.DELIVERY_ERRORS),
     events.DeadLettersDrained: lambda meter, e: meter.add(catalogue.DEAD_LETTERS_DRAINED, e.action, by=e.letters),
+    events.SignedIn: lambda meter, e: meter.add(catalogue.SIGN_INS, e.via, "ok"),
+    events.SignInFailed: lambda meter, e: meter.add(catalogue.SIGN_INS, e.via, e.reason),
+    events.SignedOut: lambda meter, e: meter.add(catalogue.SIGN_OUTS, e.via),
     events.DeadLettersExpired: lambda meter, e: meter.add(catalogue.DEAD_LETTERS_EXPIRED, by=e.letters),
 }

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.config.environment import read_settings
 from bridge.doctor.aws import fix_of, kind_of
 from bridge.doctor.checks import Check, CheckResult, CheckStatus, compare_clocks, fail, findings, ok, skipped
 from bridge.doctor.configuration import read_configuration, secrets_in
+from bridge.doctor.sign_in import sign_in_checks
+from bridge.process.clock import SystemClock
 from tests.factories import NOW
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
@@ -178,3 +181,35 @@ def test_secrets_of_the_environment_are_known() -> None:
     assert set(secrets_in(environ)) == {
         *("aws-secret", "aws-token", "tracking", "of-the-store", "of-the-socket", "misplaced")
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict"),
+    [
+        ({}, None),
+        ({"BRIDGE_AUTH": "keys"}, None),
+        ({"BRIDGE_AUTH": "jwt", "BRIDGE_PUBLIC_URL": "https://b.example"}, None),
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_PUBLIC_URL": "https://b.example"}, "warn"),
+        ({"BRIDGE_AUTH": "keys", "BRIDGE_PUBLIC_URL": "https://b.example", "BRIDGE_CONSOLE_HOST": "ops.example"}, "ok"),
+    ],
+    ids=str,
+)
+def test_operators_without_a_host_name_of_their_own_are_warned_of(
+    settings: dict[str, str], verdict: str | None
+) -> None:
+    token = {"BRIDGE_JWT_ISSUER": "https://issuer.example", "BRIDGE_JWT_AUDIENCE": "bridge"}
+    checks = sign_in_checks(read_settings(REQUIRED | token | settings), SystemClock())
+
+    assert [check.run().verdict for check in checks] == ([verdict] if verdict else [])
+
+
+def test_a_provider_that_browsers_can_not_sign_in_at_is_a_failure() -> None:
+    settings = {
+        "BRIDGE_AUTH": "keys",
+        "BRIDGE_PUBLIC_URL": "https://b.example",
+        "BRIDGE_OIDC_CLIENT_ID": "bridge",
+        "BRIDGE_JWT_ISSUER": "http://127.0.0.1:9",
+    }
+    _, provider = sign_in_checks(read_settings(REQUIRED | settings), SystemClock())
+
+    assert provider.run().verdict is CheckStatus.FAIL

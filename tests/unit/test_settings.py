@@ -14,6 +14,7 @@ from bridge.config.parsers import duration, size
 from bridge.config.settings import Settings, variable
 from bridge.errors import InvalidSettings
 from schemas.bodies.single import DATASET_LIMITS
+from schemas.client import Scope
 from schemas.write import Op
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
@@ -49,6 +50,13 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "alb_issuer": ("https://issuer.example", "https://issuer.example"),
     "alb_client_id": ("portal", "portal"),
     "alb_keys_url": ("https://keys.example", "https://keys.example"),
+    "public_url": ("https://Bridge.example:8443/", "https://bridge.example:8443"),
+    "console_host": ("Ops.example", "ops.example"),
+    "label": ("staging", "staging"),
+    "oidc_client_id": ("bridge", "bridge"),
+    "oidc_client_secret": ("s3cret", "s3cret"),
+    "oidc_roles": ("team:ml-ops:admin, ml:read", (("team:ml-ops", Scope.ADMIN), ("ml", Scope.READ))),
+    "oidc_roles_claim": ("roles", "roles"),
     "encryption_keys": (f"{'_-8_' * 10}_-8,{'/+8/' * 10}/+8=", (b"\xff\xef\x3f" * 10 + b"\xff\xef",) * 2),
     "encryption_keys_secret_arn": (SECRET, SECRET),
     "tls_cert_file": ("/tls/chain.pem", Path("/tls/chain.pem")),
@@ -70,7 +78,14 @@ OTHERS_BY_READER: dict[Any, tuple[str, Any]] = {
     size: ("3GiB", 3 << 30),
 }
 #: What a setting means nothing without.
-NEEDED = {"assume_role_session_name": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"}}
+NEEDED = {
+    "assume_role_session_name": {"BRIDGE_ASSUME_ROLE_ARN": "arn:aws:iam::123456789012:role/bridge"},
+    "oidc_client_id": {
+        "BRIDGE_AUTH": "keys",
+        "BRIDGE_JWT_ISSUER": "https://issuer.example",
+        "BRIDGE_PUBLIC_URL": "https://bridge.example",
+    },
+}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -103,6 +118,35 @@ def test_only_a_role_and_only_an_upstream_of_aws_can_speak_for_clients() -> None
     assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
     assert not read_settings({**REQUIRED, **with_role}).speaks_for_clients
     assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
+
+
+def test_a_sign_in_at_a_provider_needs_the_provider_an_address_and_clients_that_are_known() -> None:
+    faults = _faults({**REQUIRED, "BRIDGE_OIDC_CLIENT_ID": "bridge", "BRIDGE_AUTH": "none"})
+
+    assert all(f"BRIDGE_OIDC_CLIENT_ID needs BRIDGE_{name}" in faults for name in ("AUTH", "JWT_ISSUER", "PUBLIC_URL"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PUBLIC_URL", "http://bridge.example"),
+        ("PUBLIC_URL", "https://bridge.example/path"),
+        ("PUBLIC_URL", "https://user@bridge.example"),
+        ("PUBLIC_URL", "bridge.example"),
+        ("CONSOLE_HOST", "https://ops.example"),
+        ("OIDC_ROLES", "ml-ops"),
+        ("OIDC_ROLES", "ml-ops:root"),
+        ("OIDC_ROLES", ":admin"),
+        ("LABEL", "x" * 41),
+        ("LABEL", "a\nb"),
+    ],
+)
+def test_what_a_sign_in_can_not_use_is_refused(name: str, text: str) -> None:
+    assert f"BRIDGE_{name}=" in _faults({**REQUIRED, f"BRIDGE_{name}": text})
+
+
+def test_the_secret_of_the_provider_is_not_shown() -> None:
+    assert "s3cret" not in repr(read_settings({**REQUIRED, "BRIDGE_OIDC_CLIENT_SECRET": "s3cret"}))
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Begins and ends the session of the browser that asks, and says so in events."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from api.auth.session_authentication import SessionAuthentication
+from api.http.cookies import SESSION_COOKIE, read_cookie, set_cookie
+from api.http.request import Request
+from bridge.auth.sessions import BrowserSession, BrowserSessions, Identity, is_session_token, session_id_of
+from bridge.events import Observer, SignedIn, SignedOut, SignInFailed
+from schemas.client import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarter:
+    """Begins sessions. The store is asked in threads."""
+
+    sessions: BrowserSessions
+    session_authentication: SessionAuthentication
+    observe: Observer
+    threads: Executor
+    #: The number of trusted proxies in front.
+    proxies: int
+
+    async def begin(self, request: Request, identity: Identity) -> tuple[BrowserSession, Client, tuple[str, str]]:
+        """Return a new session, its client and the header with its cookie, or raise ``NotPermitted``."""
+        token, session, client = await self.run(self.sessions.begin, identity)
+        # Another value than before the sign-in, and no second session of this browser.
+        previous = read_cookie(request.header(b"cookie"), SESSION_COOKIE)
+        if previous and is_session_token(previous):
+            await self.run(self.session_authentication.end, session_id_of(previous))
+        self.observe(
+            SignedIn(
+                client=client.name,
+                via=session.via,
+                session_id=session.session_id,
+                address=request.address(proxies=self.proxies),
+                request_id=request.request_id,
+            )
+        )
+        return session, client, set_cookie(SESSION_COOKIE, token, lasts=session.ends_at - session.created_at)
+
+    async def end(self, request: Request, session: BrowserSession) -> None:
+        """End a session of the client that asks."""
+        await self.run(self.session_authentication.end, session.session_id)
+        self.observe(
+            SignedOut(
+                client=session.client,
+                via=session.via,
+                session_id=session.session_id,
+                by=session.client,
+                request_id=request.request_id,
+            )
+        )
+
+    def note_failure(self, request: Request, *, via: str, reason: str, detail: str = "") -> None:
+        """Report that a browser could not sign in."""
+        self.observe(
+            SignInFailed(
+                via=via,
+                reason=reason,
+                detail=detail,
+                address=request.address(proxies=self.proxies),
+                request_id=request.request_id,
+            )
+        )
+
+    async def run(self, call: Callable[..., T], *arguments: object) -> T:
+        """Return what a call that blocks returns."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call, *arguments)
