@@ -58,7 +58,9 @@ def test_own_pending_jobs_are_listed_in_pages_over_all_runs(http: Http, guarded:
     accepted = {accept_one(guarded.outbox, write, client="anna").job_id for write in writes}
     accept_one(guarded.outbox, metric(6), client="bob")
 
-    found, cursor, pages = [], "", 0
+    found: list[str] = []
+    cursor: str | None = ""
+    pages = 0
     while cursor is not None:
         query = f"&cursor={cursor}" if cursor else ""
         page = ask(http, key, "GET", f"/v1/jobs?mine=pending&limit=2{query}").get_json()

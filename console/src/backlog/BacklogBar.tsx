@@ -86,7 +86,7 @@ function Sentence({ state, children }: { state: BacklogState; children: ReactNod
   );
 }
 
-/** Tells a screen reader of each change of state; of the state at the page's load only if something is wrong. */
+/** Announces to a screen reader each change of state; of the state at the page's load only if something is wrong. */
 function Announcer({ state, reason }: { state: BacklogState | null; reason: string | null }) {
   const previous = useRef<BacklogState | null>(null);
   const [text, setText] = useState('');
