@@ -111,7 +111,7 @@ class BrowserSessions:
     def begin(self, identity: Identity) -> tuple[str, BrowserSession, Client]:
         """Return the value of a new session's cookie, the session and its client, or raise ``NotPermitted``.
 
-        Each sign-in has a value of its own, so a value that was planted in a browser stands for nothing (session fixation).
+        Each sign-in has a value of its own: one that was planted in a browser stands for nothing (session fixation).
         """
         now, token = self._clock.now(), secrets.token_urlsafe(32)
         ends_at = now + self._max_age
