@@ -117,4 +117,4 @@ def test_each_call_has_its_bound(bridge: System, path: str, length: int) -> None
     answer = requests.post(bridge.url + path, data=body, headers=headers, timeout=60)
 
     assert answer.status_code == 413
-    assert f"at most {length * 1024 * 1024} bytes" in answer.text
+    assert f"the maximum is {length * 1024 * 1024} bytes" in answer.text

@@ -63,7 +63,7 @@ def test_a_store_that_may_evict_makes_the_bridge_unready_until_it_is_mended(brid
         store.config_set("maxmemory-policy", "noeviction")
     wait_until(lambda: bridge.log("log-metric", metric(run_id, 2)).status_code == 200)
 
-    assert "can't be relied on" in refused.json()["message"]
+    assert "not durable" in refused.json()["message"]
     assert (not_ready.status_code, not_ready.json()["status"]) == (503, "unavailable")
     assert "noeviction" in str(not_ready.json()["store"]["faults"])
     wait_until(lambda: bridge.ready()["status"] == "ready")

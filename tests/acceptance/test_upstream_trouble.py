@@ -138,7 +138,7 @@ def test_a_bridge_that_is_its_own_upstream_says_so_and_goes_round_in_no_circle(s
         told = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     assert (read.status_code, read.json()["error_code"]) == (508, "LOOP_DETECTED")
-    assert "BRIDGE_UPSTREAM must name an MLflow" in read.json()["message"]
+    assert "BRIDGE_UPSTREAM must be the URL of an MLflow server" in read.json()["message"]
     assert (waiting["pending"], "508" in str(waiting["error"])) == (1, True), "it waits for the setting to be mended"
     assert told.returncode == 1
     assert "it is this bridge itself" in told.stdout
