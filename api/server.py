@@ -26,6 +26,7 @@ from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
 from bridge.process.background import BackgroundThread
 from bridge.process.signals import SignalNotifier
+from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 
@@ -53,7 +54,7 @@ def main() -> None:
         if port_in_use(settings.host, settings.port):
             _warn(f"another process listens on port {settings.port}; it and this api share the connections")
     except (InvalidSettings, CannotStart) as error:
-        sys.exit(f"mlflow-bridge-api: {error}")
+        exit_with(error, program="mlflow-bridge-api")
     configure_logging(settings.log_level)
     server = _server(settings, bridge.observe)
     bridge.report_threads()

@@ -17,6 +17,7 @@ from bridge.bootstrap.startup_checks import check_store
 from bridge.config.environment import read_settings
 from bridge.dispatch.celery_dispatch import QUEUES
 from bridge.errors import CannotStart, InvalidSettings
+from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 from workers.app import create_app
@@ -37,7 +38,7 @@ def main() -> None:
         worker = build_worker(settings)
         check_store(worker.outbox, _warn)
     except (InvalidSettings, CannotStart) as error:
-        sys.exit(f"mlflow-bridge-worker: {error}")
+        exit_with(error, program="mlflow-bridge-worker")
     configure_logging(settings.log_level)
     _connect_signals(worker)
     create_app(worker).worker_main(

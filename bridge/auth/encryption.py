@@ -23,6 +23,14 @@ from bridge.upstream.connections import AwsSession
 #: The first byte of a ciphertext, so that the format can change.
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
+#: Errors of AWS Secrets Manager that a later start meets again.
+_PERMANENT_ERRORS = {
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+}
 _SECRETS_MANAGER_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -61,9 +69,13 @@ def fetch_encryption_keys(arn: str, network: Network = DIRECT) -> tuple[bytes, .
         answer = client.get_secret_value(SecretId=arn)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")
-        raise CannotStart(f"AWS Secrets Manager does not give {arn} out: {code}") from None
+        raise CannotStart(
+            f"AWS Secrets Manager does not give {arn} out: {code}", retryable=code not in _PERMANENT_ERRORS
+        ) from None
     except (BotoCoreError, OSError, ValueError) as error:
-        raise CannotStart(f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}") from None
+        raise CannotStart(
+            f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}", retryable=True
+        ) from None
     try:
         return encryption_keys(answer.get("SecretString") or "")
     except ValueError as error:

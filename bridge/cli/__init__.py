@@ -3,7 +3,6 @@
 
 import dataclasses
 import os
-import sys
 
 import click
 
@@ -14,6 +13,7 @@ from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
+from bridge.process.start_failure import exit_with
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -40,8 +40,7 @@ def up() -> None:
     try:
         run_all(os.environ, click.echo)
     except BridgeError as error:
-        click.echo(f"mlflow-bridge: {error}", err=True)
-        sys.exit(1)
+        exit_with(error, program="mlflow-bridge")
 
 
 @main.command()

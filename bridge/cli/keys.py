@@ -27,7 +27,7 @@ from bridge.auth.api_keys import (
 from bridge.cli.client_options import client_summary, permission_options, read_client
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
-from bridge.errors import BridgeError
+from bridge.errors import EX_CONFIG, BridgeError
 from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
 
 _INVALID_NAME = (
@@ -38,6 +38,12 @@ _NO_STORE = (
     "no store is known: set BRIDGE_STORE_URL, or set BRIDGE_DATA_DIR to the directory of a running `mlflow-bridge up`"
     " (there is none in {})."
 )
+
+
+class _InvalidConfiguration(click.ClickException):
+    """A setting that the command needs is missing or invalid."""
+
+    exit_code = EX_CONFIG
 
 
 @click.group()
@@ -192,7 +198,9 @@ def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -
     try:
         work(api_key_store_at(url, cipher_for_keys(*_encryption_keys(), _network()) if encrypts else None))
     except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
-        raise click.ClickException(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
+        is_permanent = isinstance(error, BridgeError) and error.exit_status == EX_CONFIG
+        failure = _InvalidConfiguration if is_permanent else click.ClickException
+        raise failure(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
 
 
 _ERROR_MESSAGES = {
@@ -207,7 +215,7 @@ def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
     try:
         return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
     except ValueError as error:
-        raise click.ClickException(
+        raise _InvalidConfiguration(
             f"BRIDGE_ENCRYPTION_KEYS or BRIDGE_ENCRYPTION_KEYS_SECRET_ARN must be {error}"
         ) from None
 
@@ -216,7 +224,7 @@ def _network() -> Network:
     try:
         return network_in(os.environ)
     except ValueError as error:
-        raise click.ClickException(str(error)) from None
+        raise _InvalidConfiguration(str(error)) from None
 
 
 def _store_url() -> str:
@@ -226,7 +234,7 @@ def _store_url() -> str:
     directory = Path(os.environ.get("BRIDGE_DATA_DIR") or ".data")
     socket = directory.resolve() / "store.sock"
     if not socket.exists():
-        raise click.ClickException(_NO_STORE.format(directory))
+        raise _InvalidConfiguration(_NO_STORE.format(directory))
     return f"unix://{socket}"
 
 

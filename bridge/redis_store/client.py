@@ -40,7 +40,9 @@ def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis
     except Exception as error:
         if not is_redis_failure(error):
             raise
-        raise CannotStart(f"the store's cluster does not answer: {error}; check BRIDGE_STORE_URL") from error
+        raise CannotStart(
+            f"the store's cluster does not answer: {error}; check BRIDGE_STORE_URL", retryable=True
+        ) from error
     return cast("redis.Redis", cluster)
 
 
