@@ -11,6 +11,7 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
+from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
 from bridge.process.start_failure import exit_with
@@ -38,7 +39,7 @@ def up() -> None:
     from bridge.local.stack import up as run_all  # noqa: PLC0415
 
     try:
-        run_all(os.environ, click.echo)
+        run_all(resolve_credentials(os.environ), click.echo)
     except BridgeError as error:
         exit_with(error, program="mlflow-bridge")
 

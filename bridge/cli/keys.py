@@ -25,9 +25,10 @@ from bridge.auth.api_keys import (
     new_key,
 )
 from bridge.cli.client_options import client_summary, permission_options, read_client
+from bridge.config.environment import resolve_credentials
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
-from bridge.errors import EX_CONFIG, BridgeError
+from bridge.errors import EX_CONFIG, BridgeError, InvalidSettings
 from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
 
 _INVALID_NAME = (
@@ -211,7 +212,8 @@ _ERROR_MESSAGES = {
 
 
 def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
-    keys, arn = os.environ.get("BRIDGE_ENCRYPTION_KEYS"), os.environ.get("BRIDGE_ENCRYPTION_KEYS_SECRET_ARN")
+    environ = _environ()
+    keys, arn = environ.get("BRIDGE_ENCRYPTION_KEYS"), environ.get("BRIDGE_ENCRYPTION_KEYS_SECRET_ARN")
     try:
         return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
     except ValueError as error:
@@ -222,13 +224,21 @@ def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
 
 def _network() -> Network:
     try:
-        return network_in(os.environ)
+        return network_in(_environ())
     except ValueError as error:
         raise _InvalidConfiguration(str(error)) from None
 
 
+def _environ() -> dict[str, str]:
+    """Return the environment with the credentials that are files."""
+    try:
+        return resolve_credentials(os.environ)
+    except InvalidSettings as error:
+        raise _InvalidConfiguration(str(error)) from None
+
+
 def _store_url() -> str:
-    url = os.environ.get("BRIDGE_STORE_URL")
+    url = _environ().get("BRIDGE_STORE_URL")
     if url:
         return url
     directory = Path(os.environ.get("BRIDGE_DATA_DIR") or ".data")

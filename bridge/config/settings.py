@@ -37,15 +37,13 @@ from schemas.write import Op
 PREFIX = "BRIDGE_"
 #: Calls with bodies of many megabytes, which MLflow itself accepts.
 LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
-
-
 #: The sustained calls a second of a tracking server of size Small. Its burst is twice that.
 _SMALL_SERVER_CALLS_PER_SECOND = 25.0
 _BROKER_SCHEMES = ("redis", "rediss", "unix")
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
-
-
 _SECRET = {"encryption_keys", "oidc_client_secret"}
+#: Settings that are secrets or hold passwords; each may be given as a file (`bridge.config.environment`).
+CREDENTIALS = frozenset({*_SECRET, "store_url", "broker_url", "proxy"})
 #: The bounds of the lease margin, which is half of the longest call.
 _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
