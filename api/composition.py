@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composition of the api: gives each class the collaborators that it uses."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api.admission import Admission
@@ -40,8 +41,13 @@ from bridge.bootstrap.processes import Api
 _READ_TIMEOUT_S = 30.0
 
 
-def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> BridgeApp:
-    """Return the ASGI application of this bridge, with the build of the console in this directory."""
+def create_app(
+    bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY, on_started: Callable[[], None] = lambda: None
+) -> BridgeApp:
+    """Return the ASGI application of this bridge, with the build of the console in this directory.
+
+    ``on_started`` is called once before it serves.
+    """
     settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
     portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
@@ -72,7 +78,7 @@ def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> B
         observe=bridge.observe,
         tracer=bridge.tracer,
         # Nothing but upstream's version is read before it is needed, and that in a thread.
-        lifecycle=Lifecycle(start=bridge.abilities.start, close=bridge.close),
+        lifecycle=Lifecycle(start=(bridge.abilities.start, on_started), close=bridge.close),
     )
 
 

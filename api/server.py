@@ -25,6 +25,7 @@ from bridge.config.settings import Settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
 from bridge.process.background import BackgroundThread
+from bridge.process.service_notification import ServiceNotification
 from bridge.process.signals import SignalNotifier
 from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
@@ -63,6 +64,7 @@ def main() -> None:
         BackgroundThread(
             "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
+    server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)
     server.serve()
     # Python restores the default handlers while it ends: a late signal would make a clean stop look like a crash.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -102,9 +104,14 @@ class _Server(MPServer):
     def follow_signals(self, observe: Observer, *, drain_delay: dt.timedelta) -> None:
         """Handle signals in threads, because the handlers of the base class take a lock."""
         self._drain_delay = drain_delay
+        self._on_stop: Callable[[], None] = lambda: None
         self._stop_signal, self._reload_signal = SignalNotifier(), SignalNotifier()
         self._reload_signal.subscribe(super().signal_handler_reload, observe=observe)
         self._stop_signal.subscribe(self._stop, observe=observe)
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call this once a stop begins."""
+        self._on_stop = callback
 
     def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
         """Replace the server processes by new ones."""
@@ -115,6 +122,7 @@ class _Server(MPServer):
         self._stop_signal.notify()
 
     def _stop(self) -> None:
+        self._on_stop()
         # Processes that got the signal themselves, with the whole process group, must not be replaced.
         self.respawn_failed_workers = False
         for worker in list(self.wrks):
