@@ -33,6 +33,11 @@ def duration(text: str) -> dt.timedelta:
     return span
 
 
+def pause(text: str) -> dt.timedelta:
+    """Read a duration that may be ``0s``."""
+    return dt.timedelta() if re.fullmatch(r"0(ms|s|m|h|d)", text) else duration(text)
+
+
 def size(text: str) -> int:
     """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
     match = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)

@@ -20,6 +20,7 @@ from bridge.config.parsers import (
     is_loopback_name,
     label,
     log_level,
+    pause,
     port,
     public_url,
     rate,
@@ -295,9 +296,9 @@ class Settings:
     )
     shutdown_delay: dt.timedelta = _setting(
         "1s",
-        duration,
+        pause,
         "How long the api still responds after a stop signal, to new writes with 503, so that a load balancer redirects"
-        " them.",
+        " them. `0s` for none, where another api listens on the same port.",
     )
     shutdown_timeout: dt.timedelta = _setting(
         "30s",

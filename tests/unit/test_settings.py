@@ -67,6 +67,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "api_threads": ("64", 64),
     "worker_processes": ("3", 3),
     "worker_concurrency": ("1", 1),
+    "shutdown_delay": ("0s", dt.timedelta()),
     "log_level": ("DEBUG", "debug"),
     "upstream_version": ("2.16.2", "2.16.2"),
     "tracing": ("http://collector:4318", "http://collector:4318"),
