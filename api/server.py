@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from api.shutdown import DRAIN_SIGNAL
+from bridge.bootstrap.embedded_metrics import start_embedded_metrics
 from bridge.bootstrap.processes import build_api
 from bridge.bootstrap.startup_checks import certificate_error, check_exposure, check_store, port_in_use
 from bridge.config.environment import read_settings
@@ -64,6 +65,7 @@ def main() -> None:
         BackgroundThread(
             "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
+    start_embedded_metrics(bridge)
     server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)
     server.serve()
     # Python restores the default handlers while it ends: a late signal would make a clean stop look like a crash.

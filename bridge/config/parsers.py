@@ -203,6 +203,13 @@ def _base64(text: str) -> bytes:
     return base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
 
 
+def metric_namespace(text: str) -> str:
+    """Read a namespace of Amazon CloudWatch."""
+    if not re.fullmatch(r"[\w./#-]{1,255}", text, re.ASCII) or text.startswith("AWS/"):
+        raise ValueError("a CloudWatch namespace such as MlflowBridge: letters, digits, and any of ._-/#, not AWS/")
+    return text
+
+
 def secret_arn(text: str) -> str:
     """Read the ARN of a secret in AWS Secrets Manager."""
     if not re.fullmatch(r"arn:[\w-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]{1,512}", text):

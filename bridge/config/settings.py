@@ -20,6 +20,7 @@ from bridge.config.parsers import (
     is_loopback_name,
     label,
     log_level,
+    metric_namespace,
     pause,
     port,
     public_url,
@@ -316,6 +317,12 @@ class Settings:
         url("http", "https"),
         "The OpenTelemetry collector for traces (OTLP over HTTP), such as `http://localhost:4318`. It needs the extra"
         " `tracing`. Default: no traces.",
+    )
+    emf_namespace: str | None = _setting(
+        "",
+        metric_namespace,
+        "The CloudWatch namespace of metrics that the api writes to its log, a line a minute in the Embedded Metric"
+        " Format. Default: none.",
     )
     data_dir: Path = _setting(
         ".data", Path, "The directory of `mlflow-bridge up` for its store, its local MLflow and its logs."

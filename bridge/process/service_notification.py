@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notifications of the state of this process to a service manager: the protocol of sd_notify(3).
 
-systemd sets ``NOTIFY_SOCKET`` for units with ``Type=notify``. The server processes of the api report that they listen, so
-its unit needs ``NotifyAccess=all``.
+systemd sets ``NOTIFY_SOCKET`` for units with ``Type=notify``. The server processes of the api report that they listen,
+so its unit needs ``NotifyAccess=all``.
 """
 
 import logging

@@ -71,6 +71,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "log_level": ("DEBUG", "debug"),
     "upstream_version": ("2.16.2", "2.16.2"),
     "tracing": ("http://collector:4318", "http://collector:4318"),
+    "emf_namespace": ("Team/MlflowBridge", "Team/MlflowBridge"),
     "data_dir": ("/var/lib/bridge", Path("/var/lib/bridge")),
 }
 #: The same by reader, for those that many settings share.
