@@ -81,6 +81,10 @@ class CredentialsUnavailable(BridgeError):
         self.denied = denied
 
 
+class SecretNotStored(BridgeError):
+    """AWS Secrets Manager has not stored a value. The text names the secret and the cause, never the value."""
+
+
 class UpstreamDenied(BridgeError):
     """Upstream denies the bridge this call."""
 
