@@ -59,6 +59,8 @@ key                                   type    meaning
 ``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
 ``bridge:emf:<minute>``               string  exists for an hour once a process writes the metrics of the minute
 ``bridge:emf:totals``                 string  the counters at the last time that metrics were written, as JSON
+``bridge:format``                     zset    ``written_by``: the newest format that a process has written;
+                                              ``reads_from``: the format that a process must read
 ``bridge:seal``                       string  the key that signs job ids
 ``bridge:clients``                    hash    client -> its permissions and limits
 ``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
@@ -80,6 +82,7 @@ SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
+FORMAT = "bridge:format"
 METRICS_TOTALS = "bridge:emf:totals"
 JOB_ID_KEY = "bridge:seal"
 SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
