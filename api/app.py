@@ -86,6 +86,7 @@ class BridgeApp:
 
     async def _respond(self, request: Request, record: RequestRecord, charge: RequestCharge) -> SendableResponse:
         try:
+            self.handler.switch.switch(request)
             await self.admission.admit(request, record, charge)
             return await self.replay_protection.run(request, record, self.handler.handle)
         except Exception as error:  # noqa: BLE001 - each has its response

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.config.action_modes import ActionModes, action_modes
 from bridge.config.network import CaBundle, Network, Proxies, ca_bundle_in, proxies_in
 from bridge.config.parsers import (
     auth_kinds,
@@ -233,6 +234,12 @@ class Settings:
     )
     worker_processes: int = _setting("2", count, "The number of worker processes that `mlflow-bridge up` starts.")
     worker_concurrency: int = _setting("8", count, "The number of lanes that one worker process delivers at a time.")
+    action_modes: ActionModes | None = _setting(
+        "",
+        action_modes,
+        "Actions or groups (`writes`, `reads`) that are handled otherwise than by default, separated by commas:"
+        " `queued`, `proxied` or `refused`, such as `writes:proxied,LogMetric:queued,DeleteRun:refused`.",
+    )
     max_write_age: dt.timedelta = _setting(
         "72h",
         duration,
