@@ -18,10 +18,11 @@ RUN python -m venv /build \
  && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 bridge
+RUN groupadd --system --gid 10001 bridge && useradd --system --uid 10001 --gid 10001 bridge
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BRIDGE_HOST=0.0.0.0
-USER bridge
+# By numbers: Kubernetes can't see that a name is not root.
+USER 10001:10001
 WORKDIR /home
 # Bodies that do not fit in memory. Amazon ECS gives a volume mounted here the mode that /tmp has in the image.
 VOLUME ["/tmp"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.routes.table import ROUTES
-from bridge.config.settings import Settings, variable
+from bridge.config.settings import CREDENTIALS, Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
 from tools.reference_tables import metric_rows, settings_rows
 
@@ -57,6 +57,7 @@ def test_no_setting_is_described_that_does_not_exist() -> None:
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:
     known = {variable(field) for field in dataclasses.fields(Settings)}
+    known |= {f"BRIDGE_{name.upper()}_FILE" for name in CREDENTIALS}
 
     named = {
         (path.name, name) for path in DOCS.rglob("*.md") for name in re.findall(r"`(BRIDGE_[A-Z_]+)", path.read_text())
