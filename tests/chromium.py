@@ -77,7 +77,7 @@ class Browser:
         """Do the same where the page loads again meanwhile, or where the change is in a frame."""
         end = time.monotonic() + timeout
         while not (found := self.run(f"return {expression}")):
-            assert time.monotonic() < end, f"still not so after {timeout} s: {expression}; the page says:\n{self.text()}"
+            assert time.monotonic() < end, f"still not so after {timeout} s: {expression}; the page:\n{self.text()}"
             time.sleep(_POLL_S)
         return found
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole bridge that asks for sign-in, and a headless Chromium that has opened its portal."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import pytest
 
 from api.portal.console_files import CONSOLE_DIRECTORY
 from tests import forked
-from tests.chromium import Browser, chromium
+from tests.chromium import TAB, Browser, chromium
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, Provider, openid_provider
 from tests.servers import clean_environ, free_port
 from tests.system import System, system
 
@@ -24,8 +25,11 @@ Promise.all(document.getAnimations().map((each) => each.finished.catch(() => nul
   .then(() => axe.run(document, {runOnly: {type: "tag", values: %s}, iframes: false}))
   .then(({violations}) => done(violations.map(({id, nodes}) => `${id}: ${nodes.map(({html}) => html).join(" | ")}`)));
 """
+#: The steps of a charted run.
+STEPS = 20
 #: MLflow's document inside the portal.
 FRAME = "document.querySelector('iframe')?.contentDocument"
+_MAX_TABS = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Portal:
     browser: Browser
     #: By a name: to a browser, `localhost` and `127.0.0.1` are different sites.
     url: str
+    #: Signs browsers in, at an address of another site.
+    provider: Provider
 
     def key_of(self, client: str, *options: str) -> str:
         """Create a client, or one more key of it, and return the key."""
@@ -47,6 +53,15 @@ class Portal:
         done = forked.run("mlflow-bridge", *arguments, environ=environ)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def charted_run(self, name: str) -> str:
+        """Log a run with a metric of some steps, and return its id once MLflow has all of it."""
+        run_id = self.bridge.create_run()
+        points = [{"key": "loss", "value": 1 / (step + 1), "step": step, "timestamp": step} for step in range(STEPS)]
+        tags = [{"key": "mlflow.runName", "value": name}]
+        assert self.bridge.log("log-batch", {"run_id": run_id, "metrics": points, "tags": tags}).status_code == 200
+        self.bridge.drained()
+        return run_id
 
     def start_signed_out(self, path: str = "/app/sign-in") -> None:
         """Open a page as somebody who has never been here."""
@@ -74,9 +89,25 @@ class Portal:
         """Wait until the portal's page shows a text."""
         self.browser.eventually(f"document.body.innerText.includes({text!r})", timeout=timeout)
 
+    def no_longer_shows(self, text: str) -> None:
+        """Wait until the portal's page shows a text no more."""
+        self.browser.eventually(f"!document.body.innerText.includes({text!r})")
+
     def frame_shows(self, text: str) -> None:
         """Wait until MLflow's page in the frame shows a text."""
         self.browser.eventually(f"{FRAME}?.body?.innerText.includes({text!r})")
+
+    def choose_theme(self, theme: str) -> None:
+        """Have the portal's pages light or dark from the next one on."""
+        self.browser.run(f"localStorage.setItem('mlflow-bridge-theme', {theme!r})")
+
+    def tab_to(self, focused: str) -> None:
+        """Press the tabulator until an expression about what has the focus is true."""
+        for _ in range(_MAX_TABS):
+            if self.browser.run(f"return {focused}"):
+                return
+            self.browser.press(TAB)
+        pytest.fail(f"the tabulator does not lead there: {focused}")
 
     def place(self) -> str:
         """Return the path of the portal's address, with query and hash."""
@@ -98,17 +129,26 @@ def _named(label: str) -> str:
 
 
 @contextmanager
-def portal(mlflow_url: str, directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Portal]:
+def portal(mlflow_url: str, directory: Path) -> Iterator[Portal]:
     """Run all of it until the `with` ends. What the tests log is the client's `tests`, which may do everything."""
     if not (CONSOLE_DIRECTORY / "index.html").exists():
         pytest.fail("The portal's pages are missing in api/console. Build them: make console", pytrace=False)
     port = free_port()
     url = f"http://localhost:{port}"
-    own = {"BRIDGE_AUTH": "keys", "BRIDGE_PORT": str(port), "BRIDGE_PUBLIC_URL": url, "BRIDGE_LABEL": "staging"}
-    with (
-        system(mlflow_url, directory / "system", workers=1, settings=own | dict(settings or {})) as bridge,
-        chromium(directory / "chromium") as browser,
-    ):
-        running = Portal(bridge, browser, url)
+    with ExitStack() as stack:
+        provider = stack.enter_context(openid_provider())
+        settings = {
+            "BRIDGE_AUTH": "keys",
+            "BRIDGE_PORT": str(port),
+            "BRIDGE_PUBLIC_URL": url,
+            "BRIDGE_LABEL": "staging",
+            "BRIDGE_JWT_ISSUER": provider.url,
+            "BRIDGE_OIDC_CLIENT_ID": CLIENT_ID,
+            "BRIDGE_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "BRIDGE_OIDC_ROLES": "ml:read,ml:write",
+        }
+        bridge = stack.enter_context(system(mlflow_url, directory / "system", workers=1, settings=settings))
+        browser = stack.enter_context(chromium(directory / "chromium"))
+        running = Portal(bridge, browser, url, provider)
         bridge.http.headers["Authorization"] = f"Bearer {running.key_of('tests', '--admin')}"
         yield running

@@ -3,37 +3,50 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import requests
 
-from tests.portal import FRAME, Portal, portal
+from tests.portal import FRAME, STEPS, Portal
+from tests.servers import wait_until
 
-STEPS = 20
 POINTS = f"{FRAME}?.querySelectorAll('.js-plotly-plot .scatterlayer .trace:first-child .point').length"
-
-
-@pytest.fixture(scope="module")
-def shared(mlflow_url: str, short_dir: Path) -> Iterator[Portal]:
-    with portal(mlflow_url, short_dir / "portal-frame") as running:
-        running.sign_in(running.key_of("anna"), "/app/")
-        yield running
+#: What a script in an artifact does; harmless, and seen from outside.
+PAYLOAD = "document.title = top.document.title = 'script ran'"
+HTML = f'<!doctype html><title>artifact</title><p>shown</p><script>{PAYLOAD}</script><img src=x onerror="{PAYLOAD}">'
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><title>artifact</title>'
+    f"<script>{PAYLOAD}</script></svg>"
+)
+#: A loader that makes JavaScript's types calls the function as soon as the value is shown.
+MLMODEL = f"""
+artifact_path: model
+flavors:
+  python_function: {{loader_module: m, python_version: '3.11'}}
+run_id: !<tag:yaml.org,2002:js/function> "function () {{ {PAYLOAD} }}"
+model_uuid: {{toString: !<tag:yaml.org,2002:js/function> "function () {{ {PAYLOAD}; return '' }}"}}
+utc_time_created: {{toString: !!js/function "function () {{ {PAYLOAD}; return '' }}"}}
+"""
+ARTIFACTS = {"page.html": HTML, "picture.svg": SVG, "model/MLmodel": MLMODEL}
 
 
 @pytest.fixture
-def opened(shared: Portal) -> Iterator[Portal]:
-    """The portal, with a client that may log and read; no policy has refused anything when the test ends."""
-    shared.browser.refusals()
-    yield shared
-    assert shared.browser.refusals() == []
+def opened(shared_portal: Portal) -> Iterator[Portal]:
+    """The portal, where a client is signed in that may log and read."""
+    shared_portal.sign_in(shared_portal.key_of("anna"), "/app/keys")
+    shared_portal.browser.refusals()
+    shared_portal.browser.exchanges()
+    yield shared_portal
+    shared_portal.browser.resize(1400, 900)
 
 
-def charted_run(opened: Portal, name: str) -> str:
-    """A run in MLflow with a metric of some steps."""
+def with_artifacts(opened: Portal) -> str:
+    """A run whose artifacts carry scripts."""
     run_id = opened.bridge.create_run()
-    points = [{"key": "loss", "value": 1 / (step + 1), "step": step, "timestamp": step} for step in range(STEPS)]
-    tags = [{"key": "mlflow.runName", "value": name}]
-    assert opened.bridge.log("log-batch", {"run_id": run_id, "metrics": points, "tags": tags}).status_code == 200
-    opened.bridge.drained()
+    for name, content in ARTIFACTS.items():
+        url = f"{opened.bridge.mlflow_url}/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/{name}"
+        assert requests.put(url, data=content.encode(), timeout=30).status_code == 200
     return run_id
 
 
@@ -44,15 +57,62 @@ def test_the_frame_shows_mlflows_experiments_and_the_address_follows_it(opened: 
     opened.browser.run(f"[...{FRAME}.querySelectorAll('a')].find((each) => each.innerText == 'Default').click()")
 
     opened.browser.eventually("location.hash.startsWith('#/experiments/0')")
+    assert opened.browser.refusals() == []
 
 
 def test_an_address_with_a_place_opens_a_runs_chart_in_the_frame(opened: Portal, tmp_path: Path) -> None:
-    place = f"/app/#/experiments/0/runs/{charted_run(opened, 'drawn in the frame')}/model-metrics"
+    place = f"/app/#/experiments/0/runs/{opened.charted_run('drawn in the frame')}/model-metrics"
 
-    opened.browser.open(f"{opened.url}/app/keys")
     opened.browser.open(opened.url + place)
 
     opened.browser.eventually(f"{POINTS} == {STEPS}")
     opened.frame_shows("drawn in the frame")
     assert opened.place() == place
-    (tmp_path / "run.png").write_bytes(opened.browser.picture())
+    (tmp_path / "light.png").write_bytes(opened.browser.picture())
+
+    opened.click("☀ Dark\n theme")
+    opened.browser.eventually(f"{POINTS} == {STEPS}")
+    (tmp_path / "dark.png").write_bytes(opened.browser.picture())
+    opened.browser.resize(400, 900)
+    (tmp_path / "narrow.png").write_bytes(opened.browser.picture())
+    assert opened.browser.run("return document.documentElement.scrollWidth") <= 400
+    assert opened.browser.refusals() == []
+
+
+@pytest.mark.parametrize(("name", "content"), [("page.html", HTML), ("picture.svg", SVG)])
+def test_the_payload_runs_where_nothing_keeps_it_from_that(
+    shared_portal: Portal, tmp_path: Path, name: str, content: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+
+    shared_portal.browser.open(path.as_uri())
+
+    shared_portal.browser.eventually("document.title == 'script ran'")
+
+
+@pytest.mark.parametrize("name", ["page.html", "picture.svg", "model/MLmodel", "model"])
+def test_an_artifacts_script_runs_nothing_when_it_is_opened_in_the_frame(opened: Portal, name: str) -> None:
+    run_id = with_artifacts(opened)
+
+    opened.browser.open(f"{opened.url}/app/#/experiments/0/runs/{run_id}/artifacts/{name}")
+
+    def is_read() -> bool:
+        read = [each.url for each in opened.browser.exchanges() if each.status == 200]
+        return any("get-artifact" in url and name.rpartition("/")[2] in url for url in read)
+
+    wait_until(is_read)
+    titles = f"[document.title, {FRAME}.title]"
+    assert "script ran" not in opened.browser.run(f"return {titles}")
+
+
+@pytest.mark.parametrize("name", ["page.html", "picture.svg", "model/MLmodel"])
+def test_an_artifacts_script_runs_nothing_when_a_page_of_its_own_is_made_of_it(opened: Portal, name: str) -> None:
+    run_id = with_artifacts(opened)
+
+    opened.browser.run(
+        f"return fetch('/get-artifact?run_uuid={run_id}&path={quote(name, safe='')}')"
+        ".then((answer) => { document.title = answer.status + answer.headers.get('Content-Security-Policy') })"
+    )
+
+    assert opened.browser.run("return document.title").startswith("200sandbox; default-src 'none'")
