@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 import requests
@@ -34,7 +35,7 @@ ARTIFACTS = {"page.html": HTML, "picture.svg": SVG, "model/MLmodel": MLMODEL}
 @pytest.fixture
 def opened(shared_portal: Portal) -> Iterator[Portal]:
     """The portal, where a client is signed in that may log and read."""
-    shared_portal.sign_in(shared_portal.key_of("anna"), "/app/keys")
+    shared_portal.sign_in(shared_portal.key_of(f"anna-{uuid4().hex[:8]}"), "/app/keys")
     shared_portal.browser.refusals()
     shared_portal.browser.exchanges()
     yield shared_portal
