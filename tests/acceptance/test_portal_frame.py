@@ -83,7 +83,7 @@ def test_an_address_with_a_place_opens_a_runs_chart_in_the_frame(opened: Portal,
     (tmp_path / "light.png").write_bytes(opened.browser.picture())
 
     # MLflow's UI reads the theme when it loads, so the portal loads it again.
-    opened.browser.run(f"{FRAME}.documentElement.dataset.before = 'true'")
+    opened.browser.run(f"{FRAME}.documentElement.setAttribute('data-before', 'true')")
     opened.browser.click("button[aria-pressed]")
     opened.browser.eventually(f"!{FRAME}?.documentElement?.dataset.before && {POINTS} == {STEPS}")
     (tmp_path / "dark.png").write_bytes(opened.browser.picture())
