@@ -4,6 +4,7 @@
 import base64
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,13 @@ _FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-breakpad"),
     *("--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1400,1000"),
     # No other host is there, and a page that would like to tell one of its use knows so at once.
-    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
 _PATIENCE = 30
+_POLL_S = 0.05
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _SELECT_ALL, _RELEASE = "\ue009a", "\ue000"
+TAB, ENTER = "\ue004", "\ue007"
 
 #: Calls back with what the expression is as soon as that is true, looking again whenever the page changes.
 _UNTIL = """
@@ -70,6 +73,14 @@ class Browser:
         assert found, f"still not so after {_PATIENCE} s: {expression}; the page says:\n{self.text()}"
         return found
 
+    def eventually(self, expression: str, *, timeout: float = _PATIENCE) -> Any:
+        """Do the same where the page loads again meanwhile, or where the change is in a frame."""
+        end = time.monotonic() + timeout
+        while not (found := self.run(f"return {expression}")):
+            assert time.monotonic() < end, f"still not so after {timeout} s: {expression}; the page:\n{self.text()}"
+            time.sleep(_POLL_S)
+        return found
+
     def text(self) -> str:
         """Return what can be read on the page."""
         return str(self.run("return document.body.innerText"))
@@ -77,6 +88,10 @@ class Browser:
     def run(self, script: str) -> Any:
         """Return what a script returns."""
         return self._call("POST", "/execute/sync", {"script": script, "args": []})
+
+    def call_back(self, script: str) -> Any:
+        """Return what a script gives to the function that is its last argument."""
+        return self._call("POST", "/execute/async", {"script": script, "args": []})
 
     def click(self, selector: str) -> None:
         """Click on an element as soon as it is there."""
@@ -86,6 +101,26 @@ class Browser:
         """Type a text instead of the one that an input has."""
         keys = _SELECT_ALL + _RELEASE + text
         self._call("POST", f"/element/{self._element(selector)}/value", {"text": keys})
+
+    def press(self, *keys: str) -> None:
+        """Press and release keys, one after the other, wherever the focus is."""
+        events = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": events}]})
+
+    def resize(self, width: int, height: int) -> None:
+        """Have pages laid out for a screen of this size."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._debug("Emulation.setDeviceMetricsOverride", metrics)
+
+    def forget(self) -> None:
+        """Drop the cookies and what the pages of this site have stored."""
+        self._call("DELETE", "/cookie")
+        self.run("localStorage.clear(); sessionStorage.clear()")
+
+    def refusals(self) -> list[str]:
+        """Return what content security policies have refused since this was called last, in frames as well."""
+        lines = self._call("POST", "/se/log", {"type": "browser"})
+        return [line["message"] for line in lines if "Content Security Policy" in line["message"]]
 
     def picture(self) -> bytes:
         """Return what the window shows, as PNG."""
@@ -98,6 +133,9 @@ class Browser:
             event = json.loads(line["message"])["message"]
             _note(found, event["method"], event["params"])
         return [*found.values()]
+
+    def _debug(self, command: str, parameters: dict[str, Any]) -> None:
+        self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def _element(self, selector: str) -> str:
         return str(self.until(f"document.querySelector('{selector}')")[_ELEMENT])
@@ -126,7 +164,7 @@ def chromium(directory: Path) -> Iterator[Browser]:
     server, url, options = _chromedriver(directory)
     wanted = {
         "goog:chromeOptions": options,
-        "goog:loggingPrefs": {"performance": "ALL"},
+        "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
         "timeouts": {"script": 2000 * _PATIENCE, "pageLoad": 1000 * _PATIENCE},
     }
     with running(server):

@@ -241,8 +241,8 @@ def mlflow_at(directory: Path, *, workers: int = 1) -> tuple[Server, str]:
 
 
 def api_with(environ: Mapping[str, str], directory: Path, *, tls: bool = False) -> tuple[Server, str]:
-    """Return an api process with these settings and its URL."""
-    port = free_port()
+    """Return an api process with these settings and its URL. A port of the settings must be free."""
+    port = int(environ.get("BRIDGE_PORT") or free_port())
     url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     environ = clean_environ() | dict(environ) | {"BRIDGE_PORT": str(port)}
     command = [script("mlflow-bridge-api")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.guarded_api import HEALTH, GuardedApi, Unfinished, guarded_api
+from tests.portal import Portal, portal
 from tests.recording_upstream import OK
 
 
@@ -21,6 +22,13 @@ def guarded_alone(shared_guarded: GuardedApi) -> GuardedApi:
     """A real api process with keys, before an upstream that notes what it is asked, and answers as it should."""
     shared_guarded.upstream.expect(OK)
     return shared_guarded
+
+
+@pytest.fixture(scope="session")
+def shared_portal(mlflow_url: str, short_dir: Path) -> Iterator[Portal]:
+    """A whole bridge with sign-in by key and at an OpenID provider, and one browser."""
+    with portal(mlflow_url, short_dir / "portal") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
