@@ -10,9 +10,10 @@ from typing import Any
 import redis
 
 from benchmarks import contenders
-from benchmarks.calls import drained, metric, metric_calls, ok
-from benchmarks.generator import closed
+from benchmarks.calls import LOG_METRIC, drained, metric, metric_calls, ok
+from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
+from bridge.redis_store import keys
 from tests.servers import Server
 
 _ROOMY = dict.fromkeys(("BRIDGE_MAX_STORE", "BRIDGE_MAX_PENDING_CLIENT", "BRIDGE_MAX_PENDING_RUN"), "64GiB")
@@ -47,13 +48,14 @@ def costs(setting: Setting) -> Iterator[Row]:
         drained(bridge)
         yield from _of_writes(setting, bridge)
         yield from _of_lanes(setting, bridge)
+        yield _of_settled_calls(setting, bridge)
     place = setting.place("refused")
     with contenders.void(place, refuses=True) as upstream, contenders.bridge(upstream, place) as bridge:
         yield _of_dead_letters(setting, bridge)
 
 
 def _of_writes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
-    count = setting.amount(30_000)
+    count = setting.amount(20_000)
     accepted, delivered = _used(bridge, _runs(0, 100), count)
     own = len(metric("0" * 32, 1000))
     yield _row("us of the api's CPU per accepted write", accepted.api_s)
@@ -66,7 +68,7 @@ def _of_writes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
 
 
 def _of_lanes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
-    count, own = setting.amount(5_000), len(metric("0" * 32, 1000))
+    count, own = setting.amount(2_000), len(metric("0" * 32, 1000))
     before = _usage(bridge)
     accepted, delivered = _used(bridge, _runs(1_000, count), count)
     kept = _usage(bridge).since(before, count)
@@ -77,15 +79,31 @@ def _of_lanes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
     yield _row("bytes of memory per lane while its delivered jobs stay pollable", kept.memory)
 
 
+def _of_settled_calls(setting: Setting, bridge: contenders.Bridge) -> Row:
+    """Deliver writes one by one to one run, so that each is a call with a record."""
+    run_id, prefer = f"{99_999:032x}", {"Prefer": "wait=10"}
+    calls = [
+        request("POST", bridge.url + LOG_METRIC, metric(run_id, step), prefer) for step in range(setting.amount(300))
+    ]
+    ok(closed(bridge.url, calls, connections=1))
+    client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
+    records = keys.settled(run_id)
+    size = client.memory_usage(records, samples=0) / client.llen(records)
+    client.close()
+    return _row("bytes of memory per record of a settled call", size)
+
+
 def _of_dead_letters(setting: Setting, bridge: contenders.Bridge) -> Row:
-    count, runs = setting.amount(1_000), _runs(0, 10)
+    count, runs = setting.amount(500), _runs(0, 10)
     own = len(metric("0" * 32, 1000))
     ok(closed(bridge.url, metric_calls(bridge.url, runs, len(runs)), connections=16))
     drained(bridge)
     before = _usage(bridge)
     ok(closed(bridge.url, metric_calls(bridge.url, runs, count), connections=16))
     drained(bridge)
-    return _row("bytes of memory per dead letter beyond its write's own", _usage(bridge).since(before, count).memory - own)
+    return _row(
+        "bytes of memory per dead letter beyond its write's own", _usage(bridge).since(before, count).memory - own
+    )
 
 
 def _used(bridge: contenders.Bridge, runs: list[str], count: int) -> tuple[_Usage, _Usage]:

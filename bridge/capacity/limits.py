@@ -4,8 +4,9 @@
 from dataclasses import dataclass
 
 from bridge.capacity.costs import Costs
-from bridge.capacity.partitions import PARTITIONS, equal_slots_share
+from bridge.capacity.partitions import equal_slots_share
 from bridge.capacity.workload import MAX_CPU_SHARE, MAX_UPSTREAM_SHARE, Workload
+from bridge.redis_store.keys import PARTITIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bridge.capacity.costs import Costs
 from bridge.capacity.limits import Limit, api_task_writes, limits_of, store_cpus
-from bridge.capacity.partitions import PARTITIONS, equal_slots_share, placed_slots_share
+from bridge.capacity.partitions import equal_slots_share, placed_slots_share
 from bridge.capacity.workload import (
     DAY_S,
     MAX_CPU_SHARE,
@@ -19,6 +19,7 @@ from bridge.capacity.workload import (
     WORKER_TASK_CPUS,
     Workload,
 )
+from bridge.redis_store.keys import PARTITIONS
 
 #: One in each of two availability zones.
 _MIN_TASKS = 2

@@ -2,6 +2,7 @@
 """``mlflow-bridge plan``: prints what a load needs."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,14 +14,27 @@ from bridge.capacity.plan import plan as planned
 from bridge.capacity.workload import Workload
 from bridge.cli.http_client import show_json
 
-_WRITES_PER_DAY = click.FloatRange(1, 1e12)
+_MAX = 1e12
+
+
+class _Number(click.FloatRange):
+    """A number in a range. FloatRange itself accepts NaN, which is not below any bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+_WRITES_PER_DAY = _Number(1, _MAX)
 _RUNS = click.IntRange(1, 100_000_000)
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = _Number(0, _MAX, min_open=True)
 _COUNT = click.IntRange(1)
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Workload)}
 
 
-def _option(name: str, field: str, kind: click.ParamType, about: str) -> Callable[[Any], Any]:
+def _option(name: str, field: str, kind: Any, about: str) -> Callable[[Any], Any]:  # noqa: ANN401
     return click.option(name, field, type=kind, default=_DEFAULTS[field], show_default=True, help=about)
 
 
@@ -30,9 +44,9 @@ def _option(name: str, field: str, kind: click.ParamType, about: str) -> Callabl
 @click.option("--tps", "calls", type=_POSITIVE, required=True, help="Calls a second that one upstream accepts.")
 @_option("--writes-per-call", "writes_per_call", _COUNT, "The most writes that one call carries; 1: no merging.")
 @_option("--upstream-writes", "upstream_writes", _POSITIVE, "Writes a second that one upstream stores.")
-@_option("--peak", "peak_factor", click.FloatRange(1), "The peak rate / the average rate.")
+@_option("--peak", "peak_factor", _Number(1, _MAX), "The peak rate / the average rate.")
 @_option("--write-bytes", "write_bytes", _COUNT, "Size of a write's body.")
-@_option("--outage-seconds", "outage_s", click.FloatRange(0), "The outage that the store's memory must hold.")
+@_option("--outage-seconds", "outage_s", _Number(0, _MAX), "The outage that the store's memory must hold.")
 @_option("--store-trip-seconds", "store_trip_s", _POSITIVE, "A round trip to the store, with its sync.")
 @_option("--call-seconds", "call_s", _POSITIVE, "A call to upstream.")
 @_option("--store", "store", click.Choice(["cluster", "server"]), "Whether the store is in cluster mode, as on AWS.")
