@@ -21,9 +21,12 @@ class Limit:
 
 def limits_of(load: Workload, costs: Costs) -> tuple[Limit, ...]:
     """Return all limits, from the lowest to the highest."""
-    shard = store_shard_writes(load, costs)
-    share = min(equal_slots_share(shards) for shards in range(1, PARTITIONS + 1))
-    limits = (
+    limits = (*_upstream_limits(load), *_api_limits(load, costs), *_store_limits(load, costs))
+    return tuple(sorted(limits, key=lambda limit: limit.writes))
+
+
+def _upstream_limits(load: Workload) -> tuple[Limit, ...]:
+    return (
         Limit(
             name="upstream's calls, one write each",
             writes=load.calls,
@@ -44,6 +47,11 @@ def limits_of(load: Workload, costs: Costs) -> tuple[Limit, ...]:
             writes=MAX_UPSTREAM_SHARE * load.upstream_writes,
             remedy="a larger tracking server, then a second one with a bridge of its own",
         ),
+    )
+
+
+def _api_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
+    return (
         Limit(
             name="one api task: round trips to the store and their syncs",
             writes=load.writes_per_trip / load.store_trip_s,
@@ -54,6 +62,13 @@ def limits_of(load: Workload, costs: Costs) -> tuple[Limit, ...]:
             writes=MAX_CPU_SHARE / costs.api_accept_s,
             remedy="more api tasks; many writes a request (POST /v1/writes, log-batch)",
         ),
+    )
+
+
+def _store_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
+    shard = store_shard_writes(load, costs)
+    share = min(equal_slots_share(shards) for shards in range(1, PARTITIONS + 1))
+    return (
         Limit(name="one store shard: its processor", writes=shard, remedy="more shards"),
         Limit(
             name=f"all shards: {PARTITIONS} partitions in equal ranges of slots",
@@ -66,7 +81,6 @@ def limits_of(load: Workload, costs: Costs) -> tuple[Limit, ...]:
             remedy="a second bridge with a store of its own",
         ),
     )
-    return tuple(sorted(limits, key=lambda limit: limit.writes))
 
 
 def api_task_writes(load: Workload, costs: Costs) -> float:

@@ -6,6 +6,7 @@ import itertools
 import socket
 import socketserver
 import threading
+from typing import Self
 from urllib.parse import urlsplit
 
 _CONNECT_TIMEOUT_S = 2.0
@@ -24,7 +25,7 @@ class LoadBalancer(socketserver.ThreadingTCPServer):
         self.targets: tuple[str, ...] = ()
         self._turn = itertools.count()
 
-    def __enter__(self) -> "LoadBalancer":
+    def __enter__(self) -> Self:
         """Serve in a background thread."""
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self

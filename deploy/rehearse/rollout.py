@@ -11,11 +11,11 @@ from typing import Self
 
 from deploy.rehearse.checks import Side, differences
 from deploy.rehearse.load_balancer import LoadBalancer
-from deploy.rehearse.version import ROOT, Version, extract
+from deploy.rehearse.version import ROOT, Version, extract, together
 from tests.faults.evidence import gather
 from tests.faults.load import Load, Size
 from tests.faults.verdict import Verdict, judge
-from tests.servers import Server, mlflow_at, redis_at, running
+from tests.servers import Server, mlflow_at, redis_at
 from tests.system import System, bridge_environ, signature_front
 
 #: The load balancer notices within this time that an api leaves, as BRIDGE_SHUTDOWN_DELAY provides for.
@@ -70,7 +70,7 @@ def rehearse(commit: str, directory: Path, scale: Scale, show: Callable[[str], N
     with ExitStack() as stack:
         mlflow, mlflow_url = mlflow_at(directory / "mlflow")
         store, store_url = redis_at(directory)
-        stack.enter_context(running(mlflow, store))
+        stack.enter_context(together(mlflow, store))
         front = stack.enter_context(signature_front(mlflow_url))
         environ = bridge_environ(store_url, front) | _SETTINGS
         older = Version(name="N-1", tree=extract(commit, directory / "older"), environ=environ, logs=directory / "logs")
@@ -143,7 +143,7 @@ class _Rollout:
         self._started += 1
         api, url = version.api(f"{self._started}")
         workers = [version.worker(f"{self._started}-{number}") for number in range(2)]
-        self._stack.enter_context(running(workers[0], workers[1], api))
+        self._stack.enter_context(together(api, *workers))
         self._balancer.targets = (*self._balancer.targets, url)
         return _Deployment(api=api, url=url, workers=workers)
 

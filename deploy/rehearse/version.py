@@ -2,11 +2,13 @@
 """One version of the bridge, built from git, and its processes."""
 
 import io
+import signal
 import subprocess
 import sys
 import tarfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,26 @@ from tests.servers import Server, clean_environ, free_port, get_ok, process
 ROOT = Path(__file__).parents[2]
 #: The release before this version whose store this version still reads. A newer tag replaces it.
 _RECORDED_PREVIOUS = "c5f11a6"
+_STOP_TIMEOUT_S = 20.0
+
+
+@contextmanager
+def together(*servers: Server) -> Iterator[None]:
+    """Run servers that start at the same time; end those that still run."""
+    try:
+        for server in servers:
+            server.child.start()
+        for server in servers:
+            server.wait_ready()
+        yield
+    finally:
+        for server in servers:
+            server.child.signal_group(signal.SIGTERM)
+        for server in servers:
+            with suppress(subprocess.TimeoutExpired):
+                if server.child.process:
+                    server.child.process.wait(_STOP_TIMEOUT_S)
+            server.child.signal_group(signal.SIGKILL)
 
 
 class RehearsalError(Exception):
