@@ -13,7 +13,7 @@ _PIECE = bytes(256 * 1024)
 #: The delay of the response to a write, in seconds.
 _DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 _REFUSAL = b'{"error_code":"INVALID_PARAMETER_VALUE","message":"refused"}'
-_STATUS, _BODY = ("400 Bad Request", _REFUSAL) if os.environ.get("BENCH_REFUSES") else ("200 OK", b"{}")
+_WRITE_RESPONSE = ("400 Bad Request", _REFUSAL) if os.environ.get("BENCH_REFUSES") else ("200 OK", b"{}")
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -22,10 +22,12 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     if count:
         start_response("200 OK", [("Content-Length", str(int(count) << 20))])
         return _zeros(int(count))
+    status, body = "200 OK", b"{}"
     if environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)):
         time.sleep(_DELAY)
-    start_response(_STATUS, [("Content-Type", "application/json"), ("Content-Length", str(len(_BODY)))])
-    return [_BODY]
+        status, body = _WRITE_RESPONSE
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _zeros(mebibytes: int) -> Iterator[bytes]:

@@ -36,7 +36,7 @@ class Scale:
     def full(cls) -> Self:
         """Return the size of a rehearsal."""
         size = Size(clients=6, runs_per_client=2, pause=0.05, most_writes_per_client=5_000)
-        return cls(load=size, writes_per_step=150)
+        return cls(load=size, writes_per_step=80)
 
     @classmethod
     def smoke(cls) -> Self:

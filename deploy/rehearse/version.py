@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.servers import Server, clean_environ, free_port, get_ok, process
 
 ROOT = Path(__file__).parents[2]
-#: The release before this version whose store this version still reads. A newer tag replaces it.
+#: The release before this version, with a store that this version reads. A newer tag replaces it.
 _RECORDED_PREVIOUS = "c5f11a6"
 _STOP_TIMEOUT_S = 20.0
 
