@@ -12,6 +12,7 @@ from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.config.environment import resolve_credentials
+from bridge.cli.plan import plan
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
 from bridge.process.start_failure import exit_with
@@ -58,3 +59,4 @@ main.add_command(backlog)
 main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(keys)
+main.add_command(plan)

@@ -10,7 +10,7 @@ import pytest
 from api.routes.table import ROUTES
 from bridge.config.settings import CREDENTIALS, Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
-from tools.reference_tables import metric_rows, settings_rows
+from tools.reference_tables import TABLES, metric_rows, settings_rows, with_table
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -112,3 +112,12 @@ def test_each_word_of_ours_is_explained(word: str) -> None:
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_each_outcome_is_explained(outcome: str) -> None:
     assert f"`{outcome}`" in " ".join(_rows("reference/glossary.md")["outcome"])
+
+
+@pytest.mark.parametrize("header", [header for page, header, _ in TABLES if page.endswith("/scale.md")])
+def test_the_scale_page_shows_what_the_formulas_compute(header: str) -> None:
+    [rows] = [rows for _, each, rows in TABLES if each == header]
+    page = _read("explanation/scale.md")
+
+    assert page.count(f"\n{header}\n") == 1
+    assert page == with_table(page, header, rows()), REWRITE
