@@ -8,12 +8,26 @@ from typing import Any
 
 import click
 
+from api.api_gateway.document import Integration, import_document
 from api.openapi.comparison import breaking_changes
+from bridge.errors import BridgeError
 
 
 @click.group(invoke_without_command=True)
+@click.option("--for", "target", type=click.Choice(["api-gateway"]), help="Print what Amazon API Gateway imports.")
+@click.option("--vpc-link-id", metavar="ID", help="For api-gateway: the VPC link to the load balancer.")
+@click.option("--nlb-uri", metavar="URI", help="For api-gateway: the load balancer, such as https://bridge.internal.")
+@click.option("--target-arn", metavar="ARN", help="For a VPC link V2: the load balancer's ARN.")
+@click.option("--version", default="v1", show_default=True, help="For api-gateway: the version of the documentation.")
 @click.pass_context
-def openapi(context: click.Context) -> None:
+def openapi(
+    context: click.Context,
+    target: str | None,
+    vpc_link_id: str | None,
+    nlb_uri: str | None,
+    target_arn: str | None,
+    version: str,
+) -> None:
     """Print the OpenAPI 3.1 document that GET /openapi.json serves.
 
     The output is the same on each machine: keys are sorted. No bridge has to run.
@@ -21,9 +35,16 @@ def openapi(context: click.Context) -> None:
     \b
     mlflow-bridge openapi > docs/api/v1.json          # take a snapshot
     mlflow-bridge openapi diff docs/api/v1.json       # what has broken since
+    mlflow-bridge openapi --for api-gateway --vpc-link-id abc123 --nlb-uri https://bridge.internal
     """  # noqa: D301 - `\b` keeps click from rewrapping the lines
-    if context.invoked_subcommand is None:
-        click.echo(formatted(current_document()), nl=False)
+    if context.invoked_subcommand:
+        return
+    document = current_document()
+    if target:
+        if not vpc_link_id or not nlb_uri:
+            raise click.UsageError("--for api-gateway needs --vpc-link-id and --nlb-uri.")
+        document = import_document(document, Integration(vpc_link_id, nlb_uri, target_arn), version)
+    click.echo(formatted(document), nl=False)
 
 
 @openapi.command()
@@ -44,6 +65,43 @@ def diff(before: Path, after: Path | None, *, as_json: bool) -> None:
     else:
         click.echo("\n".join(changes) or "no breaking changes")
     sys.exit(1 if changes else 0)
+
+
+@openapi.command()
+@click.option("--api-id", metavar="ID", required=True, help="The REST API.")
+@click.option("--stage", metavar="NAME", required=True, help="The stage to document; it must have a deployment.")
+@click.option("--version", metavar="NAME", required=True, help="The new version of the documentation, such as v1.")
+@click.option("--dry-run", is_flag=True, help="List the calls that would be made, and change nothing.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the stage's export to this file."
+)
+def publish(api_id: str, stage: str, version: str, output: Path | None, *, dry_run: bool) -> None:
+    """Publish the documentation of this version to a stage of API Gateway.
+
+    Replaces all documentation parts of the API, creates the documentation version, associates the stage with it,
+    exports the stage, and compares the export. Makes only the calls that are still needed, so it may be repeated.
+    Uses the AWS credentials and the region of the environment.
+
+    Exit status: 0 if the documentation is published, 1 if not, 2 for an invalid command.
+    """
+    # Only this command calls AWS.
+    from api.api_gateway.publication import Publication, Target, connect  # noqa: PLC0415
+
+    document = import_document(current_document(), None, version)
+    try:
+        publication = Publication(connect(), Target(api_id, stage, version), document)
+        for step in publication.steps():
+            click.echo(f"would {step.text}" if dry_run else step.text)
+            if not dry_run:
+                step.run()
+        if not dry_run:
+            exported = publication.export()
+            click.echo(f"stage '{stage}' publishes documentation version '{version}'")
+            if output:
+                output.write_text(formatted(exported), encoding="utf-8")
+    except BridgeError as error:
+        click.echo(f"mlflow-bridge: {error}", err=True)
+        sys.exit(1)
 
 
 def current_document() -> dict[str, Any]:
