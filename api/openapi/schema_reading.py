@@ -21,7 +21,7 @@ class Shape:
     properties: dict[str, list[Any]] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
     items: list[Any] = field(default_factory=list)
-    #: The schemas of which one has to match, by a name that tells them apart.
+    #: The schemas of which one has to match, by a name that distinguishes them.
     alternatives: dict[str, Any] = field(default_factory=dict)
 
 
