@@ -7,14 +7,15 @@ repeated publication recognizes its own version, and another one under the same 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bridge.config.network import network_in
 from bridge.errors import BridgeError
+from bridge.upstream.connections import AwsSession
 
 _Document = dict[str, Any]
 _DOCUMENTATION = "x-amazon-apigateway-documentation"
@@ -41,18 +42,19 @@ class Step:
     run: Callable[[], object]
 
 
-def connect() -> Any:  # noqa: ANN401 - boto3
-    """Return a client for API Gateway with the credentials and the region of the environment."""
+def connect(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - botocore
+    """Return a client for API Gateway with the credentials, the region and the network settings of the environment."""
     try:
-        return boto3.client("apigateway")
+        return AwsSession(network_in(environ)).create_client("apigateway")
     except BotoCoreError as error:
-        raise PublicationFailed(f"API Gateway can't be called: {error} Set AWS_REGION, or choose a profile.") from None
+        advice = "Set AWS_DEFAULT_REGION, or name a profile in AWS_PROFILE."
+        raise PublicationFailed(f"API Gateway can't be called: {error} {advice}") from None
 
 
 class Publication:
-    """Publishes the documentation of one import document through a client of boto3 for ``apigateway``."""
+    """Publishes the documentation of one import document through a client of botocore for ``apigateway``."""
 
-    def __init__(self, client: Any, target: Target, document: _Document) -> None:  # noqa: ANN401 - boto3
+    def __init__(self, client: Any, target: Target, document: _Document) -> None:  # noqa: ANN401 - botocore
         self._client, self._target, self._document = client, target, document
         self._parts: list[_Document] = document[_DOCUMENTATION]["documentationParts"]
         self._api = {"restApiId": target.api_id}

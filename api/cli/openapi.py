@@ -2,6 +2,7 @@
 """``mlflow-bridge openapi``: prints and compares the descriptions of the api."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def publish(api_id: str, stage: str, version: str, output: Path | None, *, dry_r
 
     document = import_document(current_document(), None, version)
     try:
-        publication = Publication(connect(), Target(api_id, stage, version), document)
+        publication = Publication(connect(os.environ), Target(api_id, stage, version), document)
         for step in publication.steps():
             click.echo(f"would {step.text}" if dry_run else step.text)
             if not dry_run:

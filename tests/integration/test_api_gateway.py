@@ -123,6 +123,16 @@ def test_a_stage_that_does_not_exist_is_named(publish: Run) -> None:
     assert "Traceback" not in result.output
 
 
+def test_a_missing_region_is_named(publish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+    result = publish()
+
+    assert result.exit_code == 1
+    assert "You must specify a region. Set AWS_DEFAULT_REGION" in result.output
+
+
 def test_the_import_document_is_exported_as_it_was_imported(publish: Run) -> None:
     document, client = _document(), boto3.client("apigateway")
 
