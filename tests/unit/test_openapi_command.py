@@ -14,7 +14,7 @@ from api.cli import main
 from api.cli.openapi import current_document, formatted
 from api.openapi.document import openapi_document
 from api.routes.table import ROUTES
-from bridge.cli import doctor
+from bridge.cli.doctor import doctor
 from tests.servers import clean_environ
 
 ROOT = Path(__file__).parents[2]
