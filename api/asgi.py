@@ -3,7 +3,7 @@
 
 import os
 
-from api import create_app
+from api.composition import create_app
 from api.shutdown import refuse_writes_on_signal
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings

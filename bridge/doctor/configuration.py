@@ -22,6 +22,11 @@ _UP_NEEDS_DATA_DIR = "a bridge of `mlflow-bridge up` needs none of them, but its
 _NO_STORE, _NO_BROKER, _NO_UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: Settings that can contradict others, and that the other checks do not need.
 _OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME", "BRIDGE_OIDC_CLIENT_ID")
+_API_GATEWAY = re.compile(r"https?://[^/]+\.execute-api\.[^/]+\.amazonaws\.com", re.IGNORECASE)
+_API_GATEWAY_FIXES = (
+    "name the MLflow server itself: API Gateway removes `Via`, so that a bridge behind it would call itself endlessly",
+    "it also removes AWS signatures, and ends responses after 29 s and bodies above 10 MB",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,8 @@ def _check_settings(environ: Mapping[str, str], local_store: Mapping[str, str]) 
         return fail(found, fix)
     if missing:
         return warn(f"{' and '.join(missing)} not set; a bridge of `mlflow-bridge up` runs here", _UP_NEEDS_NONE)
+    if _API_GATEWAY.match(settings.upstream):
+        return warn("BRIDGE_UPSTREAM is an address of Amazon API Gateway", *_API_GATEWAY_FIXES)
     count = sum(1 for name in environ if name in _FIELDS and environ[name])
     return ok(f"{count} set, the others have their defaults")
 
