@@ -39,7 +39,7 @@ ALL: dict[str, Any] = {
 }
 VARIANTS = {"required": REQUIRED, "all": ALL}
 
-#: A value that must be refused, by its path, and a part of the message.
+#: Values that must be refused, each with its path. The message names the last part of it.
 REFUSED: dict[str, tuple[str, Any]] = {
     "an upstream that is missing": ("upstream", ""),
     "a digest that is missing": ("image.digest", ""),
@@ -135,7 +135,7 @@ def test_a_misspelt_field_would_be_noticed() -> None:
 
 @pytest.mark.parametrize(("path", "value"), REFUSED.values(), ids=REFUSED)
 def test_values_that_cannot_work_are_refused(path: str, value: object) -> None:
-    with pytest.raises(helm.HelmError):
+    with pytest.raises(helm.HelmError, match=path.rpartition(".")[2]):
         list(_rendered(_with(path, value)))
 
 
