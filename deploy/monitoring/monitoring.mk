@@ -24,10 +24,12 @@ monitoring-lock:
 	@touch $@
 
 # The program alone, from Debian's package `prometheus`: no service is installed or started. Without apt it is left out.
+APT_DOWNLOAD := apt-get -q -o APT::Sandbox::User=root download prometheus
 .venv-monitoring/bin/promtool: | .venv-monitoring/installed
 	@if command -v promtool >/dev/null; then ln -s "$$(command -v promtool)" $@; \
 	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
-	  (cd .venv-monitoring && apt-get -q -o APT::Sandbox::User=root download prometheus >/dev/null \
+	  (cd .venv-monitoring \
+	    && { $(APT_DOWNLOAD) || { test "$$(id -u)" = 0 && apt-get -q update && $(APT_DOWNLOAD); }; } >/dev/null 2>&1 \
 	    && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components 3 -C bin ./usr/bin/promtool; \
 	    rm -f prometheus_*.deb); \
 	fi; test -x $@ || echo 'promtool is missing and could not be downloaded: its tests are skipped' >&2
