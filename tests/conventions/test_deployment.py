@@ -97,6 +97,12 @@ def test_every_metric_that_deployments_name_is_in_the_catalogue() -> None:
     assert {use for use in named if use[1] not in METRICS} == set()
 
 
+def test_the_chart_is_for_this_version() -> None:
+    chart = yaml.safe_load((ROOT / "deploy/helm/mlflow-bridge/Chart.yaml").read_text())
+
+    assert chart["appVersion"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
 def test_every_setting_that_the_chart_names_exists() -> None:
     named = {
         (name, setting)
