@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrites the tables of the settings, metrics and scale pages from the code, where each figure is described.
+"""Rewrites the tables of the settings, metrics and scale pages from the code and the table of alarms.
 
 Usage: python -m tools.reference_tables
 """
 
 import dataclasses
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from bridge.cli.plan import rows
 from bridge.config.settings import Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+ALARMS = ROOT / "deploy" / "monitoring" / "alarms.toml"
 SCALE_HEADER = f"| writes a day | {' | '.join(SIZES)} |"
 
 
@@ -60,6 +63,13 @@ def limit_rows() -> Iterator[str]:
                 yield f"| {size} | {limit.name} | {limit.writes:,.0f} | {limit.remedy} |\n"
 
 
+def alarm_rows() -> Iterator[str]:
+    """Yield the rows of the alarms in docs/reference/metrics.md."""
+    for alarm in tomllib.loads(ALARMS.read_text(encoding="utf-8"))["alarm"]:
+        name = f"[{alarm['name']}](../how-to/runbook.md#{alarm['runbook']})"
+        yield f"| {name} | {alarm['severity']} | `{alarm['promql']}` | {alarm['for']} | {alarm['summary']} |\n"
+
+
 def with_table(text: str, header: str, rows: Iterator[str]) -> str:
     """Return a page's text with these rows in the table that has this header."""
     table = re.compile(rf"(?<=^{re.escape(header)}\n)(\|[-|]+\|\n)(?:\|.*\n)*", re.MULTILINE)
@@ -70,6 +80,7 @@ def with_table(text: str, header: str, rows: Iterator[str]) -> str:
 TABLES = (
     ("reference/settings.md", "| variable | default | meaning |", settings_rows),
     ("reference/metrics.md", "| metric | kind | labels | meaning |", metric_rows),
+    ("reference/metrics.md", "| alarm | severity | expression | for | meaning |", alarm_rows),
     ("explanation/scale.md", "| step | cost |", cost_rows),
     ("explanation/scale.md", SCALE_HEADER, scale_rows),
     ("explanation/scale.md", "| size | limit | writes a second | what to change |", limit_rows),

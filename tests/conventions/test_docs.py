@@ -10,7 +10,7 @@ import pytest
 from api.routes.table import ROUTES
 from bridge.config.settings import CREDENTIALS, Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
-from tools.reference_tables import TABLES, metric_rows, settings_rows, with_table
+from tools.reference_tables import TABLES, alarm_rows, metric_rows, settings_rows, with_table
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,6 +47,10 @@ def _routes() -> set[tuple[str, str]]:
 
 def test_the_page_of_settings_has_the_rows_of_the_code() -> None:
     assert _table("reference/settings.md", "variable") == "".join(settings_rows()), REWRITE
+
+
+def test_the_page_of_metrics_has_the_alarms_of_their_table() -> None:
+    assert _table("reference/metrics.md", "alarm") == "".join(alarm_rows()), REWRITE
 
 
 def test_no_setting_is_described_that_does_not_exist() -> None:
