@@ -111,7 +111,7 @@ def test_the_units_accept_and_deliver(host: Host) -> None:
 
     # `systemctl start` has returned: the api listens.
     assert _write(host.port, "accuracy").status == 200
-    assert json.loads(host.upstream.received.get(timeout=_CALL_TIMEOUT_S))["key"] == "accuracy"
+    assert b"accuracy" in host.upstream.received.get(timeout=_CALL_TIMEOUT_S)
     assert _get(host.port, "/readyz") == 200
     for unit in (API, *WORKERS):
         assert host.machine.properties(unit, "User", "ActiveState") == {"User": "mlflow-bridge", "ActiveState": "active"}
@@ -166,7 +166,7 @@ def test_a_stop_of_a_worker_completes_its_call(host: Host) -> None:
     host.machine.run("systemctl", "start", *WORKERS)
     assert _write(host.port, "next").status == 200
     # The next call is the next write: the first one was not repeated.
-    assert json.loads(host.upstream.received.get(timeout=_CALL_TIMEOUT_S))["key"] == "next"
+    assert b"next" in host.upstream.received.get(timeout=_CALL_TIMEOUT_S)
 
 
 def test_a_hand_over_refuses_no_connection(host: Host) -> None:
