@@ -62,5 +62,7 @@ mkdir "$root/run/old-root"
 cd "$root"
 pivot_root . run/old-root
 umount --lazy /run/old-root
+# As on a host: mounts of credentials reach the services.
+mount --make-rshared /
 export container=mlflow-bridge-test
 exec /lib/systemd/systemd --system --unit=basic.target --log-target=journal </dev/null
