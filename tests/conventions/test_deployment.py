@@ -64,7 +64,7 @@ def test_the_image_installs_only_what_is_locked_and_runs_as_nobody_special() -> 
 
     assert installs == ["requirements/production.txt", "requirements/build.txt"]
     assert DOCKERFILE.count("--require-hashes") == 2
-    assert re.search(r"^USER bridge$", DOCKERFILE, re.MULTILINE)
+    assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         assert all((ROOT / path).exists() for path in source.split())
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from conftest import STORE_URL, Host
 from machine import MOUNTED_UNITS, Machine
 
@@ -114,7 +113,10 @@ def test_the_units_accept_and_deliver(host: Host) -> None:
     assert b"accuracy" in host.upstream.received.get(timeout=_CALL_TIMEOUT_S)
     assert _get(host.port, "/readyz") == 200
     for unit in (API, *WORKERS):
-        assert host.machine.properties(unit, "User", "ActiveState") == {"User": "mlflow-bridge", "ActiveState": "active"}
+        assert host.machine.properties(unit, "User", "ActiveState") == {
+            "User": "mlflow-bridge",
+            "ActiveState": "active",
+        }
 
 
 def test_the_target_starts_and_stops_what_is_enabled(host: Host) -> None:

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from machine import UNITS
 
 from bridge.config.parsers import duration
 from bridge.config.settings import Settings, variable
-from machine import UNITS
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 BRIDGE_SERVICES = [name for name in SERVICES if "@" in name]
