@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CPU time and bytes per write, lane and dead letter: the constants of `bridge.capacity.costs`."""
+"""CPU time and bytes per write, lane and dead letter: the constants of `bridge.cli.capacity.costs`."""
 
 import os
 from collections.abc import Iterator

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from benchmarks.table import Row, Setting
-from bridge.capacity.costs import MEASURED
-from bridge.capacity.partitions import equal_slots_share, placed_slots_share, slot
-from bridge.capacity.plan import plan
-from bridge.capacity.sizes import SIZES
-from bridge.capacity.workload import DAY_S, TURN_S, Workload
+from bridge.cli.capacity.costs import MEASURED
+from bridge.cli.capacity.partitions import equal_slots_share, placed_slots_share, slot
+from bridge.cli.capacity.plan import plan
+from bridge.cli.capacity.sizes import SIZES
+from bridge.cli.capacity.workload import DAY_S, TURN_S, Workload
 from bridge.redis_store.keys import PARTITIONS, partition
 
 _SEED = 18

@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.capacity.costs import MEASURED, Costs
-from bridge.capacity.plan import plan
-from bridge.capacity.sizes import SIZES
+from bridge.cli.capacity.costs import MEASURED, Costs
+from bridge.cli.capacity.plan import plan
+from bridge.cli.capacity.sizes import SIZES
 from bridge.cli.plan import rows
 from bridge.config.settings import Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE

@@ -11,8 +11,8 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
-from bridge.config.environment import resolve_credentials
 from bridge.cli.plan import plan
+from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
 from bridge.process.start_failure import exit_with

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from bridge.capacity.costs import MEASURED
-from bridge.capacity.plan import Plan
-from bridge.capacity.plan import plan as planned
-from bridge.capacity.workload import Workload
+from bridge.cli.capacity.costs import MEASURED
+from bridge.cli.capacity.plan import Plan
+from bridge.cli.capacity.plan import plan as planned
+from bridge.cli.capacity.workload import Workload
 from bridge.cli.http_client import show_json
 
 _MAX = 1e12

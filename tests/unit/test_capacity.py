@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 from redis.crc import key_slot
 
-from bridge.capacity.costs import MEASURED, Costs
-from bridge.capacity.limits import api_task_writes, limits_of
-from bridge.capacity.partitions import equal_slots_share, placed_slots_share, slot
-from bridge.capacity.plan import plan
-from bridge.capacity.sizes import SIZES
-from bridge.capacity.workload import DAY_S, TURN_S, Workload
 from bridge.cli import main
+from bridge.cli.capacity.costs import MEASURED, Costs
+from bridge.cli.capacity.limits import api_task_writes, limits_of
+from bridge.cli.capacity.partitions import equal_slots_share, placed_slots_share, slot
+from bridge.cli.capacity.plan import plan
+from bridge.cli.capacity.sizes import SIZES
+from bridge.cli.capacity.workload import DAY_S, TURN_S, Workload
 from bridge.delivery.deliverer import Timing
 from bridge.redis_store import keys
 from bridge.redis_store.keys import PARTITIONS

@@ -4,9 +4,9 @@
 import pytest
 
 from benchmarks.simulation import simulate
-from bridge.capacity.costs import MEASURED
-from bridge.capacity.plan import plan
-from bridge.capacity.workload import DAY_S, Workload
+from bridge.cli.capacity.costs import MEASURED
+from bridge.cli.capacity.plan import plan
+from bridge.cli.capacity.workload import DAY_S, Workload
 
 LOAD = Workload(writes_per_day=200 * DAY_S, runs=50, calls=20, peak_factor=1)
 

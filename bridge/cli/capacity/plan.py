@@ -7,10 +7,10 @@ All rates are per second. The peak is what is planned for: the daily average tim
 import math
 from dataclasses import dataclass
 
-from bridge.capacity.costs import Costs
-from bridge.capacity.limits import Limit, api_task_writes, limits_of, store_cpus
-from bridge.capacity.partitions import equal_slots_share, placed_slots_share
-from bridge.capacity.workload import (
+from bridge.cli.capacity.costs import Costs
+from bridge.cli.capacity.limits import Limit, api_task_writes, limits_of, store_cpus
+from bridge.cli.capacity.partitions import equal_slots_share, placed_slots_share
+from bridge.cli.capacity.workload import (
     DAY_S,
     MAX_CPU_SHARE,
     MAX_MEMORY_SHARE,

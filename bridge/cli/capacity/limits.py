@@ -3,9 +3,9 @@
 
 from dataclasses import dataclass
 
-from bridge.capacity.costs import Costs
-from bridge.capacity.partitions import equal_slots_share
-from bridge.capacity.workload import MAX_CPU_SHARE, MAX_UPSTREAM_SHARE, Workload
+from bridge.cli.capacity.costs import Costs
+from bridge.cli.capacity.partitions import equal_slots_share
+from bridge.cli.capacity.workload import MAX_CPU_SHARE, MAX_UPSTREAM_SHARE, Workload
 from bridge.redis_store.keys import PARTITIONS
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worked sizes of docs/explanation/scale.md, which the simulation of the bench runs as well."""
 
-from bridge.capacity.workload import Workload
+from bridge.cli.capacity.workload import Workload
 
 SIZES = {
     "10^6": Workload(writes_per_day=1e6, runs=100, calls=25),
