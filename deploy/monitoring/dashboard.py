@@ -98,6 +98,12 @@ ROWS: dict[str, tuple[Graph, ...]] = {
             "Until the end of the response; for queued writes, until they are accepted.",
             _percentiles("request_duration_seconds"),
         ),
+        Graph(
+            "Browser sessions",
+            "ops",
+            "Sign-ins by result, and sessions that were ended before their time.",
+            {"sign-ins, {{result}}": _rate("sign_ins", "result"), "sign-outs": _rate("sign_outs")},
+        ),
     ),
     "Delivery": (
         Graph("Delivery lag", "s", "From a write's acceptance to its delivery.", _percentiles("delivery_lag_seconds")),
