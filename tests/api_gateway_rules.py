@@ -88,7 +88,7 @@ def _path_problems(document: dict[str, Any]) -> Iterator[str]:
     variables: dict[str, str] = {}
     for resource in sorted(made):
         parent, _, segment = resource.rpartition("/")
-        if not re.fullmatch(r"[\w.:,$-]*|\{\w+\+?\}", segment):
+        if resource and not re.fullmatch(r"[\w.:,$-]+|\{\w+\+?\}", segment):
             yield f"{resource}: a segment is neither a name nor one variable"
         if segment.startswith("{") and variables.setdefault(parent, segment) != segment:
             yield f"A sibling ({variables[parent]}) of {resource} already has a variable path part"

@@ -82,9 +82,12 @@ def _mlflow_error(code: str) -> str:
 
 
 def _with_shared_names(paths: _Document) -> Iterator[tuple[str, _Document]]:
-    """Yield the paths, in which siblings have one variable name: API Gateway refuses a second one."""
+    """Yield the paths, in which siblings have one variable name: API Gateway refuses a second one.
+
+    A path with a trailing slash is left out: API Gateway has no empty segments.
+    """
     known: dict[str, str] = {}
-    for path, item in sorted(paths.items()):
+    for path, item in sorted((path, item) for path, item in paths.items() if not path.endswith("/")):
         names: dict[str, str] = {}
         segments: list[str] = []
         for segment in path.split("/"):

@@ -50,7 +50,8 @@ def test_each_operation_is_kept_and_documented() -> None:
         if part["location"]["type"] == "METHOD"
     }
 
-    operations = [(method, each) for item in before["paths"].values() for method, each in item.items()]
+    paths = {path: item for path, item in before["paths"].items() if not path.endswith("/")}
+    operations = [(method, each) for item in paths.values() for method, each in item.items()]
     assert {(method.upper(), each["summary"]) for method, each in operations} <= documented
     assert sum(len(item) for item in after["paths"].values()) == len(operations) + len(["/api", "/ajax-api"])
     assert after[PARTS]["version"] == "v7"
@@ -133,6 +134,7 @@ def _add_part(document: Document, location: Document, **properties: str) -> None
         (lambda d: d["paths"].update({f"/x{number}": {} for number in range(300)}), "resources"),
         (lambda d: d["paths"].update({"/v1/runs/{other}/x": {}}), "already has a variable path part"),
         (lambda d: d["paths"].update({"/models/{name}:generate": {}}), "neither a name nor one variable"),
+        (lambda d: d["paths"].update({"/v1/": {}}), "neither a name nor one variable"),
         (lambda d: d["paths"].update({"/api/{proxy+}/x": {}}), "a greedy variable has children"),
         (lambda d: d["paths"]["/docs"]["get"].pop("x-amazon-apigateway-integration"), "No integration defined"),
         (lambda d: d["paths"]["/docs"]["get"].update(security=[]), "security"),
