@@ -98,7 +98,7 @@ function keys() {
 
 async function signIn(request, response) {
     const { key } = JSON.parse(await bodyOf(request));
-    if (!key.startsWith('mlb_')) return problem(response, 401, 'invalid-credentials', 'Unauthorized', 'No such key.');
+    if (!key.startsWith('mbk_')) return problem(response, 401, 'invalid-credentials', 'Unauthorized', 'No such key.');
     state.signedIn = true;
     send(response, 200, session());
 }

@@ -7,7 +7,7 @@ import { ORIGIN, setState, SIGNED_IN, withBrowser } from './browser.mjs';
 const WAIT_MS = 15_000;
 const text = (page, content) => page.getByText(content).first().waitFor({ timeout: WAIT_MS });
 const signIn = async (page) => {
-    await page.getByLabel('API key').fill('mlb_secret');
+    await page.getByLabel('API key').fill('mbk_secret');
     await page.getByRole('button', { name: 'Sign in with the key' }).click();
 };
 

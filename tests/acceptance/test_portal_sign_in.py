@@ -18,6 +18,14 @@ def test_a_sign_in_with_a_key_leads_back_to_the_place_and_a_sign_out_ends_it(sha
     assert shared_portal.fetched("/v1/backlog/mine") == 401
 
 
+def test_the_sign_in_page_describes_a_key_as_keys_are(shared_portal: Portal) -> None:
+    prefix, _, _ = shared_portal.key_of("described").partition("_")
+
+    shared_portal.start_signed_out()
+
+    shared_portal.shows(f"It begins with {prefix}_.")
+
+
 def test_a_wrong_key_is_refused_with_the_cause(shared_portal: Portal) -> None:
     shared_portal.start_signed_out()
 

@@ -30,7 +30,7 @@ export function KeyForm({ onSignedIn }: { onSignedIn: () => void }) {
     <form onSubmit={submit}>
       <SpaceBetween size="m">
         {signIn.error && <Alert type="error">{refusal(signIn.error)}</Alert>}
-        <FormField label="API key" description="It begins with mlb_. The bridge stores no copy of it in the browser.">
+        <FormField label="API key" description="It begins with mbk_. The bridge stores no copy of it in the browser.">
           <Input
             type="password"
             name="key"
