@@ -1,5 +1,13 @@
 # The bridge, without a local MLflow: one image for the api and the workers; the command selects which.
 #   docker build -t mlflow-bridge .
+FROM node:22-slim AS console
+WORKDIR /app/console
+COPY console/package.json console/package-lock.json console/.npmrc ./
+RUN npm ci --loglevel=error
+COPY console/ ./
+# Writes /app/api/console.
+RUN npm run build
+
 FROM python:3.12-slim AS build
 WORKDIR /app
 RUN python -m venv /venv
@@ -11,17 +19,26 @@ COPY schemas/ schemas/
 COPY bridge/ bridge/
 COPY api/ api/
 COPY workers/ workers/
-# The build's own tools stay out of the image.
+COPY --from=console /app/api/console/ api/console/
+# The build's own tools stay out of the image, and so does pip.
 RUN python -m venv /build \
  && /build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/build.txt \
  && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
- && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
+ && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl \
+ && /venv/bin/pip uninstall --yes --quiet pip
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 bridge
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="MLflow Bridge" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+RUN groupadd --system --gid 10001 bridge && useradd --system --uid 10001 --gid 10001 bridge
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BRIDGE_HOST=0.0.0.0
-USER bridge
+# By numbers: Kubernetes can't see that a name is not root.
+USER 10001:10001
 WORKDIR /home
 # Bodies that do not fit in memory. Amazon ECS gives a volume mounted here the mode that /tmp has in the image.
 VOLUME ["/tmp"]

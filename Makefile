@@ -75,7 +75,8 @@ docs: .venv/docs/installed ## Build the documentation site in build/site, withou
 	@.venv/docs/bin/zensical build --clean --strict
 
 image: ## Build the container image; CONTAINER=podman for another program
-	$(or $(CONTAINER),docker) build --tag mlflow-bridge:$(VERSION) .
+	$(or $(CONTAINER),docker) build --tag mlflow-bridge:$(VERSION) \
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
 release: .venv/dev ## Build wheel, source archive and release notes in dist/, from a clean tree
 	@sh tools/release.sh $(VERSION)

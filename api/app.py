@@ -27,7 +27,7 @@ from bridge.upstream.tracing import Tracer
 class Lifecycle:
     """What runs at the start and at the end of the process. Both may block."""
 
-    start: Callable[[], None]
+    start: tuple[Callable[[], None], ...]
     close: Callable[[], None]
 
 
@@ -86,6 +86,7 @@ class BridgeApp:
 
     async def _respond(self, request: Request, record: RequestRecord, charge: RequestCharge) -> SendableResponse:
         try:
+            self.handler.switch.switch(request)
             await self.admission.admit(request, record, charge)
             return await self.replay_protection.run(request, record, self.handler.handle)
         except Exception as error:  # noqa: BLE001 - each has its response
@@ -97,7 +98,8 @@ class BridgeApp:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop with the server (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
         await receive()
-        self.lifecycle.start()
+        for start in self.lifecycle.start:
+            start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()

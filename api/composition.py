@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composition of the api: gives each class the collaborators that it uses."""
 
+import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
+from api.action_modes import ActionSwitch
 from api.admission import Admission
 from api.app import BridgeApp, Lifecycle
 from api.auth.experiment_scope import ExperimentScope
@@ -24,6 +27,7 @@ from api.proxy.bodies import Bodies
 from api.proxy.overlay import OverlaidReads
 from api.proxy.proxy import Proxy
 from api.proxy.read_your_writes import ReadYourWrites
+from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp, create_flask_app
 from api.routes.backlog import BacklogRoutes
 from api.routes.dead_letters import DeadLetterRoutes
@@ -38,10 +42,17 @@ from bridge.bootstrap.processes import Api
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
+#: How long a proxied write waits for the queued ones before it. MLflow's client waits for two minutes.
+_WRITE_ORDER_TIMEOUT = dt.timedelta(seconds=20)
 
 
-def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> BridgeApp:
-    """Return the ASGI application of this bridge, with the build of the console in this directory."""
+def create_app(
+    bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY, on_started: Callable[[], None] = lambda: None
+) -> BridgeApp:
+    """Return the ASGI application of this bridge, with the build of the console in this directory.
+
+    ``on_started`` is called once before it serves.
+    """
     settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
     portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
@@ -72,7 +83,7 @@ def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> B
         observe=bridge.observe,
         tracer=bridge.tracer,
         # Nothing but upstream's version is read before it is needed, and that in a thread.
-        lifecycle=Lifecycle(start=bridge.abilities.start, close=bridge.close),
+        lifecycle=Lifecycle(start=(bridge.abilities.start, on_started), close=bridge.close),
     )
 
 
@@ -81,7 +92,8 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
     jobs = Jobs(bridge.outbox, stopping)
     reader = WriteReader(bridge.clock, bridge.abilities, max_body_bytes=settings.longest_body)
     writes = Writes(reader, WriteBatcher(bridge.intake), experiments, stopping)
-    bulk_reader = BulkReader(bridge.clock, bridge.abilities, max_body_bytes=settings.max_body_size)
+    switch = ActionSwitch(settings.action_modes or {})
+    bulk_reader = BulkReader(bridge.clock, bridge.abilities, switch, max_body_bytes=settings.max_body_size)
     loop_views = views_of(
         BulkWrites(bulk_reader, bridge.intake, bridge.names, experiments, stopping),
         RunCreations(writes, jobs, bridge.names, experiments),
@@ -96,6 +108,15 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
         proxy=_proxy(bridge),
         capabilities=bridge.abilities,
         experiments=experiments,
+        switch=switch,
+        write_order=WriteOrder(
+            reader,
+            bridge.outbox,
+            experiments,
+            stopping,
+            max_body_bytes=settings.longest_body,
+            timeout=_WRITE_ORDER_TIMEOUT,
+        ),
     )
 
 
@@ -109,6 +130,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         dispatch=bridge.dispatch,
         upstream=bridge.upstream,
         stopping=bridge.stopping,
+        action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
         JobRoutes(bridge.outbox, letters, poll),

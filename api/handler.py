@@ -4,6 +4,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from api.action_modes import ActionSwitch
 from api.auth.experiment_scope import ExperimentScope
 from api.http.error_responses import FailedRequest, error_response
 from api.http.exceptions import NotForwarded, NotOnConsoleHost
@@ -15,6 +16,7 @@ from api.intake.writes import WriteResponses, Writes
 from api.portal.browser_origins import BrowserOrigins
 from api.portal.security_headers import check_not_loaded_as_code
 from api.proxy.proxy import Proxy
+from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp
 from bridge.upstream.capabilities import UpstreamCapabilities
 from schemas.endpoints import EndpointMatch, is_refused
@@ -38,10 +40,13 @@ class RequestHandler:
     proxy: Proxy
     capabilities: UpstreamCapabilities
     experiments: ExperimentScope
+    switch: ActionSwitch
+    write_order: WriteOrder
 
     async def handle(self, request: Request, record: RequestRecord) -> SendableResponse:
         """Return the response, also for an error. Never raises."""
         try:
+            self.switch.check(request)
             record.route = self._route(request)
             match record.route:
                 case "queued":
@@ -89,6 +94,8 @@ class RequestHandler:
         raise AssertionError(request.path)
 
     async def _forward(self, request: Request) -> SendableResponse:
+        if request.switched_op:
+            await self.write_order.wait(request.switched_op, request)
         response = await self.proxy.forward(request)
         if request.client.experiments is not None:
             self.experiments.learn(request.found, response.first)

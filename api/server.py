@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from api.shutdown import DRAIN_SIGNAL
+from bridge.bootstrap.embedded_metrics import start_embedded_metrics
 from bridge.bootstrap.processes import build_api
 from bridge.bootstrap.startup_checks import certificate_error, check_exposure, check_store, port_in_use
 from bridge.config.environment import read_settings
@@ -25,7 +26,9 @@ from bridge.config.settings import Settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
 from bridge.process.background import BackgroundThread
+from bridge.process.service_notification import ServiceNotification
 from bridge.process.signals import SignalNotifier
+from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 
@@ -53,7 +56,7 @@ def main() -> None:
         if port_in_use(settings.host, settings.port):
             _warn(f"another process listens on port {settings.port}; it and this api share the connections")
     except (InvalidSettings, CannotStart) as error:
-        sys.exit(f"mlflow-bridge-api: {error}")
+        exit_with(error, program="mlflow-bridge-api")
     configure_logging(settings.log_level)
     server = _server(settings, bridge.observe)
     bridge.report_threads()
@@ -62,6 +65,8 @@ def main() -> None:
         BackgroundThread(
             "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
+    start_embedded_metrics(bridge)
+    server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)
     server.serve()
     # Python restores the default handlers while it ends: a late signal would make a clean stop look like a crash.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -101,9 +106,14 @@ class _Server(MPServer):
     def follow_signals(self, observe: Observer, *, drain_delay: dt.timedelta) -> None:
         """Handle signals in threads, because the handlers of the base class take a lock."""
         self._drain_delay = drain_delay
+        self._on_stop: Callable[[], None] = lambda: None
         self._stop_signal, self._reload_signal = SignalNotifier(), SignalNotifier()
         self._reload_signal.subscribe(super().signal_handler_reload, observe=observe)
         self._stop_signal.subscribe(self._stop, observe=observe)
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call this once a stop begins."""
+        self._on_stop = callback
 
     def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
         """Replace the server processes by new ones."""
@@ -114,6 +124,7 @@ class _Server(MPServer):
         self._stop_signal.notify()
 
     def _stop(self) -> None:
+        self._on_stop()
         # Processes that got the signal themselves, with the whole process group, must not be replaced.
         self.respawn_failed_workers = False
         for worker in list(self.wrks):

@@ -19,10 +19,12 @@ import click
 
 from benchmarks import contenders
 from benchmarks.access import guarded
+from benchmarks.costs import costs
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
 from benchmarks.denials import denied
 from benchmarks.fairness import fair
 from benchmarks.intake import accepted, batches, floor, latency, proxy
+from benchmarks.simulation import simulation
 from benchmarks.storage import growth, store
 from benchmarks.streams import crowd, stream
 from benchmarks.table import Row, Setting
@@ -30,7 +32,7 @@ from benchmarks.table import Row, Setting
 Measure = Callable[[Setting], Iterator[Row]]
 _ALL: tuple[Measure, ...] = (
     *(latency, accepted, guarded, fair, denied, batches, floor, proxy, stream, crowd),
-    *(delivered, drain, limited, slow, two_workers, store, growth),
+    *(delivered, drain, limited, slow, two_workers, store, growth, costs, simulation),
 )
 MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}
 _RESULTS = Path(__file__).parent / "results"

@@ -134,9 +134,10 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
 
 
 @contextmanager
-def void(directory: Path, *, delay: float = 0.0) -> Iterator[str]:
-    """Run an upstream that accepts everything after a delay in seconds, and stores nothing."""
-    with wsgi("benchmarks.void:app", directory / "void", {"BENCH_DELAY": str(delay)}) as url:
+def void(directory: Path, *, delay: float = 0.0, refuses: bool = False) -> Iterator[str]:
+    """Run an upstream that accepts or refuses everything after a delay in seconds, and stores nothing."""
+    environ = {"BENCH_DELAY": str(delay), "BENCH_REFUSES": "1" if refuses else ""}
+    with wsgi("benchmarks.void:app", directory / "void", environ) as url:
         yield url
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An upstream without work: answers every call with ``{}``, and downloads with the requested size."""
+"""An upstream without work: answers every call with ``{}``, and downloads with the requested size.
+
+With ``BENCH_REFUSES=1`` it refuses each write instead, in MLflow's form.
+"""
 
 import os
 import time
@@ -9,6 +12,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 _PIECE = bytes(256 * 1024)
 #: The delay of the response to a write, in seconds.
 _DELAY = float(os.environ.get("BENCH_DELAY", "0"))
+_REFUSAL = b'{"error_code":"INVALID_PARAMETER_VALUE","message":"refused"}'
+_WRITE_RESPONSE = ("400 Bad Request", _REFUSAL) if os.environ.get("BENCH_REFUSES") else ("200 OK", b"{}")
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -17,10 +22,12 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     if count:
         start_response("200 OK", [("Content-Length", str(int(count) << 20))])
         return _zeros(int(count))
+    status, body = "200 OK", b"{}"
     if environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)):
         time.sleep(_DELAY)
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2")])
-    return [b"{}"]
+        status, body = _WRITE_RESPONSE
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _zeros(mebibytes: int) -> Iterator[bytes]:

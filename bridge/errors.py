@@ -1,19 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exceptions of the bridge. Adapters translate the exceptions of libraries into these."""
 
+import os
 from typing import Literal
+
+#: The exit status of a process that no restart can help: its configuration must change first (sysexits.h).
+EX_CONFIG = os.EX_CONFIG
 
 
 class BridgeError(Exception):
     """Base of all errors of the bridge."""
 
+    #: The exit status of a process that ends with this error.
+    exit_status = 1
+
 
 class InvalidSettings(BridgeError):
     """A setting is missing, unknown or invalid. The text names the setting and a valid value."""
 
+    exit_status = EX_CONFIG
+
 
 class CannotStart(BridgeError):
-    """The bridge can't be started. The text names the cause and the remedy."""
+    """The bridge can't be started. The text names the cause and the remedy.
+
+    ``retryable``: a later start can succeed with the same settings.
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+        super().__init__(reason)
+        self.exit_status = 1 if retryable else EX_CONFIG
 
 
 class StoreUnavailable(BridgeError):
@@ -63,6 +79,10 @@ class CredentialsUnavailable(BridgeError):
     def __init__(self, reason: str, *, denied: bool = False) -> None:
         super().__init__(reason)
         self.denied = denied
+
+
+class SecretNotStored(BridgeError):
+    """AWS Secrets Manager has not stored a value. The text names the secret and the cause, never the value."""
 
 
 class UpstreamDenied(BridgeError):

@@ -11,7 +11,7 @@ from typing import Any
 from a2wsgi import ASGIMiddleware
 from werkzeug.test import Client, TestResponse
 
-from api import create_app
+from api.composition import create_app
 from bridge.bootstrap.processes import Api
 
 #: Tests don't depend on whether this checkout has a build of the console.

@@ -30,7 +30,7 @@ _PRELOADED = (
     "mlflow.tracking",
     "boto3",
     "requests",
-    "bridge.cli",
+    "api.cli",
     "bridge.cli.keys",
     "bridge.bootstrap.processes",
 )
@@ -117,7 +117,7 @@ def _run(job: dict[str, Any]) -> None:
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - the code of a test
     elif first == "mlflow-bridge":
         sys.argv = [first, *arguments]
-        _exit_at_once(importlib.import_module("bridge.cli").main)
+        _exit_at_once(importlib.import_module("api.cli").main)
     else:
         sys.argv = [first, *arguments]
         runpy.run_path(first, run_name="__main__")

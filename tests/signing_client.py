@@ -13,8 +13,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from api import create_app
 from api.app import BridgeApp
+from api.composition import create_app
 from bridge.auth.api_keys import AccessKey
 from bridge.bootstrap.processes import Api
 

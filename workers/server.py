@@ -17,6 +17,8 @@ from bridge.bootstrap.startup_checks import check_store
 from bridge.config.environment import read_settings
 from bridge.dispatch.celery_dispatch import QUEUES
 from bridge.errors import CannotStart, InvalidSettings
+from bridge.process.service_notification import ServiceNotification
+from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 from workers.app import create_app
@@ -37,7 +39,7 @@ def main() -> None:
         worker = build_worker(settings)
         check_store(worker.outbox, _warn)
     except (InvalidSettings, CannotStart) as error:
-        sys.exit(f"mlflow-bridge-worker: {error}")
+        exit_with(error, program="mlflow-bridge-worker")
     configure_logging(settings.log_level)
     _connect_signals(worker)
     create_app(worker).worker_main(
@@ -61,14 +63,17 @@ def _warn(text: str) -> None:
 
 def _connect_signals(worker: Worker) -> None:
     """Connect the worker to Celery's signals. ``weak=False``: Celery would drop these local receivers."""
+    notification = ServiceNotification(os.environ.get("NOTIFY_SOCKET"))
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
         start_sweeping(worker)
         worker.report_threads()
         signal.signal(signal.SIGTERM, _only_first(signal.getsignal(signal.SIGTERM)))
+        notification.ready()
 
     def on_shutting_down(**_: Any) -> None:  # noqa: ANN401
         worker.stopping.set()
+        notification.stopping()
 
     def on_logging(**_: Any) -> None:  # noqa: ANN401
         # A receiver of `setup_logging` keeps Celery from configuring logs. The events of deliveries replace its logs

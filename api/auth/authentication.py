@@ -33,6 +33,12 @@ _LOGIN_THREADS = 4
 _MAX_FAILURES = 20
 _FAILURE_WINDOW_S = 60.0
 _INVALID_SIGNATURE = "The signature does not match the request, or its access key is unknown, expired or revoked."
+#: A REST API of Amazon API Gateway sends its id in it.
+_API_GATEWAY_HEADER = b"x-amzn-apigateway-api-id"
+_SIGNATURE_REMOVED = (
+    "The request came through Amazon API Gateway without credentials. API Gateway removes AWS signatures: send an API "
+    "key (Authorization: Bearer mbk_...), or sign requests for the bridge's own address."
+)
 
 _NOT_CACHED = object()
 
@@ -131,6 +137,8 @@ class Authentication:
         credential = self._credential(request)
         if credential is None and not _sends_credentials(request):
             # A health check or a browser before its login, and no failed attempt.
+            if self._signatures and request.header(_API_GATEWAY_HEADER):
+                raise Unauthenticated(_SIGNATURE_REMOVED)
             raise Unauthenticated
         return await self._verify_once(credential, request)
 

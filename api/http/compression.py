@@ -14,12 +14,20 @@ _SLICE_BYTES = 256
 _MAX_ZSTD_WINDOW_BYTES = 1 << 23
 #: Members (gzip) or frames (zstd) of one body: each costs time to begin, and an empty one has only nine bytes.
 _MAX_MEMBERS = 10_000
+#: The first bytes of a frame (RFC 8878, section 3.1.1); no JSON begins with them.
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_UNNAMED_ZSTD = (
+    "The body is compressed with zstd, and the request has no Content-Encoding: zstd. Amazon API Gateway removes that "
+    "header: send gzip or no compression through it."
+)
 
 
 def decompress(body: bytes, coding: str | None, *, max_bytes: int) -> bytes:
     """Return the body without its ``Content-Encoding``, or raise ``InvalidWrite``."""
     coding = (coding or "identity").strip().lower()
     if coding == "identity":
+        if body.startswith(_ZSTD_MAGIC):
+            raise InvalidWrite(_UNNAMED_ZSTD, "BAD_REQUEST", 415)
         return body
     new_decompressor = _DECOMPRESSORS.get(coding)
     if new_decompressor is None:

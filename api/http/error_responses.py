@@ -11,8 +11,10 @@ import msgspec
 from werkzeug.exceptions import HTTPException
 
 from api.http.exceptions import (
+    ActionRefused,
     Busy,
     CrossSiteRequest,
+    EarlierWritesPending,
     Forbidden,
     LoopDetected,
     MalformedFraming,
@@ -234,6 +236,10 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     CrossSiteRequest: lambda request, e: request.respond(403, "PERMISSION_DENIED", str(e)),
     NotOnConsoleHost: lambda request, _: request.respond(
         404, "RESOURCE_DOES_NOT_EXIST", "MLflow is not shown under this name, which is for operators only."
+    ),
+    ActionRefused: lambda request, e: request.respond(403, "PERMISSION_DENIED", f"{e}"),
+    EarlierWritesPending: lambda request, _: request.retry_later(
+        "Earlier writes of the same run are not delivered yet. Send the write again.", retry_after_s=5
     ),
     Busy: lambda request, _: request.retry_later("Too many requests to upstream are in progress."),
     UpstreamTimeout: lambda request, e: request.respond(504, _UNAVAILABLE, f"{e}."),

@@ -64,6 +64,17 @@ class NotForwarded(Exception):
     """MLflow accepts the call from its own host only, or it is no call for clients."""
 
 
+class ActionRefused(Exception):
+    """The installation refuses an action for now (``BRIDGE_ACTION_MODES``)."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"The bridge does not accept {action} here for now; its operator can switch it on.")
+
+
+class EarlierWritesPending(Exception):
+    """Writes that were accepted before a proxied one, for the same lane, are not delivered yet."""
+
+
 class Busy(Exception):
     """As many requests to upstream are in progress as the api allows."""
 

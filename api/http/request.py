@@ -26,6 +26,7 @@ from schemas.endpoints import EndpointMatch, find
 from schemas.errors import InvalidWrite
 from schemas.mlflow_limits import check_header
 from schemas.trace_context import TraceContext, TraceParent, read_trace, trace_context_of
+from schemas.write import Op
 
 #: In place of a start time: the timeout of this task has expired.
 _EXPIRED = float("-inf")
@@ -113,6 +114,8 @@ class Request:
         self.received = 0
         self.is_over = False
         self.is_streamed = False
+        #: The kind of write that it is if it is proxied although it is normally queued (`api.action_modes`).
+        self.switched_op: Op | None = None
         #: The span that records the request, if tracing is on.
         self.span: RequestSpan | None = None
         #: The hash that the body must have, and the hash of what has arrived.

@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from api.action_modes import ActionSwitch
 from api.auth.experiment_scope import ExperimentScope
 from api.http.compression import decompress
 from api.http.exceptions import Forbidden, OutsideExperiments, PartlyAccepted
@@ -43,8 +44,11 @@ _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/
 class BulkReader:
     """Reads the writes of a bulk request. Its methods block."""
 
-    def __init__(self, clock: Clock, capabilities: UpstreamCapabilities, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, clock: Clock, capabilities: UpstreamCapabilities, switch: ActionSwitch, *, max_body_bytes: int
+    ) -> None:
         self.max_body_bytes = max_body_bytes
+        self._switch = switch
         self._clock = clock
         self._capabilities = capabilities
 
@@ -78,6 +82,7 @@ class BulkReader:
 
     def _check(self, write: Write) -> None:
         """Raise ``InvalidWrite`` for a write that this upstream has no call for, or would truncate."""
+        self._switch.check_queued(write.op)
         check_has_call(write.op, self._capabilities.lacks, self._capabilities.limits)
         check_for_upstream(write, self._capabilities.limits)
 

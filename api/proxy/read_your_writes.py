@@ -95,7 +95,7 @@ class ReadYourWrites:
             if max_wait and await self._is_delivering():
                 now = await poll(
                     lambda: self._outbox.extents(list(before)),
-                    lambda now: _are_settled(now, before),
+                    lambda now: are_settled(now, before),
                     max_wait=max_wait,
                     stopping=self._stopping,
                 )
@@ -130,7 +130,8 @@ def _named_lanes(request: Request, body: BufferedBody | None) -> list[str]:
     return named
 
 
-def _are_settled(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool:
+def are_settled(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool:
+    """Return whether all writes that ``before`` includes are settled."""
     # A lane that has been removed since then has nothing pending.
     return all(
         now[lane].settled >= earlier.accepted or not now[lane].pending

@@ -10,6 +10,7 @@ from flask import Response, request
 from api.http.routing import Route
 from api.routes.context import client
 from api.routes.json_bodies import json_response
+from bridge.config.action_modes import ActionModes
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Outbox
@@ -30,6 +31,7 @@ class ReadinessCheck:
     dispatch: Dispatch
     upstream: Upstream
     stopping: threading.Event
+    action_modes: ActionModes
 
     def report(self) -> dict[str, Any]:
         """Return the state of each part. Only the store decides whether writes are accepted; the others catch up."""
@@ -41,6 +43,7 @@ class ReadinessCheck:
             # The other checks could not change the result, and each may take its full timeout.
             return {"status": "unavailable", "store": store}
         parts: dict[str, Any] = {
+            "action_modes": self.action_modes,
             "store": store,
             "broker": {"reachable": self.dispatch.ping()},
             "workers": {"alive": workers},

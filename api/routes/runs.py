@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``GET /v1/runs/{name}``: the id and state of a run that a client has named itself."""
+"""``GET /v1/runs/{run}``: the id and state of a run that a client has named itself."""
 
 from flask import Response, abort, request
 
@@ -33,7 +33,7 @@ class RunRoutes:
 
     @Route(
         "GET",
-        "/v1/runs/<path:name>",
+        "/v1/runs/<path:run>",
         summary="The run with a name of the client's own",
         action="GetRun",
         scope=Scope.READ,
@@ -42,9 +42,9 @@ class RunRoutes:
         prefers=("wait=N",),
         problems=(404,),
     )
-    def show(self, name: str) -> Response:
+    def show(self, run: str) -> Response:
         """Return a run by its name; with ``wait=N``, once it is created."""
-        lane = _existing_lane(name)
+        lane = _existing_lane(run)
         run_id = self._names.run_id(lane)
         if run_id is None:
             if not self._outbox.extents([lane])[lane].accepted:
@@ -52,18 +52,18 @@ class RunRoutes:
             wait = read_preferences(request.headers.get("Prefer")).wait
             run_id = self._poll.until(lambda: self._names.run_id(lane), lambda found: found is not None, max_wait=wait)
         if run_id:
-            return json_response(RunDocument(run=name, state=RunState.CREATED, run_id=run_id))
-        return json_response(self._without_id(name, lane))
+            return json_response(RunDocument(run=run, state=RunState.CREATED, run_id=run_id))
+        return json_response(self._without_id(run, lane))
 
-    def _without_id(self, name: str, lane: str) -> RunDocument:
+    def _without_id(self, run: str, lane: str) -> RunDocument:
         """Return the state of a name without a run: its creation is pending, or has failed."""
         if not self._outbox.extents([lane])[lane].pending:
             letters = self._letters.page(LetterFilter(lane=lane), after=None, limit=_MAX_LETTERS).letters
             for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
                 if visible_client() not in (None, letter.client):
-                    return RunDocument(run=name, state=RunState.DEAD)
-                return RunDocument(run=name, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
-        return RunDocument(run=name, state=RunState.PENDING)
+                    return RunDocument(run=run, state=RunState.DEAD)
+                return RunDocument(run=run, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
+        return RunDocument(run=run, state=RunState.PENDING)
 
 
 def lane_of(name: str) -> str:

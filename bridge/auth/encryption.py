@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encryption of stored secrets with AES-256-GCM, and their keys from AWS Secrets Manager.
+"""Encryption of stored secrets with AES-256-GCM, and the client of AWS Secrets Manager for keys.
 
 The secrets of access keys must be readable to verify signatures, so a hash is not enough. The purpose of a secret is
 its additional authenticated data: a writer to the store can't exchange the secrets of two clients.
@@ -8,6 +8,7 @@ its additional authenticated data: a writer to the store can't exchange the secr
 import os
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -17,12 +18,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bridge.config.network import DIRECT, Network
 from bridge.config.parsers import encryption_keys
-from bridge.errors import CannotStart
+from bridge.errors import CannotStart, SecretNotStored
 from bridge.upstream.connections import AwsSession
 
 #: The first byte of a ciphertext, so that the format can change.
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
+#: Errors of AWS Secrets Manager that a later start meets again.
+_PERMANENT_ERRORS = {
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "ResourceNotFoundException",
+}
 _SECRETS_MANAGER_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -56,16 +65,34 @@ class Cipher:
 def fetch_encryption_keys(arn: str, network: Network = DIRECT) -> tuple[bytes, ...]:
     """Return the keys of a secret in the format of ``BRIDGE_ENCRYPTION_KEYS``, or raise ``CannotStart``."""
     try:
-        session = boto3.Session(botocore_session=AwsSession(network))
-        client = session.client("secretsmanager", region_name=arn.split(":")[3], config=_SECRETS_MANAGER_CONFIG)
-        answer = client.get_secret_value(SecretId=arn)
+        answer = _secrets_manager(arn, network).get_secret_value(SecretId=arn)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")
-        raise CannotStart(f"AWS Secrets Manager does not give {arn} out: {code}") from None
+        raise CannotStart(
+            f"AWS Secrets Manager does not give {arn} out: {code}", retryable=code not in _PERMANENT_ERRORS
+        ) from None
     except (BotoCoreError, OSError, ValueError) as error:
-        raise CannotStart(f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}") from None
+        raise CannotStart(
+            f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}", retryable=True
+        ) from None
     try:
         return encryption_keys(answer.get("SecretString") or "")
     except ValueError as error:
         # The message must not quote the secret.
         raise CannotStart(f"the text of the secret {arn} must be {error}") from None
+
+
+def store_secret(arn: str, text: str, network: Network = DIRECT) -> None:
+    """Make a text the current value of an existing secret, or raise ``SecretNotStored``."""
+    try:
+        _secrets_manager(arn, network).put_secret_value(SecretId=arn, SecretString=text)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code")
+        raise SecretNotStored(f"AWS Secrets Manager does not store the key in {arn}: {code}") from None
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise SecretNotStored(f"AWS Secrets Manager can't be reached for {arn}: {type(error).__name__}") from None
+
+
+def _secrets_manager(arn: str, network: Network) -> Any:  # noqa: ANN401 - botocore's clients have no types
+    session = boto3.Session(botocore_session=AwsSession(network))
+    return session.client("secretsmanager", region_name=arn.split(":")[3], config=_SECRETS_MANAGER_CONFIG)

@@ -14,9 +14,14 @@ from bridge.outbox import Outbox
 
 
 def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
-    """Raise ``CannotStart`` if the store can lose accepted writes. Warn of minor problems and of a missing response."""
+    """Raise ``CannotStart`` if the store can lose accepted writes, or holds data that this release can't read.
+
+    Warns of minor problems and of a missing response.
+    """
     try:
         durability = outbox.durability()
+        if not durability.faults:
+            outbox.declare_format()
     except StoreUnavailable as error:
         warn(f"the store does not respond; no write is accepted until it does ({error})")
         return

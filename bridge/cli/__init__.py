@@ -3,7 +3,6 @@
 
 import dataclasses
 import os
-import sys
 
 import click
 
@@ -12,8 +11,11 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
+from bridge.cli.plan import plan
+from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
+from bridge.process.start_failure import exit_with
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -38,10 +40,9 @@ def up() -> None:
     from bridge.local.stack import up as run_all  # noqa: PLC0415
 
     try:
-        run_all(os.environ, click.echo)
+        run_all(resolve_credentials(os.environ), click.echo)
     except BridgeError as error:
-        click.echo(f"mlflow-bridge: {error}", err=True)
-        sys.exit(1)
+        exit_with(error, program="mlflow-bridge")
 
 
 @main.command()
@@ -58,3 +59,4 @@ main.add_command(backlog)
 main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(keys)
+main.add_command(plan)

@@ -5,6 +5,7 @@ The commands connect to the store, not to the api, so they also work before the 
 """
 
 import datetime as dt
+import json
 import os
 import re
 from collections.abc import Callable
@@ -25,9 +26,10 @@ from bridge.auth.api_keys import (
     new_key,
 )
 from bridge.cli.client_options import client_summary, permission_options, read_client
+from bridge.config.environment import resolve_credentials
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
-from bridge.errors import BridgeError
+from bridge.errors import EX_CONFIG, BridgeError, InvalidSettings, SecretNotStored
 from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
 
 _INVALID_NAME = (
@@ -38,6 +40,12 @@ _NO_STORE = (
     "no store is known: set BRIDGE_STORE_URL, or set BRIDGE_DATA_DIR to the directory of a running `mlflow-bridge up`"
     " (there is none in {})."
 )
+
+
+class _InvalidConfiguration(click.ClickException):
+    """A setting that the command needs is missing or invalid."""
+
+    exit_code = EX_CONFIG
 
 
 @click.group()
@@ -62,6 +70,13 @@ def _parse_duration(_context: click.Context, _option: click.Parameter, text: str
         raise click.BadParameter(f"must be {error}") from None
 
 
+def _parse_secret_arn(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    try:
+        return secret_arn(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(f"must be {error}") from None
+
+
 _expires_option = click.option(
     "--expires", callback=_parse_duration, help="Lifetime of the key, such as 90d.  [default: no expiry]"
 )
@@ -73,15 +88,39 @@ _sigv4_option = click.option("--sigv4", is_flag=True, help="Use a key that signs
 @permission_options
 @_expires_option
 @_sigv4_option
-def create(client: str, *, expires: dt.timedelta | None, sigv4: bool, **permissions: Any) -> None:  # noqa: ANN401 - click's options
+@click.option(
+    "--to-secret",
+    callback=_parse_secret_arn,
+    metavar="ARN",
+    help="Store the key in this secret of AWS Secrets Manager instead of printing it.",
+)
+def create(
+    client: str,
+    *,
+    expires: dt.timedelta | None,
+    sigv4: bool,
+    to_secret: str | None,
+    **permissions: Any,  # noqa: ANN401 - click's options
+) -> None:
     """Create a key, and the client if it is new. A new client may log and read by default.
 
     An existing client gets an additional key and keeps its permissions unless options change them.
+
+    With --to-secret, the secret's value is the key, or with --sigv4 a JSON object with AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY. The AWS credentials of the environment need `secretsmanager:PutSecretValue` on the secret.
     """
     if not is_client_name(client):
         raise click.ClickException(_INVALID_NAME)
     key = _new_key(sigv4=sigv4)
-    with_store(lambda store: _create(store, client, permissions, key, expires), encrypts=sigv4)
+
+    def create_and_hand_over(store: ApiKeyStore) -> None:
+        _create(store, client, permissions, key, expires)
+        if to_secret:
+            _store_key(store, key, to_secret)
+        else:
+            _show(key)
+
+    with_store(create_and_hand_over, encrypts=sigv4)
 
 
 @keys.command()
@@ -192,7 +231,9 @@ def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -
     try:
         work(api_key_store_at(url, cipher_for_keys(*_encryption_keys(), _network()) if encrypts else None))
     except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
-        raise click.ClickException(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
+        is_permanent = isinstance(error, BridgeError) and error.exit_status == EX_CONFIG
+        failure = _InvalidConfiguration if is_permanent else click.ClickException
+        raise failure(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
 
 
 _ERROR_MESSAGES = {
@@ -203,30 +244,39 @@ _ERROR_MESSAGES = {
 
 
 def _encryption_keys() -> tuple[tuple[bytes, ...] | None, str | None]:
-    keys, arn = os.environ.get("BRIDGE_ENCRYPTION_KEYS"), os.environ.get("BRIDGE_ENCRYPTION_KEYS_SECRET_ARN")
+    environ = _environ()
+    keys, arn = environ.get("BRIDGE_ENCRYPTION_KEYS"), environ.get("BRIDGE_ENCRYPTION_KEYS_SECRET_ARN")
     try:
         return encryption_keys(keys) if keys else None, secret_arn(arn) if arn else None
     except ValueError as error:
-        raise click.ClickException(
+        raise _InvalidConfiguration(
             f"BRIDGE_ENCRYPTION_KEYS or BRIDGE_ENCRYPTION_KEYS_SECRET_ARN must be {error}"
         ) from None
 
 
 def _network() -> Network:
     try:
-        return network_in(os.environ)
+        return network_in(_environ())
     except ValueError as error:
-        raise click.ClickException(str(error)) from None
+        raise _InvalidConfiguration(str(error)) from None
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment with the credentials that are files."""
+    try:
+        return resolve_credentials(os.environ)
+    except InvalidSettings as error:
+        raise _InvalidConfiguration(str(error)) from None
 
 
 def _store_url() -> str:
-    url = os.environ.get("BRIDGE_STORE_URL")
+    url = _environ().get("BRIDGE_STORE_URL")
     if url:
         return url
     directory = Path(os.environ.get("BRIDGE_DATA_DIR") or ".data")
     socket = directory.resolve() / "store.sock"
     if not socket.exists():
-        raise click.ClickException(_NO_STORE.format(directory))
+        raise _InvalidConfiguration(_NO_STORE.format(directory))
     return f"unix://{socket}"
 
 
@@ -246,7 +296,6 @@ def _create(
     if client != known:
         store.put_client(client)
     click.echo(client_summary(client), err=True)
-    _show(key)
 
 
 def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
@@ -256,6 +305,27 @@ def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
 def _add(store: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
     now = _now()
     store.add_key(client, key, now=now, expires_at=now + expires if expires else None)
+
+
+def _store_key(store: ApiKeyStore, key: ApiKey | AccessKey, arn: str) -> None:
+    """Store a new key in a secret. Without success the key is revoked, because no client can ever use it."""
+    from bridge.auth.encryption import store_secret  # noqa: PLC0415 - as `with_store`
+
+    try:
+        store_secret(arn, _secret_text(key), _network())
+    except SecretNotStored:
+        store.revoke(key_id=key.key_id)
+        raise
+    click.echo(f"stored the key {_masked(key.key_id)} in {arn}", err=True)
+    _warn_unless_accepted("sigv4" if isinstance(key, AccessKey) else "keys")
+
+
+def _secret_text(key: ApiKey | AccessKey) -> str:
+    match key:
+        case ApiKey():
+            return key.text
+        case AccessKey():
+            return json.dumps({"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret})
 
 
 def _show(key: ApiKey | AccessKey) -> None:

@@ -2,14 +2,22 @@
 """Reads the settings from the environment once, and reports all errors together.
 
 An unknown ``BRIDGE_*`` name is an error, so that a misspelt setting is not silently a default.
+
+A credential may also be a file, which no list of processes or containers shows: the file that ``<NAME>_FILE`` names, or
+the file ``<NAME>`` in ``$CREDENTIALS_DIRECTORY`` (https://systemd.io/CREDENTIALS/).
 """
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from bridge.config.settings import PREFIX, Settings, shown, variable
+from bridge.config.settings import CREDENTIALS, PREFIX, Settings, shown, variable
 from bridge.errors import InvalidSettings
+
+#: The directory of the credentials that systemd passes to a service.
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+_FILE_SUFFIX = "_FILE"
 
 
 def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
@@ -17,9 +25,10 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
 
     ``defaults`` apply to settings that the environment does not set.
     """
-    faults = [f"{name}: there is no such setting" for name in _unknown(environ)]
+    environ, unreadable = _read_credentials(environ)
+    faults = [*(f"{name}: there is no such setting" for name in _unknown(environ)), *unreadable.values()]
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(Settings):
+    for field in (each for each in dataclasses.fields(Settings) if each.name not in unreadable):
         try:
             values[field.name] = _value(field, environ, defaults)
         except ValueError as fault:
@@ -34,6 +43,56 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
     if faults:
         raise InvalidSettings("\n".join(faults))
     return Settings(**values)
+
+
+def resolve_credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with the text of each credential's file in place of its name.
+
+    Raises ``InvalidSettings`` that names every file that can't be used.
+    """
+    resolved, unreadable = _read_credentials(environ)
+    if unreadable:
+        raise InvalidSettings("\n".join(unreadable.values()))
+    return resolved
+
+
+def _read_credentials(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment without files of credentials, and an error for each field with an unusable file."""
+    resolved, faults = dict(environ), dict[str, str]()
+    directory = resolved.pop(CREDENTIALS_DIRECTORY, "")
+    for field in sorted(CREDENTIALS):
+        name = PREFIX + field.upper()
+        files = _credential_files(name, named=resolved.pop(name + _FILE_SUFFIX, ""), directory=directory)
+        given = [*([name] if environ.get(name) else []), *files]
+        if len(given) > 1:
+            faults[field] = f"{' and '.join(given)} exclude each other: set one"
+            continue
+        for source, path in files.items():
+            try:
+                resolved[name] = _text_of(path)
+            except ValueError as error:
+                faults[field] = f"{source}={str(path)!r} must be {error}"
+    return resolved, faults
+
+
+def _credential_files(name: str, *, named: str, directory: str) -> dict[str, Path]:
+    """Return the files that hold a credential, by what names them."""
+    files = {name + _FILE_SUFFIX: Path(named)} if named else {}
+    if directory and (path := Path(directory) / name).exists():
+        files[f"${CREDENTIALS_DIRECTORY}/{name}"] = path
+    return files
+
+
+def _text_of(path: Path) -> str:
+    """Return a file's text without surrounding white space, or raise ``ValueError`` that describes a valid file."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ValueError(f"a file that this process can read ({reason})") from None
+    if not text:
+        raise ValueError("a file that is not empty")
+    return text
 
 
 def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting

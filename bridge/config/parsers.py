@@ -33,6 +33,11 @@ def duration(text: str) -> dt.timedelta:
     return span
 
 
+def pause(text: str) -> dt.timedelta:
+    """Read a duration that may be ``0s``."""
+    return dt.timedelta() if re.fullmatch(r"0(ms|s|m|h|d)", text) else duration(text)
+
+
 def size(text: str) -> int:
     """Read ``512``, ``64KiB``, ``10MiB`` or ``1GiB`` as a number of bytes."""
     match = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB)?", text)
@@ -196,6 +201,13 @@ def _base64(text: str) -> bytes:
     """Decode standard or URL-safe base64, with or without padding."""
     padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
     return base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
+
+
+def metric_namespace(text: str) -> str:
+    """Read a namespace of Amazon CloudWatch."""
+    if not re.fullmatch(r"[\w./#-]{1,255}", text, re.ASCII) or text.startswith("AWS/"):
+        raise ValueError("a CloudWatch namespace such as MlflowBridge: letters, digits, and any of ._-/#, not AWS/")
+    return text
 
 
 def secret_arn(text: str) -> str:

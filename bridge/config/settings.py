@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.config.action_modes import ActionModes, action_modes
 from bridge.config.network import CaBundle, Network, Proxies, ca_bundle_in, proxies_in
 from bridge.config.parsers import (
     auth_kinds,
@@ -20,6 +21,8 @@ from bridge.config.parsers import (
     is_loopback_name,
     label,
     log_level,
+    metric_namespace,
+    pause,
     port,
     public_url,
     rate,
@@ -37,15 +40,13 @@ from schemas.write import Op
 PREFIX = "BRIDGE_"
 #: Calls with bodies of many megabytes, which MLflow itself accepts.
 LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
-
-
 #: The sustained calls a second of a tracking server of size Small. Its burst is twice that.
 _SMALL_SERVER_CALLS_PER_SECOND = 25.0
 _BROKER_SCHEMES = ("redis", "rediss", "unix")
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
-
-
 _SECRET = {"encryption_keys", "oidc_client_secret"}
+#: Settings that are secrets or hold passwords; each may be given as a file (`bridge.config.environment`).
+CREDENTIALS = frozenset({*_SECRET, "store_url", "broker_url", "proxy"})
 #: The bounds of the lease margin, which is half of the longest call.
 _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
@@ -233,6 +234,12 @@ class Settings:
     )
     worker_processes: int = _setting("2", count, "The number of worker processes that `mlflow-bridge up` starts.")
     worker_concurrency: int = _setting("8", count, "The number of lanes that one worker process delivers at a time.")
+    action_modes: ActionModes | None = _setting(
+        "",
+        action_modes,
+        "Actions or groups (`writes`, `reads`) that are handled otherwise than by default, separated by commas:"
+        " `queued`, `proxied` or `refused`, such as `writes:proxied,LogMetric:queued,DeleteRun:refused`.",
+    )
     max_write_age: dt.timedelta = _setting(
         "72h",
         duration,
@@ -297,9 +304,9 @@ class Settings:
     )
     shutdown_delay: dt.timedelta = _setting(
         "1s",
-        duration,
+        pause,
         "How long the api still responds after a stop signal, to new writes with 503, so that a load balancer redirects"
-        " them.",
+        " them. `0s` for none, where another api listens on the same port.",
     )
     shutdown_timeout: dt.timedelta = _setting(
         "30s",
@@ -317,6 +324,12 @@ class Settings:
         url("http", "https"),
         "The OpenTelemetry collector for traces (OTLP over HTTP), such as `http://localhost:4318`. It needs the extra"
         " `tracing`. Default: no traces.",
+    )
+    emf_namespace: str | None = _setting(
+        "",
+        metric_namespace,
+        "The CloudWatch namespace of metrics that the api writes to its log, a line a minute in the Embedded Metric"
+        " Format. Default: none.",
     )
     data_dir: Path = _setting(
         ".data", Path, "The directory of `mlflow-bridge up` for its store, its local MLflow and its logs."

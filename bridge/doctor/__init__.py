@@ -12,7 +12,7 @@ from dataclasses import replace
 from bridge.doctor.api import api_checks, certificate_checks
 from bridge.doctor.backlog import operation_checks
 from bridge.doctor.checks import CHECK_TIMEOUT_S, Check, CheckStatus, Finding, findings, skipped
-from bridge.doctor.configuration import Configuration, read_configuration, secrets_in
+from bridge.doctor.configuration import Configuration, read_configuration, secrets_in, with_credentials
 from bridge.doctor.redis_checks import broker_checks, store_checks
 from bridge.doctor.sign_in import sign_in_checks
 from bridge.doctor.upstream import upstream_checks
@@ -28,6 +28,7 @@ def examine(
 
     Secrets of the environment are masked. With ``api_is_here``, a missing api is a failure.
     """
+    environ = with_credentials(environ)
     secrets = secrets_in(environ)
     for finding in _findings(environ, clock, api_is_here=api_is_here, timeout_s=timeout_s):
         yield replace(

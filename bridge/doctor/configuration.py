@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.bootstrap.startup_checks import check_exposure
-from bridge.config.environment import read_settings
+from bridge.config.environment import CREDENTIALS_DIRECTORY, read_settings, resolve_credentials
 from bridge.config.settings import PREFIX, Settings, variable
 from bridge.doctor.checks import CheckResult, fail, ok, warn
 from bridge.errors import CannotStart, InvalidSettings
@@ -22,6 +22,11 @@ _UP_NEEDS_DATA_DIR = "a bridge of `mlflow-bridge up` needs none of them, but its
 _NO_STORE, _NO_BROKER, _NO_UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: Settings that can contradict others, and that the other checks do not need.
 _OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME", "BRIDGE_OIDC_CLIENT_ID")
+_API_GATEWAY = re.compile(r"https?://[^/]+\.execute-api\.[^/]+\.amazonaws\.com", re.IGNORECASE)
+_API_GATEWAY_FIXES = (
+    "name the MLflow server itself: API Gateway removes `Via`, so that a bridge behind it would call itself endlessly",
+    "it also removes AWS signatures, and ends responses after 29 s and bodies above 10 MB",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,11 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
 
 def _usable_settings(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settings | None:
     """Return settings without the invalid and, if necessary, without those that contradict others."""
-    readable = {name: text for name, text in environ.items() if not name.startswith(PREFIX) or _is_readable(name, text)}
+    # Files of credentials that can't be used are still named here.
+    without_files = {name: text for name, text in environ.items() if name != CREDENTIALS_DIRECTORY}
+    readable = {
+        name: text for name, text in without_files.items() if not name.startswith(PREFIX) or _is_readable(name, text)
+    }
     needed = {name: text for name, text in readable.items() if name not in _OPTIONAL}
     for candidate, overrides in ((readable, {}), (needed, {}), (needed, {"broker_url": _NO_BROKER})):
         with suppress(InvalidSettings):
@@ -77,6 +86,8 @@ def _check_settings(environ: Mapping[str, str], local_store: Mapping[str, str]) 
         return fail(found, fix)
     if missing:
         return warn(f"{' and '.join(missing)} not set; a bridge of `mlflow-bridge up` runs here", _UP_NEEDS_NONE)
+    if _API_GATEWAY.match(settings.upstream):
+        return warn("BRIDGE_UPSTREAM is an address of Amazon API Gateway", *_API_GATEWAY_FIXES)
     count = sum(1 for name in environ if name in _FIELDS and environ[name])
     return ok(f"{count} set, the others have their defaults")
 
@@ -96,9 +107,17 @@ def _is_readable(name: str, text: str) -> bool:
         return False
 
 
+def with_credentials(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment with the credentials that are files, or as it is if one of them can't be used."""
+    try:
+        return resolve_credentials(environ)
+    except InvalidSettings:
+        return environ
+
+
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
     """Return the secrets of the environment, which no finding may contain; the longest first."""
-    named = [text for name, text in environ.items() if re.search(r"SECRET|TOKEN|PASSWORD", name)]
+    named = [text for name, text in environ.items() if re.search(r"SECRET|TOKEN|PASSWORD|ENCRYPTION_KEYS", name)]
     in_urls = [pair for text in environ.values() for pair in re.findall(r":([^:@/]+)@|password=([^&]+)", text)]
     return sorted(
         {each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3},

@@ -19,9 +19,10 @@ from bridge.errors import BridgeError, StoreUnavailable
 from bridge.outbox import Durability
 from bridge.process.clock import Clock
 from bridge.redis_store.accept import WATERMARK, held_bytes
-from bridge.redis_store.client import every_info, is_cluster, outdated_servers, read_durability, store_errors
+from bridge.redis_store.client import every_info, is_cluster, outdated_servers, server_durability, store_errors
 from bridge.redis_store.outbox import connect
 from bridge.redis_store.scripts import self_test
+from bridge.redis_store.store_format import read_format
 
 _TIMEOUT = dt.timedelta(seconds=2)
 #: Above this share of its limits, the store is nearly full.
@@ -43,6 +44,7 @@ def store_checks(settings: Settings, clock: Clock) -> list[Check]:
     return [
         Check("store", lambda: check_connection(client, url, "BRIDGE_STORE_URL")),
         Check("store durability", _with_store_errors(lambda: _check_durability(client())), needs),
+        Check("store format", _with_store_errors(lambda: _check_format(client())), needs),
         Check("store scripts", _with_store_errors(lambda: _check_scripts(client())), needs),
         Check("store memory", _with_store_errors(lambda: _check_memory(client(), settings.max_store)), needs),
         Check("store replicas", _with_store_errors(lambda: _check_replicas(client(), url)), needs),
@@ -85,7 +87,7 @@ def check_connection(connect: Any, url: str, setting: str) -> CheckResult:  # no
 
 
 def _check_durability(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's clients share no base
-    durability, persistence = read_durability(client), every_info(client, "persistence")
+    durability, persistence = server_durability(client), every_info(client, "persistence")
     if any(each.get("aof_last_write_status", "ok") != "ok" for each in persistence):
         return fail("it can't write to its disk (aof_last_write_status)", "free or repair the disk of the store")
     if durability.faults:
@@ -108,6 +110,16 @@ def _managed_durability(durability: Durability, persistence: list[dict[str, Any]
         "it forbids CONFIG and shows no append-only file: its durability is unknown",
         "use MemoryDB, or ElastiCache for Valkey with durability (docs/adr/0006); if it is one of them, ignore this",
     )
+
+
+def _check_format(client: Any) -> CheckResult:  # noqa: ANN401
+    stored = read_format(client)
+    if stored is None:
+        return ok("no release has written to it yet")
+    if stored.fault:
+        found, _, fix = stored.fault.partition(": ")
+        return fail(found, fix)
+    return ok(f"written by format {stored.written_by}, readable from format {stored.reads_from}")
 
 
 def _check_scripts(client: Any) -> CheckResult:  # noqa: ANN401

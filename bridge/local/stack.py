@@ -5,6 +5,7 @@ Starts a store and an `mlflow server` unless settings name others, then the api 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -25,7 +26,7 @@ from bridge.bootstrap.processes import Api, build_api
 from bridge.bootstrap.startup_checks import check_exposure, check_store
 from bridge.config.environment import read_settings
 from bridge.config.settings import Settings, masked
-from bridge.errors import CannotStart, StoreUnavailable
+from bridge.errors import EX_CONFIG, CannotStart, StoreUnavailable
 from bridge.local.servers import MLFLOW_ENVIRON, mlflow_command, store_command
 from bridge.local.supervisor import Child, Supervisor
 
@@ -157,7 +158,10 @@ def _wait_ready(supervisor: Supervisor, child: Child, echo: Echo) -> None:
     if supervisor.wait_ready(child, timeout=_START_TIMEOUT_S):
         echo(f"{child.name:<10} ready after {time.monotonic() - child.started_at:.1f} s")
     elif child.exit_status is not None or time.monotonic() - child.started_at >= _START_TIMEOUT_S:
-        raise CannotStart(f"{child.name} did not start. The end of its log, {child.log}:\n{child.last_lines()}")
+        raise CannotStart(
+            f"{child.name} did not start. The end of its log, {child.log}:\n{child.last_lines()}",
+            retryable=child.exit_status != EX_CONFIG,
+        )
     else:
         raise _Stopped
 
@@ -213,7 +217,8 @@ def _locked(data_dir: Path) -> Iterator[int]:
             lock.seek(0)
             raise CannotStart(
                 f"{data_dir} is in use by another MLflow Bridge (process {lock.read().strip() or 'unknown'}):"
-                " stop that one, or set BRIDGE_DATA_DIR to another directory."
+                " stop that one, or set BRIDGE_DATA_DIR to another directory.",
+                retryable=True,
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -270,6 +275,7 @@ def _bind_once(host: str, port: int) -> int:
         except OSError as error:
             raise CannotStart(
                 f"{host}:{port} can't be listened on ({error.strerror}): set BRIDGE_PORT to another port, or to 0 for"
-                " any free one; BRIDGE_HOST must be an address of this machine."
+                " any free one; BRIDGE_HOST must be an address of this machine.",
+                retryable=error.errno == errno.EADDRINUSE,
             ) from error
         return int(probe.getsockname()[1])

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bridge.errors import EX_CONFIG, CannotStart
+
 _MIN_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 30.0
 #: A child that has run for this long is healthy; its next restart has the shortest backoff again.
@@ -116,7 +118,10 @@ class Supervisor:
         return False
 
     def watch(self) -> None:
-        """Restart children that end, with exponential backoff, until ``stop_soon`` is called."""
+        """Restart children that end, with exponential backoff, until ``stop_soon`` is called.
+
+        Raises ``CannotStart`` for a child with settings that can't work: its next process would end as well.
+        """
         while not self._stopping:
             for child in self._children:
                 self._restart_if_ended(child)
@@ -130,6 +135,10 @@ class Supervisor:
             return
         if child.exit_status is None:
             return
+        if child.exit_status == EX_CONFIG:
+            raise CannotStart(
+                f"{child.name} can't work with its settings. The end of its log, {child.log}:\n{child.last_lines()}"
+            )
         if now - child.started_at > _HEALTHY_AFTER_S:
             child.backoff_s = _MIN_BACKOFF_S
         status = _describe_exit(child.exit_status)

@@ -207,7 +207,8 @@ class Durability:
 
     #: ``fsync-always``, ``fsync-everysec``, ``none``, or ``unknown`` where the store does not report it.
     level: str
-    #: Faults that can lose an accepted write. The bridge does not use a store that has any.
+    #: Faults that can lose an accepted write, or data that this release can't read. The bridge does not use a store
+    #: that has any.
     faults: tuple[str, ...] = ()
     #: Risks that an operator should know.
     warnings: tuple[str, ...] = ()
@@ -334,6 +335,10 @@ class Outbox(Protocol):
 
     def durability(self) -> Durability:
         """Return how durable an accepted write is."""
+        ...
+
+    def declare_format(self) -> None:
+        """Declare that this release writes to the store, so that a release that can't read it does not start."""
         ...
 
 

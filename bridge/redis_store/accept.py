@@ -20,6 +20,7 @@ from bridge.redis_store.client import disconnect, every_info, read_durability, s
 from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.records import ENTRY_PREFIX_BYTES, pack_write
 from bridge.redis_store.scripts import Scripts
+from bridge.redis_store.store_format import declare_format
 from bridge.redis_store.timestamps import from_ms
 from schemas.idempotency import KeyReused
 from schemas.job import JobId
@@ -139,6 +140,7 @@ class Occupancy:
         self._held_by_partition: list[dict[str, int]] = []
         self._held_in_total: Counter[str] = Counter()
         self._is_over_watermark = False
+        self._is_format_declared = False
         self._refreshed_at = float("-inf")
         self._refresh_lock = threading.Lock()
         self._thread = BackgroundThread("occupancy", self._refresh_in_background, called=True, observe=observe)
@@ -189,6 +191,9 @@ class Occupancy:
                 # are those of the store before.
                 self._held_by_partition = []
                 raise StoreUnavailable("the store is not durable: " + "; ".join(faults))
+            if not self._is_format_declared:
+                declare_format(self._client)
+                self._is_format_declared = True
             held = _held_by_partition(self._client)
             self._is_over_watermark = any(_is_over_watermark(memory) for memory in every_info(self._client, "memory"))
             self._held_by_partition = held

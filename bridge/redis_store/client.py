@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client of the store: connections with timeouts, translation of errors, and the durability of the server."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from redis.retry import Retry
 from bridge.dispatch.redis_failures import is_redis_failure
 from bridge.errors import CannotStart, StoreUnavailable
 from bridge.outbox import OLDEST_STORE, Durability
+from bridge.redis_store.store_format import read_format
 
 
 def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis:
@@ -40,7 +42,9 @@ def connect(url: str, *, timeout: dt.timedelta, connections: int) -> redis.Redis
     except Exception as error:
         if not is_redis_failure(error):
             raise
-        raise CannotStart(f"the store's cluster does not answer: {error}; check BRIDGE_STORE_URL") from error
+        raise CannotStart(
+            f"the store's cluster does not answer: {error}; check BRIDGE_STORE_URL", retryable=True
+        ) from error
     return cast("redis.Redis", cluster)
 
 
@@ -83,6 +87,14 @@ def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN4
 
 def read_durability(client: Any) -> Durability:  # noqa: ANN401 - see RedisOutbox
     """Return the level of durability, and each fault for which the store can't be used."""
+    durability, stored = server_durability(client), read_format(client)
+    if stored is None or stored.fault is None:
+        return durability
+    return dataclasses.replace(durability, faults=(*durability.faults, stored.fault))
+
+
+def server_durability(client: Any) -> Durability:  # noqa: ANN401
+    """Return the level of durability and its faults, without regard to what is stored."""
     if outdated := outdated_servers(client):
         oldest = ".".join(map(str, OLDEST_STORE))
         return Durability(level="none", faults=(f"it is {outdated[0]}: use Redis or Valkey {oldest} or newer",))

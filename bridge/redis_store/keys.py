@@ -57,6 +57,10 @@ key                                   type    meaning
 ``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
 ``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
+``bridge:emf:<minute>``               string  exists for an hour once a process writes the metrics of the minute
+``bridge:emf:totals``                 string  the counters at the last time that metrics were written, as JSON
+``bridge:format``                     zset    ``written_by``: the newest format that a process has written;
+                                              ``reads_from``: the format that a process must read
 ``bridge:seal``                       string  the key that signs job ids
 ``bridge:clients``                    hash    client -> its permissions and limits
 ``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
@@ -78,6 +82,8 @@ SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
+FORMAT = "bridge:format"
+METRICS_TOTALS = "bridge:emf:totals"
 JOB_ID_KEY = "bridge:seal"
 SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 
@@ -192,6 +198,11 @@ def browser_session(session_id: str) -> str:
 def pending_login(state: str) -> str:
     """A sign-in at the provider that is under way."""
     return f"bridge:sign-in:{hashlib.sha256(state.encode()).hexdigest()}"
+
+
+def metrics_minute(minute: int) -> str:
+    """The claim of the process that writes the metrics of a minute."""
+    return f"bridge:emf:{minute}"
 
 
 def sweep(number: int) -> str:

@@ -43,6 +43,7 @@ from bridge.redis_store.job_status import (
 )
 from bridge.redis_store.records import DeadLetter, FailedAttempt, SettledCall, last_sent_position, pack, unpack_entry
 from bridge.redis_store.scripts import Scripts
+from bridge.redis_store.store_format import declare_format
 from bridge.redis_store.timestamps import from_ms, to_ms
 from schemas.job import Job, JobDocument, JobId, LaneBacklog
 from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_ENTITIES
@@ -276,6 +277,11 @@ class RedisOutbox:
         """Return how durable an accepted write is."""
         with store_errors():
             return read_durability(self._client)
+
+    def declare_format(self) -> None:
+        """Declare that this release writes to the store."""
+        with store_errors():
+            declare_format(self._client)
 
 
 def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, alias: str | None) -> Claim:

@@ -192,6 +192,13 @@ function proxy(request, response, url) {
 }
 
 function frameStandIn(response, url) {
+    if (state.mlflowIsDown) {
+        const document = {
+            error_code: 'TEMPORARILY_UNAVAILABLE',
+            message: "Upstream can't be reached: ClientConnectorError.",
+        };
+        return send(response, 502, document);
+    }
     if (url.pathname !== '/') return problem(response, 404, 'not-found', 'Not Found', 'There is no such page.');
     response.writeHead(200, { 'Content-Type': TYPES['.html'], 'Content-Security-Policy': FRAME_POLICY });
     response.end(

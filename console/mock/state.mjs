@@ -28,6 +28,8 @@ export const state = {
     /** `current`, `behind` or `stopped`. */
     backlog: 'behind',
     empty: false,
+    /** Whether MLflow answers nothing. */
+    mlflowIsDown: false,
     /** Whether each call but `/app` breaks off. */
     unreachable: false,
     /** Paths that are answered with 403. */

@@ -30,6 +30,7 @@ export const SIGNED_IN = {
     readOnly: false,
     backlog: 'behind',
     empty: false,
+    mlflowIsDown: false,
     unreachable: false,
     denied: [],
     replayed: [],

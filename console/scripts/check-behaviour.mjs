@@ -73,6 +73,14 @@ const CHECKS = {
         await page.frameLocator('iframe').getByRole('heading', { name: 'MLflow' }).waitFor();
     },
 
+    "MLflow's pages come back by themselves after a failure": async (page) => {
+        await setState({ mlflowIsDown: true });
+        await page.goto(`${ORIGIN}/app/`);
+        await text(page, "MLflow's pages cannot be loaded");
+        await setState({ mlflowIsDown: false });
+        await page.frameLocator('iframe').getByRole('heading', { name: 'MLflow' }).waitFor({ timeout: WAIT_MS });
+    },
+
     "the address carries the frame's place, opens it again, and keeps it for the way back": async (page) => {
         await page.goto(`${ORIGIN}/app/`);
         await page.frameLocator('iframe').getByRole('link', { name: 'nightly' }).click();

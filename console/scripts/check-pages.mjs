@@ -30,6 +30,12 @@ const PAGES = [
         act: (page) => page.locator('.backlog-bar summary').click(),
     },
     {
+        name: 'mlflow-down',
+        path: '/app/',
+        state: { mlflowIsDown: true, backlog: 'stopped' },
+        text: 'pages cannot be loaded',
+    },
+    {
         name: 'no-sign-in',
         path: '/app/',
         state: { via: 'none', backlog: 'current' },

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from bridge.errors import EX_CONFIG
 from tests import forked
 from tests.servers import api_with, clean_environ, running, script, wait_until
 from tests.system import System, system
@@ -302,7 +303,7 @@ def test_no_api_listens_to_other_machines_without_keys_and_tls(
     command = [script("mlflow-bridge-api")]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == EX_CONFIG
     assert says in done.stderr
 
 

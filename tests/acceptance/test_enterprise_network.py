@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from bridge.errors import EX_CONFIG
 from tests.enterprise import Authority, EgressProxy, Relay, TlsFront, own_address
 from tests.servers import api_with, clean_environ, free_port, redis_at, running, script, wait_until, worker_with
 from tests.signature_front import SignatureFront
@@ -162,7 +163,7 @@ def test_a_process_does_not_start_with_a_bundle_that_can_not_be_read(command: st
     }
     done = subprocess.run([script(command)], env=environ, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == EX_CONFIG
     assert (
         f"REQUESTS_CA_BUNDLE={tmp_path}/none.pem can't be used (No such file or directory): name a file" in done.stderr
     )

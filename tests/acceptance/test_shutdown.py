@@ -15,6 +15,7 @@ import redis
 import requests
 
 from bridge.config.parsers import duration
+from bridge.errors import EX_CONFIG
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import connect
 from tests.servers import Server, api_with, clean_environ, redis_at, running, script, wait_until, worker_with
@@ -164,6 +165,6 @@ def test_a_store_that_would_lose_writes_is_refused_at_the_start(
         finally:
             process.send_signal(signal.SIGTERM)
 
-    assert process.returncode == 1
+    assert process.returncode == EX_CONFIG
     assert reason in output
     assert "Traceback" not in output

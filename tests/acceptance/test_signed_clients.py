@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bridge.auth.api_keys import AccessKey
+from bridge.errors import EX_CONFIG
 from tests import forked
 from tests.servers import clean_environ, script, wait_until
 from tests.system import ARN, System, system
@@ -180,8 +181,8 @@ def test_a_key_to_sign_with_is_made_shown_once_replaced_and_revoked(guarded: Sys
 
 
 def test_no_secret_is_made_that_could_not_be_kept(guarded: System) -> None:
-    told = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="")
-    spoilt = keys(guarded, "create", "nobody", "--sigv4", status=1, secrets_key="a-short-one")
+    told = keys(guarded, "create", "nobody", "--sigv4", status=EX_CONFIG, secrets_key="")
+    spoilt = keys(guarded, "create", "nobody", "--sigv4", status=EX_CONFIG, secrets_key="a-short-one")
 
     assert "set BRIDGE_ENCRYPTION_KEYS to the output of `openssl rand -base64 32`" in told
     assert "must be keys of 32 random bytes" in spoilt
@@ -204,5 +205,5 @@ def test_no_api_starts_without_a_key_for_the_secrets_that_it_needs(guarded: Syst
     command = [script("mlflow-bridge-api")]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == EX_CONFIG
     assert "set BRIDGE_ENCRYPTION_KEYS" in done.stderr

@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import certifi
 import requests
 
+from bridge.errors import EX_CONFIG
 from tests.acceptance.test_curl import run_try_it
 from tests.servers import clean_environ, free_port, script, wait_until
 
@@ -166,8 +168,24 @@ def test_a_taken_port_is_said_in_one_sentence(short_dir: Path) -> None:
 def test_a_wrong_setting_is_named(short_dir: Path) -> None:
     done = run_to_its_end(short_dir / "wrong", BRIDGE_UPSTREM="http://x")
 
-    assert done.returncode == 1
+    assert done.returncode == EX_CONFIG
     assert "BRIDGE_UPSTREM: there is no such setting" in done.stderr
+
+
+def test_a_child_whose_settings_can_not_work_is_not_restarted_and_ends_the_system(short_dir: Path) -> None:
+    data_dir, bundle = short_dir / "unworkable", short_dir / "bundle.pem"
+    bundle.write_text(Path(certifi.where()).read_text())
+    with up(data_dir, BRIDGE_UPSTREAM=f"http://127.0.0.1:{free_port()}", BRIDGE_CA_BUNDLE=str(bundle)) as running:
+        running.url()
+        bundle.unlink()
+        os.kill(pid_of(data_dir, CHILDREN["worker-[12]"]), signal.SIGKILL)
+        status = running.process.wait(60)
+
+    assert status == EX_CONFIG
+    assert "ended with status" not in running.text, "it is started once more after the kill, and not again"
+    assert len(re.findall(r"mlflow-bridge: worker-\d can't work with its settings", running.text)) == 1
+    assert f"BRIDGE_CA_BUNDLE={bundle} can't be used (No such file or directory)" in running.text
+    assert processes_of(data_dir) == {}
 
 
 def run_to_its_end(data_dir: Path, **environ: str) -> "subprocess.CompletedProcess[str]":

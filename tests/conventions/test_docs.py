@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from api.routes.table import ROUTES
-from bridge.config.settings import Settings, variable
+from bridge.config.settings import CREDENTIALS, Settings, variable
 from bridge.telemetry.metric_catalogue import CATALOGUE
-from tools.reference_tables import metric_rows, settings_rows
+from tools.reference_tables import TABLES, alarm_rows, metric_rows, settings_rows, with_table
 
 API_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,6 +49,10 @@ def test_the_page_of_settings_has_the_rows_of_the_code() -> None:
     assert _table("reference/settings.md", "variable") == "".join(settings_rows()), REWRITE
 
 
+def test_the_page_of_metrics_has_the_alarms_of_their_table() -> None:
+    assert _table("reference/metrics.md", "alarm") == "".join(alarm_rows()), REWRITE
+
+
 def test_no_setting_is_described_that_does_not_exist() -> None:
     described = {name for name in _rows("reference/settings.md") if name.startswith("BRIDGE_")}
 
@@ -57,6 +61,7 @@ def test_no_setting_is_described_that_does_not_exist() -> None:
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:
     known = {variable(field) for field in dataclasses.fields(Settings)}
+    known |= {f"BRIDGE_{name.upper()}_FILE" for name in CREDENTIALS}
 
     named = {
         (path.name, name) for path in DOCS.rglob("*.md") for name in re.findall(r"`(BRIDGE_[A-Z_]+)", path.read_text())
@@ -111,3 +116,12 @@ def test_each_word_of_ours_is_explained(word: str) -> None:
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_each_outcome_is_explained(outcome: str) -> None:
     assert f"`{outcome}`" in " ".join(_rows("reference/glossary.md")["outcome"])
+
+
+@pytest.mark.parametrize("header", [header for page, header, _ in TABLES if page.endswith("/scale.md")])
+def test_the_scale_page_shows_what_the_formulas_compute(header: str) -> None:
+    [rows] = [rows for _, each, rows in TABLES if each == header]
+    page = _read("explanation/scale.md")
+
+    assert page.count(f"\n{header}\n") == 1
+    assert page == with_table(page, header, rows()), REWRITE

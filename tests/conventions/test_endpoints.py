@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api import create_app
+from api.composition import create_app
 from api.routes.table import ROUTES
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings

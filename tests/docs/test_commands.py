@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bridge.cli import main
+from api.cli import main
 
 ROOT = Path(__file__).parents[2]
 #: The changelog lists former names.

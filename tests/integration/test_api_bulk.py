@@ -64,6 +64,14 @@ def test_lines_may_be_compressed(http: Client, api: Api, coding: str) -> None:
     assert pending(api, RUN)[:3] == [metric(0), metric(1), metric(2)]
 
 
+def test_zstd_without_its_name_is_refused_with_the_likely_cause(http: Client, api: Api) -> None:
+    answer = post_lines(http, zstandard.compress(lines(METRIC)))
+
+    assert answer.status_code == 415
+    assert "Amazon API Gateway removes that header" in answer.get_json()["detail"]
+    assert api.outbox.backlog().lanes == 0
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
 def test_what_was_packed_in_parts_is_whole_and_a_part_that_ends_early_is_refused(
     http: Client, api: Api, pack: Callable[[bytes], bytes]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from api import composition, create_app
+from api import composition
+from api.composition import create_app
 from api.http.request import Identity
 from api.proxy import bodies
 from bridge.bootstrap.processes import build_api

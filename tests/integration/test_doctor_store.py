@@ -63,7 +63,8 @@ def test_a_good_store_is_well(environ: dict[str, str]) -> None:
 
     of_store = {name: finding.verdict.value for name, finding in found.items() if name.startswith("store")}
     assert of_store == dict.fromkeys(
-        ["store", "store durability", "store scripts", "store memory", "store replicas", "store clock"], "ok"
+        ["store", "store durability", "store format", "store scripts", "store memory", "store replicas", "store clock"],
+        "ok",
     )
     assert re.search(r"responds in \d+\.\d ms, (Redis|Valkey) \d", found["store"].found)
     assert found["store durability"].found.startswith("noeviction, fsync-always")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The encryption keys from AWS Secrets Manager: asked for once, over its real protocol, and never shown."""
+"""AWS Secrets Manager, over its real protocol: it holds the encryption keys, and takes new keys of clients."""
 
 import base64
 import json
@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bridge.auth import encryption as secrets_manager
 from bridge.auth.encryption import Cipher
 from bridge.bootstrap.auth import cipher_for_keys
 from bridge.bootstrap.processes import build_api
+from bridge.cli import main
 from bridge.config.environment import read_settings
 from bridge.errors import CannotStart
 
@@ -105,3 +107,46 @@ def test_where_the_keys_come_from_is_said_once(environ: dict[str, str]) -> None:
         build_api(read_settings(settings | {"BRIDGE_ENCRYPTION_KEYS": KEY, "BRIDGE_ENCRYPTION_KEYS_SECRET_ARN": ARN}))
     with pytest.raises(CannotStart, match="set BRIDGE_ENCRYPTION_KEYS"):
         build_api(read_settings(settings))
+
+
+@pytest.mark.parametrize("sigv4", [False, True])
+def test_a_new_key_goes_to_a_secret_and_is_not_printed(
+    environ: dict[str, str], manager: type[Manager], monkeypatch: pytest.MonkeyPatch, *, sigv4: bool
+) -> None:
+    for name, text in (environ | {"BRIDGE_ENCRYPTION_KEYS": KEY}).items():
+        monkeypatch.setenv(name, text)
+    options = ["--sigv4"] if sigv4 else []
+
+    ended = CliRunner().invoke(main, ["keys", "create", "nightly", "--to-secret", ARN, *options])
+
+    assert ended.exit_code == 0, ended.output
+    [(action, body)] = manager.asked
+    assert (action, body["SecretId"]) == ("secretsmanager.PutSecretValue", ARN)
+    stored = body["SecretString"]
+    secret = json.loads(stored)["AWS_SECRET_ACCESS_KEY"] if sigv4 else stored
+    assert len(secret) > 20
+    assert secret not in ended.output
+    key_id = json.loads(stored)["AWS_ACCESS_KEY_ID"] if sigv4 else stored.split("_")[1]
+    assert key_id in CliRunner().invoke(main, ["keys", "list"]).output
+
+
+def test_a_key_that_no_secret_takes_is_revoked(
+    environ: dict[str, str], manager: type[Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.text = None
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+
+    ended = CliRunner().invoke(main, ["keys", "create", "nightly", "--to-secret", ARN])
+
+    assert ended.exit_code == 1
+    assert f"does not store the key in {ARN}: ResourceNotFoundException" in ended.output
+    key_id = manager.asked[0][1]["SecretString"].split("_")[1]
+    assert key_id not in CliRunner().invoke(main, ["keys", "list"]).output
+
+
+def test_a_key_goes_to_nothing_but_a_secret(environ: dict[str, str]) -> None:
+    ended = CliRunner().invoke(main, ["keys", "create", "nightly", "--to-secret", "arn:aws:s3:::bucket"], env=environ)
+
+    assert ended.exit_code == 2
+    assert "must be the ARN of a secret" in ended.output

@@ -99,6 +99,16 @@ def test_who_signs_with_a_key_of_the_bridge_is_its_client(
     assert [job.client for job in claim.jobs] == ["c"]
 
 
+def test_a_client_is_informed_that_api_gateway_removed_its_signature(http: SigningClient, key: AccessKey) -> None:
+    sent = signed(key, "POST", LOG_METRIC, metric())
+    kept = tuple((name, value) for name, value in sent.headers if name.lower() != "authorization")
+
+    answer = http.send(replace(sent, headers=(*kept, ("X-Amzn-Apigateway-Api-Id", "a1b2c3"))))
+
+    assert answer.status == 401
+    assert "API Gateway removes AWS signatures" in answer.text
+
+
 def test_what_is_passed_on_holds_nothing_of_the_signature(
     http: SigningClient, key: AccessKey, front: SignatureFront
 ) -> None:

@@ -110,6 +110,15 @@ def test_good_settings_are_well() -> None:
     assert not configuration.unnamed
 
 
+def test_an_upstream_behind_api_gateway_is_a_warning() -> None:
+    upstream = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/prod"
+
+    result = read_configuration(REQUIRED | {"BRIDGE_UPSTREAM": upstream}).result
+
+    assert result.verdict is CheckStatus.WARN
+    assert "API Gateway removes `Via`" in " ".join(result.fix)
+
+
 def test_each_wrong_setting_is_a_line_and_the_right_ones_are_gone_on_with(tmp_path: Path) -> None:
     environ = {
         "BRIDGE_STORE_URL": "redis://store.example",

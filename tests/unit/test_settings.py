@@ -15,6 +15,7 @@ from bridge.config.settings import Settings, variable
 from bridge.errors import InvalidSettings
 from schemas.bodies.single import DATASET_LIMITS
 from schemas.client import Scope
+from schemas.endpoints import Handling
 from schemas.write import Op
 
 REQUIRED = {"BRIDGE_UPSTREAM": "http://mlflow.example", "BRIDGE_STORE_URL": "redis://store.example"}
@@ -67,9 +68,12 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "api_threads": ("64", 64),
     "worker_processes": ("3", 3),
     "worker_concurrency": ("1", 1),
+    "shutdown_delay": ("0s", dt.timedelta()),
     "log_level": ("DEBUG", "debug"),
     "upstream_version": ("2.16.2", "2.16.2"),
     "tracing": ("http://collector:4318", "http://collector:4318"),
+    "action_modes": ("SetTag:proxied", {"SetTag": Handling.PROXIED}),
+    "emf_namespace": ("Team/MlflowBridge", "Team/MlflowBridge"),
     "data_dir": ("/var/lib/bridge", Path("/var/lib/bridge")),
 }
 #: The same by reader, for those that many settings share.
