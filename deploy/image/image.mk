@@ -1,5 +1,5 @@
-# The image, built without a container engine and run as it should be in production: five minutes, so not part of `check`.
-#   make -C deploy image-check      as root, with buildah, podman, crun and mmdebstrap
+# The image, built without a container engine and run as it should be in production: minutes, so not part of `check`.
+#   make -C deploy image-check      as root, with buildah, mmdebstrap, Node and npm
 
 CLEAN += .image .venv-image
 .PHONY: image-check image-lint

@@ -53,9 +53,9 @@ def _upstream_limits(load: Workload) -> tuple[Limit, ...]:
 def _api_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
     return (
         Limit(
-            name="one api task: round trips to the store and their syncs",
+            name="one api task: round trips to the store, with its sync",
             writes=load.writes_per_trip / load.store_trip_s,
-            remedy="more api tasks; many writes a request (POST /v1/writes, log-batch)",
+            remedy="more api tasks; log-batch, which is one write for many metrics",
         ),
         Limit(
             name="one api task: its processor",

@@ -71,6 +71,7 @@ def test_a_commit_that_does_not_exist_is_named() -> None:
         extract("0" * 40, ROOT)
 
 
+@pytest.mark.full
 def test_a_rollout_of_head_and_its_rollback_harm_no_write() -> None:
     command = [sys.executable, "-m", "deploy.rehearse", "--from", "HEAD", "--smoke"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)

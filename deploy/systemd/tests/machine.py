@@ -18,7 +18,8 @@ UNITS = ROOT / "deploy" / "systemd"
 MOUNTED_UNITS = Path("/srv/mlflow-bridge/deploy/systemd")
 SYSTEMD = Path("/lib/systemd/systemd")
 _BOOT_TIMEOUT_S = 60
-_COMMAND_TIMEOUT_S = 240
+# An installation on a busy machine.
+_COMMAND_TIMEOUT_S = 480
 
 
 def missing_requirement() -> str | None:
