@@ -49,7 +49,7 @@ def test_a_client_limited_to_experiments_sees_its_own_pages_and_why(shared_porta
     assert shared_portal.place() == f"/app/runs/{run_id}"
 
 
-def test_a_read_only_client_sees_its_dead_letter_and_why_it_cannot_replay_it(shared_portal: Portal) -> None:
+def test_a_read_only_client_sees_what_it_lacks_to_see_and_to_replay_its_dead_letter(shared_portal: Portal) -> None:
     key = shared_portal.key_of("reader")
     run_id = shared_portal.bridge.create_run()
     for value in ("first", "second"):
@@ -57,15 +57,20 @@ def test_a_read_only_client_sees_its_dead_letter_and_why_it_cannot_replay_it(sha
         job_id = shared_portal.bridge.log("log-parameter", body, **headers_of(key)).headers["Job-Id"]
     assert shared_portal.bridge.job(job_id)["status"] == "dead"
     shared_portal.operate("keys", "update", "reader", "--read-only")
-
     shared_portal.sign_in(key, "/app/jobs")
-
     shared_portal.shows("You may read, not write.")
+    shared_portal.shows("mlflow-bridge keys update reader --read-only --allow GetDeadLetter")
+
+    shared_portal.operate("keys", "update", "reader", "--read-only", "--allow", "GetDeadLetter")
+    # The bridge knows the permissions of a client for some seconds.
+    wait_until(lambda: shared_portal.fetched("/v1/dead-letters?client=reader") == 200)
+    shared_portal.browser.open(f"{shared_portal.url}/app/jobs")
+
     shared_portal.shows("already logged with value='first'")
     replay = "document.querySelector('[aria-label^=\"Replay the dead letter\"]')"
     assert shared_portal.browser.run(f"return {replay}.getAttribute('aria-disabled')") == "true"
     shared_portal.browser.run(f"{replay}.focus()")
-    shared_portal.shows("mlflow-bridge keys update reader --allow ReplayDeadLetter")
+    shared_portal.shows("mlflow-bridge keys update reader --read-only --allow ReplayDeadLetter")
 
 
 def test_the_bar_says_that_mlflow_is_behind_while_it_is_away(shared_portal: Portal) -> None:

@@ -32,7 +32,7 @@ utc_time_created: {{toString: !!js/function "function () {{ {PAYLOAD}; return ''
 ARTIFACTS = {"page.html": HTML, "picture.svg": SVG, "model/MLmodel": MLMODEL}
 #: What the frame's document is like when it shows an artifact; the last is MLflow's page for a whole model.
 SHOWN = {
-    "page.html": "document.querySelector('iframe').contentWindow.length == 1",
+    "page.html": "document.querySelector('iframe')?.contentWindow?.length == 1",
     "picture.svg": f"{FRAME}?.querySelector('img.rc-image-img')?.naturalWidth > 0",
     "model/MLmodel": f"{FRAME}?.body?.innerText.includes('js/function')",
     "model": f"{FRAME}?.body?.innerText.includes('load model information')",

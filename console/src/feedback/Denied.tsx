@@ -7,8 +7,9 @@ import { allowCommand } from './allowCommand';
 import { CopyButton } from './CopyButton';
 
 export function Denied({ action }: { action: string }) {
-  const { client } = useSession();
-  const command = allowCommand(client, action);
+  const session = useSession();
+  const { client } = session;
+  const command = allowCommand(session, action);
   return (
     <Alert type="warning" header="You may not see this">
       It needs the action <code>{action}</code>, which <code>{client}</code> lacks. Ask an operator to run:

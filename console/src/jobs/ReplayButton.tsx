@@ -11,7 +11,7 @@ const ACTION = 'ReplayDeadLetter';
 
 export function ReplayButton({ letterId }: { letterId: string }) {
   const queryClient = useQueryClient();
-  const { client } = useSession();
+  const session = useSession();
   const may = useMay(ACTION);
   const replay = useMutation({
     mutationFn: () => replayLetter(letterId),
@@ -30,7 +30,7 @@ export function ReplayButton({ letterId }: { letterId: string }) {
         disabledReason={
           may
             ? 'It is in its lane again.'
-            : `This needs the action ${ACTION}. Ask an operator: ${allowCommand(client, ACTION)}`
+            : `This needs the action ${ACTION}. Ask an operator: ${allowCommand(session, ACTION)}`
         }
         onClick={() => replay.mutate()}
       >
