@@ -151,7 +151,7 @@ def test_a_keys_session_ends_with_a_key_that_was_shortened(
     assert sessions.find(token) is None
 
 
-@pytest.mark.parametrize("text", ["", "mbk_x", new_key().text])
+@pytest.mark.parametrize("text", ["", "mbk_x", new_key().text], ids=["empty", "no key", "a key of no client"])
 def test_no_other_text_signs_in(api_keys: RedisApiKeyStore, text: str) -> None:
     assert identity_of_key(api_keys, text, now=NOW) is None
 
