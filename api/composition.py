@@ -34,7 +34,7 @@ from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
-from api.routes.own import OwnRoutes
+from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
@@ -83,17 +83,17 @@ def create_app(
         observe=bridge.observe,
         tracer=bridge.tracer,
         # Nothing but upstream's version is read before it is needed, and that in a thread.
-        lifecycle=Lifecycle(start=(bridge.abilities.start, on_started), close=bridge.close),
+        lifecycle=Lifecycle(start=(bridge.capabilities.start, on_started), close=bridge.close),
     )
 
 
 def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> RequestHandler:
     settings, stopping = bridge.settings, bridge.stopping
     jobs = Jobs(bridge.outbox, stopping)
-    reader = WriteReader(bridge.clock, bridge.abilities, max_body_bytes=settings.longest_body)
+    reader = WriteReader(bridge.clock, bridge.capabilities, max_body_bytes=settings.longest_body)
     writes = Writes(reader, WriteBatcher(bridge.intake), experiments, stopping)
     switch = ActionSwitch(settings.action_modes or {})
-    bulk_reader = BulkReader(bridge.clock, bridge.abilities, switch, max_body_bytes=settings.max_body_size)
+    bulk_reader = BulkReader(bridge.clock, bridge.capabilities, switch, max_body_bytes=settings.max_body_size)
     loop_views = views_of(
         BulkWrites(bulk_reader, bridge.intake, bridge.names, experiments, stopping),
         RunCreations(writes, jobs, bridge.names, experiments),
@@ -106,7 +106,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
         origins=portal.origins,
         routes_app=_routes_app(bridge, portal),
         proxy=_proxy(bridge),
-        capabilities=bridge.abilities,
+        capabilities=bridge.capabilities,
         experiments=experiments,
         switch=switch,
         write_order=WriteOrder(
@@ -139,7 +139,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         DeadLetterRoutes(bridge.dead_letters),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
-        OwnRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
+        PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )

@@ -47,7 +47,7 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
 
 
 class BatchRejected(DeliveryEvent, frozen=True, kw_only=True):
-    """Upstream refused a call with several writes. It is bisected to find the write at fault."""
+    """Upstream refused or denied a call with several writes. It is bisected to find the write at fault."""
 
     status: int
     error_code: str

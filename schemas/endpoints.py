@@ -11,7 +11,7 @@ An endpoint that is not in the table is proxied. The columns:
 * ``lane``: for a queued call, the kind of its lane (`schemas.lane`). For a proxied call, the undelivered writes that it
   waits for (`AwaitedLanes`).
 * ``again``: the effect of a second delivery. ``same``: none. ``another``: a second entity. A status: MLflow refuses it
-  with that status. ``-``: not known; the bridge never sends such a call twice.
+  with that status. ``-``: not known. It documents the call and is checked by tests; `was_done_before` decides.
 * ``action``: the name of the permission (`schemas.client`): that of SageMaker's IAM, else of MLflow's RPC, else one of
   the same form.
 * ``grant``: the scope that includes the action, ``write`` or ``read``. ``-``: only an ``allow`` entry permits it.
@@ -34,7 +34,7 @@ from schemas.write import Op
 class Handling(StrEnum):
     """How the bridge handles a call."""
 
-    #: Validated, is_stored and answered at once; a worker delivers it later.
+    #: Validated, stored and answered at once; a worker delivers it later.
     QUEUED = "queued"
     #: Forwarded while the client waits.
     PROXIED = "proxied"

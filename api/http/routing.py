@@ -2,7 +2,8 @@
 """The bridge's own routes: one declaration each, and the table of all of them.
 
 A `Route` decorates the function that serves it. Authorization, experiment limits, rate limits, error formats and
-OpenAPI are derived from the table, so a new route is declared in one file.
+OpenAPI are derived from the table, so a new route of a known class needs one declaration. A new action also goes into
+`schemas.client.OWN_ACTIONS`, and a new query parameter into `api.openapi.constraints`.
 """
 
 import re

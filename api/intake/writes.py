@@ -106,7 +106,7 @@ class WriteResponses:
         write: Write | None,
         headers: Headers,
     ) -> Response:
-        """Return upstream's response if it comes in time, or else the job."""
+        """Return MLflow's response once the write is delivered, or else the job; ``wait=0`` returns the job at once."""
         document = _pending(op, accepted)
         if preferences.wait:
             headers = (*headers, ("Preference-Applied", f"wait={preferences.wait.seconds}"))

@@ -49,12 +49,12 @@ class _Comparison:
 
     def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         self._before, self._after = before, after
-        #: Schemas that are being compared, so that recursive ones end.
+        #: Pairs of schemas that are being compared, so that recursive ones end.
         self._open: set[str] = set()
 
     def operation(self, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         """Yield the breaking changes of an operation."""
-        yield from self._parameters(before, after)
+        yield from self._parameter_changes(before, after)
         yield from self._request_body(before.get("requestBody"), after.get("requestBody"))
         for status, response in before.get("responses", {}).items():
             answer = after.get("responses", {}).get(status)
@@ -63,7 +63,7 @@ class _Comparison:
             elif status.startswith("2"):
                 yield f"response {status} is removed"
 
-    def _parameters(self, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    def _parameter_changes(self, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         earlier, later = _by_name(before, self._before), _by_name(after, self._after)
         for (place, name), parameter in later.items():
             known = earlier.get((place, name))
@@ -96,6 +96,7 @@ class _Comparison:
                 yield from self._schema(*schemas, subject, of_request=of_request)
 
     def _schema(self, before: list[Any], after: list[Any], subject: str, *, of_request: bool) -> Iterator[str]:
+        """Yield the changes between what all schemas before, and all schemas after, allow together."""
         key = json.dumps([before, after], sort_keys=True)
         if key in self._open:
             return

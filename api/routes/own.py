@@ -13,7 +13,7 @@ from schemas.endpoints import ExperimentRule
 from schemas.session import OwnBacklog, OwnKey, OwnKeys, UpstreamDelivery
 
 
-class OwnRoutes:
+class PersonalRoutes:
     """Serves what belongs to the client that asks."""
 
     def __init__(

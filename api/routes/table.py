@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of all routes of the bridge's own. A new class of routes is added here and in `api.app`."""
+"""The table of all routes of the bridge's own. A new class is added here, and built in a composition module."""
 
 from api.http.routing import RouteTable, declared_in
 from api.intake.bulk import BulkWrites
@@ -12,7 +12,7 @@ from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
 from api.routes.openapi import OpenApiRoutes
-from api.routes.own import OwnRoutes
+from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 
@@ -24,7 +24,7 @@ ROUTES = RouteTable(
         RunRoutes,
         BacklogRoutes,
         DeadLetterRoutes,
-        OwnRoutes,
+        PersonalRoutes,
         SessionRoutes,
         OperatorSessionRoutes,
         ProviderSignInRoutes,

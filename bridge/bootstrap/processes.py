@@ -86,7 +86,7 @@ class Api:
     dead_letters: DeadLetterService
     names: RunNames
     experiments: ExperimentLookup
-    abilities: UpstreamCapabilities
+    capabilities: UpstreamCapabilities
     api_keys: ApiKeyStore
     rate_limits: RateLimits
     tokens: TokenVerifiers
@@ -94,7 +94,7 @@ class Api:
     counters: CounterStore
     replay_cache: ReplayCache
     observe: Observer
-    #: Reports the background threads of this process from now on; for the process that owns this.
+    #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
     #: None if tracing is off.
     tracer: Tracer | None
@@ -113,7 +113,7 @@ class Worker:
     sweep: Sweeper
     dead_letters: DeadLetterService
     observe: Observer
-    #: Reports the background threads of this process from now on; for the process that owns this.
+    #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
     stopping: threading.Event
     #: As that of `Api`.
@@ -147,7 +147,7 @@ def build_api(settings: Settings) -> Api:
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
-        abilities=UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping),
+        capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
@@ -275,6 +275,12 @@ def _rate_limits(settings: Settings, client: Redis, observe: Observer) -> RateLi
 
 def _names(settings: Settings, client: Redis) -> RedisRunNames:
     return RedisRunNames(client, retention=settings.run_name_retention)
+
+
+def _capabilities(
+    settings: Settings, upstream: Upstream, observe: Observer, stopping: threading.Event
+) -> UpstreamCapabilities:
+    return UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping)
 
 
 def _experiments(

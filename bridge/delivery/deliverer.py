@@ -34,7 +34,7 @@ from bridge.events import Observer, StoreError
 from bridge.outbox import RENEWAL, Attempt, Claim, DeadLettering, DeadLetterReason, Outbox, Settlement
 from bridge.process.clock import Clock
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Rejected
+from bridge.upstream.flow_control import Withheld
 from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
@@ -149,7 +149,7 @@ class Deliverer:
         duration = self.clock.monotonic() - started_at
         if isinstance(outcome, Stopping):
             return claim
-        if isinstance(outcome, Rejected):
+        if isinstance(outcome, Withheld):
             # The lane waits until calls may go again. Its writes gather meanwhile and go out in larger calls.
             self._release_rejected(claim, outcome)
             return None
@@ -166,7 +166,7 @@ class Deliverer:
             case never:
                 assert_never(never)
 
-    def _send(self, claim: Claim, limit: int) -> tuple[Outcome | Rejected | Stopping, int]:
+    def _send(self, claim: Claim, limit: int) -> tuple[Outcome | Withheld | Stopping, int]:
         """Return the outcome, and how many of the first jobs it is about."""
 
         def renew() -> object:
@@ -177,7 +177,7 @@ class Deliverer:
         calls, count = calls_for(claim, limit)
         return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
-    def _release_rejected(self, claim: Claim, rejected: Rejected) -> None:
+    def _release_rejected(self, claim: Claim, rejected: Withheld) -> None:
         """Release the lane until flow control may permit a call. A denied lane keeps the denial as its reason."""
         denied = claim.denied_since is not None
         # Many denied lanes would otherwise come back at once, only to be rejected again.
@@ -205,7 +205,7 @@ class Deliverer:
         return self._dead_letter(claim, 1, claim.attempts + 1, dead_lettering)
 
     def _denied(self, claim: Claim, count: int, denial: Denied, bisection: Bisection) -> Claim | None:
-        """Keep a denied write in its lane, which delays no other lane. Bisect a batch."""
+        """Keep a denied write in its lane until its grace has ended, then dead-letter it. Bisect a batch."""
         if count > 1:
             return self._bisect(claim, count, denial, bisection)
         if self.outcome_policy.is_denied_for_good(claim):
@@ -305,7 +305,7 @@ def _failed_attempt(outcome: Denied | Unavailable | Unknown, writes: int) -> Att
         case Unknown():
             broke = "silent"
         case Unavailable():
-            broke = "failed" if outcome.own_fault else ""
+            broke = "failed" if outcome.final_refusal else ""
     status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None)
     return Attempt(
         writes=writes,

@@ -39,7 +39,7 @@ class OutcomePolicy:
         if count != 1:
             return outcome
         match outcome:
-            case Unavailable(answered=True, own_fault=Refused() as refusal) if _was_done(claim, refusal):
+            case Unavailable(answered=True, final_refusal=Refused() as refusal) if _was_done(claim, refusal):
                 return Delivered(status=200, request_id=refusal.request_id)
             case Unavailable():
                 return self._resolve_failure(claim, outcome)
@@ -63,11 +63,11 @@ class OutcomePolicy:
 
         It is at fault if upstream fails each time the write is sent alone, while upstream is known to be up.
         """
-        if not outcome.own_fault or not claim.broke_since:
+        if not outcome.final_refusal or not claim.broke_since:
             return outcome
         is_up = outcome.answered or self.flow_control.delivered_since(claim.broke_since)
         if claim.broke_alone + 1 >= _MIN_ATTEMPTS_ALONE and is_up:
-            return outcome.own_fault
+            return outcome.final_refusal
         return outcome
 
     def _resolve_refusal(self, claim: Claim, outcome: Refused) -> Outcome:

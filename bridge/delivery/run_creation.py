@@ -16,7 +16,7 @@ import msgspec
 from bridge.delivery.batching import calls_for, context_of_first
 from bridge.outbox import Claim, RunNames
 from bridge.upstream import Call, CallContext, Delivered, Outcome, Refused
-from bridge.upstream.flow_control import Rejected
+from bridge.upstream.flow_control import Withheld
 from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.bodies.named_run import DEFAULT_EXPERIMENT, NAME_TAG, CreateRun
 from schemas.lane import named_run
@@ -24,7 +24,7 @@ from schemas.write import Op
 
 _MLFLOW_API = "/api/2.0/mlflow"
 
-Result = Outcome | Rejected | Stopping
+Result = Outcome | Withheld | Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,20 +133,21 @@ def _code_and_message(error: ClientError) -> tuple[str, str]:
 
 
 # The error codes: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
-ErrorKind = Literal["clock", "expired", "unknown", "signature", "denied", "other"]
+ErrorKind = Literal["clock", "expired", "unknown-key", "signature", "denied", "other"]
 
+# What an operator can do about an error; `bridge.upstream.responses` decides what the bridge does.
 #: The first match decides: AWS reports a wrong time with the code of any invalid signature.
 _ERROR_KINDS: tuple[tuple[ErrorKind, str], ...] = (
     ("clock", r"Signature expired|not yet current|RequestTimeTooSkewed|RequestExpired|RequestInTheFuture"),
     ("expired", r"ExpiredToken"),
-    ("unknown", r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId"),
+    ("unknown-key", r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId|OptInRequired"),
     ("signature", r"InvalidSignature|SignatureDoesNotMatch|IncompleteSignature|MissingAuthenticationToken"),
-    ("denied", r"AccessDenied|NotAuthorized|OptInRequired|UnauthorizedOperation"),
+    ("denied", r"AccessDenied|NotAuthorized|UnauthorizedOperation"),
 )
 _FIXES: dict[ErrorKind, str] = {
     "clock": "synchronise the clock of this machine (NTP): AWS refuses signatures that are 5 minutes off",
     "expired": "renew the credentials: a role of the instance or container renews itself",
-    "unknown": "set access key and session token again: AWS does not know the key, or the token does not belong to it",
+    "unknown-key": "set access key and session token again: AWS does not know the key, or the token is not its own",
     "signature": "check that secret key and access key belong together, and that no proxy changes requests",
 }
 

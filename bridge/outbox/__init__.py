@@ -150,7 +150,7 @@ class Settlement:
     dead_lettering: DeadLettering | None = None
     #: Notes that the first job is about to be sent alone, because workers keep crashing. Only with a count of 0.
     alone: bool = False
-    #: Notes that the first jobs were refused together. Only with a count of 0.
+    #: Notes that the first jobs were refused or denied together. Only with a count of 0.
     refused: Attempt | None = None
 
 
@@ -270,8 +270,8 @@ class Outbox(Protocol):
     ) -> None:
         """Release the lane, due again after a delay.
 
-        ``attempt`` is the call that failed; ``held`` is the reason why none was made. Without ``thaw`` the jobs stay
-        frozen: they were sent and may have arrived.
+        ``attempt`` is the call that failed; ``held`` is the reason to show if no call was made. Without ``thaw``, the
+        jobs stay frozen: they were sent and may have arrived.
         """
         ...
 

@@ -13,7 +13,7 @@ from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
 from bridge.redis_store.timestamps import from_ms, store_time_ms, to_ms
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Rejected
+from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Withheld
 
 #: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane.
 _MAX_WAIT = dt.timedelta(seconds=1)
@@ -46,7 +46,7 @@ class RedisFlowControl:
         with store_errors():
             state, wait_ms, *reason = self._acquire([self._key], arguments)
         wait = dt.timedelta(milliseconds=int(wait_ms))
-        return Permit(wait) if state == b"open" else Rejected(wait, reason[0].decode())
+        return Permit(wait) if state == b"open" else Withheld(wait, reason[0].decode())
 
     def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Record the outcome of a call."""

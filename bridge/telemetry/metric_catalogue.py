@@ -82,7 +82,9 @@ UPSTREAM_CALLS = _counter("upstream_calls", "Calls of workers to upstream, by ou
 UPSTREAM_CALL_DURATION_SECONDS = _histogram(
     "upstream_call_duration_seconds", _DURATION_BOUNDS_S, "Duration of the calls of workers to upstream.", "outcome"
 )
-BATCHES_REFUSED = _counter("batches_refused", "Calls with several writes that upstream refused; they are bisected.")
+BATCHES_REFUSED = _counter(
+    "batches_refused", "Calls with several writes that upstream refused or denied; they are bisected."
+)
 LANES_DEFERRED = _counter("lanes_deferred", "Lanes deferred after a failed attempt.", "outcome")
 LANES_DENIED = _counter("lanes_denied", "Lanes deferred because upstream denies an action.", "action")
 LANES_REDISPATCHED = _counter(

@@ -131,7 +131,7 @@ class _OtelSpan:
 
 class _RequestSpan(_OtelSpan):
     def end(self, completed: RequestCompleted) -> None:
-        """End the span with the response. Spans of the bridge's own routes are dropped: they have no children."""
+        """End the span with the response. Spans of own routes that queue no write are dropped."""
         if completed.route == "api":
             return
         self.span.set_attribute("mlflow_bridge.route", completed.route)

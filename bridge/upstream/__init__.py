@@ -76,13 +76,13 @@ class Unavailable:
     status: int | None = None
     retry_after: dt.timedelta | None = None
     #: The cause is the bridge's own credentials or clock.
-    ours: bool = False
+    identity_failed: bool = False
     #: Upstream is healthy and asks for fewer calls.
     throttled: bool = False
     #: MLflow itself has responded: upstream is up, and only this call failed.
     answered: bool = False
     #: The final outcome if upstream keeps failing on this very call while it accepts others.
-    own_fault: Refused | None = None
+    final_refusal: Refused | None = None
     #: Upstream may be healthy and only lack this call.
     missing: bool = False
 

@@ -21,14 +21,14 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Withheld:
     """No call may be sent. The next attempt makes sense after this time."""
 
     after: dt.timedelta
     reason: str
 
 
-Decision = Permit | Rejected
+Decision = Permit | Withheld
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class HttpUpstream:
             if call.client is not None and error.denied:
                 # Only this client's session is denied; others may be allowed.
                 return Denied(reason=str(error), action="sts:AssumeRole", error_code="AccessDenied")
-            return Unavailable(reason=str(error), ours=True)
+            return Unavailable(reason=str(error), identity_failed=True)
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL) as error:
             # A header or a path that HTTP can't carry, so no retry helps.
             message = f"HTTP can't carry this call: {type(error).__name__}"
@@ -87,7 +87,7 @@ class HttpUpstream:
                 return Unavailable(reason=f"no connection to upstream: {reason}")
             return Unknown(reason=f"no answer from upstream: {type(error).__name__}")
         outcome = classify(response.status_code, response.headers, body, now=self._clock.now(), call=call)
-        if isinstance(outcome, Unavailable) and outcome.ours and self._signer:
+        if isinstance(outcome, Unavailable) and outcome.identity_failed and self._signer:
             self._signer.for_client(call.client).invalidate_credentials()
         return outcome
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classifies upstream's HTTP responses as outcomes. This is the only table of response codes."""
+"""Classifies upstream's HTTP responses as outcomes. The one table for deliveries and proxied calls."""
 
 import datetime as dt
 import email.utils
@@ -18,10 +18,10 @@ _MAX_RETRY_AFTER = dt.timedelta(hours=1)
 # AWS's error codes about the caller's identity, https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 _IDENTITY_REJECTED = re.compile(
     r"ExpiredToken|IncompleteSignature|InvalidClientTokenId|InvalidSignature|MissingAuthenticationToken|OptInRequired"
-    r"|RequestExpired|RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClient",
+    r"|InvalidAccessKeyId|RequestExpired|RequestInTheFuture|RequestTimeTooSkewed|SignatureDoesNotMatch|UnrecognizedClient",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"AccessDenied|NotAuthorized", re.IGNORECASE)
+_DENIED = re.compile(r"AccessDenied|NotAuthorized|UnauthorizedOperation", re.IGNORECASE)
 _THROTTLED = re.compile(r"throttl|rate[ _]?exceeded|too[ _]?many[ _]?requests|request_?limit_?exceeded", re.IGNORECASE)
 # MLflow responds with a 5xx although no retry can help, such as for a workspace on a server without workspaces.
 _PERMANENT_ERROR_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
@@ -91,7 +91,7 @@ def classify(
     if reason := _database_failure(response):
         # The message quotes SQL with the values of writes, so it is no part of the reason, which is logged.
         refusal = _refusal_of_write(response, "")
-        return Unavailable(reason=reason, status=status, answered=status == 400, own_fault=refusal)
+        return Unavailable(reason=reason, status=status, answered=status == 400, final_refusal=refusal)
     if _is_permanent(response):
         return Refused(
             status=status,
@@ -105,9 +105,9 @@ def classify(
     reason = f"status {status} with {response.error_code or 'a body that is not from MLflow'}"
     lacks_call = bool(call and call.optional and status in _MISSING_CALL_STATUSES)
     missing = lacks_call or _is_unread_request(status, headers, body)
-    own_fault = _refusal_of_write(response, reason) if status == 500 or missing else None
+    final_refusal = _refusal_of_write(response, reason) if status == 500 or missing else None
     wait = retry_after(headers, now=now)
-    return Unavailable(reason=reason, status=status, retry_after=wait, own_fault=own_fault, missing=missing)
+    return Unavailable(reason=reason, status=status, retry_after=wait, final_refusal=final_refusal, missing=missing)
 
 
 def is_identity_rejected(status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -169,7 +169,7 @@ def _access_outcome(response: _ErrorResponse, call: Call | None) -> Outcome:
         reason = (
             f"AWS refuses the bridge's credentials: {response.aws_error}" if response.aws_error else _LOGIN_REQUIRED
         )
-        return Unavailable(reason=reason, status=response.status, ours=True)
+        return Unavailable(reason=reason, status=response.status, identity_failed=True)
     found = find(call.method, call.path.partition("?")[0]) if call else None
     action = found.endpoint.action if found else "call"
     if response.aws_error:

@@ -10,7 +10,7 @@ from bridge.errors import StoreUnavailable
 from bridge.events import Observer, UpstreamCallCompleted
 from bridge.process.clock import Clock
 from bridge.upstream import Call, CallContext, Delivered, Headers, Outcome, Upstream
-from bridge.upstream.flow_control import FlowControl, Rejected
+from bridge.upstream.flow_control import FlowControl, Withheld
 from bridge.upstream.tracing import CallSpan, Tracer
 
 
@@ -35,7 +35,7 @@ class UpstreamSender:
 
     def send(
         self, calls: Sequence[Call], context: CallContext, *, renew: Callable[[], object]
-    ) -> Outcome | Rejected | Stopping:
+    ) -> Outcome | Withheld | Stopping:
         """Send calls until one is not delivered, and return the last outcome.
 
         ``context`` names the jobs that all calls together deliver. ``renew`` renews the lease between two calls,
@@ -49,9 +49,9 @@ class UpstreamSender:
             result = self._send_one(call, context)
         return result
 
-    def _send_one(self, call: Call, context: CallContext) -> Outcome | Rejected | Stopping:
+    def _send_one(self, call: Call, context: CallContext) -> Outcome | Withheld | Stopping:
         decision = self.flow_control.acquire(denied=context.denied)
-        if isinstance(decision, Rejected):
+        if isinstance(decision, Withheld):
             return decision
         if self.stopping.wait(decision.wait.total_seconds()):
             return Stopping()

@@ -30,7 +30,10 @@ from schemas.write import Fragment, Op, Write
 
 
 class Metric(msgspec.Struct, omit_defaults=True, gc=False):
-    """A metric value (https://mlflow.org/docs/latest/rest-api.html#metric)."""
+    """A metric value (https://mlflow.org/docs/latest/rest-api.html#metric).
+
+    A new field is also copied in `_log_metric`, and named in `_CAMEL_CASE_NAMES` if it has two words.
+    """
 
     key: str
     value: float

@@ -9,7 +9,7 @@ import pytest
 from bridge.redis_store import keys
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Permit, Rejected
+from bridge.upstream.flow_control import Permit, Withheld
 from tests.servers import wait_until
 
 PROBE = dt.timedelta(seconds=30)
@@ -46,9 +46,9 @@ def test_who_would_wait_for_too_long_is_told_to_come_again(client: Any) -> None:
     slow = flow_control(client, rate=1)
     decisions = [slow.acquire() for _ in range(4)]
 
-    assert [isinstance(decision, Rejected) for decision in decisions] == [False, False, True, True]
+    assert [isinstance(decision, Withheld) for decision in decisions] == [False, False, True, True]
     shut = decisions[-1]
-    assert isinstance(shut, Rejected)
+    assert isinstance(shut, Withheld)
     assert shut.after > dt.timedelta(seconds=1)
 
 
@@ -74,7 +74,7 @@ def test_a_retry_after_holds_every_worker(client: Any) -> None:
 
     held = other.acquire()
 
-    assert isinstance(held, Rejected)
+    assert isinstance(held, Withheld)
     assert dt.timedelta(seconds=6) < held.after <= dt.timedelta(seconds=7)
 
 
@@ -89,7 +89,7 @@ def test_failures_in_a_row_open_the_breaker_for_all(client: Any, outcome: Outcom
     shut = other.acquire()
 
     assert isinstance(still, Permit)
-    assert isinstance(shut, Rejected)
+    assert isinstance(shut, Withheld)
     assert other.state().breaker == "open"
 
 
@@ -107,7 +107,9 @@ def test_an_answer_between_failures_keeps_the_breaker_closed(client: Any, outcom
 
 
 def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(client: Any) -> None:
-    flow_control(client).record(Unavailable(reason="AWS refuses the bridge's credentials: ExpiredToken", ours=True))
+    flow_control(client).record(
+        Unavailable(reason="AWS refuses the bridge's credentials: ExpiredToken", identity_failed=True)
+    )
 
     state = flow_control(client).state()
 
@@ -118,8 +120,8 @@ def test_trouble_with_our_credentials_opens_the_breaker_at_once_and_says_so(clie
 def opened(client: Any) -> RedisFlowControl:
     """A gate whose breaker was opened and lets a probe through now."""
     upstream = flow_control(client, probe=dt.timedelta(seconds=1))
-    upstream.record(Unavailable(reason="down", ours=True))
-    assert isinstance(upstream.acquire(), Rejected)
+    upstream.record(Unavailable(reason="down", identity_failed=True))
+    assert isinstance(upstream.acquire(), Withheld)
     wait_until(lambda: upstream.state().breaker == "half-open")
     return upstream
 
@@ -132,7 +134,7 @@ def test_one_probe_goes_and_its_success_closes_the_breaker(client: Any) -> None:
     upstream.record(UP)
 
     assert isinstance(probe, Permit)
-    assert isinstance(next_one, Rejected)
+    assert isinstance(next_one, Withheld)
     assert half_open == "half-open"
     assert upstream.state().breaker == "closed"
     assert isinstance(upstream.acquire(), Permit)
@@ -145,7 +147,7 @@ def test_a_probe_that_fails_opens_the_breaker_for_longer(client: Any) -> None:
     upstream.record(DOWN)
 
     shut = upstream.acquire()
-    assert isinstance(shut, Rejected)
+    assert isinstance(shut, Withheld)
     assert shut.after >= dt.timedelta(milliseconds=900)
 
 
@@ -157,7 +159,7 @@ def test_a_probe_that_is_never_heard_of_again_is_replaced(client: Any) -> None:
 
 
 def test_upstreams_do_not_share_a_gate(client: Any) -> None:
-    flow_control(client).record(Unavailable(reason="down", ours=True))
+    flow_control(client).record(Unavailable(reason="down", identity_failed=True))
 
     assert RedisFlowControl(client, "http://other", rate=None, burst=1, probe=PROBE).state().breaker == "closed"
 
@@ -169,7 +171,7 @@ def test_a_retry_after_holds_although_a_call_that_was_on_its_way_gets_through(cl
     other.record(UP)
     held = other.acquire()
 
-    assert isinstance(held, Rejected)
+    assert isinstance(held, Withheld)
     assert held.after > dt.timedelta(seconds=6)
 
 
@@ -253,7 +255,7 @@ def test_once_a_denied_call_gets_through_ten_more_may_try(client: Any) -> None:
     upstream.record(UP)
 
     assert 10 <= allowed <= 11
-    assert isinstance(upstream.acquire(denied=True), Rejected)
+    assert isinstance(upstream.acquire(denied=True), Withheld)
 
 
 def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> None:
@@ -261,7 +263,7 @@ def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> No
 
     denied, other = upstream.acquire(denied=True), upstream.acquire()
 
-    assert isinstance(denied, Rejected)
+    assert isinstance(denied, Withheld)
     assert dt.timedelta(seconds=4) < denied.after <= dt.timedelta(seconds=5)
     assert isinstance(other, Permit)
 
@@ -269,7 +271,7 @@ def test_a_call_that_was_denied_is_not_the_one_that_finds_out(client: Any) -> No
 def test_where_every_call_was_denied_one_of_them_finds_out_after_a_while(client: Any) -> None:
     upstream = opened(client)
     wait = upstream.acquire(denied=True)
-    assert isinstance(wait, Rejected)
+    assert isinstance(wait, Withheld)
     # As if the time had passed.
     until = int(client.hget(keys.flow_control("http://upstream"), "until"))
     client.hset(keys.flow_control("http://upstream"), "until", until - 5000)

@@ -560,7 +560,7 @@ def test_a_call_that_upstream_seems_to_lack_is_no_way_around_the_limit(
     http: Http, limited: Api, key: str, asked: Upstream, endpoint: Endpoint, owner: str
 ) -> None:
     """It may have it by now: what the bridge knows of upstream is up to half a minute old."""
-    limited.abilities.lacks = frozenset({Op(endpoint.op)})
+    limited.capabilities.lacks = frozenset({Op(endpoint.op)})
 
     answer = make(http, key, endpoint, names(endpoint, owner), owner=owner)
 

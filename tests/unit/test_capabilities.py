@@ -20,7 +20,7 @@ class World:
         self.upstream, self.events = FakeUpstream(self.answer), Events()
         self.lacking: set[str] = set()
         self.outcome: Outcome = Unavailable(reason="status 404", status=404, missing=True)
-        self.abilities = UpstreamCapabilities(
+        self.capabilities = UpstreamCapabilities(
             self.upstream, stated=stated, observe=self.events, stopping=threading.Event()
         )
 
@@ -29,9 +29,9 @@ class World:
 
 
 def test_before_it_is_known_upstream_is_taken_for_todays() -> None:
-    abilities = World().abilities
+    capabilities = World().capabilities
 
-    assert (abilities.limits.tag_value, abilities.limits.experiment_tag_value, abilities.lacks) == (
+    assert (capabilities.limits.tag_value, capabilities.limits.experiment_tag_value, capabilities.lacks) == (
         8000,
         20000,
         frozenset(),
@@ -43,9 +43,9 @@ def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
     world.upstream.says, world.lacking = "2.16.2", {"outputs"}
 
     for _ in range(3):
-        world.abilities.examine()
+        world.capabilities.examine()
 
-    assert (world.abilities.limits.tag_value, world.abilities.lacks) == (5000, frozenset({Op.LOG_OUTPUTS}))
+    assert (world.capabilities.limits.tag_value, world.capabilities.lacks) == (5000, frozenset({Op.LOG_OUTPUTS}))
     assert world.events.of(UpstreamExamined) == [UpstreamExamined(version="2.16.2", lacks="outputs")]
     assert {call.body for call in world.upstream.calls} == {b"{}"}
 
@@ -54,21 +54,21 @@ def test_it_is_asked_once_as_long_as_it_says_the_same() -> None:
 def test_it_is_asked_again_when_it_may_be_another_one(trouble: str) -> None:
     world = World()
     world.lacking = {"outputs", "traces"}
-    world.abilities.examine()
-    before = world.abilities.lacks
+    world.capabilities.examine()
+    before = world.capabilities.lacks
 
     world.lacking = set()
     if trouble == "away":
         world.upstream.reachable = False
-        world.abilities.examine()
-        while_away = world.abilities.lacks
+        world.capabilities.examine()
+        while_away = world.capabilities.lacks
         world.upstream.reachable = True
     else:
         world.upstream.says, while_away = "3.99.0", before
-    world.abilities.examine()
+    world.capabilities.examine()
 
     assert before == while_away == {Op.LOG_OUTPUTS, Op.EXPORT_TRACES}
-    assert world.abilities.lacks == set()
+    assert world.capabilities.lacks == set()
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_only_a_path_that_is_not_known_is_taken_for_a_call_that_is_not_there(out
     world = World()
     world.lacking, world.outcome = {"outputs"}, outcome
 
-    world.abilities.examine()
+    world.capabilities.examine()
 
-    assert world.abilities.lacks == set()
+    assert world.capabilities.lacks == set()
 
 
 def test_what_the_operator_says_counts_for_an_upstream_that_says_nothing() -> None:
     world = World(stated="2.13.2")
     world.upstream.says = ""
-    before = world.abilities.limits.tag_value
+    before = world.capabilities.limits.tag_value
 
-    world.abilities.examine()
+    world.capabilities.examine()
 
-    assert before == world.abilities.limits.tag_value == 5000
+    assert before == world.capabilities.limits.tag_value == 5000
 
 
 @pytest.mark.parametrize(

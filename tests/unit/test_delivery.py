@@ -20,7 +20,7 @@ from bridge.events import (
 )
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.upstream import Call, Delivered, Outcome, Unavailable, Unknown
-from bridge.upstream.flow_control import Permit, Rejected
+from bridge.upstream.flow_control import Permit, Withheld
 from schemas.job import JobStatus
 from tests.factories import RUN, accept_one, metric, param, tag
 from tests.unit.lanes import HORIZON, LEASE, REFUSED, Lane, steps
@@ -327,7 +327,7 @@ def _die(_: Call) -> Outcome:
 
 def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gather() -> None:
     lane = Lane(metric(1))
-    lane.flow_control.decision = Rejected(dt.timedelta(), "breaker")
+    lane.flow_control.decision = Withheld(dt.timedelta(), "breaker")
 
     lane.deliver()
     lane.jobs.append(lane.accept(metric(2)))
@@ -343,7 +343,7 @@ def test_a_shut_gate_holds_the_lane_without_an_attempt_and_lets_its_writes_gathe
 
 
 def shut(lane: Lane) -> None:
-    lane.flow_control.decision = Rejected(dt.timedelta(), "breaker")
+    lane.flow_control.decision = Withheld(dt.timedelta(), "breaker")
 
 
 def unavailable(lane: Lane) -> None:

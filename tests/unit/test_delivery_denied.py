@@ -8,7 +8,7 @@ import pytest
 
 from bridge.events import LaneDenied, WritesDeadLettered
 from bridge.upstream import Call, Delivered, Denied, Outcome
-from bridge.upstream.flow_control import Rejected
+from bridge.upstream.flow_control import Withheld
 from schemas.job import JobStatus
 from tests.factories import metric
 from tests.unit.lanes import DENIAL_GRACE, Lane, steps
@@ -137,7 +137,7 @@ def test_once_it_is_allowed_the_lane_goes_on_in_full_calls() -> None:
 def test_a_gate_that_is_shut_leaves_the_reason_as_it_is() -> None:
     lane = DeniedLane(1, 0)
     lane.deliver()
-    lane.flow_control.decision = Rejected(SECOND, "the rate limit of denied calls")
+    lane.flow_control.decision = Withheld(SECOND, "the rate limit of denied calls")
 
     lane.later()
 

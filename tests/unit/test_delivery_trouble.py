@@ -16,7 +16,7 @@ from tests.factories import NOW, RUN, metric, param, tag
 from tests.unit.lanes import Lane, steps
 
 VERDICT = Refused(status=500, error_code="INTERNAL_ERROR", message="it broke")
-BROKE = Unavailable(reason="status 500", status=500, own_fault=VERDICT)
+BROKE = Unavailable(reason="status 500", status=500, final_refusal=VERDICT)
 
 
 def deliver_until_settled(lane: Lane, *, turns: int = 100) -> int:

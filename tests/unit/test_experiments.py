@@ -10,7 +10,7 @@ import pytest
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.errors import ExperimentUnknown, StoreUnavailable
 from bridge.upstream import Call, Delivered, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Rejected
+from bridge.upstream.flow_control import Withheld
 from bridge.upstream.sender import UpstreamSender
 from schemas.bodies.references import Kind, Reference
 from tests.factories import NOW, RUN
@@ -117,7 +117,7 @@ def test_what_there_is_not_is_not_within(world: World, outcome: Outcome) -> None
 
 
 @pytest.mark.parametrize(
-    "outcome", [Unavailable(reason="down"), Unavailable(reason="ours", ours=True), Unknown(reason="cut")]
+    "outcome", [Unavailable(reason="down"), Unavailable(reason="ours", identity_failed=True), Unknown(reason="cut")]
 )
 def test_what_upstream_does_not_tell_is_not_known(world: World, outcome: Outcome) -> None:
     world.outcome = outcome
@@ -127,7 +127,7 @@ def test_what_upstream_does_not_tell_is_not_known(world: World, outcome: Outcome
 
 
 def test_nobody_is_asked_while_the_gate_is_shut_and_what_the_store_knows_is_known(world: World) -> None:
-    world.flow_control.decision = Rejected(dt.timedelta(seconds=9), "down")
+    world.flow_control.decision = Withheld(dt.timedelta(seconds=9), "down")
     with pytest.raises(ExperimentUnknown):
         world.is_within()
     world.memory.experiments[RUN] = "7"

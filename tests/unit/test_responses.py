@@ -40,7 +40,7 @@ def test_a_200_whose_body_is_not_mlflows_is_a_middlebox_and_delivers_nothing(bod
     outcome = answer(200, body)
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.status, outcome.ours) == (200, False)
+    assert (outcome.status, outcome.identity_failed) == (200, False)
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 301, 302, 304, 307])
@@ -95,7 +95,7 @@ def test_a_401_is_the_bridges_own_trouble_whatever_the_body(body: bytes) -> None
 
     assert isinstance(outcome, Unavailable)
     reason = "upstream requires a login that the bridge does not have: status 401"
-    assert (outcome.ours, outcome.reason) == (True, reason)
+    assert (outcome.identity_failed, outcome.reason) == (True, reason)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_what_the_database_says_of_a_race_or_its_load_is_tried_again_before_it_i
     outcome = answer(400, mlflow("BAD_REQUEST", message))
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.answered, outcome.own_fault) == (
+    assert (outcome.answered, outcome.final_refusal) == (
         True,
         Refused(status=400, error_code="BAD_REQUEST", message=message),
     )
@@ -222,7 +222,9 @@ AWS_ERRORS_ABOUT_US = [
 def test_an_aws_error_about_credentials_signature_or_clock_is_ours_at_any_status(error: str) -> None:
     for status in (400, 403, 503):
         outcome = answer(status, aws(), X_Amzn_ErrorType=f"{error}:http://internal.amazon.com/coral/")
-        assert outcome == Unavailable(reason=f"AWS refuses the bridge's credentials: {error}", status=status, ours=True)
+        assert outcome == Unavailable(
+            reason=f"AWS refuses the bridge's credentials: {error}", status=status, identity_failed=True
+        )
 
 
 @pytest.mark.parametrize("error", AWS_ERRORS_ABOUT_US)
@@ -232,7 +234,7 @@ def test_an_aws_error_is_found_in_the_body_as_well(error: str) -> None:
     outcome = answer(400, body)
 
     assert isinstance(outcome, Unavailable)
-    assert outcome.ours
+    assert outcome.identity_failed
 
 
 @pytest.mark.parametrize("name", ["x-amzn-ErrorType", "X-Amzn-ErrorType", "X-AMZN-ERRORTYPE", "x-amzn-errortype"])
@@ -256,7 +258,7 @@ def test_slow_down_is_not_the_writes_fault_and_names_its_wait(status: int, body:
     outcome = answer(status, body, Retry_After="7")
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.status, outcome.retry_after, outcome.ours) == (status, dt.timedelta(seconds=7), False)
+    assert (outcome.status, outcome.retry_after, outcome.identity_failed) == (status, dt.timedelta(seconds=7), False)
     assert outcome.reason.startswith("throttled: ")
 
 
@@ -276,7 +278,7 @@ def test_a_400_that_throttles_is_never_taken_for_a_refusal(header: str, body: by
     outcome = answer(400, body, X_Amzn_ErrorType=header, Retry_After="3")
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.retry_after, outcome.ours) == (dt.timedelta(seconds=3), False)
+    assert (outcome.retry_after, outcome.identity_failed) == (dt.timedelta(seconds=3), False)
     assert outcome.reason.startswith("throttled: ")
 
 
@@ -306,7 +308,7 @@ def test_a_gateway_a_stopped_server_or_one_in_trouble_buries_nothing(status: int
     outcome = answer(status, body, Retry_After="Sat, 21 Nov 2026 00:00:30 GMT")
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.status, outcome.ours, outcome.retry_after) == (status, False, dt.timedelta(seconds=30))
+    assert (outcome.status, outcome.identity_failed, outcome.retry_after) == (status, False, dt.timedelta(seconds=30))
     assert outcome.reason
 
 
@@ -368,7 +370,7 @@ def test_an_upstream_without_exports_may_only_miss_this_call(status: int, body: 
     missing = export_answer(status, body)
 
     assert isinstance(missing, Unavailable)
-    assert (missing.missing, missing.own_fault is None) == (True, False)
+    assert (missing.missing, missing.final_refusal is None) == (True, False)
     assert isinstance(answer(status, body), Unavailable)
     assert not getattr(answer(status, body), "missing")  # noqa: B009 - of an outcome that was just narrowed
 
@@ -395,7 +397,7 @@ def test_spans_that_mlflow_could_not_store_for_an_unknown_reason_may_be_stored_l
     outcome = export_answer(422, b'{"detail":"Failed to log OpenTelemetry spans"}', "application/json")
 
     assert isinstance(outcome, Unavailable)
-    assert outcome.own_fault
+    assert outcome.final_refusal
 
 
 @pytest.mark.parametrize("status", [400, 414, 431])
@@ -403,7 +405,7 @@ def test_a_request_that_a_server_could_not_even_read_says_nothing_about_others(s
     outcome = answer(status, b"Invalid HTTP request received.")
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.missing, outcome.own_fault is None) == (True, False)
+    assert (outcome.missing, outcome.final_refusal is None) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -413,4 +415,4 @@ def test_a_400_that_may_be_a_throttle_never_becomes_the_writes_own_fault(body: b
     outcome = answer(400, body, **headers)
 
     assert isinstance(outcome, Unavailable)
-    assert (outcome.missing, outcome.own_fault) == (False, None)
+    assert (outcome.missing, outcome.final_refusal) == (False, None)

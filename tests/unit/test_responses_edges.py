@@ -75,9 +75,9 @@ def test_a_500_says_what_it_comes_to_if_it_is_the_writes_own_fault(body: bytes, 
     outcome = _classify(500, body)
 
     assert isinstance(outcome, Unavailable)
-    assert outcome.own_fault
-    assert (outcome.own_fault.status, outcome.own_fault.error_code) == (500, code)
-    assert outcome.own_fault.message.startswith(message)
+    assert outcome.final_refusal
+    assert (outcome.final_refusal.status, outcome.final_refusal.error_code) == (500, code)
+    assert outcome.final_refusal.message.startswith(message)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 520, 404, 200])
@@ -85,4 +85,4 @@ def test_no_other_answer_can_turn_out_to_be_the_writes_own_fault(status: int) ->
     outcome = _classify(status, b"<html>oops</html>")
 
     assert isinstance(outcome, Unavailable)
-    assert outcome.own_fault is None
+    assert outcome.final_refusal is None

@@ -9,10 +9,10 @@
 -- ARGV[4] fingerprint of the request (16 bytes), or ''     ARGV[5] TTL of the idempotency record, in ms
 -- ARGV[6] client              ARGV[7] max bytes pending in the lane
 -- ARGV[8] max bytes that the client may have pending in this partition
--- ARGV[9] max bytes that this partition may hold           ARGV[10] id of the request, or '' if it brings one write
+-- ARGV[9] max bytes that this partition may hold           ARGV[10] equal for all writes of one request, or ''
 -- ARGV[11...] records
 --
--- Returns {position of the first write, time in ms, 1 if the lane was idle else 0, 1 if this is a replay else 0},
+-- Returns {position of the first write, time in ms, 1 if the lane is to be dispatched else 0, 1 if this is a replay else 0},
 -- or 'mismatch' if the idempotency key came with another request before,
 -- or 'late' if this accept was repeated before, and the repeat was answered,
 -- or 'lane', 'client' or 'store' if the writes would exceed that cap; then nothing is stored.
@@ -35,7 +35,7 @@ local client = ARGV[6]
 local max_lane_bytes = tonumber(ARGV[7])
 local max_client_bytes = tonumber(ARGV[8])
 local max_partition_bytes = tonumber(ARGV[9])
-local request_id = ARGV[10]
+local offer_group = ARGV[10]
 local first_record = 11
 --- @include read_usage
 --- @include append
@@ -81,14 +81,14 @@ end
 local exceeded = (usage.lane_bytes + size > max_lane_bytes and 'lane')
   or (usage.client_bytes + size > max_client_bytes and 'client')
   or (usage.partition_bytes + size > max_partition_bytes and 'store')
-if request_id ~= '' then
+if offer_group ~= '' then
   -- A shorter write must not pass an earlier one of its request that found no room.
   local declined = redis.call('HGET', lane_key, 'declined')
-  if declined and string.sub(declined, 1, 8) == request_id then
+  if declined and string.sub(declined, 1, 8) == offer_group then
     return string.sub(declined, 9)
   end
   if exceeded then
-    redis.call('HSET', lane_key, 'declined', request_id .. exceeded)
+    redis.call('HSET', lane_key, 'declined', offer_group .. exceeded)
     if not usage.last then
       -- Nothing else keeps the hash of this lane.
       redis.call('PEXPIRE', lane_key, 60000)

@@ -9,7 +9,7 @@ const STORAGE_KEY = 'mlflow-bridge-theme';
 const listeners = new Set<() => void>();
 let current: Theme = storedTheme() ?? (prefersDark() ? 'dark' : 'light');
 
-/** Applies the theme to the page. Called once, before the first paint. */
+/** Applies the theme to the page: before the first paint, and after each switch. */
 export function applyTheme(): void {
   applyMode(current === 'dark' ? Mode.Dark : Mode.Light);
   document.documentElement.dataset['theme'] = current;
