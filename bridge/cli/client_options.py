@@ -9,18 +9,32 @@ import click
 import msgspec
 
 from bridge.config.parsers import size
-from schemas.client import ACTIONS, OWN_ACTIONS, Client, Quota, Scope
+from schemas.client import ACTIONS, OWN_ACTIONS, Action, Client, Quota, Scope
 from schemas.mlflow_limits import EXPERIMENT_ID
 
 _MIN_RATE, _MAX_RATE = 0.001, 1_000_000
+_SCOPES_BY_FLAG = {
+    "admin": (Scope.WRITE, Scope.READ, Scope.ADMIN),
+    "read_only": (Scope.READ,),
+    "write_only": (Scope.WRITE,),
+    "read_write": (Scope.WRITE, Scope.READ),
+}
 
 
 def permission_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options for permissions and rate limits to a command."""
     for option in (
-        click.option("--deny", multiple=True, callback=_parse_actions, help="Deny this action, such as SetTag."),
         click.option(
-            "--allow", multiple=True, callback=_parse_actions, help="Also allow this action, such as DeleteRun."
+            "--deny",
+            multiple=True,
+            callback=_parse_actions,
+            help="Also deny this action, such as SetTag; may be repeated. Earlier ones stay.",
+        ),
+        click.option(
+            "--allow",
+            multiple=True,
+            callback=_parse_actions,
+            help="Also allow this action, such as DeleteRun; may be repeated. Earlier ones stay.",
         ),
         click.option(
             "--experiment",
@@ -30,9 +44,18 @@ def permission_options(command: Callable[..., None]) -> Callable[..., None]:
             callback=_parse_experiments,
             help="Limit the client to this experiment; may be repeated. `any`: no limit.  [default: any]",
         ),
-        click.option("--read-only", is_flag=True, help="Allow only reads."),
-        click.option("--write-only", is_flag=True, help="Allow only logging."),
-        click.option("--admin", is_flag=True, help="Allow everything, including the actions of operators."),
+        click.option("--read-only", is_flag=True, help="Allow only reads. Earlier --allow and --deny end."),
+        click.option("--write-only", is_flag=True, help="Allow only logging. Earlier --allow and --deny end."),
+        click.option(
+            "--read-write",
+            is_flag=True,
+            help="Allow logging and reads, as for a new client. Earlier --allow and --deny end.",
+        ),
+        click.option(
+            "--admin",
+            is_flag=True,
+            help="Allow everything, including the actions of operators. Earlier --allow and --deny end.",
+        ),
     ):
         command = option(command)
     return _quota_options(command)
@@ -97,32 +120,31 @@ def _parse_size(_context: click.Context, _option: click.Parameter, text: str | N
 def read_client(
     known: Client,
     *,
-    admin: bool,
-    read_only: bool,
-    write_only: bool,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     experiments: frozenset[str] | None,
-    **limits: Any,  # noqa: ANN401 - click's options
+    **others: Any,  # noqa: ANN401 - click's options
 ) -> Client:
     """Return the client with the given options applied. Options not given keep their value.
 
-    Scopes, ``allow`` and ``deny`` are one value: an option for one of them replaces all three. Experiments are another.
+    A scope replaces the scopes and empties both lists. ``allow`` and ``deny`` then add to their list, and remove the
+    action from the other one.
     """
-    if admin + read_only + write_only > 1:
-        raise click.UsageError("--admin, --read-only and --write-only exclude each other.")
-    scopes, limit = known.scopes, known.experiments
-    if admin or read_only or write_only or allow or deny:
-        scopes = (Scope.READ,) if read_only else (Scope.WRITE,) if write_only else (Scope.WRITE, Scope.READ)
-        scopes = (*scopes, Scope.ADMIN) if admin else scopes
-    else:
-        allow, deny = known.allow, known.deny
-    if experiments is not None:
-        limit = experiments or None
+    flags = {name: bool(others.pop(name, False)) for name in _SCOPES_BY_FLAG}
+    scopes = _read_scopes(**flags)
+    allowed, denied = ((), ()) if scopes else (known.allow, known.deny)
+    scopes = scopes or known.scopes
+    limit = known.experiments if experiments is None else experiments or None
     if limit and Scope.ADMIN in scopes:
         raise click.UsageError("Operators are not limited to experiments: with --admin, use only --experiment any.")
-    quota = _read_quota(known.quota, **limits)
-    return Client(name=known.name, scopes=scopes, allow=allow, deny=deny, quota=quota, experiments=limit)
+    return Client(
+        name=known.name,
+        scopes=scopes,
+        allow=_merge_actions(allowed, added=allow, removed=deny),
+        deny=_merge_actions(denied, added=deny, removed=allow),
+        quota=_read_quota(known.quota, **others),
+        experiments=limit,
+    )
 
 
 def client_summary(client: Client) -> str:
@@ -133,6 +155,22 @@ def client_summary(client: Client) -> str:
     parts += _quota_items(client.quota)
     parts += [f"experiment {','.join(sorted(client.experiments))}"] if client.experiments is not None else []
     return "  ".join(parts)
+
+
+def _read_scopes(**flags: bool) -> tuple[Scope, ...] | None:
+    """Return the scopes of the given flag. None: no flag is given."""
+    given = [name for name, is_set in flags.items() if is_set]
+    if len(given) > 1:
+        raise click.UsageError("--admin, --read-only, --write-only and --read-write exclude each other.")
+    return _SCOPES_BY_FLAG[given[0]] if given else None
+
+
+def _merge_actions(
+    known: tuple[Action, ...], *, added: tuple[Action, ...], removed: tuple[Action, ...]
+) -> tuple[Action, ...]:
+    """Return the known actions without the removed ones, and the added ones. Each appears once."""
+    kept = [action for action in known if action not in removed]
+    return tuple(dict.fromkeys((*kept, *added)))
 
 
 def _read_quota(

@@ -129,6 +129,9 @@ def create(
 def update(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Update a client's permissions and limits. Options not given keep their value.
 
+    --allow and --deny add to what is allowed and denied; the latest option for an action applies. --admin, --read-only,
+    --write-only and --read-write start again from that scope.
+
     A client that authenticates with a token has the name oidc:SUBJECT or alb:SUBJECT.
     """
     if not is_client_name(client):

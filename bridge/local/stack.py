@@ -192,6 +192,7 @@ def _print_greeting(bridge: Api, data_dir: Path, port: int, echo: Echo) -> None:
         f"""
 MLflow Bridge serves {url}
   upstream  {upstream}
+  portal    {url}/app
   data      {data_dir}  (store, logs; delete it to start over)
 {key}  try       curl {auth}{url}{_CREATE_RUN}
   or        MLFLOW_TRACKING_URI={url} python your_training.py

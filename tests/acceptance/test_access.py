@@ -226,9 +226,7 @@ def test_what_is_not_said_stays_as_it_is(guarded: System) -> None:
     kept = "5 writes/s  {}experiment 7\n"
     assert quota.stdout == "keeps  read  9 requests/s  " + kept.format("")
     assert another.stderr.startswith("keeps  read  9 requests/s  " + kept.format("1048576 bytes pending  "))
-    assert scopes.stdout == "keeps  write+read  allow DeleteRun  9 requests/s  " + kept.format(
-        "1048576 bytes pending  "
-    )
+    assert scopes.stdout == "keeps  read  allow DeleteRun  9 requests/s  " + kept.format("1048576 bytes pending  ")
 
 
 @pytest.mark.parametrize("shown", ["{id}", "mbk_{id}", "mbk_{id}_...", "{key}"])

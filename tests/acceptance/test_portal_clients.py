@@ -59,9 +59,9 @@ def test_a_read_only_client_sees_what_it_lacks_to_see_and_to_replay_its_dead_let
     shared_portal.operate("keys", "update", "reader", "--read-only")
     shared_portal.sign_in(key, "/app/jobs")
     shared_portal.shows("You may read, not write.")
-    shared_portal.shows("mlflow-bridge keys update reader --read-only --allow GetDeadLetter")
+    shared_portal.shows("mlflow-bridge keys update reader --allow GetDeadLetter")
 
-    shared_portal.operate("keys", "update", "reader", "--read-only", "--allow", "GetDeadLetter")
+    shared_portal.operate("keys", "update", "reader", "--allow", "GetDeadLetter")
     # The bridge knows the permissions of a client for some seconds.
     wait_until(lambda: shared_portal.fetched("/v1/dead-letters?client=reader") == 200)
     shared_portal.browser.open(f"{shared_portal.url}/app/jobs")
@@ -70,7 +70,7 @@ def test_a_read_only_client_sees_what_it_lacks_to_see_and_to_replay_its_dead_let
     replay = "document.querySelector('[aria-label^=\"Replay the dead letter\"]')"
     assert shared_portal.browser.run(f"return {replay}.getAttribute('aria-disabled')") == "true"
     shared_portal.browser.run(f"{replay}.focus()")
-    shared_portal.shows("mlflow-bridge keys update reader --read-only --allow ReplayDeadLetter")
+    shared_portal.shows("mlflow-bridge keys update reader --allow ReplayDeadLetter")
 
 
 def test_the_bar_says_that_mlflow_is_behind_while_it_is_away(shared_portal: Portal) -> None:
