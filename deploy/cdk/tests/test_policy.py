@@ -4,11 +4,12 @@
 import csv
 import importlib.resources
 import json
+import re
 from typing import Any
 
 from conftest import APP_ARN, ROOT, SERVER_ARN, UPSTREAM_ROLE, Variant, synthesised
 
-from policy import IAM_ACTIONS, UI_ACTION, api_actions, worker_actions
+from policy import IAM_ACTIONS, RUN_CREATION_CALLS, UI_ACTION, api_actions, worker_actions
 
 
 def _statements(variant: Variant, role: str) -> list[dict[str, Any]]:
@@ -50,6 +51,13 @@ def test_the_api_may_call_what_it_forwards_and_workers_what_they_deliver() -> No
     assert _mlflow(_statements(variant, "ApiTaskRole")) == api_actions() == IAM_ACTIONS - {UI_ACTION}
     assert _mlflow(_statements(variant, "WorkerTaskRole")) == worker_actions()
     assert {"LogBatch", "LogMetric", "SetTag", "UpdateRun"} <= worker_actions()
+
+
+def test_workers_may_make_each_call_that_creates_a_named_run() -> None:
+    source = (ROOT / "bridge" / "delivery" / "run_creation.py").read_text()
+
+    assert set(re.findall(r'_send\(\s*f?"/([a-z-]+/[a-z-]+)', source)) == RUN_CREATION_CALLS
+    assert {"GetExperimentByName", "CreateExperiment", "SearchRuns", "CreateRun"} <= worker_actions()
 
 
 def test_workers_can_delete_no_run_and_no_model() -> None:
