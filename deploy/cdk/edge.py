@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way in: an HTTPS load balancer in front of the api, and a web application firewall in front of that."""
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_kms as kms
@@ -79,11 +79,11 @@ class Edge(Construct):
         blocked = logs.LogGroup(
             self,
             "Blocked",
-            # WAF takes no other beginning.
-            log_group_name=f"aws-waf-logs-{name}",
+            # WAF takes no other beginning. The end differs for each stack: the group outlives its stack.
+            log_group_name=f"aws-waf-logs-{name}-{_stack_uuid(self)}",
             encryption_key=key,
             retention=LOG_RETENTION,
-            removal_policy=RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN,
         )
         wafv2.CfnLoggingConfiguration(
             self,
@@ -177,6 +177,11 @@ def _common_rules() -> dict[str, object]:
         "statement": {"managedRuleGroupStatement": group},
         "visibilityConfig": _visibility("Common"),
     }
+
+
+def _stack_uuid(scope: Construct) -> str:
+    """Return the last part of `arn:...:stack/NAME/UUID`."""
+    return Fn.select(2, Fn.split("/", Stack.of(scope).stack_id))
 
 
 def _plain_arn(group: logs.LogGroup) -> str:

@@ -17,6 +17,8 @@ from parameters import REPOSITORY_ROOT, Parameters
 UI_ACTION = "AccessUI"
 #: Workers probe upstream by this call: `bridge/sagemaker`.
 PROBE_ACTION = "SearchExperiments"
+#: The calls that create a named run, a write that has no row of its own: `bridge/delivery/run_creation.py`.
+RUN_CREATION_CALLS = frozenset({"experiments/get-by-name", "experiments/create", "runs/search", "runs/create"})
 _APP_ACTION = "sagemaker:CallMlflowAppApi"
 
 #: Every action of the prefix `sagemaker-mlflow`; many calls of MLflow have none. cfn-lint's data proves it complete.
@@ -30,8 +32,9 @@ def api_actions() -> frozenset[str]:
 
 
 def worker_actions() -> frozenset[str]:
-    """Return the IAM actions of queued writes, which workers deliver, and of the workers' probe."""
-    calls = {row["action"] for row in _endpoints() if row["answer"] == "queued"}
+    """Return the IAM actions of the calls that workers make: queued writes, creations of named runs, and the probe."""
+    paths = {f"/api/2.0/mlflow/{call}" for call in RUN_CREATION_CALLS}
+    calls = {row["action"] for row in _endpoints() if row["answer"] == "queued" or row["path"] in paths}
     return frozenset(calls & IAM_ACTIONS) | {PROBE_ACTION}
 
 

@@ -66,8 +66,9 @@ class BridgeTask(Construct):
             ),
         )
         self.definition.obtain_execution_role().add_to_principal_policy(use_of_key(self, key, "kms:Decrypt"))
+        # Retained: a first deployment that fails deletes its stack, and the log has the reason.
         self.log_group = logs.LogGroup(
-            self, "Log", encryption_key=key, retention=LOG_RETENTION, removal_policy=RemovalPolicy.DESTROY
+            self, "Log", encryption_key=key, retention=LOG_RETENTION, removal_policy=RemovalPolicy.RETAIN
         )
         self._add_container(process, image_of(self, parameters))
         self._acknowledge(process)

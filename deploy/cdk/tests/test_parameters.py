@@ -2,6 +2,7 @@
 """A parameter that can't work ends with a sentence before anything is deployed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_the_example_is_valid_once_it_is_filled_in() -> None:
 
     assert set(json.loads(example.read_text())) == {"certificate", "image", "upstream"}
     assert read_parameters({"file": str(example)}).upstream == "tracking-server"
+
+
+def test_the_file_in_the_documentation_is_valid() -> None:
+    page = (ROOT / "deploy" / "README.md").read_text()
+    (text,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    assert read_parameters(json.loads(text)).client_blocks == ("10.0.0.0/8", "192.168.0.0/16")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@
 import csv
 import importlib.resources
 import json
+import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 from conftest import APP_ARN, ROOT, SERVER_ARN, UPSTREAM_ROLE, Variant, synthesised
 
-from policy import IAM_ACTIONS, UI_ACTION, api_actions, worker_actions
+from policy import IAM_ACTIONS, RUN_CREATION_CALLS, UI_ACTION, api_actions, worker_actions
 
 
 def _statements(variant: Variant, role: str) -> list[dict[str, Any]]:
@@ -50,6 +52,32 @@ def test_the_api_may_call_what_it_forwards_and_workers_what_they_deliver() -> No
     assert _mlflow(_statements(variant, "ApiTaskRole")) == api_actions() == IAM_ACTIONS - {UI_ACTION}
     assert _mlflow(_statements(variant, "WorkerTaskRole")) == worker_actions()
     assert {"LogBatch", "LogMetric", "SetTag", "UpdateRun"} <= worker_actions()
+
+
+def test_workers_may_make_each_call_that_creates_a_named_run() -> None:
+    source = (ROOT / "bridge" / "delivery" / "run_creation.py").read_text()
+
+    assert set(re.findall(r'_send\(\s*f?"/([a-z-]+/[a-z-]+)', source)) == RUN_CREATION_CALLS
+    assert {"GetExperimentByName", "CreateExperiment", "SearchRuns", "CreateRun"} <= worker_actions()
+
+
+def test_the_documented_policies_allow_what_the_roles_may_do() -> None:
+    page = (ROOT / "docs" / "how-to" / "sagemaker.md").read_text()
+    documents = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    statements = [each for document in documents for each in document["Statement"] if "Sid" in each]
+    patterns = {each["Sid"]: each["Action"] for each in statements}
+
+    assert patterns.pop("App") == ["sagemaker:CallMlflowAppApi"]
+    assert _matched(patterns["Api"]) == api_actions()
+    assert _matched(patterns["Ui"]) == {UI_ACTION}
+    assert _matched(patterns["Worker"]) == worker_actions()
+
+
+def _matched(patterns: list[str]) -> frozenset[str]:
+    """Return the actions of a tracking server that IAM's patterns allow."""
+    return frozenset(
+        action for action in IAM_ACTIONS if any(fnmatchcase(f"sagemaker-mlflow:{action}", each) for each in patterns)
+    )
 
 
 def test_workers_can_delete_no_run_and_no_model() -> None:

@@ -104,10 +104,19 @@ def test_what_holds_data_outlives_its_stack(variant: Variant) -> None:
     assert {key for key, each in kept.items() if each.get("UpdateReplacePolicy") != "Retain"} == set()
 
 
-def test_the_service_stack_holds_nothing_that_must_be_kept(variant: Variant) -> None:
+def test_the_service_stack_leaves_its_logs_and_nothing_else(variant: Variant) -> None:
     resources = variant.service.template["Resources"].items()
+    groups = variant.service.all("Logs::LogGroup")
 
-    assert {key for key, each in resources if each.get("DeletionPolicy") == "Retain"} == set()
+    assert len(groups) >= 4
+    assert {key for key, each in resources if each.get("DeletionPolicy") == "Retain"} == set(groups)
+
+
+def test_a_retained_log_group_does_not_prevent_the_next_deployment(variant: Variant) -> None:
+    groups = variant.service.all("Logs::LogGroup").values()
+    (name,) = (each["Properties"]["LogGroupName"] for each in groups if "LogGroupName" in each["Properties"])
+
+    assert "AWS::StackId" in json.dumps(name)
 
 
 def test_the_store_stack_is_protected_and_knows_nothing_of_the_service(variant: Variant) -> None:

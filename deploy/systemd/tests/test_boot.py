@@ -237,9 +237,10 @@ def test_a_credential_is_read_from_a_file_of_root(host: Host) -> None:
 
 
 def _store_credential() -> str:
-    """Return the part of the example that passes the store's URL."""
+    """Return the part of the example that passes the store's URL, uncommented."""
     lines = (Path(__file__).parents[1] / "secrets.conf.example").read_text().splitlines()
-    return "\n".join(line for line in lines if line == "[Service]" or "BRIDGE_STORE_URL" in line) + "\n"
+    wanted = ("[Service]", "#LoadCredential=BRIDGE_STORE_URL:")
+    return "\n".join(line.removeprefix("#") for line in lines if line.startswith(wanted)) + "\n"
 
 
 def test_the_installation_is_repeatable(host: Host) -> None:
