@@ -104,7 +104,14 @@ def _recorded_as(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
         case Unavailable(answered=True):
             return "answered", "", no_pause
         case Unavailable():
-            kind = next((kind for kind in ("ours", "throttled", "missing") if getattr(outcome, kind)), "failed")
-            return kind, outcome.reason, outcome.retry_after or no_pause
+            return _kind_of(outcome), outcome.reason, outcome.retry_after or no_pause
         case _:
             assert_never(outcome)
+
+
+def _kind_of(outcome: Unavailable) -> str:
+    if outcome.identity_failed:
+        return "identity_failed"
+    if outcome.throttled:
+        return "throttled"
+    return "missing" if outcome.missing else "failed"

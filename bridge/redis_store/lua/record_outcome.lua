@@ -2,7 +2,7 @@
 -- Record the outcome of a call to upstream in the rate limiter and the circuit breaker.
 --
 -- KEYS[1] hash  flow control
--- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'ours' or 'missing'      ARGV[2] reason
+-- ARGV[1] 'delivered', 'answered', 'throttled', 'failed', 'identity_failed' or 'missing'      ARGV[2] reason
 -- ARGV[3] Retry-After in ms, 0 if there was none           ARGV[4] calls per second (0: not limited)
 -- ARGV[5] failures in a row that open the breaker          ARGV[6] longest time it stays open, in ms
 -- ARGV[7] jitter between 0.5 and 1
@@ -30,13 +30,13 @@ if outcome == 'missing' then
   redis.call('HDEL', flow_control_key, 'probe')
   return nil
 end
-if outcome == 'failed' or outcome == 'ours' then
+if outcome == 'failed' or outcome == 'identity_failed' then
   if is_open then
     -- A call that was in flight when the breaker opened proves nothing new.
     return nil
   end
   local failures = redis.call('HINCRBY', flow_control_key, 'failures', 1)
-  if open_until or outcome == 'ours' or failures >= failure_threshold then
+  if open_until or outcome == 'identity_failed' or failures >= failure_threshold then
     local trips = redis.call('HINCRBY', flow_control_key, 'trips', 1)
     local pause_ms = math.min(max_open_ms, 500 * 2 ^ math.min(trips, 20)) * jitter
     local until_ms = string.format('%.0f', now_ms + math.max(pause_ms, retry_after_ms))
