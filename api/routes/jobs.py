@@ -91,7 +91,7 @@ class JobRoutes:
             query = msgspec.convert(request.args.to_dict(), JobQuery, strict=False)
         except msgspec.ValidationError as error:
             abort(400, f"The query is not valid: {error}. Delivered jobs can be read by their ids only.")
-        lane = None if query.mine else _lane(query)
+        lane = _lane(query)
         job_ids, cursor = self._ids(lane, query)
         found = map(self._find, job_ids)
         return json_response(JobPage([document for document in found if document], cursor))
@@ -145,8 +145,9 @@ class JobRoutes:
         return [letter.job_id for letter in page.letters], page.next
 
 
-def _lane(query: JobQuery) -> str:
-    given = [name for name in (query.run_id, query.run, query.lane) if name]
+def _lane(query: JobQuery) -> str | None:
+    """Return the lane that the query names, None for the client's own jobs in all lanes."""
+    given = [name for name in (query.run_id, query.run, query.lane, query.mine) if name]
     if len(given) != 1:
         abort(400, "Give one of run_id, run (a name of the client's own), lane or mine.")
-    return lane_of(query.run) if query.run else given[0]
+    return None if query.mine else lane_of(query.run) if query.run else given[0]

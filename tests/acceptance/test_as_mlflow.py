@@ -19,8 +19,9 @@ GET_RUN = "/api/2.0/mlflow/runs/get"
 PRESIGNED = "/api/2.0/mlflow/artifacts/presigned-upload-url"
 GRAPHQL = "query Q($input: MlflowGetRunInput!) { mlflowGetRun(input: $input) { run { info { runId } } } }"
 
-#: What each server, and the front, says of itself.
+#: What each server, and the front, says of itself; and what a page may do, which the bridge decides (ADR 24).
 OWN = {"date", "server", "connection", "x-amzn-requestid", "x-request-id"}
+OWN |= {"content-security-policy", "x-content-type-options", "x-frame-options"}
 
 
 @pytest.fixture(scope="module")

@@ -58,13 +58,13 @@ def test_each_operation_is_kept_and_documented() -> None:
 
 
 def test_requests_go_through_the_vpc_link_with_their_path() -> None:
-    path = "/v1/runs/{name}/backlog"
+    path = "/v1/runs/{run}/backlog"
 
     integration = _imported()["paths"][path]["get"]["x-amazon-apigateway-integration"]
 
     assert integration["connectionId"] == "link1"
     assert integration["uri"] == f"https://bridge.internal{path}"
-    assert integration["requestParameters"] == {"integration.request.path.name": "method.request.path.name"}
+    assert integration["requestParameters"] == {"integration.request.path.run": "method.request.path.run"}
     assert "integration-target" not in integration
 
 

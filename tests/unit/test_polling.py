@@ -5,7 +5,6 @@ import asyncio
 import datetime as dt
 import itertools
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -52,17 +51,27 @@ def test_a_poll_ends_when_the_process_stops(wait: Wait) -> None:
     assert wait(counter(), lambda _: False, LONG, stopping) == 1
 
 
+class Stopping(threading.Event):
+    """Notes the pauses that a poll asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
+        return False
+
+
 def test_pauses_grow() -> None:
-    times: list[float] = []
+    stopping = Stopping()
 
-    def read() -> int:
-        times.append(time.monotonic())
-        return len(times)
+    on_a_thread(counter(), lambda count: count == 6, LONG, stopping)
 
-    on_a_thread(read, lambda count: count == 6, LONG, threading.Event())
-
-    pauses = [after - before for before, after in itertools.pairwise(times)]
-    assert pauses[-1] > pauses[0] * 2
+    first, *_, last = stopping.pauses
+    assert first
+    assert last
+    assert last > first * 2
 
 
 def test_a_blocking_poll_beyond_the_limit_reads_once() -> None:
