@@ -104,12 +104,16 @@ def _name_anew(case: Case[Any]) -> None:
 
 
 def _known_only(value: Any) -> Any:
-    """Leave out fields that stand for themselves only by chance: protobuf's JSON gives a type to each that it knows."""
+    """Leave out fields that protobuf's JSON may know: those that look like names, and extensions, in brackets."""
     if isinstance(value, list):
         return [_known_only(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {name: _known_only(each) for name, each in value.items() if name in KNOWN or not name.isidentifier()}
+    return {
+        name: _known_only(each)
+        for name, each in value.items()
+        if name in KNOWN or not (name.isidentifier() or name.startswith("["))
+    }
 
 
 def _named(value: Any, numbers: Iterator[int], within: str = "") -> Any:
