@@ -59,8 +59,9 @@ class System:
     workers: list[Server]
     http: requests.Session = field(default_factory=requests.Session)
 
-    def create_run(self) -> str:
-        answer = self.http.post(f"{self.url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, timeout=30)
+    def create_run(self, **fields: Any) -> str:
+        body = {"experiment_id": "0", **fields}
+        answer = self.http.post(f"{self.url}/api/2.0/mlflow/runs/create", json=body, timeout=30)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["run"]["info"]["run_id"])
 
