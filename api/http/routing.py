@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"<(path:)?(\w+)>")
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A method and path of the bridge's own, with all that holds before its function is called.
+    """A method and path of the bridge's own: what is checked before its function is called, and what OpenAPI says.
 
     >>> @Route("GET", "/v1/backlog", summary="The backlog", action="GetBacklog", answers={200: None})
     ... def show() -> Response: ...

@@ -25,7 +25,7 @@ _PAST_EVERY_POSITION = 10**_MAX_CURSOR_DIGITS - 1
 
 
 class JobRoutes:
-    """Serves ``/v1/jobs``. A client sees its own jobs, an operator all."""
+    """Serves ``/v1/jobs``. A client sees its own jobs, so the scope is that of writing. An operator sees all."""
 
     def __init__(self, outbox: Outbox, letters: DeadLetters, poll: BlockingPoll) -> None:
         self._outbox = outbox
