@@ -31,7 +31,8 @@ key                                   type    meaning
 ``bridge:{pNN}:fate:<lane>/<pos.>``   string  the fate of a dead letter: ``as:<position>`` of its replay, or
                                               ``discarded:<time>``
 ``bridge:{pNN}:held``                 hash    ``bytes`` of all pending writes and dead letters of the partition;
-                                              ``of:<client>``: bytes of a client's pending writes
+                                              ``of:<client>``: bytes of a client's pending writes; ``writes``: how
+                                              many writes are pending, if ``counted`` equals ``bytes``
 ``bridge:{pNN}:idempotency:<hash>``   string  the job that was accepted under an idempotency key, beside its lane
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key is bound to
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
