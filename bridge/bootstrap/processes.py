@@ -5,6 +5,8 @@ import datetime as dt
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 
 from redis import Redis
 
@@ -29,6 +31,10 @@ from bridge.dispatch import Dispatch
 from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import CannotStart
 from bridge.events import Observer
+from bridge.operations.lanes import Lanes
+from bridge.operations.series import SeriesStore, sample_gauges
+from bridge.operations.snapshot import SnapshotReader
+from bridge.operations.workers import WorkerActivity, WorkerReports
 from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
@@ -38,11 +44,15 @@ from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.lanes import RedisLanes
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
+from bridge.redis_store.series import RedisSeries
+from bridge.redis_store.snapshot import RedisSnapshots
+from bridge.redis_store.worker_reports import RedisWorkerReports
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
@@ -92,6 +102,11 @@ class Api:
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     counters: CounterStore
+    snapshots: SnapshotReader
+    series: SeriesStore
+    lanes: Lanes
+    #: Measures the gauges of the series, unless another process has just done so.
+    sample_gauges: Callable[[], None]
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -112,6 +127,10 @@ class Worker:
     delivery: Deliverer
     sweep: Sweeper
     dead_letters: DeadLetterService
+    activity: WorkerActivity
+    worker_reports: WorkerReports
+    #: Measures the gauges of the series, unless another process has just done so.
+    sample_gauges: Callable[[], None]
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
@@ -153,6 +172,10 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
+        snapshots=RedisSnapshots(client, _flow_control(settings, client)),
+        series=RedisSeries(client),
+        lanes=RedisLanes(client),
+        sample_gauges=_gauge_sampler(settings, client, clock),
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
@@ -167,7 +190,8 @@ def build_worker(settings: Settings) -> Worker:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
-    observe = Observers(RedisCounterStore(client))
+    activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
+    observe = Observers(RedisCounterStore(client), activity)
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -178,6 +202,9 @@ def build_worker(settings: Settings) -> Worker:
         delivery=delivery,
         sweep=Sweeper(outbox, dispatch, observe=observe),
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
+        activity=activity,
+        worker_reports=RedisWorkerReports(client),
+        sample_gauges=_gauge_sampler(settings, client, clock),
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,
@@ -309,6 +336,11 @@ def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
         burst=settings.upstream_burst,
         probe=settings.lease,
     )
+
+
+def _gauge_sampler(settings: Settings, client: Redis, clock: Clock) -> Callable[[], None]:
+    snapshots = RedisSnapshots(client, _flow_control(settings, client))
+    return partial(sample_gauges, RedisSeries(client), snapshots, clock)
 
 
 def _tracer(settings: Settings, service: str) -> Tracer | None:

@@ -47,13 +47,18 @@ key                                   type    meaning
                                               were denied; ``rate``: lowered by throttling, ``slowed``: when (ms);
                                               ``failures`` in a row; ``delivered``: when a call last succeeded (ms);
                                               ``until``: when the open breaker lets a probe through (ms),
-                                              ``reason``, ``trips``; ``probe``: when the probe times out (ms)
+                                              ``opened``: when it opened (ms), ``reason``, ``trips``;
+                                              ``probe``: when the probe times out (ms)
 ``bridge:{drains}:active``            zset    running drain -> when it began (s)
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
 ``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
 ``bridge:{doctor}:<type>``            any     exists while the doctor tests what the store's account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
+``bridge:workers:reports``            hash    worker process -> what it reported, as JSON
 ``bridge:totals``                     hash    the counters of all processes: metric, labels -> number
+``bridge:series:<minute>``            hash    what happened in a minute: name of a series, for a histogram newline and
+                                              bucket -> number; kept for three hours
+``bridge:series``                     string  exists for a guard period after a process has measured the gauges
 ``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
 ``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
@@ -81,6 +86,8 @@ PARTITIONS = 16
 ACTIVE_DRAINS = "bridge:{drains}:active"
 SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
+WORKER_REPORTS = "bridge:workers:reports"
+SERIES_GUARD = "bridge:series"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
 FORMAT = "bridge:format"
@@ -204,6 +211,11 @@ def pending_login(state: str) -> str:
 def metrics_minute(minute: int) -> str:
     """The claim of the process that writes the metrics of a minute."""
     return f"bridge:emf:{minute}"
+
+
+def series_minute(minute: int) -> str:
+    """What happened in a minute."""
+    return f"bridge:series:{minute}"
 
 
 def sweep(number: int) -> str:
