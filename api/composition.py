@@ -139,7 +139,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
         _overview_routes(bridge),
-        LaneRoutes(bridge.lanes, bridge.dispatch),
+        LaneRoutes(bridge.operations.lanes, bridge.dispatch),
         DeadLetterRoutes(bridge.dead_letters),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
@@ -159,7 +159,7 @@ def _overview_routes(bridge: Api) -> OverviewRoutes:
         max_write_age=settings.max_write_age,
         denial_grace=settings.denial_grace,
     )
-    return OverviewRoutes(bridge.snapshots, bridge.series, limits, bridge.clock)
+    return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
 
 
 def _proxy(bridge: Api) -> Proxy:

@@ -67,7 +67,7 @@ def main() -> None:
             "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
     BackgroundThread(
-        "gauges", bridge.sample_gauges, every=SAMPLE_INTERVAL.total_seconds(), observe=bridge.observe
+        "gauges", bridge.operations.sample_gauges, every=SAMPLE_INTERVAL.total_seconds(), observe=bridge.observe
     ).start()
     start_embedded_metrics(bridge)
     server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)

@@ -140,7 +140,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The values of one metric, a value per step. Null: nobody has measured."""
+    """The values of one metric, a value per step. Null: no process has measured."""
 
     kind: Literal["counter", "gauge", "histogram"]
     values: list[float | None] | None = None
@@ -170,7 +170,7 @@ class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LaneDocument(LaneBacklog, frozen=True, kw_only=True):
-    """One lane: what is pending in it, whose it is, and whether it gets on."""
+    """One lane: what is pending in it, of which client, and whether it gets on."""
 
     #: On whose behalf it is delivered.
     client: str | None

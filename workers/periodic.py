@@ -18,7 +18,7 @@ def start_sweeping(worker: Worker) -> None:
     for thread, tick, interval in (
         ("sweep", partial(_sweep, worker, name), SWEEP_INTERVAL),
         ("drain", worker.dead_letters.tick, SWEEP_INTERVAL),
-        ("gauges", worker.sample_gauges, SAMPLE_INTERVAL),
+        ("gauges", worker.operations.sample_gauges, SAMPLE_INTERVAL),
     ):
         BackgroundThread(
             thread,

@@ -79,6 +79,17 @@ _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """What operators look at."""
+
+    snapshots: SnapshotReader
+    series: SeriesStore
+    lanes: Lanes
+    #: Measures the gauges of the series, unless another process has just done so.
+    sample_gauges: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """The collaborators of the api. Setting ``stopping`` makes it reject new writes and stop waiting."""
 
@@ -102,11 +113,7 @@ class Api:
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     counters: CounterStore
-    snapshots: SnapshotReader
-    series: SeriesStore
-    lanes: Lanes
-    #: Measures the gauges of the series, unless another process has just done so.
-    sample_gauges: Callable[[], None]
+    operations: Operations
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -129,8 +136,7 @@ class Worker:
     dead_letters: DeadLetterService
     activity: WorkerActivity
     worker_reports: WorkerReports
-    #: Measures the gauges of the series, unless another process has just done so.
-    sample_gauges: Callable[[], None]
+    operations: Operations
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
@@ -172,10 +178,7 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
-        snapshots=RedisSnapshots(client, _flow_control(settings, client)),
-        series=RedisSeries(client),
-        lanes=RedisLanes(client),
-        sample_gauges=_gauge_sampler(settings, client, clock),
+        operations=_operations(settings, client, clock),
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
@@ -204,7 +207,7 @@ def build_worker(settings: Settings) -> Worker:
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         activity=activity,
         worker_reports=RedisWorkerReports(client),
-        sample_gauges=_gauge_sampler(settings, client, clock),
+        operations=_operations(settings, client, clock),
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,
@@ -338,9 +341,14 @@ def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
     )
 
 
-def _gauge_sampler(settings: Settings, client: Redis, clock: Clock) -> Callable[[], None]:
-    snapshots = RedisSnapshots(client, _flow_control(settings, client))
-    return partial(sample_gauges, RedisSeries(client), snapshots, clock)
+def _operations(settings: Settings, client: Redis, clock: Clock) -> Operations:
+    snapshots, series = RedisSnapshots(client, _flow_control(settings, client)), RedisSeries(client)
+    return Operations(
+        snapshots=snapshots,
+        series=series,
+        lanes=RedisLanes(client),
+        sample_gauges=partial(sample_gauges, series, snapshots, clock),
+    )
 
 
 def _tracer(settings: Settings, service: str) -> Tracer | None:

@@ -43,7 +43,7 @@ class Lanes(Protocol):
 
 
 def attempt_now(lanes: Lanes, dispatch: Dispatch, lane: str) -> LaneDocument | None:
-    """Make a lane due, and tell the workers. Return it, None if nothing is pending in it."""
+    """Make a lane due, and send the workers a hint. Return it, None if nothing is pending in it."""
     order = lanes.attempt(lane)
     document = lanes.lane(lane) if order is not AttemptOrder.UNKNOWN else None
     if document and order is AttemptOrder.DUE:

@@ -87,7 +87,7 @@ def _causes(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Iterator
             code="store-durability",
             since=None,
             text=_sentence(f"The store is not used: {fault}"),
-            next="No write is accepted until that is mended.",
+            next="No write is accepted until this is repaired.",
             runbook="#a-process-does-not-start-because-of-the-store",
         )
     yield from _full(snapshot, limits)

@@ -61,7 +61,7 @@ class RedisLanes:
                         found.append(document)
                     if len(found) == wanted.limit:
                         return LanePage(found, _encode_cursor(last))
-            # Either nothing is left, or so many were looked at that the client may ask on.
+            # Either nothing is left, or the page has looked at its share, and the next one goes on.
             return LanePage(found, _encode_cursor(last) if last and next(places, None) else None)
 
     def lane(self, lane: str) -> LaneDocument | None:
