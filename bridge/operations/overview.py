@@ -124,7 +124,7 @@ def _paused(pause: Pause) -> Cause:
     return Cause(
         code="paused",
         since=pause.since,
-        text=_sentence(f"{pause.by} has paused the deliveries: {pause.why}"),
+        text=_sentence(f"Deliveries are paused by {pause.by}: {pause.why}"),
         next=f"They go on by themselves at {_clock(pause.until)}." if pause.until else "They wait to be resumed.",
         runbook="#upstream-is-down-stopped-or-in-maintenance",
     )
