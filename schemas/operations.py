@@ -172,7 +172,7 @@ class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class LaneDocument(LaneBacklog, frozen=True, kw_only=True):
     """One lane: what is pending in it, of which client, and whether it gets on."""
 
-    #: On whose behalf it is delivered.
+    #: It is delivered on behalf of this client.
     client: str | None
     #: The name that the client has given to the run.
     run_name: str | None

@@ -156,8 +156,7 @@ def build_api(settings: Settings) -> Api:
     fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
-    tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
-    upstream = build_upstream(settings, clock, instance_id)
+    upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
     return Api(
         settings=settings,
         clock=clock,
@@ -182,7 +181,7 @@ def build_api(settings: Settings) -> Api:
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
-        tracer=tracer,
+        tracer=(tracer := _tracer(settings, "api")),
         stopping=stopping,
         close=_close_function(observe, tracer, client, fast_client, bulk_client),
     )
