@@ -176,13 +176,16 @@ def _breaker_text(reason: str) -> str:
 
 
 def _stalled(snapshot: Snapshot) -> Iterator[Cause]:
-    due = snapshot.oldest_due
+    due, delivered = snapshot.oldest_due, snapshot.flow_control.delivered_at
     if due is None or snapshot.at - due < _STALLED_AFTER:
+        return
+    # With many lanes one may be due for long while workers are busy with others.
+    if snapshot.minutes[1].get(series.CALLS) or (delivered and snapshot.at - delivered < _STALLED_AFTER):
         return
     yield Cause(
         code="stalled",
         since=due,
-        text=f"Writes have been due since {_clock(due)}, and no worker takes them.",
+        text=f"Writes have been due since {_clock(due)}, and no worker sends a call.",
         next=None,
         runbook="#no-worker-delivers",
     )

@@ -153,7 +153,7 @@ def test_without_workers_nothing_is_delivered() -> None:
         (
             {"oldest_due": NOW - 31 * SECOND},
             "stalled",
-            "Writes have been due since 14:01:40 UTC, and no worker takes them.",
+            "Writes have been due since 14:01:40 UTC, and no worker sends a call.",
         ),
         (
             {"flow_control": dataclasses.replace(CLOSED, rate=17.5)},
@@ -181,6 +181,18 @@ def test_what_else_delays_writes_is_said(changes: dict[str, Any], code: str, tex
     document = overview(after(BUSY, **changes), LIMITS)
 
     assert (document.status, [(cause.code, cause.text) for cause in document.why]) == ("degraded", [(code, text)])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"minutes": ({}, {"upstream_calls": 1.0})},
+        {"flow_control": dataclasses.replace(CLOSED, delivered_at=NOW - SECOND)},
+        {"oldest_due": NOW - 5 * SECOND},
+    ],
+)
+def test_a_long_queue_that_is_being_delivered_has_not_stalled(changes: dict[str, Any]) -> None:
+    assert causes(after(BUSY, **{"oldest_due": NOW - 90 * SECOND} | changes)) == ()
 
 
 def test_a_store_that_may_lose_writes_makes_the_bridge_unavailable() -> None:
