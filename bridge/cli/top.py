@@ -70,7 +70,7 @@ def _follow(bridge: BridgeClient, every: dt.timedelta) -> None:
     """Draw until q is pressed. While the bridge does not answer, the last picture stays, with the reason."""
     shown, is_paused = ["Asks the bridge ..."], False
     with _keys() as pressed, contextlib.suppress(KeyboardInterrupt):
-        click.echo(_HIDE_CURSOR, nl=False)
+        click.echo(_HIDE_CURSOR, nl=False, color=True)
         try:
             while True:
                 note = "paused, p continues" if is_paused else f"every {every.total_seconds():g} s, p pauses"
@@ -79,13 +79,13 @@ def _follow(bridge: BridgeClient, every: dt.timedelta) -> None:
                         shown = _draw(bridge, is_colored=True)
                     except click.ClickException as error:
                         note = f"{dt.datetime.now().astimezone():%H:%M:%S} {error.message}"
-                click.echo(_CLEAR + "\n".join([*shown, "", f"{note}, q ends"]))
+                click.echo(_CLEAR + "\n".join([*shown, "", f"{note}, q ends"]), color=True)
                 key = pressed(every.total_seconds())
                 if key == "q":
                     return
                 is_paused ^= key == "p"
         finally:
-            click.echo(_SHOW_CURSOR, nl=False)
+            click.echo(_SHOW_CURSOR, nl=False, color=True)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overview in a terminal."""
 
+import contextlib
 import datetime as dt
+import importlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -15,6 +19,8 @@ from bridge.cli.screen import overview_lines
 from bridge.operations.overview import overview
 from tests.unit.test_overview import BUSY, LIMITS, NOW, OPEN, after
 
+# The package has the command of that name.
+top = importlib.import_module("bridge.cli.top")
 LANE = {
     "lane": "a" * 32,
     "run_id": "a" * 32,
@@ -84,6 +90,35 @@ def test_top_shows_it_once_where_the_output_is_no_terminal(monkeypatch: pytest.M
     assert result.exit_code == 0
     assert result.output.startswith('{"status":"delivering"' if "--json" in options else "DELIVERING")
     assert "\x1b" not in result.output
+
+
+def test_top_is_drawn_until_it_is_paused_or_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Away for one period, then there, paused for one, and ended."""
+    keys, asked = iter(["", "p", "", "q"]), []
+
+    def get(_self: BridgeClient, path: str, **_options: Any) -> Any:
+        asked.append(path)
+        if len(asked) == 1:
+            raise click.ClickException("no bridge answers")
+        return document(lanes=0)
+
+    @contextlib.contextmanager
+    def pressed() -> Iterator[Callable[[float], str]]:
+        yield lambda _seconds: next(keys)
+
+    monkeypatch.setattr(BridgeClient, "get", get)
+    monkeypatch.setattr(top, "_keys", pressed)
+
+    top._follow(BridgeClient("http://bridge.test"), dt.timedelta(seconds=2))  # noqa: SLF001 - it needs a terminal
+
+    shown = capsys.readouterr().out.split("\x1b[H\x1b[2J")
+    assert "no bridge answers, q ends" in shown[1]
+    assert "every 2 s, p pauses, q ends" in shown[2]
+    assert "paused, p continues, q ends" in shown[3]
+    assert shown[4].endswith("\x1b[?25h")
+    assert asked == ["/v1/overview"] * 2
 
 
 def test_top_refuses_a_period_that_would_only_load_the_bridge() -> None:
