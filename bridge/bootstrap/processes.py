@@ -176,7 +176,7 @@ def build_worker(settings: Settings) -> Worker:
         settings=settings,
         outbox=outbox,
         delivery=delivery,
-        sweep=Sweeper(outbox, dispatch, observe=observe),
+        sweep=Sweeper(outbox, dispatch, observe=observe, is_paused=_flow_control(settings, client).is_paused),
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         observe=observe,
         report_threads=observe.report_threads,

@@ -50,7 +50,7 @@ class UpstreamSender:
         return result
 
     def _send_one(self, call: Call, context: CallContext) -> Outcome | Withheld | Stopping:
-        decision = self.flow_control.acquire(denied=context.denied)
+        decision = self.flow_control.acquire(denied=context.denied, delivers=bool(context.jobs))
         if isinstance(decision, Withheld):
             return decision
         if self.stopping.wait(decision.wait.total_seconds()):
