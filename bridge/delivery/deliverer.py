@@ -307,7 +307,7 @@ def _failed_attempt(outcome: Denied | Unavailable | Unknown, writes: int) -> Att
             broke = "silent"
         case Unavailable():
             broke = "failed" if outcome.final_refusal else ""
-    status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None)
+    status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None) or None
     return Attempt(
         writes=writes,
         reason=_reason(outcome),
