@@ -37,7 +37,7 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
     """A call was sent to upstream, and its outcome is known."""
 
     #: The method, and the path below MLflow's API, without its query: ``POST runs/log-batch``.
-    call: str = ""
+    endpoint: str = ""
     #: None for a call that the bridge makes for itself.
     lane: str | None
     #: The id of the request that brought the first write.
@@ -50,8 +50,8 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
     reads: bool = False
     error_code: str | None = None
     upstream_request_id: str | None = None
-    #: Why it was not executed, in part in upstream's words. Never logged: upstream may quote a write.
-    message: str = ""
+    #: Why it was not executed, in part in upstream's words, which may quote a write: it is not logged.
+    unlogged_reason: str = ""
 
 
 class BatchRejected(DeliveryEvent, frozen=True, kw_only=True):

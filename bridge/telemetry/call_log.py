@@ -90,7 +90,7 @@ def _failed_call(event: UpstreamCallCompleted, now: dt.datetime) -> FailedCall:
         # In order of time, and unique.
         id=f"{round(now.timestamp() * 1000):013d}-{secrets.token_hex(4)}",
         at=now,
-        call=event.call[:_MAX_MESSAGE_LENGTH],
+        call=event.endpoint[:_MAX_MESSAGE_LENGTH],
         lane=event.lane,
         status=event.status,
         error_code=event.error_code[:_MAX_NAME_LENGTH] if event.error_code else None,
@@ -98,7 +98,7 @@ def _failed_call(event: UpstreamCallCompleted, now: dt.datetime) -> FailedCall:
         duration=round(event.duration.total_seconds(), 3),
         request_id=event.request_id,
         upstream_request_id=event.upstream_request_id[:_MAX_NAME_LENGTH] if event.upstream_request_id else None,
-        message=_cut(event.message),
+        message=_cut(event.unlogged_reason),
     )
 
 

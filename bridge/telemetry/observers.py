@@ -24,9 +24,7 @@ _MAX_BUFFERED_EVENTS = 10_000
 class Observers:
     """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
-    def __init__(
-        self, counters: CounterStore, *, logs_requests: bool = False, call_log: CallLog | None = None
-    ) -> None:
+    def __init__(self, counters: CounterStore, *, logs_requests: bool = False, call_log: CallLog | None = None) -> None:
         """Without ``call_log``, failed calls to upstream are not kept."""
         self._meter = Meter(counters, observe=self)
         self._calls = call_log and CallRecorder(call_log, lambda: dt.datetime.now(dt.UTC), observe=self)

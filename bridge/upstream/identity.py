@@ -25,6 +25,4 @@ def identity_of(upstream: str) -> UpstreamIdentity:
         return UpstreamIdentity(id=upstream_id, name=str(masked(upstream)), kind="mlflow")
     _, _, _, region, _, resource = upstream.split(":", 5)
     is_app = resource.startswith("mlflow-app/")
-    return UpstreamIdentity(
-        id=upstream_id, name=upstream, kind="app" if is_app else "tracking-server", region=region
-    )
+    return UpstreamIdentity(id=upstream_id, name=upstream, kind="app" if is_app else "tracking-server", region=region)

@@ -75,9 +75,11 @@ class UpstreamSender:
 
 
 def _completed(call: Call, context: CallContext, outcome: Outcome, duration: dt.timedelta) -> UpstreamCallCompleted:
-    message = "" if isinstance(outcome, Delivered) else outcome.message if isinstance(outcome, Refused) else outcome.reason
+    reason = (
+        "" if isinstance(outcome, Delivered) else outcome.message if isinstance(outcome, Refused) else outcome.reason
+    )
     return UpstreamCallCompleted(
-        call=f"{call.method} {_API.sub('', call.path.partition('?')[0])}",
+        endpoint=f"{call.method} {_API.sub('', call.path.partition('?')[0])}",
         lane=context.lane,
         request_id=context.request_id,
         attempt=context.attempt,
@@ -87,7 +89,7 @@ def _completed(call: Call, context: CallContext, outcome: Outcome, duration: dt.
         reads=call.reads,
         error_code=getattr(outcome, "error_code", None) or None,
         upstream_request_id=getattr(outcome, "request_id", None),
-        message=message,
+        unlogged_reason=reason,
     )
 
 
