@@ -38,7 +38,10 @@ from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
+from api.routes.upstreams import UpstreamRoutes
 from bridge.bootstrap.processes import Api
+from bridge.doctor.probe import UpstreamProbe
+from bridge.upstream.identity import identity_of
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
@@ -141,6 +144,14 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
+        UpstreamRoutes(
+            identity_of(settings.upstream),
+            bridge.flow_control,
+            bridge.call_log,
+            UpstreamProbe(settings, bridge.clock).run,
+            bridge.clock,
+            bridge.observe,
+        ),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)

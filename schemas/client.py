@@ -151,5 +151,7 @@ OWN_ACTIONS = frozenset(
         "DrainDeadLetters",
         "ListSessions",
         "EndSession",
+        "GetUpstream",
+        "ManageUpstream",
     }
 )

@@ -15,6 +15,7 @@ from api.routes.openapi import OpenApiRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
+from api.routes.upstreams import UpstreamRoutes
 
 ROUTES = RouteTable(
     declared_in(
@@ -27,6 +28,7 @@ ROUTES = RouteTable(
         PersonalRoutes,
         SessionRoutes,
         OperatorSessionRoutes,
+        UpstreamRoutes,
         ProviderSignInRoutes,
         ConsoleFiles,
         HealthRoutes,

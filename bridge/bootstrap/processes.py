@@ -34,6 +34,7 @@ from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.call_log import RedisCallLog
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
@@ -43,6 +44,7 @@ from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
+from bridge.telemetry.call_log import CallLog
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
@@ -50,6 +52,7 @@ from bridge.upstream.capabilities import UpstreamCapabilities
 from bridge.upstream.factory import build_forwarding, build_upstream
 from bridge.upstream.flow_control import FlowControl
 from bridge.upstream.forwarding import Forwarding
+from bridge.upstream.identity import identity_of
 from bridge.upstream.loop_detection import InstanceId
 from bridge.upstream.sender import UpstreamSender
 from bridge.upstream.tracing import Tracer
@@ -92,6 +95,7 @@ class Api:
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     counters: CounterStore
+    call_log: CallLog
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -125,7 +129,8 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
+    call_log = _call_log(settings, client, clock)
+    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth), call_log=call_log)
     outbox = _outbox(settings, client, observe)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
     fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
@@ -153,6 +158,7 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
+        call_log=call_log,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
@@ -167,7 +173,7 @@ def build_worker(settings: Settings) -> Worker:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
-    observe = Observers(RedisCounterStore(client))
+    observe = Observers(RedisCounterStore(client), call_log=_call_log(settings, client, clock))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -309,6 +315,10 @@ def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
         burst=settings.upstream_burst,
         probe=settings.lease,
     )
+
+
+def _call_log(settings: Settings, client: Redis, clock: Clock) -> RedisCallLog:
+    return RedisCallLog(client, identity_of(settings.upstream).id, clock.now)
 
 
 def _tracer(settings: Settings, service: str) -> Tracer | None:

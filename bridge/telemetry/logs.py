@@ -72,7 +72,7 @@ _LEVELS: dict[type[Event], int] = {
 }
 _EVENT_NAMES = {kind: re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in _LEVELS}
 #: Fields that are no part of the log.
-_UNLOGGED_FIELDS = {UpstreamCallCompleted: ("unlogged_reason",)}
+_UNLOGGED_FIELDS: dict[type[Event], tuple[str, ...]] = {UpstreamCallCompleted: ("unlogged_reason",)}
 _JSON_ENCODER = msgspec.json.Encoder(enc_hook=str)
 #: Fields that are left out on a terminal.
 _PROCESS_FIELDS = ("logger", "process")

@@ -10,9 +10,10 @@ An operator can pause deliveries. A pause ends at its own time, or when it is re
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bridge.upstream import Outcome
+from schemas.upstream import GateDocument, PauseDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,17 @@ class Pause:
     #: When it ends by itself; None if only an operator ends it.
     until: dt.datetime | None = None
 
+    def document(self) -> PauseDocument:
+        """Return what operators see of it."""
+        return PauseDocument(why=self.why, by=self.by, since=self.since, until=self.until)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowControlState:
     """The state of the breaker, the bucket and the pause, for status pages and metrics."""
 
     #: ``closed`` (calls are sent), ``open`` (none is sent) or ``half-open`` (one probe is sent).
-    breaker: str
+    breaker: Literal["closed", "open", "half-open"]
     reason: str | None
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
@@ -75,6 +80,20 @@ class FlowControlState:
     def permits_calls(self) -> bool:
         """Whether deliveries go on: the breaker is closed, and no operator has paused them."""
         return self.breaker == "closed" and self.paused is None
+
+    def document(self) -> GateDocument:
+        """Return what operators see of it."""
+        return GateDocument(
+            breaker=self.breaker,
+            why=self.reason,
+            since=self.since,
+            opens_again_at=self.opens_again_at,
+            rate=self.rate,
+            burst=self.burst,
+            bucket=None if self.bucket is None else round(self.bucket, 3),
+            delivered_at=self.delivered_at,
+            paused=self.paused.document() if self.paused else None,
+        )
 
 
 class FlowControl(Protocol):

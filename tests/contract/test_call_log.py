@@ -28,7 +28,7 @@ def log(client: Any, clock: FakeClock) -> RedisCallLog:
 
 
 def call(number: int = 0, *, outcome: str = "unavailable", message: str = "status 503", **fields: Any) -> Any:
-    known = {"status": 503, "lane": "r", "attempt": 1, "duration": dt.timedelta(seconds=0.25)}
+    known: dict[str, Any] = {"status": 503, "lane": "r", "attempt": 1, "duration": dt.timedelta(seconds=0.25)}
     return UpstreamCallCompleted(
         **known | fields | {"endpoint": "POST runs/log-batch", "outcome": outcome, "request_id": f"q{number}"},
         unlogged_reason=message,
