@@ -138,7 +138,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
     flask = create_flask_app(
         JobRoutes(bridge.outbox, letters, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
-        BacklogRoutes(bridge.outbox),
+        BacklogRoutes(bridge.outbox, bridge.flow_control),
         DeadLetterRoutes(bridge.dead_letters),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
