@@ -129,15 +129,13 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    call_log = _call_log(settings, client, clock)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth), call_log=call_log)
-    outbox = _outbox(settings, client, observe)
+    counters, call_log = RedisCounterStore(client), _call_log(settings, client, clock)
+    observe = Observers(counters, logs_requests=bool(settings.auth), call_log=call_log)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
-    tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
-    upstream = build_upstream(settings, clock, instance_id)
+    upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
     return Api(
         settings=settings,
         clock=clock,
@@ -162,7 +160,7 @@ def build_api(settings: Settings) -> Api:
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
-        tracer=tracer,
+        tracer=(tracer := _tracer(settings, "api")),
         stopping=stopping,
         close=_close_function(observe, tracer, client, fast_client, bulk_client),
     )
