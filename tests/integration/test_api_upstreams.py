@@ -13,7 +13,7 @@ from bridge.auth.api_keys import new_key
 from bridge.bootstrap.processes import Api, build_api
 from bridge.config.environment import read_settings
 from bridge.doctor import examine, probe
-from bridge.doctor.checks import Check, ok
+from bridge.doctor.checks import Check, CheckResult, ok
 from bridge.doctor.probe import UpstreamProbe
 from bridge.process.clock import SystemClock
 from bridge.telemetry.prometheus import read_gauges
@@ -256,8 +256,12 @@ def test_a_probe_ends_in_time(environ: dict[str, str], front: SignatureFront) ->
 def test_operators_who_ask_together_get_one_probe(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
+    def check() -> CheckResult:
+        ran.append("upstream")
+        return ok("MLflow responds")
+
     def counted(*_: Any) -> list[Check]:
-        return [Check("upstream", lambda: ran.append("x") or ok("MLflow responds"))]  # type: ignore[func-returns-value]
+        return [Check("upstream", check)]
 
     monkeypatch.setattr(probe, "upstream_checks", counted)
     shared = UpstreamProbe(read_settings(environ), SystemClock())
