@@ -25,7 +25,8 @@ _DENIED_CALLS_PER_SECOND = 2.0
 #: The end of a pause without one, in ms. A double holds it exactly.
 _NO_END_MS = 1 << 52
 _PAUSE_FIELDS = ("paused_until", "paused_since", "paused_why", "paused_by")
-_STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "since", "trips", "failures", *_PAUSE_FIELDS)
+#: What the state of an upstream is read from.
+STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "opened", "trips", "failures", *_PAUSE_FIELDS)
 
 
 class RedisFlowControl:
@@ -35,9 +36,9 @@ class RedisFlowControl:
         self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
     ) -> None:
         self._client: Any = client
-        self._key = keys.flow_control(upstream)
+        self.key = keys.flow_control(upstream)
         self._rate = rate or 0
-        self._burst = burst
+        self.burst = burst
         self._probe_timeout = probe
         self._denied_rate = max(1.0, rate / 10) if rate else _DENIED_CALLS_PER_SECOND
         self._acquire = load(client, "acquire")
@@ -46,10 +47,10 @@ class RedisFlowControl:
 
     def acquire(self, *, denied: bool = False, delivers: bool = True) -> Decision:
         """Acquire a permit for one call."""
-        arguments = [self._rate, self._burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
+        arguments = [self._rate, self.burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
         arguments += [self._denied_rate if denied else 0, int(delivers)]
         with store_errors():
-            state, wait_ms, *reason = self._acquire([self._key], arguments)
+            state, wait_ms, *reason = self._acquire([self.key], arguments)
         wait = dt.timedelta(milliseconds=int(wait_ms))
         return Permit(wait) if state == b"open" else Withheld(wait, reason[0].decode(), by_pause=state == b"paused")
 
@@ -62,37 +63,37 @@ class RedisFlowControl:
         arguments: list[Any] = [kind, reason, to_ms(retry_after), self._rate]
         arguments += [_FAILURE_THRESHOLD, to_ms(_MAX_OPEN), jitter, self._denied_rate if was_denied else 0]
         with store_errors():
-            self._record_outcome([self._key], arguments)
+            self._record_outcome([self.key], arguments)
 
     def delivered_since(self, moment: dt.datetime) -> bool:
         """Return whether any call succeeded after this moment."""
         with store_errors():
-            delivered = self._client.hget(self._key, "delivered")
+            delivered = self._client.hget(self.key, "delivered")
         return delivered is not None and int(delivered) > moment.timestamp() * 1000
 
     def state(self) -> FlowControlState:
         """Return the state of the limiter, the breaker and the pause."""
         with store_errors():
-            values = self._client.hmget(self._key, _STATE_FIELDS)
-            now = store_time_ms(self._client)
-        return self.state_of(values, now)
+            fields = self._client.hmget(self.key, STATE_FIELDS)
+            return self.read_state(fields, store_time_ms(self._client))
 
-    def state_of(self, values: Sequence[bytes | None], now_ms: int) -> FlowControlState:
-        """Return the state that these values of `_STATE_FIELDS` mean at this time of the store's clock."""
-        found = {name: value for name, value in zip(_STATE_FIELDS, values, strict=True) if value is not None}
+    def read_state(self, fields: Sequence[bytes | None], now_ms: int) -> FlowControlState:
+        """Return the state that these values of ``STATE_FIELDS`` stand for."""
+        found = {name: value for name, value in zip(STATE_FIELDS, fields, strict=True) if value is not None}
         limit = float(found.get("rate", self._rate)) or None
         full_in_s = max(0.0, int(found.get("next", 0)) / 1000 - now_ms) / 1000
-        until, since = found.get("until"), found.get("since")
-        delivered_at = found.get("delivered")
+        until, opened, delivered = found.get("until"), found.get("opened"), found.get("delivered")
+        # A call in flight may still succeed. What is older than that was left by a process of an older release.
+        is_known = opened and until and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
         return FlowControlState(
             breaker="closed" if until is None else "open" if int(until) > now_ms else "half-open",
             reason=found.get("reason", b"").decode() if until else None,
             opens_again_at=from_ms(until) if until else None,
             rate=limit,
-            bucket=self._burst - full_in_s * limit if limit else None,
-            delivered_at=from_ms(delivered_at) if delivered_at else None,
-            burst=self._burst if limit else None,
-            since=from_ms(since) if since and until else None,
+            bucket=self.burst - full_in_s * limit if limit else None,
+            delivered_at=from_ms(delivered) if delivered else None,
+            burst=self.burst if limit else None,
+            since=from_ms(opened) if opened and is_known else None,
             paused=_pause_of(found, now_ms),
             trips=int(found.get("trips", 0)),
             failures=int(found.get("failures", 0)),
@@ -101,19 +102,19 @@ class RedisFlowControl:
     def is_paused(self) -> bool:
         """Return whether deliveries are paused. Only while there is an order, this needs the store's clock."""
         with store_errors():
-            until = self._client.hget(self._key, "paused_until")
+            until = self._client.hget(self.key, "paused_until")
             return until is not None and int(until) > store_time_ms(self._client)
 
     def pause(self, *, why: str, by: str, until: dt.datetime | None) -> None:
         """Pause deliveries."""
         until_ms = _NO_END_MS if until is None else round(until.timestamp() * 1000)
         with store_errors():
-            self._pause([self._key], [until_ms, why, by])
+            self._pause([self.key], [until_ms, why, by])
 
     def resume(self) -> None:
         """End the pause."""
         with store_errors():
-            self._client.hdel(self._key, *_PAUSE_FIELDS)
+            self._client.hdel(self.key, *_PAUSE_FIELDS)
 
 
 def _pause_of(found: Mapping[str, bytes], now_ms: int) -> Pause | None:

@@ -46,8 +46,8 @@ key                                   type    meaning
                                               were denied; ``rate``: lowered by throttling, ``slowed``: when (ms);
                                               ``failures`` in a row; ``delivered``: when a call last succeeded (ms);
                                               ``until``: when the open breaker lets a probe through (ms),
-                                              ``reason``, ``trips``; ``probe``: when the probe times out (ms);
-                                              ``since``: since when the breaker is not closed (ms);
+                                              ``opened``: when it opened (ms), ``reason``, ``trips``;
+                                              ``probe``: when the probe times out (ms);
                                               ``paused_until``: when the pause of deliveries ends (ms),
                                               ``paused_since`` (ms), ``paused_why``, ``paused_by``
 ``bridge:upstream:<hash>:failures``   list    the latest failed calls to an upstream, the newest first, as JSON

@@ -59,6 +59,8 @@ class FlowControlState:
     #: ``closed`` (calls are sent), ``open`` (none is sent) or ``half-open`` (one probe is sent).
     breaker: Literal["closed", "open", "half-open"]
     reason: str | None
+    #: Since when the breaker is not closed; None where it is, or where an older release has opened it.
+    since: dt.datetime | None = None
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
     rate: float | None
@@ -68,8 +70,6 @@ class FlowControlState:
     delivered_at: dt.datetime | None = None
     #: Calls that a full bucket permits at once; None if there is no limit.
     burst: int | None = None
-    #: Since when the breaker has not been closed.
-    since: dt.datetime | None = None
     #: None unless deliveries are paused.
     paused: Pause | None = None
     #: How often the breaker has opened since the last answer, and the failures in a row since it last opened.

@@ -124,7 +124,7 @@ def test_since_when_the_breaker_is_open_is_kept_until_it_closes(client: Any) -> 
     first = upstream.state()
     assert first.since
     # As if the time had passed.
-    client.hset(key, mapping={"until": 1, "since": 1_700_000_000_000})
+    client.hset(key, mapping={"until": 1, "opened": 1_700_000_000_000})
     upstream.record(Unavailable(reason="still down"))
     again = upstream.state()
     client.hset(key, "until", 1)

@@ -21,11 +21,16 @@ local denied_rate = tonumber(ARGV[8])
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local state = redis.call('HMGET', flow_control_key, 'until', 'failures', 'rate', 'slowed', 'since')
+local state = redis.call('HMGET', flow_control_key, 'until', 'failures', 'rate', 'slowed')
 local open_until, failure_count, slowed_rate, slowed_at = tonumber(state[1]), state[2], state[3], state[4]
 local is_open = open_until and open_until > now_ms
--- Since when the breaker has not been closed.
-local open_since = open_until and state[5] or string.format('%.0f', now_ms)
+
+local function note_opened()
+  -- A probe that failed, and a longer pause, continue the same opening.
+  if not open_until then
+    redis.call('HSET', flow_control_key, 'opened', string.format('%.0f', now_ms))
+  end
+end
 
 if outcome == 'missing' then
   -- Upstream may lack this call only, which proves nothing. If it was the probe, another call becomes it.
@@ -42,7 +47,8 @@ if outcome == 'failed' or outcome == 'identity_failed' then
     local trips = redis.call('HINCRBY', flow_control_key, 'trips', 1)
     local pause_ms = math.min(max_open_ms, 500 * 2 ^ math.min(trips, 20)) * jitter
     local until_ms = string.format('%.0f', now_ms + math.max(pause_ms, retry_after_ms))
-    redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason, 'since', open_since)
+    note_opened()
+    redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason)
     redis.call('HDEL', flow_control_key, 'probe', 'failures')
   end
   return nil
@@ -51,7 +57,8 @@ end
 if (open_until or failure_count) and not is_open then
   -- Upstream answers: the breaker closes. It stays open after a call that was in flight when it opened, and for as long
   -- as upstream asked for a pause.
-  redis.call('HDEL', flow_control_key, 'until', 'reason', 'probe', 'failures', 'trips', 'since')
+  redis.call('HDEL', flow_control_key, 'until', 'opened', 'reason', 'probe', 'failures', 'trips')
+  open_until = nil
 end
 if outcome == 'delivered' and denied_rate > 0 then
   -- Upstream allows what it denied: further calls may go at once, so that a long queue of them drains quickly.
@@ -67,8 +74,8 @@ if outcome == 'throttled' then
     redis.call('HSET', flow_control_key, 'rate', lower_rate, 'slowed', string.format('%.0f', now_ms))
   end
   if retry_after_ms > 0 then
-    local until_ms = string.format('%.0f', now_ms + retry_after_ms)
-    redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason, 'since', open_since)
+    note_opened()
+    redis.call('HSET', flow_control_key, 'until', string.format('%.0f', now_ms + retry_after_ms), 'reason', reason)
   end
 elseif slowed_rate then
   local higher_rate = tonumber(slowed_rate) + max_rate * 0.01
