@@ -40,6 +40,7 @@ from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.call_log import RedisCallLog
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
@@ -53,6 +54,7 @@ from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.series import RedisSeries
 from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.redis_store.worker_reports import RedisWorkerReports
+from bridge.telemetry.call_log import CallLog
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
@@ -60,6 +62,7 @@ from bridge.upstream.capabilities import UpstreamCapabilities
 from bridge.upstream.factory import build_forwarding, build_upstream
 from bridge.upstream.flow_control import FlowControl
 from bridge.upstream.forwarding import Forwarding
+from bridge.upstream.identity import identity_of
 from bridge.upstream.loop_detection import InstanceId
 from bridge.upstream.sender import UpstreamSender
 from bridge.upstream.tracing import Tracer
@@ -114,6 +117,7 @@ class Api:
     browsers: BrowserSignIn
     counters: CounterStore
     operations: Operations
+    call_log: CallLog
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -150,10 +154,10 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
-    outbox = _outbox(settings, client, observe)
+    counters, call_log = RedisCounterStore(client), _call_log(settings, client, clock)
+    observe = Observers(counters, logs_requests=bool(settings.auth), call_log=call_log)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
@@ -178,6 +182,7 @@ def build_api(settings: Settings) -> Api:
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
         operations=_operations(settings, client, clock),
+        call_log=call_log,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
@@ -193,7 +198,7 @@ def build_worker(settings: Settings) -> Worker:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
-    observe = Observers(RedisCounterStore(client), activity)
+    observe = Observers(RedisCounterStore(client), activity, call_log=_call_log(settings, client, clock))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -202,7 +207,7 @@ def build_worker(settings: Settings) -> Worker:
         settings=settings,
         outbox=outbox,
         delivery=delivery,
-        sweep=Sweeper(outbox, dispatch, observe=observe),
+        sweep=Sweeper(outbox, dispatch, observe=observe, is_paused=_flow_control(settings, client).is_paused),
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         activity=activity,
         worker_reports=RedisWorkerReports(client),
@@ -348,6 +353,10 @@ def _operations(settings: Settings, client: Redis, clock: Clock) -> Operations:
         lanes=RedisLanes(client),
         sample_gauges=partial(sample_gauges, series, snapshots, clock),
     )
+
+
+def _call_log(settings: Settings, client: Redis, clock: Clock) -> RedisCallLog:
+    return RedisCallLog(client, identity_of(settings.upstream).id, clock.now)
 
 
 def _tracer(settings: Settings, service: str) -> Tracer | None:
