@@ -13,7 +13,8 @@ def age(moment: str | None, now: dt.datetime) -> str:
 
 def span(seconds: float) -> str:
     """Return a duration in its two largest units, such as ``1h 5m``."""
-    left, parts = max(0, int(seconds)), []
+    left = max(0, int(seconds))
+    parts: list[str] = []
     for unit, length in _UNITS:
         count, left = divmod(left, length)
         if count or parts:
@@ -42,4 +43,4 @@ def size(count: float) -> str:
 
 def number(value: float | None) -> str:
     """Return a number with separators, ``?`` where it is not known."""
-    return "?" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+    return "?" if value is None else f"{value:,.12g}"
