@@ -151,7 +151,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         UpstreamRoutes(
             identity_of(settings.upstream),
             bridge.flow_control,
-            bridge.call_log,
+            bridge.operations.call_log,
             UpstreamProbe(settings, bridge.clock).run,
             bridge.clock,
             bridge.observe,

@@ -44,4 +44,4 @@ def size(count: float) -> str:
 
 def number(value: float | None) -> str:
     """Return a number with separators, ``?`` where it is not known."""
-    return "?" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+    return "?" if value is None else f"{value:,.12g}"

@@ -59,7 +59,7 @@ def failure(number: int) -> FailedCall:
 
 def test_the_upstream_is_shown_with_its_flow_control_and_its_calls(http: Http, api: Api) -> None:
     api.flow_control.record(Unavailable(reason="status 503", identity_failed=True))
-    api.call_log.add([], {"delivered": 2, "unavailable": 1})
+    api.operations.call_log.add([], {"delivered": 2, "unavailable": 1})
 
     found = upstream(http)
 
@@ -108,12 +108,12 @@ def test_an_upstream_that_does_not_exist_is_not_found(http: Http) -> None:
 
 
 def test_failed_calls_are_paged_from_the_newest_to_the_oldest(http: Http, api: Api) -> None:
-    api.call_log.add([failure(number) for number in range(5)], {"unavailable": 5})
+    api.operations.call_log.add([failure(number) for number in range(5)], {"unavailable": 5})
     path = f"{PATH}/{upstream(http)['id']}/failures"
 
     first = http.get(f"{path}?limit=3").get_json()
     # What comes meanwhile moves no page.
-    api.call_log.add([failure(9)], {"unavailable": 1})
+    api.operations.call_log.add([failure(9)], {"unavailable": 1})
     second = http.get(f"{path}?limit=3&cursor={first['next']}").get_json()
 
     assert [each["request_id"] for each in first["failures"]] == ["q4", "q3", "q2"]
