@@ -153,5 +153,9 @@ OWN_ACTIONS = frozenset(
         "DrainDeadLetters",
         "ListSessions",
         "EndSession",
+        "GetClient",
+        "ManageClients",
+        "ManageKeys",
+        "GetAudit",
     }
 )

@@ -84,6 +84,11 @@ class Route:
         return Rule(self.action, self.scope) if self.action else None
 
     @cached_property
+    def changes(self) -> bool:
+        """Whether it changes anything but by queued writes. Open routes, which sign browsers in, do not count."""
+        return not (self.method == "GET" or self.is_read or self.is_queued or self.is_open)
+
+    @cached_property
     def template(self) -> str:
         """The path in OpenAPI's notation: ``/v1/jobs/{job_id}``."""
         return _VARIABLE.sub(r"{\2}", self.path)

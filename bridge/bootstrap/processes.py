@@ -40,6 +40,7 @@ from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
@@ -53,6 +54,7 @@ from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.series import RedisSeries
 from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.redis_store.worker_reports import RedisWorkerReports
+from bridge.telemetry.audit import AuditStore
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
@@ -114,6 +116,7 @@ class Api:
     browsers: BrowserSignIn
     counters: CounterStore
     operations: Operations
+    audit: AuditStore
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -150,7 +153,8 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
+    counters, audit = RedisCounterStore(client), RedisAuditStore(client)
+    observe = Observers(counters, logs_requests=bool(settings.auth), audit=audit)
     outbox = _outbox(settings, client, observe)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
     fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
@@ -178,6 +182,7 @@ def build_api(settings: Settings) -> Api:
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
         operations=_operations(settings, client, clock),
+        audit=audit,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,

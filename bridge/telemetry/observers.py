@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The observers of a process: they pass each event to the log and to the meter."""
+"""The observers of a process: they pass each event to the log, to the meter and to the audit trail."""
 
 import logging
 import threading
@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from bridge.events import Event, Observer, RequestCompleted
 from bridge.process.background import BackgroundThread
+from bridge.process.clock import SystemClock
+from bridge.telemetry.audit import AuditStore, AuditTrail
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
 
@@ -22,13 +24,25 @@ _MAX_BUFFERED_EVENTS = 10_000
 class Observers:
     """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
-    def __init__(self, counters: CounterStore, *others: Observer, logs_requests: bool = False) -> None:
-        """``others`` observe each event as well, except for those of requests."""
+    def __init__(
+        self,
+        counters: CounterStore,
+        *others: Observer,
+        logs_requests: bool = False,
+        audit: AuditStore | None = None,
+    ) -> None:
+        """``others`` observe each event as well, except for those of requests.
+
+        ``audit`` stores what the api changes and denies.
+        """
         self._others = others
         self._meter = Meter(counters, observe=self)
+        self._audit = AuditTrail(audit, SystemClock(), observe=self) if audit else None
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
             request_observers.append(log_events)
+        if self._audit:
+            request_observers.append(self._audit.observe_all)
         self._requests = BufferedObserver(*request_observers, observe=self)
 
     def __call__(self, event: Event) -> None:
@@ -40,6 +54,8 @@ class Observers:
             self._meter(event)
             for observe in self._others:
                 observe(event)
+            if self._audit:
+                self._audit(event)
 
     def report_threads(self) -> None:
         """Report the background threads of this process from now on, see `Meter.report_threads`."""
@@ -48,6 +64,8 @@ class Observers:
     def close(self) -> None:
         """Flush buffered events and counts; called when the process ends."""
         self._requests.flush()
+        if self._audit:
+            self._audit.flush(at_end=True)
         self._meter.flush()
 
 
