@@ -15,7 +15,11 @@ KeyKind = Literal["bearer", "sigv4"]
 _Timestamp = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 _KnownAction = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(ACTIONS | OWN_ACTIONS)})]
 _ExperimentId = Annotated[str, msgspec.Meta(pattern=f"^{EXPERIMENT_ID}$")]
-_Rate = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] | None
+#: A smaller rate than this, other than 0, would have a client wait for days.
+MIN_RATE = 0.001
+_NO_LIMIT_OR_RATE = {"anyOf": [{"const": 0}, {"minimum": MIN_RATE}]}
+_Rate = Annotated[float, msgspec.Meta(ge=0, le=1_000_000, extra_json_schema=_NO_LIMIT_OR_RATE)] | None
+_Bandwidth = Annotated[float, msgspec.Meta(ge=0, le=2**53, extra_json_schema=_NO_LIMIT_OR_RATE)] | None
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None
 _LONGEST_OVERLAP_S = 365 * 24 * 3600
 
@@ -64,7 +68,7 @@ class NewQuota(Quota, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     requests: _Rate = None
     writes: _Rate = None
-    bytes: Annotated[float, msgspec.Meta(ge=0, le=2**53)] | None = None
+    bytes: _Bandwidth = None
     pending: _Bytes = None
 
 

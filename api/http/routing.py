@@ -60,6 +60,8 @@ class Route:
     #: The type of the JSON body. ``content`` is for other bodies: it returns OpenAPI's schemas by media type.
     body: type | None = None
     content: Callable[[], dict[str, Any]] | None = None
+    #: Whether it requires a version of what it changes: ``If-Match``, or for what is new ``If-None-Match: *``.
+    is_conditional: bool = False
     #: The preferences that it honours (RFC 7240), and the names of its query parameters.
     prefers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()

@@ -31,13 +31,13 @@ class Actions:
     def __init__(self, own: Iterable[tuple[Rule, ExperimentRule]]) -> None:
         """``own`` has the rules of the bridge's own routes; an action may have several."""
         found: dict[str, ActionRule] = {}
-        for rule, experiments in own:
-            _add(found, rule, "bridge", experiments)
         for endpoint in ENDPOINTS:
             scope = None if endpoint.grant == "-" else Scope(endpoint.grant)
             _add(found, Rule(endpoint.action, scope), "mlflow", endpoint.within)
         # A call that is in no table: MLflow's, and only for operators unless it reads.
         _add(found, Rule("CallUnknown"), "mlflow", ExperimentRule.REFUSED)
+        for rule, experiments in own:
+            _add(found, rule, "bridge", experiments)
         self._by_name: Mapping[str, ActionRule] = dict(sorted(found.items()))
 
     def documents(self) -> list[ActionDocument]:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from redis import Redis
 
 from bridge.auth.api_keys import ApiKeyStore
+from bridge.auth.client_activity import ClientActivities
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
@@ -42,6 +43,7 @@ from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
+from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
@@ -111,6 +113,7 @@ class Api:
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
     api_keys: ApiKeyStore
+    client_activities: ClientActivities
     rate_limits: RateLimits
     tokens: TokenVerifiers
     browsers: BrowserSignIn
@@ -177,6 +180,7 @@ def build_api(settings: Settings) -> Api:
         experiments=_experiments(settings, client, clock, observe, stopping),
         capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
+        client_activities=RedisClientActivities(client),
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),

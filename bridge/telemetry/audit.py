@@ -95,6 +95,9 @@ class AuditTrail:
                 except StoreUnavailable as error:
                     self._restore(batch, str(error))
                     return
+                except BaseException as error:
+                    self._restore(batch, type(error).__name__)
+                    raise
 
     def _next_batch(self) -> list[AuditRecord]:
         with self._lock:

@@ -50,7 +50,7 @@ class Stored:
             raise StoreUnavailable("away")
         self.records += records
 
-    def page(self, wanted: AuditFilter, *, after: str | None, limit: int) -> AuditPage:
+    def page(self, wanted: AuditFilter, *, after: str | None, limit: int) -> AuditPage:  # noqa: ARG002 - part of AuditStore
         raise AssertionError
 
 
