@@ -92,7 +92,7 @@ QUERY: _Schema = {
     "names": {"type": "string", "pattern": f"^({_SERIES})(,({_SERIES}))*$", "description": "Separated by commas"},
     "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
     "order": {"enum": ["oldest", "newest"]},
-    **{name: {"type": "string"} for name in ("to", "code", "state", "iss", "error")},
+    **{name: {"type": "string"} for name in ("to", "again", "code", "state", "iss", "error")},
 }
 #: Those that have another schema on one path.
 QUERY_OF: dict[str, _Schema] = {"/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}}}

@@ -92,7 +92,7 @@ class ClientRoutes:
         """Store a client if it is still the version that the request names."""
         specification = json_body(ClientSpecification, expected=_EXPECTED)
         was = self.administration.store.stored(name)
-        check_version(was and was.etag)
+        check_version(was.etag if was else None)
         wanted = _specified(name, specification, was)
         for each in (wanted, was.client if was else wanted):
             self._check_may_grant(each)

@@ -101,7 +101,9 @@ class AuditTrail:
 
     def _next_batch(self) -> list[AuditRecord]:
         with self._lock:
-            return [self._records.popleft() for _ in range(min(_MAX_BATCH, len(self._records)))]
+            batch = [self._records.popleft() for _ in range(min(_MAX_BATCH, len(self._records)))]
+        # Events of requests arrive a moment later than others.
+        return sorted(batch, key=lambda record: record.at)
 
     def _restore(self, batch: Sequence[AuditRecord], reason: str) -> None:
         with self._lock:
@@ -177,7 +179,7 @@ class Denials:
         due = self.counted(now)
         if not self._sources:
             self._ends_at = now + _WINDOW_S
-        key = (record.client, record.address, record.decision)
+        key: tuple[str, str, str] = (record.client, record.address, record.decision)
         if key not in self._sources and len(self._sources) >= _MAX_SOURCES:
             key, record = ("", "", ""), msgspec.structs.replace(record, address="", client=UNAUTHENTICATED.name)
         source = self._sources.setdefault(key, _Source(record))

@@ -195,7 +195,9 @@ def test_a_rotated_key_works_until_the_overlap_has_passed(admin: Administration,
         admin.rotate(old.key_id, new_key(), overlap=DAY, expires_at=None)
 
 
-def test_a_key_that_was_revoked_meanwhile_is_not_brought_back_by_a_rotation(admin: Administration, client: Any) -> None:
+def test_a_key_that_was_revoked_meanwhile_is_not_brought_back_by_a_rotation(
+    admin: Administration, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was read of a key before it was revoked must not be written back."""
     old, new = with_key(admin, "nightly"), new_key()
     store = RedisApiKeyStore(client)
@@ -207,7 +209,7 @@ def test_a_key_that_was_revoked_meanwhile_is_not_brought_back_by_a_rotation(admi
             admin.store.revoke(key_id=old.key_id)
         return read
 
-    store._keys_of_same_kind = revoking  # type: ignore[method-assign] # noqa: SLF001
+    monkeypatch.setattr(store, "_keys_of_same_kind", revoking)
     Administration(store, FakeClock(NOW)).rotate(old.key_id, new, overlap=DAY, expires_at=None)
 
     assert admin.store.client_of(old, now=NOW) is None
@@ -267,12 +269,14 @@ def test_both_keys_of_the_only_administrator_are_not_revoked_at_once(admin: Admi
     assert len(admin.store.keys()) == 1
 
 
-def test_a_claim_stays_when_its_change_fails(admin: Administration, client: Any) -> None:
+def test_a_claim_stays_when_its_change_fails(
+    admin: Administration, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The change may still be under way, so its administrator does not count as one that remains."""
     with_key(admin, "a", scopes=ADMIN)
     with_key(admin, "b", scopes=ADMIN)
     slow = RedisApiKeyStore(client)
-    slow.delete = lambda _: False  # type: ignore[method-assign]
+    monkeypatch.setattr(slow, "delete", lambda _: False)
     with pytest.raises(ChangedMeanwhile):
         Administration(slow, FakeClock(NOW)).delete(stored(admin, "a"))
 
