@@ -175,7 +175,7 @@ def _administration_routes(bridge: Api) -> tuple[object, ...]:
         ClientRoutes(
             administration=administration,
             actions=actions,
-            activities=bridge.client_activities,
+            activities=bridge.clients.activities,
             default_quota=bridge.rate_limits.default,
             clock=bridge.clock,
         ),
@@ -185,7 +185,7 @@ def _administration_routes(bridge: Api) -> tuple[object, ...]:
             clock=bridge.clock,
             accepts_signatures="sigv4" in (bridge.settings.auth or ()),
         ),
-        AuditRoutes(bridge.audit),
+        AuditRoutes(bridge.clients.audit),
     )
 
 

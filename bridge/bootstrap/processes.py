@@ -11,15 +11,15 @@ from importlib.metadata import version
 from redis import Redis
 
 from bridge.auth.api_keys import ApiKeyStore
-from bridge.auth.client_activity import ClientActivities
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
 from bridge.bootstrap.auth import (
     BrowserSignIn,
+    ClientStores,
     TokenVerifiers,
     build_browser_sign_in,
-    build_cipher,
+    build_client_stores,
     build_token_verifiers,
 )
 from bridge.config.settings import Settings
@@ -40,10 +40,7 @@ from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
-from bridge.redis_store.api_keys import RedisApiKeyStore
-from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
-from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
@@ -56,7 +53,6 @@ from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.series import RedisSeries
 from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.redis_store.worker_reports import RedisWorkerReports
-from bridge.telemetry.audit import AuditStore
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
 from bridge.upstream import Upstream
@@ -112,14 +108,12 @@ class Api:
     names: RunNames
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
-    api_keys: ApiKeyStore
-    client_activities: ClientActivities
+    clients: ClientStores
     rate_limits: RateLimits
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     counters: CounterStore
     operations: Operations
-    audit: AuditStore
     replay_cache: ReplayCache
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -129,6 +123,11 @@ class Api:
     stopping: threading.Event
     #: Flushes buffered events and closes the connections to the store. Called at the end of the process; may block.
     close: Callable[[], None]
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        """The clients and their keys."""
+        return self.clients.api_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +155,10 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    counters, audit = RedisCounterStore(client), RedisAuditStore(client)
-    observe = Observers(counters, logs_requests=bool(settings.auth), audit=audit)
-    outbox = _outbox(settings, client, observe)
+    clients = build_client_stores(settings, client)
+    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth), audit=clients.audit)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
@@ -179,14 +177,12 @@ def build_api(settings: Settings) -> Api:
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
         capabilities=_capabilities(settings, upstream, observe, stopping),
-        api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
-        client_activities=RedisClientActivities(client),
+        clients=clients,
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
         operations=_operations(settings, client, clock),
-        audit=audit,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,

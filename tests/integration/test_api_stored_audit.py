@@ -98,7 +98,7 @@ def test_while_the_store_takes_no_records_requests_are_answered_all_the_same(
         tried.append(dt.datetime.now(dt.UTC))
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(guarded.audit, "append", fail)
+    monkeypatch.setattr(guarded.clients.audit, "append", fail)
     guarded.api_keys.put_client(Client(name="c"))
 
     assert ask(http, admin, "DELETE", "/v1/clients/c").status_code == 204
