@@ -28,7 +28,8 @@ class AuditRoutes:
         "/v1/audit",
         summary="What was changed and denied, the newest first",
         action="GetAudit",
-        answers={200: AuditPage},
+        is_polled=True,
+        answers={200: AuditPage, 304: None},
         query=("client", "action", "decision", "since", "until", "request_id", "cursor", "limit"),
     )
     def page(self) -> Response:

@@ -46,7 +46,15 @@ class KeyRoutes:
     #: Whether clients may sign, so that the secrets of their keys can be kept encrypted.
     accepts_signatures: bool
 
-    @Route("GET", _PATH, summary="Keys", action="GetClient", answers={200: KeyList}, query=("client",))
+    @Route(
+        "GET",
+        _PATH,
+        summary="Keys",
+        action="GetClient",
+        is_polled=True,
+        answers={200: KeyList, 304: None},
+        query=("client",),
+    )
     def list_keys(self) -> Response:
         """Return the keys of all clients, or of one, without their secrets."""
         name = query_of(KeyQuery).client

@@ -53,7 +53,8 @@ class ClientRoutes:
         _PATH,
         summary="Clients, what they may do, and their use",
         action="GetClient",
-        answers={200: ClientPage},
+        is_polled=True,
+        answers={200: ClientPage, 304: None},
         query=("cursor", "limit"),
     )
     def page(self) -> Response:
@@ -138,7 +139,14 @@ class ClientRoutes:
         explained = self.actions.explain(found, query.action, query.experiment_id)
         return json_response(explained or abort(404, f"There is no action {query.action}; GET /v1/actions lists all."))
 
-    @Route("GET", "/v1/actions", summary="All actions", action="GetClient", answers={200: ActionList})
+    @Route(
+        "GET",
+        "/v1/actions",
+        summary="All actions",
+        action="GetClient",
+        is_polled=True,
+        answers={200: ActionList, 304: None},
+    )
     def list_actions(self) -> Response:
         """Return all actions that a client can be allowed or denied."""
         return json_response(ActionList(actions=self.actions.documents()))

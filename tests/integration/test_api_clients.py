@@ -76,6 +76,18 @@ def test_the_etag_lasts_while_only_the_use_changes(http: Http, guarded: Api, adm
     assert etag_of(http, admin, "nightly") == before
 
 
+@pytest.mark.parametrize("path", ["/v1/clients", "/v1/keys?client=nightly", "/v1/actions", "/v1/audit?client=nightly"])
+def test_what_is_polled_is_sent_once(http: Http, guarded: Api, admin: str, path: str) -> None:
+    guarded.api_keys.put_client(Client(name="nightly"))
+    # The first request of the operator is the last use of its key.
+    ask(http, admin, "GET", path)
+    etag = ask(http, admin, "GET", path).headers["ETag"]
+
+    again = http.get(path, headers={"Authorization": f"Bearer {admin}", "If-None-Match": etag})
+
+    assert (again.status_code, again.data) == (304, b"")
+
+
 def test_clients_are_listed_in_pages_by_name(http: Http, guarded: Api, admin: str) -> None:
     for name in ("b", "a", "oidc:anna", "alb:x"):
         guarded.api_keys.put_client(Client(name=name))
