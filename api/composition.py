@@ -29,7 +29,10 @@ from api.proxy.proxy import Proxy
 from api.proxy.read_your_writes import ReadYourWrites
 from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp, create_flask_app
+from api.routes.audit import AuditRoutes
 from api.routes.backlog import BacklogRoutes
+from api.routes.client_keys import KeyRoutes
+from api.routes.clients import ClientRoutes
 from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
@@ -40,6 +43,8 @@ from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from api.routes.upstreams import UpstreamRoutes
+from bridge.auth.administration import Administration
+from bridge.auth.permissions import Actions
 from bridge.bootstrap.processes import Api
 from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
@@ -147,6 +152,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
+        *_administration_routes(bridge),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
         UpstreamRoutes(
             identity_of(settings.upstream),
@@ -170,6 +176,27 @@ def _overview_routes(bridge: Api) -> OverviewRoutes:
         denial_grace=settings.denial_grace,
     )
     return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
+
+
+def _administration_routes(bridge: Api) -> tuple[object, ...]:
+    administration = Administration(bridge.api_keys, bridge.clock)
+    actions = Actions((route.rule, route.experiments) for route in ROUTES if route.rule)
+    return (
+        ClientRoutes(
+            administration=administration,
+            actions=actions,
+            activities=bridge.clients.activities,
+            default_quota=bridge.rate_limits.default,
+            clock=bridge.clock,
+        ),
+        KeyRoutes(
+            administration=administration,
+            actions=actions,
+            clock=bridge.clock,
+            accepts_signatures="sigv4" in (bridge.settings.auth or ()),
+        ),
+        AuditRoutes(bridge.clients.audit),
+    )
 
 
 def _proxy(bridge: Api) -> Proxy:

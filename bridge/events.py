@@ -197,6 +197,8 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     route: str
     #: The permission that the request needs; None for public paths.
     action: str | None
+    #: What a route of the bridge's own is to change: the ids and names in its path, separated by spaces. None: nothing.
+    target: str | None = None
     #: ``allowed``, ``denied``, ``rate_limited``, or ``unauthenticated``.
     decision: str
     status: int
@@ -233,6 +235,8 @@ class SignedOut(Event, frozen=True, kw_only=True):
     session_id: str
     #: Who ended it: the client itself, or an operator.
     by: str
+    #: Of whoever ended it; empty if it is not known.
+    address: str = ""
     request_id: str
 
 

@@ -107,7 +107,8 @@ ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
 #: A client without valid credentials. It has no permissions.
 UNAUTHENTICATED = Client(name="unauthenticated", scopes=())
 
-_CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
+CLIENT_NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}"
+_CLIENT_NAME = re.compile(CLIENT_NAME_PATTERN)
 
 
 def is_client_name(name: str) -> bool:
@@ -155,5 +156,9 @@ OWN_ACTIONS = frozenset(
         "EndSession",
         "GetUpstream",
         "ManageUpstream",
+        "GetClient",
+        "ManageClients",
+        "ManageKeys",
+        "GetAudit",
     }
 )

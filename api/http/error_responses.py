@@ -23,6 +23,7 @@ from api.http.exceptions import (
     OutsideExperiments,
     PartlyAccepted,
     RequestInProgress,
+    SignInAgain,
     TooManyFailures,
     Unauthenticated,
 )
@@ -150,10 +151,13 @@ def _outside_experiments(request: FailedRequest, error: OutsideExperiments) -> R
 
 def _http_error(request: FailedRequest, error: HTTPException) -> Response:
     code = {
+        403: "PERMISSION_DENIED",
         404: "RESOURCE_DOES_NOT_EXIST",
         405: "METHOD_NOT_ALLOWED",
         409: "RESOURCE_CONFLICT",
+        412: "PRECONDITION_FAILED",
         413: "REQUEST_TOO_LARGE",
+        428: "PRECONDITION_REQUIRED",
     }.get(error.code or 500, "BAD_REQUEST")
     response = request.respond(error.code or 500, code, error.description or error.name)
     # Of the error's own headers, only Allow is for the client.
@@ -219,6 +223,7 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
         "Too many failed logins from this address. Try again in a minute.",
         retry_after_s=60,
     ),
+    SignInAgain: lambda request, e: request.respond(401, "SIGN_IN_AGAIN", f"{e}"),
     RequestInProgress: lambda request, _: request.retry_later(
         "The same signed request is in progress.", retry_after_s=10
     ),

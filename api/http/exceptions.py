@@ -26,6 +26,10 @@ class Unauthenticated(Exception):
     """The credentials are missing or invalid. The text, if there is one, names the defect."""
 
 
+class SignInAgain(Exception):
+    """The browser's sign-in is too long ago for what makes or ends keys."""
+
+
 class RequestInProgress(Exception):
     """The same signed request is being handled."""
 

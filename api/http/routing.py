@@ -60,6 +60,8 @@ class Route:
     #: The type of the JSON body. ``content`` is for other bodies: it returns OpenAPI's schemas by media type.
     body: type | None = None
     content: Callable[[], dict[str, Any]] | None = None
+    #: Whether it requires a version of what it changes: ``If-Match``, or for what is new ``If-None-Match: *``.
+    is_conditional: bool = False
     #: The preferences that it honours (RFC 7240), and the names of its query parameters.
     prefers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -82,6 +84,11 @@ class Route:
     def rule(self) -> Rule | None:
         """The permission that it needs; None if it is open or personal."""
         return Rule(self.action, self.scope) if self.action else None
+
+    @cached_property
+    def changes(self) -> bool:
+        """Whether it changes anything but by queued writes. Open routes, which sign browsers in, do not count."""
+        return not (self.method == "GET" or self.is_read or self.is_queued or self.is_open)
 
     @cached_property
     def template(self) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from api.http.routing import Route
 from api.openapi.bodies import BODIES, JSON, queued_content, schema_ref
-from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
+from api.openapi.constraints import CLIENT_NAME, EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
 from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
@@ -73,6 +73,8 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["security"] = [{}]
     if route.is_queued:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
+    if route.is_conditional:
+        operation["parameters"] += _PRECONDITIONS
     if route.content:
         operation["requestBody"] = {"required": True, "content": route.content()}
     elif route.body:
@@ -134,6 +136,21 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
 }
+#: One of them is required (RFC 9110, section 13).
+_PRECONDITIONS = [
+    {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The `etag` of the version that is changed",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{24}"$'},
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "`*`, to make a new one",
+        "schema": {"type": "string", "const": "*"},
+    },
+]
 
 
 def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -150,8 +167,11 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
             name = part[1:-1]
-            schema = TRACE if name in ("trace_id", "request_id") else PATH_PART
+            schema = _PATH_PARTS.get(name, PATH_PART)
             yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+_PATH_PARTS = {"trace_id": TRACE, "request_id": TRACE, "name": CLIENT_NAME}
 
 
 def _in_query(route: Route) -> Iterator[dict[str, Any]]:

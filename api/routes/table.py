@@ -7,7 +7,10 @@ from api.intake.runs import RunCreations
 from api.portal.console_files import ConsoleFiles
 from api.portal.provider_sign_in import ProviderSignInRoutes
 from api.portal.session_routes import SessionRoutes
+from api.routes.audit import AuditRoutes
 from api.routes.backlog import BacklogRoutes
+from api.routes.client_keys import KeyRoutes
+from api.routes.clients import ClientRoutes
 from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
@@ -29,6 +32,9 @@ ROUTES = RouteTable(
         LaneRoutes,
         DeadLetterRoutes,
         PersonalRoutes,
+        ClientRoutes,
+        KeyRoutes,
+        AuditRoutes,
         SessionRoutes,
         OperatorSessionRoutes,
         UpstreamRoutes,

@@ -15,9 +15,10 @@ from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
 from bridge.bootstrap.auth import (
     BrowserSignIn,
+    ClientStores,
     TokenVerifiers,
     build_browser_sign_in,
-    build_cipher,
+    build_client_stores,
     build_token_verifiers,
 )
 from bridge.bootstrap.operations import Operations, build_flow_control, build_operations
@@ -36,7 +37,6 @@ from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock, SystemClock
-from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.instance_key import RedisInstanceId
@@ -47,7 +47,7 @@ from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.worker_reports import RedisWorkerReports
 from bridge.telemetry.metrics import CounterStore
-from bridge.telemetry.observers import Observers
+from bridge.telemetry.observers import Observers, Records
 from bridge.upstream import Upstream
 from bridge.upstream.capabilities import UpstreamCapabilities
 from bridge.upstream.factory import build_forwarding, build_upstream
@@ -90,7 +90,7 @@ class Api:
     names: RunNames
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
-    api_keys: ApiKeyStore
+    clients: ClientStores
     rate_limits: RateLimits
     tokens: TokenVerifiers
     browsers: BrowserSignIn
@@ -105,6 +105,11 @@ class Api:
     stopping: threading.Event
     #: Flushes buffered events and closes the connections to the store. Called at the end of the process; may block.
     close: Callable[[], None]
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        """The clients and their keys."""
+        return self.clients.api_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +137,9 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    counters, operations = RedisCounterStore(client), build_operations(settings, client, clock)
-    observe = Observers(counters, logs_requests=bool(settings.auth), call_log=operations.call_log)
+    clients, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
+    records = Records(calls=operations.call_log, audit=clients.audit)
+    observe = Observers(counters := RedisCounterStore(client), records=records, logs_requests=bool(settings.auth))
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
     outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
@@ -154,7 +160,7 @@ def build_api(settings: Settings) -> Api:
         names=_names(settings, client),
         experiments=_experiments(settings, client, clock, observe, stopping),
         capabilities=_capabilities(settings, upstream, observe, stopping),
-        api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
+        clients=clients,
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
@@ -176,7 +182,7 @@ def build_worker(settings: Settings) -> Worker:
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
     operations = build_operations(settings, client, clock)
-    observe = Observers(RedisCounterStore(client), activity, call_log=operations.call_log)
+    observe = Observers(RedisCounterStore(client), activity, records=Records(calls=operations.call_log))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")

@@ -6,7 +6,9 @@ import os
 
 import click
 
+from bridge.cli.audit import audit
 from bridge.cli.backlog import backlog
+from bridge.cli.clients import clients
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
@@ -64,6 +66,8 @@ main.add_command(lanes)
 main.add_command(workers)
 main.add_command(jobs)
 main.add_command(dead_letters)
+main.add_command(clients)
 main.add_command(keys)
+main.add_command(audit)
 main.add_command(plan)
 main.add_command(upstream)

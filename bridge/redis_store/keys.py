@@ -75,6 +75,10 @@ key                                   type    meaning
 ``bridge:clients``                    hash    client -> its permissions and limits
 ``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
 ``bridge:keys:used``                  hash    key id -> when it was last used (s)
+``bridge:administrators:removed``     zset    an administrator's way to authenticate (key id, or name of a client of
+                                              tokens) that is about to end -> since when (s); kept for a day
+``bridge:audit:changes``              stream  audit records of changes and sign-ins
+``bridge:audit:denials``              stream  audit records of denied requests; apart, so that they push out no change
 ``bridge:signed:<signature>``         string  replay protection: the outcome of a signed request
 ====================================  ======  =====================================================================
 
@@ -97,6 +101,12 @@ THREADS = "bridge:threads"
 FORMAT = "bridge:format"
 METRICS_TOTALS = "bridge:emf:totals"
 JOB_ID_KEY = "bridge:seal"
+CLIENTS = "bridge:clients"
+API_KEYS = "bridge:keys"
+API_KEYS_USED = "bridge:keys:used"
+REMOVED_ADMINISTRATORS = "bridge:administrators:removed"
+AUDITED_CHANGES = "bridge:audit:changes"
+AUDITED_DENIALS = "bridge:audit:denials"
 SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 
 

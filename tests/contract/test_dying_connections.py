@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from bridge.auth.api_keys import new_access_key, new_key
+from bridge.auth.api_keys import StoredClient, new_access_key, new_key
 from bridge.auth.encryption import Cipher
 from bridge.auth.rate_limits import Usage
 from bridge.bootstrap.processes import Api, build_api, build_worker
@@ -24,7 +24,9 @@ from bridge.outbox import RENEWAL, Accepted, Offer
 from bridge.outbox.intake import VerdictCallback
 from bridge.process.background import census
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
+from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
@@ -34,6 +36,7 @@ from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.upstream import Delivered
+from schemas.audit import AuditFilter, AuditRecord
 from schemas.client import Client
 from schemas.dead_letter import LetterFilter
 from schemas.idempotency import Idempotency
@@ -127,7 +130,19 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
     api_keys, key, access = RedisApiKeyStore(client, cipher=Cipher([b"k" * 32])), new_key(), new_access_key()
     names, memory = RedisRunNames(client, retention=SECOND), RedisExperimentMemory(client)
     counters, replay_cache = RedisCounterStore(client), RedisReplayCache(client)
-    someone = Client(name="a")
+    someone, audit = Client(name="a"), RedisAuditStore(client)
+    record = AuditRecord(
+        at=NOW,
+        client="a",
+        address="",
+        action=None,
+        method="",
+        path="",
+        on=None,
+        decision="denied",
+        status=403,
+        request_id=None,
+    )
     return {
         "acquire": flow_control.acquire,
         "record": lambda: flow_control.record(Delivered(status=200)),
@@ -142,6 +157,15 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
         "encrypt": api_keys.re_encrypt,
         "revoke": lambda: api_keys.revoke(key_id="none"),
         "clients": api_keys.clients,
+        "stored clients": api_keys.stored_clients,
+        "replace": lambda: api_keys.replace(someone, was=api_keys.stored("a")),
+        "delete client": lambda: api_keys.delete(StoredClient(someone, b"other")),
+        "delete key": lambda: api_keys.delete_key("none"),
+        "claim removal": lambda: api_keys.claim_removal(["k1"], remaining=["k2"]),
+        "withdraw removal": lambda: api_keys.withdraw_removal(["k1"]),
+        "activities": lambda: RedisClientActivities(client).of(["a"]),
+        "append audit": lambda: audit.append([record]),
+        "page audit": lambda: audit.page(AuditFilter(), after=None, limit=3),
         "keys": api_keys.keys,
         "bind": lambda: names.bind("lane", RUN),
         "run id": lambda: names.run_id("lane"),

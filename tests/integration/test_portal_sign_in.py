@@ -245,6 +245,16 @@ def test_a_sign_in_at_the_provider_leads_back_to_the_page(http: Http, provider: 
     assert SIGN_IN not in browser.cookies
 
 
+@pytest.mark.parametrize(("query", "asked"), [({}, (None, None)), ({"again": "1"}, ("login", "0"))])
+def test_a_person_who_signs_in_again_gives_proof_again(
+    http: Http, query: dict[str, str], asked: tuple[str | None, str | None]
+) -> None:
+    begun = Browser(http).ask("GET", "/app/sign-in/oidc", query_string=query)
+
+    sent = parse_qs(urlsplit(begun.headers["Location"]).query)
+    assert (sent.get("prompt", [None])[0], sent.get("max_age", [None])[0]) == asked
+
+
 def test_permissions_by_name_count_more_than_roles(http: Http, portal: Api, provider: Provider) -> None:
     portal.api_keys.put_client(Client(name="oidc:anna", scopes=(Scope.ADMIN,)))
     browser = Browser(http)
