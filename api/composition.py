@@ -38,6 +38,7 @@ from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
+from api.routes.usage import UsageRoutes
 from bridge.bootstrap.processes import Api
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -64,6 +65,7 @@ def create_app(
             trusted_hosts=TrustedHosts(settings),
             authentication=portal.authentication,
             experiments=experiments,
+            token_budgets=bridge.token_budgets,
         ),
         replay_protection=ReplayProtection(
             bridge.replay_cache,
@@ -141,6 +143,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
+        UsageRoutes(bridge.usage, bridge.clock),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)

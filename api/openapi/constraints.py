@@ -78,6 +78,13 @@ QUERY: _Schema = {
     "run": _NAME,
     "status": {"enum": ["pending", "dead"]},
     "mine": {"enum": ["pending", "dead"], "description": "The client's own jobs with this status, in all lanes"},
+    "hours": {"type": "integer", "minimum": 1, "maximum": 192, "description": "The last hours; 24 if neither is sent"},
+    "days": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 396,
+        "description": "The last days in UTC, not `hours`",
+    },
     **{name: {"type": "string"} for name in ("to", "code", "state", "iss", "error")},
 }
 

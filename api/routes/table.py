@@ -15,6 +15,7 @@ from api.routes.openapi import OpenApiRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
+from api.routes.usage import UsageRoutes
 
 ROUTES = RouteTable(
     declared_in(
@@ -31,6 +32,7 @@ ROUTES = RouteTable(
         ConsoleFiles,
         HealthRoutes,
         MetricsRoutes,
+        UsageRoutes,
         OpenApiRoutes,
     )
 )

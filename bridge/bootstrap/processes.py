@@ -12,6 +12,7 @@ from bridge.auth.api_keys import ApiKeyStore
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
+from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.auth import (
     BrowserSignIn,
     TokenVerifiers,
@@ -43,8 +44,10 @@ from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
+from bridge.redis_store.usage import RedisUsageStore
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
+from bridge.telemetry.usage import UsageStore
 from bridge.upstream import Upstream
 from bridge.upstream.capabilities import UpstreamCapabilities
 from bridge.upstream.factory import build_forwarding, build_upstream
@@ -89,6 +92,8 @@ class Api:
     capabilities: UpstreamCapabilities
     api_keys: ApiKeyStore
     rate_limits: RateLimits
+    token_budgets: TokenBudgets
+    usage: UsageStore
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     counters: CounterStore
@@ -125,7 +130,8 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
+    counters, usage = RedisCounterStore(client), RedisUsageStore(client)
+    observe = Observers(counters, usage, logs_requests=bool(settings.auth))
     outbox = _outbox(settings, client, observe)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
     fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
@@ -150,6 +156,8 @@ def build_api(settings: Settings) -> Api:
         capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
+        token_budgets=TokenBudgets(usage, clock),
+        usage=usage,
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,

@@ -12,6 +12,7 @@ from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.cli.plan import plan
+from bridge.cli.usage import usage
 from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
@@ -60,3 +61,4 @@ main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(keys)
 main.add_command(plan)
+main.add_command(usage)

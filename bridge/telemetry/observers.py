@@ -11,6 +11,7 @@ from bridge.events import Event, Observer, RequestCompleted
 from bridge.process.background import BackgroundThread
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
+from bridge.telemetry.usage import UsageMeter, UsageStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,9 +23,13 @@ _MAX_BUFFERED_EVENTS = 10_000
 class Observers:
     """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
-    def __init__(self, counters: CounterStore, *, logs_requests: bool = False) -> None:
+    def __init__(self, counters: CounterStore, usage: UsageStore | None = None, *, logs_requests: bool = False) -> None:
+        """``usage`` counts the requests of each client; only the api has any."""
         self._meter = Meter(counters, observe=self)
+        self._usage = UsageMeter(usage, observe=self) if usage else None
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
+        if self._usage:
+            request_observers.append(self._usage.count_all)
         if logs_requests:
             request_observers.append(log_events)
         self._requests = BufferedObserver(*request_observers, observe=self)
@@ -44,6 +49,8 @@ class Observers:
     def close(self) -> None:
         """Flush buffered events and counts; called when the process ends."""
         self._requests.flush()
+        if self._usage:
+            self._usage.flush()
         self._meter.flush()
 
 

@@ -114,7 +114,7 @@ class _EventStream:
 
     def _end_line(self) -> None:
         # An event ends with an empty line. It may have several lines of data.
-        if self._is_json_line or self._begin in (b"", b"\r"):
+        if self._is_json_line or bytes(self._begin) in (b"", b"\r"):
             self._fields.restart()
         self._begin.clear()
         self._is_data = self._is_json_line = False

@@ -3,6 +3,7 @@
 
 import json
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_any_document_in_any_pieces_yields_what_a_parser_finds(document: dict[st
     whole = json.dumps(document).encode()
     at = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
 
-    pieces = [whole[begin:end] for begin, end in zip(at, at[1:], strict=False)]
+    pieces = [whole[begin:end] for begin, end in pairwise(at)]
     assert found_in(*pieces) == expected
 
 

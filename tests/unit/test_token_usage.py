@@ -22,7 +22,7 @@ RESPONSES = {
     "user": None,
 }
 TOOL = {"type": "tool_use", "input": {"usage": {"input_tokens": 666, "output_tokens": 666}}}
-ANTHROPIC = {
+ANTHROPIC: dict[str, Any] = {
     "content": [TOOL, {"text": LIE}],
     "usage": {
         "input_tokens": 10,
