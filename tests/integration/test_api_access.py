@@ -50,9 +50,11 @@ OWN = {
     ("DELETE", "/v1/dead-letters/drains/x"): "",
     ("GET", "/v1/sessions"): "",
     ("DELETE", "/v1/sessions/x"): "",
+    ("GET", "/v1/usage"): "",
     # About the client itself, whatever it may do.
     ("GET", "/v1/backlog/mine"): "wrn",
     ("GET", "/v1/keys/mine"): "wrn",
+    ("GET", "/v1/usage/mine"): "wrn",
 }
 
 
