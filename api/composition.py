@@ -39,6 +39,7 @@ from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from api.routes.usage import UsageRoutes
+from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.processes import Api
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -65,7 +66,7 @@ def create_app(
             trusted_hosts=TrustedHosts(settings),
             authentication=portal.authentication,
             experiments=experiments,
-            token_budgets=bridge.token_budgets,
+            token_budgets=TokenBudgets(bridge.usage, bridge.clock),
         ),
         replay_protection=ReplayProtection(
             bridge.replay_cache,

@@ -12,7 +12,6 @@ from bridge.auth.api_keys import ApiKeyStore
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
-from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.auth import (
     BrowserSignIn,
     TokenVerifiers,
@@ -92,7 +91,6 @@ class Api:
     capabilities: UpstreamCapabilities
     api_keys: ApiKeyStore
     rate_limits: RateLimits
-    token_budgets: TokenBudgets
     usage: UsageStore
     tokens: TokenVerifiers
     browsers: BrowserSignIn
@@ -130,11 +128,9 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    counters, usage = RedisCounterStore(client), RedisUsageStore(client)
-    observe = Observers(counters, usage, logs_requests=bool(settings.auth))
-    outbox = _outbox(settings, client, observe)
-    fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    observe, counters, usage = _observers(settings, client)
+    clients = (client, *_fast_and_bulk_clients(settings))
+    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in clients)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
@@ -156,7 +152,6 @@ def build_api(settings: Settings) -> Api:
         capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
-        token_budgets=TokenBudgets(usage, clock),
         usage=usage,
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
@@ -166,7 +161,7 @@ def build_api(settings: Settings) -> Api:
         report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
-        close=_close_function(observe, tracer, client, fast_client, bulk_client),
+        close=_close_function(observe, tracer, *clients),
     )
 
 
@@ -226,6 +221,11 @@ def _delivery(
         clock=clock,
         timing=Timing(lease=settings.lease, horizon=settings.max_write_age),
     )
+
+
+def _observers(settings: Settings, client: Redis) -> tuple[Observers, CounterStore, UsageStore]:
+    counters, usage = RedisCounterStore(client), RedisUsageStore(client)
+    return Observers(counters, usage, logs_requests=bool(settings.auth)), counters, usage
 
 
 def _close_function(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Callable[[], None]:

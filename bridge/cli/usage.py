@@ -15,7 +15,7 @@ _PAGE = 1000
 @click.argument("client", required=False)
 @click.option("--hours", type=click.IntRange(1, 192), help="The last hours, up to 192.  [default: 24]")
 @click.option("--days", type=click.IntRange(1, 396), help="The last days (UTC), up to 396.")
-@click.option("--mine", is_flag=True, help="Only the usage of the client whose key is used. Needs no permission.")
+@click.option("--mine", is_flag=True, help="Only the usage of the client that asks. It needs no permission.")
 @click.option("--by-step", is_flag=True, help="A line for each hour or day.")
 @connection_options
 def usage(

@@ -253,19 +253,20 @@ def test_a_client_beyond_its_tokens_calls_no_model(
     assert call(http, key, "/gateway/of-a-later-mlflow/v9/chat").status_code in (403, 429)
 
 
-def test_a_call_costs_one_read_of_the_store_at_most(guarded: Api, front: SignatureFront) -> None:
+def test_a_call_costs_one_read_of_the_store_at_most(
+    guarded: Api, front: SignatureFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
     front.set_fault(Answer(200, {"Content-Type": "application/json"}, json.dumps(ANSWER).encode()))
     reads: list[str] = []
     tokens = guarded.usage.tokens
 
-    class Watched:
-        def tokens(self, client: str, day: dt.datetime) -> int:
-            reads.append(client)
-            return tokens(client, day)
+    def watched(client: str, day: dt.datetime) -> int:
+        reads.append(client)
+        return tokens(client, day)
 
-    watched = replace(guarded, token_budgets=type(guarded.token_budgets)(Watched(), guarded.clock))
+    monkeypatch.setattr(guarded.usage, "tokens", watched)
     key, free = caller(guarded, quota=Quota(tokens_per_day=10**6)), caller(guarded, "free")
-    with client_of(watched) as http:
+    with client_of(guarded) as http:
         assert {call(http, each).status_code for each in (key, free, free)} == {200}
         assert reads == ["caller"]
         for _ in range(3):
@@ -273,15 +274,14 @@ def test_a_call_costs_one_read_of_the_store_at_most(guarded: Api, front: Signatu
     assert len(reads) <= 2
 
 
-def test_without_the_store_calls_go_on(guarded: Api, front: SignatureFront) -> None:
+def test_without_the_store_calls_go_on(guarded: Api, front: SignatureFront, monkeypatch: pytest.MonkeyPatch) -> None:
     front.set_fault(Answer(200, {"Content-Type": "application/json"}, json.dumps(ANSWER).encode()))
 
-    class Away:
-        def tokens(self, client: str, day: dt.datetime) -> int:
-            raise StoreUnavailable(f"{client} {day}")
+    def away(client: str, day: dt.datetime) -> int:
+        raise StoreUnavailable(f"{client} {day}")
 
-    away = replace(guarded, token_budgets=type(guarded.token_budgets)(Away(), guarded.clock))
-    with client_of(away) as http:
+    monkeypatch.setattr(guarded.usage, "tokens", away)
+    with client_of(guarded) as http:
         assert call(http, caller(guarded, quota=Quota(tokens_per_day=1))).status_code == 200
 
 
