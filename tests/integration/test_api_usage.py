@@ -84,7 +84,8 @@ def test_many_clients_are_in_several_pages(http: Http, guarded: Api, admin: str)
     names = [f"c{number}" for number in range(5)]
     guarded.usage.add({(HOUR, name): {"requests": 1} for name in names})
 
-    found, cursor = [], ""
+    found: list[list[str]] = []
+    cursor: str | None = ""
     while cursor is not None:
         part = page(http, admin, f"?limit=2&cursor={cursor}")
         found.append([each["client"] for each in part["clients"]])
