@@ -17,6 +17,7 @@ from bridge.events import (
     BatchRejected,
     DispatchFailed,
     Event,
+    GatewayUse,
     LaneDeferred,
     LanesRedispatched,
     RequestCompleted,
@@ -56,6 +57,7 @@ SAMPLES: dict[Any, Any] = {
     str: "text",
     str | None: None,
     int | None: 200,
+    GatewayUse | None: GatewayUse(endpoint="chat", prompt_tokens=9, completion_tokens=12),
     dt.timedelta: dt.timedelta(seconds=1.5),
     dt.datetime: dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
 }
