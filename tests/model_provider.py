@@ -11,6 +11,8 @@ from typing import Any, Self
 PATIENCE_S = 20.0
 TEXT = 'It says "usage": {"prompt_tokens": 666}.'
 
+#: Where a stream waits, in place of an event.
+PAUSE = ""
 #: What it states for each call.
 PROMPT, COMPLETION, CACHED, THOUGHTS = 1009, 503, 64, 32
 
@@ -84,6 +86,7 @@ def _chunk(choices: list[dict[str, Any]], usage: Any) -> dict[str, Any]:
 def _chat_stream() -> Iterator[str]:
     for content in ("It", " says"):
         yield json.dumps(_chunk([{"index": 0, "delta": {"content": content}, "finish_reason": None}], None))
+        yield PAUSE
     yield json.dumps(_chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}], None))
     yield json.dumps(_chunk([], _CHAT_USAGE))
     yield "[DONE]"
@@ -92,6 +95,7 @@ def _chat_stream() -> Iterator[str]:
 def _response_stream() -> Iterator[str]:
     yield json.dumps({"type": "response.created", "response": {**_RESPONSE, "output": [], "usage": None}})
     yield json.dumps({"type": "response.output_text.delta", "delta": TEXT})
+    yield PAUSE
     yield json.dumps({"type": "response.completed", "response": _RESPONSE})
 
 
@@ -100,6 +104,7 @@ def _message_stream() -> Iterator[str]:
     yield json.dumps({"type": "message_start", "message": begun})
     yield json.dumps({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
     yield json.dumps({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": TEXT}})
+    yield PAUSE
     yield json.dumps({"type": "content_block_stop", "index": 0})
     delta = {"stop_reason": "end_turn", "stop_sequence": None}
     yield json.dumps({"type": "message_delta", "delta": delta, "usage": {"output_tokens": COMPLETION}})
@@ -108,6 +113,7 @@ def _message_stream() -> Iterator[str]:
 
 def _gemini_stream() -> Iterator[str]:
     yield json.dumps(_gemini({"promptTokenCount": PROMPT, "totalTokenCount": PROMPT}))
+    yield PAUSE
     yield json.dumps(_gemini(_GEMINI_USAGE))
 
 
@@ -128,8 +134,10 @@ class ModelProvider:
 
     #: The bodies of all calls.
     calls: list[dict[str, Any]] = field(default_factory=list)
-    #: A streamed answer sends its first event, and the others once this is set.
+    #: A streamed answer sends the events up to its text, and the others once this is set.
     may_go_on: threading.Event = field(default_factory=threading.Event)
+    #: Whether it was not set in time, so that an answer went on by itself.
+    has_given_up: bool = False
     _server: ThreadingHTTPServer = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
@@ -178,9 +186,10 @@ class ModelProvider:
         http.send_header("Content-Type", "text/event-stream")
         http.send_header("Transfer-Encoding", "chunked")
         http.end_headers()
-        for number, event in enumerate(events):
-            if number == 1:
-                self.may_go_on.wait(PATIENCE_S)
+        for event in events:
+            if event == PAUSE:
+                self.has_given_up |= not self.may_go_on.wait(PATIENCE_S)
+                continue
             sent = f"data: {event}\n\n".encode()
             http.wfile.write(b"%X\r\n%s\r\n" % (len(sent), sent))
             http.wfile.flush()

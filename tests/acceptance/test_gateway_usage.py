@@ -156,6 +156,7 @@ def test_a_streamed_answer_counts_the_same_and_is_not_held_back(gateway: Gateway
         received += b"".join(pieces)
 
     assert received.startswith(b"data: {"), received
+    assert not gateway.provider.has_given_up
     assert tokens_of(gateway.used(key)) == expected(endpoint, COMPLETION)
 
 
