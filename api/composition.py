@@ -43,8 +43,10 @@ from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from api.routes.upstreams import UpstreamRoutes
+from api.routes.usage import UsageRoutes
 from bridge.auth.administration import Administration
 from bridge.auth.permissions import Actions
+from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.processes import Api
 from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
@@ -74,6 +76,7 @@ def create_app(
             trusted_hosts=TrustedHosts(settings),
             authentication=portal.authentication,
             experiments=experiments,
+            token_budgets=TokenBudgets(bridge.clients.usage, bridge.clock),
         ),
         replay_protection=ReplayProtection(
             bridge.replay_cache,
@@ -162,6 +165,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
             bridge.clock,
             bridge.observe,
         ),
+        UsageRoutes(bridge.clients.usage, bridge.clock),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)

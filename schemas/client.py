@@ -53,6 +53,8 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: float | None = None
     #: Bytes of pending writes.
     pending: int | None = None
+    #: Tokens of MLflow's AI Gateway in a day (UTC). It has no default.
+    tokens_per_day: int | None = None
 
     def per_second(self, default: "Quota") -> dict[str, float | None]:
         """Return the rates, with the default's where this quota has none. None or 0: no limit."""
@@ -160,5 +162,6 @@ OWN_ACTIONS = frozenset(
         "ManageClients",
         "ManageKeys",
         "GetAudit",
+        "GetUsage",
     }
 )

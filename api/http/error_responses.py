@@ -38,6 +38,7 @@ from bridge.errors import (
     RequestIncomplete,
     RequestStalled,
     StoreUnavailable,
+    TokensUsedUp,
     UpstreamDenied,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -205,6 +206,12 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     OverCap: _over_cap,
     OverQuota: lambda request, e: request.respond(
         429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", retry_after_s=math.ceil(e.wait)
+    ),
+    TokensUsedUp: lambda request, e: request.respond(
+        429,
+        "REQUEST_LIMIT_EXCEEDED",
+        f"{e}, so MLflow's AI Gateway is not called. Call it after midnight, or ask the bridge's operator for more.",
+        retry_after_s=math.ceil(e.wait),
     ),
     StoreUnavailable: _store_unavailable,
     ShuttingDown: lambda request, _: request.retry_later(

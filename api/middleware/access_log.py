@@ -56,6 +56,8 @@ class AccessLog:
             job_id=_text(self._headers.get(_JOB_ID)),
             request_id=request.request_id,
             upstream_request_id=_text(self._headers.get(_UPSTREAM_REQUEST_ID)),
+            bytes=request.received,
+            gateway=record.gateway_use() if record.gateway_use else None,
         )
 
 

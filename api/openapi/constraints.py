@@ -92,6 +92,13 @@ QUERY: _Schema = {
     "names": {"type": "string", "pattern": f"^({_SERIES})(,({_SERIES}))*$", "description": "Separated by commas"},
     "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
     "order": {"enum": ["oldest", "newest"]},
+    "hours": {"type": "integer", "minimum": 1, "maximum": 192, "description": "The last hours; 24 if neither is sent"},
+    "days": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 396,
+        "description": "The last days in UTC, not `hours`",
+    },
     **{name: {"type": "string"} for name in ("to", "again", "code", "state", "iss", "error")},
 }
 #: Those that have another schema on one path.

@@ -20,6 +20,7 @@ from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.upstreams import UpstreamRoutes
+from api.routes.usage import UsageRoutes
 
 ROUTES = RouteTable(
     declared_in(
@@ -42,6 +43,7 @@ ROUTES = RouteTable(
         ConsoleFiles,
         HealthRoutes,
         MetricsRoutes,
+        UsageRoutes,
         OpenApiRoutes,
     )
 )

@@ -22,7 +22,9 @@ from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.outbox import connect
 from bridge.redis_store.sessions import RedisPendingLoginStore, RedisSessionStore
+from bridge.redis_store.usage import RedisUsageStore
 from bridge.telemetry.audit import AuditStore
+from bridge.telemetry.usage import UsageStore
 
 _STORE_TIMEOUT = dt.timedelta(seconds=5)
 
@@ -42,6 +44,7 @@ class ClientStores:
     api_keys: ApiKeyStore
     activities: ClientActivities
     audit: AuditStore
+    usage: UsageStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ def build_client_stores(settings: Settings, client: redis.Redis) -> ClientStores
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         activities=RedisClientActivities(client),
         audit=RedisAuditStore(client),
+        usage=RedisUsageStore(client),
     )
 
 

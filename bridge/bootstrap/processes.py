@@ -138,7 +138,7 @@ def build_api(settings: Settings) -> Api:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     clients, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
-    records = Records(calls=operations.call_log, audit=clients.audit)
+    records = Records(calls=operations.call_log, audit=clients.audit, usage=clients.usage)
     observe = Observers(counters := RedisCounterStore(client), records=records, logs_requests=bool(settings.auth))
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
     outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))

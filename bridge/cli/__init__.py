@@ -17,6 +17,7 @@ from bridge.cli.lanes import lanes, workers
 from bridge.cli.plan import plan
 from bridge.cli.top import top
 from bridge.cli.upstream import upstream
+from bridge.cli.usage import usage
 from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
@@ -71,3 +72,4 @@ main.add_command(keys)
 main.add_command(audit)
 main.add_command(plan)
 main.add_command(upstream)
+main.add_command(usage)

@@ -67,6 +67,11 @@ key                                   type    meaning
 ``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
 ``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
+``bridge:usage:hour:<at>:<client>``   hash    the usage of a client in the hour that begins then (s): ``requests``,
+                                              ``writes``, ``bytes``, ``prompt_tokens``, ...; of an endpoint of MLflow's
+                                              AI Gateway: ``requests/<endpoint>``, ...; kept for 8 days
+``bridge:usage:day:<at>:<client>``    hash    the same for a day in UTC; kept for 13 months
+``bridge:usage:clients``              zset    client -> the begin of the hour of its latest request (s)
 ``bridge:emf:<minute>``               string  exists for an hour once a process writes the metrics of the minute
 ``bridge:emf:totals``                 string  the counters at the last time that metrics were written, as JSON
 ``bridge:format``                     zset    ``written_by``: the newest format that a process has written;
@@ -85,8 +90,11 @@ key                                   type    meaning
 The hash tag ``{pNN}`` is the lane's partition: all keys that one script touches lie in one slot of a cluster.
 """
 
+import datetime as dt
 import hashlib
 import zlib
+
+from schemas.usage import UsagePeriod
 
 #: Never to be changed: it decides in which slot a lane's keys lie.
 PARTITIONS = 16
@@ -100,6 +108,7 @@ COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
 FORMAT = "bridge:format"
 METRICS_TOTALS = "bridge:emf:totals"
+USAGE_CLIENTS = "bridge:usage:clients"
 JOB_ID_KEY = "bridge:seal"
 CLIENTS = "bridge:clients"
 API_KEYS = "bridge:keys"
@@ -240,6 +249,11 @@ def metrics_minute(minute: int) -> str:
 def series_minute(minute: int) -> str:
     """What happened in a minute."""
     return f"bridge:series:{minute}"
+
+
+def usage(period: UsagePeriod, begin: dt.datetime, client: str) -> str:
+    """The usage of a client in one hour or day."""
+    return f"bridge:usage:{period.name.lower()}:{begin.timestamp():.0f}:{client}"
 
 
 def sweep(number: int) -> str:

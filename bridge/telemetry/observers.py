@@ -15,6 +15,7 @@ from bridge.telemetry.audit import AuditStore, AuditTrail
 from bridge.telemetry.call_log import CallLog, CallRecorder
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
+from bridge.telemetry.usage import UsageMeter, UsageStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Records:
     calls: CallLog | None = None
     #: What the api changes and denies.
     audit: AuditStore | None = None
+    #: What each client requests. Only the api has requests.
+    usage: UsageStore | None = None
 
 
 class Observers:
@@ -60,6 +63,10 @@ class Observers:
             self._observers.append(audit)
             request_observers.append(audit.observe_all)
             self._flushes.append(audit.close)
+        if records.usage:
+            usage = UsageMeter(records.usage, observe=self)
+            request_observers.append(usage.count_all)
+            self._flushes.append(usage.flush)
         self._requests = BufferedObserver(*request_observers, observe=self)
 
     def __call__(self, event: Event) -> None:

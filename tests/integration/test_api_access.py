@@ -71,9 +71,11 @@ OWN = {
     ("POST", "/v1/keys/x/rotate"): "",
     ("DELETE", "/v1/keys/x"): "",
     ("GET", "/v1/audit"): "",
+    ("GET", "/v1/usage"): "",
     # About the client itself, whatever it may do.
     ("GET", "/v1/backlog/mine"): "wrn",
     ("GET", "/v1/keys/mine"): "wrn",
+    ("GET", "/v1/usage/mine"): "wrn",
 }
 
 
