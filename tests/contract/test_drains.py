@@ -12,9 +12,11 @@ import pytest
 from bridge.events import DeadLettersDrained, DeadLettersExpired
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from bridge.outbox.dead_letters import DeadLetterService
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.outbox import RedisOutbox
-from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
+from schemas.dead_letter import LetterFilter
+from schemas.drain import Drain, DrainAction, DrainState
 from schemas.job import JobStatus
 from tests.factories import accept_one, metric
 from tests.fakes import Events, FakeClock, FakeDispatch

@@ -25,7 +25,8 @@ from bridge.outbox.intake import VerdictCallback
 from bridge.process.background import census
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
 from bridge.redis_store.metrics import RedisCounterStore

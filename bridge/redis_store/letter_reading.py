@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads many dead letters in few round trips, and remembers of each what filters by its cause need."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from bridge.redis_store import keys
+from bridge.redis_store.letter_index import IndexLine, line_matcher
+from bridge.redis_store.records import letter_op, unpack_letter
+from schemas.dead_letter import LetterFilter
+
+#: Letters are read in chunks of about this many bytes, with these bounds on their number.
+_CHUNK_BYTES, _FIRST_CHUNK, _MAX_CHUNK = 1 << 20, 20, 500
+#: Letters whose cause is looked up at first.
+_FIRST_LINES = 100
+#: Causes that a process remembers, in some 25 MB.
+_MAX_REMEMBERED = 100_000
+
+#: The operation and the error code of a letter.
+Cause = tuple[str, str | None]
+
+
+class LetterReader:
+    """Reads stored letters by the lines of the index. Its callers translate the errors of the store."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - see RedisOutbox
+        self._client = client
+        self._causes: dict[bytes, Cause] = {}
+
+    def read(self, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bytes | None]]:
+        """Yield each line with its stored letter, None if there is none any more. Holds one chunk at a time."""
+        for line, stored in self.read_ids((line.lane, line.position, line) for line in lines):
+            yield line, stored
+
+    def read_ids(self, ids: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[Any, bytes | None]]:
+        """Yield the third part of each id, and the letter that is stored under its lane and position."""
+        rest, count, size = iter(ids), 0, 0
+        while chunk := list(islice(rest, _chunk_length(count, size))):
+            stored = self._fetch([(lane, position) for lane, position, _ in chunk])
+            count, size = count + len(chunk), size + sum(len(letter or b"") for letter in stored)
+            yield from ((tagged, letter) for (_, _, tagged), letter in zip(chunk, stored, strict=True))
+
+    def of_cause(self, wanted: LetterFilter, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bool]]:
+        """Yield each line and whether its letter matches the filter, but for its time."""
+        rest, matches, length = iter(lines), line_matcher(wanted), _FIRST_LINES
+        while chunk := list(islice(rest, length)):
+            causes = self._causes_of([line for line in chunk if matches(line.text)])
+            yield from ((line, _has_cause(causes.get(line.text), wanted)) for line in chunk)
+            length = _MAX_CHUNK
+
+    def _causes_of(self, lines: Sequence[IndexLine]) -> dict[bytes, Cause]:
+        """Return the cause of each letter that is there. It never changes, so a known one is not read again."""
+        known = self._causes
+        found = {line.text: known[line.text] for line in lines if line.text in known}
+        for line, stored in self.read(line for line in lines if line.text not in found):
+            if stored is not None:
+                found[line.text] = cause_of(stored)
+        if len(known) + len(found) > _MAX_REMEMBERED:
+            self._causes = known = {}
+        known.update(found)
+        return found
+
+    def _fetch(self, ids: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        by_partition: dict[int, list[int]] = {}
+        for index, (lane, _) in enumerate(ids):
+            by_partition.setdefault(keys.partition(lane), []).append(index)
+        pipeline = self._client.pipeline(transaction=False)
+        for number, indices in by_partition.items():
+            pipeline.hmget(keys.dead(number), [keys.dead_field(*ids[index]) for index in indices])
+        stored: list[bytes | None] = [None] * len(ids)
+        for indices, letters in zip(by_partition.values(), pipeline.execute(), strict=True):
+            for index, letter in zip(indices, letters, strict=True):
+                stored[index] = letter
+        return stored
+
+
+def cause_of(stored: bytes) -> Cause:
+    """Return the operation and the error code of a stored letter."""
+    _, letter = unpack_letter(stored)
+    return letter_op(letter), letter.answer.error_code if letter.answer else None
+
+
+def _has_cause(cause: Cause | None, wanted: LetterFilter) -> bool:
+    return cause is not None and wanted.op in (None, cause[0]) and wanted.error_code in (None, cause[1])
+
+
+def _chunk_length(count: int, size: int) -> int:
+    if not count:
+        return _FIRST_CHUNK
+    return min(max(1, _CHUNK_BYTES * count // max(1, size)), _MAX_CHUNK)
