@@ -31,6 +31,7 @@ from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp, create_flask_app
 from api.routes.backlog import BacklogRoutes
 from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
@@ -39,6 +40,7 @@ from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from bridge.bootstrap.processes import Api
+from bridge.outbox.recent_totals import RecentTotals
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
@@ -133,10 +135,11 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
-        JobRoutes(bridge.outbox, letters, poll),
+        JobRoutes(bridge.outbox, letters, bridge.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
-        DeadLetterRoutes(bridge.dead_letters),
+        DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), bridge.replay_conflicts),
+        DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),

@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.bodies.single import DATASET_LIMITS, INPUT_TAG_LIMITS, STATUSES
 from schemas.bodies.tags import MAX_LINKS
-from schemas.dead_letter import LetterFilter
+from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.endpoints import endpoint_of
 from schemas.lane import RUN_NAME
 from schemas.mlflow_limits import (
@@ -73,6 +73,15 @@ _METRIC = {
 #: The schemas of query parameters by their names.
 QUERY: _Schema = {
     **msgspec.json.schema(LetterFilter)["$defs"]["LetterFilter"]["properties"],
+    "op": {"enum": [*Op]},
+    "order": {"enum": [*LetterOrder], "description": "By the time of dead-lettering; `oldest` is the default"},
+    "request_id": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The X-Request-Id of a write"},
+    "idempotency_key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 512,
+        "description": "An Idempotency-Key of the client; for operators, of the one that `client` names",
+    },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
     "cursor": {"type": "string", "description": "The `next` of the previous page"},
     "run": _NAME,

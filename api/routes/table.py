@@ -9,6 +9,7 @@ from api.portal.provider_sign_in import ProviderSignInRoutes
 from api.portal.session_routes import SessionRoutes
 from api.routes.backlog import BacklogRoutes
 from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
 from api.routes.openapi import OpenApiRoutes
@@ -24,6 +25,7 @@ ROUTES = RouteTable(
         RunRoutes,
         BacklogRoutes,
         DeadLetterRoutes,
+        DrainRoutes,
         PersonalRoutes,
         SessionRoutes,
         OperatorSessionRoutes,

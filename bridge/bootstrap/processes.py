@@ -22,6 +22,7 @@ from bridge.bootstrap.auth import (
 from bridge.config.settings import Settings
 from bridge.delivery.deliverer import Deliverer, Timing
 from bridge.delivery.fault_isolation import OutcomePolicy
+from bridge.delivery.replay_conflicts import ReplayConflicts
 from bridge.delivery.run_creation import RunCreation
 from bridge.delivery.run_order import RunOrder
 from bridge.delivery.sweeper import SWEEP_INTERVAL, Sweeper
@@ -32,6 +33,7 @@ from bridge.events import Observer
 from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
+from bridge.outbox.job_search import JobSearch
 from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
@@ -39,6 +41,7 @@ from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
@@ -63,8 +66,8 @@ _FAST_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 #: For writes of many megabytes, which the store writes to disk before it responds.
 _BULK_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
-#: For experiment lookups, during which a client waits.
-_EXPERIMENT_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
+#: For lookups in upstream, during which a client waits.
+_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
@@ -85,6 +88,8 @@ class Api:
     dispatch: Dispatch
     intake: Intake
     dead_letters: DeadLetterService
+    replay_conflicts: ReplayConflicts
+    job_search: JobSearch
     names: RunNames
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
@@ -134,6 +139,8 @@ def build_api(settings: Settings) -> Api:
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
     upstream = build_upstream(settings, clock, instance_id)
+    dead_letters = _dead_letters(settings, client, dispatch, clock, observe)
+    lookups = _lookup_sender(settings, client, clock, observe, stopping)
     return Api(
         settings=settings,
         clock=clock,
@@ -145,9 +152,19 @@ def build_api(settings: Settings) -> Api:
         flow_control=_flow_control(settings, client),
         dispatch=dispatch,
         intake=intake,
-        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
+        dead_letters=dead_letters,
+        replay_conflicts=ReplayConflicts(
+            letters=dead_letters.letters,
+            outbox=outbox,
+            names=_names(settings, client),
+            sender=lookups,
+            in_clients_names=settings.speaks_for_clients,
+        ),
+        job_search=RedisJobSearch(client),
         names=_names(settings, client),
-        experiments=_experiments(settings, client, clock, observe, stopping),
+        experiments=ExperimentLookup(
+            memory=RedisExperimentMemory(client), names=_names(settings, client), sender=lookups, clock=clock
+        ),
         capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
@@ -284,21 +301,16 @@ def _capabilities(
     return UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping)
 
 
-def _experiments(
+def _lookup_sender(
     settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
-) -> ExperimentLookup:
-    upstream = build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_EXPERIMENT_LOOKUP_TIMEOUT)
-    return ExperimentLookup(
-        memory=RedisExperimentMemory(client),
-        names=_names(settings, client),
-        sender=UpstreamSender(
-            upstream=upstream,
-            flow_control=_flow_control(settings, client),
-            observe=observe,
-            clock=clock,
-            stopping=stopping,
-        ),
+) -> UpstreamSender:
+    """Return the sender of calls for which a client waits."""
+    return UpstreamSender(
+        upstream=build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_LOOKUP_TIMEOUT),
+        flow_control=_flow_control(settings, client),
+        observe=observe,
         clock=clock,
+        stopping=stopping,
     )
 
 

@@ -9,6 +9,7 @@ import click
 from bridge.cli.backlog import backlog
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
+from bridge.cli.drains import drains
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.cli.plan import plan
@@ -58,5 +59,6 @@ main.add_command(doctor)
 main.add_command(backlog)
 main.add_command(jobs)
 main.add_command(dead_letters)
+main.add_command(drains)
 main.add_command(keys)
 main.add_command(plan)

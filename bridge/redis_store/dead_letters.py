@@ -56,9 +56,7 @@ class RedisDeadLetters:
         self._replay = load(client, "replay")
         self._discard = load(client, "discard")
 
-    def page(
-        self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = _OLDEST
-    ) -> LetterPage:
+    def page(self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = _OLDEST) -> LetterPage:
         """Return letters in this order."""
         found = self.find(wanted, after=after, limit=limit, order=order)
         letters = self.summaries(found.letter_ids)

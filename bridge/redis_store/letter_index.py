@@ -45,7 +45,6 @@ class IndexLine:
         _, lane, position, _ = self.text.split(b"/", 3)
         return f"{lane.decode()}.{position.decode()}"
 
-
     @property
     def reason_and_client(self) -> tuple[str, str]:
         """Why the letter is dead, and the client of its write."""
@@ -90,14 +89,17 @@ class LetterIndex:
 
     def walk(self, wanted: LetterFilter) -> Iterator[list[bytes]]:
         """Yield all lines of the filter's time, partition by partition."""
-        begin, end = _bounds(wanted, b"", LetterOrder.OLDEST)
         for number in _partitions(wanted):
-            key, after = keys.letters(number), begin
-            while lines := self._client.zrangebylex(key, after, end, start=0, num=_WALK_LINES):
-                yield lines
-                if len(lines) < _WALK_LINES:
-                    break
-                after = b"(" + lines[-1]
+            yield from self.walk_partition(number, wanted)
+
+    def walk_partition(self, number: int, wanted: LetterFilter) -> Iterator[list[bytes]]:
+        """Yield all lines of the filter's time in one partition."""
+        key, (after, end) = keys.letters(number), _bounds(wanted, b"", LetterOrder.OLDEST)
+        while lines := self._client.zrangebylex(key, after, end, start=0, num=_WALK_LINES):
+            yield lines
+            if len(lines) < _WALK_LINES:
+                break
+            after = b"(" + lines[-1]
 
 
 def line_matcher(wanted: LetterFilter) -> Callable[[bytes], bool]:

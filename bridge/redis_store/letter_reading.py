@@ -30,8 +30,7 @@ class LetterReader:
 
     def read(self, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bytes | None]]:
         """Yield each line with its stored letter, None if there is none any more. Holds one chunk at a time."""
-        for line, stored in self.read_ids((line.lane, line.position, line) for line in lines):
-            yield line, stored
+        yield from self.read_ids((line.lane, line.position, line) for line in lines)
 
     def read_ids(self, ids: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[Any, bytes | None]]:
         """Yield the third part of each id, and the letter that is stored under its lane and position."""
