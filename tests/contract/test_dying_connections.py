@@ -29,6 +29,7 @@ from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
@@ -36,10 +37,10 @@ from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.upstream import Delivered
 from schemas.client import Client
-from schemas.dead_letter import LetterFilter
+from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.idempotency import Idempotency
 from tests.dying import Connections
-from tests.factories import RUN, metric
+from tests.factories import RUN, job, metric
 from tests.fakes import Events
 from tests.servers import Server, wait_until
 from tests.unit.test_metrics_counting import REQUEST
@@ -95,7 +96,7 @@ def accept(outbox: RedisOutbox, *, key: str | None = None) -> None:
 def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
     outbox = RedisOutbox(client, retention=SECOND, idempotency_ttl=SECOND)
     letters, log = RedisDeadLetters(client, fate_ttl=SECOND), RedisDrainLog(client)
-    everything = LetterFilter()
+    search, everything = RedisJobSearch(client), LetterFilter()
     return {
         "accept": lambda: accept(outbox),
         "accept with a key": lambda: accept(outbox, key="k"),
@@ -113,12 +114,21 @@ def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
         "workers": outbox.workers,
         "durability": outbox.durability,
         "letters": lambda: letters.page(everything, after=None, limit=3),
+        "newest letters": lambda: letters.page(everything, after=None, limit=3, order=LetterOrder.NEWEST),
+        "letters of a cause": lambda: letters.count(LetterFilter(error_code="X")),
+        "totals of letters": lambda: letters.totals(everything),
+        "letters by id": lambda: letters.summaries([f"{RUN}.1"]),
+        "later writes": lambda: letters.later_writes(job(metric(1))),
+        "jobs of a request": lambda: search.by_request("r", client=None),
+        "job of a key": lambda: search.by_idempotency_key("k", client="a"),
         "count letters": lambda: letters.count(everything),
         "letter": lambda: letters.letter(f"{RUN}.1"),
         "replay": lambda: letters.replay(f"{RUN}.1"),
         "discard": lambda: letters.discard(f"{RUN}.1"),
         "drains": lambda: log.due(guard=SECOND),
         "drain": lambda: log.drain("d"),
+        "list drains": lambda: log.drains(state=None, limit=3),
+        "change a rate": lambda: log.change_rate("d", 1.0),
         "cancel": lambda: log.cancel("d"),
     }
 
