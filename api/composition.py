@@ -135,10 +135,12 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
-        JobRoutes(bridge.outbox, letters, bridge.job_search, poll),
+        JobRoutes(bridge.outbox, letters, bridge.investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
-        DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), bridge.replay_conflicts),
+        DeadLetterRoutes(
+            bridge.dead_letters, RecentTotals(letters, bridge.clock), bridge.investigation.replay_conflicts
+        ),
         DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),

@@ -73,6 +73,14 @@ _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Investigation:
+    """What an operator looks up about single writes."""
+
+    job_search: JobSearch
+    replay_conflicts: ReplayConflicts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """The collaborators of the api. Setting ``stopping`` makes it reject new writes and stop waiting."""
 
@@ -88,8 +96,7 @@ class Api:
     dispatch: Dispatch
     intake: Intake
     dead_letters: DeadLetterService
-    replay_conflicts: ReplayConflicts
-    job_search: JobSearch
+    investigation: Investigation
     names: RunNames
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
@@ -132,39 +139,27 @@ def build_api(settings: Settings) -> Api:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
-    outbox = _outbox(settings, client, observe)
-    fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    clients = (client, *_fast_and_bulk_clients(settings))
+    outbox, fast, bulk = (_outbox(settings, each, observe) for each in clients)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     tracer, instance_id = _tracer(settings, "api"), RedisInstanceId(client)
     upstream = build_upstream(settings, clock, instance_id)
-    dead_letters = _dead_letters(settings, client, dispatch, clock, observe)
     lookups = _lookup_sender(settings, client, clock, observe, stopping)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
-        fast_outbox=fast_outbox,
+        fast_outbox=fast,
         upstream=upstream,
         forwarding=build_forwarding(settings, clock, instance_id),
         instance_id=instance_id,
         flow_control=_flow_control(settings, client),
         dispatch=dispatch,
-        intake=intake,
-        dead_letters=dead_letters,
-        replay_conflicts=ReplayConflicts(
-            letters=dead_letters.letters,
-            outbox=outbox,
-            names=_names(settings, client),
-            sender=lookups,
-            in_clients_names=settings.speaks_for_clients,
-        ),
-        job_search=RedisJobSearch(client),
+        intake=Intake(fast_outbox=fast, outbox=outbox, bulk_outbox=bulk, dispatch=dispatch, observe=observe),
+        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
+        investigation=_investigation(settings, client, outbox, lookups),
         names=_names(settings, client),
-        experiments=ExperimentLookup(
-            memory=RedisExperimentMemory(client), names=_names(settings, client), sender=lookups, clock=clock
-        ),
+        experiments=_experiments(settings, client, clock, lookups),
         capabilities=_capabilities(settings, upstream, observe, stopping),
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         rate_limits=_rate_limits(settings, client, observe),
@@ -176,7 +171,7 @@ def build_api(settings: Settings) -> Api:
         report_threads=observe.report_threads,
         tracer=tracer,
         stopping=stopping,
-        close=_close_function(observe, tracer, client, fast_client, bulk_client),
+        close=_close_function(observe, tracer, *clients),
     )
 
 
@@ -273,10 +268,8 @@ def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox
 def _dead_letters(
     settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer
 ) -> DeadLetterService:
-    # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
-    fate_ttl = settings.max_write_age + settings.job_retention
     return DeadLetterService(
-        letters=RedisDeadLetters(client, fate_ttl=fate_ttl),
+        letters=_letters(settings, client),
         log=RedisDrainLog(client),
         dispatch=dispatch,
         observe=observe,
@@ -284,6 +277,11 @@ def _dead_letters(
         period=SWEEP_INTERVAL,
         retention=settings.dead_letter_retention,
     )
+
+
+def _letters(settings: Settings, client: Redis) -> RedisDeadLetters:
+    # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
+    return RedisDeadLetters(client, fate_ttl=settings.max_write_age + settings.job_retention)
 
 
 def _rate_limits(settings: Settings, client: Redis, observe: Observer) -> RateLimits:
@@ -299,6 +297,22 @@ def _capabilities(
     settings: Settings, upstream: Upstream, observe: Observer, stopping: threading.Event
 ) -> UpstreamCapabilities:
     return UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping)
+
+
+def _investigation(settings: Settings, client: Redis, outbox: Outbox, sender: UpstreamSender) -> Investigation:
+    conflicts = ReplayConflicts(
+        letters=_letters(settings, client),
+        outbox=outbox,
+        names=_names(settings, client),
+        sender=sender,
+        in_clients_names=settings.speaks_for_clients,
+    )
+    return Investigation(job_search=RedisJobSearch(client), replay_conflicts=conflicts)
+
+
+def _experiments(settings: Settings, client: Redis, clock: Clock, sender: UpstreamSender) -> ExperimentLookup:
+    memory = RedisExperimentMemory(client)
+    return ExperimentLookup(memory=memory, names=_names(settings, client), sender=sender, clock=clock)
 
 
 def _lookup_sender(

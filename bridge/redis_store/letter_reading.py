@@ -12,7 +12,7 @@ from schemas.dead_letter import LetterFilter
 
 #: Letters are read in chunks of about this many bytes, with these bounds on their number.
 _CHUNK_BYTES, _FIRST_CHUNK, _MAX_CHUNK = 1 << 20, 20, 500
-#: Letters whose cause is looked up at first.
+#: The number of letters that are looked up by their cause at first.
 _FIRST_LINES = 100
 #: Causes that a process remembers, in some 25 MB.
 _MAX_REMEMBERED = 100_000

@@ -58,8 +58,10 @@ def test_a_deleted_tag_is_named_with_what_it_is_now() -> None:
 def test_a_status_an_end_and_a_name_are_named() -> None:
     update = whole(Op.UPDATE_RUN, status="RUNNING", end_time=4, run_name="a")
 
-    assert found(update) == [("status", "status", "FINISHED", "RUNNING"), ("end_time", "end_time", "5", "4")] + [
-        ("run_name", "run_name", "b", "a")
+    assert found(update) == [
+        ("status", "status", "FINISHED", "RUNNING"),
+        ("end_time", "end_time", "5", "4"),
+        ("run_name", "run_name", "b", "a"),
     ]
 
 
