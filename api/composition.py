@@ -123,7 +123,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
 
 
 def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
-    settings, letters = bridge.settings, bridge.dead_letters.letters
+    settings, letters, investigation = bridge.settings, bridge.dead_letters.letters, bridge.investigation
     # A quarter of the threads never waits for a job.
     poll = BlockingPoll(max_concurrent=max(1, settings.api_threads * 3 // 4), stopping=bridge.stopping)
     readiness = ReadinessCheck(
@@ -135,12 +135,10 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
-        JobRoutes(bridge.outbox, letters, bridge.investigation.job_search, poll),
+        JobRoutes(bridge.outbox, letters, investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
-        DeadLetterRoutes(
-            bridge.dead_letters, RecentTotals(letters, bridge.clock), bridge.investigation.replay_conflicts
-        ),
+        DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), investigation.replay_conflicts),
         DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
