@@ -36,7 +36,7 @@ _CAUSES = (
 
 def letters(setting: Setting) -> Iterator[Row]:
     """Server time of pages, summary and count of 100,000 dead letters, beside a burst of writes."""
-    count, rounds = setting.amount(_LETTERS), 1 if setting.smoke else 7 * setting.rounds
+    count, rounds = setting.amount(_LETTERS, least=_LETTERS), 1 if setting.smoke else 7 * setting.rounds
     place = setting.place("letters")
     with contenders.bridge("http://127.0.0.1:9", place, workers=0, settings={"BRIDGE_MAX_STORE": "8GiB"}) as bridge:
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
@@ -46,14 +46,13 @@ def letters(setting: Setting) -> Iterator[Row]:
             for name, ask in _questions(http, bridge.url, cursor).items():
                 # The first answer of a process may read what the later ones remember: it is a figure of its own.
                 first = _milliseconds(ask)
-                with _burst(bridge.url, setting.amount(_BURST_CALLS)):
+                with _burst(bridge.url, setting.amount(_BURST_CALLS, least=_BURST_CALLS)):
                     times = [_milliseconds(ask) for _ in range(rounds)]
                 yield Row(
                     name=f"{name} of {_LETTERS} dead letters beside a burst, ms",
                     ratio=statistics.median(times),
                     target=f"<= {_TARGET_MS}",
                     figures=f"{min(times):.0f} to {max(times):.0f} ms; the first, without a burst, {first:.0f} ms",
-                    needs_full_run=not setting.is_full,
                 )
 
 
