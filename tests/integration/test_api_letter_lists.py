@@ -240,7 +240,7 @@ def test_a_job_is_found_by_its_request_and_by_its_idempotency_key(http: Client) 
     answer = http.post(
         f"{MLFLOW}/runs/log-metric",
         json={"run_id": RUN, "key": "m", "value": 1},
-        headers={"X-Request-Id": "night-1", "Idempotency-Key": "key 1"},
+        headers={"X-Request-Id": "night-1", "Idempotency-Key": '"key 1"'},
     )
 
     for query in ("request_id=night-1", "idempotency_key=key%201", "idempotency_key=key%201&client=anonymous"):
