@@ -63,7 +63,7 @@ def _questions(http: requests.Session, url: str, cursor: str) -> dict[str, Calla
         return lambda: http.get(f"{url}{_PATH}{query}", timeout=60).raise_for_status()
 
     def count(**wanted: str) -> Callable[[], object]:
-        body = {"filter": wanted, "dry_run": True}
+        body: dict[str, Any] = {"filter": wanted, "dry_run": True}
         return lambda: http.post(f"{url}{_PATH}/replay", json=body, timeout=60).raise_for_status()
 
     def summary(second: int) -> None:

@@ -191,8 +191,7 @@ class RedisDeadLetters:
         """Return the number of letters by reason and client."""
         if not wanted.is_about_cause:
             return self._index.tally(wanted)
-        lines = (IndexLine(text) for chunk in self._index.walk(wanted) for text in chunk)
-        return Counter(line.reason_and_client for line, matches in self._match(wanted, lines) if matches)
+        return self._index.tally(wanted, self._reader.matching)
 
     def _newest(self, wanted: LetterFilter, count: int) -> Iterator[CausedLetter]:
         """Yield the newest letters, as far as there is room for them."""

@@ -9,7 +9,7 @@ import base64
 import datetime as dt
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,9 @@ class IndexLine:
         _, lane, position, _ = self.text.split(b"/", 3)
         return f"{lane.decode()}.{position.decode()}"
 
-    @property
-    def reason_and_client(self) -> tuple[str, str]:
-        """Why the letter is dead, and the client of its write."""
-        return _reason_and_client(self.text.split(b"/", 3)[3])
+
+#: Returns those of some lines that match a filter.
+Select = Callable[[LetterFilter, Sequence[bytes]], Iterable[bytes]]
 
 
 class LetterIndex:
@@ -79,12 +78,11 @@ class LetterIndex:
             return sum(pipeline.execute())
         return sum(self.tally(wanted).values())
 
-    def tally(self, wanted: LetterFilter) -> Counter[tuple[str, str]]:
-        """Return the number of matching lines by reason and client."""
-        matches = line_matcher(wanted)
-        tails: Counter[bytes] = Counter()
+    def tally(self, wanted: LetterFilter, select: Select | None = None) -> Counter[tuple[str, str]]:
+        """Return the number of matching lines by reason and client; ``select`` returns those of some lines."""
+        select, tails = select or _matching, Counter[bytes]()
         for lines in self.walk(wanted):
-            tails.update(text.split(b"/", 3)[3] for text in lines if matches(text))
+            tails.update(text.split(b"/", 3)[3] for text in select(wanted, lines))
         return Counter({_reason_and_client(tail): count for tail, count in tails.items()})
 
     def walk(self, wanted: LetterFilter) -> Iterator[list[bytes]]:
@@ -114,6 +112,10 @@ def line_matcher(wanted: LetterFilter) -> Callable[[bytes], bool]:
         return (not lanes or lanes == {lane}) and reason in (b"", its_reason) and client in (b"", its_client)
 
     return matches
+
+
+def _matching(wanted: LetterFilter, lines: Sequence[bytes]) -> Iterable[bytes]:
+    return filter(line_matcher(wanted), lines)
 
 
 def time_prefix(moment: dt.datetime) -> bytes:

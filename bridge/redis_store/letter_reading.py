@@ -14,8 +14,8 @@ from schemas.dead_letter import LetterFilter
 _CHUNK_BYTES, _FIRST_CHUNK, _MAX_CHUNK = 1 << 20, 20, 500
 #: The number of letters that are looked up by their cause at first.
 _FIRST_LINES = 100
-#: Causes that a process remembers, in some 25 MB.
-_MAX_REMEMBERED = 100_000
+#: Causes that a process remembers, in some 30 MB.
+_MAX_REMEMBERED = 150_000
 
 #: The operation and the error code of a letter.
 Cause = tuple[str, str | None]
@@ -27,6 +27,7 @@ class LetterReader:
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - see RedisOutbox
         self._client = client
         self._causes: dict[bytes, Cause] = {}
+        self._shared: dict[Cause, Cause] = {}
 
     def read(self, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bytes | None]]:
         """Yield each line with its stored letter, None if there is none any more. Holds one chunk at a time."""
@@ -42,23 +43,34 @@ class LetterReader:
 
     def of_cause(self, wanted: LetterFilter, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bool]]:
         """Yield each line and whether its letter matches the filter, but for its time."""
-        rest, matches, length = iter(lines), line_matcher(wanted), _FIRST_LINES
+        rest, length = iter(lines), _FIRST_LINES
         while chunk := list(islice(rest, length)):
-            causes = self._causes_of([line for line in chunk if matches(line.text)])
-            yield from ((line, _has_cause(causes.get(line.text), wanted)) for line in chunk)
+            matching = set(self.matching(wanted, [line.text for line in chunk]))
+            yield from ((line, line.text in matching) for line in chunk)
             length = _MAX_CHUNK
 
-    def _causes_of(self, lines: Sequence[IndexLine]) -> dict[bytes, Cause]:
+    def matching(self, wanted: LetterFilter, texts: Iterable[bytes]) -> list[bytes]:
+        """Return the lines, of these, with a letter that matches the filter, but for its time."""
+        matches = line_matcher(wanted)
+        candidates = [text for text in texts if matches(text)]
+        causes = self._causes_of(candidates)
+        wanted_causes = {cause for cause in set(causes.values()) if _is_wanted(cause, wanted)}
+        return [text for text in candidates if causes.get(text) in wanted_causes]
+
+    def _causes_of(self, texts: Sequence[bytes]) -> dict[bytes, Cause]:
         """Return the cause of each letter that is there. It never changes, so a known one is not read again."""
         known = self._causes
-        found = {line.text: known[line.text] for line in lines if line.text in known}
-        for line, stored in self.read(line for line in lines if line.text not in found):
+        found = {text: known[text] for text in texts if text in known}
+        new: dict[bytes, Cause] = {}
+        for line, stored in self.read(IndexLine(text) for text in texts if text not in found):
             if stored is not None:
-                found[line.text] = cause_of(stored)
-        if len(known) + len(found) > _MAX_REMEMBERED:
-            self._causes = known = {}
-        known.update(found)
-        return found
+                cause = cause_of(stored)
+                # Equal causes are one object.
+                new[line.text] = self._shared.setdefault(cause, cause)
+        if len(known) + len(new) > _MAX_REMEMBERED:
+            self._causes, self._shared = {}, {}
+        self._causes.update(new)
+        return found | new
 
     def _fetch(self, ids: Sequence[tuple[str, int]]) -> list[bytes | None]:
         by_partition: dict[int, list[int]] = {}
@@ -80,8 +92,8 @@ def cause_of(stored: bytes) -> Cause:
     return letter_op(letter), letter.answer.error_code if letter.answer else None
 
 
-def _has_cause(cause: Cause | None, wanted: LetterFilter) -> bool:
-    return cause is not None and wanted.op in (None, cause[0]) and wanted.error_code in (None, cause[1])
+def _is_wanted(cause: Cause, wanted: LetterFilter) -> bool:
+    return wanted.op in (None, cause[0]) and wanted.error_code in (None, cause[1])
 
 
 def _chunk_length(count: int, size: int) -> int:

@@ -4,12 +4,13 @@
 from typing import Any
 
 import pytest
+from werkzeug.test import Client as Http
 
 from bridge.bootstrap.processes import Api
 from schemas.client import Scope
 from tests.asgi_client import client_of
 from tests.factories import RUN, accept_one, metric
-from tests.integration.test_api_access import METRIC, Http, ask, bury_all, guarded, http, key_for  # noqa: F401 - fixtures
+from tests.integration.test_api_access import METRIC, ask, bury_all, guarded, http, key_for  # noqa: F401 - fixtures
 
 PATH = "/v1/dead-letters"
 LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"

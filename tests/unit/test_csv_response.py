@@ -57,8 +57,8 @@ def test_an_error_on_a_later_page_breaks_the_response_off() -> None:
 
 
 def test_an_error_on_the_first_page_is_raised_before_the_response_begins() -> None:
-    with Flask(__name__).test_request_context(), pytest.raises(KeyError):
-        csv_response("rows", Row, {}.__getitem__)
+    with pytest.raises(KeyError):
+        rows_of({})
 
 
 @pytest.mark.parametrize(
