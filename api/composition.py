@@ -35,11 +35,13 @@ from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
+from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from bridge.bootstrap.processes import Api
+from bridge.operations.overview import Limits
 from bridge.outbox.recent_totals import RecentTotals
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -138,6 +140,8 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         JobRoutes(bridge.outbox, letters, investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
+        _overview_routes(bridge),
+        LaneRoutes(bridge.operations.lanes, bridge.dispatch),
         DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), investigation.replay_conflicts),
         DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
@@ -147,6 +151,18 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
+
+
+def _overview_routes(bridge: Api) -> OverviewRoutes:
+    settings = bridge.settings
+    limits = Limits(
+        calls_per_second=settings.calls_per_second,
+        burst=settings.upstream_burst,
+        max_store=settings.max_store,
+        max_write_age=settings.max_write_age,
+        denial_grace=settings.denial_grace,
+    )
+    return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
 
 
 def _proxy(bridge: Api) -> Proxy:

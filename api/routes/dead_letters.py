@@ -57,7 +57,8 @@ class DeadLetterRoutes:
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
         query=(*_FILTER, "order", "cursor", "limit"),
-        answers={200: LetterPage},
+        is_polled=True,
+        answers={200: LetterPage, 304: None},
         has_csv=True,
     )
     def page(self) -> Response:
@@ -87,8 +88,9 @@ class DeadLetterRoutes:
         action="GetDeadLetter",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
         query=_FILTER,
-        answers={200: LetterTotals},
+        answers={200: LetterTotals, 304: None},
     )
     def summary(self) -> Response:
         """Return the totals of the letters that a filter matches."""

@@ -26,8 +26,9 @@ class DrainRoutes:
         _PATH,
         summary="Drains, the newest first",
         action="DrainDeadLetters",
+        is_polled=True,
         query=("state", "limit"),
-        answers={200: DrainPage},
+        answers={200: DrainPage, 304: None},
     )
     def page(self) -> Response:
         """Return the drains of the last week, and those that run."""
@@ -45,7 +46,8 @@ class DrainRoutes:
         f"{_PATH}/<drain_id>",
         summary="The progress of a drain",
         action="DrainDeadLetters",
-        answers={200: Drain},
+        is_polled=True,
+        answers={200: Drain, 304: None},
         problems=(404,),
     )
     def show(self, drain_id: str) -> Response:

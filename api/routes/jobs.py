@@ -41,6 +41,7 @@ class JobRoutes:
         action="GetJob",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
         answers={200: JobDocument, 304: None},
         prefers=("wait=N",),
         problems=(404,),
@@ -55,9 +56,6 @@ class JobRoutes:
         if wait is not None:
             response.headers["Preference-Applied"] = f"wait={wait.seconds}"
         response.headers["Vary"] = "Prefer"
-        response.headers["Cache-Control"] = "no-cache"
-        response.add_etag()
-        response.make_conditional(request)
         return response
 
     @Route(

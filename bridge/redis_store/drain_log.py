@@ -2,6 +2,7 @@
 """The drains in Redis. The contract is `bridge.outbox.dead_letters.DrainLog`."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ class RedisDrainLog:
         """Return a drain."""
         with store_errors():
             fields = self._client.hgetall(keys.drain(drain_id))
-        return _read_drain(fields) if fields else None
+        return read_drain(fields) if fields else None
 
     def drains(self, *, state: DrainState | None, limit: int) -> list[Drain]:
         """Return drains, the newest first."""
@@ -58,7 +59,7 @@ class RedisDrainLog:
             found = dict(zip((*listed, *unlisted), pipeline.execute(), strict=True))
             if forgotten := [drain_id for drain_id, fields in found.items() if not fields]:
                 self._client.zrem(keys.DRAINS, *forgotten)
-        drains = [_read_drain(fields) for fields in found.values() if fields]
+        drains = [read_drain(fields) for fields in found.values() if fields]
         drains.sort(key=lambda drain: drain.began_at, reverse=True)
         return [drain for drain in drains if state in (None, drain.state)][:limit]
 
@@ -73,7 +74,7 @@ class RedisDrainLog:
                         fields = self._client.hgetall(keys.drain(name))
                         if fields.get(b"state") == DrainState.RUNNING.encode():
                             advanced = dt.datetime.fromtimestamp(float(fields[b"advanced"]), dt.UTC)
-                            found.append((_read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
+                            found.append((read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
                         else:
                             # A release before this set has cancelled it.
                             self._client.zrem(active, drain_id)
@@ -98,10 +99,11 @@ class RedisDrainLog:
         drain_keys = [keys.drain(drain_id), keys.ACTIVE_DRAINS, keys.ACTIVE_DRAINS_BY_CAUSE]
         with store_errors():
             changed = self._advance(drain_keys, [drain_id, state, to_ms(_RETENTION), *fields])
-        return _read_drain(dict(zip(changed[::2], changed[1::2], strict=True))) if changed else None
+        return read_drain(dict(zip(changed[::2], changed[1::2], strict=True))) if changed else None
 
 
-def _read_drain(fields: dict[bytes, bytes]) -> Drain:
+def read_drain(fields: Mapping[bytes, bytes]) -> Drain:
+    """Return a drain as it is stored."""
     order, state, done = _decode_drain(fields[b"order"]), fields[b"state"].decode(), int(fields[b"done"])
     rate, skipped, ended = fields.get(b"rate"), int(fields.get(b"skipped", 0)), fields.get(b"ended")
     changes: dict[str, Any] = {"state": DrainState(state), "done": done, "skipped": skipped}

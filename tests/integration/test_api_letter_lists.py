@@ -250,3 +250,13 @@ def test_a_job_is_found_by_its_request_and_by_its_idempotency_key(http: Client) 
     assert http.get("/v1/jobs?idempotency_key=key%201&client=b").get_json() == {"jobs": [], "next": None}
     for query in ("request_id=a&run_id=x", "request_id=a&idempotency_key=b", "client=a&mine=dead", "request_id="):
         assert problem(http.get(f"/v1/jobs?{query}"))
+
+
+def test_what_is_polled_is_sent_again_only_when_it_has_changed(http: Client, api: Api) -> None:
+    dead_letter(api, 2)
+    place = http.post(f"{PATH}/replay", json={"rate": 0.001}).headers["Location"]
+
+    for path in (PATH, f"{PATH}/summary", DRAINS, place):
+        etag = {"If-None-Match": http.get(path).headers["ETag"]}
+        assert http.get(path, headers=etag).status_code == 304
+    assert http.get(PATH, headers=CSV | {"If-None-Match": "*"}).status_code == 200
