@@ -51,26 +51,28 @@ class LetterReader:
 
     def matching(self, wanted: LetterFilter, texts: Iterable[bytes]) -> list[bytes]:
         """Return the lines, of these, with a letter that matches the filter, but for its time."""
-        matches = line_matcher(wanted)
-        candidates = [text for text in texts if matches(text)]
+        candidates = list(filter(line_matcher(wanted), texts))
         causes = self._causes_of(candidates)
-        wanted_causes = {cause for cause in set(causes.values()) if _is_wanted(cause, wanted)}
-        return [text for text in candidates if causes.get(text) in wanted_causes]
+        wanted_causes = {cause for cause in set(causes) if cause and _is_wanted(cause, wanted)}
+        return [text for text, cause in zip(candidates, causes, strict=True) if cause in wanted_causes]
 
-    def _causes_of(self, texts: Sequence[bytes]) -> dict[bytes, Cause]:
-        """Return the cause of each letter that is there. It never changes, so a known one is not read again."""
-        known = self._causes
-        found = {text: known[text] for text in texts if text in known}
-        new: dict[bytes, Cause] = {}
-        for line, stored in self.read(IndexLine(text) for text in texts if text not in found):
+    def _causes_of(self, texts: Sequence[bytes]) -> list[Cause | None]:
+        """Return the cause of each letter, None if it is gone. It never changes, so a known one is not read again."""
+        causes = list(map(self._causes.get, texts))
+        unknown = [index for index, cause in enumerate(causes) if cause is None]
+        lines = (IndexLine(texts[index]) for index in unknown)
+        for index, (line, stored) in zip(unknown, self.read(lines), strict=True):
             if stored is not None:
-                cause = cause_of(stored)
-                # Equal causes are one object.
-                new[line.text] = self._shared.setdefault(cause, cause)
-        if len(known) + len(new) > _MAX_REMEMBERED:
+                causes[index] = self._remember(line.text, cause_of(stored))
+        return causes
+
+    def _remember(self, text: bytes, cause: Cause) -> Cause:
+        if len(self._causes) >= _MAX_REMEMBERED:
             self._causes, self._shared = {}, {}
-        self._causes.update(new)
-        return found | new
+        # Equal causes are one object.
+        shared = self._shared.setdefault(cause, cause)
+        self._causes[text] = shared
+        return shared
 
     def _fetch(self, ids: Sequence[tuple[str, int]]) -> list[bytes | None]:
         by_partition: dict[int, list[int]] = {}
