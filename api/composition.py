@@ -34,6 +34,7 @@ from api.routes.backlog import BacklogRoutes
 from api.routes.client_keys import KeyRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
@@ -50,6 +51,7 @@ from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.processes import Api
 from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
+from bridge.outbox.recent_totals import RecentTotals
 from bridge.upstream.identity import identity_of
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -134,7 +136,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
 
 
 def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
-    settings, letters = bridge.settings, bridge.dead_letters.letters
+    settings, letters, investigation = bridge.settings, bridge.dead_letters.letters, bridge.investigation
     # A quarter of the threads never waits for a job.
     poll = BlockingPoll(max_concurrent=max(1, settings.api_threads * 3 // 4), stopping=bridge.stopping)
     readiness = ReadinessCheck(
@@ -146,14 +148,15 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
-        JobRoutes(bridge.outbox, letters, poll),
+        JobRoutes(bridge.outbox, letters, investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox, bridge.flow_control),
         _overview_routes(bridge),
         LaneRoutes(bridge.operations.lanes, bridge.dispatch),
-        DeadLetterRoutes(bridge.dead_letters),
+        DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), investigation.replay_conflicts),
+        DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
-        MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
+        MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.operations.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
         *_administration_routes(bridge),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from api.http.exceptions import (
     ActionRefused,
     Busy,
+    CountChanged,
     CrossSiteRequest,
     EarlierWritesPending,
     Forbidden,
@@ -182,6 +183,12 @@ def _partly_accepted(request: FailedRequest, error: PartlyAccepted) -> Response:
     return replace(response, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
 
 
+def _count_changed(request: FailedRequest, error: CountChanged) -> Response:
+    response = request.respond(409, "RESOURCE_CONFLICT", str(error))
+    problem = msgspec.json.decode(response.body, type=Problem)
+    return replace(response, body=msgspec.json.encode(msgspec.structs.replace(problem, count=error.count)))
+
+
 def _unauthenticated(request: FailedRequest, error: Exception) -> Response:
     advice = "Send an API key (Authorization: Bearer mbk_...), or authenticate as the bridge's operator has set it up."
     response = request.respond(401, "UNAUTHENTICATED", str(error) or advice)
@@ -245,6 +252,7 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     NotForwarded: lambda request, _: request.respond(
         403, "PERMISSION_DENIED", "The bridge does not forward this call: MLflow accepts it from its own host only."
     ),
+    CountChanged: _count_changed,
     CrossSiteRequest: lambda request, e: request.respond(403, "PERMISSION_DENIED", str(e)),
     NotOnConsoleHost: lambda request, _: request.respond(
         404, "RESOURCE_DOES_NOT_EXIST", "MLflow is not shown under this name, which is for operators only."

@@ -99,5 +99,13 @@ class NotOnConsoleHost(Exception):
     """The request is for MLflow, under the host name that only operators use (BRIDGE_CONSOLE_HOST)."""
 
 
+class CountChanged(Exception):
+    """An order for many dead letters names another number than there are (now)."""
+
+    def __init__(self, verb: str, count: int) -> None:
+        super().__init__(f'This would {verb} {count} dead letters. To do so, send the same with "count": {count}.')
+        self.count = count
+
+
 class CrossSiteRequest(Exception):
     """Another site's page has made the request with a person's cookie, or may have."""

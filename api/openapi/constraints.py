@@ -16,6 +16,7 @@ from schemas.bodies.single import DATASET_LIMITS, INPUT_TAG_LIMITS, STATUSES
 from schemas.bodies.tags import MAX_LINKS
 from schemas.client import CLIENT_NAME_PATTERN
 from schemas.dead_letter import LetterFilter
+from schemas.drain import DrainState
 from schemas.endpoints import endpoint_of
 from schemas.lane import RUN_NAME
 from schemas.mlflow_limits import (
@@ -84,6 +85,14 @@ QUERY: _Schema = {
     **msgspec.json.schema(PermissionQuery)["$defs"]["PermissionQuery"]["properties"],
     # Of a permission; a filter has the same texts.
     "action": {"type": "string"},
+    "op": {"enum": [*Op]},
+    "request_id": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The X-Request-Id of a write"},
+    "idempotency_key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 512,
+        "description": "An Idempotency-Key of the client; for operators, of the one that `client` names",
+    },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
     "cursor": {"type": "string", "description": "The `next` of the previous page"},
     "run": _NAME,
@@ -102,7 +111,10 @@ QUERY: _Schema = {
     **{name: {"type": "string"} for name in ("to", "again", "code", "state", "iss", "error")},
 }
 #: Those that have another schema on one path.
-QUERY_OF: dict[str, _Schema] = {"/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}}}
+QUERY_OF: dict[str, _Schema] = {
+    "/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}},
+    "/v1/dead-letters/drains": {"state": {"enum": [*DrainState]}},
+}
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:

@@ -6,7 +6,8 @@ The schemas are those of the types that requests are decoded with and responses 
 
 import html
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, get_args
 
 import msgspec
 
@@ -26,7 +27,7 @@ _COMMON_PROBLEMS = (400, 401, 403, 429, 503)
 def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document of these routes and of the queued calls."""
     routes = list(routes)
-    types = {type_ for each in routes for type_ in (each.body, *each.answers.values()) if type_}
+    types = {type_ for each in routes for type_ in (each.body, *chain(*map(_members, each.answers.values()))) if type_}
     types |= {*BODIES.values(), JobDocument, MlflowError, Problem}
     ordered = sorted(types, key=lambda type_: type_.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
@@ -71,6 +72,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.is_open:
         operation["security"] = [{}]
+    if route.has_csv:
+        operation["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     if route.is_queued:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if route.is_conditional:
@@ -180,10 +183,19 @@ def _in_query(route: Route) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "query", "schema": schemas[name]}
 
 
-def _response(type_: type | None) -> dict[str, Any]:
+def _response(type_: Any) -> dict[str, Any]:  # noqa: ANN401 - see _members
     if type_ is None:
         return {"description": "Done"}
-    return {"description": (type_.__doc__ or "").splitlines()[0], "content": {JSON: {"schema": schema_ref(type_)}}}
+    members = _members(type_)
+    schemas = [schema_ref(each) for each in members]
+    schema: dict[str, Any] = {"anyOf": schemas} if len(schemas) > 1 else schemas[0]
+    description = "; or: ".join((each.__doc__ or "").splitlines()[0] for each in members)
+    return {"description": description, "content": {JSON: {"schema": schema}}}
+
+
+def _members(type_: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type or a union of types
+    """Return the types of a union, or a type by itself."""
+    return get_args(type_) or (type_,)
 
 
 def _problems(*statuses: int) -> dict[str, Any]:

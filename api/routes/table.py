@@ -12,6 +12,7 @@ from api.routes.backlog import BacklogRoutes
 from api.routes.client_keys import KeyRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
 from api.routes.openapi import OpenApiRoutes
@@ -32,6 +33,7 @@ ROUTES = RouteTable(
         OverviewRoutes,
         LaneRoutes,
         DeadLetterRoutes,
+        DrainRoutes,
         PersonalRoutes,
         ClientRoutes,
         KeyRoutes,

@@ -11,6 +11,7 @@ from bridge.cli.backlog import backlog
 from bridge.cli.clients import clients
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
+from bridge.cli.drains import drains
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.cli.lanes import lanes, workers
@@ -68,6 +69,7 @@ main.add_command(workers)
 main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(clients)
+main.add_command(drains)
 main.add_command(keys)
 main.add_command(audit)
 main.add_command(plan)

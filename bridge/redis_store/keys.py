@@ -54,7 +54,10 @@ key                                   type    meaning
 ``bridge:upstream:<hash>:failures``   list    the latest failed calls to an upstream, the newest first, as JSON
 ``bridge:upstream:<hash>:calls:<n>``  hash    outcome -> number of calls in the n-th five minutes since 1970
 ``bridge:{drains}:active``            zset    running drain -> when it began (s)
-``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
+``bridge:{drains}:active-by-cause``   zset    the same, for drains of one operation or error code
+``bridge:{drains}:all``               zset    drain, running or ended -> when it began (s); some may be forgotten
+``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``skipped``, ``state``,
+                                              ``advanced`` (s), ``ended`` (s), ``rate`` if it was changed, or none
 ``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
 ``bridge:{doctor}:<type>``            any     exists while the doctor tests what the store's account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
@@ -100,6 +103,8 @@ from schemas.usage import UsagePeriod
 PARTITIONS = 16
 
 ACTIVE_DRAINS = "bridge:{drains}:active"
+ACTIVE_DRAINS_BY_CAUSE = "bridge:{drains}:active-by-cause"
+DRAINS = "bridge:{drains}:all"
 SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 WORKER_REPORTS = "bridge:workers:reports"

@@ -20,7 +20,7 @@ from bridge.config.environment import read_settings
 from bridge.errors import StoreUnavailable
 from bridge.events import GatewayUse, RequestCompleted
 from schemas.client import Client, Quota, Scope
-from schemas.clients.usage import UsagePeriod
+from schemas.usage import UsagePeriod
 from tests.asgi_client import client_of
 from tests.fakes import Events
 from tests.integration.test_api_access import ask, key_for

@@ -391,7 +391,7 @@ def test_sign_ins_are_told_and_counted_without_any_secret(
         browser.ask("DELETE", "/v1/session")
         Browser(http).sign_in_at(provider)
 
-    counted = {count[0:3]: number for count, number in bridge.counters.read().items() if "sign" in count[0]}
+    counted = {count[0:3]: number for count, number in bridge.operations.counters.read().items() if "sign" in count[0]}
     assert counted["mlflow_bridge_sign_ins_total", "key", "ok"] == 1
     assert counted["mlflow_bridge_sign_ins_total", "key", "invalid_credentials"] == 1
     assert counted["mlflow_bridge_sign_ins_total", "oidc", "ok"] == 1
