@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of the bridge in a sentence.
+import type { Overview } from './overview';
+
+export type StatusType = 'success' | 'info' | 'warning' | 'error' | 'stopped';
+
+const STATUSES: Record<string, { word: string; type: StatusType }> = {
+  delivering: { word: 'Delivering', type: 'success' },
+  idle: { word: 'Idle', type: 'success' },
+  degraded: { word: 'Degraded', type: 'warning' },
+  paused: { word: 'Paused', type: 'stopped' },
+  unavailable: { word: 'Unavailable', type: 'error' },
+};
+
+export function statusWord(status: string): string {
+  return STATUSES[status]?.word ?? status;
+}
+
+export function statusType(status: string): StatusType {
+  return STATUSES[status]?.type ?? 'info';
+}
+
+/** Returns the state and its cause, without figures: `Degraded: upstream answers 503.` */
+export function statusSentence({ status, why, gate }: Pick<Overview, 'status' | 'why' | 'gate'>): string {
+  const word = statusWord(status);
+  if (status === 'delivering') return `${word}: writes move on to MLflow.`;
+  if (status === 'idle') return `${word}: MLflow has all writes.`;
+  const cause = status === 'paused' && gate.paused ? gate.paused.why : why[0]?.text;
+  if (!cause) return status === 'unavailable' ? `${word}: writes are not accepted.` : `${word}.`;
+  return `${word}: ${cause.replace(/\.$/, '')}.`;
+}
