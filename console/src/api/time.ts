@@ -35,8 +35,9 @@ export function clockText(moment: string | number | Date, zone: Zone = 'local'):
 export function momentText(moment: string | number | Date, zone: Zone = 'local'): string {
   const date = new Date(moment);
   if (Number.isNaN(date.getTime())) return String(moment);
-  const time = date.toLocaleTimeString('en-GB', { timeZoneName: 'shortOffset', ...zoneOption(zone) });
-  return `${dayText(date, zone)} ${zone === 'utc' ? time.replace(/GMT$/, 'UTC') : time}`;
+  const day = dayText(date, zone);
+  if (zone === 'utc') return `${day} ${clockText(date, zone)} UTC`;
+  return `${day} ${date.toLocaleTimeString('en-GB', { timeZoneName: 'shortOffset' })}`;
 }
 
 /** Returns the time of day, with the date before it if that is not today's: `14:02:40`, `2026-11-28 14:02:40`. */
