@@ -1,133 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls of operations: the overview, runs, jobs, upstreams and workers.
+import { gate, fails, overview, series } from './overview.mjs';
 import { ago, jobs, state } from './state.mjs';
 
 const RUN_ID = 'a3f1c0de5b7e4c1f9d2e8a6b4c0d1e2f';
 const UPSTREAM_ID = '3f9c1a7be204';
 
-/** `delivering`, `idle`, `degraded`, `paused`, or `unavailable`; `away` answers 503. */
-Object.assign(state, { overview: 'degraded', pause: null, attempted: [] });
-
-const STATUS = () => (state.pause ? 'paused' : state.overview);
-const fails = () => STATUS() === 'degraded';
-
-const WHY = {
-    degraded: [
-        {
-            code: 'breaker-open',
-            since: ago(240),
-            text: 'Upstream answers 503.',
-            next: 'The next call is tried in 29 seconds.',
-            runbook: '#upstream-is-down-stopped-or-in-maintenance',
-        },
-        {
-            code: 'stalled',
-            since: ago(200),
-            text: 'The oldest write waits for 4 minutes.',
-            next: null,
-            runbook: '#there-are-dead-letters',
-        },
-    ],
-    unavailable: [
-        {
-            code: 'store-full',
-            since: ago(30),
-            text: 'The store is full: 2.0 GiB of 2.0 GiB are used.',
-            next: 'Writes are accepted again when deliveries have freed memory.',
-            runbook: '#clients-receive-503-the-store-is-nearly-full',
-        },
-    ],
-};
-
-function paused() {
-    const { why, until } = state.pause;
-    return { why, until, by: 'Anna', since: ago(60) };
-}
-
-function why() {
-    if (state.pause) {
-        const text = `Anna has paused deliveries: ${state.pause.why}`;
-        return [{ code: 'paused', since: ago(60), text, next: null, runbook: '#deliveries-are-paused' }];
-    }
-    return WHY[state.overview] ?? [];
-}
-
-function gate() {
-    return {
-        breaker: fails() ? 'open' : 'closed',
-        why: fails() ? 'Upstream answers 503.' : null,
-        since: fails() ? ago(240) : null,
-        opens_again_at: fails() ? ago(-29) : null,
-        rate: 25,
-        burst: 50,
-        bucket: fails() ? 50 : 31.5,
-        delivered_at: fails() ? ago(245) : ago(2),
-        paused: state.pause ? paused() : null,
-    };
-}
-
-function overview() {
-    const idle = state.overview === 'idle';
-    return {
-        status: STATUS(),
-        why: why(),
-        backlog: {
-            lanes: idle ? 0 : 12,
-            writes: idle ? 0 : 4130,
-            pending_bytes: idle ? 0 : 910_113,
-            dead_bytes: 2048,
-            oldest_accepted_at: idle ? null : ago(fails() ? 240 : 4),
-            oldest_due: fails() ? ago(240) : null,
-            horizon_at: idle ? null : ago(240 - 72 * 3600),
-        },
-        dead_letters: { count: idle ? 0 : 7, last_hour: idle ? 0 : 2 },
-        rates: {
-            window: 60,
-            accepted: idle ? 0 : 12.5,
-            delivered: fails() || idle ? 0 : 11.9,
-            buried: 0,
-            refused: idle ? 0 : 0.2,
-            calls: fails() || idle ? 0 : 3.1,
-        },
-        lag: { p50: idle ? null : 0.12, p95: idle ? null : 0.9 },
-        gate: gate(),
-        workers: { alive: state.overview === 'unavailable' ? 0 : 2, delivering: fails() ? 0 : 3, versions: ['0.2.0'] },
-        store: {
-            durability: 'fsync-always',
-            used: state.overview === 'unavailable' ? 2_147_483_648 : 2_958_161,
-            cap: 2_147_483_648,
-            faults: state.overview === 'unavailable' ? ['It is full.'] : [],
-        },
-        drains: idle
-            ? []
-            : [{ drain_id: 'dr1', action: 'replay', done: 325, total: 812, rate: 20, ordered_by: 'oidc:anna' }],
-    };
-}
-
-function series(names, minutes) {
-    const values = (of) => Array.from({ length: minutes }, (_, minute) => (minute === 7 ? null : of(minute)));
-    const failing = (minute) => fails() && minute > minutes - 6;
-    const wave = (minute) => 700 + Math.round(180 * Math.sin(minute / 5));
-    const counter = (of) => ({ kind: 'counter', values: values(of) });
-    const gauge = (of) => ({ kind: 'gauge', values: values(of) });
-    const all = {
-        writes_accepted: counter(wave),
-        writes_delivered: counter((minute) => (failing(minute) ? 0 : wave(minute - 1))),
-        writes_dead_lettered: counter((minute) => (minute % 17 === 0 ? 3 : 0)),
-        requests_rejected: counter((minute) => (minute % 9 === 0 ? 12 : 0)),
-        upstream_calls: counter((minute) => (failing(minute) ? 4 : 180)),
-        delivery_lag_seconds: {
-            kind: 'histogram',
-            p50: values((minute) => (failing(minute) ? null : 0.12)),
-            p95: values((minute) => (failing(minute) ? null : 0.9 + 0.3 * Math.sin(minute / 3))),
-        },
-        oldest_pending_seconds: gauge((minute) => (failing(minute) ? 60 * (minute - minutes + 6) : 0.4)),
-        breaker_open: gauge((minute) => (failing(minute) ? 1 : 0)),
-        pending_writes: gauge((minute) => (failing(minute) ? 700 * (minute - minutes + 6) : 9)),
-    };
-    const named = names.map((name) => [name, all[name]]);
-    return { step: 60, begin: ago(minutes * 60), partial: true, series: Object.fromEntries(named) };
-}
+Object.assign(state, { attempted: [] });
 
 const UNAVAILABLE = { reason: 'unavailable', message: '503 Service Unavailable' };
 
@@ -240,8 +119,8 @@ const PROBE = () => ({
     ],
 });
 
-function workers() {
-    const worker = (index, changes) => ({
+function worker(index, changes) {
+    return {
         name: `ip-10-0-3-${index}:417`,
         host: `ip-10-0-3-${index}`,
         pid: 417,
@@ -252,7 +131,10 @@ function workers() {
         delivering: 3,
         last_error: null,
         ...changes,
-    });
+    };
+}
+
+function workers() {
     const error = { at: ago(240), text: 'ConnectionError: upstream closed the connection.' };
     return [worker(17, {}), worker(18, { version: '0.1.9', delivering: 0, reported_at: ago(9), last_error: error })];
 }

@@ -118,11 +118,6 @@ function letterRoute(method, path, response) {
     response.end(`${JSON.stringify(document).slice(0, -1)},"write":${write}}`);
 }
 
-/** Sends what a call of operations answers: a document, or a problem. */
-function answerWith({ status = 200, document, headers, problem: named }, response) {
-    return named ? problem(response, status, ...named) : send(response, status, document, headers);
-}
-
 async function jsonOf(request) {
     const body = await bodyOf(request);
     return body ? JSON.parse(body) : null;
@@ -155,17 +150,33 @@ const OPEN = new Set(['/v1/session', '/openapi.json', '/readyz']);
 
 async function apiCall(request, response, url) {
     const { pathname } = url;
-    if (!state.signedIn && request.headers['sec-fetch-dest'] === 'iframe') return signedOutFrame(response);
-    if (!state.signedIn && !OPEN.has(pathname)) {
-        return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
-    }
+    if (!state.signedIn && !OPEN.has(pathname)) return signedOut(request, response);
     if (state.denied.includes(pathname)) return problem(response, 403, 'forbidden', 'Forbidden', 'It is not allowed.');
     const route = ROUTES[`${request.method} ${pathname}`];
     if (route) return route(request, response);
+    return (await operationsCall(request, response, url)) || otherCall(request, response, url);
+}
+
+function signedOut(request, response) {
+    if (request.headers['sec-fetch-dest'] === 'iframe') return signedOutFrame(response);
+    return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
+}
+
+/** Answers a call of operations, and returns whether it is one. */
+async function operationsCall(request, response, { pathname, searchParams }) {
     for (const [method, pattern, answer] of OPERATIONS) {
         const match = request.method === method && pattern.exec(pathname);
-        if (match) return answerWith(answer(match, url.searchParams, await jsonOf(request)), response);
+        if (!match) continue;
+        const { status = 200, document, headers, problem: named } = answer(match, searchParams, await jsonOf(request));
+        if (named) problem(response, status, ...named);
+        else send(response, status, document, headers);
+        return true;
     }
+    return false;
+}
+
+function otherCall(request, response, url) {
+    const { pathname } = url;
     if (pathname.startsWith('/v1/dead-letters/')) return letterRoute(request.method, pathname, response);
     if (pathname.startsWith('/v1/jobs/')) return jobRoute(pathname, response);
     const imitated = !MLFLOW_URL && pathname.startsWith('/api/2.0/mlflow/');
