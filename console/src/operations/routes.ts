@@ -111,6 +111,12 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('./audit/AuditPage')),
 });
 
+const runbook = createRoute({
+  getParentRoute: () => operations,
+  path: '/runbook',
+  component: lazyRouteComponent(() => import('./runbook/RunbookPage')),
+});
+
 export const operationsRoutes = operations.addChildren([
   overview,
   runs,
@@ -126,4 +132,5 @@ export const operationsRoutes = operations.addChildren([
   upstreams,
   workers,
   audit,
+  runbook,
 ]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the bridge in a sentence.
+import { rateText } from '../figures';
 import type { Overview } from './overview';
 
 export type StatusType = 'success' | 'info' | 'warning' | 'error' | 'stopped';
@@ -28,4 +29,11 @@ export function statusSentence({ status, why, gate }: Pick<Overview, 'status' | 
   const cause = status === 'paused' && gate.paused ? gate.paused.why : why[0]?.text;
   if (!cause) return status === 'unavailable' ? `${word}: writes are not accepted.` : `${word}.`;
   return `${word}: ${cause.replace(/\.$/, '')}.`;
+}
+
+/** Returns the figures beside a good state: `11.9/s writes go to MLflow, in 3.1/s calls of 25/s allowed.` */
+export function headline({ status, rates, gate }: Pick<Overview, 'status' | 'rates' | 'gate'>): string | null {
+  if (status !== 'delivering') return null;
+  const allowed = gate.rate === null ? '' : ` of ${rateText(gate.rate)} allowed`;
+  return `${rateText(rates.delivered)} writes go to MLflow, in ${rateText(rates.calls)} calls${allowed}.`;
 }

@@ -33,6 +33,7 @@ const PAGES: Page[] = [
     alarms: ({ workers }) => workers.alive === 0 || workers.versions.length > 1,
   },
   { to: '/ops/audit', name: 'Audit' },
+  { to: '/ops/runbook', name: 'Runbook' },
 ];
 
 export function SideNavigation() {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lanes in a table: what waits, since when, why, and what comes next.
+import Header from '@cloudscape-design/components/header';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import Table from '@cloudscape-design/components/table';
+import type { ReactNode } from 'react';
+
+import { countText, sizeText } from '../figures';
+import { Moment } from '../moments/Moment';
+import { LaneLink } from './LaneLink';
+import type { Lane } from './lanes';
+import { laneStateText, laneStateType } from './laneText';
+import { TryNow } from './TryNow';
+
+interface Props {
+  title: string;
+  lanes: Lane[];
+  counter?: string;
+  actions?: ReactNode;
+  empty: ReactNode;
+}
+
+export function LaneTable({ title, lanes, counter, actions, empty }: Props) {
+  return (
+    <Table
+      variant="container"
+      header={
+        <Header variant="h2" actions={actions} {...(counter && { counter })}>
+          {title}
+        </Header>
+      }
+      ariaLabels={{ tableLabel: title }}
+      items={lanes}
+      trackBy="lane"
+      wrapLines
+      columnDefinitions={COLUMNS}
+      empty={empty}
+    />
+  );
+}
+
+const COLUMNS = [
+  { id: 'run', header: 'Run', isRowHeader: true, minWidth: 170, cell: (lane: Lane) => <LaneLink lane={lane} /> },
+  { id: 'client', header: 'Client', cell: (lane: Lane) => lane.client ?? '–' },
+  { id: 'writes', header: 'Writes', cell: (lane: Lane) => countText(lane.pending) },
+  { id: 'bytes', header: 'Size', cell: (lane: Lane) => sizeText(lane.bytes) },
+  { id: 'oldest', header: 'Oldest', minWidth: 170, cell: (lane: Lane) => <Moment at={lane.oldest_accepted_at} /> },
+  {
+    id: 'state',
+    header: 'State',
+    minWidth: 200,
+    cell: (lane: Lane) => (
+      <StatusIndicator type={laneStateType(lane.state)} wrapText>
+        {laneStateText(lane)}
+      </StatusIndicator>
+    ),
+  },
+  { id: 'next', header: 'Next attempt', minWidth: 150, cell: (lane: Lane) => <NextAttempt lane={lane} /> },
+  { id: 'try', header: 'Do', minWidth: 90, cell: (lane: Lane) => <TryNow lane={lane} inTable /> },
+];
+
+function NextAttempt({ lane }: { lane: Lane }) {
+  if (lane.delivering) return 'runs now';
+  return <Moment at={lane.next_attempt_at} none="due now" />;
+}
