@@ -8,8 +8,8 @@ interface Props {
   at: string | null | undefined;
   /** Date and offset as well, for a page about one thing. */
   full?: boolean;
-  /** Whether the distance from now stands beside it. */
-  relative?: boolean;
+  /** Whether the distance from now stands beside it, or alone where there is little room. */
+  relative?: boolean | 'alone';
   /** What stands for no moment. */
   none?: string;
 }
@@ -26,9 +26,10 @@ export function Moment({ at, full = false, relative = true, none = '–' }: Prop
   return (
     <span className="moment">
       <time dateTime={iso} title={iso} onCopy={copyIso}>
-        {full ? momentText(at, zone) : shortMomentText(at, now, zone)}
+        {relative === 'alone' && relativeText(at, now)}
+        {relative !== 'alone' && (full ? momentText(at, zone) : shortMomentText(at, now, zone))}
       </time>
-      {relative && <span className="moment-relative"> {relativeText(at, now)}</span>}
+      {relative === true && <span className="moment-relative"> {relativeText(at, now)}</span>}
     </span>
   );
 }

@@ -41,7 +41,7 @@ export function Figures({ overview }: { overview: Overview }) {
 
 function Oldest({ backlog: { oldest_accepted_at: oldest, horizon_at: horizon } }: { backlog: Overview['backlog'] }) {
   const now = useNow();
-  const note = horizon ? `given up on in ${spanText(Date.parse(horizon) - now)}` : 'no write waits';
+  const note = horizon ? `expires in ${spanText(Date.parse(horizon) - now)}` : 'no write waits';
   return (
     <Figure name="Oldest" to="/ops/runs" note={note}>
       {oldest ? spanText(now - Date.parse(oldest)) : '–'}

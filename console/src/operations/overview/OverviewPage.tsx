@@ -23,9 +23,12 @@ export default function OverviewPage() {
   usePageTitle(query.data ? `${statusWord(query.data.status)} · Overview` : 'Overview');
   if (query.error instanceof ProblemError && query.error.status === 503) return <StoreAway error={query.error} />;
   return (
-    <Answered query={query} what="the overview" action="GetBacklog">
-      {(overview) => <Content overview={overview} />}
-    </Answered>
+    <>
+      {!query.data && <h1 className="visually-hidden">Overview</h1>}
+      <Answered query={query} what="the overview" action="GetBacklog">
+        {(overview) => <Content overview={overview} />}
+      </Answered>
+    </>
   );
 }
 

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the bridge in a sentence, why it is so, since when, and what comes next.
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import Icon from '@cloudscape-design/components/icon';
 import { Link } from '@tanstack/react-router';
 
 import { Moment } from '../moments/Moment';
 import { RunbookLink } from '../runbook/RunbookLink';
 import type { Overview, Pause, Why } from './overview';
-import { headline, statusSentence, statusType } from './statusSentence';
+import { headline, statusSentence, type StatusType, statusType } from './statusSentence';
 
 export function Status({ overview }: { overview: Overview }) {
   const figures = headline(overview);
   return (
     <section aria-labelledby="status" className={`status status-${statusType(overview.status)}`}>
       <h1 id="status" className="status-sentence">
-        <StatusIndicator type={statusType(overview.status)}>{statusSentence(overview)}</StatusIndicator>
+        <StatusIcon type={statusType(overview.status)} /> {statusSentence(overview)}
       </h1>
       {figures && <p className="status-figures">{figures}</p>}
       {overview.gate.paused && <PauseLine pause={overview.gate.paused} />}
       {overview.why.length > 0 && (
         <ul className="whys" aria-label="Why">
           {overview.why.map((why) => (
-            <WhyLine key={`${why.code} ${why.text}`} why={why} />
+            <WhyLine key={`${why.code} ${why.text}`} why={why} triesAt={triesAt(why, overview.gate)} />
           ))}
         </ul>
       )}
@@ -28,7 +28,26 @@ export function Status({ overview }: { overview: Overview }) {
   );
 }
 
-function WhyLine({ why: { since, text, next, runbook } }: { why: Why }) {
+/** The colour is never alone: the word beside it says the same. */
+export function StatusIcon({ type }: { type: StatusType }) {
+  const [name, variant] = ICONS[type];
+  return <Icon name={name} variant={variant} size="medium" />;
+}
+
+const ICONS = {
+  success: ['status-positive', 'success'],
+  info: ['status-info', 'link'],
+  warning: ['status-warning', 'warning'],
+  error: ['status-negative', 'error'],
+  stopped: ['status-stopped', 'subtle'],
+} as const;
+
+/** Returns when the circuit breaker lets the next call through: a moment can be shown in the zone of the page. */
+function triesAt({ code }: Why, { opens_again_at: at }: Overview['gate']): string | null {
+  return code === 'breaker-open' ? at : null;
+}
+
+function WhyLine({ why: { since, text, next, runbook }, triesAt: at }: { why: Why; triesAt: string | null }) {
   return (
     <li>
       <div>
@@ -41,7 +60,13 @@ function WhyLine({ why: { since, text, next, runbook } }: { why: Why }) {
         )}
       </div>
       <div>
-        {next && <>Next: {next} </>}
+        {at ? (
+          <>
+            Next: one call is tried at <Moment at={at} />.{' '}
+          </>
+        ) : (
+          next && <>Next: {next} </>
+        )}
         {runbook && <RunbookLink section={runbook}>What to do</RunbookLink>}
       </div>
     </li>

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // In place of the overview while the store does not respond: nothing else can be said then.
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import type { ProblemError } from '../../api/problem';
 import { RunbookLink } from '../runbook/RunbookLink';
+import { StatusIcon } from './Status';
 
 export function StoreAway({ error }: { error: ProblemError }) {
   return (
     <section aria-labelledby="status" className="status status-error">
       <SpaceBetween size="s">
         <h1 id="status" className="status-sentence">
-          <StatusIndicator type="error">Unavailable: the store does not respond</StatusIndicator>
+          <StatusIcon type="error" /> Unavailable: the store does not respond.
         </h1>
         <div>{error.message}</div>
         <ul>

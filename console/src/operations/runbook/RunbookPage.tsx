@@ -20,18 +20,18 @@ export default function RunbookPage() {
   return (
     <article className="runbook">
       {BLOCKS.map((block, index) => (
-        <BlockView key={index} block={block} />
+        <BlockView key={index} block={block} label={`commands ${index}`} />
       ))}
     </article>
   );
 }
 
-function BlockView({ block }: { block: Block }) {
+function BlockView({ block, label }: { block: Block; label: string }) {
   switch (block.kind) {
     case 'heading':
       return <Heading level={block.level} anchor={block.anchor} text={block.text} />;
     case 'code':
-      return <CodeBlock code={block.code} what="the commands" />;
+      return <CodeBlock code={block.code} what={label} />;
     case 'list':
       return (
         <ul>
@@ -43,7 +43,7 @@ function BlockView({ block }: { block: Block }) {
         </ul>
       );
     case 'table':
-      return <Table head={block.head} rows={block.rows} />;
+      return <Table label={label.replace('commands', 'table')} head={block.head} rows={block.rows} />;
     default:
       return (
         <p>
@@ -62,11 +62,11 @@ function Heading({ level, anchor, text }: { level: number; anchor: string; text:
   );
 }
 
-function Table({ head, rows }: { head: string[]; rows: string[][] }) {
+function Table({ label, head, rows }: { label: string; head: string[]; rows: string[][] }) {
   return (
     // A scrollable region has to be reached by keyboard.
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className="scrolled" role="region" aria-label={`Table: ${head.join(', ')}`} tabIndex={0}>
+    <div className="scrolled" role="region" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>

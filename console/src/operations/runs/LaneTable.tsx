@@ -42,24 +42,33 @@ export function LaneTable({ title, lanes, counter, actions, empty }: Props) {
 const COLUMNS = [
   { id: 'run', header: 'Run', isRowHeader: true, minWidth: 170, cell: (lane: Lane) => <LaneLink lane={lane} /> },
   { id: 'client', header: 'Client', cell: (lane: Lane) => lane.client ?? '–' },
-  { id: 'writes', header: 'Writes', cell: (lane: Lane) => countText(lane.pending) },
-  { id: 'bytes', header: 'Size', cell: (lane: Lane) => sizeText(lane.bytes) },
-  { id: 'oldest', header: 'Oldest', minWidth: 170, cell: (lane: Lane) => <Moment at={lane.oldest_accepted_at} /> },
+  {
+    id: 'writes',
+    header: 'Writes',
+    minWidth: 130,
+    cell: (lane: Lane) => (
+      <>
+        {countText(lane.pending)} <span className="note">{sizeText(lane.bytes)}</span>
+      </>
+    ),
+  },
+  {
+    id: 'oldest',
+    header: 'Oldest',
+    minWidth: 130,
+    cell: (lane: Lane) => <Moment at={lane.oldest_accepted_at} relative="alone" />,
+  },
   {
     id: 'state',
     header: 'State',
-    minWidth: 200,
-    cell: (lane: Lane) => (
-      <StatusIndicator type={laneStateType(lane.state)} wrapText>
-        {laneStateText(lane)}
-      </StatusIndicator>
-    ),
+    minWidth: 210,
+    cell: (lane: Lane) => <StatusIndicator type={laneStateType(lane.state)}>{laneStateText(lane)}</StatusIndicator>,
   },
-  { id: 'next', header: 'Next attempt', minWidth: 150, cell: (lane: Lane) => <NextAttempt lane={lane} /> },
+  { id: 'next', header: 'Next attempt', minWidth: 130, cell: (lane: Lane) => <NextAttempt lane={lane} /> },
   { id: 'try', header: 'Do', minWidth: 90, cell: (lane: Lane) => <TryNow lane={lane} inTable /> },
 ];
 
 function NextAttempt({ lane }: { lane: Lane }) {
   if (lane.delivering) return 'runs now';
-  return <Moment at={lane.next_attempt_at} none="due now" />;
+  return <Moment at={lane.next_attempt_at} none="due now" relative="alone" />;
 }

@@ -17,7 +17,7 @@ export function TryNow({ lane, inTable = false }: { lane: Lane; inTable?: boolea
       <ActionButton
         action="AttemptLane"
         variant={inTable ? 'inline-link' : 'normal'}
-        ariaLabel={`Try ${laneName(lane)} now`}
+        ariaLabel={`Try now: ${laneName(lane)}`}
         loading={attempt.isPending}
         offBecause={lane.delivering ? 'A worker delivers it now.' : null}
         onClick={() => attempt.mutate()}

@@ -16,7 +16,7 @@ export function Toolbar({ onListKeys }: { onListKeys: () => void }) {
     <div className="toolbar" role="group" aria-label="Updates">
       <AsOf paused={paused} />
       <button type="button" className="tool" aria-pressed={paused} onClick={togglePaused}>
-        <span aria-hidden="true">{paused ? '▶' : '⏸'}</span> {paused ? 'Resume' : 'Pause'}
+        <span aria-hidden="true" className={paused ? 'sign-resume' : 'sign-pause'} /> {paused ? 'Resume' : 'Pause'}
       </button>
       <label className="tool">
         Every{' '}
