@@ -158,10 +158,11 @@ async function violations(page) {
 }
 
 mkdirSync(SCREENSHOTS, { recursive: true });
-const only = process.argv[2];
+const only = process.argv.slice(2);
+const isWanted = (name) => only.length === 0 || only.some((each) => name.startsWith(each));
 const failures = [];
 await withBrowser(async (browser) => {
-    for (const each of PAGES.filter(({ name }) => !only || name.startsWith(only))) {
+    for (const each of PAGES.filter(({ name }) => isWanted(name))) {
         for (const view of VIEWS) failures.push(...(await check(browser, each, view)));
     }
 });
