@@ -126,7 +126,7 @@ function worker(index, changes) {
         pid: 417,
         version: '0.2.0',
         started_at: ago(86_400),
-        reported_at: ago(1),
+        reported_at: new Date(Date.now() - 1000).toISOString(),
         concurrency: 8,
         delivering: 3,
         last_error: null,
@@ -136,7 +136,7 @@ function worker(index, changes) {
 
 function workers() {
     const error = { at: ago(240), text: 'ConnectionError: upstream closed the connection.' };
-    return [worker(17, {}), worker(18, { version: '0.1.9', delivering: 0, reported_at: ago(9), last_error: error })];
+    return [worker(17, {}), worker(18, { version: '0.1.9', delivering: 0, last_error: error })];
 }
 
 const NOT_FOUND = { status: 404, problem: ['not-found', 'Not Found', 'There is no such thing.'] };
@@ -144,7 +144,7 @@ const AWAY = { status: 503, problem: ['store-unavailable', 'Service Unavailable'
 const CREATED = (name) => (laneNamed(name) ? { status: 202, document: laneNamed(name) } : NOT_FOUND);
 
 function jobsBy(query) {
-    const wanted = query.get('request_id') ?? query.get('idempotency_key') ?? query.get('run_id');
+    const wanted = query.get('request_id') ?? query.get('idempotency_key') ?? query.get('run_id') ?? query.get('lane');
     return { jobs: ['27ea0c19', 'upload-17', RUN_ID].includes(wanted) ? jobs() : [], next: null };
 }
 

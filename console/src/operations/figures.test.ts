@@ -10,7 +10,7 @@ it.each([
   [2_958_161, '2.82 MiB'],
   [2 ** 31, '2 GiB'],
 ])('reads %d bytes as %s', (bytes, text) => {
-  expect(sizeText(bytes)).toBe(text);
+  expect(sizeText(bytes)).toBe(text.replace(' ', '\u00a0'));
 });
 
 it.each([
@@ -19,13 +19,13 @@ it.each([
   [252, '4.2 min'],
   [259_200, '3 days'],
 ])('reads %d seconds as %s', (seconds, text) => {
-  expect(durationText(seconds)).toBe(text);
+  expect(durationText(seconds)).toBe(text.replace(' ', '\u00a0'));
 });
 
 it('reads rates, shares and counts', () => {
   expect(rateText(12.54)).toBe('12.5/s');
   expect(rateText(0)).toBe('0/s');
-  expect(shareText(2_958_161, 2 ** 31)).toBe('0.14 %');
+  expect(shareText(2_958_161, 2 ** 31)).toBe('0.14\u00a0%');
   expect(counted(1, 'run')).toBe('1 run');
   expect(counted(1204, 'run')).toBe('1,204 runs');
 });

@@ -18,7 +18,7 @@ export function sizeText(bytes: number): string {
     value /= KIBI;
     unit += 1;
   }
-  return `${unit === 0 ? countText(value) : significant(value)} ${SIZE_UNITS[unit]}`;
+  return withUnit(unit === 0 ? countText(value) : significant(value), SIZE_UNITS[unit] ?? '');
 }
 
 /** Returns a rate: `12.5/s`. */
@@ -26,13 +26,17 @@ export const rateText = (perSecond: number): string => `${significant(perSecond)
 
 /** Returns a duration: `0.12 s`, `4.2 min`, `3.1 h`. */
 export function durationText(seconds: number): string {
-  if (seconds < 60) return `${significant(seconds)} s`;
-  if (seconds < 3600) return `${significant(seconds / 60)} min`;
-  return seconds < 172_800 ? `${significant(seconds / 3600)} h` : `${significant(seconds / 86_400)} days`;
+  if (seconds < 60) return withUnit(significant(seconds), 's');
+  if (seconds < 3600) return withUnit(significant(seconds / 60), 'min');
+  if (seconds < 172_800) return withUnit(significant(seconds / 3600), 'h');
+  return withUnit(significant(seconds / 86_400), 'days');
 }
 
 /** Returns the share of a whole: `0.3 %`. */
-export const shareText = (part: number, whole: number): string => `${significant((100 * part) / whole)} %`;
+export const shareText = (part: number, whole: number): string => withUnit(significant((100 * part) / whole), '%');
+
+/** A narrow column does not break a number off its unit. */
+const withUnit = (value: string, unit: string): string => `${value}\u00a0${unit}`;
 
 /** Returns a number with few digits, and no zeros that say nothing. */
 export function significant(value: number): string {

@@ -98,6 +98,7 @@ export function chartOptions({ width, theme, zone, log, styles }: Look): UPlot.O
     axes: [
       {
         ...axis,
+        size: 30,
         space: 70,
         values: (_chart, splits) => splits.map((each) => clockText(each * 1000, zone).slice(0, 5)),
       },

@@ -24,7 +24,7 @@ export function Moment({ at, full = false, relative = true, none = '–' }: Prop
     event.preventDefault();
   };
   return (
-    <span className="moment">
+    <span className={full ? 'moment moment-full' : 'moment'}>
       <time dateTime={iso} title={iso} onCopy={copyIso}>
         {relative === 'alone' && relativeText(at, now)}
         {relative !== 'alone' && (full ? momentText(at, zone) : shortMomentText(at, now, zone))}

@@ -23,7 +23,7 @@ export function Drains({ drains }: { drains: RunningDrain[] }) {
           key={drain.drain_id}
           value={drain.total > 0 ? Math.min(100, (100 * drain.done) / drain.total) : 0}
           label={`${drain.action === 'replay' ? 'Replay' : 'Discard'} of ${countText(drain.total)} dead letters`}
-          description={`${countText(drain.done)} done${drain.rate === null ? '' : `, ${rateText(drain.rate)}`}, ordered by ${drain.ordered_by}`}
+          description={`${countText(drain.done)} done${drain.rate === null ? '' : `, ${rateText(drain.rate)}`}${drain.ordered_by === null ? '' : `, ordered by ${drain.ordered_by}`}`}
           additionalInfo={<Link to="/ops/drains">Change the rate or cancel</Link>}
         />
       ))}

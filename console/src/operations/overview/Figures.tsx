@@ -17,7 +17,7 @@ export function Figures({ overview }: { overview: Overview }) {
         to="/ops/runs"
         note={`in ${counted(backlog.lanes, 'run')}, ${sizeText(backlog.pending_bytes)}`}
       >
-        {countText(backlog.writes)}
+        {backlog.writes === null ? '–' : countText(backlog.writes)}
       </Figure>
       <Oldest backlog={backlog} />
       <Figure name="Dead letters" to="/ops/dead-letters" note={`${countText(letters.last_hour)} more in the last hour`}>

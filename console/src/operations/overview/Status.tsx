@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the bridge in a sentence, why it is so, since when, and what comes next.
-import Icon from '@cloudscape-design/components/icon';
 import { Link } from '@tanstack/react-router';
 
 import { Moment } from '../moments/Moment';
 import { RunbookLink } from '../runbook/RunbookLink';
+import { StatusMark } from '../states/StatusMark';
 import type { Overview, Pause, Why } from './overview';
-import { headline, statusSentence, type StatusType, statusType } from './statusSentence';
+import { headline, statusSentence, statusType } from './statusSentence';
 
 export function Status({ overview }: { overview: Overview }) {
   const figures = headline(overview);
   return (
     <section aria-labelledby="status" className={`status status-${statusType(overview.status)}`}>
       <h1 id="status" className="status-sentence">
-        <StatusIcon type={statusType(overview.status)} /> {statusSentence(overview)}
+        <StatusMark type={statusType(overview.status)} size="medium">
+          {statusSentence(overview)}
+        </StatusMark>
       </h1>
       {figures && <p className="status-figures">{figures}</p>}
       {overview.gate.paused && <PauseLine pause={overview.gate.paused} />}
@@ -27,20 +29,6 @@ export function Status({ overview }: { overview: Overview }) {
     </section>
   );
 }
-
-/** The colour is never alone: the word beside it says the same. */
-export function StatusIcon({ type }: { type: StatusType }) {
-  const [name, variant] = ICONS[type];
-  return <Icon name={name} variant={variant} size="medium" />;
-}
-
-const ICONS = {
-  success: ['status-positive', 'success'],
-  info: ['status-info', 'link'],
-  warning: ['status-warning', 'warning'],
-  error: ['status-negative', 'error'],
-  stopped: ['status-stopped', 'subtle'],
-} as const;
 
 /** Returns when the circuit breaker lets the next call through: a moment can be shown in the zone of the page. */
 function triesAt({ code }: Why, { opens_again_at: at }: Overview['gate']): string | null {

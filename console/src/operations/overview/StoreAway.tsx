@@ -4,14 +4,16 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { ProblemError } from '../../api/problem';
 import { RunbookLink } from '../runbook/RunbookLink';
-import { StatusIcon } from './Status';
+import { StatusMark } from '../states/StatusMark';
 
 export function StoreAway({ error }: { error: ProblemError }) {
   return (
     <section aria-labelledby="status" className="status status-error">
       <SpaceBetween size="s">
         <h1 id="status" className="status-sentence">
-          <StatusIcon type="error" /> Unavailable: the store does not respond.
+          <StatusMark type="error" size="medium">
+            Unavailable: the store does not respond.
+          </StatusMark>
         </h1>
         <div>{error.message}</div>
         <ul>

@@ -3,9 +3,9 @@
 import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import { shareText, sizeText } from '../figures';
+import { StatusMark } from '../states/StatusMark';
 import type { Overview } from './overview';
 
 export function StorePanel({ store, backlog }: Pick<Overview, 'store' | 'backlog'>) {
@@ -36,9 +36,9 @@ export function StorePanel({ store, backlog }: Pick<Overview, 'store' | 'backlog
           Durability: <code>{durability}</code>
         </div>
         {faults.map((fault) => (
-          <StatusIndicator key={fault} type="error">
+          <StatusMark key={fault} type="error">
             {fault}
-          </StatusIndicator>
+          </StatusMark>
         ))}
       </SpaceBetween>
     </Container>

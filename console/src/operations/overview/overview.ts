@@ -17,7 +17,7 @@ export interface Pause {
   why: string;
   until: string | null;
   by: string;
-  since: string;
+  since: string | null;
 }
 
 export interface Gate {
@@ -26,7 +26,7 @@ export interface Gate {
   since: string | null;
   opens_again_at: string | null;
   rate: number | null;
-  burst: number;
+  burst: number | null;
   bucket: number | null;
   delivered_at: string | null;
   paused: Pause | null;
@@ -38,7 +38,7 @@ export interface RunningDrain {
   done: number;
   total: number;
   rate: number | null;
-  ordered_by: string;
+  ordered_by: string | null;
 }
 
 export interface Overview {
@@ -46,7 +46,8 @@ export interface Overview {
   why: Why[];
   backlog: {
     lanes: number;
-    writes: number;
+    /** Null while a process of an older version runs. */
+    writes: number | null;
     pending_bytes: number;
     dead_bytes: number;
     oldest_accepted_at: string | null;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the bridge in a sentence.
 import { rateText } from '../figures';
+import type { Mark } from '../states/StatusMark';
 import type { Overview } from './overview';
 
-export type StatusType = 'success' | 'info' | 'warning' | 'error' | 'stopped';
-
-const STATUSES: Record<string, { word: string; type: StatusType }> = {
+const STATUSES: Record<string, { word: string; type: Mark }> = {
   delivering: { word: 'Delivering', type: 'success' },
   idle: { word: 'Idle', type: 'success' },
   degraded: { word: 'Degraded', type: 'warning' },
@@ -17,7 +16,7 @@ export function statusWord(status: string): string {
   return STATUSES[status]?.word ?? status;
 }
 
-export function statusType(status: string): StatusType {
+export function statusType(status: string): Mark {
   return STATUSES[status]?.type ?? 'info';
 }
 

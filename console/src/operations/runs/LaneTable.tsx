@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lanes in a table: what waits, since when, why, and what comes next.
 import Header from '@cloudscape-design/components/header';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import type { ReactNode } from 'react';
 
 import { countText, sizeText } from '../figures';
 import { Moment } from '../moments/Moment';
+import { useNow } from '../moments/useNow';
+import { StatusMark } from '../states/StatusMark';
 import { LaneLink } from './LaneLink';
 import type { Lane } from './lanes';
-import { laneStateText, laneStateType } from './laneText';
+import { isDue, laneStateText, laneStateType } from './laneText';
 import { TryNow } from './TryNow';
 
 interface Props {
@@ -62,13 +63,15 @@ const COLUMNS = [
     id: 'state',
     header: 'State',
     minWidth: 210,
-    cell: (lane: Lane) => <StatusIndicator type={laneStateType(lane.state)}>{laneStateText(lane)}</StatusIndicator>,
+    cell: (lane: Lane) => <StatusMark type={laneStateType(lane.state)}>{laneStateText(lane)}</StatusMark>,
   },
   { id: 'next', header: 'Next attempt', minWidth: 130, cell: (lane: Lane) => <NextAttempt lane={lane} /> },
-  { id: 'try', header: 'Do', minWidth: 90, cell: (lane: Lane) => <TryNow lane={lane} inTable /> },
+  { id: 'try', header: 'Do', minWidth: 105, cell: (lane: Lane) => <TryNow lane={lane} inTable /> },
 ];
 
 function NextAttempt({ lane }: { lane: Lane }) {
+  const now = useNow();
   if (lane.delivering) return 'runs now';
-  return <Moment at={lane.next_attempt_at} none="due now" relative="alone" />;
+  if (isDue(lane, now)) return 'due now';
+  return <Moment at={lane.next_attempt_at} relative="alone" />;
 }

@@ -5,7 +5,6 @@ import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { getRouteApi, Link } from '@tanstack/react-router';
 
 import { CopyButton } from '../../feedback/CopyButton';
@@ -18,10 +17,11 @@ import { useZone } from '../moments/zone';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { StatusMark } from '../states/StatusMark';
 import { LaneJobs } from './LaneJobs';
 import { LaneLetters } from './LaneLetters';
 import { attemptPath, type Lane, useLane } from './lanes';
-import { laneName, laneSentence, laneStateType } from './laneText';
+import { isDue, laneName, laneSentence, laneStateType } from './laneText';
 import { MlflowLink } from './MlflowLink';
 import { TryNow } from './TryNow';
 
@@ -75,7 +75,7 @@ function Waiting({ lane }: { lane: Lane }) {
       >
         <SpaceBetween size="m">
           <div>
-            <StatusIndicator type={laneStateType(lane.state)}>{lane.state}</StatusIndicator>
+            <StatusMark type={laneStateType(lane.state)}>{lane.state}</StatusMark>
             <div>{laneSentence(lane, now, zone)}</div>
             {lane.error && <RunbookLink section={RUNBOOK[lane.error.reason] ?? DOWN}>What to do</RunbookLink>}
           </div>
@@ -85,7 +85,10 @@ function Waiting({ lane }: { lane: Lane }) {
               { label: 'Writes', value: `${countText(lane.pending)}, ${sizeText(lane.bytes)}` },
               { label: 'Client', value: <ClientLink name={lane.client} /> },
               { label: 'Oldest accepted', value: <Moment at={lane.oldest_accepted_at} full /> },
-              { label: 'Next attempt', value: <Moment at={lane.next_attempt_at} full none="due now" /> },
+              {
+                label: 'Next attempt',
+                value: isDue(lane, now) ? 'due now' : <Moment at={lane.next_attempt_at} full />,
+              },
             ]}
           />
           <SameCall

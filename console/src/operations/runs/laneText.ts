@@ -2,6 +2,7 @@
 // What a lane is, and why it waits.
 import { clockText, type Zone } from '../../api/time';
 import { counted } from '../figures';
+import type { Mark } from '../states/StatusMark';
 import type { Lane } from './lanes';
 
 const SHOWN_CHARACTERS = 8;
@@ -46,22 +47,26 @@ function causeOf({ reason, message }: { reason: string; message: string }): stri
   return message ? `${why}: ${message.replace(/\.$/, '')}` : why;
 }
 
-function nextText({ next_attempt_at: next, delivering }: Lane, now: number, zone: Zone): string {
+function nextText(lane: Lane, now: number, zone: Zone): string {
+  const { next_attempt_at: next, delivering } = lane;
   if (delivering) return 'The next attempt runs now.';
-  if (!next || Date.parse(next) <= now) return 'The next attempt is due now.';
+  if (!next || isDue(lane, now)) return 'The next attempt is due now.';
   return `The next attempt is at ${clockText(next, zone)}.`;
 }
 
-export type StateType = 'success' | 'in-progress' | 'pending' | 'warning' | 'error';
+/** Returns whether the next attempt waits for a worker alone. */
+export function isDue({ next_attempt_at: next }: Pick<Lane, 'next_attempt_at'>, now: number): boolean {
+  return !next || Date.parse(next) <= now;
+}
 
-const STATE_TYPES: Record<string, StateType> = {
+const STATE_TYPES: Record<string, Mark> = {
   delivering: 'in-progress',
   waiting: 'pending',
   failing: 'warning',
   denied: 'error',
 };
 
-export const laneStateType = (state: string): StateType => STATE_TYPES[state] ?? 'pending';
+export const laneStateType = (state: string): Mark => STATE_TYPES[state] ?? 'pending';
 
 /** Returns the state in few words, with what a list has room for: `failing: 503, 4 attempts`. */
 export function laneStateText({ state, attempts, error }: Lane): string {

@@ -20,7 +20,8 @@ export interface Lane {
   attempts: number;
   next_attempt_at: string | null;
   error: { reason: string; message: string } | null;
-  dead_letters: number;
+  /** Null where there are too many to count those of one run. */
+  dead_letters: number | null;
   state: LaneState;
 }
 

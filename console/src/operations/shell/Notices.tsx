@@ -17,14 +17,14 @@ export function Notices() {
   const onOverview = useLocation({ select: ({ pathname }) => /\/ops\/?$/.test(pathname) });
   const storeIsAway = error instanceof ProblemError && error.status === 503;
   return (
-    <>
+    <div className="notices">
       <Announcer sentence={announcement(data, unreachable, storeIsAway)} />
       {unreachable && <Unreachable />}
       {!unreachable && !onOverview && storeIsAway && <NoticeWithLink text="The store does not respond." type="error" />}
       {!unreachable && !onOverview && !storeIsAway && data && needsNotice(data) && (
         <NoticeWithLink text={statusSentence(data)} type={data.status === 'paused' ? 'info' : 'warning'} />
       )}
-    </>
+    </div>
   );
 }
 

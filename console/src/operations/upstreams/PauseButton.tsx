@@ -13,9 +13,8 @@ import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
 import { SameCall } from '../commands/SameCall';
-import { useNow } from '../moments/useNow';
 import { LENGTHS, pauseOptions, pauseOrder } from './pauseChoice';
-import { orderPause, pausePath, type PauseOrder, type Upstream } from './upstream';
+import { orderPause, pausePath, type Upstream } from './upstream';
 
 const ACTION = 'ManageUpstream';
 
@@ -25,12 +24,7 @@ export function PauseButton({ upstream }: { upstream: Upstream }) {
   if (upstream.gate.paused) {
     return (
       <>
-        <ActionButton
-          action={ACTION}
-          variant="primary"
-          loading={order.isPending}
-          onClick={() => order.mutate({ paused: false })}
-        >
+        <ActionButton action={ACTION} variant="primary" loading={order.isPending} onClick={() => order.mutate(null)}>
           Resume deliveries
         </ActionButton>
         {order.error && <span role="alert">Not resumed: {order.error.message}</span>}
@@ -50,7 +44,9 @@ export function PauseButton({ upstream }: { upstream: Upstream }) {
 function usePauseOrder(upstreamId: string, onDone?: () => void) {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (order: PauseOrder) => orderPause(upstreamId, order),
+    // Null resumes.
+    mutationFn: (pause: { why: string; minutes: number | null } | null) =>
+      orderPause(upstreamId, pause ? pauseOrder(pause.why, pause.minutes, Date.now()) : { paused: false }),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ['ops'] });
       onDone?.();
@@ -65,13 +61,14 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
   const [length, setLength] = useState<string | undefined>(FIRST_LENGTH?.value);
   const [missing, setMissing] = useState(false);
   const chosen = LENGTHS.find(({ value }) => value === length);
-  const now = useNow();
+  const minutes = chosen?.minutes ?? null;
+  // What is shown keeps its end while a reason is typed; what is sent begins when it is sent.
+  const [openedAt] = useState(() => Date.now());
   const order = usePauseOrder(upstream.id, onClose);
-  const asked = pauseOrder(why, chosen?.minutes ?? null, now);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setMissing(!why.trim());
-    if (why.trim()) order.mutate(asked);
+    if (why.trim()) order.mutate({ why, minutes });
   };
   return (
     <Modal visible header="Pause deliveries" onDismiss={onClose}>
@@ -97,8 +94,12 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
           </FormField>
           <SameCall
             open
-            command={bridgeCommand('upstream', 'pause', ...pauseOptions(asked))}
-            call={{ method: 'PUT', path: pausePath(upstream.id), body: JSON.stringify(asked) }}
+            command={bridgeCommand('upstream', 'pause', ...pauseOptions(why, minutes))}
+            call={{
+              method: 'PUT',
+              path: pausePath(upstream.id),
+              body: JSON.stringify(pauseOrder(why, minutes, openedAt)),
+            }}
           />
           {order.error && <ErrorPanel error={order.error} />}
           <span className="form-buttons">

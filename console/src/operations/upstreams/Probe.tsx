@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks upstream once, as `mlflow-bridge doctor` does, and shows each check.
 import Alert from '@cloudscape-design/components/alert';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useMutation, type UseMutationResult } from '@tanstack/react-query';
 
 import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
 import { SameCall } from '../commands/SameCall';
+import { type Mark, StatusMark } from '../states/StatusMark';
 import { probe, type Probe, probePath } from './upstream';
+
+/** What a check found; a skipped one needs a check that has failed. */
+const MARKS: Record<string, Mark> = { ok: 'success', warn: 'warning', fail: 'error', skipped: 'stopped' };
 
 type Probed = UseMutationResult<Probe, Error, void>;
 
@@ -35,10 +38,12 @@ export function ProbeResult({ probed, upstreamId }: { probed: Probed; upstreamId
       dismissible
       onDismiss={() => probed.reset()}
     >
-      <ul className="checks" role="status">
-        {checks.map(({ name, ok, detail, advice }) => (
+      <ul className="checks">
+        {checks.map(({ name, ok, verdict = '', detail, advice }) => (
           <li key={name}>
-            <StatusIndicator type={ok ? 'success' : 'error'}>{name}</StatusIndicator> {detail}
+            <StatusMark type={MARKS[verdict] ?? (ok ? 'success' : 'error')}>
+              <strong>{name}</strong> {detail}
+            </StatusMark>
             {advice && <div>Fix: {advice}</div>}
           </li>
         ))}

@@ -4,13 +4,13 @@ import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import { CopyButton } from '../../feedback/CopyButton';
 import { countText, rateText, significant } from '../figures';
 import { Moment } from '../moments/Moment';
 import type { Gate } from '../overview/overview';
 import { RunbookLink } from '../runbook/RunbookLink';
+import { StatusMark } from '../states/StatusMark';
 import { gateState } from './gateSentence';
 import { Outcomes } from './Outcomes';
 import { PauseButton } from './PauseButton';
@@ -50,7 +50,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
           columns={4}
           items={[
             { label: 'Rate', value: gate.rate === null ? 'no limit' : rateText(gate.rate) },
-            { label: 'Burst', value: `${bucketText(gate)}${significant(gate.burst)} calls` },
+            { label: 'Burst', value: burstText(gate) },
             { label: 'Last delivery', value: <Moment at={gate.delivered_at} none="none known" /> },
             { label: 'Breaker opened', value: `${countText(upstream.trips)} times` },
           ]}
@@ -61,16 +61,17 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
   );
 }
 
-const bucketText = ({ bucket }: Gate): string => (bucket === null ? '' : `${significant(bucket)} of `);
+function burstText({ bucket, burst }: Gate): string {
+  if (burst === null) return 'no limit';
+  return bucket === null ? `${significant(burst)} calls` : `${significant(bucket)} of ${significant(burst)} calls`;
+}
 
 function GateLine({ gate }: { gate: Gate }) {
   const { type, text } = gateState(gate);
   const { paused, since, opens_again_at: nextAt } = gate;
   return (
     <div role="status">
-      <StatusIndicator type={type} wrapText>
-        {text}
-      </StatusIndicator>
+      <StatusMark type={type}>{text}</StatusMark>
       {paused && (
         <div>
           By {paused.by} at <Moment at={paused.since} />, until <Moment at={paused.until} none="an operator resumes" />.

@@ -19,7 +19,7 @@ export function pauseOrder(why: string, minutes: number | null, now: number): Pa
 
 const isoSecond = (moment: number): string => new Date(moment).toISOString().replace(/\.\d+Z$/, 'Z');
 
-/** Returns the options of `mlflow-bridge upstream pause` for an order. */
-export function pauseOptions({ why, until }: PauseOrder): string[] {
-  return ['--why', why ?? '', ...(until ? ['--until', until] : [])];
+/** Returns the options of `mlflow-bridge upstream pause` that order the same. */
+export function pauseOptions(why: string, minutes: number | null): string[] {
+  return ['--why', why.trim() || 'REASON', ...(minutes === null ? [] : ['--for', `${minutes}m`])];
 }

@@ -38,7 +38,7 @@ export interface FailurePage {
 
 export interface Probe {
   reachable: boolean;
-  checks: { name: string; ok: boolean; detail: string; advice: string | null }[];
+  checks: { name: string; ok: boolean; verdict?: string; detail: string; advice: string | null }[];
 }
 
 export interface PauseOrder {

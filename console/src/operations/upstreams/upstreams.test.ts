@@ -44,6 +44,6 @@ it('orders a pause with its end', () => {
     until: '2026-11-29T14:15:00Z',
   });
   expect(pauseOrder('Maintenance', null, NOW).until).toBeNull();
-  expect(pauseOptions(pauseOrder('x y', 15, NOW))).toEqual(['--why', 'x y', '--until', '2026-11-29T14:15:00Z']);
-  expect(pauseOptions(pauseOrder('x', null, NOW))).toEqual(['--why', 'x']);
+  expect(pauseOptions('x y', 15)).toEqual(['--why', 'x y', '--for', '15m']);
+  expect(pauseOptions('', null)).toEqual(['--why', 'REASON']);
 });

@@ -2,7 +2,6 @@
 // The processes that deliver.
 import Alert from '@cloudscape-design/components/alert';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 
 import { bridgeCommand } from '../commands/curl';
@@ -13,6 +12,7 @@ import { useNow } from '../moments/useNow';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { StatusMark } from '../states/StatusMark';
 import { isSilent, versionsOf, type Worker } from './worker';
 
 const PATH = '/v1/workers';
@@ -70,9 +70,9 @@ const COLUMNS = [
     id: 'name',
     header: 'Worker',
     isRowHeader: true,
+    minWidth: 180,
     cell: (worker: Worker) => <span className="id">{worker.name}</span>,
   },
-  { id: 'host', header: 'Host', cell: (worker: Worker) => worker.host },
   { id: 'version', header: 'Version', cell: (worker: Worker) => worker.version },
   { id: 'started', header: 'Up since', minWidth: 130, cell: (worker: Worker) => <Moment at={worker.started_at} /> },
   { id: 'reported', header: 'Reported', minWidth: 140, cell: (worker: Worker) => <Reported worker={worker} /> },
@@ -87,7 +87,7 @@ const COLUMNS = [
 function Reported({ worker }: { worker: Worker }) {
   const now = useNow();
   const moment = <Moment at={worker.reported_at} relative="alone" />;
-  return isSilent(worker, now) ? <StatusIndicator type="warning">{moment}</StatusIndicator> : moment;
+  return isSilent(worker, now) ? <StatusMark type="warning">{moment}</StatusMark> : moment;
 }
 
 function LastError({ worker: { last_error: error } }: { worker: Worker }) {
