@@ -28,6 +28,7 @@ export const OPERATIONS_CHECKS = {
         await page.keyboard.press('g');
         await page.keyboard.press('r');
         await at(page, '/app/ops/runs');
+        await page.getByRole('heading', { name: 'Runs', exact: true, level: 1 }).waitFor();
         await text(page, 'nightly/17');
         await page.keyboard.press('j');
         await page.keyboard.press('j');
@@ -95,8 +96,9 @@ export const OPERATIONS_CHECKS = {
         await setState(VIEWER);
         await page.goto(`${ORIGIN}/app/ops/upstreams`);
         await text(page, 'ThrottlingException');
-        await page.getByRole('button', { name: 'Pause deliveries…' }).click();
+        await page.getByRole('button', { name: 'Pause deliveries…' }).focus();
         await visible(page, '--allow ManageUpstream');
+        await page.keyboard.press('Enter');
         assert.equal(await page.getByRole('dialog').count(), 0);
     },
 
@@ -125,6 +127,6 @@ export const OPERATIONS_CHECKS = {
         await page.getByRole('button', { name: 'Probe' }).focus();
         await visible(page, 'does not answer at present');
         await setState({ unreachable: false });
-        await page.getByText('The bridge is not reachable').waitFor({ state: 'detached', timeout: WAIT_MS });
+        await page.getByText('The bridge is not reachable since').waitFor({ state: 'detached', timeout: WAIT_MS });
     },
 };

@@ -11,13 +11,16 @@ import { given } from '../search';
 import { Answered } from '../states/Answered';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
-import { type LaneChoice, type LanePage, lanesPath, useLanes } from './lanes';
+import { Steady } from '../states/Steady';
+import { type Lane, type LaneChoice, type LanePage, lanesPath, useLanes } from './lanes';
 import { LaneFilter } from './LaneFilter';
 import { LaneTable } from './LaneTable';
 import { filterWords } from './filterWords';
 
 const route = getRouteApi('/shell/ops/runs');
 const PAGE_SIZE = 100;
+
+const laneOf = ({ lane }: Lane): string => lane;
 
 export default function RunsPage() {
   const choice = route.useSearch();
@@ -56,15 +59,19 @@ export default function RunsPage() {
 function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; onClear: () => void }) {
   const more = page.next !== null || choice.cursor !== undefined;
   return (
-    <LaneTable
-      title="Runs"
-      lanes={page.lanes}
-      counter={`(${page.lanes.length}${more ? '+' : ''})`}
-      empty={
-        <Empty filter={filterWords(choice)} onClear={onClear}>
-          No run waits: MLflow has all writes. Runs with writes that wait appear here.
-        </Empty>
-      }
-    />
+    <Steady key={lanesPath(choice, null)} latest={page.lanes} idOf={laneOf} noun="run">
+      {(lanes) => (
+        <LaneTable
+          title="Runs"
+          lanes={lanes}
+          counter={`(${page.lanes.length}${more ? '+' : ''})`}
+          empty={
+            <Empty filter={filterWords(choice)} onClear={onClear}>
+              No run waits: MLflow has all writes. Runs with writes that wait appear here.
+            </Empty>
+          }
+        />
+      )}
+    </Steady>
   );
 }
