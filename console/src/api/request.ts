@@ -57,7 +57,11 @@ async function send(path: string, { method = 'GET', body, signal, headers }: Opt
   try {
     return await fetch(path, init);
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal?.aborted && !isTimeout(signal)) throw error;
     throw new ProblemError(unreachable());
   }
+}
+
+function isTimeout({ reason }: AbortSignal): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }

@@ -62,7 +62,11 @@ function Job({ job, waits }: { job: JobDocument; waits: boolean }) {
           <StatusIndicator type="loading">The page waits for its delivery, and shows it at once.</StatusIndicator>
         )}
         <KeyValuePairs columns={3} items={pairsOf(job)} />
-        {job.status === 'dead' && <Link to="/ops/dead-letters">Find its dead letter, to replay or discard it</Link>}
+        {job.status === 'dead' && (
+          <Link to="/ops/dead-letters" search={job.run_id === null ? {} : { run: job.run_id }}>
+            Find its dead letter, to replay or discard it
+          </Link>
+        )}
       </SpaceBetween>
     </Container>
   );

@@ -9,6 +9,9 @@ import { useLive } from './live';
 /** How often each kind of page asks. */
 export const POLL = { overview: 2000, list: 5000, rest: 15_000 } as const;
 
+/** An answer that takes longer is taken for none, so that the page says so. */
+const PATIENCE_MS = 15_000;
+
 interface LiveQuery {
   /** Path and query of the GET. */
   path: string;
@@ -31,7 +34,8 @@ export function useLiveQuery<Document>({
   const { paused, leastMs } = useLive();
   const result = useQuery<Document>({
     queryKey: ['ops', path],
-    queryFn: ({ signal }) => requestJson<Document>(path, { signal }),
+    queryFn: ({ signal }) =>
+      requestJson<Document>(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]) }),
     enabled,
     // The next poll repeats it.
     retry: false,

@@ -70,7 +70,7 @@ function GateLine({ gate }: { gate: Gate }) {
   const { type, text } = gateState(gate);
   const { paused, since, opens_again_at: nextAt } = gate;
   return (
-    <div role="status">
+    <div>
       <StatusMark type={type}>{text}</StatusMark>
       {paused && (
         <div>
