@@ -22,12 +22,12 @@ COPY bridge/ bridge/
 COPY api/ api/
 COPY workers/ workers/
 COPY --from=console /app/api/console/ api/console/
-# The build's own tools stay out of the image, and so does pip.
+# The build's own tools stay out of the image, and so do pip and the setuptools that a venv of Python 3.11 has.
 RUN python -m venv /build \
  && /build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/build.txt \
  && /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
  && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl \
- && /venv/bin/pip uninstall --yes --quiet pip
+ && /venv/bin/pip uninstall --yes --quiet setuptools pip
 
 FROM python:3.12-slim
 ARG VERSION=unknown

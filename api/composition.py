@@ -34,11 +34,13 @@ from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
+from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from bridge.bootstrap.processes import Api
+from bridge.operations.overview import Limits
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
@@ -136,6 +138,8 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         JobRoutes(bridge.outbox, letters, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox),
+        _overview_routes(bridge),
+        LaneRoutes(bridge.operations.lanes, bridge.dispatch),
         DeadLetterRoutes(bridge.dead_letters),
         HealthRoutes(readiness),
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
@@ -144,6 +148,18 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
+
+
+def _overview_routes(bridge: Api) -> OverviewRoutes:
+    settings = bridge.settings
+    limits = Limits(
+        calls_per_second=settings.calls_per_second,
+        burst=settings.upstream_burst,
+        max_store=settings.max_store,
+        max_write_age=settings.max_write_age,
+        denial_grace=settings.denial_grace,
+    )
+    return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
 
 
 def _proxy(bridge: Api) -> Proxy:

@@ -95,9 +95,11 @@ class RequestHandler:
 
     async def _forward(self, request: Request) -> SendableResponse:
         if request.switched_op:
+            # A setting makes this write a proxied one. It goes after the queued writes of its lane.
             await self.write_order.wait(request.switched_op, request)
         response = await self.proxy.forward(request)
         if request.client.experiments is not None:
+            # The response to a creation of a run names its experiment, which saves a look-up.
             self.experiments.learn(request.found, response.first)
         return response
 

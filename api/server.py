@@ -25,6 +25,7 @@ from bridge.config.environment import read_settings
 from bridge.config.settings import Settings
 from bridge.errors import CannotStart, InvalidSettings
 from bridge.events import Observer
+from bridge.operations.series import SAMPLE_INTERVAL
 from bridge.process.background import BackgroundThread
 from bridge.process.service_notification import ServiceNotification
 from bridge.process.signals import SignalNotifier
@@ -65,6 +66,9 @@ def main() -> None:
         BackgroundThread(
             "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
+    BackgroundThread(
+        "gauges", bridge.operations.sample_gauges, every=SAMPLE_INTERVAL.total_seconds(), observe=bridge.observe
+    ).start()
     start_embedded_metrics(bridge)
     server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)
     server.serve()

@@ -145,6 +145,8 @@ OWN_ACTIONS = frozenset(
         "GetMetrics",
         "GetJob",
         "GetBacklog",
+        "AttemptLane",
+        "GetWorkers",
         "GetDeadLetter",
         "ReplayDeadLetter",
         "DiscardDeadLetter",

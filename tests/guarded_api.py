@@ -22,6 +22,12 @@ MAX_BODY = 2 * 1024 * 1024
 #: How long, in seconds, a connection may be idle.
 IDLE = 10
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+#: What the api asks upstream for itself, every half minute: version, reachability, and which calls there are.
+_EXAMINATION = re.compile(
+    rb"[A-Z]+ (/version|\S+/experiments/search\?max_results=1|\S+/traces/none/\S+|\S+/(outputs|delete-experiment-tag"
+    rb"|link-to-run|link-prompts)|/v1/traces) .*\r\nUser-Agent: mlflow-bridge\r\n",
+    re.DOTALL,
+)
 CLIENTS = {"ops-admin": ("--admin",), "nightly-default": (), "portal-reader": ("--read-only",)}
 
 
@@ -72,7 +78,7 @@ class GuardedApi:
     def seen(self, request: bytes, answer: bytes = OK) -> tuple[Answered, list[bytes]]:
         """What was answered to these bytes, and what upstream has seen of them, if it answers this."""
         self.upstream.expect(answer)
-        return self.ask(request), list(self.upstream.requests)
+        return self.ask(request), [each for each in self.upstream.requests if not _EXAMINATION.match(each)]
 
     def check(self, received: bytes) -> None:
         """Nothing that is answered may hold a secret, a path of this machine or a trace of the code."""

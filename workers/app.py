@@ -27,6 +27,7 @@ def create_app(worker: Worker) -> Celery:
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator] # Celery is untyped
     def deliver(lane: str) -> None:
-        worker.delivery.deliver(lane)
+        with worker.activity.delivering():
+            worker.delivery.deliver(lane)
 
     return app

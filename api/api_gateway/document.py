@@ -134,13 +134,13 @@ def _operation(operation: _Document, schemas: SchemaConverter) -> _Document:
 
 
 def _parameter(parameter: _Document) -> _Document:
-    """Return a parameter. Only its name, and whether it is required, is checked."""
+    """Return a parameter as a string: API Gateway checks only whether a required one is there."""
     kept = {key: parameter[key] for key in ("name", "in", "required", "description") if key in parameter}
     return kept | {"schema": {"type": "string"}}
 
 
 def _content(part: _Document, schemas: SchemaConverter) -> _Document:
-    """Return the media types of a body. A model is an object: the schema of a text is left out."""
+    """Return the media types of a body. API Gateway makes a model of each schema, so only those of objects are kept."""
     content = {}
     for media_type, described in part.get("content", {}).items():
         schema = schemas.convert(described.get("schema", {}))

@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"<(path:)?(\w+)>")
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A method and path of the bridge's own, with all that holds before its function is called.
+    """A method and path of the bridge's own: what is checked before its function is called, and what OpenAPI says.
 
     >>> @Route("GET", "/v1/backlog", summary="The backlog", action="GetBacklog", answers={200: None})
     ... def show() -> Response: ...
@@ -54,6 +54,9 @@ class Route:
     is_queued: bool = False
     #: Whether it changes nothing although it is a POST (a safe method in RFC 9110, section 9.2.1).
     is_read: bool = False
+    #: Whether clients ask it again and again. Its 200 then has an ETag, and ``answers`` needs 304. The document states
+    #: moments and no ages: what only grows older stays equal.
+    is_polled: bool = False
     #: The type of the JSON body. ``content`` is for other bodies: it returns OpenAPI's schemas by media type.
     body: type | None = None
     content: Callable[[], dict[str, Any]] | None = None
@@ -67,6 +70,8 @@ class Route:
             raise ValueError(f"{self.method} {self.path} must have an action, be open, or be personal")
         if self.action and self.action not in ACTIONS | OWN_ACTIONS:
             raise ValueError(f"{self.method} {self.path}: {self.action} is not in schemas.client.OWN_ACTIONS")
+        if self.is_polled and (self.method != "GET" or 304 not in self.answers):
+            raise ValueError(f"{self.method} {self.path}: a polled route is a GET that may answer 304")
 
     def __call__(self, view: View) -> View:
         """Declare this route for a function."""

@@ -27,6 +27,7 @@ class WriteBatcher:
         """Store a write, or raise the reason why it is not stored."""
         loop = asyncio.get_running_loop()
         if offer.write.size > LONG_WRITES_BYTES:
+            # `Intake.accept` is a generator: the thread stores the write when it takes the first verdict.
             verdict = await loop.run_in_executor(self._threads, next, self._intake.accept([offer]))
         else:
             verdict = await self._in_batch(offer, loop)

@@ -61,22 +61,22 @@ class BulkReader:
         _check_permissions(request, writes)
         key = read_key(request.header(b"idempotency-key"))
         trace_context = request.trace_context
-        whole = fingerprint(_PATH, plain, request.workspace)
-        batch = secrets.token_bytes(8)
+        request_fingerprint = fingerprint(_PATH, plain, request.workspace)
+        offer_group = secrets.token_bytes(8)
         return [
             Offer(
                 write=write,
                 client=request.client.name,
                 trace_context=trace_context,
-                request=batch,
+                request=offer_group,
                 most_pending=request.client.most_pending,
-                idempotency=_idempotency(key, whole, number),
+                idempotency=_idempotency(key, request_fingerprint, number),
             )
             for number, write in enumerate(writes)
         ]
 
     def pointer(self, request: Request, body: bytes, number: int) -> str:
-        """Return the JSON pointer to a write by its index. A body has to be read again for it."""
+        """Return the JSON pointer to a write by its index. The body is read again: a write does not hold its place."""
         is_lines, plain = self._plain(request, body)
         return pointer_of(plain, is_lines=is_lines, number=number)
 
@@ -165,6 +165,7 @@ class BulkWrites:
         record.writes = accepted - replayed
         if declined:
             number, reason = declined
+            # A write that is too large is named by its index, even if none was accepted.
             raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
         headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
         return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
@@ -197,13 +198,14 @@ def _check_permissions(request: Request, writes: Sequence[Write]) -> None:
 
 
 def _is_too_large(reason: Exception) -> bool:
+    """Return whether the write alone exceeds a cap, so that no retry can succeed."""
     return isinstance(reason, OverCap) and reason.most is not None
 
 
-def _idempotency(key: str | None, whole: bytes, number: int) -> Idempotency | None:
-    """Return the idempotency of a write under the key of its request. That of the first one stands for the request."""
+def _idempotency(key: str | None, request_fingerprint: bytes, number: int) -> Idempotency | None:
+    """Return the idempotency of a write under the key of its request. The first write reserves the key for all."""
     if key is None:
         return None
     if number == 0:
-        return Idempotency(key=key, fingerprint=whole)
-    return Idempotency(key=f"{key}\n{number}", fingerprint=whole, whole=False)
+        return Idempotency(key=key, fingerprint=request_fingerprint)
+    return Idempotency(key=f"{key}\n{number}", fingerprint=request_fingerprint, whole=False)

@@ -70,9 +70,9 @@ def _needs(request: Request) -> list[str]:
     return ["requests", *(["writes"] if request.is_write else []), *(["bytes"] if request.has_body else [])]
 
 
-def _fields(standings: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
-    policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW_S};qu="{_UNITS[each.use]}"' for each in standings)
-    left = ", ".join(f'"{each.use}";r={each.left};t={each.full_in}' for each in standings)
+def _fields(statuses: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
+    policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW_S};qu="{_UNITS[each.use]}"' for each in statuses)
+    left = ", ".join(f'"{each.use}";r={each.left};t={each.full_in}' for each in statuses)
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
@@ -81,7 +81,7 @@ _MIN_DELAY_S, _MAX_DELAY_S = 0.2, 0.3
 #: The rate of 429 responses to one client. Beyond it, the delay grows.
 _MAX_REJECTIONS_PER_S = 250
 _DELAY_LIMIT_S = 5.0
-#: How often the end of the process is noticed.
+#: The interval at which delayed responses look whether the process stops.
 _STOPPING_CHECK_INTERVAL_S = 0.25
 #: Delayed responses at a time, in all and of one client; each holds about 16 KiB.
 _MAX_DELAYED, _MAX_DELAYED_OF_CLIENT = 4_000, 2_000

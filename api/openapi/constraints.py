@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bridge.operations.series import NAMES
 from schemas.bodies.single import DATASET_LIMITS, INPUT_TAG_LIMITS, STATUSES
 from schemas.bodies.tags import MAX_LINKS
 from schemas.dead_letter import LetterFilter
@@ -70,6 +71,8 @@ _METRIC = {
     "step": {"minimum": -MAX_INT64 - 1, "maximum": MAX_INT64},
 }
 
+_SERIES = "|".join(NAMES)
+
 #: The schemas of query parameters by their names.
 QUERY: _Schema = {
     **msgspec.json.schema(LetterFilter)["$defs"]["LetterFilter"]["properties"],
@@ -78,8 +81,13 @@ QUERY: _Schema = {
     "run": _NAME,
     "status": {"enum": ["pending", "dead"]},
     "mine": {"enum": ["pending", "dead"], "description": "The client's own jobs with this status, in all lanes"},
+    "names": {"type": "string", "pattern": f"^({_SERIES})(,({_SERIES}))*$", "description": "Separated by commas"},
+    "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
+    "order": {"enum": ["oldest", "newest"]},
     **{name: {"type": "string"} for name in ("to", "code", "state", "iss", "error")},
 }
+#: Those that have another schema on one path.
+QUERY_OF: dict[str, _Schema] = {"/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}}}
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:

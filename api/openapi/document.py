@@ -12,7 +12,7 @@ import msgspec
 
 from api.http.routing import Route
 from api.openapi.bodies import BODIES, JSON, queued_content, schema_ref
-from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, SPANS, TRACE
+from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
 from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
@@ -63,7 +63,7 @@ _SECURITY_SCHEMES = {
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "parameters": [*_in_path(route.template), *_in_query(route.query), *_prefer(route.prefers)],
+        "parameters": [*_in_path(route.template), *_in_query(route), *_prefer(route.prefers)],
         "responses": {
             **{str(status): _response(type_) for status, type_ in route.answers.items()},
             **_problems(*sorted({*route.problems, *_COMMON_PROBLEMS})),
@@ -154,9 +154,10 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
             yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _in_query(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    for name in names:
-        yield {"name": name, "in": "query", "schema": QUERY[name]}
+def _in_query(route: Route) -> Iterator[dict[str, Any]]:
+    schemas = QUERY | QUERY_OF.get(route.path, {})
+    for name in route.query:
+        yield {"name": name, "in": "query", "schema": schemas[name]}
 
 
 def _response(type_: type | None) -> dict[str, Any]:

@@ -57,19 +57,20 @@ class ProviderSignInRoutes:
         """Redirect to the provider. ``to`` is the path of the portal to go on to."""
         login = self._login()
         to = local_target(_parameters(request).get("to", HOME))
-        browser = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
-        if not is_session_token(browser):
-            browser = secrets.token_urlsafe(32)
+        cookie = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
+        if not is_session_token(cookie):
+            cookie = secrets.token_urlsafe(32)
         try:
+            # It counts as failed until `finish` succeeds.
             self.authentication.add_attempt(request)
-            url = await self.starter.run(lambda: login.begin(to=to, browser=browser, origin=self.origins.of(request)))
+            url = await self.starter.run(lambda: login.begin(to=to, browser=cookie, origin=self.origins.of(request)))
         except TooManyFailures:
             return self._failed(request, SignInRefused("too_many_failures", to=to))
         except IssuerUnavailable as error:
             self.authentication.remove_attempt(request)
             return self._failed(request, SignInRefused("provider_error", to=to, detail=str(error)))
         # A sign-in in another tab keeps the same value, so both can come back.
-        return _redirect(url, set_cookie(SIGN_IN_COOKIE, browser, lasts=LOGIN_LIFETIME))
+        return _redirect(url, set_cookie(SIGN_IN_COOKIE, cookie, lasts=LOGIN_LIFETIME))
 
     @Route(
         "GET",
@@ -87,10 +88,10 @@ class ProviderSignInRoutes:
         response = AuthorizationResponse(
             state=found.get("state", ""), code=found.get("code", ""), iss=found.get("iss"), error=found.get("error")
         )
-        browser = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
+        cookie = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
         to = HOME
         try:
-            identity, to = await self.starter.run(lambda: login.finish(response, browser=browser))
+            identity, to = await self.starter.run(lambda: login.finish(response, browser=cookie))
             begun = await self.starter.begin(request, identity)
         except SignInRefused as refused:
             return self._failed(request, refused)

@@ -31,7 +31,7 @@ class SessionStarter:
     async def begin(self, request: Request, identity: Identity) -> tuple[BrowserSession, Client, tuple[str, str]]:
         """Return a new session, its client and the header with its cookie, or raise ``NotPermitted``."""
         token, session, client = await self.run(self.sessions.begin, identity)
-        # Another value than before the sign-in, and no second session of this browser.
+        # A sign-in always sets a new token. The session of the browser's earlier token ends.
         previous = read_cookie(request.header(b"cookie"), SESSION_COOKIE)
         if previous and is_session_token(previous):
             await self.run(self.session_authentication.end, session_id_of(previous))

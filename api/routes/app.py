@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Flask application of the bridge's own routes, run in threads of its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 from a2wsgi import WSGIMiddleware
-from flask import Flask
+from flask import Flask, request
 from flask import Response as FlaskResponse
 
 from api.http.error_responses import error_response
@@ -54,9 +57,27 @@ def create_flask_app(*instances: object) -> Flask:
     """Return the Flask application of the routes that these instances declare."""
     app = Flask(__name__, static_folder=None)
     for route, view in views_of(*instances):
-        app.add_url_rule(route.path, f"{route.method} {route.path}", view, methods=[route.method])
+        served = _conditional(view) if route.is_polled else view
+        app.add_url_rule(route.path, f"{route.method} {route.path}", served, methods=[route.method])
     app.register_error_handler(Exception, _on_error)
     return app
+
+
+def _conditional(view: Callable[..., FlaskResponse]) -> Callable[..., FlaskResponse]:
+    """Give the 200 of a polled route an ETag, and answer 304 where the client has it (RFC 9110, section 13.1.2)."""
+
+    @wraps(view)
+    def respond(**parameters: Any) -> FlaskResponse:  # noqa: ANN401 - the variable parts of a path
+        response = view(**parameters)
+        response.headers["Cache-Control"] = "no-cache"
+        response.vary.update(("Authorization", "Cookie"))
+        # What is streamed has no ETag: it is not known before it is sent.
+        if response.status_code == 200 and not response.is_streamed:
+            response.add_etag()
+            response.make_conditional(request)
+        return response
+
+    return respond
 
 
 def _on_error(error: Exception) -> FlaskResponse:

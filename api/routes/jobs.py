@@ -25,7 +25,7 @@ _PAST_EVERY_POSITION = 10**_MAX_CURSOR_DIGITS - 1
 
 
 class JobRoutes:
-    """Serves ``/v1/jobs``. A client sees its own jobs, an operator all."""
+    """Serves ``/v1/jobs``. A client sees its own jobs, so the scope is that of writing. An operator sees all."""
 
     def __init__(self, outbox: Outbox, letters: DeadLetters, poll: BlockingPoll) -> None:
         self._outbox = outbox
@@ -39,6 +39,7 @@ class JobRoutes:
         action="GetJob",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
         answers={200: JobDocument, 304: None},
         prefers=("wait=N",),
         problems=(404,),
@@ -53,9 +54,6 @@ class JobRoutes:
         if wait is not None:
             response.headers["Preference-Applied"] = f"wait={wait.seconds}"
         response.headers["Vary"] = "Prefer"
-        response.headers["Cache-Control"] = "no-cache"
-        response.add_etag()
-        response.make_conditional(request)
         return response
 
     @Route(

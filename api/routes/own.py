@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What belongs to the client that asks: its backlog and its keys."""
 
-from flask import Response, request
+from flask import Response
 
 from api.http.routing import Route
 from api.routes.context import client
@@ -31,6 +31,7 @@ class PersonalRoutes:
         summary="The backlog of the client that asks",
         is_personal=True,
         experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
         answers={200: OwnBacklog, 304: None},
     )
     def backlog(self) -> Response:
@@ -44,12 +45,7 @@ class PersonalRoutes:
             is_complete=backlog.is_complete,
             upstream=upstream_delivery(backlog, state, self._calls_per_second),
         )
-        response = json_response(document)
-        response.headers["Cache-Control"] = "no-cache"
-        response.headers["Vary"] = "Cookie, Authorization"
-        response.add_etag()
-        response.make_conditional(request)
-        return response
+        return json_response(document)
 
     @Route(
         "GET",

@@ -12,6 +12,7 @@ from api.routes.dead_letters import DeadLetterRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes
 from api.routes.openapi import OpenApiRoutes
+from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
@@ -23,6 +24,8 @@ ROUTES = RouteTable(
         JobRoutes,
         RunRoutes,
         BacklogRoutes,
+        OverviewRoutes,
+        LaneRoutes,
         DeadLetterRoutes,
         PersonalRoutes,
         SessionRoutes,

@@ -68,6 +68,7 @@ class ExperimentLookup:
         lane = subject.id if subject.kind is Kind.RUN else f"model:{subject.id}"
         experiment_id = self._memory.experiment_of(lane)
         if experiment_id is None or experiment_id not in among:
+            # The cache never denies, so that a denial takes as long whether or not the subject exists.
             experiment_id = self._look_up(subject, workspace)
             if experiment_id is None or experiment_id not in among:
                 return False
@@ -85,11 +86,15 @@ class ExperimentLookup:
         self._memory.remember(lane, experiment_id)
 
     def _is_named_within(self, subject: Reference, among: Container[str], workspace: str | None) -> bool:
-        """Return whether a named run is within these experiments. A run that is not created yet is unknown."""
+        """Return whether a named run is within these experiments.
+
+        Raises ``ExperimentUnknown`` for a run that is not created yet, if its creation was permitted there.
+        """
         run_id = self._names.run_id(subject.id)
         if run_id is not None:
             return self.is_within(Reference(Kind.RUN, run_id), among, workspace=workspace)
         if subject.kind is Kind.NEW_NAME:
+            # The call creates the run. The experiment that it names is checked as a reference of its own.
             return True
         if self._memory.experiment_of(subject.id) in among:
             raise ExperimentUnknown("the run of this name is not created yet")

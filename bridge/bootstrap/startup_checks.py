@@ -16,9 +16,10 @@ from bridge.outbox import Outbox
 def check_store(outbox: Outbox, warn: Callable[[str], None]) -> None:
     """Raise ``CannotStart`` if the store can lose accepted writes, or holds data that this release can't read.
 
-    Warns of minor problems and of a missing response.
+    Warns of minor problems, and if the store does not respond.
     """
     try:
+        # The faults include data that this release can't read.
         durability = outbox.durability()
         if not durability.faults:
             outbox.declare_format()
@@ -57,7 +58,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def port_in_use(host: str, port: int) -> bool:
-    """Return whether a process listens there already. A server that shares its port would not notice it."""
+    """Return whether a process listens there already. The api shares its port, so it would start without an error."""
     with suppress(OSError):
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, kind, protocol) as attempt:

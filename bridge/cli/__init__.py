@@ -11,7 +11,9 @@ from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
+from bridge.cli.lanes import lanes, workers
 from bridge.cli.plan import plan
+from bridge.cli.top import top
 from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
@@ -56,6 +58,9 @@ def settings() -> None:
 
 main.add_command(doctor)
 main.add_command(backlog)
+main.add_command(top)
+main.add_command(lanes)
+main.add_command(workers)
 main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(keys)

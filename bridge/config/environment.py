@@ -57,7 +57,7 @@ def resolve_credentials(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_credentials(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment without files of credentials, and an error for each field with an unusable file."""
+    """Return the environment with the text of each credential's file, and an error for each unusable field."""
     resolved, faults = dict(environ), dict[str, str]()
     directory = resolved.pop(CREDENTIALS_DIRECTORY, "")
     for field in sorted(CREDENTIALS):
@@ -70,8 +70,8 @@ def _read_credentials(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[
         for source, path in files.items():
             try:
                 resolved[name] = _text_of(path)
-            except ValueError as error:
-                faults[field] = f"{source}={str(path)!r} must be {error}"
+            except ValueError as expected:
+                faults[field] = f"{source}={str(path)!r} must be {expected}"
     return resolved, faults
 
 
@@ -105,8 +105,8 @@ def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults
         raise ValueError(f"{name} is not set: {field.metadata['about']}")
     try:
         return field.metadata["read"](text) if text else None
-    except ValueError as error:
-        raise ValueError(f"{name}={shown(field, text)!r} must be {error}") from None
+    except ValueError as expected:
+        raise ValueError(f"{name}={shown(field, text)!r} must be {expected}") from None
 
 
 def _missing(values: Mapping[str, Any]) -> list[str]:

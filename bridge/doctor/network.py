@@ -99,6 +99,7 @@ def _check_ca_bundle(network: Network) -> CheckResult:
 
 def _check_client_certificate(network: Network, clock: Clock) -> CheckResult:
     try:
+        # Without the CA bundle, which has a check of its own.
         replace(network, ca_bundle=None).check()
     except CannotStart as error:
         return _as_failure(error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what is pending of one client, in three round trips however many lanes it writes to."""
+"""Counts what is pending of one client. Only lanes with writes of other clients cost round trips of their own."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from bridge.redis_store.job_status import lanes_of, pending_jobs
 
 #: Lanes that are looked at. What waits in further ones is counted in bytes only.
 _MAX_LANES = 1000
-#: Lanes with writes of other clients are read, for they don't say how many writes of each they hold.
+#: A lane with writes of other clients has to be read, because it does not say how many writes of each it holds.
 _MAX_SHARED_LANES = 20
 _MAX_SHARED_WRITES = 1000
 _MAX_SHARED_BYTES = 1 << 20
@@ -22,6 +22,7 @@ _MAX_SHARED_BYTES = 1 << 20
 class _LaneState(msgspec.Struct, frozen=True):
     lane: str
     writes: int
+    #: Whether another client has written to it, too, since it was last empty.
     is_shared: bool
     failure: str
     is_denied: bool
@@ -35,22 +36,26 @@ def count_client_backlog(client: Any, name: str) -> ClientBacklog:  # noqa: ANN4
     count, size, now_ms = _totals(client, name)
     states = _states(client, name, lanes)
     own = [state for state in states if not state.is_shared]
-    writes, oldest = sum(state.writes for state in own), [state.oldest_ms for state in own if state.oldest_ms]
-    is_complete, shared = count <= len(lanes), [state for state in states if state.is_shared]
+    shared = [state for state in states if state.is_shared]
+    writes = sum(state.writes for state in own)
+    oldest = [state.oldest_ms for state in own if state.oldest_ms]
+    is_complete = count <= len(lanes) and len(shared) <= _MAX_SHARED_LANES
     for state in shared[:_MAX_SHARED_LANES]:
         jobs, more = pending_jobs(
             client, state.lane, of=name, after=0, limit=_MAX_SHARED_WRITES, max_bytes=_MAX_SHARED_BYTES
         )
-        writes, is_complete = writes + len(jobs), is_complete and more is None
+        writes += len(jobs)
+        is_complete = is_complete and more is None
         oldest += [job.accepted_at.timestamp() * 1000 for job in jobs[:1]]
     failing = [state for state in states if state.failure]
+    # A lane that is due already waits for a worker, not for its next attempt.
     due = [state.due_ms for state in failing if state.due_ms and state.due_ms > now_ms]
     return ClientBacklog(
         lanes=count,
         writes=writes,
         bytes=size,
         oldest_accepted_at=_time(min(oldest)) if oldest else None,
-        is_complete=is_complete and len(shared) <= _MAX_SHARED_LANES,
+        is_complete=is_complete,
         failures=tuple(sorted({"denied" if state.is_denied else _reason(state.failure) for state in failing})),
         next_attempt_at=_time(min(due)) if due else None,
     )
@@ -60,6 +65,7 @@ def _totals(client: Any, name: str) -> tuple[int, int, float]:  # noqa: ANN401
     """Return in how many lanes the client's writes are, their bytes, and the store's time in ms."""
     pipeline = client.pipeline(transaction=False)
     for number in range(keys.PARTITIONS):
+        # A member is the name, a line feed and the lane; ``\x0b`` is the character after a line feed.
         pipeline.zlexcount(keys.writers(number), f"[{name}\n", f"({name}\x0b")
         pipeline.hget(keys.held(number), f"of:{name}")
     found = pipeline.execute()

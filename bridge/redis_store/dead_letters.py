@@ -10,7 +10,7 @@ import datetime as dt
 import heapq
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +171,7 @@ class RedisDrainLog:
         """Return a drain."""
         with store_errors():
             fields = self._client.hgetall(keys.drain(drain_id))
-        return _read_drain(fields) if fields else None
+        return read_drain(fields) if fields else None
 
     def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
         """Return running drains that no other worker was given within ``guard``."""
@@ -182,7 +182,7 @@ class RedisDrainLog:
                 if self._client.set(keys.drain_guard(name), 1, nx=True, px=to_ms(guard)):
                     fields = self._client.hgetall(keys.drain(name))
                     advanced = dt.datetime.fromtimestamp(float(fields[b"advanced"]), dt.UTC)
-                    found.append((_read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
+                    found.append((read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
         return found
 
     def advance(self, drain_id: str, *, state: DrainState, cursor: str | None, done: int, at: dt.datetime) -> bool:
@@ -330,7 +330,8 @@ def _attempt_document(note: bytes) -> AttemptDocument:
     )
 
 
-def _read_drain(fields: dict[bytes, bytes]) -> Drain:
+def read_drain(fields: Mapping[bytes, bytes]) -> Drain:
+    """Return a drain as it is stored."""
     order = _decode_drain(fields[b"order"])
     return msgspec.structs.replace(order, state=DrainState(fields[b"state"].decode()), done=int(fields[b"done"]))
 

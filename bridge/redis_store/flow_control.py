@@ -4,6 +4,7 @@
 import dataclasses
 import datetime as dt
 import random
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 import redis
@@ -22,6 +23,8 @@ _FAILURE_THRESHOLD = 5
 _MAX_OPEN = dt.timedelta(seconds=30)
 #: The rate of calls that were denied before: a tenth of the rate limit, or this where there is none.
 _DENIED_CALLS_PER_SECOND = 2.0
+#: What the state of an upstream is read from.
+STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "opened")
 
 
 class RedisFlowControl:
@@ -31,9 +34,9 @@ class RedisFlowControl:
         self, client: redis.Redis, upstream: str, *, rate: float | None, burst: int, probe: dt.timedelta
     ) -> None:
         self._client: Any = client
-        self._key = keys.flow_control(upstream)
+        self.key = keys.flow_control(upstream)
         self._rate = rate or 0
-        self._burst = burst
+        self.burst = burst
         self._probe_timeout = probe
         self._denied_rate = max(1.0, rate / 10) if rate else _DENIED_CALLS_PER_SECOND
         self._acquire = load(client, "acquire")
@@ -41,10 +44,10 @@ class RedisFlowControl:
 
     def acquire(self, *, denied: bool = False) -> Decision:
         """Acquire a permit for one call."""
-        arguments = [self._rate, self._burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
+        arguments = [self._rate, self.burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
         arguments.append(self._denied_rate if denied else 0)
         with store_errors():
-            state, wait_ms, *reason = self._acquire([self._key], arguments)
+            state, wait_ms, *reason = self._acquire([self.key], arguments)
         wait = dt.timedelta(milliseconds=int(wait_ms))
         return Permit(wait) if state == b"open" else Withheld(wait, reason[0].decode())
 
@@ -57,35 +60,44 @@ class RedisFlowControl:
         arguments: list[Any] = [kind, reason, to_ms(retry_after), self._rate]
         arguments += [_FAILURE_THRESHOLD, to_ms(_MAX_OPEN), jitter, self._denied_rate if was_denied else 0]
         with store_errors():
-            self._record_outcome([self._key], arguments)
+            self._record_outcome([self.key], arguments)
 
     def delivered_since(self, moment: dt.datetime) -> bool:
         """Return whether any call succeeded after this moment."""
         with store_errors():
-            delivered = self._client.hget(self._key, "delivered")
+            delivered = self._client.hget(self.key, "delivered")
         return delivered is not None and int(delivered) > moment.timestamp() * 1000
 
     def state(self) -> FlowControlState:
         """Return the state of the limiter and the breaker."""
         with store_errors():
-            until, reason, rate, full_at, delivered = self._client.hmget(
-                self._key, "until", "reason", "rate", "next", "delivered"
-            )
-            now = store_time_ms(self._client)
+            fields = self._client.hmget(self.key, STATE_FIELDS)
+            return self.read_state(fields, store_time_ms(self._client))
+
+    def read_state(self, fields: Sequence[bytes | None], now_ms: int) -> FlowControlState:
+        """Return the state that these values of ``STATE_FIELDS`` stand for."""
+        until, reason, rate, full_at, delivered, opened = fields
         limit = float(rate or self._rate) or None
-        full_in_s = max(0.0, int(full_at or 0) / 1000 - now) / 1000
+        full_in_s = max(0.0, int(full_at or 0) / 1000 - now_ms) / 1000
         state = FlowControlState(
             breaker="closed",
             reason=None,
             opens_again_at=None,
             rate=limit,
-            bucket=self._burst - full_in_s * limit if limit else None,
+            bucket=self.burst - full_in_s * limit if limit else None,
             delivered_at=from_ms(delivered) if delivered else None,
         )
         if until is None:
             return state
-        breaker = "open" if int(until) > now else "half-open"
-        return dataclasses.replace(state, breaker=breaker, reason=reason.decode(), opens_again_at=from_ms(until))
+        # A call in flight may still succeed. What is older than that was left by a process of an older release.
+        is_known = opened and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
+        return dataclasses.replace(
+            state,
+            breaker="open" if int(until) > now_ms else "half-open",
+            reason=(reason or b"").decode(),
+            since=from_ms(opened) if opened and is_known else None,
+            opens_again_at=from_ms(until),
+        )
 
 
 def _recorded_as(outcome: Outcome) -> tuple[str, str, dt.timedelta]:

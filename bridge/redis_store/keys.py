@@ -31,7 +31,8 @@ key                                   type    meaning
 ``bridge:{pNN}:fate:<lane>/<pos.>``   string  the fate of a dead letter: ``as:<position>`` of its replay, or
                                               ``discarded:<time>``
 ``bridge:{pNN}:held``                 hash    ``bytes`` of all pending writes and dead letters of the partition;
-                                              ``of:<client>``: bytes of a client's pending writes
+                                              ``of:<client>``: bytes of a client's pending writes; ``writes``: how
+                                              many writes are pending, if ``counted`` equals ``bytes``
 ``bridge:{pNN}:idempotency:<hash>``   string  the job that was accepted under an idempotency key, beside its lane
 ``bridge:idempotency:<hash>``         string  the fingerprint of the request that an idempotency key is bound to
 ``bridge:{pNN}:run:<lane>``           string  the id of the run that the lane of a named run stands for
@@ -46,13 +47,18 @@ key                                   type    meaning
                                               were denied; ``rate``: lowered by throttling, ``slowed``: when (ms);
                                               ``failures`` in a row; ``delivered``: when a call last succeeded (ms);
                                               ``until``: when the open breaker lets a probe through (ms),
-                                              ``reason``, ``trips``; ``probe``: when the probe times out (ms)
+                                              ``opened``: when it opened (ms), ``reason``, ``trips``;
+                                              ``probe``: when the probe times out (ms)
 ``bridge:{drains}:active``            zset    running drain -> when it began (s)
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
 ``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
 ``bridge:{doctor}:<type>``            any     exists while the doctor tests what the store's account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
+``bridge:workers:reports``            hash    worker process -> what it reported, as JSON
 ``bridge:totals``                     hash    the counters of all processes: metric, labels -> number
+``bridge:series:<minute>``            hash    what happened in a minute: name of a series, for a histogram newline and
+                                              bucket -> number; kept for three hours
+``bridge:series``                     string  exists for a guard period after a process has measured the gauges
 ``bridge:threads``                    zset    a process and its background threads -> when it last reported (ms)
 ``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
@@ -80,6 +86,8 @@ PARTITIONS = 16
 ACTIVE_DRAINS = "bridge:{drains}:active"
 SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
+WORKER_REPORTS = "bridge:workers:reports"
+SERIES_GUARD = "bridge:series"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
 FORMAT = "bridge:format"
@@ -203,6 +211,11 @@ def pending_login(state: str) -> str:
 def metrics_minute(minute: int) -> str:
     """The claim of the process that writes the metrics of a minute."""
     return f"bridge:emf:{minute}"
+
+
+def series_minute(minute: int) -> str:
+    """What happened in a minute."""
+    return f"bridge:series:{minute}"
 
 
 def sweep(number: int) -> str:

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The counters of all processes in Redis, and their background threads. The contract is `CounterStore`."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import redis
 
+from bridge.operations.series import MINUTE_S, minute_counts
 from bridge.process.background import Census
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
+from bridge.redis_store.series import add_to_minute
 from bridge.redis_store.timestamps import store_time_ms
 from bridge.telemetry.metrics import Count
 
@@ -24,10 +27,11 @@ class RedisCounterStore:
         self._client: Any = client
 
     def add(self, counts: Mapping[Count, float]) -> None:
-        """Add to the counters, in one round trip."""
+        """Add to the counters and to the minute, in one round trip."""
         pipeline = self._client.pipeline(transaction=False)
         for count, number in counts.items():
             pipeline.hincrbyfloat(keys.COUNTERS, "\n".join(count), number)
+        add_to_minute(pipeline, int(time.time()) // MINUTE_S, minute_counts(counts))
         with store_errors():
             pipeline.execute()
 

@@ -22,7 +22,9 @@ _MAX_BUFFERED_EVENTS = 10_000
 class Observers:
     """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
-    def __init__(self, counters: CounterStore, *, logs_requests: bool = False) -> None:
+    def __init__(self, counters: CounterStore, *others: Observer, logs_requests: bool = False) -> None:
+        """``others`` observe each event as well, except for those of requests."""
+        self._others = others
         self._meter = Meter(counters, observe=self)
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
@@ -36,6 +38,8 @@ class Observers:
         else:
             log_event(event)
             self._meter(event)
+            for observe in self._others:
+                observe(event)
 
     def report_threads(self) -> None:
         """Report the background threads of this process from now on, see `Meter.report_threads`."""

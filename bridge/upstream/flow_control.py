@@ -38,6 +38,8 @@ class FlowControlState:
     #: ``closed`` (calls are sent), ``open`` (none is sent) or ``half-open`` (one probe is sent).
     breaker: str
     reason: str | None
+    #: Since when the breaker is not closed; None where it is, or where an older release has opened it.
+    since: dt.datetime | None = None
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
     rate: float | None

@@ -38,7 +38,7 @@ OPERATIONS = [
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs", "/v1/session")
 OURS = (
     *("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/v1/keys/mine", "/v1/sessions"),
-    *("/metrics", "/app", *OPEN),
+    *("/v1/overview", "/v1/series", "/v1/lanes", "/v1/workers", "/metrics", "/app", *OPEN),
 )
 STRANGERS = ("nobody", "revoked")
 KNOWN = ("reader", "default", "admin")

@@ -105,6 +105,9 @@ def test_a_store_that_is_killed_and_that_closes_connections(mlflow_url: str, sho
         survives(bridge, trouble, seconds=seconds)
 
 
+# Half a minute: a cluster takes seconds for each failover. The same threads lose their connections to a cluster in
+# tests/contract/test_dying_connections.py.
+@pytest.mark.full
 def test_masters_of_a_cluster_that_are_killed_and_fail_over(mlflow_url: str, short_dir: Path, seconds: float) -> None:
     broker, broker_url = redis_at(short_dir / "lasting-broker")
     with redis_cluster_nodes_at(short_dir / "lasting-c") as (url, nodes), running(broker):

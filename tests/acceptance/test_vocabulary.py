@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
@@ -81,6 +82,8 @@ def state(client: MlflowClient, name: str) -> dict[str, Any]:
     }
 
 
+# Half a minute. Each call by itself is compared with MLflow in tests/acceptance/test_parity_*.py.
+@pytest.mark.full
 def test_the_whole_vocabulary_of_the_client_leaves_the_same_behind(bridge: System) -> None:
     mark = uuid4().hex[:8]
 

@@ -221,6 +221,9 @@ class OutboxMachine(RuleBasedStateMachine):
         total = sum(int(each.get(b"bytes", 0)) for each in held)
         in_lanes = sum(self.outbox.lane_backlog(lane).bytes for lane in LANES)
         assert total == in_lanes + self._bytes_of_letters()
+        counted = [each for each in held if each.get(b"counted") == each.get(b"bytes")]
+        assert len(counted) == len(held)
+        assert sum(int(each.get(b"writes", 0)) for each in held) == sum(map(len, self.pending.values()))
 
     @invariant()
     def the_oldest_of_each_lane_is_its_first_that_waits(self) -> None:

@@ -299,10 +299,12 @@ def test_what_is_held_is_counted_until_nothing_is(outbox: RedisOutbox, letters: 
     outbox.settle(claimed(outbox), Settlement(count=1, attempts=1, status=200), lease=LEASE)
 
     assert pending[b"of:a"] + pending[b"of:b"] == pending[b"bytes"] > 0
-    assert set(dead) == {b"of:b", b"bytes"}
+    assert set(dead) == {b"of:b", b"bytes", b"writes", b"counted"}
     assert dead[b"bytes"] > dead[b"of:b"]
     assert replayed[b"of:a"] == replayed[b"bytes"]
-    assert held(client) == {b"bytes": 0}
+    assert [each[b"writes"] for each in (pending, dead, replayed)] == [2, 1, 1]
+    assert all(each[b"counted"] == each[b"bytes"] for each in (pending, dead, replayed))
+    assert held(client) == {b"bytes": 0, b"writes": 0, b"counted": 0}
 
 
 @pytest.mark.parametrize("letter_id", ["", "x", "x.y", f"{RUN}.1", "a/b.1", "é.1", f"{RUN}.99999999999999999999"])

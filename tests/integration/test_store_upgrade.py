@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.outbox import RedisOutbox, connect
+from bridge.redis_store.snapshot import RedisSnapshots
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus
 from tests.servers import redis_at, running
@@ -43,6 +45,11 @@ def test_what_redis_6_has_written_is_read_and_delivered(short_dir: Path) -> None
         assert [status(job_id) for job_id in (*PENDING, LATE)] == [JobStatus.PENDING] * 4
         letters = RedisDeadLetters(client, fate_ttl=YEAR).find(LetterFilter(), after=None, limit=10).letter_ids
         assert [letter.partition(".")[0] for letter in letters] == ["b" * 32]
+        flow_control = RedisFlowControl(client, "upstream", rate=None, burst=1, probe=YEAR)
+        snapshot = RedisSnapshots(client, flow_control).read()
+        assert (snapshot.lanes, snapshot.writes, snapshot.dead_letters) == (2, None, 1)
+        assert snapshot.pending_bytes > 0
+        assert snapshot.dead_bytes > 0
         claims = [outbox.claim(lane, lease=YEAR) for lane in (A, C)]
         assert [len(claim.jobs) if claim else 0 for claim in claims] == [1, 3]
         client.close()

@@ -133,6 +133,44 @@ def test_flask_serves_what_is_declared() -> None:
     assert (refused.status_code, refused.content_type) == (405, "application/problem+json")
 
 
+class Polled:
+    """A route that clients ask again and again."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    @Route("GET", "/v1/number", summary="A number", is_open=True, is_polled=True, answers={200: None, 304: None})
+    def show(self) -> Response:
+        return Response(str(self.number), 200 if self.number else 404)
+
+
+def test_a_polled_route_answers_304_as_long_as_nothing_has_changed() -> None:
+    polled = Polled()
+    app = create_flask_app(polled).test_client()
+    scope = {"asgi.scope": {CLIENT: UNAUTHENTICATED, REQUEST_ID: "1"}}
+    first = app.get("/v1/number", environ_overrides=scope)
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    same = app.get("/v1/number", headers=known, environ_overrides=scope)
+    polled.number = 2
+    changed = app.get("/v1/number", headers=known, environ_overrides=scope)
+    polled.number = 0
+    gone = app.get("/v1/number", headers=known, environ_overrides=scope)
+
+    assert [each.status_code for each in (first, same, changed, gone)] == [200, 304, 200, 404]
+    assert (same.data, changed.data) == (b"", b"2")
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert set(first.vary) == {"Authorization", "Cookie"}
+    assert "ETag" not in gone.headers
+
+
+def test_only_a_get_that_may_answer_304_is_polled() -> None:
+    declare: Any = Route
+    for method, answers in (("POST", {200: None, 304: None}), ("GET", {200: None})):
+        with pytest.raises(ValueError, match="polled"):
+            declare(method, "/v1/x", summary="x", is_open=True, is_polled=True, answers=answers)
+
+
 def test_a_route_needs_an_action_that_clients_can_be_allowed_or_is_open() -> None:
     declare: Any = Route
     for wrong in ({"action": "DoAnything"}, {}, {"action": "GetJob", "is_open": True}):

@@ -16,6 +16,7 @@ local field = ARGV[1]
 local index_line = ARGV[2]
 local fate_ttl_ms = ARGV[3]
 
+--- @include adjust_held
 local letter = redis.call('HGET', dead_key, field)
 if not letter then
   return 0
@@ -23,7 +24,7 @@ end
 redis.call('HDEL', dead_key, field)
 redis.call('ZREM', index_key, index_line)
 -- The 13 digits of the time before the letter are not part of `bytes`.
-redis.call('HINCRBY', held_key, 'bytes', 13 - #letter)
+adjust_held(13 - #letter, 0)
 local time = redis.call('TIME')
 local fate = 'discarded:' .. string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('SET', fate_key, fate, 'PX', fate_ttl_ms)

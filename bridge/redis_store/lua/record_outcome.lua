@@ -25,6 +25,13 @@ local state = redis.call('HMGET', flow_control_key, 'until', 'failures', 'rate',
 local open_until, failure_count, slowed_rate, slowed_at = tonumber(state[1]), state[2], state[3], state[4]
 local is_open = open_until and open_until > now_ms
 
+local function note_opened()
+  -- A probe that failed, and a longer pause, continue the same opening.
+  if not open_until then
+    redis.call('HSET', flow_control_key, 'opened', string.format('%.0f', now_ms))
+  end
+end
+
 if outcome == 'missing' then
   -- Upstream may lack this call only, which proves nothing. If it was the probe, another call becomes it.
   redis.call('HDEL', flow_control_key, 'probe')
@@ -40,6 +47,7 @@ if outcome == 'failed' or outcome == 'identity_failed' then
     local trips = redis.call('HINCRBY', flow_control_key, 'trips', 1)
     local pause_ms = math.min(max_open_ms, 500 * 2 ^ math.min(trips, 20)) * jitter
     local until_ms = string.format('%.0f', now_ms + math.max(pause_ms, retry_after_ms))
+    note_opened()
     redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason)
     redis.call('HDEL', flow_control_key, 'probe', 'failures')
   end
@@ -49,7 +57,8 @@ end
 if (open_until or failure_count) and not is_open then
   -- Upstream answers: the breaker closes. It stays open after a call that was in flight when it opened, and for as long
   -- as upstream asked for a pause.
-  redis.call('HDEL', flow_control_key, 'until', 'reason', 'probe', 'failures', 'trips')
+  redis.call('HDEL', flow_control_key, 'until', 'opened', 'reason', 'probe', 'failures', 'trips')
+  open_until = nil
 end
 if outcome == 'delivered' and denied_rate > 0 then
   -- Upstream allows what it denied: further calls may go at once, so that a long queue of them drains quickly.
@@ -65,6 +74,7 @@ if outcome == 'throttled' then
     redis.call('HSET', flow_control_key, 'rate', lower_rate, 'slowed', string.format('%.0f', now_ms))
   end
   if retry_after_ms > 0 then
+    note_opened()
     redis.call('HSET', flow_control_key, 'until', string.format('%.0f', now_ms + retry_after_ms), 'reason', reason)
   end
 elseif slowed_rate then

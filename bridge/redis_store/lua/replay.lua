@@ -31,13 +31,14 @@ local index_line = ARGV[6]
 local fate_ttl_ms = ARGV[7]
 --- @include read_usage
 --- @include append
+--- @include adjust_held
 local letter = redis.call('HGET', dead_key, field)
 if not letter then
   return nil
 end
 redis.call('HDEL', dead_key, field)
 -- The 13 digits of the time before the letter are not part of `bytes`.
-redis.call('HINCRBY', held_key, 'bytes', 13 - #letter)
+adjust_held(13 - #letter, 0)
 local first, now_ms = append(accept_id, client, {record}, 21 + #record, read_usage(client))
 redis.call('ZREM', index_key, index_line)
 redis.call('SET', fate_key, 'as:' .. first, 'PX', fate_ttl_ms)

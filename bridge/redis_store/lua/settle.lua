@@ -45,6 +45,7 @@ local first_client = 15
 local first_letter = first_client + 2 * client_count
 --- @include read_head
 --- @include note_attempt
+--- @include adjust_held
 local state = redis.call('HMGET', lane_key, 'lease', 'settled', 'tried', 'claims', 'broke')
 local lease, settled, tried, claims, broke = state[1], state[2], tonumber(state[3]), tonumber(state[4]), state[5]
 if lease ~= token then
@@ -55,7 +56,6 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function subtract_pending(client, bytes)
   redis.call('HINCRBY', lane_key, 'bytes', -bytes)
-  redis.call('HINCRBY', held_key, 'bytes', -bytes)
   if redis.call('HINCRBY', held_key, 'of:' .. client, -bytes) <= 0 then
     redis.call('HDEL', held_key, 'of:' .. client)
   end
@@ -65,7 +65,6 @@ local function add_dead_letter(field, letter, index_line)
   local stamp = string.format('%013.0f', now_ms)
   redis.call('HSET', dead_key, field, stamp .. letter)
   redis.call('ZADD', index_key, 0, stamp .. index_line)
-  redis.call('HINCRBY', held_key, 'bytes', #letter)
 end
 
 local function reset_failures(last_settled)
@@ -106,12 +105,16 @@ if settled_count > 0 and settled == claimed_settled then
   local last_settled = redis.call('HINCRBY', lane_key, 'settled', settled_count)
   reset_failures(last_settled)
   log_outcome(last_settled)
+  local byte_delta = 0
   for i = first_client, first_letter - 1, 2 do
     subtract_pending(ARGV[i], ARGV[i + 1])
+    byte_delta = byte_delta - ARGV[i + 1]
   end
   for i = first_letter, #ARGV, 3 do
     add_dead_letter(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+    byte_delta = byte_delta + #ARGV[i + 1]
   end
+  adjust_held(byte_delta, -settled_count)
 end
 
 if redis.call('EXISTS', writes_key) == 0 then

@@ -3,7 +3,14 @@
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import requests
+
+from bridge.local.servers import bundled_server
+from tests.servers import free_port, get_ok, mlflow_at, running, wait_until
 
 STORAGE = Path(__file__).parents[2] / ".image"
 IMAGE = "localhost/mlflow-bridge:check"
@@ -14,6 +21,7 @@ _UNPRIVILEGED = [
     *("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"),
     "--no-new-privs",
 ]
+_ENVIRON = {"PATH": "/venv/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 def _buildah(*arguments: str | Path) -> str:
@@ -22,28 +30,71 @@ def _buildah(*arguments: str | Path) -> str:
     return completed.stdout.strip()
 
 
-def _in_image(*command: str | Path) -> str:
-    """Run a command on the image's file system, read-only but for /tmp, without rights; return its output."""
+@contextmanager
+def _container() -> Iterator[str]:
+    """Yield the path of a new container's file system."""
     container = _buildah("from", "--pull-never", IMAGE)
     try:
-        root = _buildah("mount", container)
-        script = (
-            'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t tmpfs tmpfs "$0/tmp" && '
-            'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
-        )
-        namespaces = ["unshare", "--mount", "--pid", "--fork", "--net", "--propagation", "private"]
+        yield _buildah("mount", container)
+    finally:
+        _buildah("rm", container)
+
+
+def _unprivileged(root: str, *command: str | Path) -> list[str | Path]:
+    """Return a command on the image's file system, read-only but for /tmp, without rights."""
+    script = (
+        'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t tmpfs tmpfs "$0/tmp" && '
+        'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
+    )
+    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    return [*namespaces, "sh", "-c", script, root, *_UNPRIVILEGED, *command]
+
+
+def _in_image(*command: str | Path) -> str:
+    """Run a command in the image, without network, and return its output."""
+    with _container() as root:
         completed = subprocess.run(
-            [*namespaces, "sh", "-c", script, root, *_UNPRIVILEGED, *command],
+            ["unshare", "--net", *_unprivileged(root, *command)],
             capture_output=True,
             text=True,
             check=False,
             timeout=_TIMEOUT_S,
-            env={"PATH": "/venv/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
+            env=_ENVIRON,
         )
-        assert completed.returncode == 0, completed.stderr[-2000:]
-        return completed.stdout.strip()
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    return completed.stdout.strip()
+
+
+@contextmanager
+def _process(root: str, program: str, environ: Mapping[str, str], log: Path) -> Iterator[None]:
+    """Run a program of the image, with the machine's network; stop it as a container engine does."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _unprivileged(root, f"/venv/bin/{program}"), env={**_ENVIRON, **environ}, stdout=output, stderr=output
+        )
+        try:
+            yield
+            # The program is process 1 of its namespace, and the child of `unshare`.
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            subprocess.run(["kill", "-TERM", *children], check=True)
+            assert process.wait(_TIMEOUT_S) == 0, log.read_text()[-2000:]
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _store(directory: Path) -> Iterator[str]:
+    """Run a durable store on a port, which a process in a container reaches."""
+    port = free_port()
+    directory.mkdir()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always"]
+    store = subprocess.Popen([bundled_server(), *options], cwd=directory, stdout=subprocess.DEVNULL)
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
     finally:
-        _buildah("rm", container)
+        store.terminate()
+        store.wait()
 
 
 def test_the_image_says_who_runs_it_and_what() -> None:
@@ -74,3 +125,33 @@ def test_it_holds_the_console_and_no_build_tools() -> None:
     )
 
     assert _in_image("/venv/bin/python", "-c", check) == "True [] []"
+
+
+def test_an_api_and_a_worker_of_the_image_deliver_a_write(tmp_path: Path) -> None:
+    mlflow, mlflow_url = mlflow_at(tmp_path / "mlflow")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        stack.enter_context(running(mlflow))
+        store_url = stack.enter_context(_store(tmp_path / "store"))
+        environ = {
+            "BRIDGE_HOST": "127.0.0.1",
+            "BRIDGE_PORT": str(port),
+            "BRIDGE_STORE_URL": store_url,
+            "BRIDGE_UPSTREAM": mlflow_url,
+        }
+        root = stack.enter_context(_container())
+        for program in ("mlflow-bridge-worker", "mlflow-bridge-api"):
+            stack.enter_context(_process(root, program, environ, tmp_path / f"{program}.log"))
+        wait_until(lambda: get_ok(f"{url}/readyz"))
+
+        run = requests.post(f"{url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, timeout=30).json()["run"]
+        metric = {"run_id": run["info"]["run_id"], "key": "m", "value": 1, "timestamp": 1}
+        accepted = requests.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=metric, timeout=30)
+        job = requests.get(
+            f"{url}/v1/jobs/{accepted.headers['Job-Id']}", headers={"Prefer": "wait=30"}, timeout=60
+        ).json()
+        page = requests.get(f"{url}/app/", timeout=30)
+
+    assert job["status"] == "delivered"
+    assert page.headers["Content-Type"].startswith("text/html")

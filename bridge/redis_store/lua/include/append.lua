@@ -19,7 +19,17 @@ local function append(accept_id, client, records, size, usage)
     redis.call('RPUSH', writes_key, now_ms .. accept_id .. record)
   end
   redis.call('HSET', lane_key, 'accepted', string.format('%.0f', last + #records), 'bytes', usage.lane_bytes + size)
-  redis.call('HSET', held_key, 'bytes', usage.partition_bytes + size, 'of:' .. client, usage.client_bytes + size)
+  local held_bytes, client_bytes = usage.partition_bytes + size, usage.client_bytes + size
+  local held_writes = usage.partition_writes
+  if not held_writes and redis.call('ZCARD', ready_key) == 0 then
+    held_writes = 0
+  end
+  if held_writes then
+    redis.call('HSET', held_key, 'bytes', held_bytes, 'of:' .. client, client_bytes,
+      'writes', held_writes + #records, 'counted', held_bytes)
+  else
+    redis.call('HSET', held_key, 'bytes', held_bytes, 'of:' .. client, client_bytes)
+  end
   if not string.find(usage.writers, '\n' .. client .. '\n', 1, true) then
     redis.call('HSET', lane_key, 'writers', (usage.writers == '' and '\n' or usage.writers) .. client .. '\n')
     redis.call('ZADD', writers_key, 0, client .. '\n' .. lane)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators look at: the overview, series, lanes and workers."""
+
+from typing import NoReturn, TypeVar
+
+import msgspec
+from flask import Response, abort, request
+
+from api.http.routing import Route
+from api.routes.json_bodies import json_response
+from bridge.dispatch import Dispatch
+from bridge.operations.lanes import InvalidCursor, Lanes, attempt_now
+from bridge.operations.overview import Limits, overview
+from bridge.operations.series import NAMES, SeriesStore, series_document
+from bridge.operations.snapshot import SnapshotReader
+from bridge.process.clock import Clock
+from schemas.endpoints import ExperimentRule
+from schemas.operations import (
+    LaneDocument,
+    LanePage,
+    LaneQuery,
+    Overview,
+    SeriesDocument,
+    SeriesQuery,
+    WorkerList,
+)
+
+T = TypeVar("T")
+
+
+class OverviewRoutes:
+    """Serves the state of the whole bridge, its last hours and its workers."""
+
+    def __init__(self, snapshots: SnapshotReader, series: SeriesStore, limits: Limits, clock: Clock) -> None:
+        self._snapshots = snapshots
+        self._series = series
+        self._limits = limits
+        self._clock = clock
+
+    @Route(
+        "GET",
+        "/v1/overview",
+        summary="The state of the whole bridge, and why writes wait",
+        action="GetBacklog",
+        experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
+        answers={200: Overview, 304: None},
+    )
+    def overview(self) -> Response:
+        """Return the overview."""
+        return json_response(overview(self._snapshots.read(), self._limits))
+
+    @Route(
+        "GET",
+        "/v1/series",
+        summary="What happened minute by minute",
+        action="GetMetrics",
+        experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
+        query=("names", "minutes"),
+        answers={200: SeriesDocument, 304: None},
+    )
+    def series(self) -> Response:
+        """Return series."""
+        query = _query(SeriesQuery)
+        names = tuple(dict.fromkeys(query.names.split(","))) if query.names else NAMES
+        if unknown := [name for name in names if name not in NAMES]:
+            abort(400, f"There is no series {', '.join(unknown)}. There are {', '.join(NAMES)}.")
+        return json_response(series_document(self._series, names, minutes=query.minutes, now=self._clock.now()))
+
+    @Route(
+        "GET",
+        "/v1/workers",
+        summary="The worker processes",
+        action="GetWorkers",
+        is_polled=True,
+        answers={200: WorkerList, 304: None},
+    )
+    def workers(self) -> Response:
+        """Return the workers."""
+        return json_response(WorkerList(self._snapshots.workers()))
+
+
+class LaneRoutes:
+    """Serves the lanes with pending writes."""
+
+    def __init__(self, lanes: Lanes, dispatch: Dispatch) -> None:
+        self._lanes = lanes
+        self._dispatch = dispatch
+
+    @Route(
+        "GET",
+        "/v1/lanes",
+        summary="The lanes with pending writes",
+        action="GetBacklog",
+        is_polled=True,
+        query=("state", "client", "order", "cursor", "limit"),
+        answers={200: LanePage, 304: None},
+    )
+    def page(self) -> Response:
+        """Return a page of lanes."""
+        try:
+            return json_response(self._lanes.page(_query(LaneQuery)))
+        except InvalidCursor:
+            abort(400, "The cursor must be the `next` of an earlier page.")
+
+    @Route(
+        "GET",
+        "/v1/lanes/<path:lane>",
+        summary="One lane",
+        action="GetBacklog",
+        is_polled=True,
+        answers={200: LaneDocument, 304: None},
+        problems=(404,),
+    )
+    def show(self, lane: str) -> Response:
+        """Return a lane."""
+        return json_response(self._lanes.lane(lane) or _abort_unknown_lane())
+
+    @Route(
+        "POST",
+        "/v1/lanes/<path:lane>/attempt",
+        summary="Attempt a lane now, whatever its backoff",
+        action="AttemptLane",
+        answers={202: LaneDocument},
+        problems=(404,),
+    )
+    def attempt(self, lane: str) -> Response:
+        """Make a lane due, and return it."""
+        document = attempt_now(self._lanes, self._dispatch, lane)
+        return json_response(document or _abort_unknown_lane(), 202)
+
+
+def _query(kind: type[T]) -> T:
+    """Return the query of the request as this type, or abort with 400."""
+    try:
+        return msgspec.convert(request.args.to_dict(), kind, strict=False)
+    except msgspec.ValidationError as error:
+        abort(400, f"The query is not valid: {error}.")
+
+
+def _abort_unknown_lane() -> NoReturn:
+    abort(404, "Nothing is pending in this lane, and nothing is known of it.")

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overview: what the state of the bridge means, in sentences. All of it follows from one `Snapshot`."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bridge.operations import series
+from bridge.operations.snapshot import Snapshot
+from schemas.dead_letter import Drain
+from schemas.operations import (
+    BacklogSummary,
+    Cause,
+    DeadLetterTotals,
+    DrainProgress,
+    Gate,
+    Lag,
+    Overview,
+    Pause,
+    Rates,
+    Status,
+    StoreSummary,
+    WorkerTotals,
+    read_pause,
+)
+
+#: A lane that has been due for longer than this is not taken by any worker. The sweep needs a second.
+_STALLED_AFTER = dt.timedelta(seconds=30)
+#: Of the limit of the store: writes are still accepted, and soon not.
+_NEARLY_FULL = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The settings that the overview compares the state with."""
+
+    #: The configured rate; a lower one means that upstream throttles. None: no limit.
+    calls_per_second: float | None
+    burst: int
+    max_store: int
+    max_write_age: dt.timedelta
+    denial_grace: dt.timedelta
+
+
+def overview(snapshot: Snapshot, limits: Limits) -> Overview:
+    """Return the overview. It is equal for equal states, whenever they are read."""
+    pause, alive = read_pause(getattr(snapshot.flow_control, "paused", None)), snapshot.alive_workers
+    why = tuple(_causes(snapshot, limits, pause))
+    return Overview(
+        status=_status(snapshot, why),
+        why=why,
+        backlog=_backlog(snapshot, limits),
+        dead_letters=DeadLetterTotals(count=snapshot.dead_letters, last_hour=snapshot.dead_letters_last_hour),
+        rates=_rates(snapshot),
+        lag=_lag(snapshot),
+        gate=_gate(snapshot, limits, pause),
+        workers=WorkerTotals(
+            alive=len(alive),
+            delivering=sum(worker.delivering or 0 for worker in alive),
+            versions=tuple(sorted({worker.version for worker in alive if worker.version})),
+        ),
+        store=StoreSummary(
+            durability=snapshot.durability.level,
+            used=_used(snapshot),
+            cap=limits.max_store,
+            faults=tuple(snapshot.durability.faults),
+        ),
+        drains=tuple(_drain(drain) for drain in snapshot.drains),
+    )
+
+
+def _status(snapshot: Snapshot, why: tuple[Cause, ...]) -> Status:
+    codes = {cause.code for cause in why}
+    if "store-durability" in codes:
+        return "unavailable"
+    if "paused" in codes:
+        return "paused"
+    if codes:
+        return "degraded"
+    return "delivering" if snapshot.lanes else "idle"
+
+
+def _causes(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Iterator[Cause]:
+    """Yield why writes are not delivered as they should be, the gravest first."""
+    for fault in snapshot.durability.faults:
+        yield Cause(
+            code="store-durability",
+            since=None,
+            text=_sentence(f"The store is not used: {fault}"),
+            next="No write is accepted until this is repaired.",
+            runbook="#a-process-does-not-start-because-of-the-store",
+        )
+    yield from _full(snapshot, limits)
+    if pause:
+        yield _paused(pause)
+    if not snapshot.alive_workers:
+        yield _no_workers(snapshot)
+    if snapshot.flow_control.breaker != "closed":
+        yield _breaker(snapshot)
+    elif snapshot.alive_workers and not pause:
+        yield from _stalled(snapshot)
+    yield from _throttled(snapshot, limits)
+    yield from _denied(snapshot, limits)
+
+
+def _full(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
+    used, memory = _used(snapshot) / limits.max_store, snapshot.memory_fill or 0.0
+    if used >= _NEARLY_FULL:
+        text = f"The store holds {used:.0%} of the {limits.max_store} bytes that it may hold (BRIDGE_MAX_STORE)."
+    elif memory >= _NEARLY_FULL:
+        text = f"The store has used {memory:.0%} of the memory beyond which no write is accepted (80 % of maxmemory)."
+    else:
+        return
+    yield Cause(
+        code="store-full",
+        since=None,
+        text=text,
+        next="Clients receive 503 once it is full. Delivered writes make room.",
+        runbook="#clients-receive-503-the-store-is-nearly-full",
+    )
+
+
+def _paused(pause: Pause) -> Cause:
+    return Cause(
+        code="paused",
+        since=pause.since,
+        text=_sentence(f"Deliveries are paused by {pause.by}: {pause.why}"),
+        next=f"They go on by themselves at {_clock(pause.until)}." if pause.until else "They wait to be resumed.",
+        runbook="#upstream-is-down-stopped-or-in-maintenance",
+    )
+
+
+def _no_workers(snapshot: Snapshot) -> Cause:
+    return Cause(
+        code="no-workers",
+        since=max((worker.reported_at for worker in snapshot.workers), default=None),
+        text="No worker process has reported for ten seconds, so nothing is delivered.",
+        next="Writes wait, and are delivered once a worker runs.",
+        runbook="#no-worker-delivers",
+    )
+
+
+def _breaker(snapshot: Snapshot) -> Cause:
+    state = snapshot.flow_control
+    reason, then = state.reason or "", state.opens_again_at
+    if state.breaker == "open":
+        following = f"The next call is tried at {_clock(then)}." if then else None
+    else:
+        following = "One call is tried as soon as a write is due; if it succeeds, deliveries go on."
+    is_refused = "credentials" in reason
+    is_throttled = reason.startswith("throttled")
+    return Cause(
+        code="breaker-open",
+        since=state.since,
+        text=_breaker_text(reason),
+        next=following,
+        runbook="#aws-rejects-the-bridges-credentials"
+        if is_refused
+        else "#upstream-throttles"
+        if is_throttled
+        else "#upstream-is-down-stopped-or-in-maintenance",
+    )
+
+
+def _breaker_text(reason: str) -> str:
+    """Return a sentence for the reason of a failed call, in the form of `bridge.upstream.responses`."""
+    match reason.split():
+        case ["throttled:", "status", status]:
+            return f"Upstream throttles, answers {status} and asks for a pause."
+        case ["status", status, *_]:
+            return f"Upstream answers {status}."
+        case []:
+            return "Upstream does not take calls."
+        case _:
+            return _sentence(reason)
+
+
+def _stalled(snapshot: Snapshot) -> Iterator[Cause]:
+    due, delivered = snapshot.oldest_due, snapshot.flow_control.delivered_at
+    if due is None or snapshot.at - due < _STALLED_AFTER:
+        return
+    # With many lanes one may be due for long while workers are busy with others.
+    if snapshot.minutes[1].get(series.CALLS) or (delivered and snapshot.at - delivered < _STALLED_AFTER):
+        return
+    yield Cause(
+        code="stalled",
+        since=due,
+        text=f"Writes have been due since {_clock(due)}, and no worker sends a call.",
+        next=None,
+        runbook="#no-worker-delivers",
+    )
+
+
+def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
+    rate, configured = snapshot.flow_control.rate, limits.calls_per_second
+    if rate is None or configured is None or rate >= configured:
+        return
+    yield Cause(
+        code="throttled",
+        since=None,
+        text=f"Upstream throttles: {rate:.3g} calls a second go out in place of {configured:.3g}.",
+        next="The rate grows with each call that succeeds.",
+        runbook="#upstream-throttles",
+    )
+
+
+def _denied(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
+    # A denied lane is tried again within a minute.
+    if not snapshot.lanes or not any(minute.get(series.DENIED) for minute in snapshot.minutes):
+        return
+    minutes = limits.denial_grace.total_seconds() / 60
+    yield Cause(
+        code="denied",
+        since=None,
+        text="Upstream denies an action of some runs; others are delivered.",
+        next=f"Their writes become dead letters {minutes:.3g} minutes after their acceptance.",
+        runbook="#upstream-denies-an-action",
+    )
+
+
+def _backlog(snapshot: Snapshot, limits: Limits) -> BacklogSummary:
+    oldest = snapshot.oldest_accepted_at
+    return BacklogSummary(
+        lanes=snapshot.lanes,
+        writes=snapshot.writes,
+        pending_bytes=snapshot.pending_bytes,
+        dead_bytes=snapshot.dead_bytes,
+        oldest_accepted_at=oldest,
+        oldest_due=snapshot.oldest_due,
+        horizon_at=oldest + limits.max_write_age if oldest else None,
+    )
+
+
+def _rates(snapshot: Snapshot) -> Rates:
+    """Return what happened in the last minute: the running one, and as much of the one before."""
+    previous, running = snapshot.minutes
+
+    def rate(name: str) -> float:
+        count = previous.get(name, 0.0) * (1 - snapshot.minute_share) + running.get(name, 0.0)
+        return round(count / series.MINUTE_S, 2)
+
+    return Rates(
+        window=series.MINUTE_S,
+        accepted=rate(series.ACCEPTED),
+        delivered=rate(series.DELIVERED),
+        buried=rate(series.BURIED),
+        refused=rate(series.REFUSED),
+        calls=rate(series.CALLS),
+    )
+
+
+def _lag(snapshot: Snapshot) -> Lag:
+    previous, running = snapshot.minutes
+    weighted = ((previous, 1 - snapshot.minute_share), (running, 1.0))
+    return Lag(p50=series.lag_quantile(weighted, 0.5), p95=series.lag_quantile(weighted, 0.95))
+
+
+def _gate(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Gate:
+    state = snapshot.flow_control
+    return Gate(
+        breaker=state.breaker,
+        why=state.reason,
+        since=state.since,
+        opens_again_at=state.opens_again_at,
+        rate=state.rate,
+        burst=limits.burst,
+        bucket=None if state.bucket is None else round(state.bucket, 1),
+        delivered_at=state.delivered_at,
+        paused=pause,
+    )
+
+
+def _drain(drain: Drain) -> DrainProgress:
+    return DrainProgress(
+        drain_id=drain.drain_id,
+        action=drain.action,
+        done=drain.done,
+        total=drain.total,
+        rate=drain.rate,
+        ordered_by=getattr(drain, "ordered_by", None),
+    )
+
+
+def _used(snapshot: Snapshot) -> int:
+    return snapshot.pending_bytes + snapshot.dead_bytes
+
+
+def _clock(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%H:%M:%S} UTC"
+
+
+def _sentence(text: str) -> str:
+    """Return a reason as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
