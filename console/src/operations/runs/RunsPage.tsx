@@ -5,7 +5,6 @@ import { getRouteApi } from '@tanstack/react-router';
 
 import { CsvButton } from '../csv/CsvButton';
 import { SameCall } from '../commands/SameCall';
-import { bridgeCommand } from '../commands/curl';
 import { Pager } from '../paging/Pager';
 import { given } from '../search';
 import { Answered } from '../states/Answered';
@@ -15,7 +14,7 @@ import { Steady } from '../states/Steady';
 import { type Lane, type LaneChoice, type LanePage, lanesPath, useLanes } from './lanes';
 import { LaneFilter } from './LaneFilter';
 import { LaneTable } from './LaneTable';
-import { filterWords } from './filterWords';
+import { filterWords, listCommand } from './filterWords';
 
 const route = getRouteApi('/shell/ops/runs');
 const PAGE_SIZE = 100;
@@ -45,11 +44,7 @@ export default function RunsPage() {
         )}
       </Answered>
       <SameCall
-        command={bridgeCommand(
-          'lanes',
-          'list',
-          ...Object.entries(chosen).flatMap(([name, value]) => [`--${name}`, value]),
-        )}
+        command={listCommand(chosen)}
         call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }}
       />
     </SpaceBetween>
