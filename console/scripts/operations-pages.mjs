@@ -58,10 +58,6 @@ export const OPERATIONS_PAGES = [
         path: '/app/ops/runs/run%3Anightly%252F18',
         state: VIEWER,
         text: 'It waits for its turn',
-        act: async (page) => {
-            await page.getByRole('button', { name: 'Try now' }).first().focus();
-            await page.getByText('--allow AttemptLane').and(page.locator(':visible')).first().waitFor();
-        },
     },
     { name: 'ops-jobs', path: '/app/ops/jobs', text: 'Look up' },
     { name: 'ops-jobs-found', path: '/app/ops/jobs?find=27ea0c19', text: 'As a request id' },

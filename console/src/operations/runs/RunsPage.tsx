@@ -43,10 +43,7 @@ export default function RunsPage() {
           </>
         )}
       </Answered>
-      <SameCall
-        command={listCommand(chosen)}
-        call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }}
-      />
+      <SameCall command={listCommand(chosen)} call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }} />
     </SpaceBetween>
   );
 }
