@@ -3,6 +3,7 @@
 import { Link } from '@tanstack/react-router';
 
 import { Moment } from '../moments/Moment';
+import { NextCall } from '../moments/NextCall';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { StatusMark } from '../states/StatusMark';
 import type { Overview, Pause, Why } from './overview';
@@ -10,19 +11,27 @@ import { headline, statusSentence, statusType } from './statusSentence';
 
 export function Status({ overview }: { overview: Overview }) {
   const figures = headline(overview);
+  const sentence = statusSentence(overview);
+  // The line above says all about the pause.
+  const causes = overview.why.filter(({ code }) => code !== 'paused' || !overview.gate.paused);
   return (
     <section aria-labelledby="status" className={`status status-${statusType(overview.status)}`}>
       <h1 id="status" className="status-sentence">
         <StatusMark type={statusType(overview.status)} size="medium">
-          {statusSentence(overview)}
+          {sentence}
         </StatusMark>
       </h1>
       {figures && <p className="status-figures">{figures}</p>}
       {overview.gate.paused && <PauseLine pause={overview.gate.paused} />}
-      {overview.why.length > 0 && (
+      {causes.length > 0 && (
         <ul className="whys" aria-label="Why">
-          {overview.why.map((why) => (
-            <WhyLine key={`${why.code} ${why.text}`} why={why} triesAt={triesAt(why, overview.gate)} />
+          {causes.map((why) => (
+            <WhyLine
+              key={`${why.code} ${why.text}`}
+              why={why}
+              triesAt={triesAt(why, overview.gate)}
+              isSaid={sentence.includes(why.text)}
+            />
           ))}
         </ul>
       )}
@@ -35,11 +44,18 @@ function triesAt({ code }: Why, { opens_again_at: at }: Overview['gate']): strin
   return code === 'breaker-open' ? at : null;
 }
 
-function WhyLine({ why: { since, text, next, runbook }, triesAt: at }: { why: Why; triesAt: string | null }) {
+interface WhyProps {
+  why: Why;
+  triesAt: string | null;
+  /** Whether the sentence over the list has the text already. */
+  isSaid: boolean;
+}
+
+function WhyLine({ why: { since, text, next, runbook }, triesAt: at, isSaid }: WhyProps) {
   return (
     <li>
       <div>
-        <strong>{text}</strong>
+        {!isSaid && <strong>{text}</strong>}
         {since && (
           <>
             {' '}
@@ -50,7 +66,7 @@ function WhyLine({ why: { since, text, next, runbook }, triesAt: at }: { why: Wh
       <div>
         {at ? (
           <>
-            Next: one call is tried at <Moment at={at} />.{' '}
+            Next: <NextCall at={at} />.{' '}
           </>
         ) : (
           next && <>Next: {next} </>

@@ -62,6 +62,7 @@ const COLUMNS = [
     id: 'letter',
     header: 'Dead letter',
     isRowHeader: true,
+    minWidth: 130,
     cell: (letter: LetterSummary) => <LetterLink letterId={letter.letter_id} />,
   },
   { id: 'op', header: 'Write', cell: (letter: LetterSummary) => letter.op },

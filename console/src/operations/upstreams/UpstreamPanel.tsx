@@ -8,6 +8,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { CopyButton } from '../../feedback/CopyButton';
 import { countText, rateText, significant } from '../figures';
 import { Moment } from '../moments/Moment';
+import { NextCall } from '../moments/NextCall';
 import type { Gate } from '../overview/overview';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { StatusMark } from '../states/StatusMark';
@@ -83,7 +84,7 @@ function GateLine({ gate }: { gate: Gate }) {
           Since <Moment at={since} />
           {nextAt && (
             <>
-              , the next call is tried at <Moment at={nextAt} />
+              , <NextCall at={nextAt} />
             </>
           )}
           . <RunbookLink section="#upstream-is-down-stopped-or-in-maintenance">What to do</RunbookLink>
