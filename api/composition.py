@@ -39,8 +39,11 @@ from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
+from api.routes.upstreams import UpstreamRoutes
 from bridge.bootstrap.processes import Api
+from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
+from bridge.upstream.identity import identity_of
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
 _READ_TIMEOUT_S = 30.0
@@ -137,7 +140,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
     flask = create_flask_app(
         JobRoutes(bridge.outbox, letters, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
-        BacklogRoutes(bridge.outbox),
+        BacklogRoutes(bridge.outbox, bridge.flow_control),
         _overview_routes(bridge),
         LaneRoutes(bridge.operations.lanes, bridge.dispatch),
         DeadLetterRoutes(bridge.dead_letters),
@@ -145,6 +148,14 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
+        UpstreamRoutes(
+            identity_of(settings.upstream),
+            bridge.flow_control,
+            bridge.operations.call_log,
+            UpstreamProbe(settings, bridge.clock).run,
+            bridge.clock,
+            bridge.observe,
+        ),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
@@ -154,7 +165,6 @@ def _overview_routes(bridge: Api) -> OverviewRoutes:
     settings = bridge.settings
     limits = Limits(
         calls_per_second=settings.calls_per_second,
-        burst=settings.upstream_burst,
         max_store=settings.max_store,
         max_write_age=settings.max_write_age,
         denial_grace=settings.denial_grace,

@@ -34,8 +34,10 @@ class WritesDelivered(DeliveryEvent, frozen=True, kw_only=True):
 
 
 class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
-    """A worker has sent a call to upstream and knows its outcome."""
+    """A call was sent to upstream, and its outcome is known."""
 
+    #: The method, and the path below MLflow's API, without its query: ``POST runs/log-batch``.
+    endpoint: str = ""
     #: None for a call that the bridge makes for itself.
     lane: str | None
     #: The id of the request that brought the first write.
@@ -44,6 +46,12 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
     outcome: str
     status: int | None
     duration: dt.timedelta
+    #: The call only read.
+    reads: bool = False
+    error_code: str | None = None
+    upstream_request_id: str | None = None
+    #: Why it was not executed, in part in upstream's words, which may quote a write: it is not logged.
+    unlogged_reason: str = ""
 
 
 class BatchRejected(DeliveryEvent, frozen=True, kw_only=True):
@@ -141,6 +149,23 @@ class UpstreamExamined(Event, frozen=True, kw_only=True):
     version: str
     #: The queued calls that upstream lacks, separated by commas. They are forwarded, so that it rejects them itself.
     lacks: str
+
+
+class DeliveriesPaused(Event, frozen=True, kw_only=True):
+    """An operator has paused the deliveries to an upstream."""
+
+    client: str
+    why: str
+    #: When the pause ends by itself; None if an operator has to end it.
+    until: dt.datetime | None
+    request_id: str
+
+
+class DeliveriesResumed(Event, frozen=True, kw_only=True):
+    """An operator has ended the pause of deliveries."""
+
+    client: str
+    request_id: str
 
 
 class ThreadStarted(Event, frozen=True, kw_only=True):

@@ -153,5 +153,7 @@ OWN_ACTIONS = frozenset(
         "DrainDeadLetters",
         "ListSessions",
         "EndSession",
+        "GetUpstream",
+        "ManageUpstream",
     }
 )

@@ -2,11 +2,12 @@
 """The documents of operators' pages: overview, series, lanes and workers. They state moments, never ages."""
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from schemas.job import LaneBacklog
+from schemas.upstream import GateDocument
 
 Status = Literal["delivering", "idle", "degraded", "paused", "unavailable"]
 CauseCode = Literal[
@@ -68,32 +69,6 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     p95: float | None
 
 
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator has paused the deliveries."""
-
-    why: str
-    until: dt.datetime | None
-    by: str
-    since: dt.datetime | None
-
-
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """The flow control of upstream: circuit breaker and rate limit."""
-
-    breaker: str
-    why: str | None
-    #: Since when the breaker is not closed; null where an older release has opened it.
-    since: dt.datetime | None
-    opens_again_at: dt.datetime | None
-    #: Calls a second; null if there is no limit.
-    rate: float | None
-    burst: int
-    #: Calls that may be sent at once.
-    bucket: float | None
-    delivered_at: dt.datetime | None
-    paused: Pause | None
-
-
 class WorkerTotals(msgspec.Struct, frozen=True, kw_only=True):
     """The worker processes that have reported within the last ten seconds."""
 
@@ -133,7 +108,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetterTotals
     rates: Rates
     lag: Lag
-    gate: Gate
+    gate: GateDocument
     workers: WorkerTotals
     store: StoreSummary
     drains: tuple[DrainProgress, ...]
@@ -224,8 +199,3 @@ class WorkerList(msgspec.Struct, frozen=True):
     """The worker processes that have reported within the last hour."""
 
     workers: list[WorkerDocument]
-
-
-def read_pause(found: Any) -> Pause | None:  # noqa: ANN401 - whatever holds these fields
-    """Return the pause of a flow control's state, None if there is none."""
-    return None if found is None else msgspec.convert(found, Pause, from_attributes=True)

@@ -101,7 +101,7 @@ class UpstreamDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """Whether writes reach upstream now."""
 
     delivering: bool
-    #: ``breaker-open``, ``throttled``, or why the client's own runs wait: ``denied``, ``unavailable``, ...
+    #: ``paused``, ``breaker-open``, ``throttled``, or why the client's own runs wait: ``denied``, ``unavailable``, ...
     reason: str | None = None
     #: When a write last got through.
     since: dt.datetime | None = None

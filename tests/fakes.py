@@ -10,7 +10,7 @@ import fakeredis
 from bridge.dispatch import QUEUE_COUNT, DispatchCapacity
 from bridge.events import Event
 from bridge.upstream import Call, Delivered, Headers, Outcome
-from bridge.upstream.flow_control import Decision, FlowControlState, Permit
+from bridge.upstream.flow_control import Decision, FlowControlState, Pause, Permit, Withheld
 
 E = TypeVar("E", bound=Event)
 
@@ -76,9 +76,12 @@ class FakeGate:
         self.of_reads: list[bool] = []
         self.others_get_through = False
         self.of_denied: list[bool] = []
+        self.paused: Pause | None = None
 
-    def acquire(self, *, denied: bool = False) -> Decision:
+    def acquire(self, *, denied: bool = False, delivers: bool = True) -> Decision:
         self.of_denied.append(denied)
+        if self.paused and delivers:
+            return Withheld(dt.timedelta(), "paused", by_pause=True)
         return self.decision
 
     def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:  # noqa: ARG002 - part of FlowControl
@@ -89,7 +92,16 @@ class FakeGate:
         return self.others_get_through
 
     def state(self) -> FlowControlState:
-        return FlowControlState(breaker="closed", reason=None, opens_again_at=None, rate=None)
+        return FlowControlState(breaker="closed", reason=None, opens_again_at=None, rate=None, paused=self.paused)
+
+    def is_paused(self) -> bool:
+        return self.paused is not None
+
+    def pause(self, *, why: str, by: str, until: dt.datetime | None) -> None:
+        self.paused = Pause(why=why, by=by, since=dt.datetime.now(dt.UTC), until=until)
+
+    def resume(self) -> None:
+        self.paused = None
 
 
 class FakeClock:

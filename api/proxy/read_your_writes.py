@@ -116,8 +116,9 @@ class ReadYourWrites:
         return {lane: extent for lane, extent in found.items() if not extent.fails}
 
     async def _is_delivering(self) -> bool:
-        """Return whether waiting makes sense: nothing is delivered while the circuit breaker is open."""
-        return (await asyncio.to_thread(self._flow_control.state)).breaker != "open"
+        """Return whether waiting makes sense: nothing is delivered while the breaker is open, or in a pause."""
+        state = await asyncio.to_thread(self._flow_control.state)
+        return state.breaker != "open" and state.paused is None
 
 
 def _named_lanes(request: Request, body: BufferedBody | None) -> list[str]:

@@ -9,6 +9,7 @@ from api.http.routing import Route
 from api.routes.json_bodies import json_response
 from api.routes.runs import lane_of
 from bridge.outbox import Outbox
+from bridge.upstream.flow_control import FlowControl
 from schemas.client import Scope
 from schemas.endpoints import ExperimentRule
 from schemas.errors import InvalidWrite
@@ -18,8 +19,9 @@ from schemas.job import LaneBacklog
 class BacklogRoutes:
     """Serves the backlog."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, flow_control: FlowControl) -> None:
         self._outbox = outbox
+        self._flow_control = flow_control
 
     @Route(
         "GET",
@@ -43,8 +45,9 @@ class BacklogRoutes:
         answers={200: None},
     )
     def total(self) -> Response:
-        """Return the backlog of all lanes."""
-        return json_response(dataclasses.asdict(self._outbox.backlog()))
+        """Return the backlog of all lanes, and the pause of deliveries, if there is one."""
+        backlog, pause = self._outbox.backlog(), self._flow_control.state().paused
+        return json_response(dataclasses.asdict(backlog) | {"paused": pause.document() if pause else None})
 
     def _lane(self, run: str) -> str:
         try:

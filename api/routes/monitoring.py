@@ -49,7 +49,7 @@ class ReadinessCheck:
             "workers": {"alive": workers},
             "upstream": {**self.upstream.probe(), "gate": flow_control},
         }
-        is_upstream_ready = parts["upstream"]["reachable"] and flow_control.breaker == "closed"
+        is_upstream_ready = parts["upstream"]["reachable"] and flow_control.permits_calls
         is_ready = parts["broker"]["reachable"] and workers and is_upstream_ready
         return {"status": "ready" if is_ready else "degraded", **parts}
 

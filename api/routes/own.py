@@ -74,6 +74,10 @@ def upstream_delivery(
     backlog: ClientBacklog, state: FlowControlState, calls_per_second: float | None
 ) -> UpstreamDelivery:
     """Return whether a client's writes reach upstream now, and if not, why and when they are tried again."""
+    if state.paused:
+        return UpstreamDelivery(
+            delivering=False, reason="paused", since=state.delivered_at, next_attempt_at=state.paused.until
+        )
     if state.breaker != "closed":
         return UpstreamDelivery(
             delivering=False,

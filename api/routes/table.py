@@ -16,6 +16,7 @@ from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
+from api.routes.upstreams import UpstreamRoutes
 
 ROUTES = RouteTable(
     declared_in(
@@ -30,6 +31,7 @@ ROUTES = RouteTable(
         PersonalRoutes,
         SessionRoutes,
         OperatorSessionRoutes,
+        UpstreamRoutes,
         ProviderSignInRoutes,
         ConsoleFiles,
         HealthRoutes,

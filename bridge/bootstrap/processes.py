@@ -5,7 +5,6 @@ import datetime as dt
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 from redis import Redis
@@ -21,6 +20,7 @@ from bridge.bootstrap.auth import (
     build_cipher,
     build_token_verifiers,
 )
+from bridge.bootstrap.operations import Operations, build_flow_control, build_operations
 from bridge.config.settings import Settings
 from bridge.delivery.deliverer import Deliverer, Timing
 from bridge.delivery.fault_isolation import OutcomePolicy
@@ -31,9 +31,6 @@ from bridge.dispatch import Dispatch
 from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import CannotStart
 from bridge.events import Observer
-from bridge.operations.lanes import Lanes
-from bridge.operations.series import SeriesStore, sample_gauges
-from bridge.operations.snapshot import SnapshotReader
 from bridge.operations.workers import WorkerActivity, WorkerReports
 from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
@@ -42,16 +39,12 @@ from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
-from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
-from bridge.redis_store.lanes import RedisLanes
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
-from bridge.redis_store.series import RedisSeries
-from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.redis_store.worker_reports import RedisWorkerReports
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.observers import Observers
@@ -76,17 +69,6 @@ _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _EXPERIMENT_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
-    """What operators look at."""
-
-    snapshots: SnapshotReader
-    series: SeriesStore
-    lanes: Lanes
-    #: Measures the gauges of the series, unless another process has just done so.
-    sample_gauges: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +132,10 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    observe = Observers(counters := RedisCounterStore(client), logs_requests=bool(settings.auth))
-    outbox = _outbox(settings, client, observe)
+    counters, operations = RedisCounterStore(client), build_operations(settings, client, clock)
+    observe = Observers(counters, logs_requests=bool(settings.auth), call_log=operations.call_log)
     fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (fast_client, bulk_client))
+    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
@@ -165,7 +147,7 @@ def build_api(settings: Settings) -> Api:
         upstream=upstream,
         forwarding=build_forwarding(settings, clock, instance_id),
         instance_id=instance_id,
-        flow_control=_flow_control(settings, client),
+        flow_control=build_flow_control(settings, client),
         dispatch=dispatch,
         intake=intake,
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
@@ -177,7 +159,7 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         counters=counters,
-        operations=_operations(settings, client, clock),
+        operations=operations,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
@@ -193,7 +175,8 @@ def build_worker(settings: Settings) -> Worker:
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
-    observe = Observers(RedisCounterStore(client), activity)
+    operations = build_operations(settings, client, clock)
+    observe = Observers(RedisCounterStore(client), activity, call_log=operations.call_log)
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -202,11 +185,11 @@ def build_worker(settings: Settings) -> Worker:
         settings=settings,
         outbox=outbox,
         delivery=delivery,
-        sweep=Sweeper(outbox, dispatch, observe=observe),
+        sweep=Sweeper(outbox, dispatch, observe=observe, is_paused=build_flow_control(settings, client).is_paused),
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
         activity=activity,
         worker_reports=RedisWorkerReports(client),
-        operations=_operations(settings, client, clock),
+        operations=operations,
         observe=observe,
         report_threads=observe.report_threads,
         stopping=stopping,
@@ -223,7 +206,7 @@ def _delivery(
     stopping: threading.Event,
     tracer: Tracer | None,
 ) -> Deliverer:
-    clock, flow_control, names = SystemClock(), _flow_control(settings, client), _names(settings, client)
+    clock, flow_control, names = SystemClock(), build_flow_control(settings, client), _names(settings, client)
     upstream = build_upstream(settings, clock, RedisInstanceId(client))
     sender = UpstreamSender(
         upstream=upstream,
@@ -321,32 +304,12 @@ def _experiments(
         names=_names(settings, client),
         sender=UpstreamSender(
             upstream=upstream,
-            flow_control=_flow_control(settings, client),
+            flow_control=build_flow_control(settings, client),
             observe=observe,
             clock=clock,
             stopping=stopping,
         ),
         clock=clock,
-    )
-
-
-def _flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
-    return RedisFlowControl(
-        client,
-        settings.upstream,
-        rate=settings.calls_per_second,
-        burst=settings.upstream_burst,
-        probe=settings.lease,
-    )
-
-
-def _operations(settings: Settings, client: Redis, clock: Clock) -> Operations:
-    snapshots, series = RedisSnapshots(client, _flow_control(settings, client)), RedisSeries(client)
-    return Operations(
-        snapshots=snapshots,
-        series=series,
-        lanes=RedisLanes(client),
-        sample_gauges=partial(sample_gauges, series, snapshots, clock),
     )
 
 

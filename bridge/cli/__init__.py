@@ -14,6 +14,7 @@ from bridge.cli.keys import keys
 from bridge.cli.lanes import lanes, workers
 from bridge.cli.plan import plan
 from bridge.cli.top import top
+from bridge.cli.upstream import upstream
 from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
@@ -65,3 +66,4 @@ main.add_command(jobs)
 main.add_command(dead_letters)
 main.add_command(keys)
 main.add_command(plan)
+main.add_command(upstream)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``mlflow-bridge backlog``: shows the pending writes."""
 
+from typing import Any
+
 import click
 
-from bridge.cli.http_client import BridgeClient, connection_options, path_part, show_json
+from bridge.cli.http_client import BridgeClient, connection_options, path_part, printable, show_json
 
 
 @click.command()
@@ -17,5 +19,12 @@ def backlog(run_id: str | None, url: str, *, as_json: bool) -> None:
         show_json(document)
         return
     for name, value in document.items():
-        shown = f"{value['reason']}: {value['message']}" if isinstance(value, dict) else value
+        shown = _text(value) if isinstance(value, dict) else value
         click.echo(f"{name.replace('_', ' '):<20} {'-' if shown is None else shown}")
+
+
+def _text(value: dict[str, Any]) -> str:
+    """Return an error or a pause in one line."""
+    if "why" in value:
+        return printable(f"by {value['by']}, until {value['until'] or 'resumed'}: {value['why']}")
+    return printable(f"{value['reason']}: {value['message']}")

@@ -28,6 +28,10 @@ class BridgeClient:
         """Send a JSON body and return the document of the response."""
         return self._request("POST", path, json=body or {})
 
+    def put(self, path: str, body: dict[str, Any], **options: Any) -> Any:  # noqa: ANN401
+        """Replace the resource at a path by a JSON body and return the document of the response."""
+        return self._request("PUT", path, json=body, **options)
+
     def delete(self, path: str) -> None:
         """Delete the resource at a path."""
         self._request("DELETE", path)

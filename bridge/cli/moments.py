@@ -13,7 +13,8 @@ def age(moment: str | None, now: dt.datetime) -> str:
 
 def span(seconds: float) -> str:
     """Return a duration in its two largest units, such as ``1h 5m``."""
-    left, parts = max(0, int(seconds)), []
+    left = max(0, int(seconds))
+    parts: list[str] = []
     for unit, length in _UNITS:
         count, left = divmod(left, length)
         if count or parts:
@@ -33,13 +34,14 @@ def clock(moment: str | None) -> str:
 
 def size(count: float) -> str:
     """Return a number of bytes, such as ``44 KiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            break
-        count /= 1024
-    return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+    if count < 1024:
+        return f"{count:.0f} B"
+    power = min(3, (int(count).bit_length() - 1) // 10)
+    scaled = count / 1024**power
+    unit = ("B", "KiB", "MiB", "GiB")[power]
+    return f"{scaled:.0f} {unit}" if scaled >= 10 else f"{scaled:.1f} {unit}"
 
 
 def number(value: float | None) -> str:
     """Return a number with separators, ``?`` where it is not known."""
-    return "?" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+    return "?" if value is None else f"{value:,.12g}"

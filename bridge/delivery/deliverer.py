@@ -181,7 +181,8 @@ class Deliverer:
         """Release the lane until flow control may permit a call. A denied lane keeps the denial as its reason."""
         denied = claim.denied_since is not None
         # Many denied lanes would otherwise come back at once, only to be rejected again.
-        after = max(rejected.after, backoff(_DENIED_REJECTED_ATTEMPTS)) if denied else rejected.after
+        is_delayed = denied and not rejected.by_pause
+        after = max(rejected.after, backoff(_DENIED_REJECTED_ATTEMPTS)) if is_delayed else rejected.after
         self.outbox.release(claim, after=after, held=None if denied else rejected.reason, thaw=not claim.resumed)
 
     def _delivered(self, claim: Claim, count: int, outcome: Delivered, duration: dt.timedelta) -> Claim | None:
@@ -306,7 +307,7 @@ def _failed_attempt(outcome: Denied | Unavailable | Unknown, writes: int) -> Att
             broke = "silent"
         case Unavailable():
             broke = "failed" if outcome.final_refusal else ""
-    status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None)
+    status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None) or None
     return Attempt(
         writes=writes,
         reason=_reason(outcome),

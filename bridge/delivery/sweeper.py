@@ -6,6 +6,7 @@ most one interval late.
 """
 
 import datetime as dt
+from collections.abc import Callable
 
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
@@ -22,10 +23,14 @@ _MAX_LANES_PER_SWEEP = 4000
 class Sweeper:
     """Runs in every worker; each partition is swept by one of them per interval."""
 
-    def __init__(self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer) -> None:
+    def __init__(
+        self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer, is_paused: Callable[[], bool] = lambda: False
+    ) -> None:
+        """While ``is_paused``, no lane is dispatched: it would only be claimed and released."""
         self._outbox = outbox
         self._dispatch = dispatch
         self._observe = observe
+        self._is_paused = is_paused
         # A little less than the interval, so that the next tick does not fall into the guard of this one.
         self._guard = SWEEP_INTERVAL * 0.9
 
@@ -36,6 +41,8 @@ class Sweeper:
         """
         try:
             self._outbox.report_worker(worker)
+            if self._is_paused():
+                return
             capacity = self._dispatch.capacity()
             limit = min(capacity.total, _MAX_LANES_PER_SWEEP)
             due = self._outbox.due(limit=limit, guard=self._guard) if limit else []

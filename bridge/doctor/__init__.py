@@ -7,11 +7,10 @@ Independent groups of checks run in parallel, each check with a timeout.
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from bridge.doctor.api import api_checks, certificate_checks
 from bridge.doctor.backlog import operation_checks
-from bridge.doctor.checks import CHECK_TIMEOUT_S, Check, CheckStatus, Finding, findings, skipped
+from bridge.doctor.checks import CHECK_TIMEOUT_S, Check, CheckStatus, Finding, findings, mask_secrets, skipped
 from bridge.doctor.configuration import Configuration, read_configuration, secrets_in, with_credentials
 from bridge.doctor.redis_checks import broker_checks, store_checks
 from bridge.doctor.sign_in import sign_in_checks
@@ -31,11 +30,7 @@ def examine(
     environ = with_credentials(environ)
     secrets = secrets_in(environ)
     for finding in _findings(environ, clock, api_is_here=api_is_here, timeout_s=timeout_s):
-        yield replace(
-            finding,
-            found=_masked(finding.found, secrets),
-            fix=tuple(_masked(text, secrets) for text in finding.fix),
-        )
+        yield mask_secrets(finding, secrets)
 
 
 def _findings(environ: Mapping[str, str], clock: Clock, *, api_is_here: bool, timeout_s: float) -> Iterator[Finding]:
@@ -87,9 +82,3 @@ class _Group(threading.Thread):
         """Yield the findings as they arrive."""
         for _ in self._checks:
             yield self._queue.get()
-
-
-def _masked(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text

@@ -10,6 +10,7 @@ from bridge.config.settings import Settings
 from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.outbox import Outbox
 from bridge.process.clock import Clock
+from bridge.upstream.flow_control import Pause
 from schemas.client import Scope
 
 #: Delays of the longest-due lane.
@@ -25,7 +26,7 @@ def operation_checks(settings: Settings, clock: Clock) -> list[Check]:
     needs = ("store",)
     checks = [
         Check("workers", lambda: _check_workers(bridge().outbox), needs),
-        Check("lag", lambda: _check_lag(bridge().outbox, settings.max_write_age, clock.now()), needs),
+        Check("lag", lambda: _check_lag(bridge(), settings.max_write_age, clock.now()), needs),
         Check("dead letters", lambda: _check_dead_letters(bridge().outbox), needs),
         Check("flow control", lambda: _check_flow_control(bridge()), needs),
     ]
@@ -48,11 +49,13 @@ def _check_workers(outbox: Outbox) -> CheckResult:
     return warn("none is alive; the backlog is empty", _START_FIX)
 
 
-def _check_lag(outbox: Outbox, max_age: dt.timedelta, now: dt.datetime) -> CheckResult:
-    backlog = outbox.backlog()
+def _check_lag(bridge: Api, max_age: dt.timedelta, now: dt.datetime) -> CheckResult:
+    backlog = bridge.outbox.backlog()
     if not backlog.lanes:
         return ok("the backlog is empty")
-    delay, age = _elapsed(backlog.oldest_due, now), _elapsed(backlog.oldest_accepted_at, now)
+    # In a pause, lanes are due and wait for its end.
+    oldest_due = None if bridge.flow_control.is_paused() else backlog.oldest_due
+    delay, age = _elapsed(oldest_due, now), _elapsed(backlog.oldest_accepted_at, now)
     found = (
         f"{backlog.lanes} lanes are pending, {backlog.bytes} bytes held;"
         f" the oldest write has an age of {age.total_seconds():.0f} s,"
@@ -84,6 +87,8 @@ def _check_dead_letters(outbox: Outbox) -> CheckResult:
 
 def _check_flow_control(bridge: Api) -> CheckResult:
     state = bridge.flow_control.state()
+    if state.paused:
+        return _paused(state.paused)
     rate = f"{state.rate:g} calls per second" if state.rate else "calls are not limited"
     if state.breaker != "closed":
         fix = "fix the problems of `upstream` and `aws`; the breaker closes after the next successful call"
@@ -92,6 +97,12 @@ def _check_flow_control(bridge: Api) -> CheckResult:
     if state.rate and limit and state.rate < limit / 2:
         return warn(f"closed, slowed to {rate} of {limit:g}: upstream throttles", "use a larger server if it persists")
     return ok(f"closed; {rate}")
+
+
+def _paused(pause: Pause) -> CheckResult:
+    until = f"until {pause.until:%Y-%m-%d %H:%MZ}" if pause.until else "until they are resumed"
+    found = f"{pause.by} has paused deliveries since {pause.since:%Y-%m-%d %H:%MZ}, {until}: {pause.why}"
+    return warn(found, "once upstream is ready again: `mlflow-bridge upstream resume`")
 
 
 def _check_keys(api_keys: ApiKeyStore, now: dt.datetime, *, alone: bool) -> CheckResult:

@@ -5,7 +5,7 @@ import datetime as dt
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bridge.errors import BridgeError
@@ -84,6 +84,18 @@ def findings(checks: Sequence[Check], *, timeout_s: float = CHECK_TIMEOUT_S) -> 
         if result.verdict in (CheckStatus.FAIL, CheckStatus.SKIPPED):
             failed.add(check.name)
         yield Finding(name=check.name, verdict=result.verdict, found=result.found, fix=result.fix)
+
+
+def mask_secrets(finding: Finding, secrets: Sequence[str]) -> Finding:
+    """Return the finding with each of these secrets masked."""
+    found, *fix = (_masked(text, secrets) for text in (finding.found, *finding.fix))
+    return replace(finding, found=found, fix=tuple(fix))
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def compare_clocks(local: dt.datetime, remote: dt.datetime, owner: str) -> CheckResult:

@@ -30,6 +30,7 @@ from bridge.upstream.responses import is_call_denied, is_identity_rejected
 
 _SETTINGS = "BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
 _MAX_SHOWN_ADDRESSES = 3
+NO_DATE_HEADER = "upstream sent no Date header"
 #: The cheapest call of every MLflow version that needs a working database.
 _TEST_CALL = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT = dt.timedelta(seconds=3)
@@ -169,7 +170,7 @@ class _TestCall:
         except ValueError:
             date = None
         if date is None or self._received_at is None:
-            return skipped("upstream sent no Date header")
+            return skipped(NO_DATE_HEADER)
         return compare_clocks(self._received_at, date if date.tzinfo else date.replace(tzinfo=dt.UTC), "upstream")
 
     def _no_response(self, error: Exception) -> CheckResult:

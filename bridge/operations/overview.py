@@ -7,21 +7,19 @@ from dataclasses import dataclass
 
 from bridge.operations import series
 from bridge.operations.snapshot import Snapshot
+from bridge.upstream.flow_control import Pause
 from schemas.dead_letter import Drain
 from schemas.operations import (
     BacklogSummary,
     Cause,
     DeadLetterTotals,
     DrainProgress,
-    Gate,
     Lag,
     Overview,
-    Pause,
     Rates,
     Status,
     StoreSummary,
     WorkerTotals,
-    read_pause,
 )
 
 #: A lane that has been due for longer than this is not taken by any worker. The sweep needs a second.
@@ -36,7 +34,6 @@ class Limits:
 
     #: The configured rate; a lower one means that upstream throttles. None: no limit.
     calls_per_second: float | None
-    burst: int
     max_store: int
     max_write_age: dt.timedelta
     denial_grace: dt.timedelta
@@ -44,8 +41,8 @@ class Limits:
 
 def overview(snapshot: Snapshot, limits: Limits) -> Overview:
     """Return the overview. It is equal for equal states, whenever they are read."""
-    pause, alive = read_pause(getattr(snapshot.flow_control, "paused", None)), snapshot.alive_workers
-    why = tuple(_causes(snapshot, limits, pause))
+    alive = snapshot.alive_workers
+    why = tuple(_causes(snapshot, limits))
     return Overview(
         status=_status(snapshot, why),
         why=why,
@@ -53,7 +50,7 @@ def overview(snapshot: Snapshot, limits: Limits) -> Overview:
         dead_letters=DeadLetterTotals(count=snapshot.dead_letters, last_hour=snapshot.dead_letters_last_hour),
         rates=_rates(snapshot),
         lag=_lag(snapshot),
-        gate=_gate(snapshot, limits, pause),
+        gate=snapshot.flow_control.document(),
         workers=WorkerTotals(
             alive=len(alive),
             delivering=sum(worker.delivering or 0 for worker in alive),
@@ -80,7 +77,7 @@ def _status(snapshot: Snapshot, why: tuple[Cause, ...]) -> Status:
     return "delivering" if snapshot.lanes else "idle"
 
 
-def _causes(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Iterator[Cause]:
+def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     """Yield why writes are not delivered as they should be, the gravest first."""
     for fault in snapshot.durability.faults:
         yield Cause(
@@ -88,10 +85,10 @@ def _causes(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Iterator
             since=None,
             text=_sentence(f"The store is not used: {fault}"),
             next="No write is accepted until this is repaired.",
-            runbook="#a-process-does-not-start-because-of-the-store",
+            runbook="#store-durability",
         )
     yield from _full(snapshot, limits)
-    if pause:
+    if pause := snapshot.flow_control.paused:
         yield _paused(pause)
     if not snapshot.alive_workers:
         yield _no_workers(snapshot)
@@ -116,7 +113,7 @@ def _full(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         since=None,
         text=text,
         next="Clients receive 503 once it is full. Delivered writes make room.",
-        runbook="#clients-receive-503-the-store-is-nearly-full",
+        runbook="#store-full",
     )
 
 
@@ -126,7 +123,7 @@ def _paused(pause: Pause) -> Cause:
         since=pause.since,
         text=_sentence(f"Deliveries are paused by {pause.by}: {pause.why}"),
         next=f"They go on by themselves at {_clock(pause.until)}." if pause.until else "They wait to be resumed.",
-        runbook="#upstream-is-down-stopped-or-in-maintenance",
+        runbook="#paused",
     )
 
 
@@ -136,7 +133,7 @@ def _no_workers(snapshot: Snapshot) -> Cause:
         since=max((worker.reported_at for worker in snapshot.workers), default=None),
         text="No worker process has reported for ten seconds, so nothing is delivered.",
         next="Writes wait, and are delivered once a worker runs.",
-        runbook="#no-worker-delivers",
+        runbook="#no-workers",
     )
 
 
@@ -156,9 +153,9 @@ def _breaker(snapshot: Snapshot) -> Cause:
         next=following,
         runbook="#aws-rejects-the-bridges-credentials"
         if is_refused
-        else "#upstream-throttles"
+        else "#throttled"
         if is_throttled
-        else "#upstream-is-down-stopped-or-in-maintenance",
+        else "#breaker-open",
     )
 
 
@@ -187,7 +184,7 @@ def _stalled(snapshot: Snapshot) -> Iterator[Cause]:
         since=due,
         text=f"Writes have been due since {_clock(due)}, and no worker sends a call.",
         next=None,
-        runbook="#no-worker-delivers",
+        runbook="#stalled",
     )
 
 
@@ -200,7 +197,7 @@ def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         since=None,
         text=f"Upstream throttles: {rate:.3g} calls a second go out in place of {configured:.3g}.",
         next="The rate grows with each call that succeeds.",
-        runbook="#upstream-throttles",
+        runbook="#throttled",
     )
 
 
@@ -214,7 +211,7 @@ def _denied(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         since=None,
         text="Upstream denies an action of some runs; others are delivered.",
         next=f"Their writes become dead letters {minutes:.3g} minutes after their acceptance.",
-        runbook="#upstream-denies-an-action",
+        runbook="#denied",
     )
 
 
@@ -253,21 +250,6 @@ def _lag(snapshot: Snapshot) -> Lag:
     previous, running = snapshot.minutes
     weighted = ((previous, 1 - snapshot.minute_share), (running, 1.0))
     return Lag(p50=series.lag_quantile(weighted, 0.5), p95=series.lag_quantile(weighted, 0.95))
-
-
-def _gate(snapshot: Snapshot, limits: Limits, pause: Pause | None) -> Gate:
-    state = snapshot.flow_control
-    return Gate(
-        breaker=state.breaker,
-        why=state.reason,
-        since=state.since,
-        opens_again_at=state.opens_again_at,
-        rate=state.rate,
-        burst=limits.burst,
-        bucket=None if state.bucket is None else round(state.bucket, 1),
-        delivered_at=state.delivered_at,
-        paused=pause,
-    )
 
 
 def _drain(drain: Drain) -> DrainProgress:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rate limiter and circuit breaker in Redis, a hash per upstream. See `bridge.upstream.flow_control`."""
+"""The rate limiter, circuit breaker and pause in Redis, a hash per upstream. See `bridge.upstream.flow_control`."""
 
-import dataclasses
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import redis
@@ -14,7 +13,7 @@ from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
 from bridge.redis_store.timestamps import from_ms, store_time_ms, to_ms
 from bridge.upstream import Delivered, Denied, Outcome, Refused, Unavailable, Unknown
-from bridge.upstream.flow_control import Decision, FlowControlState, Permit, Withheld
+from bridge.upstream.flow_control import Decision, FlowControlState, Pause, Permit, Withheld
 
 #: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane.
 _MAX_WAIT = dt.timedelta(seconds=1)
@@ -23,8 +22,11 @@ _FAILURE_THRESHOLD = 5
 _MAX_OPEN = dt.timedelta(seconds=30)
 #: The rate of calls that were denied before: a tenth of the rate limit, or this where there is none.
 _DENIED_CALLS_PER_SECOND = 2.0
+#: The end of a pause without one, in ms. A double holds it exactly.
+_NO_END_MS = 1 << 52
+_PAUSE_FIELDS = ("paused_until", "paused_since", "paused_why", "paused_by")
 #: What the state of an upstream is read from.
-STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "opened")
+STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "opened", "trips", "failures", *_PAUSE_FIELDS)
 
 
 class RedisFlowControl:
@@ -41,15 +43,16 @@ class RedisFlowControl:
         self._denied_rate = max(1.0, rate / 10) if rate else _DENIED_CALLS_PER_SECOND
         self._acquire = load(client, "acquire")
         self._record_outcome = load(client, "record_outcome")
+        self._pause = load(client, "pause")
 
-    def acquire(self, *, denied: bool = False) -> Decision:
+    def acquire(self, *, denied: bool = False, delivers: bool = True) -> Decision:
         """Acquire a permit for one call."""
         arguments = [self._rate, self.burst, to_ms(self._probe_timeout), to_ms(_MAX_WAIT)]
-        arguments.append(self._denied_rate if denied else 0)
+        arguments += [self._denied_rate if denied else 0, int(delivers)]
         with store_errors():
             state, wait_ms, *reason = self._acquire([self.key], arguments)
         wait = dt.timedelta(milliseconds=int(wait_ms))
-        return Permit(wait) if state == b"open" else Withheld(wait, reason[0].decode())
+        return Permit(wait) if state == b"open" else Withheld(wait, reason[0].decode(), by_pause=state == b"paused")
 
     def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Record the outcome of a call."""
@@ -69,35 +72,61 @@ class RedisFlowControl:
         return delivered is not None and int(delivered) > moment.timestamp() * 1000
 
     def state(self) -> FlowControlState:
-        """Return the state of the limiter and the breaker."""
+        """Return the state of the limiter, the breaker and the pause."""
         with store_errors():
             fields = self._client.hmget(self.key, STATE_FIELDS)
             return self.read_state(fields, store_time_ms(self._client))
 
     def read_state(self, fields: Sequence[bytes | None], now_ms: int) -> FlowControlState:
         """Return the state that these values of ``STATE_FIELDS`` stand for."""
-        until, reason, rate, full_at, delivered, opened = fields
-        limit = float(rate or self._rate) or None
-        full_in_s = max(0.0, int(full_at or 0) / 1000 - now_ms) / 1000
-        state = FlowControlState(
-            breaker="closed",
-            reason=None,
-            opens_again_at=None,
+        found = {name: value for name, value in zip(STATE_FIELDS, fields, strict=True) if value is not None}
+        limit = float(found.get("rate", self._rate)) or None
+        full_in_s = max(0.0, int(found.get("next", 0)) / 1000 - now_ms) / 1000
+        until, opened, delivered = found.get("until"), found.get("opened"), found.get("delivered")
+        # A call in flight may still succeed. What is older than that was left by a process of an older release.
+        is_known = opened and until and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
+        return FlowControlState(
+            breaker="closed" if until is None else "open" if int(until) > now_ms else "half-open",
+            reason=found.get("reason", b"").decode() if until else None,
+            opens_again_at=from_ms(until) if until else None,
             rate=limit,
             bucket=self.burst - full_in_s * limit if limit else None,
             delivered_at=from_ms(delivered) if delivered else None,
-        )
-        if until is None:
-            return state
-        # A call in flight may still succeed. What is older than that was left by a process of an older release.
-        is_known = opened and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
-        return dataclasses.replace(
-            state,
-            breaker="open" if int(until) > now_ms else "half-open",
-            reason=(reason or b"").decode(),
+            burst=self.burst if limit else None,
             since=from_ms(opened) if opened and is_known else None,
-            opens_again_at=from_ms(until),
+            paused=_pause_of(found, now_ms),
+            trips=int(found.get("trips", 0)),
+            failures=int(found.get("failures", 0)),
         )
+
+    def is_paused(self) -> bool:
+        """Return whether deliveries are paused. Only while there is an order, this needs the store's clock."""
+        with store_errors():
+            until = self._client.hget(self.key, "paused_until")
+            return until is not None and int(until) > store_time_ms(self._client)
+
+    def pause(self, *, why: str, by: str, until: dt.datetime | None) -> None:
+        """Pause deliveries."""
+        until_ms = _NO_END_MS if until is None else round(until.timestamp() * 1000)
+        with store_errors():
+            self._pause([self.key], [until_ms, why, by])
+
+    def resume(self) -> None:
+        """End the pause."""
+        with store_errors():
+            self._client.hdel(self.key, *_PAUSE_FIELDS)
+
+
+def _pause_of(found: Mapping[str, bytes], now_ms: int) -> Pause | None:
+    until_ms = int(found.get("paused_until", 0))
+    if until_ms <= now_ms:
+        return None
+    return Pause(
+        why=found.get("paused_why", b"").decode(),
+        by=found.get("paused_by", b"").decode(),
+        since=from_ms(found.get("paused_since", 0)),
+        until=None if until_ms >= _NO_END_MS else from_ms(until_ms),
+    )
 
 
 def _recorded_as(outcome: Outcome) -> tuple[str, str, dt.timedelta]:

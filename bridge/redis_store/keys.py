@@ -48,7 +48,11 @@ key                                   type    meaning
                                               ``failures`` in a row; ``delivered``: when a call last succeeded (ms);
                                               ``until``: when the open breaker lets a probe through (ms),
                                               ``opened``: when it opened (ms), ``reason``, ``trips``;
-                                              ``probe``: when the probe times out (ms)
+                                              ``probe``: when the probe times out (ms);
+                                              ``paused_until``: when the pause of deliveries ends (ms),
+                                              ``paused_since`` (ms), ``paused_why``, ``paused_by``
+``bridge:upstream:<hash>:failures``   list    the latest failed calls to an upstream, the newest first, as JSON
+``bridge:upstream:<hash>:calls:<n>``  hash    outcome -> number of calls in the n-th five minutes since 1970
 ``bridge:{drains}:active``            zset    running drain -> when it began (s)
 ``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
 ``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
@@ -196,6 +200,16 @@ def rate_limits(client: str) -> str:
 def flow_control(upstream: str) -> str:
     """The rate limiter and the circuit breaker of an upstream."""
     return f"bridge:flow_control:{hashlib.blake2b(upstream.encode(), digest_size=8).hexdigest()}"
+
+
+def upstream_failures(upstream_id: str) -> str:
+    """The latest failed calls to an upstream."""
+    return f"bridge:upstream:{upstream_id}:failures"
+
+
+def upstream_calls(upstream_id: str, period: int) -> str:
+    """The calls to an upstream in a period of five minutes, by their outcome."""
+    return f"bridge:upstream:{upstream_id}:calls:{period}"
 
 
 def browser_session(session_id: str) -> str:

@@ -19,6 +19,8 @@ from bridge.events import (
     BatchRejected,
     DeadLettersDrained,
     DeadLettersExpired,
+    DeliveriesPaused,
+    DeliveriesResumed,
     DeliveryErrored,
     DispatchFailed,
     Event,
@@ -50,6 +52,8 @@ _LEVELS: dict[type[Event], int] = {
     WritesDeadLettered: logging.ERROR,
     DeadLettersDrained: logging.WARNING,
     DeadLettersExpired: logging.ERROR,
+    DeliveriesPaused: logging.WARNING,
+    DeliveriesResumed: logging.WARNING,
     LaneDeferred: logging.WARNING,
     LaneDenied: logging.WARNING,
     DeliveryErrored: logging.ERROR,
@@ -67,6 +71,8 @@ _LEVELS: dict[type[Event], int] = {
     RequestCompleted: logging.INFO,
 }
 _EVENT_NAMES = {kind: re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in _LEVELS}
+#: Fields that are no part of the log.
+_UNLOGGED_FIELDS: dict[type[Event], tuple[str, ...]] = {UpstreamCallCompleted: ("unlogged_reason",)}
 _JSON_ENCODER = msgspec.json.Encoder(enc_hook=str)
 #: Fields that are left out on a terminal.
 _PROCESS_FIELDS = ("logger", "process")
@@ -79,7 +85,7 @@ def log_event(event: Event) -> None:
     level = _LEVELS[type(event)]
     if _LOG.isEnabledFor(level):
         # `Logger.log` would search the stack for the caller, which is always this line.
-        extra = {"fields": asdict(event)}
+        extra = {"fields": _fields_of(event)}
         _LOG.handle(_LOG.makeRecord(_LOG.name, level, "", 0, _EVENT_NAMES[type(event)], (), None, extra=extra))
 
 
@@ -149,7 +155,14 @@ class _StandardErrorHandler(logging.StreamHandler[TextIO]):
 
 
 def _event_line(event: Event) -> _Line:
-    return _line(time.time(), _LEVELS[type(event)], _EVENT_NAMES[type(event)], _LOG.name, asdict(event))
+    return _line(time.time(), _LEVELS[type(event)], _EVENT_NAMES[type(event)], _LOG.name, _fields_of(event))
+
+
+def _fields_of(event: Event) -> dict[str, Any]:
+    fields = asdict(event)
+    for name in _UNLOGGED_FIELDS.get(type(event), ()):
+        del fields[name]
+    return fields
 
 
 def _line(now: float, level: int, event: str, logger: str, fields: dict[str, Any]) -> _Line:

@@ -108,8 +108,11 @@ STORE_DURABILITY_PROBLEMS = _gauge(
 BACKLOG_LANES = _gauge("backlog_lanes", "Lanes with pending writes.")
 BACKLOG_BYTES = _gauge("backlog_bytes", "Bytes of pending writes and dead letters.")
 DEAD_LETTERS = _gauge("dead_letters", "Dead letters that are neither replayed nor discarded.")
-OLDEST_DUE_SECONDS = _gauge("oldest_due_seconds", "Time since the oldest unclaimed lane became due.")
+OLDEST_DUE_SECONDS = _gauge(
+    "oldest_due_seconds", "Time since the oldest unclaimed lane became due; 0 while deliveries are paused."
+)
 OLDEST_PENDING_SECONDS = _gauge("oldest_pending_seconds", "Age of the oldest pending write.")
+DELIVERIES_PAUSED = _gauge("deliveries_paused", "1 while an operator has paused deliveries, else 0.")
 LAST_DELIVERY = _gauge(
     "last_delivery_timestamp_seconds", "Time of the last successful write call; 0 if there was none."
 )

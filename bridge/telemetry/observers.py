@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The observers of a process: they pass each event to the log and to the meter."""
+"""The observers of a process: they pass each event to the log, to the meter, and calls to the log of calls."""
 
+import datetime as dt
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.events import Event, Observer, RequestCompleted
 from bridge.process.background import BackgroundThread
+from bridge.telemetry.call_log import CallLog, CallRecorder
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
 
@@ -22,10 +24,20 @@ _MAX_BUFFERED_EVENTS = 10_000
 class Observers:
     """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
 
-    def __init__(self, counters: CounterStore, *others: Observer, logs_requests: bool = False) -> None:
-        """``others`` observe each event as well, except for those of requests."""
+    def __init__(
+        self,
+        counters: CounterStore,
+        *others: Observer,
+        logs_requests: bool = False,
+        call_log: CallLog | None = None,
+    ) -> None:
+        """``others`` observe each event as well, except for those of requests.
+
+        Without ``call_log``, failed calls to upstream are not kept.
+        """
         self._others = others
         self._meter = Meter(counters, observe=self)
+        self._calls = call_log and CallRecorder(call_log, lambda: dt.datetime.now(dt.UTC), observe=self)
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
             request_observers.append(log_events)
@@ -40,6 +52,8 @@ class Observers:
             self._meter(event)
             for observe in self._others:
                 observe(event)
+            if self._calls:
+                self._calls(event)
 
     def report_threads(self) -> None:
         """Report the background threads of this process from now on, see `Meter.report_threads`."""
@@ -49,6 +63,8 @@ class Observers:
         """Flush buffered events and counts; called when the process ends."""
         self._requests.flush()
         self._meter.flush()
+        if self._calls:
+            self._calls.flush()
 
 
 class BufferedObserver:

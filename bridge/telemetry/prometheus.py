@@ -48,8 +48,10 @@ def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStor
         catalogue.BACKLOG_LANES: float(backlog.lanes),
         catalogue.BACKLOG_BYTES: float(backlog.bytes),
         catalogue.DEAD_LETTERS: float(backlog.dead_letters),
-        catalogue.OLDEST_DUE_SECONDS: _age(backlog.oldest_due, now),
+        # Due is what a worker could deliver now.
+        catalogue.OLDEST_DUE_SECONDS: 0.0 if state.paused else _age(backlog.oldest_due, now),
         catalogue.OLDEST_PENDING_SECONDS: _age(backlog.oldest_accepted_at, now),
+        catalogue.DELIVERIES_PAUSED: float(state.paused is not None),
         catalogue.LAST_DELIVERY: state.delivered_at.timestamp() if state.delivered_at else 0.0,
         catalogue.WORKERS: float(workers),
         catalogue.CALL_RATE: float("inf") if state.rate is None else state.rate,

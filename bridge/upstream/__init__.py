@@ -74,6 +74,8 @@ class Unavailable:
 
     reason: str
     status: int | None = None
+    error_code: str = ""
+    request_id: str | None = None
     retry_after: dt.timedelta | None = None
     #: The cause is the bridge's own credentials or clock.
     identity_failed: bool = False

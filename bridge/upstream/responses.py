@@ -5,7 +5,7 @@ import datetime as dt
 import email.utils
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -80,6 +80,15 @@ def classify(
 ) -> Outcome:
     """Return the outcome of a call from upstream's response. ``headers`` must be case-insensitive."""
     response = _read(status, headers, body, of_fastapi=bool(call and call.headers))
+    outcome = _classify(response, body, now=now, call=call)
+    if isinstance(outcome, Unavailable):
+        code = response.error_code or response.aws_error
+        return replace(outcome, error_code=code, request_id=response.request_id)
+    return outcome
+
+
+def _classify(response: _ErrorResponse, body: bytes, *, now: dt.datetime, call: Call | None) -> Outcome:
+    status, headers = response.status, response.headers
     if status == 200 and _is_from_mlflow(headers, body, call):
         kept_body = body if call and call.answer else b""
         return Delivered(status=status, request_id=response.request_id, body=kept_body)

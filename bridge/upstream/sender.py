@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends calls to upstream through the shared flow control, and records each outcome there, in logs and traces."""
 
+import datetime as dt
+import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,9 +11,12 @@ from dataclasses import dataclass, replace
 from bridge.errors import StoreUnavailable
 from bridge.events import Observer, UpstreamCallCompleted
 from bridge.process.clock import Clock
-from bridge.upstream import Call, CallContext, Delivered, Headers, Outcome, Upstream
+from bridge.upstream import Call, CallContext, Delivered, Headers, Outcome, Refused, Upstream
 from bridge.upstream.flow_control import FlowControl, Withheld
 from bridge.upstream.tracing import CallSpan, Tracer
+
+#: The prefix that MLflow's calls have in common.
+_API = re.compile(r"^/api/\d\.0/mlflow/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class UpstreamSender:
         return result
 
     def _send_one(self, call: Call, context: CallContext) -> Outcome | Withheld | Stopping:
-        decision = self.flow_control.acquire(denied=context.denied)
+        decision = self.flow_control.acquire(denied=context.denied, delivers=bool(context.jobs))
         if isinstance(decision, Withheld):
             return decision
         if self.stopping.wait(decision.wait.total_seconds()):
@@ -60,20 +65,32 @@ class UpstreamSender:
         span = self.tracer.call(call, context) if self.tracer and context.jobs else None
         started_at = self.clock.monotonic()
         outcome = self.upstream.send(call, _trace_headers(context, span))
-        completed = UpstreamCallCompleted(
-            lane=context.lane,
-            request_id=context.request_id,
-            attempt=context.attempt,
-            outcome=type(outcome).__name__.lower(),
-            status=getattr(outcome, "status", None),
-            duration=self.clock.monotonic() - started_at,
-        )
+        completed = _completed(call, context, outcome, self.clock.monotonic() - started_at)
         self.observe(completed)
         if span:
             span.end(completed)
         with suppress(StoreUnavailable):
             self.flow_control.record(outcome, of_read=call.reads, was_denied=context.denied)
         return outcome
+
+
+def _completed(call: Call, context: CallContext, outcome: Outcome, duration: dt.timedelta) -> UpstreamCallCompleted:
+    reason = (
+        "" if isinstance(outcome, Delivered) else outcome.message if isinstance(outcome, Refused) else outcome.reason
+    )
+    return UpstreamCallCompleted(
+        endpoint=f"{call.method} {_API.sub('', call.path.partition('?')[0])}",
+        lane=context.lane,
+        request_id=context.request_id,
+        attempt=context.attempt,
+        outcome=type(outcome).__name__.lower(),
+        status=getattr(outcome, "status", None),
+        duration=duration,
+        reads=call.reads,
+        error_code=getattr(outcome, "error_code", None) or None,
+        upstream_request_id=getattr(outcome, "request_id", None),
+        unlogged_reason=reason,
+    )
 
 
 def _trace_headers(context: CallContext, span: CallSpan | None) -> Headers:

@@ -56,6 +56,10 @@ OWN = {
     ("DELETE", "/v1/dead-letters/drains/x"): "",
     ("GET", "/v1/sessions"): "",
     ("DELETE", "/v1/sessions/x"): "",
+    ("GET", "/v1/upstreams"): "",
+    ("GET", "/v1/upstreams/x/failures"): "",
+    ("POST", "/v1/upstreams/x/probe"): "",
+    ("PUT", "/v1/upstreams/x/pause"): "",
     # About the client itself, whatever it may do.
     ("GET", "/v1/backlog/mine"): "wrn",
     ("GET", "/v1/keys/mine"): "wrn",

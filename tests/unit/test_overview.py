@@ -13,19 +13,18 @@ from bridge.operations.series import lag_quantile, minute_counts
 from bridge.operations.snapshot import Snapshot
 from bridge.outbox import Durability
 from bridge.telemetry import metric_catalogue as catalogue
-from bridge.upstream.flow_control import FlowControlState
+from bridge.upstream.flow_control import FlowControlState, Pause
 from schemas.operations import Cause, WorkerDocument
 
 NOW = dt.datetime(2026, 11, 28, 14, 2, 11, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
 LIMITS = Limits(
     calls_per_second=25,
-    burst=50,
     max_store=1000,
     max_write_age=dt.timedelta(hours=72),
     denial_grace=dt.timedelta(minutes=15),
 )
-CLOSED = FlowControlState(breaker="closed", reason=None, opens_again_at=None, rate=25.0, bucket=50.0)
+CLOSED = FlowControlState(breaker="closed", reason=None, opens_again_at=None, rate=25.0, bucket=50.0, burst=50)
 OPEN = dataclasses.replace(
     CLOSED,
     breaker="open",
@@ -108,26 +107,26 @@ def test_an_open_breaker_is_said_with_why_since_when_and_what_comes_next() -> No
 
     assert (cause.code, cause.since, cause.text) == ("breaker-open", NOW - 60 * SECOND, "Upstream answers 503.")
     assert cause.next == "The next call is tried at 14:02:40 UTC."
-    assert cause.runbook == "#upstream-is-down-stopped-or-in-maintenance"
+    assert cause.runbook == "#breaker-open"
     assert overview(after(IDLE, flow_control=OPEN), LIMITS).status == "degraded"
 
 
 @pytest.mark.parametrize(
     ("reason", "text", "runbook"),
     [
-        ("throttled: status 429", "Upstream throttles, answers 429 and asks for a pause.", "#upstream-throttles"),
+        ("throttled: status 429", "Upstream throttles, answers 429 and asks for a pause.", "#throttled"),
         (
             "no connection to upstream: ConnectionRefusedError",
             "No connection to upstream: ConnectionRefusedError.",
-            "#upstream-is-down-stopped-or-in-maintenance",
+            "#breaker-open",
         ),
         (
             "AWS refuses the bridge's credentials: ExpiredToken",
             "AWS refuses the bridge's credentials: ExpiredToken.",
             "#aws-rejects-the-bridges-credentials",
         ),
-        ("status 502 with INTERNAL_ERROR", "Upstream answers 502.", "#upstream-is-down-stopped-or-in-maintenance"),
-        ("", "Upstream does not take calls.", "#upstream-is-down-stopped-or-in-maintenance"),
+        ("status 502 with INTERNAL_ERROR", "Upstream answers 502.", "#breaker-open"),
+        ("", "Upstream does not take calls.", "#breaker-open"),
     ],
 )
 def test_the_reason_of_the_breaker_is_a_sentence(reason: str, text: str, runbook: str) -> None:
@@ -204,15 +203,9 @@ def test_a_store_that_may_lose_writes_makes_the_bridge_unavailable() -> None:
 
 
 def test_a_pause_is_said_with_its_reason_and_its_end() -> None:
-    pause = {"why": "maintenance", "until": NOW + 60 * SECOND, "by": "anna", "since": NOW}
+    pause = Pause(why="maintenance", until=NOW + 60 * SECOND, by="anna", since=NOW)
+    paused = dataclasses.replace(CLOSED, paused=pause)
 
-    class Paused:
-        paused = pause
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(CLOSED, name)
-
-    paused: Any = Paused()
     document = overview(after(BUSY, flow_control=paused, oldest_due=NOW - 90 * SECOND), LIMITS)
 
     (cause,) = document.why

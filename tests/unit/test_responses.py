@@ -223,7 +223,10 @@ def test_an_aws_error_about_credentials_signature_or_clock_is_ours_at_any_status
     for status in (400, 403, 503):
         outcome = answer(status, aws(), X_Amzn_ErrorType=f"{error}:http://internal.amazon.com/coral/")
         assert outcome == Unavailable(
-            reason=f"AWS refuses the bridge's credentials: {error}", status=status, identity_failed=True
+            reason=f"AWS refuses the bridge's credentials: {error}",
+            status=status,
+            error_code=error,
+            identity_failed=True,
         )
 
 

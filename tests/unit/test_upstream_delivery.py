@@ -2,12 +2,13 @@
 """What a person is told of why its writes are not in MLflow yet."""
 
 import datetime as dt
+from typing import Literal
 
 import pytest
 
 from api.routes.own import upstream_delivery
 from bridge.outbox import ClientBacklog
-from bridge.upstream.flow_control import FlowControlState
+from bridge.upstream.flow_control import FlowControlState, Pause
 from schemas.session import UpstreamDelivery
 from tests.factories import NOW
 
@@ -26,13 +27,16 @@ def backlog(*failures: str) -> ClientBacklog:
     )
 
 
-def state(breaker: str = "closed", *, rate: float | None = None) -> FlowControlState:
+def state(
+    breaker: Literal["closed", "open"] = "closed", *, rate: float | None = None, paused: Pause | None = None
+) -> FlowControlState:
     return FlowControlState(
         breaker=breaker,
         reason=None if breaker == "closed" else "503",
         opens_again_at=None if breaker == "closed" else LATER,
         rate=rate,
         delivered_at=NOW,
+        paused=paused,
     )
 
 
@@ -52,8 +56,13 @@ def state(breaker: str = "closed", *, rate: float | None = None) -> FlowControlS
             state(),
             UpstreamDelivery(delivering=False, reason="denied", since=NOW, next_attempt_at=LATER),
         ),
+        (
+            backlog("unavailable"),
+            state("open", paused=Pause(why="w", by="anna", since=NOW, until=LATER)),
+            UpstreamDelivery(delivering=False, reason="paused", since=NOW, next_attempt_at=LATER),
+        ),
     ],
-    ids=["well", "at full rate", "throttled", "breaker", "denied"],
+    ids=["well", "at full rate", "throttled", "breaker", "denied", "paused"],
 )
 def test_why_writes_wait_is_told(pending: ClientBacklog, upstream: FlowControlState, told: UpstreamDelivery) -> None:
     assert upstream_delivery(pending, upstream, 25.0) == told

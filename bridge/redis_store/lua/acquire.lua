@@ -5,8 +5,9 @@
 -- ARGV[1] calls per second (0: not limited)    ARGV[2] burst
 -- ARGV[3] timeout of a probe, in ms            ARGV[4] longest wait that is granted, in ms
 -- ARGV[5] calls per second of lanes that were denied before; 0 if this call's was not
+-- ARGV[6] '1' if the call is part of a delivery, which a pause withholds
 --
--- Returns {'open', wait in ms} or {'shut', time in ms after which to ask again, reason}.
+-- Returns {'open', wait in ms}, or {'shut' or 'paused', time in ms after which to ask again, reason}.
 --
 -- The bucket follows the generic cell rate algorithm (ITU-T I.371): `next` is the time, in microseconds, at which the
 -- bucket would be full again.
@@ -16,14 +17,21 @@ local burst = tonumber(ARGV[2])
 local probe_timeout_ms = ARGV[3]
 local max_wait_ms = tonumber(ARGV[4])
 local denied_rate = tonumber(ARGV[5])
+local delivers = ARGV[6] == '1'
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_us = time[1] * 1000000 + time[2]
-local state = redis.call('HMGET', flow_control_key, 'until', 'reason', 'probe', 'rate', 'next', 'denied_next')
+local state = redis.call('HMGET', flow_control_key,
+  'until', 'reason', 'probe', 'rate', 'next', 'denied_next', 'paused_until')
 local open_until, reason, probe_until = tonumber(state[1]), state[2], tonumber(state[3])
 local rate, full_at_us, denied_next_us = tonumber(state[4] or default_rate), state[5], state[6]
+local paused_until = tonumber(state[7])
 
+if delivers and paused_until and paused_until > now_ms then
+  -- The lane is due again at once: while the pause lasts, no sweep finds it, and when it ends the next one does.
+  return {'paused', '0', 'deliveries are paused by an operator'}
+end
 if open_until then
   local wait_until = open_until
   if wait_until <= now_ms and probe_until then
