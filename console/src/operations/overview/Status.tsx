@@ -88,7 +88,8 @@ function PauseLine({ pause: { by, since, until } }: { pause: Pause }) {
       ) : (
         ', until an operator resumes it.'
       )}{' '}
-      <Link to="/ops/upstreams">Resume under Upstreams</Link>
+      <Link to="/ops/upstreams">Resume under Upstreams</Link>{' '}
+      <RunbookLink section="#deliveries-are-paused">What to do</RunbookLink>
     </p>
   );
 }

@@ -55,10 +55,11 @@ function BlockView({ block, label }: { block: Block; label: string }) {
 
 function Heading({ level, anchor, text }: { level: number; anchor: string; text: string }) {
   if (level === 1) return <h1 id={anchor}>{text}</h1>;
+  const Level = level === 2 ? 'h2' : 'h3';
   return (
-    <h2 id={anchor} tabIndex={-1}>
+    <Level id={anchor} tabIndex={-1}>
       {text}
-    </h2>
+    </Level>
   );
 }
 
