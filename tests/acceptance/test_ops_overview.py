@@ -48,7 +48,7 @@ def test_the_overview_says_within_five_seconds_that_upstream_is_away_and_shows_i
         shared_portal.shows("Runs that wait longest")
         shared_portal.click("What to do")
         shared_portal.browser.eventually(
-            f"document.activeElement.id && '#' + document.activeElement.id == location.hash"
+            "document.activeElement.id && '#' + document.activeElement.id == location.hash"
         )
         assert noticed <= NOTICE_S
     finally:
