@@ -18,7 +18,8 @@ async function csvOf(path: string): Promise<Blob> {
   } catch {
     throw new ProblemError(unreachable());
   }
-  if (response.ok) return response.blob();
+  if (response.ok && response.headers.get('Content-Type')?.startsWith('text/csv')) return response.blob();
+  if (response.ok) throw new Error('This version of the bridge has no CSV of this list.');
   const requestId = response.headers.get('X-Request-Id');
   throw new ProblemError(problemOf(response.status, response.statusText, await response.text(), requestId));
 }
