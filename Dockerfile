@@ -5,6 +5,8 @@ WORKDIR /app/console
 COPY console/package.json console/package-lock.json console/.npmrc ./
 RUN npm ci --loglevel=error
 COPY console/ ./
+# The console shows it.
+COPY docs/how-to/runbook.md /app/docs/how-to/
 # Writes /app/api/console.
 RUN npm run build
 

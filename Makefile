@@ -102,7 +102,7 @@ clean: ## Remove everything that was installed and built here, with the data of 
 
 # The portal's pages. Where no package registry answers, the bridge runs without them.
 export CONSOLE_MISSING := The portal could not be built, so the bridge runs without /app. Check the package registries, then run: make console
-CONSOLE_SOURCE := $(shell find console \( -name node_modules -o -name .pages -o -name mock -o -name scripts -o -name '*.test.*' -o -name '*.md' \) -prune -o -type f -print)
+CONSOLE_SOURCE := $(shell find console \( -name node_modules -o -name .pages -o -name mock -o -name scripts -o -name '*.test.*' -o -name '*.md' \) -prune -o -type f -print) docs/how-to/runbook.md
 api/console/index.html: $(CONSOLE_SOURCE) console/node_modules/.package-lock.json
 	@echo "building the portal's pages into api/console"
 	@sh console/npm.sh run --silent build -- --logLevel warn

@@ -34,6 +34,8 @@ export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
+    // The runbook lies outside this folder.
+    fs: { allow: ['.', '../docs/how-to'] },
     // The bridge compares `Origin` with `Host`, so the host of the development server is kept.
     proxy: { '^/(?!app(/|$)|app\\?)': { target: BRIDGE_URL, changeOrigin: false } },
   },

@@ -10,6 +10,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { OPENAPI } from './openapi.mjs';
+import { OPERATIONS } from './operations.mjs';
 import { ago, jobs, letters, mlflow, ownBacklog, session, state } from './state.mjs';
 
 const PORT = Number(process.env.PORT ?? 8090);
@@ -63,7 +64,6 @@ const ROUTES = {
         send(response, 200, { end_session_url: null });
     },
     'GET /v1/backlog/mine': (_, response) => send(response, 200, ownBacklog()),
-    'GET /v1/jobs': (_, response) => send(response, 200, { jobs: state.empty ? [] : jobs(), next: null }),
     'GET /v1/dead-letters': (_, response) => send(response, 200, { letters: state.empty ? [] : letters(), next: null }),
     'GET /v1/keys/mine': (_, response) => send(response, 200, { keys: state.empty ? [] : keys() }),
     'GET /v1/backlog': (_, response) =>
@@ -118,6 +118,11 @@ function letterRoute(method, path, response) {
     response.end(`${JSON.stringify(document).slice(0, -1)},"write":${write}}`);
 }
 
+async function jsonOf(request) {
+    const body = await bodyOf(request);
+    return body ? JSON.parse(body) : null;
+}
+
 async function bodyOf(request) {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -145,13 +150,33 @@ const OPEN = new Set(['/v1/session', '/openapi.json', '/readyz']);
 
 async function apiCall(request, response, url) {
     const { pathname } = url;
-    if (!state.signedIn && request.headers['sec-fetch-dest'] === 'iframe') return signedOutFrame(response);
-    if (!state.signedIn && !OPEN.has(pathname)) {
-        return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
-    }
+    if (!state.signedIn && !OPEN.has(pathname)) return signedOut(request, response);
     if (state.denied.includes(pathname)) return problem(response, 403, 'forbidden', 'Forbidden', 'It is not allowed.');
     const route = ROUTES[`${request.method} ${pathname}`];
     if (route) return route(request, response);
+    return (await operationsCall(request, response, url)) || otherCall(request, response, url);
+}
+
+function signedOut(request, response) {
+    if (request.headers['sec-fetch-dest'] === 'iframe') return signedOutFrame(response);
+    return problem(response, 401, 'unauthorized', 'Unauthorized', 'The session has ended.');
+}
+
+/** Answers a call of operations, and returns whether it is one. */
+async function operationsCall(request, response, { pathname, searchParams }) {
+    for (const [method, pattern, answer] of OPERATIONS) {
+        const match = request.method === method && pattern.exec(pathname);
+        if (!match) continue;
+        const { status = 200, document, headers, problem: named } = answer(match, searchParams, await jsonOf(request));
+        if (named) problem(response, status, ...named);
+        else send(response, status, document, headers);
+        return true;
+    }
+    return false;
+}
+
+function otherCall(request, response, url) {
+    const { pathname } = url;
     if (pathname.startsWith('/v1/dead-letters/')) return letterRoute(request.method, pathname, response);
     if (pathname.startsWith('/v1/jobs/')) return jobRoute(pathname, response);
     const imitated = !MLFLOW_URL && pathname.startsWith('/api/2.0/mlflow/');

@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the stand-in for the bridge knows. Tests and people change it with `POST /mock`.
 
-const ACTIONS = [
+/** What an operator may do. */
+export const ACTIONS = [
     'GetRun',
     'GetJob',
     'GetDeadLetter',
     'ReplayDeadLetter',
+    'DiscardDeadLetter',
+    'DrainDeadLetters',
     'GetBacklog',
+    'GetMetrics',
+    'AttemptLane',
+    'GetClient',
+    'ManageClients',
+    'ManageKeys',
+    'GetUsage',
+    'GetWorkers',
+    'GetUpstream',
+    'ManageUpstream',
+    'GetAudit',
     'GetMetricHistory',
     'SearchRuns',
 ];

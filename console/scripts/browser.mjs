@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
+import { ACTIONS } from '../mock/state.mjs';
+
 const PORT = 8091;
 const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const BROWSER_OPTIONS = [
@@ -25,7 +27,7 @@ export const ORIGIN = `http://127.0.0.1:${PORT}`;
 export const SIGNED_IN = {
     signedIn: true,
     via: 'oidc',
-    actions: ['GetRun', 'GetJob', 'GetDeadLetter', 'ReplayDeadLetter', 'GetBacklog'],
+    actions: ACTIONS,
     experiments: null,
     readOnly: false,
     backlog: 'behind',
@@ -34,6 +36,9 @@ export const SIGNED_IN = {
     unreachable: false,
     denied: [],
     replayed: [],
+    overview: 'delivering',
+    pause: null,
+    attempted: [],
 };
 
 /** Changes what the stand-in knows, and returns all of it. */

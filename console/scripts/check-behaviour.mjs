@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { ORIGIN, setState, SIGNED_IN, withBrowser } from './browser.mjs';
+import { OPERATIONS_CHECKS } from './operations-behaviour.mjs';
 
 const WAIT_MS = 15_000;
 const text = (page, content) => page.getByText(content).first().waitFor({ timeout: WAIT_MS });
@@ -168,7 +169,7 @@ const CHECKS = {
 
 let failures = 0;
 await withBrowser(async (browser) => {
-    for (const [name, check] of Object.entries(CHECKS)) {
+    for (const [name, check] of Object.entries({ ...CHECKS, ...OPERATIONS_CHECKS })) {
         if (process.argv[2] && !name.includes(process.argv[2])) continue;
         await setState(SIGNED_IN);
         const context = await browser.newContext();

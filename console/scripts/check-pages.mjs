@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 import { ORIGIN, setState, SIGNED_IN, withBrowser } from './browser.mjs';
+import { OPERATIONS_PAGES } from './operations-pages.mjs';
 
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -86,7 +87,6 @@ const PAGES = [
         act: (page) => page.getByRole('tab', { name: 'Try it' }).click(),
         after: 'oauth2-bearer',
     },
-    { name: 'operations', path: '/app/ops', text: 'Degraded' },
     { name: 'limited-experiments', path: '/app/', state: LIMITED, text: 'nightly-12' },
     { name: 'limited-experiment', path: '/app/experiments/7', state: LIMITED, text: 'nightly/18' },
     { name: 'limited-run', path: '/app/runs/a3f1c0de', state: LIMITED, text: 'Show as table' },
@@ -98,6 +98,7 @@ const PAGES = [
         act: (page) => page.getByText('Show as table').click(),
         after: 'NaN',
     },
+    ...OPERATIONS_PAGES,
     { name: 'not-found', path: '/app/nowhere', text: 'There is no such page' },
 ];
 const VIEWS = [
@@ -157,10 +158,11 @@ async function violations(page) {
 }
 
 mkdirSync(SCREENSHOTS, { recursive: true });
-const only = process.argv[2];
+const only = process.argv.slice(2);
+const isWanted = (name) => only.length === 0 || only.some((each) => name.startsWith(each));
 const failures = [];
 await withBrowser(async (browser) => {
-    for (const each of PAGES.filter(({ name }) => !only || name.startsWith(only))) {
+    for (const each of PAGES.filter(({ name }) => isWanted(name))) {
         for (const view of VIEWS) failures.push(...(await check(browser, each, view)));
     }
 });

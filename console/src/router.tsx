@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The portal's addresses. Each page but the frame loads its code when it is first opened.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from '@tanstack/react-router';
+import { createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 
 import { ErrorPanel } from './feedback/ErrorPanel';
+import { operationsRoutes } from './operations/routes';
 import { HomePage } from './shell/HomePage';
 import { NotFoundPage } from './shell/NotFoundPage';
-import { Shell } from './shell/Shell';
-
-const root = createRootRoute({ component: Outlet });
+import { rootRoute as root, shellRoute as shell } from './shell/rootRoute';
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
 
@@ -26,8 +25,6 @@ const signedIn = createRoute({
   path: '/signed-in',
   component: lazyRouteComponent(() => import('./session/SignedInPage')),
 });
-
-const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: Shell });
 
 const home = createRoute({ getParentRoute: () => shell, path: '/', component: HomePage });
 
@@ -54,12 +51,6 @@ const reference = createRoute({
   component: lazyRouteComponent(() => import('./reference/ReferencePage')),
 });
 
-const operations = createRoute({
-  getParentRoute: () => shell,
-  path: '/ops',
-  component: lazyRouteComponent(() => import('./operations/OverviewPage')),
-});
-
 const experiment = createRoute({
   getParentRoute: () => shell,
   path: '/experiments/$experimentId',
@@ -79,7 +70,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     signedIn,
-    shell.addChildren([home, jobs, keys, reference, operations, experiment, run]),
+    shell.addChildren([home, jobs, keys, reference, operationsRoutes, experiment, run]),
   ]),
   basepath: '/app',
   defaultNotFoundComponent: NotFoundPage,

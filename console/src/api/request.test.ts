@@ -56,3 +56,14 @@ it('reports an unreachable bridge as status 0', async () => {
   );
   await expect(requestJson('/v1/session')).rejects.toMatchObject({ status: 0 });
 });
+
+it('takes an answer that does not come in time for none, and an abort for no answer at all', async () => {
+  vi.stubGlobal(
+    'fetch',
+    vi.fn((_path: string, { signal }: RequestInit) => Promise.reject(signal?.reason as Error)),
+  );
+  const late = AbortSignal.abort(new DOMException('late', 'TimeoutError'));
+  await expect(requestJson('/v1/overview', { signal: late })).rejects.toMatchObject({ status: 0 });
+  const left = AbortSignal.abort();
+  await expect(requestJson('/v1/overview', { signal: left })).rejects.toMatchObject({ name: 'AbortError' });
+});

@@ -3,13 +3,15 @@
 import { parseExactJson } from './exactJson';
 import { problemOf, ProblemError, unreachable } from './problem';
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 interface Options {
   method?: Method;
   /** The JSON document of the request. */
   body?: unknown;
   signal?: AbortSignal;
+  /** Header fields of the request, such as If-Match. */
+  headers?: Record<string, string>;
   /** Set for `POST /v1/session`, where 401 means a wrong key, not a session that has ended. */
   expect401?: boolean;
 }
@@ -40,12 +42,12 @@ export async function requestJson<Document>(path: string, options: Options = {})
   return (text ? parseExactJson(text) : undefined) as Document;
 }
 
-async function send(path: string, { method = 'GET', body, signal }: Options): Promise<Response> {
+async function send(path: string, { method = 'GET', body, signal, headers }: Options): Promise<Response> {
   const init: RequestInit = {
     method,
     cache: 'no-cache',
     credentials: 'same-origin',
-    headers: { Accept: 'application/json' },
+    headers: { Accept: 'application/json', ...headers },
   };
   if (signal) init.signal = signal;
   if (body !== undefined) {
@@ -55,7 +57,11 @@ async function send(path: string, { method = 'GET', body, signal }: Options): Pr
   try {
     return await fetch(path, init);
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal?.aborted && !isTimeout(signal)) throw error;
     throw new ProblemError(unreachable());
   }
+}
+
+function isTimeout({ reason }: AbortSignal): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { momentText, spanText } from './time';
+import { momentText, relativeText, shortMomentText, spanText } from './time';
 
 it.each([
   [-5, '0 seconds'],
@@ -17,4 +17,18 @@ it.each([
 
 it('returns what is no moment as it is', () => {
   expect(momentText('soon')).toBe('soon');
+});
+
+it('reads distances from now', () => {
+  const now = Date.parse('2026-11-29T14:00:00Z');
+  expect(relativeText('2026-11-29T13:56:00Z', now)).toBe('4 minutes ago');
+  expect(relativeText('2026-11-29T14:00:12Z', now)).toBe('in 12 seconds');
+  expect(relativeText('2026-11-29T14:00:00.400Z', now)).toBe('now');
+});
+
+it('reads moments in UTC', () => {
+  expect(momentText('2026-11-29T14:02:40Z', 'utc')).toBe('2026-11-29 14:02:40 UTC');
+  const now = Date.parse('2026-11-29T23:00:00Z');
+  expect(shortMomentText('2026-11-29T14:02:40Z', now, 'utc')).toBe('14:02:40');
+  expect(shortMomentText('2026-11-28T14:02:40Z', now, 'utc')).toBe('2026-11-28 14:02:40');
 });

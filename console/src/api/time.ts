@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Moments and spans of time, as people read them.
 
+/** The zone of what is shown: the browser's, or UTC. */
+export type Zone = 'local' | 'utc';
+
 const SPANS: [seconds: number, unit: string][] = [
   [86_400, 'day'],
   [3_600, 'hour'],
@@ -16,16 +19,44 @@ export function spanText(milliseconds: number): string {
   return `${amount} ${unit}${amount === 1 ? '' : 's'}`;
 }
 
-/** Returns the time of day in the browser's zone: `14:02:40`. */
-export function clockText(moment: string | Date): string {
-  return new Date(moment).toLocaleTimeString('en-GB');
+/** Returns how far a moment lies from now: `4 minutes ago`, `in 12 seconds`, `now`. */
+export function relativeText(moment: string | number | Date, now: number): string {
+  const distance = new Date(moment).getTime() - now;
+  if (Math.abs(distance) < 1000) return 'now';
+  return distance > 0 ? `in ${spanText(distance)}` : `${spanText(-distance)} ago`;
 }
 
-/** Returns date, time and offset in the browser's zone: `2026-11-29 14:02:40 GMT+1`. */
-export function momentText(moment: string | number | Date): string {
+/** Returns the time of day: `14:02:40`. */
+export function clockText(moment: string | number | Date, zone: Zone = 'local'): string {
+  return new Date(moment).toLocaleTimeString('en-GB', zoneOption(zone));
+}
+
+/** Returns date, time and offset: `2026-11-29 14:02:40 GMT+1`, `2026-11-29 13:02:40 UTC`. */
+export function momentText(moment: string | number | Date, zone: Zone = 'local'): string {
   const date = new Date(moment);
   if (Number.isNaN(date.getTime())) return String(moment);
-  const day = date.toLocaleDateString('sv-SE');
-  const time = date.toLocaleTimeString('en-GB', { timeZoneName: 'shortOffset' });
-  return `${day} ${time}`;
+  const day = dayText(date, zone);
+  if (zone === 'utc') return `${day} ${clockText(date, zone)} UTC`;
+  return `${day} ${date.toLocaleTimeString('en-GB', { timeZoneName: 'shortOffset' })}`;
+}
+
+/** Returns the time of day, with the date before it if that is not today's: `14:02:40`, `2026-11-28 14:02:40`. */
+export function shortMomentText(moment: string | number | Date, now: number, zone: Zone = 'local'): string {
+  const date = new Date(moment);
+  if (Number.isNaN(date.getTime())) return String(moment);
+  const day = dayText(date, zone);
+  return day === dayText(new Date(now), zone) ? clockText(date, zone) : `${day} ${clockText(date, zone)}`;
+}
+
+/** Returns the offset of the shown zone: `GMT+1`, `UTC`. */
+export function offsetText(zone: Zone, now: number): string {
+  return momentText(now, zone).split(' ').at(-1) ?? '';
+}
+
+function dayText(date: Date, zone: Zone): string {
+  return date.toLocaleDateString('sv-SE', zoneOption(zone));
+}
+
+function zoneOption(zone: Zone): Intl.DateTimeFormatOptions {
+  return zone === 'utc' ? { timeZone: 'UTC' } : {};
 }

@@ -4,9 +4,12 @@ import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 
 import { useFramePlace } from '../mlflow/framePlace';
-import { useMay, useSession } from '../session/SessionContext';
+import { useSession } from '../session/SessionContext';
 import { signOut } from '../session/session';
 import { switchTheme, useTheme } from './theme';
+
+/** With any of these, a page of operations shows something that My jobs does not. */
+const OPERATIONS_ACTIONS = ['GetBacklog', 'GetWorkers', 'GetUpstream', 'GetClient', 'GetUsage', 'GetAudit'];
 
 export function Header() {
   const { label } = useSession();
@@ -32,8 +35,8 @@ export function Header() {
 
 function Navigation() {
   const place = useFramePlace();
-  const { experiments } = useSession();
-  const seesOperations = useMay('GetBacklog');
+  const { experiments, actions } = useSession();
+  const seesOperations = OPERATIONS_ACTIONS.some((action) => actions.includes(action));
   const active = { activeProps: { 'aria-current': 'page' as const } };
   return (
     <nav aria-label="Portal" className="header-navigation">

@@ -20,6 +20,7 @@ export function Shell() {
 function Layout() {
   const session = useSession();
   const pathname = useLocation({ select: ({ pathname: path }) => path.replace(/\/$/, '') });
+  const inOperations = /^\/ops(\/|$)/.test(pathname);
   const showsFrame = pathname === '' && session.experiments === null;
   const main = useRef<HTMLElement>(null);
   useFocusOnNewPage(pathname, main);
@@ -34,12 +35,13 @@ function Layout() {
           <p className="shell-banner">No sign-in is set up: everybody on this machine may do everything.</p>
         )}
         {session.read_only && <p className="shell-banner">You may read, not write.</p>}
-        <BacklogBar />
+        {/* Operations show the backlog of all clients in its place. */}
+        {!inOperations && <BacklogBar />}
       </section>
       <main ref={main} id="content" tabIndex={-1} className={showsFrame ? 'shell-frame' : 'shell-page'}>
         {session.experiments === null && <MlflowFrame visible={showsFrame} />}
         {!showsFrame && (
-          <div className="page">
+          <div className={inOperations ? 'page-of-operations' : 'page'}>
             <Outlet />
           </div>
         )}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call of the API as a command for a POSIX shell.
+
+export interface ApiCall {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path and query. */
+  path: string;
+  /** The JSON text of the body, sent as it stands here. */
+  body?: string;
+  headers?: Record<string, string>;
+}
+
+/** A body that is longer than this stands in a here-document, where nothing needs quotes. */
+const LONG_BODY = 400;
+const END_OF_BODY = 'END-OF-BODY';
+
+/** Returns the call for curl. `$MLFLOW_TRACKING_TOKEN` stands in place of the visitor's key. */
+export function curlOf({ method, path, body, headers = {} }: ApiCall, origin: string): string {
+  const lines = [
+    method === 'GET' ? `curl -sS ${quoted(origin + path)}` : `curl -sS -X ${method} ${quoted(origin + path)}`,
+    '--oauth2-bearer "$MLFLOW_TRACKING_TOKEN"',
+  ];
+  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
+  if (body === undefined) return lines.join(' \\\n  ');
+  lines.push("-H 'Content-Type: application/json'");
+  if (body.length <= LONG_BODY && !body.includes('\n')) {
+    lines.push(`--data-binary ${quoted(body)}`);
+    return lines.join(' \\\n  ');
+  }
+  lines.push(`--data-binary @- <<'${END_OF_BODY}'`);
+  return `${lines.join(' \\\n  ')}\n${body}\n${END_OF_BODY}`;
+}
+
+/** Returns a command of the bridge's own, its arguments quoted where they need to be. */
+export function bridgeCommand(...words: (string | number | null | undefined)[]): string {
+  const given = words.filter((word) => word !== null && word !== undefined && word !== '');
+  return ['mlflow-bridge', ...given.map((word) => quotedIfNeeded(String(word)))].join(' ');
+}
+
+function quotedIfNeeded(text: string): string {
+  return /^[\w.:@%+=,/-]+$/.test(text) ? text : quoted(text);
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts, rates, sizes and durations, as people read them.
+
+const KIBI = 1024;
+const SIZE_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export const countText = (count: number): string => count.toLocaleString('en');
+
+/** Returns a count with its noun: `1 run`, `1,204 runs`. */
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${countText(count)} ${count === 1 ? noun : nouns}`;
+}
+
+/** Returns a size with three digits: `44.0 KiB`. */
+export function sizeText(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  while (value >= KIBI && unit < SIZE_UNITS.length - 1) {
+    value /= KIBI;
+    unit += 1;
+  }
+  return withUnit(unit === 0 ? countText(value) : significant(value), SIZE_UNITS[unit] ?? '');
+}
+
+/** Returns a rate: `12.5/s`. */
+export const rateText = (perSecond: number): string => `${significant(perSecond)}/s`;
+
+/** Returns a duration: `0.12 s`, `4.2 min`, `3.1 h`. */
+export function durationText(seconds: number): string {
+  if (seconds < 60) return withUnit(significant(seconds), 's');
+  if (seconds < 3600) return withUnit(significant(seconds / 60), 'min');
+  if (seconds < 172_800) return withUnit(significant(seconds / 3600), 'h');
+  return withUnit(significant(seconds / 86_400), 'days');
+}
+
+/** Returns the share of a whole: `0.3 %`. */
+export const shareText = (part: number, whole: number): string => withUnit(significant((100 * part) / whole), '%');
+
+/** A narrow column does not break a number off its unit. */
+const withUnit = (value: string, unit: string): string => `${value}\u00a0${unit}`;
+
+/** Returns a number with few digits, and no zeros that say nothing. */
+export function significant(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 100) return Math.round(value).toLocaleString('en');
+  return String(Number(value.toFixed(size >= 10 ? 1 : 2)));
+}

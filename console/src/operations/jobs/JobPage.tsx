@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// One job. While it is pending, the page waits for its end.
+import Alert from '@cloudscape-design/components/alert';
+import Container from '@cloudscape-design/components/container';
+import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+import { getRouteApi, Link } from '@tanstack/react-router';
+
+import { CopyButton } from '../../feedback/CopyButton';
+import type { JobDocument } from '../../jobs/jobs';
+import { jobSentence } from '../../jobs/jobSentence';
+import { JobStatus } from '../../jobs/JobStatus';
+import { bridgeCommand } from '../commands/curl';
+import { SameCall } from '../commands/SameCall';
+import { Moment } from '../moments/Moment';
+import { LaneLink } from '../runs/LaneLink';
+import { Answered } from '../states/Answered';
+import { PageHead } from '../states/PageHead';
+import { jobPath, useWaitedJob } from './useWaitedJob';
+
+const route = getRouteApi('/shell/ops/jobs/$jobId');
+
+export default function JobPage() {
+  const { jobId } = route.useParams();
+  const query = useWaitedJob(jobId);
+  return (
+    <SpaceBetween size="m">
+      <PageHead
+        title="Job"
+        description={
+          <>
+            <span className="id">{jobId}</span> <CopyButton text={jobId} what="the job's id" />
+          </>
+        }
+      />
+      <Answered query={query} what="the job" action="GetJob" missing={<NoSuchJob />}>
+        {(job) => <Job job={job} waits={query.isFetching} />}
+      </Answered>
+      <SameCall command={bridgeCommand('jobs', 'show', jobId)} call={{ method: 'GET', path: jobPath(jobId) }} />
+    </SpaceBetween>
+  );
+}
+
+function NoSuchJob() {
+  return (
+    <Alert type="info" header="No such job, or settled more than 24 hours ago">
+      <Link to="/ops/jobs">Look for it by a run, a request id or an idempotency key</Link>
+    </Alert>
+  );
+}
+
+function Job({ job, waits }: { job: JobDocument; waits: boolean }) {
+  return (
+    <Container>
+      <SpaceBetween size="m">
+        <div role="status">
+          <JobStatus status={job.status} />
+          <div>{jobSentence(job)}</div>
+        </div>
+        {job.status === 'pending' && waits && (
+          <StatusIndicator type="loading">The page waits for its delivery, and shows it at once.</StatusIndicator>
+        )}
+        <KeyValuePairs columns={3} items={pairsOf(job)} />
+        {job.status === 'dead' && (
+          <Link to="/ops/dead-letters" search={job.run_id === null ? {} : { run: job.run_id }}>
+            Find its dead letter, to replay or discard it
+          </Link>
+        )}
+      </SpaceBetween>
+    </Container>
+  );
+}
+
+function pairsOf(job: JobDocument) {
+  const { upstream } = job;
+  return [
+    { label: 'Write', value: job.op },
+    { label: 'Run', value: <LaneLink lane={{ lane: job.lane, run_id: job.run_id, run_name: null }} /> },
+    { label: 'Attempts', value: job.attempts },
+    { label: 'Accepted', value: <Moment at={job.accepted_at} full /> },
+    { label: 'Settled', value: <Moment at={job.settled_at} full none="not yet" /> },
+    { label: 'Next attempt', value: <Moment at={job.next_attempt_at} full /> },
+    { label: "Upstream's answer", value: upstream ? answerText(upstream) : '–' },
+    { label: "Upstream's request id", value: upstream?.request_id ?? '–' },
+  ];
+}
+
+function answerText({ status, error_code: code, message }: NonNullable<JobDocument['upstream']>): string {
+  return [status, code, message].filter(Boolean).join(' ');
+}

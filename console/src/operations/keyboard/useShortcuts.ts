@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Listens for the keys of operations.
+import { useNavigate } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+
+import { switchTheme } from '../../shell/theme';
+import { togglePaused } from '../live/live';
+import { switchZone } from '../moments/zone';
+import { moveToRow, selectRow } from './rowFocus';
+import { type Command, reactionTo, type Stroke } from './shortcuts';
+import { singleKeysAreOn } from './singleKeys';
+
+/** What follows `g` counts for this long. */
+const SEQUENCE_MS = 1500;
+
+const closers: (() => void)[] = [];
+
+/** Calls `close` for Esc while the component is mounted; the one that was mounted last comes first. */
+export function useCloseOnEscape(close: () => void): void {
+  const latest = useRef(close);
+  useEffect(() => {
+    latest.current = close;
+  }, [close]);
+  useEffect(() => {
+    const closer = () => latest.current();
+    closers.push(closer);
+    return () => void closers.splice(closers.indexOf(closer), 1);
+  }, []);
+}
+
+/** Acts on keys until the component is unmounted. `showList` shows what each key does. */
+export function useShortcuts(showList: () => void): void {
+  const navigate = useNavigate();
+  useEffect(() => {
+    let gAt = Number.NEGATIVE_INFINITY;
+    const act = (command: Command) => {
+      if (command.name === 'open') void navigate({ to: command.path });
+      else if (command.name === 'list') showList();
+      else DIRECT[command.name]();
+    };
+    const listener = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.isComposing) return;
+      const reaction = reactionTo(strokeOf(event), event.timeStamp - gAt < SEQUENCE_MS, singleKeysAreOn());
+      gAt = reaction.afterG ? event.timeStamp : Number.NEGATIVE_INFINITY;
+      if (!reaction.command) return;
+      event.preventDefault();
+      act(reaction.command);
+    };
+    document.addEventListener('keydown', listener);
+    return () => document.removeEventListener('keydown', listener);
+  }, [navigate, showList]);
+}
+
+const DIRECT: Record<Exclude<Command['name'], 'open' | 'list'>, () => void> = {
+  nextRow: () => moveToRow(1),
+  previousRow: () => moveToRow(-1),
+  selectRow,
+  close: () => closers.at(-1)?.(),
+  pause: togglePaused,
+  theme: switchTheme,
+  zone: switchZone,
+  search: () => document.querySelector<HTMLElement>('[data-search] input, [data-search] textarea')?.focus(),
+};
+
+function strokeOf(event: KeyboardEvent): Stroke {
+  const { key, ctrlKey, metaKey, altKey } = event;
+  return {
+    key,
+    ctrlKey,
+    metaKey,
+    altKey,
+    inField: isField(event.target),
+    inDialog: document.querySelector('[role="dialog"][aria-modal="true"]') !== null,
+  };
+}
+
+/** Returns whether an element takes text, or keys of its own. */
+export function isField(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target.closest('textarea, select, [role="listbox"], [role="menu"]')) return true;
+  return target instanceof HTMLInputElement && !['checkbox', 'radio', 'button', 'submit'].includes(target.type);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the bridge is doing, in one glance: the state and why, figures, charts, and what waits longest.
+import SpaceBetween from '@cloudscape-design/components/space-between';
+
+import { ProblemError } from '../../api/problem';
+import { usePageTitle } from '../../shell/usePageTitle';
+import { useMay } from '../../session/SessionContext';
+import { POLL } from '../live/useLiveQuery';
+import { Answered } from '../states/Answered';
+import { Charts } from './Charts';
+import { Drains } from './Drains';
+import { Figures } from './Figures';
+import { LongestWaits } from './LongestWaits';
+import { type Overview, useOverview } from './overview';
+import { Status } from './Status';
+import { StoreAway } from './StoreAway';
+import { StorePanel } from './StorePanel';
+import './overview.css';
+import { statusWord } from './statusSentence';
+
+export default function OverviewPage() {
+  const query = useOverview(POLL.overview);
+  usePageTitle(query.data ? `${statusWord(query.data.status)} · Overview` : 'Overview');
+  if (query.error instanceof ProblemError && query.error.status === 503) return <StoreAway error={query.error} />;
+  return (
+    <>
+      {!query.data && <h1 className="visually-hidden">Overview</h1>}
+      <Answered query={query} what="the overview" action="GetBacklog">
+        {(overview) => <Content overview={overview} />}
+      </Answered>
+    </>
+  );
+}
+
+function Content({ overview }: { overview: Overview }) {
+  const seesSeries = useMay('GetMetrics');
+  return (
+    <SpaceBetween size="m">
+      <Status overview={overview} />
+      <Figures overview={overview} />
+      {seesSeries && <Charts />}
+      {overview.backlog.lanes > 0 && <LongestWaits lanes={overview.backlog.lanes} />}
+      <div className="overview-end">
+        <Drains drains={overview.drains} />
+        <StorePanel store={overview.store} backlog={overview.backlog} />
+      </div>
+    </SpaceBetween>
+  );
+}

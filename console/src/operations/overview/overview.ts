@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the bridge is doing in all, as `GET /v1/overview` states it.
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+
+export type BridgeStatus = 'delivering' | 'idle' | 'degraded' | 'paused' | 'unavailable';
+
+export interface Why {
+  code: string;
+  since: string | null;
+  text: string;
+  next: string | null;
+  /** The anchor of a section of the runbook: `#no-worker-delivers`. */
+  runbook: string;
+}
+
+export interface Pause {
+  why: string;
+  until: string | null;
+  by: string;
+  since: string | null;
+}
+
+export interface Gate {
+  breaker: 'closed' | 'open' | 'half-open';
+  why: string | null;
+  since: string | null;
+  opens_again_at: string | null;
+  rate: number | null;
+  burst: number | null;
+  bucket: number | null;
+  delivered_at: string | null;
+  paused: Pause | null;
+}
+
+export interface RunningDrain {
+  drain_id: string;
+  action: 'replay' | 'discard';
+  done: number;
+  total: number;
+  rate: number | null;
+  ordered_by: string | null;
+}
+
+export interface Overview {
+  status: BridgeStatus;
+  why: Why[];
+  backlog: {
+    lanes: number;
+    /** Null while a process of an older version runs. */
+    writes: number | null;
+    pending_bytes: number;
+    dead_bytes: number;
+    oldest_accepted_at: string | null;
+    oldest_due: string | null;
+    horizon_at: string | null;
+  };
+  dead_letters: { count: number; last_hour: number };
+  rates: { window: number; accepted: number; delivered: number; buried: number; refused: number; calls: number };
+  lag: { p50: number | null; p95: number | null };
+  gate: Gate;
+  workers: { alive: number; delivering: number; versions: string[] };
+  store: { durability: string; used: number; cap: number | null; faults: string[] };
+  drains: RunningDrain[];
+}
+
+export const OVERVIEW_PATH = '/v1/overview';
+
+/** The overview, asked for as often as the page needs it: each asks at its own pace, and all have the same answer. */
+export function useOverview(pollMs: number = POLL.list) {
+  return useLiveQuery<Overview>({ path: OVERVIEW_PATH, pollMs });
+}

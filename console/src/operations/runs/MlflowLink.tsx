@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leads to the run in MLflow's UI. Its address there needs the experiment, which MLflow knows.
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+
+import { runQuery } from '../../experiments/mlflow';
+import { useMay, useSession } from '../../session/SessionContext';
+
+const ACTION = 'GetRun';
+
+export function MlflowLink({ runId }: { runId: string }) {
+  const { experiments } = useSession();
+  const may = useMay(ACTION);
+  const { data, error } = useQuery({ ...runQuery(runId), enabled: may, refetchInterval: false, retry: false });
+  if (!may) return <span className="note">To open it in MLflow needs the action {ACTION}.</span>;
+  if (error) return <span className="note">MLflow does not show this run: {error.message}</span>;
+  if (!data) return null;
+  if (experiments !== null) {
+    return (
+      <Link to="/runs/$runId" params={{ runId }}>
+        Open the run
+      </Link>
+    );
+  }
+  return (
+    <Link to="/" hash={`/experiments/${data.info.experiment_id}/runs/${runId}`}>
+      Open in MLflow
+    </Link>
+  );
+}

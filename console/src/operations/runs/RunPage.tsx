@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run: what waits and why, its writes in their order, and its dead letters.
+import Alert from '@cloudscape-design/components/alert';
+import Container from '@cloudscape-design/components/container';
+import Header from '@cloudscape-design/components/header';
+import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { getRouteApi, Link } from '@tanstack/react-router';
+
+import { CopyButton } from '../../feedback/CopyButton';
+import { bridgeCommand } from '../commands/curl';
+import { SameCall } from '../commands/SameCall';
+import { countText, sizeText } from '../figures';
+import { Moment } from '../moments/Moment';
+import { useNow } from '../moments/useNow';
+import { useZone } from '../moments/zone';
+import { RunbookLink } from '../runbook/RunbookLink';
+import { Answered } from '../states/Answered';
+import { PageHead } from '../states/PageHead';
+import { StatusMark } from '../states/StatusMark';
+import { LaneJobs } from './LaneJobs';
+import { LaneLetters } from './LaneLetters';
+import { attemptPath, type Lane, useLane } from './lanes';
+import { isDue, laneName, laneSentence, laneStateType } from './laneText';
+import { MlflowLink } from './MlflowLink';
+import { TryNow } from './TryNow';
+
+const route = getRouteApi('/shell/ops/runs/$lane');
+
+export default function RunPage() {
+  const { lane } = route.useParams();
+  const query = useLane(lane);
+  const name = query.data ? laneName(query.data) : laneName({ lane, run_name: null });
+  const runId = query.data ? query.data.run_id : lane.includes(':') ? null : lane;
+  return (
+    <SpaceBetween size="m">
+      <PageHead
+        title={name}
+        tab={`${name} · Run`}
+        description={
+          <>
+            <span className="id">{lane}</span> <CopyButton text={lane} what="the lane" />
+          </>
+        }
+        actions={runId && <MlflowLink runId={runId} />}
+      />
+      <Answered query={query} what="the run" action="GetBacklog" missing={<NothingWaits />}>
+        {(data) => <Waiting lane={data} />}
+      </Answered>
+      <LaneLetters lane={lane} runId={runId} />
+    </SpaceBetween>
+  );
+}
+
+function NothingWaits() {
+  return (
+    <Alert type="info" header="Nothing of this run waits">
+      MLflow has all of its writes but those that became dead letters, or the bridge has never had any.{' '}
+      <Link to="/ops/runs">See the runs that wait</Link>
+    </Alert>
+  );
+}
+
+function Waiting({ lane }: { lane: Lane }) {
+  const now = useNow();
+  const zone = useZone();
+  return (
+    <SpaceBetween size="m">
+      <Container
+        header={
+          <Header variant="h2" actions={<TryNow lane={lane} />}>
+            What waits
+          </Header>
+        }
+      >
+        <SpaceBetween size="m">
+          <div>
+            <StatusMark type={laneStateType(lane.state)}>{lane.state}</StatusMark>
+            <div>{laneSentence(lane, now, zone)}</div>
+            {lane.error && <RunbookLink section={RUNBOOK[lane.error.reason] ?? DOWN}>What to do</RunbookLink>}
+          </div>
+          <KeyValuePairs
+            columns={4}
+            items={[
+              { label: 'Writes', value: `${countText(lane.pending)}, ${sizeText(lane.bytes)}` },
+              { label: 'Client', value: <ClientLink name={lane.client} /> },
+              { label: 'Oldest accepted', value: <Moment at={lane.oldest_accepted_at} full /> },
+              {
+                label: 'Next attempt',
+                value: isDue(lane, now) ? 'due now' : <Moment at={lane.next_attempt_at} full />,
+              },
+            ]}
+          />
+          <SameCall
+            command={bridgeCommand('lanes', 'attempt', lane.lane)}
+            call={{ method: 'POST', path: attemptPath(lane.lane) }}
+          />
+        </SpaceBetween>
+      </Container>
+      <LaneJobs lane={lane} />
+    </SpaceBetween>
+  );
+}
+
+const DOWN = '#upstream-is-down-stopped-or-in-maintenance';
+const RUNBOOK: Record<string, string> = {
+  denied: '#upstream-denies-an-action',
+  throttled: '#upstream-throttles',
+  unknown: '#upstream-is-too-slow-for-large-calls',
+};
+
+function ClientLink({ name }: { name: string | null }) {
+  if (name === null) return '–';
+  return (
+    <Link to="/ops/clients/$name" params={{ name }}>
+      {name}
+    </Link>
+  );
+}

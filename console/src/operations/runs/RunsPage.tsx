@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runs with writes that MLflow has not got yet, filtered and in an order.
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { getRouteApi } from '@tanstack/react-router';
+
+import { CsvButton } from '../csv/CsvButton';
+import { SameCall } from '../commands/SameCall';
+import { Pager } from '../paging/Pager';
+import { given } from '../search';
+import { Answered } from '../states/Answered';
+import { Empty } from '../states/Empty';
+import { PageHead } from '../states/PageHead';
+import { Steady } from '../states/Steady';
+import { type Lane, type LaneChoice, type LanePage, lanesPath, useLanes } from './lanes';
+import { LaneFilter } from './LaneFilter';
+import { LaneTable } from './LaneTable';
+import { filterWords, listCommand } from './filterWords';
+
+const route = getRouteApi('/shell/ops/runs');
+const PAGE_SIZE = 100;
+
+const laneOf = ({ lane }: Lane): string => lane;
+
+export default function RunsPage() {
+  const choice = route.useSearch();
+  const navigate = route.useNavigate();
+  const query = useLanes(choice, PAGE_SIZE);
+  const show = (next: LaneChoice) => void navigate({ search: given(next) });
+  const { cursor, ...chosen } = choice;
+  return (
+    <SpaceBetween size="m">
+      <PageHead
+        title="Runs"
+        description="Runs with writes that are accepted and not in MLflow yet. Each run's writes are delivered in order."
+        actions={<CsvButton path={lanesPath(chosen, null)} file="runs.csv" />}
+      />
+      <LaneFilter key={chosen.client} choice={chosen} onChoose={show} />
+      <Answered query={query} what="the runs" action="GetBacklog">
+        {(page) => (
+          <>
+            <Lanes page={page} choice={choice} onClear={() => show({})} />
+            <Pager cursor={cursor} next={page.next} onGo={(next) => show(given({ ...chosen, cursor: next }))} />
+          </>
+        )}
+      </Answered>
+      <SameCall command={listCommand(chosen)} call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }} />
+    </SpaceBetween>
+  );
+}
+
+function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; onClear: () => void }) {
+  const more = page.next !== null || choice.cursor !== undefined;
+  return (
+    <Steady key={lanesPath(choice, null)} latest={page.lanes} idOf={laneOf} noun="run">
+      {(lanes) => (
+        <LaneTable
+          title="Runs"
+          lanes={lanes}
+          counter={`(${page.lanes.length}${more ? '+' : ''})`}
+          empty={
+            <Empty filter={filterWords(choice)} onClear={onClear}>
+              No run waits: MLflow has all writes. Runs with writes that wait appear here.
+            </Empty>
+          }
+        />
+      )}
+    </Steady>
+  );
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a lane is, and why it waits.
+import { clockText, type Zone } from '../../api/time';
+import { counted } from '../figures';
+import type { Mark } from '../states/StatusMark';
+import type { Lane } from './lanes';
+
+const SHOWN_CHARACTERS = 8;
+
+const KINDS: Record<string, (name: string) => string> = {
+  run: (name) => name,
+  experiment: (name) => `Experiment ${name}`,
+  trace: (name) => `Trace ${name}`,
+  traces: (name) => `Traces of experiment ${name}`,
+};
+
+/** Returns how people know a lane: the run's name, else its id in short, else what the lane is about. */
+export function laneName({ lane, run_name: runName }: Pick<Lane, 'lane' | 'run_name'>): string {
+  if (runName) return runName;
+  const [kind = '', ...rest] = lane.split(':');
+  if (rest.length === 0) return shortId(lane);
+  return KINDS[kind]?.(decoded(rest.join(':'))) ?? lane;
+}
+
+/** Returns the beginning of an id. */
+export const shortId = (id: string): string =>
+  id.length > SHOWN_CHARACTERS + 2 ? `${id.slice(0, SHOWN_CHARACTERS)}…` : id;
+
+const REASONS: Record<string, string> = {
+  unavailable: 'Upstream fails',
+  throttled: 'Upstream throttles',
+  denied: 'Upstream denies the bridge this call',
+  unknown: 'It is not known whether the last call arrived',
+};
+
+/** Returns why a lane waits, and what comes next. `now` decides whether an attempt is due. */
+export function laneSentence(lane: Lane, now: number, zone: Zone): string {
+  if (lane.delivering && !lane.error) return 'A worker delivers it now.';
+  const parts = [lane.error ? `${causeOf(lane.error)}.` : 'It waits for its turn.'];
+  if (lane.attempts > 0) parts.push(`${counted(lane.attempts, 'attempt')} failed.`);
+  parts.push(nextText(lane, now, zone));
+  return parts.join(' ');
+}
+
+function causeOf({ reason, message }: { reason: string; message: string }): string {
+  const why = REASONS[reason] ?? `The last attempt failed (${reason})`;
+  return message ? `${why}: ${message.replace(/\.$/, '')}` : why;
+}
+
+function nextText(lane: Lane, now: number, zone: Zone): string {
+  const { next_attempt_at: next, delivering } = lane;
+  if (delivering) return 'The next attempt runs now.';
+  if (!next || isDue(lane, now)) return 'The next attempt is due now.';
+  return `The next attempt is at ${clockText(next, zone)}.`;
+}
+
+/** Returns whether the next attempt waits for a worker alone. */
+export function isDue({ next_attempt_at: next }: Pick<Lane, 'next_attempt_at'>, now: number): boolean {
+  return !next || Date.parse(next) <= now;
+}
+
+const STATE_TYPES: Record<string, Mark> = {
+  delivering: 'in-progress',
+  waiting: 'pending',
+  failing: 'warning',
+  denied: 'error',
+};
+
+export const laneStateType = (state: string): Mark => STATE_TYPES[state] ?? 'pending';
+
+/** Returns the state in few words, with what a list has room for: `failing: 503, 4 attempts`. */
+export function laneStateText({ state, attempts, error }: Lane): string {
+  const status = error && /\b([45]\d\d)\b/.exec(error.message)?.[1];
+  const details = [status, attempts > 0 ? counted(attempts, 'attempt') : null].filter(Boolean);
+  return details.length > 0 ? `${state}: ${details.join(', ')}` : state;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

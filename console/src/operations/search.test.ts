@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+
+import { callPath, countIn, given, momentIn, oneIn, textIn } from './search';
+
+it('reads ids that look like numbers or booleans as texts', () => {
+  expect(textIn({ client: 123 }, 'client')).toBe('123');
+  expect(textIn({ client: true }, 'client')).toBe('true');
+  expect(textIn({ client: ' ' }, 'client')).toBeUndefined();
+  expect(textIn({ client: ['a'] }, 'client')).toBeUndefined();
+});
+
+it('drops what is not one of the values', () => {
+  expect(oneIn({ order: 'newest' }, 'order', ['oldest', 'newest'])).toBe('newest');
+  expect(oneIn({ order: 'sideways' }, 'order', ['oldest', 'newest'])).toBeUndefined();
+});
+
+it('reads whole numbers within limits', () => {
+  expect(countIn({ limit: '50' }, 'limit', 1, 100)).toBe(50);
+  expect(countIn({ limit: 101 }, 'limit', 1, 100)).toBeUndefined();
+  expect(countIn({ limit: 'ten' }, 'limit', 1, 100)).toBeUndefined();
+  expect(countIn({}, 'limit', 0, 100)).toBeUndefined();
+});
+
+it('reads moments with a zone only', () => {
+  expect(momentIn({ since: '2026-11-29T14:00:00Z' }, 'since')).toBe('2026-11-29T14:00:00Z');
+  expect(momentIn({ since: '2026-11-29T14:00:00' }, 'since')).toBeUndefined();
+  expect(momentIn({ since: 'yesterdayZ' }, 'since')).toBeUndefined();
+});
+
+it('leaves out what has no value', () => {
+  expect(given({ client: undefined, order: 'newest' })).toEqual({ order: 'newest' });
+  expect(callPath('/v1/lanes', { client: 'a b', cursor: null, state: undefined, limit: 100 })).toBe(
+    '/v1/lanes?client=a+b&limit=100',
+  );
+  expect(callPath('/v1/lanes', {})).toBe('/v1/lanes');
+});

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pages of operations, with a count where one says whether to look.
+import { Link, type LinkProps } from '@tanstack/react-router';
+
+import { type Overview, useOverview } from '../overview/overview';
+
+interface Page {
+  to: NonNullable<LinkProps['to']>;
+  name: string;
+  count?: (overview: Overview) => number;
+  /** Whether the count asks for attention. */
+  alarms?: (overview: Overview) => boolean;
+}
+
+const PAGES: Page[] = [
+  { to: '/ops', name: 'Overview' },
+  { to: '/ops/runs', name: 'Runs', count: ({ backlog }) => backlog.lanes },
+  { to: '/ops/jobs', name: 'Jobs' },
+  {
+    to: '/ops/dead-letters',
+    name: 'Dead letters',
+    count: ({ dead_letters }) => dead_letters.count,
+    alarms: ({ dead_letters }) => dead_letters.count > 0,
+  },
+  { to: '/ops/drains', name: 'Drains', count: ({ drains }) => drains.length },
+  { to: '/ops/clients', name: 'Clients' },
+  { to: '/ops/usage', name: 'Usage' },
+  { to: '/ops/upstreams', name: 'Upstreams' },
+  {
+    to: '/ops/workers',
+    name: 'Workers',
+    count: ({ workers }) => workers.alive,
+    alarms: ({ workers }) => workers.alive === 0 || workers.versions.length > 1,
+  },
+  { to: '/ops/audit', name: 'Audit' },
+  { to: '/ops/runbook', name: 'Runbook' },
+];
+
+export function SideNavigation() {
+  const { data } = useOverview();
+  return (
+    <nav aria-label="Operations" className="side-navigation">
+      <ul>
+        {PAGES.map((page) => (
+          <li key={page.to}>
+            <Link
+              to={page.to}
+              activeOptions={{ exact: page.to === '/ops', includeSearch: false }}
+              activeProps={{ 'aria-current': 'page' }}
+            >
+              {page.name}
+              {data && page.count && <Count page={page} overview={data} />}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function Count({ page, overview }: { page: Page; overview: Overview }) {
+  const count = page.count?.(overview) ?? 0;
+  return (
+    <span className={page.alarms?.(overview) ? 'count count-alarm' : 'count'}>
+      <span className="visually-hidden">: </span>
+      {count.toLocaleString('en')}
+    </span>
+  );
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The latest calls that failed, and why.
+import Header from '@cloudscape-design/components/header';
+import Table from '@cloudscape-design/components/table';
+
+import { CopyButton } from '../../feedback/CopyButton';
+import { bridgeCommand } from '../commands/curl';
+import { SameCall } from '../commands/SameCall';
+import { durationText } from '../figures';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Moment } from '../moments/Moment';
+import { Pager } from '../paging/Pager';
+import { LaneLink } from '../runs/LaneLink';
+import { Answered } from '../states/Answered';
+import { type Failure, type FailurePage, failuresPath } from './upstream';
+
+const PAGE_SIZE = 50;
+
+interface Props {
+  upstreamId: string;
+  cursor: string | undefined;
+  onGo: (cursor: string | undefined) => void;
+}
+
+export function Failures({ upstreamId, cursor, onGo }: Props) {
+  const path = failuresPath(upstreamId, cursor, PAGE_SIZE);
+  const query = useLiveQuery<FailurePage>({ path, pollMs: POLL.list, keepsRows: true });
+  return (
+    <Answered query={query} what="the failures" action="GetUpstream">
+      {({ failures, next }) => (
+        <>
+          <Table
+            variant="container"
+            header={
+              <Header variant="h2" description="The latest 200 calls that failed, the newest first.">
+                Failures
+              </Header>
+            }
+            ariaLabels={{ tableLabel: 'Failures' }}
+            items={failures}
+            wrapLines
+            columnDefinitions={COLUMNS}
+            empty="No call has failed. Those that do appear here."
+          />
+          <Pager cursor={cursor} next={next} following="older" onGo={onGo} />
+          <SameCall command={bridgeCommand('upstream', 'failures')} call={{ method: 'GET', path }} />
+        </>
+      )}
+    </Answered>
+  );
+}
+
+const COLUMNS = [
+  {
+    id: 'at',
+    header: 'When',
+    isRowHeader: true,
+    minWidth: 100,
+    cell: (failure: Failure) => <Moment at={failure.at} relative={false} />,
+  },
+  { id: 'call', header: 'Call', minWidth: 130, cell: (failure: Failure) => failure.call },
+  { id: 'run', header: 'Run', minWidth: 110, cell: (failure: Failure) => <Run lane={failure.lane} /> },
+  { id: 'outcome', header: 'Outcome', minWidth: 110, cell: (failure: Failure) => failure.outcome },
+  {
+    id: 'answer',
+    header: 'Answer',
+    minWidth: 260,
+    cell: ({ status, error_code: code, message }: Failure) => [status, code, message].filter(Boolean).join(' '),
+  },
+  { id: 'duration', header: 'Took', minWidth: 80, cell: (failure: Failure) => durationText(failure.duration) },
+  {
+    id: 'id',
+    header: "Upstream's request",
+    minWidth: 150,
+    cell: (failure: Failure) => <RequestId failure={failure} />,
+  },
+];
+
+function Run({ lane }: { lane: string | null }) {
+  if (lane === null) return '–';
+  return <LaneLink lane={{ lane, run_id: lane.includes(':') ? null : lane, run_name: null }} />;
+}
+
+function RequestId({ failure: { upstream_request_id: id } }: { failure: Failure }) {
+  if (id === null) return '–';
+  return (
+    <>
+      <span className="id">{id}</span> <CopyButton text={id} what={`upstream's request id ${id}`} />
+    </>
+  );
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What came of the calls of the last hour.
+import { counted, countText } from '../figures';
+
+export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
+  const entries = Object.entries(outcomes).filter(([, count]) => count > 0);
+  const all = entries.reduce((sum, [, count]) => sum + count, 0);
+  if (all === 0) return <div>No call was made in the last hour.</div>;
+  return (
+    <div>
+      <strong>{counted(all, 'call')} in the last hour</strong>
+      <ul className="outcomes">
+        {entries.map(([outcome, count]) => (
+          <li key={outcome}>
+            <span>{outcome}</span>
+            <meter min={0} max={all} value={count} aria-label={outcome} className="outcome" />
+            <span>{countText(count)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks upstream once, as `mlflow-bridge doctor` does, and shows each check.
+import Alert from '@cloudscape-design/components/alert';
+import { useMutation, type UseMutationResult } from '@tanstack/react-query';
+
+import { ErrorPanel } from '../../feedback/ErrorPanel';
+import { ActionButton } from '../actions/ActionButton';
+import { bridgeCommand } from '../commands/curl';
+import { SameCall } from '../commands/SameCall';
+import { type Mark, StatusMark } from '../states/StatusMark';
+import { probe, type Probe, probePath } from './upstream';
+
+/** What a check found; a skipped one needs a check that has failed. */
+const MARKS: Record<string, Mark> = { ok: 'success', warn: 'warning', fail: 'error', skipped: 'stopped' };
+
+type Probed = UseMutationResult<Probe, Error, void>;
+
+export function useProbe(upstreamId: string): Probed {
+  return useMutation({ mutationFn: () => probe(upstreamId) });
+}
+
+export function ProbeButton({ probed }: { probed: Probed }) {
+  return (
+    <ActionButton action="ManageUpstream" loading={probed.isPending} onClick={() => probed.mutate()}>
+      Probe
+    </ActionButton>
+  );
+}
+
+export function ProbeResult({ probed, upstreamId }: { probed: Probed; upstreamId: string }) {
+  if (probed.error) return <ErrorPanel error={probed.error} onRetry={() => probed.mutate()} />;
+  if (!probed.data) return null;
+  const { reachable, checks } = probed.data;
+  return (
+    <Alert
+      type={reachable ? 'success' : 'error'}
+      header={reachable ? 'Upstream answers' : 'Upstream does not answer as it should'}
+      dismissible
+      onDismiss={() => probed.reset()}
+    >
+      <ul className="checks">
+        {checks.map(({ name, ok, verdict = '', detail, advice }) => (
+          <li key={name}>
+            <StatusMark type={MARKS[verdict] ?? (ok ? 'success' : 'error')}>
+              <strong>{name}</strong> {detail}
+            </StatusMark>
+            {advice && <div>Fix: {advice}</div>}
+          </li>
+        ))}
+      </ul>
+      <SameCall command={bridgeCommand('upstream', 'probe')} call={{ method: 'POST', path: probePath(upstreamId) }} />
+    </Alert>
+  );
+}
