@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Orders to replay or discard many letters, which the workers carry out.
-import { queryOptions } from '@tanstack/react-query';
-
-import { pollEvery } from '../../api/polling';
 import { requestJson } from '../../api/request';
-import type { LetterFilter } from '../deadLetters/letterFilter';
-import { type Order, orderBody } from '../deadLetters/order';
+import { callPath } from '../search';
+import type { LetterFilter } from '../letters/letterFilter';
+import { type Order, orderBody } from '../letters/order';
 
 export interface Drain {
   drain_id: string;
@@ -25,35 +23,12 @@ export interface Drain {
 export type DrainState = Drain['state'];
 
 const PATH = '/v1/dead-letters/drains';
-const RUNNING_POLL_MS = 2000;
-const LIST_POLL_MS = 5000;
 const LIST_LIMIT = 100;
 
-export const drainsQuery = (state: DrainState | undefined) =>
-  queryOptions({
-    queryKey: ['drains', state ?? null],
-    queryFn: ({ signal }) => {
-      const query = new URLSearchParams({ ...(state && { state }), limit: String(LIST_LIMIT) });
-      return requestJson<{ drains: Drain[] }>(`${PATH}?${query}`, { signal });
-    },
-    refetchInterval: (query) => {
-      const isRunning = query.state.data?.drains.some((drain) => drain.state === 'running');
-      return pollEvery(isRunning ? RUNNING_POLL_MS : LIST_POLL_MS)(query);
-    },
-  });
+/** Returns the path of the list, the newest first. */
+export const drainsPath = (state: DrainState | undefined): string => callPath(PATH, { state, limit: LIST_LIMIT });
 
-const drainPath = (drainId: string) => `${PATH}/${encodeURIComponent(drainId)}`;
-
-/** A drain; it is polled until it has ended. */
-export const drainQuery = (drainId: string) =>
-  queryOptions({
-    queryKey: ['drain', drainId],
-    queryFn: ({ signal }) => requestJson<Drain>(drainPath(drainId), { signal }),
-    refetchInterval: (query) => {
-      const hasEnded = query.state.data !== undefined && query.state.data.state !== 'running';
-      return hasEnded ? false : pollEvery(RUNNING_POLL_MS)(query);
-    },
-  });
+export const drainPath = (drainId: string): string => `${PATH}/${encodeURIComponent(drainId)}`;
 
 export const beginDrain = (order: Order): Promise<Drain> =>
   requestJson(`/v1/dead-letters/${order.action}`, { method: 'POST', body: orderBody(order) });

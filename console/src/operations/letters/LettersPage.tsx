@@ -1,7 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dead letters.
+// Dead letters: what the bridge has given up on, by cause and one by one, with the letter that is open beside them.
+import { getRouteApi, Outlet, useParams } from '@tanstack/react-router';
+
+import { useNow } from '../moments/useNow';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { Causes } from './Causes';
+import { absoluteFilter } from './letterFilter';
+import { letterPagePath, type LetterPage, type LetterStatistics, statisticsPath } from './letters';
+import './letters.css';
+import { LetterFilterBar } from './LetterFilterBar';
+import { LetterTable } from './LetterTable';
+import { OrderButtons } from './OrderButtons';
+import { RunningDrains } from './RunningDrains';
+import { listedAt } from './search';
+
+const route = getRouteApi('/shell/ops/dead-letters');
+const MINUTE_MS = 60_000;
+const ACTION = 'GetDeadLetter';
 
 export default function LettersPage() {
-  return <PageHead title="Dead letters" />;
+  const search = route.useSearch();
+  const { letterId } = useParams({ strict: false });
+  const listed = listedAt(search);
+  const minute = Math.floor(useNow() / MINUTE_MS) * MINUTE_MS;
+  const filter = absoluteFilter(listed.filter, new Date(minute));
+  const { order, limit, cursor } = listed;
+  const page = useLiveQuery<LetterPage>({
+    path: letterPagePath(filter, { order, limit, cursor }),
+    pollMs: POLL.list,
+    keepsRows: true,
+  });
+  const statistics = useLiveQuery<LetterStatistics>({
+    path: statisticsPath(filter),
+    pollMs: POLL.list,
+    keepsRows: true,
+  });
+  const count = statistics.data?.count;
+  return (
+    <div className={letterId ? 'letters letters-open' : 'letters'}>
+      <div className="letters-head">
+        <PageHead
+          title="Dead letters"
+          counter={count === undefined ? undefined : `(${count.toLocaleString('en')})`}
+          description="Writes that the bridge does not try to deliver any more. A replay puts the stored write at the end of its run's lane."
+          actions={<OrderButtons filter={listed.filter} count={count} />}
+        />
+        <RunningDrains />
+        <LetterFilterBar listed={listed} statistics={statistics.data} />
+        <Answered query={statistics} what="the causes" action={ACTION}>
+          {(data) => <Causes statistics={data} listed={listed} />}
+        </Answered>
+      </div>
+      <div className="letters-split">
+        <section className="letters-list" aria-label="The letters">
+          <Answered query={page} what="the dead letters" action={ACTION}>
+            {(data) => <LetterTable page={data} listed={listed} openId={letterId} isLoading={page.isPlaceholderData} />}
+          </Answered>
+        </section>
+        <Outlet />
+      </div>
+    </div>
+  );
 }

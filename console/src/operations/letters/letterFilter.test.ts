@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import { momentText } from '../../api/time';
-import { absoluteFilter, fieldProblem, filterOfSearch, filterOptions, filterQuery, filterWords } from './letterFilter';
+import { absoluteFilter, fieldProblem, filterOptions, filterWords } from './letterFilter';
 
 const NOW = new Date('2026-11-29T14:02:40.512Z');
 const SINCE = '2026-11-28T14:02:00Z';
@@ -23,28 +23,18 @@ it('says that an empty filter means all', () => {
 
 it('gives the options of the command', () => {
   expect(filterOptions({ run_id: 'a3f1', error_code: 'INVALID_PARAMETER_VALUE', client: "it's" })).toEqual([
-    '--error-code INVALID_PARAMETER_VALUE',
-    "--client 'it'\\''s'",
-    '--run a3f1',
+    '--error-code',
+    'INVALID_PARAMETER_VALUE',
+    '--client',
+    "it's",
+    '--run',
+    'a3f1',
   ]);
 });
 
 it('makes spans absolute, by the minute', () => {
   expect(absoluteFilter({ reason: 'refused', since: '24h' }, NOW)).toEqual({ reason: 'refused', since: SINCE });
   expect(absoluteFilter({ until: '2026-11-28T15:02:00+01:00' }, NOW)).toEqual({ until: SINCE });
-});
-
-it('reads an address, and leaves out what is not valid', () => {
-  const search = {
-    reason: 'nonsense',
-    run_id: 123,
-    since: '7d',
-    until: 'soon',
-    client: '',
-    order: 'newest',
-    op: ['x'],
-  };
-  expect(filterOfSearch(search)).toEqual({ run_id: '123', since: '7d' });
 });
 
 it.each([
@@ -54,9 +44,4 @@ it.each([
   ['since', '2026-13-40', 'is no time'],
 ] as const)('refuses %s = %s', (field, value, problem) => {
   expect(fieldProblem(field, value)).toContain(problem);
-});
-
-it('gives the query of an address', () => {
-  expect(filterQuery({ client: 'a&b' }, { limit: '50', cursor: undefined })).toBe('?client=a%26b&limit=50');
-  expect(filterQuery({})).toBe('');
 });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dead letters of all clients, as docs/reference/endpoints.md describes them.
-import { keepPreviousData, queryOptions } from '@tanstack/react-query';
+import { queryOptions } from '@tanstack/react-query';
 
-import { pollEvery } from '../../api/polling';
 import { requestJson } from '../../api/request';
 import type { JobDocument } from '../../jobs/jobs';
-import { absoluteFilter, filterQuery, type LetterFilter } from './letterFilter';
+import { callPath } from '../search';
+import type { LetterFilter } from './letterFilter';
 import type { DrainAction } from './order';
 
 export interface LetterSummary {
@@ -94,55 +94,28 @@ export interface Replayed {
 
 export type LetterOrder = 'newest' | 'oldest';
 
-const LIST_POLL_MS = 5000;
 const PATH = '/v1/dead-letters';
+const CONFLICTS_STALE_MS = 15_000;
 
-export interface ListedPage {
-  filter: LetterFilter;
-  order: LetterOrder;
-  limit: number;
-  cursor: string | undefined;
+/** Returns the path of a page of the list. */
+export function letterPagePath(
+  filter: LetterFilter,
+  page: { order: LetterOrder; limit: number; cursor?: string | undefined },
+) {
+  return callPath(PATH, { ...filter, ...page });
 }
 
-/** A page of the list. `isHeld`: its rows stay as they are while something on it is selected or open. */
-export const letterPageQuery = ({ filter, order, limit, cursor }: ListedPage, isHeld: boolean) =>
-  queryOptions({
-    queryKey: ['dead-letters', 'page', filter, order, limit, cursor ?? null],
-    queryFn: ({ signal }) => {
-      const query = filterQuery(absoluteFilter(filter, new Date()), { order, limit: String(limit), cursor });
-      return requestJson<LetterPage>(PATH + query, { signal });
-    },
-    placeholderData: keepPreviousData,
-    refetchInterval: isHeld ? false : pollEvery(LIST_POLL_MS),
-    refetchOnWindowFocus: !isHeld,
-    refetchOnReconnect: !isHeld,
-  });
+export const statisticsPath = (filter: LetterFilter): string => callPath(`${PATH}/summary`, { ...filter });
 
-export const letterStatisticsQuery = (filter: LetterFilter) =>
-  queryOptions({
-    queryKey: ['dead-letters', 'summary', filter],
-    queryFn: ({ signal }) =>
-      requestJson<LetterStatistics>(`${PATH}/summary${filterQuery(absoluteFilter(filter, new Date()))}`, { signal }),
-    placeholderData: keepPreviousData,
-    refetchInterval: pollEvery(LIST_POLL_MS),
-  });
-
-const letterPath = (letterId: string) => `${PATH}/${encodeURIComponent(letterId)}`;
-
-/** A letter does not change, so it is asked for once. */
-export const wholeLetterQuery = (letterId: string) =>
-  queryOptions({
-    queryKey: ['dead-letter', 'whole', letterId],
-    queryFn: ({ signal }) => requestJson<Letter>(letterPath(letterId), { signal }),
-    staleTime: 60_000,
-  });
+export const letterPath = (letterId: string): string => `${PATH}/${encodeURIComponent(letterId)}`;
 
 /** What a replay would overwrite. MLflow is asked for it, so it is not polled. */
 export const conflictsQuery = (letterId: string) =>
   queryOptions({
-    queryKey: ['dead-letter', 'conflicts', letterId],
+    queryKey: ['ops', `${letterPath(letterId)}/conflicts`],
     queryFn: ({ signal }) => requestJson<Conflicts>(`${letterPath(letterId)}/conflicts`, { signal }),
-    staleTime: 15_000,
+    staleTime: CONFLICTS_STALE_MS,
+    refetchOnWindowFocus: false,
   });
 
 export const replayLetter = (letterId: string): Promise<Replayed> =>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An order to replay or discard all letters of a filter: the count that the visitor has seen guards it.
 import { ProblemError } from '../../api/problem';
-import { curlOf, option } from '../shellText';
+import { type ApiCall, bridgeCommand } from '../commands/curl';
 import { filterOptions, type LetterFilter } from './letterFilter';
 
 export type DrainAction = 'replay' | 'discard';
@@ -23,16 +23,15 @@ export function orderBody({ action, filter, count, rate }: Order): Record<string
 
 /** Returns the order as a command. */
 export function orderCommand({ action, filter, count, rate }: Order): string {
-  const words = ['mlflow-bridge dead-letters', action, ...filterOptions(filter)];
-  if (action === 'replay' && rate !== null) words.push(option('--rate', String(rate)));
-  if (action === 'discard') words.push(option('--count', String(count)));
-  return words.join(' ');
+  const words: (string | number)[] = ['dead-letters', action, ...filterOptions(filter)];
+  if (action === 'replay' && rate !== null) words.push('--rate', rate);
+  if (action === 'discard') words.push('--count', count);
+  return bridgeCommand(...words);
 }
 
 /** Returns the order as a call of the API. */
-export function orderCurl(order: Order, origin: string): string {
-  const body = JSON.stringify(orderBody(order));
-  return curlOf({ method: 'POST', path: `/v1/dead-letters/${order.action}`, body }, origin);
+export function orderCall(order: Order): ApiCall {
+  return { method: 'POST', path: `/v1/dead-letters/${order.action}`, body: JSON.stringify(orderBody(order)) };
 }
 
 /** Returns the number of letters that a refused order states: it has changed since the visitor saw it. */
@@ -66,4 +65,13 @@ export function refused({ count: before }: Confirmation, count: number): Confirm
 export function isConfirmed({ count, typed }: Confirmation): boolean {
   const digits = typed.replaceAll(/[\s,.']/g, '');
   return count !== null && count > 0 && /^\d+$/.test(digits) && Number(digits) === count;
+}
+
+/** Returns why an order cannot be sent yet, null if it can. */
+export function reasonOff(action: DrainAction, confirmation: Confirmation, order: Order | null): string | null {
+  const { count } = confirmation;
+  if (count === null) return 'The letters are not counted yet.';
+  if (count === 0) return 'There are no such letters.';
+  if (order === null) return 'The rate is not a number.';
+  return action === 'replay' || isConfirmed(confirmation) ? null : `Type ${count.toLocaleString('en')} first.`;
 }

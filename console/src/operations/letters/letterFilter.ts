@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which dead letters are shown: the filter in the address, for the API, for the command line, and in words.
 import { momentText } from '../../api/time';
-import { option } from '../shellText';
 
 export const REASONS = ['refused', 'expired', 'poison', 'denied'] as const;
 
@@ -16,18 +15,6 @@ export type LetterFilter = Partial<Record<FilterField, string>>;
 const SPAN = /^(\d{1,4})(m|h|d)$/;
 const SPAN_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SPAN_UNITS = { m: 'minute', h: 'hour', d: 'day' } as const;
-
-/** Returns the filter that an address states. Fields that are not valid are left out. */
-export function filterOfSearch(search: Record<string, unknown>): LetterFilter {
-  const filter: LetterFilter = {};
-  for (const field of FIELDS) {
-    const value = search[field];
-    // An id may be all digits, which the router reads as a number.
-    const text = typeof value === 'number' ? String(value) : value;
-    if (typeof text === 'string' && text && !fieldProblem(field, text)) filter[field] = text;
-  }
-  return filter;
-}
 
 /** Returns what is wrong with the value of a field, null if it is valid. */
 export function fieldProblem(field: FilterField, value: string): string | null {
@@ -71,16 +58,9 @@ export function filterWords(filter: LetterFilter): string {
 export function filterOptions(filter: LetterFilter): string[] {
   const options = FIELDS.flatMap((field) => {
     const value = filter[field];
-    return value === undefined ? [] : [option(OPTIONS[field], value)];
+    return value === undefined ? [] : [OPTIONS[field], value];
   });
   return options.length > 0 ? options : ['--all'];
-}
-
-/** Returns the query of a filter, with further fields, for a list's address. */
-export function filterQuery(filter: LetterFilter, more: Record<string, string | undefined> = {}): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...filter, ...more })) if (value) query.set(name, value);
-  return query.size > 0 ? `?${query}` : '';
 }
 
 const OPTIONS: Record<FilterField, string> = {
