@@ -39,6 +39,10 @@ export const SIGNED_IN = {
     overview: 'delivering',
     pause: null,
     attempted: [],
+    letterCount: 1204,
+    gone: [],
+    drains: [],
+    conflicts: 'tag',
 };
 
 /** Changes what the stand-in knows, and returns all of it. */

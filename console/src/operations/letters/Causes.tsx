@@ -17,45 +17,54 @@ interface Props {
 export function Causes({ statistics: { groups, count, sampled }, listed }: Props) {
   if (count === 0) return null;
   return (
-    <ExpandableSection
-      defaultExpanded
-      variant="container"
-      headerText="Causes"
-      headerCounter={`(${groups.length.toLocaleString('en')})`}
-      {...(sampled && { headerDescription: 'Of the latest 5,000 letters. The count above is of all.' })}
-    >
-      <ul className="causes">
-        {groups.map((cause) => (
-          <li key={causeKey(cause)}>
-            <span className="cause-count">{cause.count.toLocaleString('en')}</span>
-            <span className="cause-text">
-              <Badge color={cause.reason === 'refused' ? 'red' : 'grey'}>{cause.reason}</Badge> {cause.op}{' '}
-              {cause.error_code && <code>{cause.error_code}</code>} {cause.message}
-            </span>
-            <span className="cause-times">
-              last <Moment at={cause.last} />
-            </span>
-            <span className="cause-links">
-              <Link
-                to="/ops/dead-letters"
-                search={addressOf(filterOfCause(cause, listed.filter), listed)}
-                aria-label={`Show these ${cause.count} letters: ${cause.reason}, ${cause.op}`}
-              >
-                {isAlone(cause, groups) ? 'these' : 'these and others of the kind'}
-              </Link>
-              <Link
-                to="/ops/dead-letters/$letterId"
-                params={{ letterId: cause.sample }}
-                search={(current) => current}
-                aria-label={`Open one of these letters: ${cause.reason}, ${cause.op}`}
-              >
-                one of them
-              </Link>
-            </span>
-          </li>
-        ))}
-      </ul>
-    </ExpandableSection>
+    <div className="letter-causes">
+      <ExpandableSection
+        defaultExpanded
+        variant="container"
+        headerText="Causes"
+        headerCounter={`(${groups.length.toLocaleString('en')})`}
+        {...(sampled && { headerDescription: 'Of the latest 5,000 letters. The count above is of all.' })}
+      >
+        <ul className="causes">
+          {groups.map((cause) => (
+            <CauseRow key={causeKey(cause)} cause={cause} listed={listed} isAlone={isAlone(cause, groups)} />
+          ))}
+        </ul>
+      </ExpandableSection>
+    </div>
+  );
+}
+
+function CauseRow({ cause, listed, isAlone: alone }: { cause: Cause; listed: Listed; isAlone: boolean }) {
+  const words = alone ? 'these' : 'these and others of the kind';
+  return (
+    <li>
+      <span className="cause-count">{cause.count.toLocaleString('en')}</span>
+      <span className="cause-text">
+        <Badge color={cause.reason === 'refused' ? 'red' : 'grey'}>{cause.reason}</Badge> {cause.op}{' '}
+        {cause.error_code && <code>{cause.error_code}</code>} {cause.message}
+      </span>
+      <span className="cause-times">
+        last <Moment at={cause.last} />
+      </span>
+      <span className="cause-links">
+        <Link
+          to="/ops/dead-letters"
+          search={addressOf(filterOfCause(cause, listed.filter), listed)}
+          aria-label={`${words}: ${cause.count} letters, ${cause.reason} ${cause.op}`}
+        >
+          {words}
+        </Link>
+        <Link
+          to="/ops/dead-letters/$letterId"
+          params={{ letterId: cause.sample }}
+          search={(current) => current}
+          aria-label={`one of them: ${cause.reason} ${cause.op}`}
+        >
+          one of them
+        </Link>
+      </span>
+    </li>
   );
 }
 

@@ -9,6 +9,7 @@ import { Link } from '@tanstack/react-router';
 
 import { CopyButton } from '../../feedback/CopyButton';
 import { Moment } from '../moments/Moment';
+import { RunbookLink } from '../runbook/RunbookLink';
 import { AttemptTable } from './AttemptTable';
 import { conflictSentence, overwrittenText } from './conflictText';
 import { CopyLetter } from './CopyLetter';
@@ -20,7 +21,9 @@ export function LetterDetails({ letter }: { letter: Letter }) {
   return (
     <SpaceBetween size="m">
       <blockquote className="upstream-words">{letter.message || 'Upstream said nothing.'}</blockquote>
-      <div>{letterAdvice(letter.reason)}</div>
+      <div>
+        {letterAdvice(letter.reason)} <RunbookLink section="#there-are-dead-letters" />
+      </div>
       <ConflictNote letterId={letter.letter_id} />
       <KeyValuePairs
         columns={2}

@@ -8,33 +8,28 @@ import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 
 import { CsvButton } from '../csv/CsvButton';
+import { Pager } from '../paging/Pager';
 import { Empty } from '../states/Empty';
 import { useSteadyRows } from '../states/rows';
 import { letterColumns } from './letterColumns';
 import { absoluteFilter, filterWords, isEmptyFilter } from './letterFilter';
 import { type LetterPage, letterPagePath, type LetterSummary } from './letters';
-import { LetterPager } from './LetterPager';
 import { addressOf, type Listed } from './search';
 import { setShownLetters } from './neighbours';
 import { SelectionButtons } from './SelectionButtons';
 
-/** How many rows the bridge reads at a time. */
-const CSV_LIMIT = 1000;
-
 const idOf = ({ letter_id: id }: LetterSummary): string => id;
 
 /** Returns the path of all pages: a list as CSV has no cursor. */
-const csvPath = ({ filter, order }: Listed): string =>
-  letterPagePath(absoluteFilter(filter, new Date()), { order, limit: CSV_LIMIT });
+const csvPath = ({ filter, order }: Listed): string => letterPagePath(absoluteFilter(filter, new Date()), { order });
 
 interface Props {
   page: LetterPage;
   listed: Listed;
   openId: string | undefined;
-  isLoading: boolean;
 }
 
-export function LetterTable({ page, listed, openId, isLoading }: Props) {
+export function LetterTable({ page, listed, openId }: Props) {
   const navigate = useNavigate();
   const [selectedIds, setSelectedIds] = useState<ReadonlySet<string>>(new Set());
   const { rows, news, show } = useSteadyRows(page.letters, idOf, selectedIds.size > 0 || openId !== undefined);
@@ -74,7 +69,7 @@ export function LetterTable({ page, listed, openId, isLoading }: Props) {
                   show();
                 }}
               />
-              <CsvButton path={csvPath(listed)} />
+              <CsvButton path={csvPath(listed)} file="dead-letters.csv" />
             </SpaceBetween>
           }
         >
@@ -91,7 +86,20 @@ export function LetterTable({ page, listed, openId, isLoading }: Props) {
           No dead letters. What is given up on appears here.
         </Empty>
       }
-      footer={<LetterPager listed={listed} next={page.next} isLoading={isLoading} />}
+      footer={
+        <Pager
+          key={JSON.stringify(addressOf(listed.filter, listed))}
+          cursor={listed.cursor}
+          next={page.next}
+          following={listed.order === 'newest' ? 'older' : 'newer'}
+          onGo={(cursor) =>
+            void navigate({
+              to: '/ops/dead-letters',
+              search: { ...addressOf(listed.filter, listed), ...(cursor !== undefined && { cursor }) },
+            })
+          }
+        />
+      }
     />
   );
 }

@@ -56,7 +56,7 @@ export default function LettersPage() {
       <div className="letters-split">
         <section className="letters-list" aria-label="The letters">
           <Answered query={page} what="the dead letters" action={ACTION}>
-            {(data) => <LetterTable page={data} listed={listed} openId={letterId} isLoading={page.isPlaceholderData} />}
+            {(data) => <LetterTable page={data} listed={listed} openId={letterId} />}
           </Answered>
         </section>
         <Outlet />

@@ -45,7 +45,7 @@ export function SelectionButtons({ letters, onDone }: Props) {
           replay.mutate(ids);
         }}
       >
-        {`Replay ${letters.length || ''}`}
+        {`Replay ${letters.length || 'selected'}`}
       </ActionButton>
       <ActionButton
         action="DiscardDeadLetter"
@@ -53,7 +53,7 @@ export function SelectionButtons({ letters, onDone }: Props) {
         loading={discard.isPending}
         onClick={() => setIsDiscarding(true)}
       >
-        {`Discard ${letters.length || ''}`}
+        {`Discard ${letters.length || 'selected'}`}
       </ActionButton>
       {isDiscarding && (
         <Modal

@@ -42,15 +42,15 @@ const PLACE_COLUMNS: TableProps.ColumnDefinition<LetterSummary>[] = [
   {
     id: 'op',
     header: 'Write',
-    minWidth: 120,
-    cell: ({ op }) => op,
+    minWidth: 130,
+    cell: ({ op }) => <span className="letter-word">{op}</span>,
   },
   {
     id: 'run',
     header: 'Run',
-    minWidth: 90,
+    minWidth: 110,
     cell: ({ run_id: run, lane }) => (
-      <span className="id" title={run ?? lane}>
+      <span className="id letter-word" title={run ?? lane}>
         {(run ?? lane).slice(0, SHOWN_CHARACTERS)}
         {(run ?? lane).length > SHOWN_CHARACTERS && '…'}
       </span>

@@ -100,7 +100,7 @@ const CONFLICTS_STALE_MS = 15_000;
 /** Returns the path of a page of the list. */
 export function letterPagePath(
   filter: LetterFilter,
-  page: { order: LetterOrder; limit: number; cursor?: string | undefined },
+  page: { order: LetterOrder; limit?: number; cursor?: string | undefined },
 ) {
   return callPath(PATH, { ...filter, ...page });
 }
