@@ -21,3 +21,11 @@ it('says both values', () => {
     'status: “FINISHED” in MLflow becomes “RUNNING” again',
   );
 });
+
+it('says that a param is never overwritten', () => {
+  const lr = { kind: 'param', key: 'lr', stored: '0.1', letter: '0.01' };
+  expect(overwrittenText(lr)).toBe('param “lr”: MLflow keeps “0.1” and refuses the replay');
+  expect(conflictSentence({ later_writes: 0, overwrites: [lr], checked: true, why: null })).toBe(
+    'No later writes to this run. MLflow refuses a replay: it never changes a param.',
+  );
+});

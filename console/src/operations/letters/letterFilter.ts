@@ -21,11 +21,15 @@ export function fieldProblem(field: FilterField, value: string): string | null {
   if (field === 'reason' && !REASONS.some((each) => each === value)) {
     return `“${value}” is no reason. Choose one of ${REASONS.join(', ')}.`;
   }
-  if (field === 'until' && !isMoment(value)) return `“${value}” is no time. Write it like 2026-11-29T14:00Z.`;
-  if (field === 'since' && !isMoment(value) && !SPAN.test(value)) {
-    return `“${value}” is no time. Write it like 2026-11-29T14:00Z, or as a span like 24h or 7d.`;
-  }
+  if (field === 'since' || field === 'until') return timeProblem(field, value);
   return null;
+}
+
+/** Returns what is wrong with a time. Only a beginning may also be a span. */
+export function timeProblem(field: 'since' | 'until', value: string): string | null {
+  if (isMoment(value) || (field === 'since' && SPAN.test(value))) return null;
+  const span = field === 'since' ? ', or as a span like 24h or 7d' : '';
+  return `“${value}” is no time. Write it like 2026-11-29T14:00Z${span}.`;
 }
 
 /**
@@ -36,8 +40,8 @@ export function fieldProblem(field: FilterField, value: string): string | null {
  */
 export function absoluteFilter(filter: LetterFilter, now: Date): LetterFilter {
   const times: LetterFilter = {};
-  if (filter.since) times.since = isoOf(filter.since, now);
-  if (filter.until) times.until = isoOf(filter.until, now);
+  if (filter.since) times.since = absoluteTime(filter.since, now);
+  if (filter.until) times.until = absoluteTime(filter.until, now);
   return { ...filter, ...times };
 }
 
@@ -103,7 +107,8 @@ function isMoment(text: string): boolean {
   );
 }
 
-function isoOf(value: string, now: Date): string {
+/** Returns a time as the API takes it. */
+export function absoluteTime(value: string, now: Date): string {
   const span = SPAN.exec(value);
   if (!span) return new Date(value).toISOString().replace(/\.000Z$/, 'Z');
   const unit = span[2] as keyof typeof SPAN_MS;
