@@ -9,10 +9,12 @@ import http from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { CLIENT_CALLS } from './clients.mjs';
 import { DEAD_LETTERS } from './deadLetters.mjs';
 import { DRAINS } from './drains.mjs';
 import { OPENAPI } from './openapi.mjs';
 import { OPERATIONS } from './operations.mjs';
+import { RECORD_CALLS } from './records.mjs';
 import { ago, jobs, letters, mlflow, ownBacklog, session, state } from './state.mjs';
 
 const PORT = Number(process.env.PORT ?? 8090);
@@ -165,10 +167,21 @@ function signedOut(request, response) {
 
 /** Answers a call of operations, and returns whether it is one. */
 async function operationsCall(request, response, { pathname, searchParams }) {
-    for (const [method, pattern, answer] of [...OPERATIONS, ...DRAINS, ...DEAD_LETTERS]) {
+    for (const [method, pattern, answer] of [
+        ...OPERATIONS,
+        ...DRAINS,
+        ...DEAD_LETTERS,
+        ...CLIENT_CALLS,
+        ...RECORD_CALLS,
+    ]) {
         const match = request.method === method && pattern.exec(pathname);
         if (!match) continue;
-        const { status = 200, document, headers, problem: named } = answer(match, searchParams, await jsonOf(request));
+        const {
+            status = 200,
+            document,
+            headers,
+            problem: named,
+        } = answer(match, searchParams, await jsonOf(request), request.headers);
         if (named) problem(response, status, ...named);
         else send(response, status, document, headers);
         return true;

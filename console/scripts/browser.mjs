@@ -43,6 +43,10 @@ export const SIGNED_IN = {
     gone: [],
     drains: [],
     conflicts: 'tag',
+    signInAgain: false,
+    clientVersion: 1,
+    clients: {},
+    keys: {},
 };
 
 /** Changes what the stand-in knows, and returns all of it. */

@@ -9,7 +9,7 @@ import { Moment } from '../moments/Moment';
 import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
 import { ClientUsage } from '../usage/ClientUsage';
-import { sizeText } from '../usage/usageText';
+import { sizeText } from '../figures';
 import { ClientKeys } from './ClientKeys';
 import { type ClientDocument, clientPath } from './clients';
 import './clients.css';

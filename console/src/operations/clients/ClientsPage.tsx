@@ -13,7 +13,7 @@ import { Answered } from '../states/Answered';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { RowLink } from '../states/RowLink';
-import { sizeText } from '../usage/usageText';
+import { sizeText } from '../figures';
 import { type ClientDocument, type ClientPage, clientsPath } from './clients';
 import './clients.css';
 import { leastLevel } from './levels';

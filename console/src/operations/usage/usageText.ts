@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts and sizes in words.
+import { sizeText } from '../figures';
 import type { Measure } from './usage';
 
 export const MEASURE_LABELS: Record<Measure, string> = {
@@ -12,16 +13,6 @@ export const MEASURE_LABELS: Record<Measure, string> = {
   prompt_tokens: 'Prompt tokens',
   completion_tokens: 'Completion tokens',
 };
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** Returns a size: `44 KiB`, `1.2 MiB`. */
-export function sizeText(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 2 ** (10 * power);
-  const digits = power > 0 && value < 10 ? 1 : 0;
-  return `${value.toLocaleString('en', { maximumFractionDigits: digits })} ${UNITS[power]}`;
-}
 
 export function measureText(measure: Measure, value: number): string {
   return measure === 'bytes' ? sizeText(value) : value.toLocaleString('en');
