@@ -32,7 +32,7 @@ export function SignInAgain<Variables>({ asked }: { asked: Asked<Variables> }) {
 
 function SignInDialog({ onSignedIn, onClose }: { onSignedIn: () => void; onClose: () => void }) {
   const { sign_in: methods, signed_in_at: before } = useSession();
-  // The sign-in at the provider happens in another tab.
+  // The sign-in at the provider happens in another tab; with `again` it asks even a person whom it knows.
   const { data } = useQuery({ ...sessionQuery, refetchInterval: SESSION_POLL_MS });
   const signedInAt = data?.signed_in ? data.signed_in_at : before;
   const first = useRef(before);
@@ -50,7 +50,7 @@ function SignInDialog({ onSignedIn, onClose }: { onSignedIn: () => void; onClose
           in.
         </div>
         {methods.oidc && (
-          <Button href={oidcPath('/app/signed-in')} target="_blank" iconAlign="right" iconName="external">
+          <Button href={`${oidcPath('/app/signed-in')}&again=1`} target="_blank" iconAlign="right" iconName="external">
             Sign in with your organisation, in a new tab
           </Button>
         )}

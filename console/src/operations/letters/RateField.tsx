@@ -24,6 +24,7 @@ export function RateField({ letters, typed, onChange }: Props) {
       <div className="rate-input">
         <Input
           inputMode="decimal"
+          name="rate"
           value={typed}
           invalid={rate === undefined}
           onChange={({ detail }) => onChange(detail.value)}
