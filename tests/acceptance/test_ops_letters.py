@@ -2,6 +2,7 @@
 """Dead letters in the console of operations: filtered, replayed at a rate, discarded by count; in a browser."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -185,7 +186,7 @@ def test_a_viewer_sees_its_letters_and_can_not_act(shared_portal: Portal) -> Non
     calls = {
         f"{PATH}/{letter['letter_id']}/replay": "",
         f"{PATH}/replay": '{"filter": {}}',
-        f"{PATH}/discard": '{"letter_ids": ["%s"]}' % letter["letter_id"],
+        f"{PATH}/discard": json.dumps({"letter_ids": [letter["letter_id"]]}),
     }
     statuses = [
         shared_portal.browser.run(done.format(path, body) + ".then((answer) => answer.status)")

@@ -32,7 +32,7 @@ export function SignInAgain<Variables>({ asked }: { asked: Asked<Variables> }) {
 
 function SignInDialog({ onSignedIn, onClose }: { onSignedIn: () => void; onClose: () => void }) {
   const { sign_in: methods, signed_in_at: before } = useSession();
-  // The sign-in at the provider happens in another tab; with `again` it asks even a person whom it knows.
+  // The sign-in at the provider happens in another tab; with `again` it asks although it still knows the person.
   const { data } = useQuery({ ...sessionQuery, refetchInterval: SESSION_POLL_MS });
   const signedInAt = data?.signed_in ? data.signed_in_at : before;
   const first = useRef(before);

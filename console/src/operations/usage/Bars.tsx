@@ -11,7 +11,7 @@ import { MEASURE_LABELS, measureText } from './usageText';
 interface Props {
   bars: Bar[];
   measure: Measure;
-  /** Of whom, for people who do not see where it stands. */
+  /** The client, for people who do not see where the bars stand. */
   of: string;
   /** Small ones stand in rows, without axes and table. */
   isSmall?: boolean;
