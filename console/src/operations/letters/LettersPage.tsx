@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dead letters: what the bridge has given up on, by cause and one by one, with the letter that is open beside them.
+import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi, Outlet, useParams } from '@tanstack/react-router';
 
+import { Denied } from '../../feedback/Denied';
+import { useMay } from '../../session/SessionContext';
 import { useNow } from '../moments/useNow';
 import { POLL, useLiveQuery } from '../live/useLiveQuery';
 import { Answered } from '../states/Answered';
@@ -21,6 +24,19 @@ const MINUTE_MS = 60_000;
 const ACTION = 'GetDeadLetter';
 
 export default function LettersPage() {
+  return useMay(ACTION) ? <Letters /> : <NotAllowed />;
+}
+
+function NotAllowed() {
+  return (
+    <SpaceBetween size="m">
+      <PageHead title="Dead letters" />
+      <Denied action={ACTION} />
+    </SpaceBetween>
+  );
+}
+
+function Letters() {
   const search = route.useSearch();
   const { letterId } = useParams({ strict: false });
   const listed = listedAt(search);
