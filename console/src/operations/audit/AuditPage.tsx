@@ -11,7 +11,7 @@ import { ShortId } from '../../jobs/ShortId';
 import { CsvButton } from '../csv/CsvButton';
 import { POLL, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
-import { useNow } from '../moments/useNow';
+import { useMinute } from '../moments/useNow';
 import { Pager } from '../paging/Pager';
 import { Answered } from '../states/Answered';
 import { Empty } from '../states/Empty';
@@ -20,14 +20,12 @@ import { auditCsvPath, type AuditEntry, auditPath, type AuditPage as Page, type 
 import { absoluteAudit, AUDIT_PROPERTIES, auditOptions, auditTokens, auditWords, readAuditTokens } from './auditFilter';
 
 const route = getRouteApi('/shell/ops/audit');
-const MINUTE_MS = 60_000;
 
 export default function AuditPage() {
   const navigate = useNavigate();
   const { cursor, ...filter } = route.useSearch();
   const [problem, setProblem] = useState<string | null>(null);
-  const minute = Math.floor(useNow() / MINUTE_MS) * MINUTE_MS;
-  const asked = absoluteAudit(filter, new Date(minute));
+  const asked = absoluteAudit(filter, new Date(useMinute()));
   const query = useLiveQuery<Page>({ path: auditPath(asked, cursor), pollMs: POLL.rest, keepsRows: true });
   return (
     <SpaceBetween size="m">

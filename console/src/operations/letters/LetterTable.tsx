@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One page of dead letters: rows to open, to select, and to replay or discard.
-import Button from '@cloudscape-design/components/button';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
@@ -8,9 +7,8 @@ import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 
 import { CsvButton } from '../csv/CsvButton';
-import { Pager } from '../paging/Pager';
 import { Empty } from '../states/Empty';
-import { useSteadyRows } from '../states/rows';
+import { Steady } from '../states/Steady';
 import { letterColumns } from './letterColumns';
 import { absoluteFilter, filterWords, isEmptyFilter } from './letterFilter';
 import { type LetterPage, letterPagePath, type LetterSummary } from './letters';
@@ -23,19 +21,47 @@ const idOf = ({ letter_id: id }: LetterSummary): string => id;
 /** Returns the path of all pages: a list as CSV has no cursor. */
 const csvPath = ({ filter, order }: Listed): string => letterPagePath(absoluteFilter(filter, new Date()), { order });
 
-interface Props {
+interface ListProps {
   page: LetterPage;
   listed: Listed;
   openId: string | undefined;
+  /** Whether the rows are still those of what was listed before. */
+  isPlaceholder: boolean;
 }
 
-export function LetterTable({ page, listed, openId }: Props) {
-  const navigate = useNavigate();
+/** The rows stay in place while a letter is selected or open. */
+export function LetterList({ page, listed, openId, isPlaceholder }: ListProps) {
+  const [isFresh, setIsFresh] = useState(!isPlaceholder);
+  if (!isPlaceholder && !isFresh) setIsFresh(true);
   const [selectedIds, setSelectedIds] = useState<ReadonlySet<string>>(new Set());
-  const { rows, news, show } = useSteadyRows(page.letters, idOf, selectedIds.size > 0 || openId !== undefined);
+  const isHeld = selectedIds.size > 0 || openId !== undefined;
+  return (
+    <Steady latest={page.letters} idOf={idOf} noun="letter" held={isFresh && isHeld}>
+      {(rows) => (
+        <LetterTable
+          rows={rows}
+          listed={listed}
+          openId={openId}
+          selected={rows.filter((letter) => selectedIds.has(letter.letter_id))}
+          onSelect={setSelectedIds}
+        />
+      )}
+    </Steady>
+  );
+}
+
+interface Props {
+  rows: LetterSummary[];
+  listed: Listed;
+  openId: string | undefined;
+  /** Only what can be seen is acted on: a selection ends with the page, the filter and the order. */
+  selected: LetterSummary[];
+  onSelect: (ids: ReadonlySet<string>) => void;
+}
+
+function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
+  const navigate = useNavigate();
   useEffect(() => setShownLetters(rows.map(idOf)), [rows]);
-  // Only what can be seen is acted on: a selection ends with the page, the filter and the order.
-  const selected = rows.filter((letter) => selectedIds.has(letter.letter_id));
   const isOpen = openId !== undefined;
   const open = (letterId: string) =>
     void navigate({ to: '/ops/dead-letters/$letterId', params: { letterId }, search: (current) => current });
@@ -49,7 +75,7 @@ export function LetterTable({ page, listed, openId }: Props) {
       stickyHeader
       selectionType="multi"
       selectedItems={selected}
-      onSelectionChange={({ detail }) => setSelectedIds(new Set(detail.selectedItems.map(idOf)))}
+      onSelectionChange={({ detail }) => onSelect(new Set(detail.selectedItems.map(idOf)))}
       ariaLabels={{
         tableLabel: 'Dead letters',
         selectionGroupLabel: 'Select letters',
@@ -62,13 +88,7 @@ export function LetterTable({ page, listed, openId }: Props) {
           counter={selected.length > 0 ? `(${selected.length} of ${rows.length} selected)` : `(${rows.length} shown)`}
           actions={
             <SpaceBetween direction="horizontal" size="xs">
-              <SelectionButtons
-                letters={selected}
-                onDone={() => {
-                  setSelectedIds(new Set());
-                  show();
-                }}
-              />
+              <SelectionButtons letters={selected} onDone={() => onSelect(new Set())} />
               <CsvButton path={csvPath(listed)} file="dead-letters.csv" />
             </SpaceBetween>
           }
@@ -76,7 +96,6 @@ export function LetterTable({ page, listed, openId }: Props) {
           Letters
         </Header>
       }
-      filter={news > 0 && <Button onClick={show}>{`${news.toLocaleString('en')} new: show them`}</Button>}
       columnDefinitions={letterColumns(open, openId, isOpen)}
       empty={
         <Empty
@@ -85,20 +104,6 @@ export function LetterTable({ page, listed, openId }: Props) {
         >
           No dead letters. What is given up on appears here.
         </Empty>
-      }
-      footer={
-        <Pager
-          key={JSON.stringify(addressOf(listed.filter, listed))}
-          cursor={listed.cursor}
-          next={page.next}
-          following={listed.order === 'newest' ? 'older' : 'newer'}
-          onGo={(cursor) =>
-            void navigate({
-              to: '/ops/dead-letters',
-              search: { ...addressOf(listed.filter, listed), ...(cursor !== undefined && { cursor }) },
-            })
-          }
-        />
       }
     />
   );

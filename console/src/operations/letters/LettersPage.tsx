@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dead letters: what the bridge has given up on, by cause and one by one, with the letter that is open beside them.
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import { getRouteApi, Outlet, useParams } from '@tanstack/react-router';
+import { getRouteApi, Outlet, useNavigate, useParams } from '@tanstack/react-router';
 
 import { Denied } from '../../feedback/Denied';
 import { useMay } from '../../session/SessionContext';
-import { useNow } from '../moments/useNow';
+import { useMinute } from '../moments/useNow';
 import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Pager } from '../paging/Pager';
 import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
 import { Causes } from './Causes';
@@ -14,13 +15,12 @@ import { absoluteFilter } from './letterFilter';
 import { letterPagePath, type LetterPage, type LetterStatistics, statisticsPath } from './letters';
 import './letters.css';
 import { LetterFilterBar } from './LetterFilterBar';
-import { LetterTable } from './LetterTable';
+import { LetterList } from './LetterTable';
 import { OrderButtons } from './OrderButtons';
 import { RunningDrains } from './RunningDrains';
-import { listedAt } from './search';
+import { addressOf, listedAt } from './search';
 
 const route = getRouteApi('/shell/ops/dead-letters');
-const MINUTE_MS = 60_000;
 const ACTION = 'GetDeadLetter';
 
 export default function LettersPage() {
@@ -39,9 +39,10 @@ function NotAllowed() {
 function Letters() {
   const search = route.useSearch();
   const { letterId } = useParams({ strict: false });
+  const navigate = useNavigate();
   const listed = listedAt(search);
-  const minute = Math.floor(useNow() / MINUTE_MS) * MINUTE_MS;
-  const filter = absoluteFilter(listed.filter, new Date(minute));
+  const first = addressOf(listed.filter, listed);
+  const filter = absoluteFilter(listed.filter, new Date(useMinute()));
   const { order, limit, cursor } = listed;
   const page = useLiveQuery<LetterPage>({
     path: letterPagePath(filter, { order, limit, cursor }),
@@ -53,7 +54,8 @@ function Letters() {
     pollMs: POLL.list,
     keepsRows: true,
   });
-  const count = statistics.data?.count;
+  // Until the new filter is counted, no button names the number of the one before.
+  const count = statistics.isPlaceholderData ? undefined : statistics.data?.count;
   return (
     <div className={letterId ? 'letters letters-open' : 'letters'}>
       <div className="letters-head">
@@ -72,7 +74,29 @@ function Letters() {
       <div className="letters-split">
         <section className="letters-list" aria-label="The letters">
           <Answered query={page} what="the dead letters" action={ACTION}>
-            {(data) => <LetterTable page={data} listed={listed} openId={letterId} />}
+            {(data) => (
+              <>
+                <LetterList
+                  key={JSON.stringify(search)}
+                  page={data}
+                  listed={listed}
+                  openId={letterId}
+                  isPlaceholder={page.isPlaceholderData}
+                />
+                <Pager
+                  key={JSON.stringify(first)}
+                  cursor={cursor}
+                  next={data.next}
+                  following={order === 'newest' ? 'older' : 'newer'}
+                  onGo={(to) =>
+                    void navigate({
+                      to: '/ops/dead-letters',
+                      search: { ...first, ...(to !== undefined && { cursor: to }) },
+                    })
+                  }
+                />
+              </>
+            )}
           </Answered>
         </section>
         <Outlet />
