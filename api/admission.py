@@ -12,7 +12,9 @@ from api.http.record import RequestRecord
 from api.http.request import UNKNOWN_IDENTITY, Identity, Request
 from api.middleware.rate_limit import RequestCharge
 from api.middleware.trusted_hosts import TrustedHosts
+from api.proxy.gateway_calls import is_gateway_call
 from bridge.auth.oidc import IssuerUnavailable
+from bridge.auth.token_budgets import TokenBudgets
 from bridge.errors import StoreUnavailable
 from bridge.upstream.loop_detection import InstanceId
 
@@ -25,6 +27,7 @@ class Admission:
     trusted_hosts: TrustedHosts
     authentication: Authentication
     experiments: ExperimentScope
+    token_budgets: TokenBudgets
 
     async def admit(self, request: Request, record: RequestRecord, charge: RequestCharge) -> None:
         """Authenticate and authorize a request. Open paths need no credentials."""
@@ -41,6 +44,15 @@ class Admission:
         request.check_method()
         if request.client.experiments is not None:
             await self.experiments.check(request, record.action)
+        if self.token_budgets.applies_to(request.client) and is_gateway_call(request):
+            await self._check_token_budget(request)
+
+    async def _check_token_budget(self, request: Request) -> None:
+        """Raise ``TokensUsedUp``. The store is read in a thread, because it may be slow."""
+        if self.token_budgets.is_current(request.client):
+            self.token_budgets.check(request.client)
+        else:
+            await asyncio.to_thread(self.token_budgets.check, request.client)
 
     async def _check_loop(self, request: Request) -> None:
         """Raise ``LoopDetected`` for a request that this installation has sent itself."""

@@ -29,8 +29,12 @@ from api.proxy.proxy import Proxy
 from api.proxy.read_your_writes import ReadYourWrites
 from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp, create_flask_app
+from api.routes.audit import AuditRoutes
 from api.routes.backlog import BacklogRoutes
+from api.routes.client_keys import KeyRoutes
+from api.routes.clients import ClientRoutes
 from api.routes.dead_letters import DeadLetterRoutes
+from api.routes.drains import DrainRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.monitoring import HealthRoutes, MetricsRoutes, ReadinessCheck
 from api.routes.openapi import OpenApiRoutes
@@ -40,9 +44,14 @@ from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
 from api.routes.table import ROUTES
 from api.routes.upstreams import UpstreamRoutes
+from api.routes.usage import UsageRoutes
+from bridge.auth.administration import Administration
+from bridge.auth.permissions import Actions
+from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.processes import Api
 from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
+from bridge.outbox.recent_totals import RecentTotals
 from bridge.upstream.identity import identity_of
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -69,6 +78,7 @@ def create_app(
             trusted_hosts=TrustedHosts(settings),
             authentication=portal.authentication,
             experiments=experiments,
+            token_budgets=TokenBudgets(bridge.clients.usage, bridge.clock),
         ),
         replay_protection=ReplayProtection(
             bridge.replay_cache,
@@ -126,7 +136,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
 
 
 def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
-    settings, letters = bridge.settings, bridge.dead_letters.letters
+    settings, letters, investigation = bridge.settings, bridge.dead_letters.letters, bridge.investigation
     # A quarter of the threads never waits for a job.
     poll = BlockingPoll(max_concurrent=max(1, settings.api_threads * 3 // 4), stopping=bridge.stopping)
     readiness = ReadinessCheck(
@@ -138,15 +148,17 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         action_modes=settings.action_modes or {},
     )
     flask = create_flask_app(
-        JobRoutes(bridge.outbox, letters, poll),
+        JobRoutes(bridge.outbox, letters, investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox, bridge.flow_control),
         _overview_routes(bridge),
         LaneRoutes(bridge.operations.lanes, bridge.dispatch),
-        DeadLetterRoutes(bridge.dead_letters),
+        DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), investigation.replay_conflicts),
+        DrainRoutes(bridge.dead_letters.log),
         HealthRoutes(readiness),
-        MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.counters, bridge.clock),
+        MetricsRoutes(bridge.outbox, bridge.flow_control, bridge.operations.counters, bridge.clock),
         PersonalRoutes(bridge.outbox, bridge.flow_control, bridge.api_keys, calls_per_second=settings.calls_per_second),
+        *_administration_routes(bridge),
         OperatorSessionRoutes(bridge.browsers.sessions, portal.session_authentication.end, bridge.observe),
         UpstreamRoutes(
             identity_of(settings.upstream),
@@ -156,6 +168,7 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
             bridge.clock,
             bridge.observe,
         ),
+        UsageRoutes(bridge.clients.usage, bridge.clock),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
@@ -170,6 +183,27 @@ def _overview_routes(bridge: Api) -> OverviewRoutes:
         denial_grace=settings.denial_grace,
     )
     return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
+
+
+def _administration_routes(bridge: Api) -> tuple[object, ...]:
+    administration = Administration(bridge.api_keys, bridge.clock)
+    actions = Actions((route.rule, route.experiments) for route in ROUTES if route.rule)
+    return (
+        ClientRoutes(
+            administration=administration,
+            actions=actions,
+            activities=bridge.clients.activities,
+            default_quota=bridge.rate_limits.default,
+            clock=bridge.clock,
+        ),
+        KeyRoutes(
+            administration=administration,
+            actions=actions,
+            clock=bridge.clock,
+            accepts_signatures="sigv4" in (bridge.settings.auth or ()),
+        ),
+        AuditRoutes(bridge.clients.audit),
+    )
 
 
 def _proxy(bridge: Api) -> Proxy:

@@ -53,7 +53,7 @@ class RequestHandler:
                     return await self._queue(request, record)
                 case "api":
                     return await self._serve(request, record)
-            return await self._forward(request)
+            return await self._forward(request, record)
         except Exception as error:  # noqa: BLE001 - each has its response
             return respond_to_error(error, request, record)
 
@@ -93,11 +93,13 @@ class RequestHandler:
                 return await self.write_responses.respond(op, request, accepted, write)
         raise AssertionError(request.path)
 
-    async def _forward(self, request: Request) -> SendableResponse:
+    async def _forward(self, request: Request, record: RequestRecord) -> SendableResponse:
         if request.switched_op:
             # A setting makes this write a proxied one. It goes after the queued writes of its lane.
             await self.write_order.wait(request.switched_op, request)
         response = await self.proxy.forward(request)
+        if response.gateway_call:
+            record.gateway_use = response.gateway_call.use
         if request.client.experiments is not None:
             # The response to a creation of a run names its experiment, which saves a look-up.
             self.experiments.learn(request.found, response.first)

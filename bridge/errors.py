@@ -57,6 +57,14 @@ class OverQuota(BridgeError):
         self.wait = wait
 
 
+class TokensUsedUp(OverQuota):
+    """A client has used its tokens of the day. ``wait`` is the number of seconds until the next day in UTC."""
+
+    def __init__(self, client: str, *, used: int, limit: int, wait: float) -> None:
+        BridgeError.__init__(self, f"The client '{client}' has used {used} of its {limit} tokens of this day (UTC)")
+        self.wait = wait
+
+
 class LeaseLost(BridgeError):
     """Another worker has claimed the lane since. Nothing was changed, and the current work must be dropped."""
 

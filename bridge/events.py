@@ -183,6 +183,15 @@ class ThreadFailed(Event, frozen=True, kw_only=True):
     place: str
 
 
+class GatewayUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of MLflow's AI Gateway that it has answered, with the tokens that the response states."""
+
+    #: The name of the endpoint; ``other`` if the request does not show it.
+    endpoint: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class RequestCompleted(Event, frozen=True, kw_only=True):
     """A request has been answered. Logged only if clients authenticate."""
 
@@ -197,6 +206,8 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     route: str
     #: The permission that the request needs; None for public paths.
     action: str | None
+    #: What a route of the bridge's own is to change: the ids and names in its path, separated by spaces. None: nothing.
+    target: str | None = None
     #: ``allowed``, ``denied``, ``rate_limited``, or ``unauthenticated``.
     decision: str
     status: int
@@ -212,6 +223,9 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     job_id: str | None
     request_id: str
     upstream_request_id: str | None
+    #: Of the request's body, as far as it was received.
+    bytes: int = 0
+    gateway: GatewayUse | None = None
 
 
 class SignedIn(Event, frozen=True, kw_only=True):
@@ -233,6 +247,8 @@ class SignedOut(Event, frozen=True, kw_only=True):
     session_id: str
     #: Who ended it: the client itself, or an operator.
     by: str
+    #: Of whoever ended it; empty if it is not known.
+    address: str = ""
     request_id: str
 
 

@@ -53,6 +53,8 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: float | None = None
     #: Bytes of pending writes.
     pending: int | None = None
+    #: Tokens of MLflow's AI Gateway in a day (UTC). It has no default.
+    tokens_per_day: int | None = None
 
     def per_second(self, default: "Quota") -> dict[str, float | None]:
         """Return the rates, with the default's where this quota has none. None or 0: no limit."""
@@ -107,7 +109,8 @@ ANYBODY = Client(name="anonymous", scopes=(Scope.ADMIN,))
 #: A client without valid credentials. It has no permissions.
 UNAUTHENTICATED = Client(name="unauthenticated", scopes=())
 
-_CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}")
+CLIENT_NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}"
+_CLIENT_NAME = re.compile(CLIENT_NAME_PATTERN)
 
 
 def is_client_name(name: str) -> bool:
@@ -155,5 +158,10 @@ OWN_ACTIONS = frozenset(
         "EndSession",
         "GetUpstream",
         "ManageUpstream",
+        "GetClient",
+        "ManageClients",
+        "ManageKeys",
+        "GetAudit",
+        "GetUsage",
     }
 )

@@ -125,6 +125,9 @@ class JobDocuments(msgspec.Struct, frozen=True):
     jobs: list[JobDocument | None]
 
 
+_Named = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+
+
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of ``GET /v1/jobs``: the jobs of one run, of another lane, or of the client in all lanes."""
 
@@ -136,6 +139,11 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     status: Literal["pending", "dead"] = "pending"
     #: The client's own jobs with this status, in all lanes.
     mine: Literal["pending", "dead"] | None = None
+    #: Pending and dead jobs that a request brought, or that have an idempotency key.
+    request_id: _Named | None = None
+    idempotency_key: _Named | None = None
+    #: The client that the idempotency key belongs to, for operators; else the client that asks.
+    client: str | None = None
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 

@@ -33,3 +33,5 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[Fault, ...] = ()
     #: For a batch that was accepted in part: the job of each write, null for one that was not accepted.
     jobs: tuple[AcceptedJob | None, ...] = ()
+    #: For an order with a count that is not right (any more): the number of dead letters now.
+    count: int | None = None

@@ -229,11 +229,11 @@ def _cluster_node(directory: Path, port: int) -> Server:
     return Server(process("node", command, clean_environ(), directory, pings))
 
 
-def mlflow_at(directory: Path, *, workers: int = 1) -> tuple[Server, str]:
-    """Return a real MLflow server and its URL."""
+def mlflow_at(directory: Path, *, workers: int = 1, further: Mapping[str, str] | None = None) -> tuple[Server, str]:
+    """Return a real MLflow server, with these variables further, and its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    environ = clean_environ() | dict(MLFLOW_ENVIRON)
+    environ = clean_environ() | dict(MLFLOW_ENVIRON) | dict(further or {})
     command = [each.replace("--workers=1", f"--workers={workers}") for each in mlflow_command(directory, port)]
     child = process("mlflow", command, environ, directory, lambda: get_ok(f"{url}/health"))
     child.directory = directory

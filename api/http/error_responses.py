@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from api.http.exceptions import (
     ActionRefused,
     Busy,
+    CountChanged,
     CrossSiteRequest,
     EarlierWritesPending,
     Forbidden,
@@ -23,6 +24,7 @@ from api.http.exceptions import (
     OutsideExperiments,
     PartlyAccepted,
     RequestInProgress,
+    SignInAgain,
     TooManyFailures,
     Unauthenticated,
 )
@@ -37,6 +39,7 @@ from bridge.errors import (
     RequestIncomplete,
     RequestStalled,
     StoreUnavailable,
+    TokensUsedUp,
     UpstreamDenied,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -150,10 +153,13 @@ def _outside_experiments(request: FailedRequest, error: OutsideExperiments) -> R
 
 def _http_error(request: FailedRequest, error: HTTPException) -> Response:
     code = {
+        403: "PERMISSION_DENIED",
         404: "RESOURCE_DOES_NOT_EXIST",
         405: "METHOD_NOT_ALLOWED",
         409: "RESOURCE_CONFLICT",
+        412: "PRECONDITION_FAILED",
         413: "REQUEST_TOO_LARGE",
+        428: "PRECONDITION_REQUIRED",
     }.get(error.code or 500, "BAD_REQUEST")
     response = request.respond(error.code or 500, code, error.description or error.name)
     # Of the error's own headers, only Allow is for the client.
@@ -175,6 +181,12 @@ def _partly_accepted(request: FailedRequest, error: PartlyAccepted) -> Response:
         problem = msgspec.structs.replace(problem, errors=(fault,))
     detail = f"{error}; {advice} {problem.detail}"
     return replace(response, body=msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, jobs=error.jobs)))
+
+
+def _count_changed(request: FailedRequest, error: CountChanged) -> Response:
+    response = request.respond(409, "RESOURCE_CONFLICT", str(error))
+    problem = msgspec.json.decode(response.body, type=Problem)
+    return replace(response, body=msgspec.json.encode(msgspec.structs.replace(problem, count=error.count)))
 
 
 def _unauthenticated(request: FailedRequest, error: Exception) -> Response:
@@ -202,6 +214,12 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     OverQuota: lambda request, e: request.respond(
         429, "REQUEST_LIMIT_EXCEEDED", f"{e}. Send it again later.", retry_after_s=math.ceil(e.wait)
     ),
+    TokensUsedUp: lambda request, e: request.respond(
+        429,
+        "REQUEST_LIMIT_EXCEEDED",
+        f"{e}, so MLflow's AI Gateway is not called. Call it after midnight, or ask the bridge's operator for more.",
+        retry_after_s=math.ceil(e.wait),
+    ),
     StoreUnavailable: _store_unavailable,
     ShuttingDown: lambda request, _: request.retry_later(
         "The bridge is shutting down. Send the write again.", retry_after_s=5
@@ -219,6 +237,7 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
         "Too many failed logins from this address. Try again in a minute.",
         retry_after_s=60,
     ),
+    SignInAgain: lambda request, e: request.respond(401, "SIGN_IN_AGAIN", f"{e}"),
     RequestInProgress: lambda request, _: request.retry_later(
         "The same signed request is in progress.", retry_after_s=10
     ),
@@ -233,6 +252,7 @@ _RESPONSES: dict[type, Callable[[FailedRequest, Any], Response]] = {
     NotForwarded: lambda request, _: request.respond(
         403, "PERMISSION_DENIED", "The bridge does not forward this call: MLflow accepts it from its own host only."
     ),
+    CountChanged: _count_changed,
     CrossSiteRequest: lambda request, e: request.respond(403, "PERMISSION_DENIED", str(e)),
     NotOnConsoleHost: lambda request, _: request.respond(
         404, "RESOURCE_DOES_NOT_EXIST", "MLflow is not shown under this name, which is for operators only."

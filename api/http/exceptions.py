@@ -26,6 +26,10 @@ class Unauthenticated(Exception):
     """The credentials are missing or invalid. The text, if there is one, names the defect."""
 
 
+class SignInAgain(Exception):
+    """The browser's sign-in is too long ago for what makes or ends keys."""
+
+
 class RequestInProgress(Exception):
     """The same signed request is being handled."""
 
@@ -93,6 +97,14 @@ class PartlyAccepted(Exception):
 
 class NotOnConsoleHost(Exception):
     """The request is for MLflow, under the host name that only operators use (BRIDGE_CONSOLE_HOST)."""
+
+
+class CountChanged(Exception):
+    """An order for many dead letters names another number than there are (now)."""
+
+    def __init__(self, verb: str, count: int) -> None:
+        super().__init__(f'This would {verb} {count} dead letters. To do so, send the same with "count": {count}.')
+        self.count = count
 
 
 class CrossSiteRequest(Exception):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the access log says of a request, as far as the stages of the api have found out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from api.http.exceptions import CrossSiteRequest, Forbidden, NotForwarded, NotOnConsoleHost
 from bridge.errors import ExperimentUnknown, OverQuota
+from bridge.events import GatewayUse
 from bridge.outbox import Accepted
 
 RequestRoute = Literal["queued", "api", "proxied", "rejected"]
@@ -26,6 +28,8 @@ class RequestRecord:
     #: A single write that was accepted, and how many new writes were.
     accepted: Accepted | None = None
     writes: int = 0
+    #: Returns what a call of MLflow's AI Gateway has used, once its response has been sent.
+    gateway_use: Callable[[], GatewayUse | None] | None = None
 
     @property
     def decision(self) -> str:

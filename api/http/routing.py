@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from types import UnionType
 from typing import Any, TypeVar
 
 from schemas.client import ACTIONS, OWN_ACTIONS, Rule, Scope
@@ -35,8 +36,8 @@ class Route:
     path: str
     _: KW_ONLY
     summary: str
-    #: The type of the document for each status; None for a body without a schema.
-    answers: Mapping[int, type | None]
+    #: The type of the document for each status, or a union of types; None for a body without a schema.
+    answers: Mapping[int, type | UnionType | None]
     #: Statuses of problem documents, in addition to those that every route may have.
     problems: tuple[int, ...] = ()
     #: The action that a client needs, and the scope that includes it; None if it must be allowed by name.
@@ -52,6 +53,8 @@ class Route:
     is_personal: bool = False
     #: Whether it queues writes. It takes an Idempotency-Key.
     is_queued: bool = False
+    #: Whether it also answers with all pages of its list as CSV (`api.routes.csv_response`).
+    has_csv: bool = False
     #: Whether it changes nothing although it is a POST (a safe method in RFC 9110, section 9.2.1).
     is_read: bool = False
     #: Whether clients ask it again and again. Its 200 then has an ETag, and ``answers`` needs 304. The document states
@@ -60,6 +63,8 @@ class Route:
     #: The type of the JSON body. ``content`` is for other bodies: it returns OpenAPI's schemas by media type.
     body: type | None = None
     content: Callable[[], dict[str, Any]] | None = None
+    #: Whether it requires a version of what it changes: ``If-Match``, or for what is new ``If-None-Match: *``.
+    is_conditional: bool = False
     #: The preferences that it honours (RFC 7240), and the names of its query parameters.
     prefers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -82,6 +87,11 @@ class Route:
     def rule(self) -> Rule | None:
         """The permission that it needs; None if it is open or personal."""
         return Rule(self.action, self.scope) if self.action else None
+
+    @cached_property
+    def changes(self) -> bool:
+        """Whether it changes anything but by queued writes. Open routes, which sign browsers in, do not count."""
+        return not (self.method == "GET" or self.is_read or self.is_queued or self.is_open)
 
     @cached_property
     def template(self) -> str:

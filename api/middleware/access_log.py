@@ -45,6 +45,7 @@ class AccessLog:
             path=request.path[:MAX_LOGGED_PATH],
             route=record.route,
             action=record.action,
+            target=_target(request),
             decision=record.decision,
             status=self._status,
             duration=dt.timedelta(seconds=time.perf_counter() - self._began),
@@ -55,7 +56,17 @@ class AccessLog:
             job_id=_text(self._headers.get(_JOB_ID)),
             request_id=request.request_id,
             upstream_request_id=_text(self._headers.get(_UPSTREAM_REQUEST_ID)),
+            bytes=request.received,
+            gateway=record.gateway_use() if record.gateway_use else None,
         )
+
+
+def _target(request: Request) -> str | None:
+    """Return what a route of the bridge's own is to change. Sign-ins have events of their own."""
+    route = request.own_route
+    if route is None or not route.changes:
+        return None
+    return " ".join((route.parameters(request.path) or {}).values())[:MAX_LOGGED_PATH]
 
 
 def _text(value: bytes | None) -> str | None:

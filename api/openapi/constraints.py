@@ -10,9 +10,13 @@ from typing import Any
 import msgspec
 
 from bridge.operations.series import NAMES
+from schemas.administration import PermissionQuery
+from schemas.audit import AuditFilter
 from schemas.bodies.single import DATASET_LIMITS, INPUT_TAG_LIMITS, STATUSES
 from schemas.bodies.tags import MAX_LINKS
+from schemas.client import CLIENT_NAME_PATTERN
 from schemas.dead_letter import LetterFilter
+from schemas.drain import DrainState
 from schemas.endpoints import endpoint_of
 from schemas.lane import RUN_NAME
 from schemas.mlflow_limits import (
@@ -42,6 +46,7 @@ _TAG = {"key": _KEY, "value": {"maxLength": MAX_TAG_VALUE}}
 EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
 #: Ids that the bridge creates, and names. Other printable characters are valid, and get a 404.
 PATH_PART = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@=+-]*$"}
+CLIENT_NAME = {"type": "string", "pattern": f"^{CLIENT_NAME_PATTERN}$"}
 #: The ids that MLflow creates. The api accepts others, such as those with slashes.
 TRACE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_:-]{0,255}$"}
 #: A span in OTLP's JSON encoding. The api accepts more, such as ids in upper case.
@@ -76,6 +81,18 @@ _SERIES = "|".join(NAMES)
 #: The schemas of query parameters by their names.
 QUERY: _Schema = {
     **msgspec.json.schema(LetterFilter)["$defs"]["LetterFilter"]["properties"],
+    **msgspec.json.schema(AuditFilter)["$defs"]["AuditFilter"]["properties"],
+    **msgspec.json.schema(PermissionQuery)["$defs"]["PermissionQuery"]["properties"],
+    # Of a permission; a filter has the same texts.
+    "action": {"type": "string"},
+    "op": {"enum": [*Op]},
+    "request_id": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The X-Request-Id of a write"},
+    "idempotency_key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 512,
+        "description": "An Idempotency-Key of the client; for operators, of the one that `client` names",
+    },
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
     "cursor": {"type": "string", "description": "The `next` of the previous page"},
     "run": _NAME,
@@ -84,10 +101,20 @@ QUERY: _Schema = {
     "names": {"type": "string", "pattern": f"^({_SERIES})(,({_SERIES}))*$", "description": "Separated by commas"},
     "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
     "order": {"enum": ["oldest", "newest"]},
-    **{name: {"type": "string"} for name in ("to", "code", "state", "iss", "error")},
+    "hours": {"type": "integer", "minimum": 1, "maximum": 192, "description": "The last hours; 24 if neither is sent"},
+    "days": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 396,
+        "description": "The last days in UTC, not `hours`",
+    },
+    **{name: {"type": "string"} for name in ("to", "again", "code", "state", "iss", "error")},
 }
 #: Those that have another schema on one path.
-QUERY_OF: dict[str, _Schema] = {"/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}}}
+QUERY_OF: dict[str, _Schema] = {
+    "/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}},
+    "/v1/dead-letters/drains": {"state": {"enum": [*DrainState]}},
+}
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:

@@ -6,13 +6,14 @@ The schemas are those of the types that requests are decoded with and responses 
 
 import html
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, get_args
 
 import msgspec
 
 from api.http.routing import Route
 from api.openapi.bodies import BODIES, JSON, queued_content, schema_ref
-from api.openapi.constraints import EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
+from api.openapi.constraints import CLIENT_NAME, EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
 from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
@@ -26,7 +27,7 @@ _COMMON_PROBLEMS = (400, 401, 403, 429, 503)
 def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document of these routes and of the queued calls."""
     routes = list(routes)
-    types = {type_ for each in routes for type_ in (each.body, *each.answers.values()) if type_}
+    types = {type_ for each in routes for type_ in (each.body, *chain(*map(_members, each.answers.values()))) if type_}
     types |= {*BODIES.values(), JobDocument, MlflowError, Problem}
     ordered = sorted(types, key=lambda type_: type_.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
@@ -71,8 +72,12 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.is_open:
         operation["security"] = [{}]
+    if route.has_csv:
+        operation["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     if route.is_queued:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
+    if route.is_conditional:
+        operation["parameters"] += _PRECONDITIONS
     if route.content:
         operation["requestBody"] = {"required": True, "content": route.content()}
     elif route.body:
@@ -134,6 +139,21 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
 }
+#: One of them is required (RFC 9110, section 13).
+_PRECONDITIONS = [
+    {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The `etag` of the version that is changed",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{24}"$'},
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "`*`, to make a new one",
+        "schema": {"type": "string", "const": "*"},
+    },
+]
 
 
 def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -150,8 +170,11 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
             name = part[1:-1]
-            schema = TRACE if name in ("trace_id", "request_id") else PATH_PART
+            schema = _PATH_PARTS.get(name, PATH_PART)
             yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+_PATH_PARTS = {"trace_id": TRACE, "request_id": TRACE, "name": CLIENT_NAME}
 
 
 def _in_query(route: Route) -> Iterator[dict[str, Any]]:
@@ -160,10 +183,19 @@ def _in_query(route: Route) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "query", "schema": schemas[name]}
 
 
-def _response(type_: type | None) -> dict[str, Any]:
+def _response(type_: Any) -> dict[str, Any]:  # noqa: ANN401 - see _members
     if type_ is None:
         return {"description": "Done"}
-    return {"description": (type_.__doc__ or "").splitlines()[0], "content": {JSON: {"schema": schema_ref(type_)}}}
+    members = _members(type_)
+    schemas = [schema_ref(each) for each in members]
+    schema: dict[str, Any] = {"anyOf": schemas} if len(schemas) > 1 else schemas[0]
+    description = "; or: ".join((each.__doc__ or "").splitlines()[0] for each in members)
+    return {"description": description, "content": {JSON: {"schema": schema}}}
+
+
+def _members(type_: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type or a union of types
+    """Return the types of a union, or a type by itself."""
+    return get_args(type_) or (type_,)
 
 
 def _problems(*statuses: int) -> dict[str, Any]:

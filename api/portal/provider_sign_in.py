@@ -51,19 +51,23 @@ class ProviderSignInRoutes:
         experiments=ExperimentRule.HARMLESS,
         answers={303: None},
         problems=(404,),
-        query=("to",),
+        query=("to", "again"),
     )
     async def begin(self, request: Request, _: RequestRecord) -> Response:
-        """Redirect to the provider. ``to`` is the path of the portal to go on to."""
-        login = self._login()
-        to = local_target(_parameters(request).get("to", HOME))
+        """Redirect to the provider. ``to`` is the path of the portal to go on to.
+
+        With ``again=1`` the provider asks for proof even if it still knows the browser.
+        """
+        login, found = self._login(), _parameters(request)
+        to, again = local_target(found.get("to", HOME)), found.get("again") == "1"
         cookie = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
         if not is_session_token(cookie):
             cookie = secrets.token_urlsafe(32)
         try:
             # It counts as failed until `finish` succeeds.
             self.authentication.add_attempt(request)
-            url = await self.starter.run(lambda: login.begin(to=to, browser=cookie, origin=self.origins.of(request)))
+            origin = self.origins.of(request)
+            url = await self.starter.run(lambda: login.begin(to=to, browser=cookie, origin=origin, again=again))
         except TooManyFailures:
             return self._failed(request, SignInRefused("too_many_failures", to=to))
         except IssuerUnavailable as error:

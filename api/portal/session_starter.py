@@ -55,6 +55,7 @@ class SessionStarter:
                 via=session.via,
                 session_id=session.session_id,
                 by=session.client,
+                address=request.address(proxies=self.proxies),
                 request_id=request.request_id,
             )
         )

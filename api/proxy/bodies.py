@@ -7,6 +7,7 @@ byte is sent.
 
 import asyncio
 import datetime as dt
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 from api.http.request import ReadTimeout, Request
@@ -29,8 +30,16 @@ class Bodies:
         self._read_timeout = ReadTimeout(seconds=read_timeout.total_seconds())
         self._places = asyncio.Semaphore(_MAX_STREAMED_BODIES)
 
-    async def read(self, request: Request, stack: AsyncExitStack) -> BufferedBody | StreamedBody | None:
-        """Return the body of a request until the stack is closed, None if there is none."""
+    async def read(
+        self,
+        request: Request,
+        stack: AsyncExitStack,
+        observed: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = lambda chunks: chunks,
+    ) -> BufferedBody | StreamedBody | None:
+        """Return the body of a request until the stack is closed, None if there is none.
+
+        ``observed`` yields what it is given, and may look at it.
+        """
         if not request.has_body:
             return None
         request.set_read_timeout(self._read_timeout)
@@ -41,17 +50,17 @@ class Bodies:
             await self._places.acquire()
             stack.callback(self._places.release)
             request.is_streamed = True
-            body = StreamedBody(length, request.chunks())
+            body = StreamedBody(length, observed(request.chunks()))
             stack.push_async_callback(body.wait_until_idle)
             return body
-        return await _buffered(request, stack)
+        return await _buffered(observed(request.chunks()), stack)
 
 
-async def _buffered(request: Request, stack: AsyncExitStack) -> BufferedBody:
+async def _buffered(chunks: AsyncIterator[bytes], stack: AsyncExitStack) -> BufferedBody:
     body = BufferedBody()
     stack.callback(body.close)
     piece = bytearray()
-    async for chunk in request.chunks():
+    async for chunk in chunks:
         piece += chunk
         if len(piece) >= _PIECE_BYTES:
             await asyncio.to_thread(body.write, bytes(piece))

@@ -4,15 +4,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from api.http.exceptions import Busy
 from api.http.request import Request
 from api.http.types import Send
 from api.portal.security_headers import with_content_policy
 from api.proxy.bodies import Bodies
+from api.proxy.gateway_calls import GatewayCall, is_gateway_call
 from api.proxy.overlay import OverlaidReads
 from api.proxy.read_your_writes import Headers, ReadYourWrites
-from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, ForwardedResponse, Forwarding, is_event_stream
+from bridge.upstream.forwarding import (
+    BufferedBody,
+    ForwardedRequest,
+    ForwardedResponse,
+    Forwarding,
+    StreamedBody,
+    is_event_stream,
+)
 from schemas.errors import InvalidWrite
 
 #: Requests to upstream at a time, and how long a further one waits until one of them ends.
@@ -36,16 +45,12 @@ class Proxy:
         """Return upstream's response as soon as its head and the beginning of its body are there."""
         if not request.target.startswith("/"):
             raise InvalidWrite("The target of the request must be a path.", "BAD_REQUEST")
+        if is_gateway_call(request):
+            return await self._call_gateway(request)
         async with AsyncExitStack() as stack:
             body = await self._bodies.read(request, stack)
             client = request.client.name
-            forwarded = ForwardedRequest(
-                method=request.method,
-                target=request.target,
-                headers=_forwarded_headers(request),
-                body=body,
-                client=client,
-            )
+            forwarded = _forwarded(request, body)
             buffered = body if isinstance(body, BufferedBody) else None
             waited = await self._read_your_writes.wait(request, buffered, client=client)
             await self._take_place(stack)
@@ -57,6 +62,20 @@ class Proxy:
             response = await stack.enter_async_context(self._forwarding.forward(forwarded))
             first = await _first_chunk(request, response)
             return ProxiedResponse(request, response, first, waited.headers, stack.pop_all())
+
+    async def _call_gateway(self, request: Request) -> "ProxiedResponse":
+        """Forward a call of a model. It names no run, so it waits for no write."""
+        call = GatewayCall(request)
+        async with AsyncExitStack() as stack:
+            forwarded = _forwarded(request, await self._bodies.read(request, stack, call.observed))
+            # A compressed response would hide the tokens that it states.
+            headers = (pair for pair in forwarded.headers if pair[0] != "accept-encoding")
+            await self._take_place(stack)
+            plain = replace(forwarded, headers=(*headers, ("accept-encoding", "identity")))
+            response = await stack.enter_async_context(self._forwarding.forward(plain))
+            call.begin_response(response)
+            first = await _first_chunk(request, response)
+            return ProxiedResponse(request, response, first, (), stack.pop_all(), call)
 
     async def close(self) -> None:
         """Close the connections to upstream."""
@@ -84,7 +103,13 @@ class ProxiedResponse:
     """Upstream's response on its way to the client."""
 
     def __init__(
-        self, request: Request, response: ForwardedResponse, first: bytes | None, added: Headers, stack: AsyncExitStack
+        self,
+        request: Request,
+        response: ForwardedResponse,
+        first: bytes | None,
+        added: Headers,
+        stack: AsyncExitStack,
+        gateway_call: GatewayCall | None = None,
     ) -> None:
         """``added`` are headers of the bridge. The stack holds the connection to upstream."""
         self._request = request
@@ -92,6 +117,8 @@ class ProxiedResponse:
         self._first = first
         self._added = added
         self._stack = stack
+        #: What the response answers, if it is a call of MLflow's AI Gateway.
+        self.gateway_call = gateway_call
 
     @property
     def first(self) -> bytes:
@@ -107,11 +134,12 @@ class ProxiedResponse:
         async with self._stack:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             await send({"type": "http.response.body", "body": first or b"", "more_body": not is_complete})
+            self._note_sent(first or b"")
             if not is_complete:
                 await self._send_rest(send, response.body)
 
     async def _send_rest(self, send: Send, body: AsyncIterator[bytes]) -> None:
-        sending = asyncio.ensure_future(_copy(body, send))
+        sending = asyncio.ensure_future(self._copy(body, send))
         disconnected = asyncio.ensure_future(self._request.disconnected())
         try:
             await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
@@ -123,11 +151,26 @@ class ProxiedResponse:
             # The body must not be closed while it is being read.
             await asyncio.wait({sending})
 
+    async def _copy(self, body: AsyncIterator[bytes], send: Send) -> None:
+        async for chunk in body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._note_sent(chunk)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-async def _copy(body: AsyncIterator[bytes], send: Send) -> None:
-    async for chunk in body:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    def _note_sent(self, chunk: bytes) -> None:
+        """Count the tokens of a chunk that the client has already."""
+        if self.gateway_call:
+            self.gateway_call.feed(chunk)
+
+
+def _forwarded(request: Request, body: BufferedBody | StreamedBody | None) -> ForwardedRequest:
+    return ForwardedRequest(
+        method=request.method,
+        target=request.target,
+        headers=_forwarded_headers(request),
+        body=body,
+        client=request.client.name,
+    )
 
 
 def _content_length(response: ForwardedResponse) -> int | None:

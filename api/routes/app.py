@@ -15,7 +15,7 @@ from api.http.error_responses import error_response
 from api.http.request import Request
 from api.http.routing import views_of
 from api.http.types import Message, Scope, Send
-from api.routes.context import CLIENT, REQUEST_ID, failed_request
+from api.routes.context import CLIENT, REQUEST_ID, SESSION, failed_request
 
 #: Characters of a query that are not quoted. Other bytes are: a WSGI query string is ASCII.
 _QUERY_SAFE = "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
@@ -34,7 +34,13 @@ class RoutesApp:
         """Read the body, so that no thread waits for it. The route runs when the response is sent."""
         body = await request.body(max_bytes=self._max_body_bytes)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
-        changed = {"path": request.path, "query_string": query, CLIENT: request.client, REQUEST_ID: request.request_id}
+        changed = {
+            "path": request.path,
+            "query_string": query,
+            CLIENT: request.client,
+            REQUEST_ID: request.request_id,
+            SESSION: request.identity.session,
+        }
         return _RouteResponse(self._app, {**request.scope, **changed}, body)
 
 

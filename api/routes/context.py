@@ -4,11 +4,13 @@
 from flask import request
 
 from api.http.error_responses import FailedRequest
+from bridge.auth.sessions import BrowserSession
 from schemas.client import Client
 
 #: Keys of the ASGI scope.
 CLIENT = "bridge.client"
 REQUEST_ID = "bridge.request_id"
+SESSION = "bridge.session"
 
 
 def client() -> Client:
@@ -20,6 +22,12 @@ def client() -> Client:
 def visible_client() -> str | None:
     """Return the client to which visible jobs and dead letters belong; None for operators, who see all."""
     return None if client().is_operator else client().name
+
+
+def session() -> BrowserSession | None:
+    """Return the session of the browser that asks; None for a client that sends credentials."""
+    found: BrowserSession | None = request.environ["asgi.scope"][SESSION]
+    return found
 
 
 def request_id() -> str:

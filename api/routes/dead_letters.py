@@ -1,62 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dead letters: list, show, replay, discard. Workers replay or discard many of them as a drain, in the background."""
+"""Dead letters: list, count, show, replay, discard. Workers replay or discard many of them as a drain."""
 
 from typing import NoReturn
 
 import msgspec
 from flask import Response, abort, request
 
-from api.http.exceptions import Forbidden
+from api.http.exceptions import CountChanged, Forbidden
 from api.http.routing import Route
 from api.routes.context import client, visible_client
+from api.routes.csv_response import PAGE_ROWS, csv_response, wants_csv
 from api.routes.json_bodies import json_body, json_response
+from bridge.delivery.replay_conflicts import ReplayConflicts
 from bridge.outbox.dead_letters import DeadLetterService, InvalidCursor
-from schemas.client import Scope, rule_of_op
+from bridge.outbox.recent_totals import RecentTotals
+from schemas.client import Rule, Scope, rule_of_op
 from schemas.dead_letter import (
+    Conflicts,
     DiscardOrder,
-    Drain,
-    DrainAction,
+    DiscardResults,
     LetterCount,
     LetterDocument,
     LetterFilter,
+    LetterOrder,
     LetterPage,
+    LetterSummary,
+    LetterTotals,
     Replayed,
     ReplayOrder,
+    ReplayResults,
 )
+from schemas.drain import Drain, DrainAction
 from schemas.endpoints import ExperimentRule
 
 _PATH = "/v1/dead-letters"
 _MAX_PAGE_SIZE = 1000
+_FILTER = ("reason", "run_id", "lane", "client", "since", "until", "op", "error_code")
+#: Needed to see values that are stored in MLflow.
+_GET_RUN = Rule("GetRun", Scope.READ)
 _EXPECTED = "a JSON body ({} means all dead letters)"
 
 
 class DeadLetterRoutes:
     """Serves dead letters. A client sees its own, an operator all."""
 
-    def __init__(self, service: DeadLetterService) -> None:
+    def __init__(self, service: DeadLetterService, totals: RecentTotals, conflicts: ReplayConflicts) -> None:
         self._service = service
+        self._totals = totals
+        self._conflicts = conflicts
 
     @Route(
         "GET",
         _PATH,
-        summary="Dead letters, the oldest first",
+        summary="Dead letters, the oldest or the newest first",
         action="GetDeadLetter",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
-        query=("reason", "run_id", "lane", "client", "since", "until", "cursor", "limit"),
-        answers={200: LetterPage},
+        query=(*_FILTER, "order", "cursor", "limit"),
+        is_polled=True,
+        answers={200: LetterPage, 304: None},
+        has_csv=True,
     )
     def page(self) -> Response:
         """Return a page of the letters that a filter matches."""
         arguments = request.args.to_dict()
         cursor, limit = arguments.pop("cursor", None), _limit(arguments.pop("limit", "100"))
+        order, wanted = _order(arguments.pop("order", "oldest")), _filter(arguments)
+
+        def read(after: str | None) -> LetterPage:
+            size = PAGE_ROWS if is_csv else limit
+            return self._service.letters.page(wanted, after=after, limit=size, order=order)
+
+        is_csv = wants_csv()
         try:
-            wanted = _visible_only(msgspec.convert(arguments, LetterFilter))
-            return json_response(self._service.letters.page(wanted, after=cursor, limit=limit))
-        except msgspec.ValidationError as error:
-            abort(400, f"The query is not valid: {error}.")
+            if is_csv:
+                return csv_response("dead-letters", LetterSummary, lambda after: _rows(read(after)), after=cursor)
+            response = json_response(read(cursor))
         except InvalidCursor:
             abort(400, "cursor must be the `next` of an earlier page.")
+        response.headers["Vary"] = "Accept"
+        return response
+
+    @Route(
+        "GET",
+        f"{_PATH}/summary",
+        summary="How many dead letters there are, by reason, client and cause",
+        action="GetDeadLetter",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.HARMLESS,
+        is_polled=True,
+        query=_FILTER,
+        answers={200: LetterTotals, 304: None},
+    )
+    def summary(self) -> Response:
+        """Return the totals of the letters that a filter matches."""
+        return json_response(self._totals.of(_filter(request.args.to_dict())))
+
+    @Route(
+        "GET",
+        f"{_PATH}/<letter_id>/conflicts",
+        summary="What a replay of a dead letter would overwrite",
+        action="GetDeadLetter",
+        scope=Scope.WRITE,
+        experiments=ExperimentRule.HARMLESS,
+        answers={200: Conflicts},
+        problems=(404,),
+    )
+    def show_conflicts(self, letter_id: str) -> Response:
+        """Return the later writes of the lane, and the values in MLflow that differ."""
+        self._letter(letter_id)
+        may_read = client().may(_GET_RUN)
+        found = self._conflicts.of(letter_id, asked_by=client() if may_read else None) or _abort_unknown_letter()
+        return json_response(found)
 
     @Route(
         "GET",
@@ -105,67 +160,69 @@ class DeadLetterRoutes:
     @Route(
         "POST",
         f"{_PATH}/replay",
-        summary="Replay many dead letters in the background",
+        summary="Replay many dead letters: in the background, or at once by their ids",
         action="DrainDeadLetters",
         body=ReplayOrder,
-        answers={200: LetterCount, 202: Drain},
-        problems=(413, 415),
+        answers={200: LetterCount | ReplayResults, 202: Drain},
+        problems=(409, 413, 415),
     )
     def replay_many(self) -> Response:
-        """Begin to replay all letters that a filter matches."""
+        """Begin to replay all letters that a filter matches, or replay those with these ids."""
         order = json_body(ReplayOrder, expected=_EXPECTED)
+        if order.letter_ids is not None:
+            _check_ids_only(order, rate=order.rate)
+            return json_response(ReplayResults(results=self._replay_each(order.letter_ids)))
         wanted = _visible_only(order.filter)
         count = self._service.letters.count(wanted)
         if order.dry_run:
             return json_response(LetterCount(count=count))
-        return _drain_response(self._service.order(DrainAction.REPLAY, wanted, rate=order.rate, total=count))
+        if order.count not in (None, count):
+            raise CountChanged("replay", count)
+        return self._begin(DrainAction.REPLAY, wanted, rate=order.rate, total=count)
 
     @Route(
         "POST",
         f"{_PATH}/discard",
-        summary="Discard many dead letters in the background",
+        summary="Discard many dead letters: in the background, or at once by their ids",
         action="DrainDeadLetters",
         body=DiscardOrder,
-        answers={200: LetterCount, 202: Drain},
+        answers={200: LetterCount | DiscardResults, 202: Drain},
         problems=(409, 413, 415),
     )
     def discard_many(self) -> Response:
-        """Begin to discard all letters that a filter matches, if the client knows how many they are."""
+        """Begin to discard all letters that a filter matches, if the client knows how many, or those with these ids."""
         order = json_body(DiscardOrder, expected=_EXPECTED)
+        if order.letter_ids is not None:
+            _check_ids_only(order)
+            letters = self._visible(order.letter_ids)
+            done = iter(self._service.discard_each([letter.letter_id for letter in letters if letter]))
+            return json_response(DiscardResults(results=[letter is not None and next(done) for letter in letters]))
         wanted = _visible_only(order.filter)
         count = self._service.letters.count(wanted)
         if order.dry_run:
             return json_response(LetterCount(count=count))
         if order.count != count:
-            abort(409, f'This would discard {count} dead letters. To do so, send the same with "count": {count}.')
-        return _drain_response(self._service.order(DrainAction.DISCARD, wanted, rate=None, total=count))
+            raise CountChanged("discard", count)
+        return self._begin(DrainAction.DISCARD, wanted, rate=None, total=count)
 
-    @Route(
-        "GET",
-        f"{_PATH}/drains/<drain_id>",
-        summary="The progress of a drain",
-        action="DrainDeadLetters",
-        answers={200: Drain},
-        problems=(404,),
-    )
-    def show_drain(self, drain_id: str) -> Response:
-        """Return a drain."""
-        drain = self._service.log.drain(drain_id)
-        return json_response(drain or abort(404, "The drain does not exist, or ended more than a week ago."))
+    def _begin(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Response:
+        drain = self._service.order(action, wanted, rate=rate, total=total, ordered_by=client().name)
+        return json_response(drain, 202, location=f"{_PATH}/drains/{drain.drain_id}")
 
-    @Route(
-        "DELETE",
-        f"{_PATH}/drains/<drain_id>",
-        summary="Cancel a drain",
-        action="DrainDeadLetters",
-        answers={204: None},
-        problems=(409,),
-    )
-    def cancel_drain(self, drain_id: str) -> Response:
-        """Cancel a running drain."""
-        if not self._service.log.cancel(drain_id):
-            abort(409, "The drain does not exist, or is not running.")
-        return Response(status=204)
+    def _replay_each(self, letter_ids: list[str]) -> list[Replayed | None]:
+        """Replay the letters that are visible to the client, if it may make each of their writes."""
+        letters = self._visible(letter_ids)
+        for letter in letters:
+            if letter and not client().may(rule := rule_of_op(letter.op)):
+                raise Forbidden(client(), rule)
+        done = iter(self._service.replay_each([letter.letter_id for letter in letters if letter]))
+        return [next(done) if letter else None for letter in letters]
+
+    def _visible(self, letter_ids: list[str]) -> list[LetterSummary | None]:
+        """Return each letter, None if it does not exist or is not visible to the client."""
+        owner = visible_client()
+        letters = self._service.letters.summaries(letter_ids)
+        return [letter if letter and owner in (None, letter.client) else None for letter in letters]
 
     def _letter(self, letter_id: str) -> LetterDocument:
         """Return a letter that is visible to the client, or abort with 404."""
@@ -179,8 +236,27 @@ def _visible_only(wanted: LetterFilter) -> LetterFilter:
     return wanted if owner is None else msgspec.structs.replace(wanted, client=owner)
 
 
-def _drain_response(drain: Drain) -> Response:
-    return json_response(drain, 202, location=f"{_PATH}/drains/{drain.drain_id}")
+def _filter(arguments: dict[str, str]) -> LetterFilter:
+    """Return the filter of a query, limited as `_visible_only` does."""
+    try:
+        return _visible_only(msgspec.convert(arguments, LetterFilter))
+    except msgspec.ValidationError as error:
+        abort(400, f"The query is not valid: {error}.")
+
+
+def _order(text: str) -> LetterOrder:
+    if text not in set(LetterOrder):
+        abort(400, "order must be oldest or newest.")
+    return LetterOrder(text)
+
+
+def _rows(page: LetterPage) -> tuple[list[LetterSummary], str | None]:
+    return page.letters, page.next
+
+
+def _check_ids_only(order: ReplayOrder | DiscardOrder, *, rate: float | None = None) -> None:
+    if order.filter != LetterFilter() or order.count is not None or order.dry_run or rate is not None:
+        abort(400, "letter_ids goes without filter, rate, count and dry_run: these letters are handled at once.")
 
 
 def _limit(text: str) -> int:

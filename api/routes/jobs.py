@@ -12,6 +12,7 @@ from api.routes.json_bodies import json_body, json_response
 from api.routes.runs import lane_of
 from bridge.outbox import Outbox
 from bridge.outbox.dead_letters import DeadLetters, InvalidCursor
+from bridge.outbox.job_search import JobSearch
 from schemas.client import Scope
 from schemas.dead_letter import LetterFilter
 from schemas.endpoints import ExperimentRule
@@ -27,8 +28,9 @@ _PAST_EVERY_POSITION = 10**_MAX_CURSOR_DIGITS - 1
 class JobRoutes:
     """Serves ``/v1/jobs``. A client sees its own jobs, so the scope is that of writing. An operator sees all."""
 
-    def __init__(self, outbox: Outbox, letters: DeadLetters, poll: BlockingPoll) -> None:
+    def __init__(self, outbox: Outbox, letters: DeadLetters, search: JobSearch, poll: BlockingPoll) -> None:
         self._outbox = outbox
+        self._search = search
         self._letters = letters
         self._poll = poll
 
@@ -76,21 +78,27 @@ class JobRoutes:
     @Route(
         "GET",
         "/v1/jobs",
-        summary="The jobs of one run, or of the client that asks, that are pending, or dead",
+        summary="Pending or dead jobs: of one run, of the client that asks, of a request or of an idempotency key",
         action="GetJob",
         scope=Scope.WRITE,
         experiments=ExperimentRule.HARMLESS,
-        query=("run_id", "run", "lane", "status", "mine", "cursor", "limit"),
+        query=(
+            *("run_id", "run", "lane", "status", "mine", "cursor", "limit"),
+            *("request_id", "idempotency_key", "client"),
+        ),
         answers={200: JobPage},
     )
     def page(self) -> Response:
-        """Return a page of the jobs of a lane, or of the client that asks."""
+        """Return a page of the jobs of a lane, of the client that asks, or of one request."""
         try:
             query = msgspec.convert(request.args.to_dict(), JobQuery, strict=False)
         except msgspec.ValidationError as error:
             abort(400, f"The query is not valid: {error}. Delivered jobs can be read by their ids only.")
         lane = _lane(query)
-        job_ids, cursor = self._ids(lane, query)
+        if query.request_id or query.idempotency_key:
+            job_ids, cursor = self._searched(query), None
+        else:
+            job_ids, cursor = self._ids(lane, query)
         found = map(self._find, job_ids)
         return json_response(JobPage([document for document in found if document], cursor))
 
@@ -98,6 +106,15 @@ class JobRoutes:
         if (query.mine or query.status) == "dead":
             return self._dead(lane, query)
         return self._pending(lane, query) if lane else self._own_pending(query)
+
+    def _searched(self, query: JobQuery) -> list[str]:
+        """Return the ids of the jobs of a request, or of an idempotency key of the client's own."""
+        owner = visible_client()
+        if query.client is not None and owner not in (None, query.client):
+            return []
+        if query.request_id:
+            return self._search.by_request(query.request_id, client=owner or query.client)
+        return self._search.by_idempotency_key(query.idempotency_key or "", client=query.client or client().name)
 
     def _find(self, job_id: str) -> JobDocument | None:
         return self._outbox.job(job_id, client=visible_client())
@@ -144,8 +161,11 @@ class JobRoutes:
 
 
 def _lane(query: JobQuery) -> str | None:
-    """Return the lane that the query names, None for the client's own jobs in all lanes."""
-    given = [name for name in (query.run_id, query.run, query.lane, query.mine) if name]
-    if len(given) != 1:
-        abort(400, "Give one of run_id, run (a name of the client's own), lane or mine.")
-    return None if query.mine else lane_of(query.run) if query.run else given[0]
+    """Return the lane that the query names, None for jobs in all lanes."""
+    searched = query.request_id or query.idempotency_key
+    given = [name for name in (query.run_id, query.run, query.lane, query.mine, searched) if name]
+    if len(given) != 1 or (query.request_id and query.idempotency_key):
+        abort(400, "Give one of run_id, run (a name of the client's own), lane, mine, request_id or idempotency_key.")
+    if query.client is not None and not searched:
+        abort(400, "client goes with request_id or idempotency_key only.")
+    return None if query.mine or searched else lane_of(query.run) if query.run else given[0]

@@ -22,6 +22,14 @@ def json_body(kind: type[T], *, expected: str) -> T:
         abort(400, f"The body is not valid: {error}.")
 
 
+def query_of(kind: type[T]) -> T:
+    """Return the query of the request as this type, or abort with 400."""
+    try:
+        return msgspec.convert(request.args.to_dict(), type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        abort(400, f"The query is not valid: {error}.")
+
+
 def json_response(document: object, status: int = 200, *, location: str | None = None) -> Response:
     """Return a document as JSON."""
     response = Response(msgspec.json.encode(document), status, content_type="application/json")

@@ -14,6 +14,7 @@ import datetime as dt
 import hashlib
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -88,6 +89,19 @@ class SecretUnreadable(Exception):
     """No configured encryption key decrypts the secret of this access key."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredClient:
+    """A client as it is in the store, which is the condition of a later change."""
+
+    client: Client
+    packed: bytes = field(repr=False)
+
+    @property
+    def etag(self) -> str:
+        """The entity tag of this version (RFC 9110, section 8.8.3)."""
+        return f'"{hashlib.blake2b(self.packed, digest_size=12).hexdigest()}"'
+
+
 class ApiKeyStore(Protocol):
     """The clients and their keys. Every method raises ``StoreUnavailable``."""
 
@@ -105,6 +119,40 @@ class ApiKeyStore(Protocol):
 
     def keys_of(self, client: str) -> list[KeyDocument]:
         """Return what may be shown of a client's keys, by age."""
+        ...
+
+    def stored(self, name: str) -> StoredClient | None:
+        """Return the client of this name with its version, None if there is none."""
+        ...
+
+    def stored_clients(self) -> list[StoredClient]:
+        """Return all clients with their versions, by name."""
+        ...
+
+    def replace(self, client: Client, *, was: StoredClient | None) -> bool:
+        """Store a client if it is still as it was; with None, if it is new. Return whether it was stored."""
+        ...
+
+    def delete(self, was: StoredClient) -> bool:
+        """Delete a client with all its keys if it is still as it was, and return whether it was deleted.
+
+        A client of tokens stays, and may do nothing: without an entry it would have the permissions of its token.
+        """
+        ...
+
+    def delete_key(self, key_id: str) -> bool:
+        """Delete a key and return whether it existed."""
+        ...
+
+    def claim_removal(self, ways: Collection[str], *, remaining: Collection[str]) -> bool:
+        """Claim that administrators' ways to authenticate are about to end, if one that is not claimed remains.
+
+        Atomic: of two claims that would leave none together, one fails. A claim lasts for a day.
+        """
+        ...
+
+    def withdraw_removal(self, ways: Collection[str]) -> None:
+        """Withdraw claims: these ways remain."""
         ...
 
     def put_client(self, client: Client) -> None:

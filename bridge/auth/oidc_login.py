@@ -113,11 +113,12 @@ class OidcLogin:
         self._roles = roles
         self._clock = clock
 
-    def begin(self, *, to: str, browser: str, origin: str) -> str:
+    def begin(self, *, to: str, browser: str, origin: str, again: bool = False) -> str:
         """Return the URL at the provider to send a browser to.
 
         ``browser`` is the value of its sign-in cookie. ``origin`` is where it finds the bridge, one of the settings'
-        and never a request's ``Host``: the provider sends it back there.
+        and never a request's ``Host``: the provider sends it back there. With ``again``, the person gives proof even if
+        the provider still knows the browser.
         """
         endpoint = self._provider.metadata().authorization_endpoint
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -140,6 +141,8 @@ class OidcLogin:
                 "nonce": nonce,
                 "code_challenge": _challenge(verifier),
                 "code_challenge_method": "S256",
+                # Some providers know one of the two only. With `max_age`, `auth_time` is in the ID token.
+                **({"prompt": "login", "max_age": "0"} if again else {}),
             },
         )
 

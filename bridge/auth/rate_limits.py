@@ -72,6 +72,11 @@ class RateLimits:
         self._lock = threading.Lock()
         self._thread = BackgroundThread("quotas", self.settle, called=True, every=_SETTLE_INTERVAL_S, observe=observe)
 
+    @property
+    def default(self) -> Quota:
+        """The quota of clients without one of their own."""
+        return self._default
+
     def applies_to(self, client: Client) -> bool:
         """Return whether any limit applies to this client."""
         if client.quota == _DEFAULT_QUOTA:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import redis
 
 from bridge.auth.api_keys import ApiKeyStore
+from bridge.auth.client_activity import ClientActivities
 from bridge.auth.encryption import Cipher, fetch_encryption_keys
 from bridge.auth.oidc import LoadBalancerVerifier, OpenIdVerifier, load_balancer_verifier, open_id_verifier
 from bridge.auth.oidc_login import OidcLogin, RoleMapping
@@ -17,8 +18,13 @@ from bridge.config.settings import Settings
 from bridge.errors import CannotStart
 from bridge.process.clock import Clock
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.audit import RedisAuditStore
+from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.outbox import connect
 from bridge.redis_store.sessions import RedisPendingLoginStore, RedisSessionStore
+from bridge.redis_store.usage import RedisUsageStore
+from bridge.telemetry.audit import AuditStore
+from bridge.telemetry.usage import UsageStore
 
 _STORE_TIMEOUT = dt.timedelta(seconds=5)
 
@@ -29,6 +35,16 @@ class TokenVerifiers:
 
     bearer: OpenIdVerifier | None
     of_alb: LoadBalancerVerifier | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStores:
+    """What the store keeps of clients."""
+
+    api_keys: ApiKeyStore
+    activities: ClientActivities
+    audit: AuditStore
+    usage: UsageStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +79,16 @@ def build_cipher(settings: Settings) -> Cipher | None:
     if "sigv4" not in (settings.auth or ()):
         return None
     return cipher_for_keys(settings.encryption_keys, settings.encryption_keys_secret_arn, settings.network)
+
+
+def build_client_stores(settings: Settings, client: redis.Redis) -> ClientStores:
+    """Return what the store keeps of clients, or raise ``CannotStart``."""
+    return ClientStores(
+        api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
+        activities=RedisClientActivities(client),
+        audit=RedisAuditStore(client),
+        usage=RedisUsageStore(client),
+    )
 
 
 def build_token_verifiers(settings: Settings) -> TokenVerifiers:

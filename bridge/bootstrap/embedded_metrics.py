@@ -23,8 +23,10 @@ def start_embedded_metrics(bridge: Api) -> None:
     metrics = EmbeddedMetrics(
         namespace,
         RedisMinuteReports(connect(bridge.settings.store_url, timeout=_STORE_TIMEOUT, connections=2)),
-        read_gauges=lambda: read_gauges(bridge.outbox, bridge.flow_control, bridge.counters, now=bridge.clock.now()),
-        read_counters=bridge.counters.read,
+        read_gauges=lambda: read_gauges(
+            bridge.outbox, bridge.flow_control, bridge.operations.counters, now=bridge.clock.now()
+        ),
+        read_counters=bridge.operations.counters.read,
         now=bridge.clock.now,
     )
     BackgroundThread("embedded-metrics", metrics.tick, every=_TICK_INTERVAL_S, observe=bridge.observe).start()

@@ -15,9 +15,11 @@ from bridge.process.clock import Clock
 from bridge.redis_store.call_log import RedisCallLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.lanes import RedisLanes
+from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.series import RedisSeries
 from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.telemetry.call_log import CallLog
+from bridge.telemetry.metrics import CounterStore
 from bridge.upstream.identity import identity_of
 
 
@@ -25,6 +27,7 @@ from bridge.upstream.identity import identity_of
 class Operations:
     """What operators look at."""
 
+    counters: CounterStore
     snapshots: SnapshotReader
     series: SeriesStore
     lanes: Lanes
@@ -37,6 +40,7 @@ def build_operations(settings: Settings, client: Redis, clock: Clock) -> Operati
     """Return what reads the state of the store for operators."""
     snapshots, series = RedisSnapshots(client, build_flow_control(settings, client)), RedisSeries(client)
     return Operations(
+        counters=RedisCounterStore(client),
         snapshots=snapshots,
         series=series,
         lanes=RedisLanes(client),

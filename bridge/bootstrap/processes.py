@@ -15,15 +15,17 @@ from bridge.auth.rate_limits import RateLimits
 from bridge.auth.sigv4 import ReplayCache
 from bridge.bootstrap.auth import (
     BrowserSignIn,
+    ClientStores,
     TokenVerifiers,
     build_browser_sign_in,
-    build_cipher,
+    build_client_stores,
     build_token_verifiers,
 )
 from bridge.bootstrap.operations import Operations, build_flow_control, build_operations
 from bridge.config.settings import Settings
 from bridge.delivery.deliverer import Deliverer, Timing
 from bridge.delivery.fault_isolation import OutcomePolicy
+from bridge.delivery.replay_conflicts import ReplayConflicts
 from bridge.delivery.run_creation import RunCreation
 from bridge.delivery.run_order import RunOrder
 from bridge.delivery.sweeper import SWEEP_INTERVAL, Sweeper
@@ -35,19 +37,19 @@ from bridge.operations.workers import WorkerActivity, WorkerReports
 from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
+from bridge.outbox.job_search import JobSearch
 from bridge.process.clock import Clock, SystemClock
-from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.client import disconnect
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.instance_key import RedisInstanceId
-from bridge.redis_store.metrics import RedisCounterStore
+from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.worker_reports import RedisWorkerReports
-from bridge.telemetry.metrics import CounterStore
-from bridge.telemetry.observers import Observers
+from bridge.telemetry.observers import Observers, Records
 from bridge.upstream import Upstream
 from bridge.upstream.capabilities import UpstreamCapabilities
 from bridge.upstream.factory import build_forwarding, build_upstream
@@ -65,10 +67,18 @@ _FAST_STORE_TIMEOUT = dt.timedelta(milliseconds=100)
 #: For writes of many megabytes, which the store writes to disk before it responds.
 _BULK_STORE_TIMEOUT = dt.timedelta(seconds=5)
 _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
-#: For experiment lookups, during which a client waits.
-_EXPERIMENT_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
+#: For lookups in upstream, during which a client waits.
+_LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
 _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigation:
+    """What an operator looks up about single writes."""
+
+    job_search: JobSearch
+    replay_conflicts: ReplayConflicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +97,14 @@ class Api:
     dispatch: Dispatch
     intake: Intake
     dead_letters: DeadLetterService
+    investigation: Investigation
     names: RunNames
     experiments: ExperimentLookup
     capabilities: UpstreamCapabilities
-    api_keys: ApiKeyStore
+    clients: ClientStores
     rate_limits: RateLimits
     tokens: TokenVerifiers
     browsers: BrowserSignIn
-    counters: CounterStore
     operations: Operations
     replay_cache: ReplayCache
     observe: Observer
@@ -105,6 +115,11 @@ class Api:
     stopping: threading.Event
     #: Flushes buffered events and closes the connections to the store. Called at the end of the process; may block.
     close: Callable[[], None]
+
+    @property
+    def api_keys(self) -> ApiKeyStore:
+        """The clients and their keys."""
+        return self.clients.api_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,40 +147,40 @@ def build_api(settings: Settings) -> Api:
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    counters, operations = RedisCounterStore(client), build_operations(settings, client, clock)
-    observe = Observers(counters, logs_requests=bool(settings.auth), call_log=operations.call_log)
-    fast_client, bulk_client = _fast_and_bulk_clients(settings)
-    outbox, fast_outbox, bulk_outbox = (_outbox(settings, each, observe) for each in (client, fast_client, bulk_client))
+    clients, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
+    observe = _observers(settings, clients, operations)
+    connections = (client, *_fast_and_bulk_clients(settings))
+    outbox, fast, bulk = (_outbox(settings, each, observe) for each in connections)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    intake = Intake(fast_outbox=fast_outbox, outbox=outbox, bulk_outbox=bulk_outbox, dispatch=dispatch, observe=observe)
     upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
+    lookups = _lookup_sender(settings, client, clock, observe, stopping)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
-        fast_outbox=fast_outbox,
+        fast_outbox=fast,
         upstream=upstream,
         forwarding=build_forwarding(settings, clock, instance_id),
         instance_id=instance_id,
         flow_control=build_flow_control(settings, client),
         dispatch=dispatch,
-        intake=intake,
+        intake=Intake(fast_outbox=fast, outbox=outbox, bulk_outbox=bulk, dispatch=dispatch, observe=observe),
         dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
+        investigation=_investigation(settings, client, outbox, lookups),
         names=_names(settings, client),
-        experiments=_experiments(settings, client, clock, observe, stopping),
+        experiments=_experiments(settings, client, clock, lookups),
         capabilities=_capabilities(settings, upstream, observe, stopping),
-        api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
+        clients=clients,
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
-        counters=counters,
         operations=operations,
         replay_cache=RedisReplayCache(client),
         observe=observe,
         report_threads=observe.report_threads,
         tracer=(tracer := _tracer(settings, "api")),
         stopping=stopping,
-        close=_close_function(observe, tracer, client, fast_client, bulk_client),
+        close=_close_function(observe, tracer, *connections),
     )
 
 
@@ -176,7 +191,7 @@ def build_worker(settings: Settings) -> Worker:
     client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
     operations = build_operations(settings, client, clock)
-    observe = Observers(RedisCounterStore(client), activity, call_log=operations.call_log)
+    observe = Observers(operations.counters, activity, records=Records(calls=operations.call_log))
     outbox = _outbox(settings, client, observe)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     tracer = _tracer(settings, "worker")
@@ -232,6 +247,11 @@ def _delivery(
     )
 
 
+def _observers(settings: Settings, clients: ClientStores, operations: Operations) -> Observers:
+    records = Records(calls=operations.call_log, audit=clients.audit, usage=clients.usage)
+    return Observers(operations.counters, records=records, logs_requests=bool(settings.auth))
+
+
 def _close_function(observe: Observers, tracer: Tracer | None, *clients: Redis) -> Callable[[], None]:
     def close() -> None:
         observe.close()
@@ -267,10 +287,8 @@ def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox
 def _dead_letters(
     settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer
 ) -> DeadLetterService:
-    # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
-    fate_ttl = settings.max_write_age + settings.job_retention
     return DeadLetterService(
-        letters=RedisDeadLetters(client, fate_ttl=fate_ttl),
+        letters=_letters(settings, client),
         log=RedisDrainLog(client),
         dispatch=dispatch,
         observe=observe,
@@ -278,6 +296,11 @@ def _dead_letters(
         period=SWEEP_INTERVAL,
         retention=settings.dead_letter_retention,
     )
+
+
+def _letters(settings: Settings, client: Redis) -> RedisDeadLetters:
+    # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
+    return RedisDeadLetters(client, fate_ttl=settings.max_write_age + settings.job_retention)
 
 
 def _rate_limits(settings: Settings, client: Redis, observe: Observer) -> RateLimits:
@@ -295,21 +318,32 @@ def _capabilities(
     return UpstreamCapabilities(upstream, stated=settings.upstream_version, observe=observe, stopping=stopping)
 
 
-def _experiments(
-    settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
-) -> ExperimentLookup:
-    upstream = build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_EXPERIMENT_LOOKUP_TIMEOUT)
-    return ExperimentLookup(
-        memory=RedisExperimentMemory(client),
+def _investigation(settings: Settings, client: Redis, outbox: Outbox, sender: UpstreamSender) -> Investigation:
+    conflicts = ReplayConflicts(
+        letters=_letters(settings, client),
+        outbox=outbox,
         names=_names(settings, client),
-        sender=UpstreamSender(
-            upstream=upstream,
-            flow_control=build_flow_control(settings, client),
-            observe=observe,
-            clock=clock,
-            stopping=stopping,
-        ),
+        sender=sender,
+        in_clients_names=settings.speaks_for_clients,
+    )
+    return Investigation(job_search=RedisJobSearch(client), replay_conflicts=conflicts)
+
+
+def _experiments(settings: Settings, client: Redis, clock: Clock, sender: UpstreamSender) -> ExperimentLookup:
+    memory = RedisExperimentMemory(client)
+    return ExperimentLookup(memory=memory, names=_names(settings, client), sender=sender, clock=clock)
+
+
+def _lookup_sender(
+    settings: Settings, client: Redis, clock: Clock, observe: Observer, stopping: threading.Event
+) -> UpstreamSender:
+    """Return the sender of calls for which a client waits."""
+    return UpstreamSender(
+        upstream=build_upstream(settings, clock, RedisInstanceId(client), max_timeout=_LOOKUP_TIMEOUT),
+        flow_control=build_flow_control(settings, client),
+        observe=observe,
         clock=clock,
+        stopping=stopping,
     )
 
 

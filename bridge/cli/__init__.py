@@ -6,15 +6,19 @@ import os
 
 import click
 
+from bridge.cli.audit import audit
 from bridge.cli.backlog import backlog
+from bridge.cli.clients import clients
 from bridge.cli.dead_letters import dead_letters
 from bridge.cli.doctor import doctor
+from bridge.cli.drains import drains
 from bridge.cli.jobs import jobs
 from bridge.cli.keys import keys
 from bridge.cli.lanes import lanes, workers
 from bridge.cli.plan import plan
 from bridge.cli.top import top
 from bridge.cli.upstream import upstream
+from bridge.cli.usage import usage
 from bridge.config.environment import resolve_credentials
 from bridge.config.settings import Settings, variable
 from bridge.errors import BridgeError
@@ -64,6 +68,10 @@ main.add_command(lanes)
 main.add_command(workers)
 main.add_command(jobs)
 main.add_command(dead_letters)
+main.add_command(clients)
+main.add_command(drains)
 main.add_command(keys)
+main.add_command(audit)
 main.add_command(plan)
 main.add_command(upstream)
+main.add_command(usage)

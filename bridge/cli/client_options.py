@@ -13,6 +13,7 @@ from schemas.client import ACTIONS, OWN_ACTIONS, Action, Client, Quota, Scope
 from schemas.mlflow_limits import EXPERIMENT_ID
 
 _MIN_RATE, _MAX_RATE = 0.001, 1_000_000
+_MAX_TOKENS = 10**15
 _SCOPES_BY_FLAG = {
     "admin": (Scope.WRITE, Scope.READ, Scope.ADMIN),
     "read_only": (Scope.READ,),
@@ -64,6 +65,11 @@ def permission_options(command: Callable[..., None]) -> Callable[..., None]:
 def _quota_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options for rate limits to a command."""
     for option in (
+        click.option(
+            "--tokens-per-day",
+            type=click.IntRange(0, _MAX_TOKENS),
+            help="Tokens of MLflow's AI Gateway in a day (UTC); 0: no limit.  [default: no limit]",
+        ),
         click.option(
             "--pending", callback=_parse_size, help="Largest backlog of its writes, such as 100MiB; 0: no limit."
         ),
@@ -180,6 +186,7 @@ def _read_quota(
     writes_per_second: float | None = None,
     bytes_per_second: int | None = None,
     pending: int | None = None,
+    tokens_per_day: int | None = None,
 ) -> Quota:
     """Return the quota with the given options applied."""
     given = {
@@ -187,12 +194,19 @@ def _read_quota(
         "writes": writes_per_second,
         "bytes": bytes_per_second,
         "pending": pending,
+        "tokens_per_day": tokens_per_day,
     }
     return msgspec.structs.replace(known, **{name: value for name, value in given.items() if value is not None})
 
 
 def _quota_items(quota: Quota) -> list[str]:
     """Return the limits of a quota as text, one item each."""
-    units = {"requests": "requests/s", "writes": "writes/s", "bytes": "bytes/s", "pending": "bytes pending"}
+    units = {
+        "requests": "requests/s",
+        "writes": "writes/s",
+        "bytes": "bytes/s",
+        "pending": "bytes pending",
+        "tokens_per_day": "tokens/day",
+    }
     limits = {unit: getattr(quota, name) for name, unit in units.items()}
     return [f"{'any' if limit == 0 else f'{limit:.16g}'} {unit}" for unit, limit in limits.items() if limit is not None]

@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge dead-letters``: lists, shows, replays and discards dead letters."""
+"""``mlflow-bridge dead-letters``: lists, counts, shows, replays and discards dead letters."""
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from bridge.cli.drains import RATE, follow_drain
 from bridge.cli.http_client import BridgeClient, connection_options, path_part, printable, show_json
 
 _PATH = "/v1/dead-letters"
 _PAGE_SIZE = 200
-_POLL_INTERVAL_S = 0.3
-_RATE_TYPE = click.FloatRange(min=0, min_open=True, max=1_000_000)
 
 
 @click.group()
 def dead_letters() -> None:
-    """List, show, replay and discard dead letters.
+    """List, count, show, replay and discard dead letters.
 
     A dead letter is a write that the bridge no longer tries to deliver: upstream refused or denied it, it is older than
     BRIDGE_MAX_WRITE_AGE, or it repeatedly crashed a worker (poison).
@@ -29,6 +27,8 @@ def dead_letters() -> None:
 def with_filter(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select dead letters to a command."""
     for option in (
+        click.option("--error-code", metavar="CODE", help="With this MLflow code in upstream's last response."),
+        click.option("--op", metavar="OPERATION", help="Of this operation, such as log-metric."),
         click.option("--until", metavar="TIME", help="Dead-lettered before this time."),
         click.option(
             "--since", metavar="TIME", help="Dead-lettered at or after this time, such as 2026-11-20T12:00:00Z."
@@ -48,10 +48,12 @@ def with_filter(command: Callable[..., None]) -> Callable[..., None]:
 @dead_letters.command("list")
 @with_filter
 @click.option("--limit", type=click.IntRange(1), help="Print at most this many.  [default: all]")
+@click.option("--newest", is_flag=True, help="The newest first.")
 @connection_options
-def list_letters(url: str, limit: int | None, *, as_json: bool, **filters: str | None) -> None:
+def list_letters(url: str, limit: int | None, *, newest: bool, as_json: bool, **filters: str | None) -> None:
     """List dead letters, oldest first. --json prints one document per line."""
-    for number, letter in enumerate(_letters(BridgeClient(url), _without_none(filters)), 1):
+    wanted = _without_none(filters) | ({"order": "newest"} if newest else {})
+    for number, letter in enumerate(_letters(BridgeClient(url), wanted), 1):
         if as_json:
             show_json(letter)
         else:
@@ -60,6 +62,44 @@ def list_letters(url: str, limit: int | None, *, as_json: bool, **filters: str |
             click.echo("  ".join(columns))
         if number == limit:
             return
+
+
+@dead_letters.command()
+@with_filter
+@connection_options
+def summary(url: str, *, as_json: bool, **filters: str | None) -> None:
+    """Count dead letters, by reason, client and cause."""
+    totals = BridgeClient(url).get(f"{_PATH}/summary", params=_without_none(filters))
+    if as_json:
+        show_json(totals)
+        return
+    click.echo(f"{totals['count']} dead letters")
+    for name in ("by_reason", "by_client"):
+        counts = ", ".join(f"{printable(key)} {count}" for key, count in totals[name].items())
+        click.echo(f"{name.replace('_', ' '):<12} {counts or '-'}")
+    if totals["groups"]:
+        newest = " among the newest" if totals["sampled"] else ""
+        click.echo(f"\nCauses{newest}, with the id of a letter of each:")
+    for group in totals["groups"]:
+        words = (group["reason"], group["op"], group["error_code"] or "-", printable(group["message"])[:100])
+        click.echo(f"{group['count']:>8}  {'  '.join(words)}  ({group['sample']})")
+
+
+@dead_letters.command()
+@click.argument("letter_id")
+@connection_options
+def conflicts(letter_id: str, url: str, *, as_json: bool) -> None:
+    """Show what a replay of a dead letter would overwrite."""
+    found = BridgeClient(url).get(f"{_PATH}/{path_part(letter_id)}/conflicts")
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"{found['later_writes']} later writes in its lane")
+    for each in found["overwrites"]:
+        stored, own = ("(none)" if each[name] is None else printable(each[name])[:80] for name in ("stored", "letter"))
+        click.echo(f"{each['kind']} {printable(each['key'])}: {stored} -> {own}")
+    if not found["checked"]:
+        click.echo(f"Not compared with MLflow: {printable(found['why'])}")
 
 
 @dead_letters.command()
@@ -88,13 +128,15 @@ def show(letter_id: str, url: str, *, as_json: bool) -> None:
 @click.argument("letter_ids", nargs=-1)
 @with_filter
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--rate", type=_RATE_TYPE, help="Letters per second.  [default: as fast as the workers can]")
+@click.option("--rate", type=RATE, help="Letters per second.  [default: as fast as the workers can]")
+@click.option("--count", type=int, help="Replay only if exactly this many are selected.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @connection_options
 def replay(
     letter_ids: tuple[str, ...],
     url: str,
     rate: float | None,
+    count: int | None,
     *,
     everything: bool,
     dry_run: bool,
@@ -107,11 +149,11 @@ def replay(
     """
     client = BridgeClient(url)
     if letter_ids:
-        _reject_options(filters, everything, rate, dry_run)
+        _reject_options(filters, everything, rate, count is not None, dry_run)
         _for_each(letter_ids, lambda letter_id: _replay_one(client, letter_id, as_json=as_json))
     else:
-        body = {"filter": _filter_of(filters, everything=everything), "rate": rate, "dry_run": dry_run}
-        _follow_drain(client, client.post(f"{_PATH}/replay", body), as_json=as_json)
+        body = {"filter": _filter_of(filters, everything=everything), "rate": rate, "count": count, "dry_run": dry_run}
+        follow_drain(client, client.post(f"{_PATH}/replay", body), as_json=as_json)
 
 
 @dead_letters.command()
@@ -148,7 +190,7 @@ def discard(
                 f"This deletes {selected['count']} dead letters. Type their number to confirm", type=int
             )
         selected = client.post(f"{_PATH}/discard", body | {"dry_run": False, "count": count})
-    _follow_drain(client, selected, as_json=as_json)
+    follow_drain(client, selected, as_json=as_json)
 
 
 @dead_letters.command()
@@ -161,7 +203,7 @@ def drain(drain_id: str, url: str, *, cancel: bool, as_json: bool) -> None:
     path = f"{_PATH}/drains/{path_part(drain_id)}"
     if cancel:
         client.delete(path)
-    _follow_drain(client, client.get(path), as_json=as_json)
+    follow_drain(client, client.get(path), as_json=as_json)
 
 
 def _letters(client: BridgeClient, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -181,7 +223,7 @@ def _without_none(filters: dict[str, str | None]) -> dict[str, str]:
 def _filter_of(filters: dict[str, str | None], *, everything: bool) -> dict[str, str]:
     given = _without_none(filters)
     if not given and not everything:
-        raise click.UsageError("Select letters by id, by --reason, --run, --client, --since or --until, or with --all.")
+        raise click.UsageError("Select letters by id, by a filter option such as --reason or --run, or with --all.")
     return given
 
 
@@ -211,27 +253,3 @@ def _replay_one(client: BridgeClient, letter_id: str, *, as_json: bool) -> None:
 def _discard_one(client: BridgeClient, letter_id: str, *, as_json: bool) -> None:
     client.delete(f"{_PATH}/{path_part(letter_id)}")
     show_json({"letter_id": letter_id}) if as_json else click.echo(f"{letter_id} is discarded")
-
-
-def _follow_drain(client: BridgeClient, answer: dict[str, Any], *, as_json: bool) -> None:
-    """Print a count, or follow a drain to its end. The workers run the drain; Ctrl-C does not stop it."""
-    if "drain_id" not in answer:
-        show_json(answer) if as_json else click.echo(f"{answer['count']} dead letters")
-        return
-    path = f"{_PATH}/drains/{answer['drain_id']}"
-    click.echo(f"The workers run drain {answer['drain_id']}.", err=True)
-    try:
-        with click.progressbar(length=answer["total"], label=answer["action"], hidden=as_json, show_pos=True) as bar:
-            while answer["state"] == "running":
-                time.sleep(_POLL_INTERVAL_S)
-                answer = client.get(path)
-                bar.update(answer["done"] - bar.pos)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            f"\nThe drain continues. Follow it with: mlflow-bridge dead-letters drain {answer['drain_id']}", err=True
-        )
-        raise
-    if as_json:
-        show_json(answer)
-    else:
-        click.echo(f"{answer['done']} of {answer['total']} dead letters: {answer['action']} {answer['state']}")

@@ -32,6 +32,10 @@ class BridgeClient:
         """Replace the resource at a path by a JSON body and return the document of the response."""
         return self._request("PUT", path, json=body, **options)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Change the resource at a path and return its document."""
+        return self._request("PATCH", path, json=body)
+
     def delete(self, path: str) -> None:
         """Delete the resource at a path."""
         self._request("DELETE", path)

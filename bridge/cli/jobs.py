@@ -29,6 +29,25 @@ def show(job_id: str, url: str, *, as_json: bool) -> None:
 
 
 @jobs.command()
+@click.option("--request-id", help="The X-Request-Id of the request that brought the write.")
+@click.option("--idempotency-key", metavar="KEY", help="The Idempotency-Key of the request.")
+@click.option("--client", help="The client that the key belongs to, for operators.")
+@connection_options
+def find(request_id: str | None, idempotency_key: str | None, client: str | None, url: str, *, as_json: bool) -> None:
+    """Find pending and dead jobs by their request. Delivered jobs are known by their ids only."""
+    if (request_id is None) == (idempotency_key is None):
+        raise click.UsageError("Give --request-id or --idempotency-key.")
+    given = {"request_id": request_id, "idempotency_key": idempotency_key, "client": client}
+    params = {name: value for name, value in given.items() if value is not None}
+    for document in BridgeClient(url).get("/v1/jobs", params=params)["jobs"]:
+        if as_json:
+            show_json(document)
+        else:
+            columns = (document["job_id"], document["accepted_at"][:19], document["status"], document["op"])
+            click.echo("  ".join((*columns, document["lane"])))
+
+
+@jobs.command()
 @click.argument("job_id")
 @click.option("--timeout", default=60.0, show_default=True, help="The longest wait, in seconds.")
 @connection_options

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from bridge.auth.administration import Administration, ChangedMeanwhile, LastAdministrator, UnknownKey
 from bridge.auth.api_keys import (
     AccessKey,
     ApiKey,
@@ -30,6 +31,7 @@ from bridge.config.environment import resolve_credentials
 from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
 from bridge.errors import EX_CONFIG, BridgeError, InvalidSettings, SecretNotStored
+from bridge.process.clock import SystemClock
 from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
 
 _INVALID_NAME = (
@@ -80,6 +82,7 @@ def _parse_secret_arn(_context: click.Context, _option: click.Parameter, text: s
 _expires_option = click.option(
     "--expires", callback=_parse_duration, help="Lifetime of the key, such as 90d.  [default: no expiry]"
 )
+_force_option = click.option("--force", is_flag=True, help="Take away the last administrator, too.")
 _sigv4_option = click.option("--sigv4", is_flag=True, help="Use a key that signs requests (AWS Signature Version 4).")
 
 
@@ -126,7 +129,8 @@ def create(
 @keys.command()
 @click.argument("client")
 @permission_options
-def update(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's options
+@_force_option
+def update(client: str, *, force: bool, **permissions: Any) -> None:  # noqa: ANN401 - click's options
     """Update a client's permissions and limits. Options not given keep their value.
 
     --allow and --deny add to what is allowed and denied; the latest option for an action applies. --admin, --read-only,
@@ -138,11 +142,11 @@ def update(client: str, **permissions: Any) -> None:  # noqa: ANN401 - click's o
         raise click.ClickException(_INVALID_NAME)
 
     def change(store: ApiKeyStore) -> None:
-        known = store.client(client)
+        known = store.stored(client)
         if known is None and ":" not in client:
             raise UnknownClient(client)
-        updated = read_client(known or Client(name=client), **permissions)
-        store.put_client(updated)
+        updated = read_client(known.client if known else Client(name=client), **permissions)
+        _administration(store).put(updated, was=known, force=force)
         click.echo(client_summary(updated))
 
     with_store(change)
@@ -168,7 +172,8 @@ def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, 
 @keys.command()
 @click.argument("key_id", required=False)
 @click.option("--client", help="Revoke all keys of this client, and delete it.")
-def revoke(key_id: str | None, client: str | None) -> None:
+@_force_option
+def revoke(key_id: str | None, client: str | None, *, force: bool) -> None:
     """Revoke a key, or all keys of a client, within five seconds.
 
     A client that authenticates with a token loses all its permissions.
@@ -177,14 +182,25 @@ def revoke(key_id: str | None, client: str | None) -> None:
         raise click.UsageError("Name a key's id, or a client with --client.")
 
     def delete(store: ApiKeyStore) -> None:
-        if client is not None and ":" not in client and store.client(client) is None:
-            raise UnknownClient(client)
-        count = store.revoke(key_id=_id_in(key_id) if key_id else None, client=client)
-        if not count and client is None:
-            raise click.ClickException("there is no such key; `mlflow-bridge keys list` shows the ids.")
+        count = _delete_client(store, client, force=force) if client is not None else 1
+        if key_id is not None:
+            _administration(store).revoke(_id_in(key_id), force=force)
         click.echo(f"revoked {count} key{'' if count == 1 else 's'}")
 
     with_store(delete)
+
+
+def _delete_client(store: ApiKeyStore, name: str, *, force: bool) -> int:
+    """Delete a client and return the number of its keys."""
+    was, count = store.stored(name), len(store.keys_of(name))
+    if was is None and ":" not in name:
+        raise UnknownClient(name)
+    if was is None:
+        # A client of tokens: without an entry it would have the permissions of its token.
+        _administration(store).put(Client(name=name, scopes=()), was=None)
+    else:
+        _administration(store).delete(was, force=force)
+    return count
 
 
 def _id_in(text: str) -> str:
@@ -233,7 +249,7 @@ def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -
     url = _store_url()
     try:
         work(api_key_store_at(url, cipher_for_keys(*_encryption_keys(), _network()) if encrypts else None))
-    except (BridgeError, SecretUnreadable, TooManyKeys, UnknownClient) as error:
+    except (BridgeError, *_ERROR_MESSAGES) as error:
         is_permanent = isinstance(error, BridgeError) and error.exit_status == EX_CONFIG
         failure = _InvalidConfiguration if is_permanent else click.ClickException
         raise failure(_ERROR_MESSAGES.get(type(error), "{}").format(error)) from error
@@ -242,6 +258,9 @@ def with_store(work: Callable[[ApiKeyStore], None], *, encrypts: bool = False) -
 _ERROR_MESSAGES = {
     TooManyKeys: "{} has two live keys already; revoke one first.",
     UnknownClient: "there is no client {}; create it with `mlflow-bridge keys create`.",
+    UnknownKey: "there is no such key; `mlflow-bridge keys list` shows the ids.",
+    LastAdministrator: "this would take away the last administrator: create another one first, or add --force.",
+    ChangedMeanwhile: "{} has changed in the meantime; run the command again.",
     SecretUnreadable: "no key in BRIDGE_ENCRYPTION_KEYS decrypts the secret of {}; add the key that encrypted it.",
 }
 
@@ -290,15 +309,24 @@ def _create(
     key: ApiKey | AccessKey,
     expires: dt.timedelta | None,
 ) -> None:
-    known = store.client(name)
-    client = read_client(known or Client(name=name), **permissions)
+    known = store.stored(name)
+    client = read_client(known.client if known else Client(name=name), **permissions)
+    administration = _administration(store)
     if known is None:
-        store.put_client(client)
+        known = administration.put(client, was=None)
     # The key first: if it fails (two live keys), an existing client stays unchanged.
     _add(store, name, key, expires)
-    if client != known:
-        store.put_client(client)
+    if client != known.client:
+        try:
+            administration.put(client, was=known)
+        except (ChangedMeanwhile, LastAdministrator):
+            store.delete_key(key.key_id)
+            raise
     click.echo(client_summary(client), err=True)
+
+
+def _administration(store: ApiKeyStore) -> Administration:
+    return Administration(store, SystemClock())
 
 
 def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:

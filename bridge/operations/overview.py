@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.operations import series
 from bridge.operations.snapshot import Snapshot
 from bridge.upstream.flow_control import Pause
-from schemas.dead_letter import Drain
+from schemas.drain import Drain
 from schemas.operations import (
     BacklogSummary,
     Cause,
@@ -259,7 +259,7 @@ def _drain(drain: Drain) -> DrainProgress:
         done=drain.done,
         total=drain.total,
         rate=drain.rate,
-        ordered_by=getattr(drain, "ordered_by", None),
+        ordered_by=drain.ordered_by,
     )
 
 

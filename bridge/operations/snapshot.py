@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bridge.outbox import Durability
 from bridge.upstream.flow_control import FlowControlState
-from schemas.dead_letter import Drain
+from schemas.drain import Drain
 from schemas.operations import WorkerDocument
 
 #: A worker is alive for this time after its last report.

@@ -7,6 +7,7 @@ Every method of theirs raises ``StoreUnavailable`` when the store is unavailable
 
 import datetime as dt
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,12 +17,22 @@ from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
 from bridge.events import DeadLettersDrained, DeadLettersExpired, Observer, StoreError
 from bridge.process.clock import Clock
-from schemas.dead_letter import Drain, DrainAction, DrainState, LetterDocument, LetterFilter, LetterPage, Replayed
+from schemas.dead_letter import (
+    LetterDocument,
+    LetterFilter,
+    LetterOrder,
+    LetterPage,
+    LetterSummary,
+    LetterTotals,
+    Replayed,
+)
+from schemas.drain import Drain, DrainAction, DrainState
+from schemas.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterLookup:
-    """Letters that match a filter, the oldest first, and the cursor of the next ones."""
+    """Letters that match a filter, in order, and the cursor of the next ones."""
 
     letter_ids: list[str]
     #: None if there are no more.
@@ -35,23 +46,43 @@ class InvalidCursor(ValueError):
 class DeadLetters(Protocol):
     """Every job that was given up on, complete, until it is replayed or discarded."""
 
-    def page(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterPage:
-        """Return letters, the oldest first. A short or empty page may have a next one.
+    def page(
+        self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = LetterOrder.OLDEST
+    ) -> LetterPage:
+        """Return letters in this order. A short or empty page may have a next one.
 
         Raises ``InvalidCursor``.
         """
         ...
 
-    def find(self, wanted: LetterFilter, *, after: str | None, limit: int) -> LetterLookup:
-        """Return the ids of letters, the oldest first."""
+    def find(
+        self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = LetterOrder.OLDEST
+    ) -> LetterLookup:
+        """Return the ids of letters in this order."""
         ...
 
     def count(self, wanted: LetterFilter) -> int:
         """Return how many letters match the filter."""
         ...
 
+    def totals(self, wanted: LetterFilter) -> LetterTotals:
+        """Return how many letters match the filter, in all, by reason and by client, and groups of the newest."""
+        ...
+
+    def summaries(self, letter_ids: Sequence[str]) -> list[LetterSummary | None]:
+        """Return these letters as a list shows them, in their order; None if there is no such letter (any more)."""
+        ...
+
     def letter(self, letter_id: str) -> LetterDocument | None:
         """Return a letter, None if there is no such letter (any more)."""
+        ...
+
+    def job(self, letter_id: str) -> Job | None:
+        """Return the job that was given up on, None if there is no such letter (any more)."""
+        ...
+
+    def later_writes(self, job: Job) -> int:
+        """Return how many writes the lane of a letter has accepted after it, as far as that is known."""
         ...
 
     def replay(self, letter_id: str) -> Replayed | None:
@@ -78,6 +109,10 @@ class DrainLog(Protocol):
         """Return a drain, None if there is none; a finished one is kept for a week."""
         ...
 
+    def drains(self, *, state: DrainState | None, limit: int) -> list[Drain]:
+        """Return drains in this state, or all; the newest first."""
+        ...
+
     def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
         """Return running drains, each with its cursor and when it was last advanced.
 
@@ -85,8 +120,14 @@ class DrainLog(Protocol):
         """
         ...
 
-    def advance(self, drain_id: str, *, state: DrainState, cursor: str | None, done: int, at: dt.datetime) -> bool:
-        """Store the progress of a drain; False if it was cancelled meanwhile."""
+    def advance(
+        self, drain_id: str, *, state: DrainState, cursor: str | None, done: int, skipped: int, at: dt.datetime
+    ) -> Drain | None:
+        """Store the progress of a drain, and return it with its present rate; None if it was cancelled meanwhile."""
+        ...
+
+    def change_rate(self, drain_id: str, rate: float | None) -> Drain | None:
+        """Change the rate of a running drain, and return it; None if it does not run."""
         ...
 
     def cancel(self, drain_id: str) -> bool:
@@ -129,7 +170,31 @@ class DeadLetterService:
             self.observe(DeadLettersDrained(action=DrainAction.DISCARD, letters=1))
         return discarded
 
-    def order(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Drain:
+    def replay_each(self, letter_ids: Sequence[str]) -> list[Replayed | None]:
+        """Move these letters back to their lanes, in their order; None for each that is none (any more)."""
+        results = [self.letters.replay(letter_id) for letter_id in letter_ids]
+        replayed = [each for each in results if each]
+        if replayed:
+            self.observe(DeadLettersDrained(action=DrainAction.REPLAY, letters=len(replayed)))
+            self._dispatch(replayed)
+        return results
+
+    def discard_each(self, letter_ids: Sequence[str]) -> list[bool]:
+        """Remove these letters for good; return of each whether there was one."""
+        results = [self.letters.discard(letter_id) for letter_id in letter_ids]
+        if discarded := sum(results):
+            self.observe(DeadLettersDrained(action=DrainAction.DISCARD, letters=discarded))
+        return results
+
+    def order(
+        self,
+        action: DrainAction,
+        wanted: LetterFilter,
+        *,
+        rate: float | None,
+        total: int,
+        ordered_by: str | None = None,
+    ) -> Drain:
         """Begin a drain of the present letters that match the filter; ``total`` is their number."""
         now = self.clock.now()
         until = min(wanted.until, now) if wanted.until else now
@@ -142,6 +207,7 @@ class DeadLetterService:
             total=total,
             done=0,
             began_at=now,
+            ordered_by=ordered_by,
         )
         self.log.begin(drain)
         return drain
@@ -157,16 +223,19 @@ class DeadLetterService:
 
     def _advance(self, drain: Drain, cursor: str | None, last: dt.datetime) -> None:
         end = self.clock.monotonic() + self.period / 2
+        done, skipped = drain.done, drain.skipped
         left, at = self._allowance(drain, last)
-        done, state = drain.done, DrainState.RUNNING
-        while left and state is DrainState.RUNNING and self.clock.monotonic() < end:
+        now: Drain | None = drain
+        # A new rate is used from the next period on, as is what it allows.
+        while left and now and now.state is DrainState.RUNNING and now.rate == drain.rate:
+            if self.clock.monotonic() >= end:
+                break
             found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK_LETTERS, left))
             drained = self._drain(drain.action, found.letter_ids)
-            done, left = done + drained, left - drained
-            cursor = found.cursor or cursor
+            done, left, cursor = done + drained, left - drained, found.cursor or cursor
+            skipped += len(found.letter_ids) - drained
             state = DrainState.RUNNING if found.cursor else DrainState.FINISHED
-            if not self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, at=at):
-                break
+            now = self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, skipped=skipped, at=at)
         if done > drain.done:
             letters = done - drain.done
             self.observe(DeadLettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
@@ -189,9 +258,12 @@ class DeadLetterService:
         if action is DrainAction.DISCARD:
             return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
         replayed = [replay for letter_id in letter_ids if (replay := self.letters.replay(letter_id))]
+        self._dispatch(replayed)
+        return len(replayed)
+
+    def _dispatch(self, replayed: Sequence[Replayed]) -> None:
         for lane, client in {replay.lane: replay.client for replay in replayed}.items():
             self.dispatch.lane_due(lane, client)
-        return len(replayed)
 
     def _expire(self) -> None:
         """Discard letters that are older than the retention."""

@@ -7,7 +7,8 @@ secret, creation and expiry; ``bridge:keys:used``, key id -> last use (s).
 
 import datetime as dt
 import hmac
-from functools import cached_property
+from collections.abc import Callable, Collection
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -18,16 +19,21 @@ from bridge.auth.api_keys import (
     AccessKey,
     ApiKey,
     SecretUnreadable,
+    StoredClient,
     TooManyKeys,
     UnknownClient,
     is_access_key_id,
     new_access_key,
 )
 from bridge.auth.encryption import Cipher, Undecryptable
+from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
+from bridge.redis_store.scripts import load
 from schemas.client import Client, KeyDocument
 
-_CLIENTS, _KEYS, _USED = "bridge:clients", "bridge:keys", "bridge:keys:used"
+_CLIENTS, _KEYS, _USED = keys.CLIENTS, keys.API_KEYS, keys.API_KEYS_USED
+#: For how long a removal of an administrator counts as one that may still happen.
+_CLAIM_TTL_S = 24 * 3600
 
 
 class _StoredKey(msgspec.Struct, frozen=True, array_like=True):
@@ -49,6 +55,8 @@ class RedisApiKeyStore:
         """Store the cipher of access keys; without one, methods that need their secrets raise ``AssertionError``."""
         self._client: Any = client
         self._optional_cipher = cipher
+        self._replace_field = load(client, "replace_field")
+        self._claim_removal = load(client, "claim_removal")
 
     def client_of(self, key: ApiKey, *, now: dt.datetime) -> Client | None:
         """Return the client of a valid API key."""
@@ -100,6 +108,57 @@ class RedisApiKeyStore:
         """Return what may be shown of a client's keys."""
         return [key for key in self.keys() if key.client == client]
 
+    def stored(self, name: str) -> StoredClient | None:
+        """Return the client of this name with its version."""
+        with store_errors():
+            packed = self._client.hget(_CLIENTS, name)
+        return StoredClient(_unpack_client(packed), packed) if packed else None
+
+    def stored_clients(self) -> list[StoredClient]:
+        """Return all clients with their versions."""
+        with store_errors():
+            found = [StoredClient(_unpack_client(packed), packed) for packed in self._client.hvals(_CLIENTS)]
+        return sorted(found, key=lambda stored: stored.client.name)
+
+    def replace(self, client: Client, *, was: StoredClient | None) -> bool:
+        """Store a client if it is still as it was."""
+        packed = msgspec.msgpack.encode(client)
+        with store_errors():
+            return self._replaced(_CLIENTS, client.name, was.packed if was else b"", packed)
+
+    def delete(self, was: StoredClient) -> bool:
+        """Delete a client with all its keys if it is still as it was."""
+        name = was.client.name
+        # First it may do nothing. If this is interrupted, no key of it works, and the client is still listed.
+        powerless = msgspec.msgpack.encode(Client(name=name, scopes=()))
+        with store_errors():
+            if not self._replaced(_CLIENTS, name, was.packed, powerless):
+                return False
+            self._delete_keys(name)
+            if ":" not in name:
+                self._replaced(_CLIENTS, name, powerless, b"")
+        return True
+
+    def delete_key(self, key_id: str) -> bool:
+        """Delete a key."""
+        with store_errors():
+            existed = self._client.hdel(_KEYS, key_id)
+            self._client.hdel(_USED, key_id)
+        return bool(existed)
+
+    def claim_removal(self, ways: Collection[str], *, remaining: Collection[str]) -> bool:
+        """Claim that ways to authenticate are about to end, if another one remains."""
+        with store_errors():
+            return bool(
+                self._claim_removal([keys.REMOVED_ADMINISTRATORS], [_CLAIM_TTL_S, len(ways), *ways, *remaining])
+            )
+
+    def withdraw_removal(self, ways: Collection[str]) -> None:
+        """Withdraw claims."""
+        if ways:
+            with store_errors():
+                self._client.zrem(keys.REMOVED_ADMINISTRATORS, *ways)
+
     def put_client(self, client: Client) -> None:
         """Store a client's permissions and limits."""
         with store_errors():
@@ -116,21 +175,26 @@ class RedisApiKeyStore:
             if len(valid) >= MAX_KEYS:
                 raise TooManyKeys(client)
             self._put(key.key_id, self._stored_form(client, key, now, expires_at))
+            if not self._client.hexists(_CLIENTS, client):
+                # Deleted in the meantime: the key must not work for a later client of this name.
+                self._client.hdel(_KEYS, key.key_id)
+                raise UnknownClient(client)
 
     def expire_others(self, client: str, key_id: str, *, at: dt.datetime) -> None:
         """Let the client's other keys of the same kind expire at this time, unless they expire earlier."""
         with store_errors():
             for other, stored in self._keys_of_same_kind(client, key_id):
                 if other != key_id and stored.is_valid(at):
-                    self._put(other, msgspec.structs.replace(stored, expires_at=at))
+                    self._change_key(other, partial(msgspec.structs.replace, expires_at=at))
 
     def re_encrypt(self) -> int:
         """Encrypt all secrets with the first encryption key."""
         with store_errors():
             access_keys = [(key_id, stored) for key_id, stored in self._all_keys() if stored.encrypted_secret]
             for key_id, stored in access_keys:
-                key = AccessKey(key_id, self._secret(key_id, stored))
-                self._put(key_id, self._stored_form(stored.client, key, stored.created_at, stored.expires_at))
+                secret, purpose = self._secret(key_id, stored), _purpose(stored.client, key_id)
+                encrypted = self._cipher.encrypt(secret, purpose=purpose)
+                self._change_key(key_id, partial(msgspec.structs.replace, encrypted_secret=encrypted))
         return len(access_keys)
 
     def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
@@ -210,6 +274,21 @@ class RedisApiKeyStore:
 
     def _put(self, key_id: str, stored: _StoredKey) -> None:
         self._client.hset(_KEYS, key_id, msgspec.msgpack.encode(stored))
+
+    def _change_key(self, key_id: str, change: Callable[[_StoredKey], _StoredKey]) -> None:
+        """Change a key. One that is revoked in the meantime stays so."""
+        while packed := self._client.hget(_KEYS, key_id):
+            if self._replaced(_KEYS, key_id, packed, msgspec.msgpack.encode(change(_unpack_key(packed)))):
+                return
+
+    def _replaced(self, name: str, field: str, expected: bytes, replacement: bytes) -> bool:
+        return bool(self._replace_field([name], [field, expected, replacement]))
+
+    def _delete_keys(self, client: str) -> None:
+        for key_id, stored in self._all_keys():
+            if stored.client == client:
+                self._client.hdel(_KEYS, key_id)
+                self._client.hdel(_USED, key_id)
 
 
 def _purpose(client: str, key_id: str) -> str:

@@ -54,7 +54,10 @@ key                                   type    meaning
 ``bridge:upstream:<hash>:failures``   list    the latest failed calls to an upstream, the newest first, as JSON
 ``bridge:upstream:<hash>:calls:<n>``  hash    outcome -> number of calls in the n-th five minutes since 1970
 ``bridge:{drains}:active``            zset    running drain -> when it began (s)
-``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``state``, ``advanced`` (s)
+``bridge:{drains}:active-by-cause``   zset    the same, for drains of one operation or error code
+``bridge:{drains}:all``               zset    drain, running or ended -> when it began (s); some may be forgotten
+``bridge:{drains}:<id>``              hash    a drain: ``order``, ``cursor``, ``done``, ``skipped``, ``state``,
+                                              ``advanced`` (s), ``ended`` (s), ``rate`` if it was changed, or none
 ``bridge:{drains}:<id>:guard``        string  exists for a guard period after a worker took the drain
 ``bridge:{doctor}:<type>``            any     exists while the doctor tests what the store's account may do
 ``bridge:workers``                    zset    worker process -> when it last reported (s)
@@ -67,6 +70,11 @@ key                                   type    meaning
 ``bridge:session:<sha256>``           string  a browser session: its client, how and when it began
 ``bridge:sessions``                   zset    the ids of browser sessions, in order of this text; some may have ended
 ``bridge:sign-in:<sha256>``           string  a sign-in at the provider that is under way, under its ``state``
+``bridge:usage:hour:<at>:<client>``   hash    the usage of a client in the hour that begins then (s): ``requests``,
+                                              ``writes``, ``bytes``, ``prompt_tokens``, ...; of an endpoint of MLflow's
+                                              AI Gateway: ``requests/<endpoint>``, ...; kept for 8 days
+``bridge:usage:day:<at>:<client>``    hash    the same for a day in UTC; kept for 13 months
+``bridge:usage:clients``              zset    client -> the begin of the hour of its latest request (s)
 ``bridge:emf:<minute>``               string  exists for an hour once a process writes the metrics of the minute
 ``bridge:emf:totals``                 string  the counters at the last time that metrics were written, as JSON
 ``bridge:format``                     zset    ``written_by``: the newest format that a process has written;
@@ -75,19 +83,28 @@ key                                   type    meaning
 ``bridge:clients``                    hash    client -> its permissions and limits
 ``bridge:keys``                       hash    key id -> its client, hash or encrypted secret, and times
 ``bridge:keys:used``                  hash    key id -> when it was last used (s)
+``bridge:administrators:removed``     zset    an administrator's way to authenticate (key id, or name of a client of
+                                              tokens) that is about to end -> since when (s); kept for a day
+``bridge:audit:changes``              stream  audit records of changes and sign-ins
+``bridge:audit:denials``              stream  audit records of denied requests; apart, so that they push out no change
 ``bridge:signed:<signature>``         string  replay protection: the outcome of a signed request
 ====================================  ======  =====================================================================
 
 The hash tag ``{pNN}`` is the lane's partition: all keys that one script touches lie in one slot of a cluster.
 """
 
+import datetime as dt
 import hashlib
 import zlib
+
+from schemas.usage import UsagePeriod
 
 #: Never to be changed: it decides in which slot a lane's keys lie.
 PARTITIONS = 16
 
 ACTIVE_DRAINS = "bridge:{drains}:active"
+ACTIVE_DRAINS_BY_CAUSE = "bridge:{drains}:active-by-cause"
+DRAINS = "bridge:{drains}:all"
 SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 WORKER_REPORTS = "bridge:workers:reports"
@@ -96,7 +113,14 @@ COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
 FORMAT = "bridge:format"
 METRICS_TOTALS = "bridge:emf:totals"
+USAGE_CLIENTS = "bridge:usage:clients"
 JOB_ID_KEY = "bridge:seal"
+CLIENTS = "bridge:clients"
+API_KEYS = "bridge:keys"
+API_KEYS_USED = "bridge:keys:used"
+REMOVED_ADMINISTRATORS = "bridge:administrators:removed"
+AUDITED_CHANGES = "bridge:audit:changes"
+AUDITED_DENIALS = "bridge:audit:denials"
 SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset", "string"))
 
 
@@ -230,6 +254,11 @@ def metrics_minute(minute: int) -> str:
 def series_minute(minute: int) -> str:
     """What happened in a minute."""
     return f"bridge:series:{minute}"
+
+
+def usage(period: UsagePeriod, begin: dt.datetime, client: str) -> str:
+    """The usage of a client in one hour or day."""
+    return f"bridge:usage:{period.name.lower()}:{begin.timestamp():.0f}:{client}"
 
 
 def sweep(number: int) -> str:

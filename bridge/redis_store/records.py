@@ -49,6 +49,12 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     trace_context: TraceContext = NO_TRACE_CONTEXT
 
 
+class _StoredOp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of a `_StoredWrite`."""
+
+    op: str
+
+
 class SettledCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The outcome of one upstream call, for the ``count`` jobs that it carries."""
 
@@ -146,12 +152,18 @@ def unpack_letter(stored: bytes) -> tuple[dt.datetime, DeadLetter]:
     return _time_at(stored, 0), _unpack_letter(stored[_LETTER_RECORD:])
 
 
+def letter_op(letter: DeadLetter) -> str:
+    """Return the operation of a dead letter's write, without reading the rest of it."""
+    return _unpack_op(letter.entry[_ENTRY_RECORD:]).op
+
+
 def _time_at(stored: bytes, offset: int) -> dt.datetime:
     return from_ms(stored[offset : offset + _TIME_DIGITS])
 
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_write = msgspec.msgpack.Decoder(_StoredWrite).decode
+_unpack_op = msgspec.msgpack.Decoder(_StoredOp).decode
 _unpack_settled = msgspec.msgpack.Decoder(SettledCall).decode
 _unpack_attempt = msgspec.msgpack.Decoder(FailedAttempt).decode
 _unpack_letter = msgspec.msgpack.Decoder(DeadLetter).decode

@@ -19,12 +19,12 @@ from bridge.outbox import Durability
 from bridge.redis_store import keys
 from bridge.redis_store.accept import WATERMARK
 from bridge.redis_store.client import read_durability, store_errors
-from bridge.redis_store.dead_letters import read_drain
+from bridge.redis_store.drain_log import read_drain
 from bridge.redis_store.flow_control import STATE_FIELDS, RedisFlowControl
 from bridge.redis_store.series import read_minute
 from bridge.redis_store.timestamps import from_ms, store_time_ms
 from bridge.redis_store.worker_reports import queue_workers, read_workers
-from schemas.dead_letter import Drain, DrainState
+from schemas.drain import Drain, DrainState
 from schemas.operations import WorkerDocument
 
 _HOUR_MS = 3_600_000
@@ -52,7 +52,8 @@ class RedisSnapshots:
             # A refused CONFIG is an answer: managed services forbid it.
             answers = iter(self._queue(now, drain_ids).execute(raise_on_error=False))
             partitions = [_partition(answers) for _ in range(keys.PARTITIONS)]
-            gate, reported, reports, previous, running, active = (_checked(next(answers)) for _ in range(6))
+            gate, reported, reports, previous, running, active, by_cause = (_checked(next(answers)) for _ in range(7))
+            active = [*active, *by_cause]
             drains = dict(zip(drain_ids, (_checked(next(answers)) for _ in drain_ids), strict=True))
             now_ms, durability, memory_fill = self._server(answers)
             drains |= {each: self._client.hgetall(keys.drain(each.decode())) for each in active if each not in drains}
@@ -92,6 +93,7 @@ class RedisSnapshots:
         for minute in (int(now) // MINUTE_S - 1, int(now) // MINUTE_S):
             pipeline.hgetall(keys.series_minute(minute))
         pipeline.zrange(keys.ACTIVE_DRAINS, 0, -1)
+        pipeline.zrange(keys.ACTIVE_DRAINS_BY_CAUSE, 0, -1)
         for drain_id in drain_ids:
             pipeline.hgetall(keys.drain(drain_id.decode()))
         if not self._is_cluster:

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The observers of a process: they pass each event to the log, to the meter, and calls to the log of calls."""
+"""The observers of a process: they pass each event to the log, to the meter and to the records for operators."""
 
-import datetime as dt
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bridge.events import Event, Observer, RequestCompleted
 from bridge.process.background import BackgroundThread
+from bridge.process.clock import SystemClock
+from bridge.telemetry.audit import AuditStore, AuditTrail
 from bridge.telemetry.call_log import CallLog, CallRecorder
 from bridge.telemetry.logs import log_event, log_events
 from bridge.telemetry.metrics import CounterStore, Meter
+from bridge.telemetry.usage import UsageMeter, UsageStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,50 +24,69 @@ _FLUSH_DELAY_S = 0.1
 _MAX_BUFFERED_EVENTS = 10_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Where a process records events for operators. What it has no store for is not recorded."""
+
+    #: Failed calls to upstream.
+    calls: CallLog | None = None
+    #: What the api changes and denies.
+    audit: AuditStore | None = None
+    #: What each client requests. Only the api has requests.
+    usage: UsageStore | None = None
+
+
 class Observers:
-    """Logs and counts events. Request events are buffered, and logged only if clients authenticate."""
+    """Logs, counts and records events. Request events are buffered, and logged only if clients authenticate."""
 
     def __init__(
         self,
         counters: CounterStore,
         *others: Observer,
+        records: Records = Records(),
         logs_requests: bool = False,
-        call_log: CallLog | None = None,
     ) -> None:
-        """``others`` observe each event as well, except for those of requests.
-
-        Without ``call_log``, failed calls to upstream are not kept.
-        """
-        self._others = others
+        """``others`` observe each event as well, except for those of requests."""
+        clock = SystemClock()
         self._meter = Meter(counters, observe=self)
-        self._calls = call_log and CallRecorder(call_log, lambda: dt.datetime.now(dt.UTC), observe=self)
+        self._observers: list[Observer] = [log_event, self._meter, *others]
+        self._flushes: list[Callable[[], None]] = [self._meter.flush]
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
             request_observers.append(log_events)
+        if records.calls:
+            calls = CallRecorder(records.calls, clock.now, observe=self)
+            self._observers.append(calls)
+            self._flushes.append(calls.flush)
+        if records.audit:
+            audit = AuditTrail(records.audit, clock, observe=self)
+            self._observers.append(audit)
+            request_observers.append(audit.observe_all)
+            self._flushes.append(audit.close)
+        if records.usage:
+            usage = UsageMeter(records.usage, observe=self)
+            request_observers.append(usage.count_all)
+            self._flushes.append(usage.flush)
         self._requests = BufferedObserver(*request_observers, observe=self)
 
     def __call__(self, event: Event) -> None:
-        """Log and count an event."""
+        """Log, count and record an event."""
         if isinstance(event, RequestCompleted):
             self._requests(event)
         else:
-            log_event(event)
-            self._meter(event)
-            for observe in self._others:
+            for observe in self._observers:
                 observe(event)
-            if self._calls:
-                self._calls(event)
 
     def report_threads(self) -> None:
         """Report the background threads of this process from now on, see `Meter.report_threads`."""
         self._meter.report_threads()
 
     def close(self) -> None:
-        """Flush buffered events and counts; called when the process ends."""
+        """Flush buffered events, counts and records; called when the process ends."""
         self._requests.flush()
-        self._meter.flush()
-        if self._calls:
-            self._calls.flush()
+        # The meter last: it counts what the others report.
+        for flush in reversed(self._flushes):
+            flush()
 
 
 class BufferedObserver:

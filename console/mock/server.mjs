@@ -9,8 +9,12 @@ import http from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { CLIENT_CALLS } from './clients.mjs';
+import { DEAD_LETTERS } from './deadLetters.mjs';
+import { DRAINS } from './drains.mjs';
 import { OPENAPI } from './openapi.mjs';
 import { OPERATIONS } from './operations.mjs';
+import { RECORD_CALLS } from './records.mjs';
 import { ago, jobs, letters, mlflow, ownBacklog, session, state } from './state.mjs';
 
 const PORT = Number(process.env.PORT ?? 8090);
@@ -50,8 +54,8 @@ function send(response, status, document, headers = {}) {
     response.end(unchanged || status === 204 ? '' : body);
 }
 
-function problem(response, status, type, title, detail) {
-    const document = { type: `urn:mlflow-bridge:problem:${type}`, title, status, detail };
+function problem(response, status, type, title, detail, members = {}) {
+    const document = { type: `urn:mlflow-bridge:problem:${type}`, title, status, detail, ...members };
     send(response, status, document, { 'Content-Type': 'application/problem+json' });
 }
 
@@ -64,7 +68,6 @@ const ROUTES = {
         send(response, 200, { end_session_url: null });
     },
     'GET /v1/backlog/mine': (_, response) => send(response, 200, ownBacklog()),
-    'GET /v1/dead-letters': (_, response) => send(response, 200, { letters: state.empty ? [] : letters(), next: null }),
     'GET /v1/keys/mine': (_, response) => send(response, 200, { keys: state.empty ? [] : keys() }),
     'GET /v1/backlog': (_, response) =>
         send(response, 200, {
@@ -164,10 +167,21 @@ function signedOut(request, response) {
 
 /** Answers a call of operations, and returns whether it is one. */
 async function operationsCall(request, response, { pathname, searchParams }) {
-    for (const [method, pattern, answer] of OPERATIONS) {
+    for (const [method, pattern, answer] of [
+        ...OPERATIONS,
+        ...DRAINS,
+        ...DEAD_LETTERS,
+        ...CLIENT_CALLS,
+        ...RECORD_CALLS,
+    ]) {
         const match = request.method === method && pattern.exec(pathname);
         if (!match) continue;
-        const { status = 200, document, headers, problem: named } = answer(match, searchParams, await jsonOf(request));
+        const {
+            status = 200,
+            document,
+            headers,
+            problem: named,
+        } = answer(match, searchParams, await jsonOf(request), request.headers);
         if (named) problem(response, status, ...named);
         else send(response, status, document, headers);
         return true;

@@ -39,6 +39,14 @@ export const SIGNED_IN = {
     overview: 'delivering',
     pause: null,
     attempted: [],
+    letterCount: 1204,
+    gone: [],
+    drains: [],
+    conflicts: 'tag',
+    signInAgain: false,
+    clientVersion: 1,
+    clients: {},
+    keys: {},
 };
 
 /** Changes what the stand-in knows, and returns all of it. */

@@ -5,6 +5,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { CLIENT_PAGES } from './clientPages.mjs';
+import { LETTER_PAGES } from './letterPages.mjs';
 import { ORIGIN, setState, SIGNED_IN, withBrowser } from './browser.mjs';
 import { OPERATIONS_PAGES } from './operations-pages.mjs';
 
@@ -17,6 +19,8 @@ const click = (name) => (page) => page.getByRole('button', { name, exact: false 
 
 /** Each page: its name, address, state of the stand-in, the text that shows that it is complete, and what to do. */
 const PAGES = [
+    ...LETTER_PAGES,
+    ...CLIENT_PAGES,
     {
         name: 'sign-in',
         path: '/app/sign-in?to=/app/jobs&error=expired_state',

@@ -239,6 +239,27 @@ def test_a_key_is_revoked_by_whatever_names_it(guarded: System, shown: str) -> N
     assert key.split("_", 2)[2] not in done.stdout + done.stderr
 
 
+def test_clients_and_the_audit_are_shown_by_commands(guarded: System) -> None:
+    ops, shown = key_of(guarded, "ops", "--admin"), key_of(guarded, "shown", "--read-only", "--deny", "GetRun")
+    headers = {"Authorization": f"Bearer {shown}"}
+    assert requests.get(f"{guarded.url}/v1/backlog", headers=headers, timeout=30).status_code == 403
+    environ = clean_environ() | {"MLFLOW_TRACKING_URI": guarded.url, "MLFLOW_TRACKING_TOKEN": ops}
+
+    def run(*arguments: str) -> str:
+        done = forked.run("mlflow-bridge", *arguments, environ=environ)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "shown" in run("clients", "list")
+    assert {"ops", "shown"} <= {json.loads(line)["name"] for line in run("clients", "list", "--json").splitlines()}
+    assert shown.split("_")[1] in run("clients", "show", "shown")
+    assert run("clients", "permission", "shown", "GetRun") == "no: denied by name\n"
+    assert run("clients", "permission", "shown", "SearchRuns") == "yes: scope read\n"
+    wait_until(lambda: "GetBacklog" in run("audit", "--client", "shown", "--decision", "denied"))
+    [entry] = [json.loads(line) for line in run("audit", "--client", "shown", "--json").splitlines()]
+    assert (entry["action"], entry["path"], entry["status"]) == ("GetBacklog", "/v1/backlog", 403)
+
+
 def ask(bridge: System, key: str) -> requests.Response:
     url = f"{bridge.url}/api/2.0/mlflow/experiments/search?max_results=1"
     return requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30)

@@ -37,16 +37,8 @@ OPERATIONS = [
 ]
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs", "/v1/session")
 OURS = (
-    *(
-        "/v1/writes",
-        "/v1/jobs",
-        "/v1/runs",
-        "/v1/backlog",
-        "/v1/dead-letters",
-        "/v1/keys/mine",
-        "/v1/sessions",
-        "/v1/upstreams",
-    ),
+    *("/v1/writes", "/v1/jobs", "/v1/runs", "/v1/backlog", "/v1/dead-letters", "/v1/keys", "/v1/sessions"),
+    *("/v1/clients", "/v1/actions", "/v1/audit", "/v1/upstreams", "/v1/usage"),
     *("/v1/overview", "/v1/series", "/v1/lanes", "/v1/workers", "/metrics", "/app", *OPEN),
 )
 STRANGERS = ("nobody", "revoked")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.redis_store.client import disconnect
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.outbox import RedisOutbox, connect
 from tests.amounts import amount
 from tests.fakes import FakeStore

@@ -12,10 +12,14 @@ import pytest
 from bridge.events import DeadLettersDrained, DeadLettersExpired
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
 from bridge.outbox.dead_letters import DeadLetterService
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store import keys
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.outbox import RedisOutbox
-from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
+from schemas.dead_letter import LetterFilter
+from schemas.drain import Drain, DrainAction, DrainState
 from schemas.job import JobStatus
+from schemas.write import Op
 from tests.factories import accept_one, metric
 from tests.fakes import Events, FakeClock, FakeDispatch
 from tests.servers import wait_until
@@ -230,3 +234,116 @@ def test_letters_are_kept_for_ever_unless_the_operator_says_otherwise(dead: Dead
 def test_what_is_no_drain_is_not_found(dead: Dead) -> None:
     assert dead.dead_letters.log.drain(secrets.token_hex(8)) is None
     assert not dead.dead_letters.log.cancel(secrets.token_hex(8))
+
+
+def test_a_new_rate_holds_from_the_next_period_on(dead: Dead) -> None:
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=2, total=50)
+    done = []
+    for rate in (2, 10, None):
+        changed = dead.dead_letters.log.change_rate(drain.drain_id, rate)
+        assert changed
+        assert changed.rate == rate
+        dead.tick()
+        done.append(dead.state(drain).done)
+
+    assert done == [2, 12, 50]
+    assert dead.state(drain).rate is None
+    assert dead.dead_letters.log.change_rate(drain.drain_id, 5) is None
+    assert dead.dead_letters.log.change_rate("nosuch", 5) is None
+
+
+def test_a_worker_stops_in_its_period_when_the_rate_is_lowered(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.outbox.dead_letters._CHUNK_LETTERS", 5)
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
+    replay = dead.dead_letters.letters.replay
+
+    def lowers_the_rate(letter_id: str) -> Any:
+        dead.dead_letters.log.change_rate(drain.drain_id, 1)
+        return replay(letter_id)
+
+    monkeypatch.setattr(dead.dead_letters.letters, "replay", lowers_the_rate)
+    dead.tick()
+
+    assert dead.state(drain).done == 5
+    dead.tick()
+    assert dead.state(drain).done == 6
+
+
+def test_drains_are_listed_newest_first_with_who_ordered_them(dead: Dead) -> None:
+    dead.dead_letter(10)
+    log = dead.dead_letters.log
+    first = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=1, total=10, ordered_by="anna")
+    dead.clock.pass_(SECOND)
+    wanted = LetterFilter(op=Op.LOG_METRIC)
+    second = dead.dead_letters.order(DrainAction.DISCARD, wanted, rate=None, total=10, ordered_by="ben")
+    assert log.cancel(first.drain_id)
+    dead.tick()
+
+    drains = log.drains(state=None, limit=10)
+
+    assert [(each.drain_id, each.ordered_by, each.state) for each in drains] == [
+        (second.drain_id, "ben", DrainState.FINISHED),
+        (first.drain_id, "anna", DrainState.CANCELLED),
+    ]
+    assert all(each.finished_at for each in drains)
+    assert log.drains(state=DrainState.FINISHED, limit=10) == drains[:1]
+    assert log.drains(state=DrainState.RUNNING, limit=10) == []
+    assert log.drains(state=None, limit=1) == drains[:1]
+
+
+def test_what_others_drained_first_is_counted_as_skipped(dead: Dead) -> None:
+    dead.dead_letter(10)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=10)
+    for letter_id in dead.dead_letters.letters.find(ALL, after=None, limit=3).letter_ids:
+        dead.dead_letters.letters.discard(letter_id)
+    dead.tick()
+
+    found = dead.state(drain)
+
+    assert (found.state, found.done, found.skipped) == (DrainState.FINISHED, 7, 3)
+
+
+def test_a_drain_of_one_cause_takes_no_other_letters(dead: Dead) -> None:
+    dead.dead_letter(10)
+    for wanted in (LetterFilter(op=Op.SET_TAG), LetterFilter(error_code="NO_SUCH_CODE")):
+        dead.dead_letters.order(DrainAction.DISCARD, wanted, rate=None, total=0)
+    dead.tick()
+    assert dead.count() == 10
+
+    drain = dead.dead_letters.order(DrainAction.REPLAY, LetterFilter(op=Op.LOG_METRIC), rate=None, total=10)
+    dead.tick()
+
+    assert (dead.state(drain).done, dead.count()) == (10, 0)
+
+
+def test_a_release_that_can_not_read_an_order_does_not_come_upon_it(dead: Dead) -> None:
+    client = dead.dead_letters.log._client  # type: ignore[attr-defined] # noqa: SLF001
+    drain = dead.dead_letters.order(DrainAction.REPLAY, LetterFilter(op=Op.LOG_METRIC), rate=1, total=1)
+    assert client.zrange(keys.ACTIVE_DRAINS, 0, -1) == []
+
+    # It cancels a drain by its id, without knowing of the set that the drain is in.
+    client.hset(keys.drain(drain.drain_id), "state", DrainState.CANCELLED)
+
+    assert dead.dead_letters.log.due(guard=SECOND) == []
+    assert client.zrange(keys.ACTIVE_DRAINS_BY_CAUSE, 0, -1) == []
+
+
+def test_drains_that_an_earlier_release_began_are_listed_while_they_run(dead: Dead) -> None:
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=1, total=1)
+    client = dead.dead_letters.log._client  # type: ignore[attr-defined] # noqa: SLF001
+    client.delete(keys.DRAINS)
+
+    assert [each.drain_id for each in dead.dead_letters.log.drains(state=None, limit=9)] == [drain.drain_id]
+
+
+def test_a_drain_that_is_forgotten_leaves_the_list(dead: Dead) -> None:
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=1, total=1)
+    client, log = dead.dead_letters.log._client, dead.dead_letters.log  # type: ignore[attr-defined] # noqa: SLF001
+    log.cancel(drain.drain_id)
+    assert 0 < client.ttl(keys.drain(drain.drain_id)) <= 7 * 86_400
+    client.delete(keys.drain(drain.drain_id))
+
+    assert log.drains(state=None, limit=9) == []
+    assert client.zcard(keys.DRAINS) == 0

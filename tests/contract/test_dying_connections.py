@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from bridge.auth.api_keys import new_access_key, new_key
+from bridge.auth.api_keys import StoredClient, new_access_key, new_key
 from bridge.auth.encryption import Cipher
 from bridge.auth.rate_limits import Usage
 from bridge.bootstrap.processes import Api, build_api, build_worker
@@ -24,21 +24,26 @@ from bridge.outbox import RENEWAL, Accepted, Offer
 from bridge.outbox.intake import VerdictCallback
 from bridge.process.background import census
 from bridge.redis_store.api_keys import RedisApiKeyStore
+from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.client_activity import RedisClientActivities
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.instance_key import RedisInstanceId
+from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.metrics import RedisCounterStore
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.upstream import Delivered
+from schemas.audit import AuditFilter, AuditRecord
 from schemas.client import Client
-from schemas.dead_letter import LetterFilter
+from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.idempotency import Idempotency
 from tests.dying import Connections
-from tests.factories import RUN, metric
+from tests.factories import RUN, job, metric
 from tests.fakes import Events
 from tests.servers import Server, wait_until
 from tests.unit.test_metrics_counting import REQUEST
@@ -94,7 +99,7 @@ def accept(outbox: RedisOutbox, *, key: str | None = None) -> None:
 def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
     outbox = RedisOutbox(client, retention=SECOND, idempotency_ttl=SECOND)
     letters, log = RedisDeadLetters(client, fate_ttl=SECOND), RedisDrainLog(client)
-    everything = LetterFilter()
+    search, everything = RedisJobSearch(client), LetterFilter()
     return {
         "accept": lambda: accept(outbox),
         "accept with a key": lambda: accept(outbox, key="k"),
@@ -112,12 +117,21 @@ def of_outbox(client: Any) -> dict[str, Callable[[], object]]:
         "workers": outbox.workers,
         "durability": outbox.durability,
         "letters": lambda: letters.page(everything, after=None, limit=3),
+        "newest letters": lambda: letters.page(everything, after=None, limit=3, order=LetterOrder.NEWEST),
+        "letters of a cause": lambda: letters.count(LetterFilter(error_code="X")),
+        "totals of letters": lambda: letters.totals(everything),
+        "letters by id": lambda: letters.summaries([f"{RUN}.1"]),
+        "later writes": lambda: letters.later_writes(job(metric(1))),
+        "jobs of a request": lambda: search.by_request("r", client=None),
+        "job of a key": lambda: search.by_idempotency_key("k", client="a"),
         "count letters": lambda: letters.count(everything),
         "letter": lambda: letters.letter(f"{RUN}.1"),
         "replay": lambda: letters.replay(f"{RUN}.1"),
         "discard": lambda: letters.discard(f"{RUN}.1"),
         "drains": lambda: log.due(guard=SECOND),
         "drain": lambda: log.drain("d"),
+        "list drains": lambda: log.drains(state=None, limit=3),
+        "change a rate": lambda: log.change_rate("d", 1.0),
         "cancel": lambda: log.cancel("d"),
     }
 
@@ -127,7 +141,19 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
     api_keys, key, access = RedisApiKeyStore(client, cipher=Cipher([b"k" * 32])), new_key(), new_access_key()
     names, memory = RedisRunNames(client, retention=SECOND), RedisExperimentMemory(client)
     counters, replay_cache = RedisCounterStore(client), RedisReplayCache(client)
-    someone = Client(name="a")
+    someone, audit = Client(name="a"), RedisAuditStore(client)
+    record = AuditRecord(
+        at=NOW,
+        client="a",
+        address="",
+        action=None,
+        method="",
+        path="",
+        on=None,
+        decision="denied",
+        status=403,
+        request_id=None,
+    )
     return {
         "acquire": flow_control.acquire,
         "record": lambda: flow_control.record(Delivered(status=200)),
@@ -142,6 +168,15 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
         "encrypt": api_keys.re_encrypt,
         "revoke": lambda: api_keys.revoke(key_id="none"),
         "clients": api_keys.clients,
+        "stored clients": api_keys.stored_clients,
+        "replace": lambda: api_keys.replace(someone, was=api_keys.stored("a")),
+        "delete client": lambda: api_keys.delete(StoredClient(someone, b"other")),
+        "delete key": lambda: api_keys.delete_key("none"),
+        "claim removal": lambda: api_keys.claim_removal(["k1"], remaining=["k2"]),
+        "withdraw removal": lambda: api_keys.withdraw_removal(["k1"]),
+        "activities": lambda: RedisClientActivities(client).of(["a"]),
+        "append audit": lambda: audit.append([record]),
+        "page audit": lambda: audit.page(AuditFilter(), after=None, limit=3),
         "keys": api_keys.keys,
         "bind": lambda: names.bind("lane", RUN),
         "run id": lambda: names.run_id("lane"),
@@ -262,7 +297,7 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     assert not [name for name, state in census() if state == "dead"]
     # None had to be caught by its thread: the adapters say what they must.
     assert [record for record in caplog.records if "thread_failed" in record.message] == []
-    for thread, state in wait_until(lambda: _quietly(api.counters.threads)):
+    for thread, state in wait_until(lambda: _quietly(api.operations.counters.threads)):
         assert (thread, state) == (thread, "alive")
     api.close()
     worker.close()

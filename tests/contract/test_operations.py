@@ -17,7 +17,8 @@ from bridge.operations.workers import WorkerReport
 from bridge.outbox import Attempt, Claim, DeadLettering, DeadLetterReason, Settlement
 from bridge.process.clock import SystemClock
 from bridge.redis_store import keys
-from bridge.redis_store.dead_letters import RedisDeadLetters, RedisDrainLog
+from bridge.redis_store.dead_letters import RedisDeadLetters
+from bridge.redis_store.drain_log import RedisDrainLog
 from bridge.redis_store.flow_control import RedisFlowControl
 from bridge.redis_store.lanes import RedisLanes
 from bridge.redis_store.metrics import RedisCounterStore
@@ -27,7 +28,8 @@ from bridge.redis_store.snapshot import RedisSnapshots
 from bridge.redis_store.worker_reports import RedisWorkerReports
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.upstream import Delivered, Unavailable
-from schemas.dead_letter import Drain, DrainAction, DrainState, LetterFilter
+from schemas.dead_letter import LetterFilter
+from schemas.drain import Drain, DrainAction, DrainState
 from schemas.operations import LanePage, LaneQuery, WorkerError
 from tests.factories import accept_one, metric
 
@@ -207,7 +209,7 @@ def drain(drain_id: str) -> Drain:
 def test_drains_are_in_the_snapshot_while_they_run(snapshots: RedisSnapshots, log: RedisDrainLog) -> None:
     log.begin(drain("d1"))
     log.begin(drain("d2"))
-    log.advance("d1", state=DrainState.RUNNING, cursor=None, done=4, at=dt.datetime.now(dt.UTC))
+    log.advance("d1", state=DrainState.RUNNING, cursor=None, done=4, skipped=0, at=dt.datetime.now(dt.UTC))
     first = snapshots.read().drains
     log.cancel("d2")
 

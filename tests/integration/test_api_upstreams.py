@@ -185,9 +185,9 @@ def test_work_that_waits_for_the_end_of_a_pause_is_not_late(api: Api) -> None:
     accept_one(api.outbox, metric(1), client="anonymous")
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     api.flow_control.pause(why=WHY, by="anna", until=None)
-    paused = read_gauges(api.outbox, api.flow_control, api.counters, now=later)
+    paused = read_gauges(api.outbox, api.flow_control, api.operations.counters, now=later)
     api.flow_control.resume()
-    resumed = read_gauges(api.outbox, api.flow_control, api.counters, now=later)
+    resumed = read_gauges(api.outbox, api.flow_control, api.operations.counters, now=later)
 
     named = [{metric.name: values.get((), 0.0) for metric, values in each.items()} for each in (paused, resumed)]
     assert named[0]["mlflow_bridge_oldest_due_seconds"] == 0.0

@@ -245,6 +245,16 @@ def test_a_sign_in_at_the_provider_leads_back_to_the_page(http: Http, provider: 
     assert SIGN_IN not in browser.cookies
 
 
+@pytest.mark.parametrize(("query", "asked"), [({}, (None, None)), ({"again": "1"}, ("login", "0"))])
+def test_a_person_who_signs_in_again_gives_proof_again(
+    http: Http, query: dict[str, str], asked: tuple[str | None, str | None]
+) -> None:
+    begun = Browser(http).ask("GET", "/app/sign-in/oidc", query_string=query)
+
+    sent = parse_qs(urlsplit(begun.headers["Location"]).query)
+    assert (sent.get("prompt", [None])[0], sent.get("max_age", [None])[0]) == asked
+
+
 def test_permissions_by_name_count_more_than_roles(http: Http, portal: Api, provider: Provider) -> None:
     portal.api_keys.put_client(Client(name="oidc:anna", scopes=(Scope.ADMIN,)))
     browser = Browser(http)
@@ -381,7 +391,7 @@ def test_sign_ins_are_told_and_counted_without_any_secret(
         browser.ask("DELETE", "/v1/session")
         Browser(http).sign_in_at(provider)
 
-    counted = {count[0:3]: number for count, number in bridge.counters.read().items() if "sign" in count[0]}
+    counted = {count[0:3]: number for count, number in bridge.operations.counters.read().items() if "sign" in count[0]}
     assert counted["mlflow_bridge_sign_ins_total", "key", "ok"] == 1
     assert counted["mlflow_bridge_sign_ins_total", "key", "invalid_credentials"] == 1
     assert counted["mlflow_bridge_sign_ins_total", "oidc", "ok"] == 1

@@ -51,6 +51,14 @@ def test_a_scope_empties_both_lists(scope: str, name: str) -> None:
     assert updated(READER, **{scope: True}, allow=("SetTag",)) == f"reader  {name}  allow SetTag"
 
 
+@pytest.mark.parametrize(
+    ("tokens", "summary"),
+    [(2_000_000, "2000000 tokens/day"), (0, "any tokens/day"), (10**15, "1000000000000000 tokens/day")],
+)
+def test_a_token_budget_is_shown(tokens: int, summary: str) -> None:
+    assert updated(READER, tokens_per_day=tokens).endswith(f"  {summary}")
+
+
 def test_scopes_exclude_each_other() -> None:
     with pytest.raises(click.UsageError, match="exclude each other"):
         updated(READER, read_only=True, read_write=True)

@@ -1,27 +1,33 @@
 #!lua flags=allow-oom
--- Note the progress of a drain, or its end.
+-- Note the progress of a drain, its rate, or its end.
 --
 -- KEYS[1] hash  drain         KEYS[2] zset  active drains
+-- KEYS[3] zset  active drains of one cause
 -- ARGV[1] drain id            ARGV[2] state               ARGV[3] retention of a drain that has ended, in ms
 -- ARGV[4...] fields and values
 --
--- Returns 1, or 0 if the drain does not run any more: it was cancelled, and later progress is not noted.
+-- Returns all fields and values of the drain, or nil if it does not run any more: it was cancelled, and later progress
+-- is not noted.
 local drain_key = KEYS[1]
 local active_drains_key = KEYS[2]
+local active_drains_by_cause_key = KEYS[3]
 local drain_id = ARGV[1]
 local state = ARGV[2]
 local retention_ms = ARGV[3]
 local first_field = 4
 
 if redis.call('HGET', drain_key, 'state') ~= 'running' then
-  return 0
+  return nil
 end
 redis.call('HSET', drain_key, 'state', state)
 for i = first_field, #ARGV, 2 do
   redis.call('HSET', drain_key, ARGV[i], ARGV[i + 1])
 end
 if state ~= 'running' then
+  local time = redis.call('TIME')
+  redis.call('HSET', drain_key, 'ended', string.format('%.0f.%06.0f', time[1], time[2]))
   redis.call('ZREM', active_drains_key, drain_id)
+  redis.call('ZREM', active_drains_by_cause_key, drain_id)
   redis.call('PEXPIRE', drain_key, retention_ms)
 end
-return 1
+return redis.call('HGETALL', drain_key)

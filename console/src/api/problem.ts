@@ -10,6 +10,8 @@ export interface Problem {
   status: number;
   /** By which the request is found in the bridge's log. */
   requestId: string | null;
+  /** Further members of the problem document, such as the `count` of letters. */
+  members?: Record<string, unknown>;
 }
 
 /** An answer that is no success, or no answer. */
@@ -42,6 +44,7 @@ export function problemOf(status: number, statusText: string, body: string, requ
     detail: text('detail') ?? text('message'),
     status,
     requestId,
+    members: document,
   };
 }
 

@@ -35,14 +35,20 @@ export async function requestJson<Document>(path: string, options: Options = {})
   const response = await send(path, options);
   const text = await response.text();
   if (!response.ok) {
-    if (response.status === 401 && !options.expect401) for (const listener of signedOutListeners) listener();
     const requestId = response.headers.get('X-Request-Id');
-    throw new ProblemError(problemOf(response.status, response.statusText, text, requestId));
+    const error = new ProblemError(problemOf(response.status, response.statusText, text, requestId));
+    if (hasEndedSession(error) && !options.expect401) for (const listener of signedOutListeners) listener();
+    throw error;
   }
   return (text ? parseExactJson(text) : undefined) as Document;
 }
 
-async function send(path: string, { method = 'GET', body, signal, headers }: Options): Promise<Response> {
+/** A session that is too old for an action (`sign-in-again`) goes on for all others. */
+function hasEndedSession(error: ProblemError): boolean {
+  return error.status === 401 && error.code !== 'sign-in-again';
+}
+
+async function send(path: string, { method = 'GET', body, headers, signal }: Options): Promise<Response> {
   const init: RequestInit = {
     method,
     cache: 'no-cache',

@@ -57,10 +57,10 @@ const letters = createRoute({
   component: lazyRouteComponent(() => import('./letters/LettersPage')),
 });
 
+/** Opens beside the list, which stays as it is. */
 const letter = createRoute({
-  getParentRoute: () => operations,
-  path: '/dead-letters/$letterId',
-  validateSearch: lettersSearch,
+  getParentRoute: () => letters,
+  path: '$letterId',
   component: lazyRouteComponent(() => import('./letters/LetterPage')),
 });
 
@@ -123,8 +123,7 @@ export const operationsRoutes = operations.addChildren([
   run,
   jobs,
   job,
-  letters,
-  letter,
+  letters.addChildren([letter]),
   drains,
   clients,
   client,

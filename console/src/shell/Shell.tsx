@@ -23,7 +23,7 @@ function Layout() {
   const inOperations = /^\/ops(\/|$)/.test(pathname);
   const showsFrame = pathname === '' && session.experiments === null;
   const main = useRef<HTMLElement>(null);
-  useFocusOnNewPage(pathname, main);
+  useFocusOnNewPage(pageOf(pathname), main);
   return (
     <div className="shell">
       <a className="skip-link" href="#content" onClick={(event) => focusContent(event, main.current)}>
@@ -49,6 +49,9 @@ function Layout() {
     </div>
   );
 }
+
+/** Returns the page of an address. A dead letter opens beside the list, and takes the focus by itself. */
+const pageOf = (pathname: string): string => pathname.replace(/^(\/ops\/dead-letters)\/.*/, '$1');
 
 /** Moves the focus to the new page, so that a screen reader reads it and Tab goes on from there. */
 function useFocusOnNewPage(pathname: string, main: React.RefObject<HTMLElement | null>): void {

@@ -1,7 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client.
+// One client: what it may do, its limits, its keys, what it uses and what is dead of it.
+import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { getRouteApi, Link } from '@tanstack/react-router';
+
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Moment } from '../moments/Moment';
+import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { ClientUsage } from '../usage/ClientUsage';
+import { sizeText } from '../figures';
+import { ClientKeys } from './ClientKeys';
+import { type ClientDocument, clientPath } from './clients';
+import './clients.css';
+import { DeleteClient } from './DeleteClient';
+import { levelWords } from './levels';
+import { PermissionEditor } from './PermissionEditor';
+import { PermissionTester } from './PermissionTester';
+
+const route = getRouteApi('/shell/ops/clients/$name');
 
 export default function ClientPage() {
-  return <PageHead title="Client" />;
+  const { name } = route.useParams();
+  const query = useLiveQuery<ClientDocument>({ path: clientPath(name), pollMs: POLL.rest });
+  return (
+    <SpaceBetween key={name} size="l">
+      <PageHead
+        title={`Client ${name}`}
+        description={<Link to="/ops/clients">All clients</Link>}
+        actions={query.data && <DeleteClient client={query.data} />}
+      />
+      <Answered
+        query={query}
+        what="the client"
+        action="GetClient"
+        missing={<p>There is no client {name}. It was deleted, or its name is misspelt.</p>}
+      >
+        {(client) => (
+          <SpaceBetween size="l">
+            <Standing client={client} />
+            <PermissionEditor client={client} />
+            <ClientKeys client={name} />
+            <PermissionTester client={name} />
+            <ClientUsage client={name} />
+          </SpaceBetween>
+        )}
+      </Answered>
+    </SpaceBetween>
+  );
+}
+
+function Standing({ client }: { client: ClientDocument }) {
+  const { name, kind, last_seen_at: seen, pending_bytes: pending, dead_letters: dead, levels } = client;
+  return (
+    <KeyValuePairs
+      columns={4}
+      items={[
+        { label: 'Kind', value: kind },
+        { label: 'Last seen', value: <Moment at={seen} none="not known" /> },
+        {
+          label: 'Waiting writes',
+          value: (
+            <Link to="/ops/runs" search={{ client: name }}>
+              {sizeText(pending)}
+            </Link>
+          ),
+        },
+        {
+          label: 'Dead letters',
+          value: (
+            <Link to="/ops/dead-letters" search={{ client: name }}>
+              {dead.toLocaleString('en')}
+            </Link>
+          ),
+        },
+        { label: 'Left of its rates', value: levels === null ? 'no limit' : levelWords(levels).join(', ') },
+      ]}
+    />
+  );
 }

@@ -1,7 +1,106 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dead letters.
+// Dead letters: what the bridge has given up on, by cause and one by one, with the letter that is open beside them.
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { getRouteApi, Outlet, useNavigate, useParams } from '@tanstack/react-router';
+
+import { Denied } from '../../feedback/Denied';
+import { useMay } from '../../session/SessionContext';
+import { useMinute } from '../moments/useNow';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Pager } from '../paging/Pager';
+import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { Causes } from './Causes';
+import { absoluteFilter } from './letterFilter';
+import { letterPagePath, type LetterPage, type LetterStatistics, statisticsPath } from './letters';
+import './letters.css';
+import { LetterFilterBar } from './LetterFilterBar';
+import { LetterList } from './LetterTable';
+import { OrderButtons } from './OrderButtons';
+import { RunningDrains } from './RunningDrains';
+import { addressOf, listedAt } from './search';
+
+const route = getRouteApi('/shell/ops/dead-letters');
+const ACTION = 'GetDeadLetter';
 
 export default function LettersPage() {
-  return <PageHead title="Dead letters" />;
+  return useMay(ACTION) ? <Letters /> : <NotAllowed />;
+}
+
+function NotAllowed() {
+  return (
+    <SpaceBetween size="m">
+      <PageHead title="Dead letters" />
+      <Denied action={ACTION} />
+    </SpaceBetween>
+  );
+}
+
+function Letters() {
+  const search = route.useSearch();
+  const { letterId } = useParams({ strict: false });
+  const navigate = useNavigate();
+  const listed = listedAt(search);
+  const first = addressOf(listed.filter, listed);
+  const filter = absoluteFilter(listed.filter, new Date(useMinute()));
+  const { order, limit, cursor } = listed;
+  const page = useLiveQuery<LetterPage>({
+    path: letterPagePath(filter, { order, limit, cursor }),
+    pollMs: POLL.list,
+    keepsRows: true,
+  });
+  const statistics = useLiveQuery<LetterStatistics>({
+    path: statisticsPath(filter),
+    pollMs: POLL.list,
+    keepsRows: true,
+  });
+  // Until the new filter is counted, no button names the number of the one before.
+  const count = statistics.isPlaceholderData ? undefined : statistics.data?.count;
+  return (
+    <div className={letterId ? 'letters letters-open' : 'letters'}>
+      <div className="letters-head">
+        <PageHead
+          title="Dead letters"
+          counter={count === undefined ? undefined : `(${count.toLocaleString('en')})`}
+          description="Writes that the bridge does not try to deliver any more. A replay puts the stored write at the end of its run's lane."
+          actions={<OrderButtons filter={listed.filter} count={count} />}
+        />
+        <RunningDrains />
+        <LetterFilterBar listed={listed} statistics={statistics.data} />
+        <Answered query={statistics} what="the causes" action={ACTION}>
+          {(data) => <Causes statistics={data} listed={listed} />}
+        </Answered>
+      </div>
+      <div className="letters-split">
+        <section className="letters-list" aria-label="The letters">
+          <Answered query={page} what="the dead letters" action={ACTION}>
+            {(data) => (
+              <>
+                <LetterList
+                  key={JSON.stringify(search)}
+                  page={data}
+                  listed={listed}
+                  openId={letterId}
+                  isPlaceholder={page.isPlaceholderData}
+                />
+                <Pager
+                  key={JSON.stringify(first)}
+                  cursor={cursor}
+                  next={data.next}
+                  following={order === 'newest' ? 'older' : 'newer'}
+                  onGo={(to) =>
+                    void navigate({
+                      to: '/ops/dead-letters',
+                      search: { ...first, ...(to !== undefined && { cursor: to }) },
+                    })
+                  }
+                />
+              </>
+            )}
+          </Answered>
+        </section>
+        <Outlet />
+      </div>
+    </div>
+  );
 }

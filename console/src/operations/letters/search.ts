@@ -1,17 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the address of the page says: the filter, the order and the place in the list.
-import { given, momentIn, oneIn, textIn } from '../search';
-import type { RawSearch } from '../search';
+import { countIn, type Given, given, oneIn, type RawSearch, textIn } from '../search';
+import { fieldProblem, type FilterField, type LetterFilter } from './letterFilter';
+import type { LetterOrder } from './letters';
 
-export const lettersSearch = (search: RawSearch) =>
-  given({
-    reason: textIn(search, 'reason'),
-    client: textIn(search, 'client'),
-    run: textIn(search, 'run'),
-    op: textIn(search, 'op'),
-    error_code: textIn(search, 'error_code'),
-    since: momentIn(search, 'since'),
-    until: momentIn(search, 'until'),
+export const PAGE_SIZES = [50, 100, 200] as const;
+const DEFAULT_SIZE = 50;
+
+/** Reads the address. What is not valid is left out, and so is what the page does by itself. */
+export function lettersSearch(search: RawSearch) {
+  const valid = (name: string, field = name as FilterField): string | undefined => {
+    const text = textIn(search, name);
+    return text !== undefined && fieldProblem(field, text) === null ? text : undefined;
+  };
+  const limit = countIn(search, 'limit', PAGE_SIZES[0], PAGE_SIZES[2]);
+  return given({
+    reason: valid('reason'),
+    op: valid('op'),
+    error_code: valid('error_code'),
+    client: valid('client'),
+    run: valid('run', 'run_id'),
+    lane: valid('lane'),
+    since: valid('since'),
+    until: valid('until'),
     order: oneIn(search, 'order', ['oldest', 'newest']),
+    limit: PAGE_SIZES.find((size) => size === limit),
     cursor: textIn(search, 'cursor'),
   });
+}
+
+export type LettersSearch = ReturnType<typeof lettersSearch>;
+
+export interface Listed {
+  filter: LetterFilter;
+  order: LetterOrder;
+  limit: number;
+  cursor: string | undefined;
+}
+
+/** Returns what is listed at an address. */
+export function listedAt(search: LettersSearch): Listed {
+  const { order = 'newest', limit = DEFAULT_SIZE, cursor, run, ...fields } = search;
+  return { filter: run === undefined ? fields : { ...fields, run_id: run }, order, limit, cursor };
+}
+
+/** Returns the query of an address for a filter. It begins at the first page. */
+export function addressOf(filter: LetterFilter, { order, limit }: Pick<Listed, 'order' | 'limit'>): LettersSearch {
+  const { run_id: run, ...fields } = filter;
+  return given({
+    ...fields,
+    run,
+    order: order === 'newest' ? undefined : order,
+    limit: limit === DEFAULT_SIZE ? undefined : PAGE_SIZES.find((size) => size === limit),
+  }) as Given<LettersSearch>;
+}

@@ -3,12 +3,18 @@
 import { useSyncExternalStore } from 'react';
 
 const TICK_MS = 1000;
+const MINUTE_MS = 60_000;
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 let now = Date.now();
 
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
+}
+
+/** The beginning of the running minute. What uses it is drawn again once a minute, and not once a second. */
+export function useMinute(): number {
+  return useSyncExternalStore(subscribe, () => Math.floor(now / MINUTE_MS) * MINUTE_MS);
 }
 
 function subscribe(listener: () => void): () => void {

@@ -1,7 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each client uses.
+// What each client uses, by hour or by day.
+import SegmentedControl from '@cloudscape-design/components/segmented-control';
+import Select, { type SelectProps } from '@cloudscape-design/components/select';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
+
+import { CsvButton } from '../csv/CsvButton';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Answered } from '../states/Answered';
 import { PageHead } from '../states/PageHead';
+import { Bars } from './Bars';
+import { ModelTable } from './ModelTable';
+import { type Measure, MEASURES, SPANS, sumOf, usageCsvPath, type UsagePage as Page, usagePath } from './usage';
+import './usage.css';
+import { MEASURE_LABELS } from './usageText';
+import { UsageTable } from './UsageTable';
+
+const route = getRouteApi('/shell/ops/usage');
+const MEASURE_OPTIONS: SelectProps.Option[] = MEASURES.map((value) => ({ value, label: MEASURE_LABELS[value] }));
 
 export default function UsagePage() {
-  return <PageHead title="Usage" />;
+  const navigate = useNavigate();
+  const search = route.useSearch();
+  const { client, by = 'hour', measure = 'requests' } = search;
+  const query = useLiveQuery<Page>({ path: usagePath(by, client), pollMs: POLL.rest, keepsRows: true });
+  const show = (changes: typeof search) => void navigate({ to: '/ops/usage', search: { ...search, ...changes } });
+  return (
+    <SpaceBetween size="m">
+      <PageHead
+        title="Usage"
+        description={
+          client === undefined ? (
+            `What each client used in ${SPANS[by].words}.`
+          ) : (
+            <>
+              What {client} used in {SPANS[by].words}.{' '}
+              <Link to="/ops/usage" search={{ by, measure }}>
+                All clients
+              </Link>
+            </>
+          )
+        }
+        actions={<CsvButton path={usageCsvPath(by, client)} file="usage.csv" />}
+      />
+      <div className="usage-choices">
+        <SegmentedControl
+          label="Steps"
+          selectedId={by}
+          options={[
+            { id: 'hour', text: '24 hours, by hour' },
+            { id: 'day', text: '30 days, by day' },
+          ]}
+          onChange={({ detail }) => show({ by: detail.selectedId === 'day' ? 'day' : 'hour' })}
+        />
+        <Select
+          ariaLabel="What is counted"
+          options={MEASURE_OPTIONS}
+          selectedOption={MEASURE_OPTIONS.find(({ value }) => value === measure) ?? null}
+          onChange={({ detail }) => show({ measure: detail.selectedOption.value as Measure })}
+        />
+      </div>
+      <Answered query={query} what="the usage" action="GetUsage">
+        {(page) => (
+          <SpaceBetween size="m">
+            <Bars
+              measure={measure}
+              of={client ?? 'all clients'}
+              bars={sumOf(page.clients, measure, page, new Date(query.dataUpdatedAt))}
+            />
+            <UsageTable page={page} measure={measure} now={new Date(query.dataUpdatedAt)} by={by} />
+            {client !== undefined && <ModelTable models={page.clients[0]?.total.models ?? {}} />}
+          </SpaceBetween>
+        )}
+      </Answered>
+    </SpaceBetween>
+  );
 }

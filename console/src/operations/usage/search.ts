@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the address of the page says: the client, and whether hours or days are shown.
+// What the address of the page says: the client, what is counted, and whether hours or days are shown.
 import { given, oneIn, textIn } from '../search';
 import type { RawSearch } from '../search';
+import { MEASURES } from './usage';
 
 export const usageSearch = (search: RawSearch) =>
   given({
     client: textIn(search, 'client'),
     by: oneIn(search, 'by', ['hour', 'day']),
+    measure: oneIn(search, 'measure', MEASURES),
   });

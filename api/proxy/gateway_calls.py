@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of MLflow's AI Gateway: which endpoint each is for, and the tokens that its response states.
+
+The bytes are read while they pass, after they have been sent on. They are never held back or changed.
+"""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from api.http.request import Request
+from bridge.events import GatewayUse
+from bridge.upstream.forwarding import ForwardedResponse, is_event_stream
+from bridge.upstream.json_fields import JsonFields
+from bridge.upstream.token_usage import TokenCounter, TokenUsage
+from schemas.usage import OTHER_ENDPOINT
+
+_ROOT = "/gateway/"
+#: A longer name is no endpoint of MLflow.
+_MAX_ENDPOINT_CHARACTERS = 250
+#: A client's body may be made to cost much time. Those of ordinary calls have far fewer tokens of JSON.
+_MAX_JSON_TOKENS = 50_000
+
+
+def is_gateway_call(request: Request) -> bool:
+    """Return whether a request calls a model through MLflow's AI Gateway."""
+    return request.method == "POST" and request.path.startswith(_ROOT)
+
+
+class GatewayCall:
+    """One call, as far as its request and its response have passed."""
+
+    def __init__(self, request: Request) -> None:
+        #: Empty where the body names it.
+        self._endpoint = request.found.subject if request.found else ""
+        self._is_named_by_body = not self._endpoint
+        self._request_fields = JsonFields([(b"model",)], self._take_model, max_tokens=_MAX_JSON_TOKENS)
+        self._is_answered = False
+        self._counter: TokenCounter | None = None
+
+    async def observed(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the body of the request. Most calls name their endpoint in it, as the model."""
+        async for piece in body:
+            if self._is_named_by_body:
+                self._request_fields.feed(piece)
+            yield piece
+
+    def begin_response(self, response: ForwardedResponse) -> None:
+        """Note the head of the response."""
+        self._is_answered = 200 <= response.status < 300
+        codings = [value for name, value in response.headers if name.lower() == "content-encoding"]
+        if self._is_answered and all(coding.strip().lower() in ("", "identity") for coding in codings):
+            self._counter = TokenCounter(is_event_stream=is_event_stream(response.headers))
+
+    def feed(self, piece: bytes) -> None:
+        """Note a piece of the response that has been sent to the client."""
+        if self._counter:
+            self._counter.feed(piece)
+
+    def use(self) -> GatewayUse | None:
+        """Return what the call has used; None if the gateway has rejected it."""
+        if not self._is_answered:
+            return None
+        usage = self._counter.usage if self._counter else None
+        prompt, completion = (usage or TokenUsage()).prompt, (usage or TokenUsage()).completion
+        name = self._endpoint if self._endpoint.isprintable() else ""
+        return GatewayUse(
+            endpoint=name[:_MAX_ENDPOINT_CHARACTERS] or OTHER_ENDPOINT,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+        )
+
+    def _take_model(self, text: bytes) -> None:
+        try:
+            self._endpoint = msgspec.json.decode(text, type=str)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._endpoint = ""

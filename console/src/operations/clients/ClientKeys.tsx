@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys of a client: make, rotate and revoke them.
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+import { useState } from 'react';
+
+import type { Key } from '../../keys/keys';
+import { ActionButton } from '../actions/ActionButton';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Moment } from '../moments/Moment';
+import { Answered } from '../states/Answered';
+import { MakeKey, RevokeKey, RotateKey } from './KeyChanges';
+import { keysPath } from './keys';
+
+const ACTION = 'ManageKeys';
+
+type Opened = { does: 'make' } | { does: 'rotate' | 'revoke'; keyId: string };
+
+export function ClientKeys({ client }: { client: string }) {
+  const [opened, setOpened] = useState<Opened | null>(null);
+  const query = useLiveQuery<{ keys: Key[] }>({ path: keysPath(client), pollMs: POLL.rest });
+  const close = () => setOpened(null);
+  return (
+    <>
+      <Answered query={query} what="the keys" action="GetClient">
+        {({ keys }) => (
+          <Table
+            variant="container"
+            wrapLines
+            items={keys}
+            trackBy="key_id"
+            ariaLabels={{ tableLabel: `Keys of ${client}` }}
+            header={
+              <Header
+                variant="h2"
+                counter={`(${keys.length})`}
+                actions={
+                  <ActionButton action={ACTION} onClick={() => setOpened({ does: 'make' })}>
+                    New key
+                  </ActionButton>
+                }
+              >
+                Keys
+              </Header>
+            }
+            columnDefinitions={columns((does, keyId) => setOpened({ does, keyId }))}
+            empty="No key. Programs of this client have none, or authenticate by tokens."
+          />
+        )}
+      </Answered>
+      {opened?.does === 'make' && <MakeKey client={client} onClose={close} />}
+      {opened?.does === 'rotate' && <RotateKey client={client} keyId={opened.keyId} onClose={close} />}
+      {opened?.does === 'revoke' && <RevokeKey client={client} keyId={opened.keyId} onClose={close} />}
+    </>
+  );
+}
+
+const columns = (open: (does: 'rotate' | 'revoke', keyId: string) => void) => [
+  { id: 'key', header: 'Id', isRowHeader: true, cell: ({ key_id: id }: Key) => <span className="id">{id}</span> },
+  { id: 'kind', header: 'Kind', cell: ({ kind }: Key) => (kind === 'sigv4' ? 'signs requests' : 'bearer token') },
+  { id: 'made', header: 'Made', cell: ({ created_at: at }: Key) => <Moment at={at} /> },
+  { id: 'ends', header: 'Ends', cell: ({ expires_at: at }: Key) => <Moment at={at} none="never" /> },
+  { id: 'used', header: 'Last used', cell: ({ last_used_at: at }: Key) => <Moment at={at} none="not known" /> },
+  {
+    id: 'actions',
+    header: 'Actions',
+    minWidth: 200,
+    cell: ({ key_id: id }: Key) => (
+      <SpaceBetween direction="horizontal" size="xs">
+        <ActionButton action={ACTION} ariaLabel={`Rotate the key ${id}`} onClick={() => open('rotate', id)}>
+          Rotate
+        </ActionButton>
+        <ActionButton action={ACTION} ariaLabel={`Revoke the key ${id}`} onClick={() => open('revoke', id)}>
+          Revoke
+        </ActionButton>
+      </SpaceBetween>
+    ),
+  },
+];

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far an order is, with its rate to change and its end to order.
+import Button from '@cloudscape-design/components/button';
+import FormField from '@cloudscape-design/components/form-field';
+import Input, { type InputProps } from '@cloudscape-design/components/input';
+import ProgressBar, { type ProgressBarProps } from '@cloudscape-design/components/progress-bar';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
+
+import { ActionButton } from '../actions/ActionButton';
+import { RATE_PROBLEM, rateOf, rateText, remainingText } from '../letters/estimate';
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { cancelDrain, changeRate, type Drain, drainPath, drainWords, progressPercent } from './drains';
+
+const ACTION = 'DrainDeadLetters';
+
+/** Follows a drain to its end. */
+export function DrainProgress({ drain: first }: { drain: Drain }) {
+  const [ended, setEnded] = useState<Drain | null>(null);
+  const query = useLiveQuery<Drain>({
+    path: drainPath(first.drain_id),
+    pollMs: POLL.overview,
+    enabled: ended === null && first.state === 'running',
+  });
+  const drain = ended ?? query.data ?? first;
+  if (drain.state !== 'running' && ended === null) setEnded(drain);
+  return (
+    <SpaceBetween size="xs">
+      <ProgressBar
+        value={progressPercent(drain)}
+        label={drainWords(drain)}
+        description={descriptionOf(drain)}
+        {...statusOf(drain)}
+      />
+      {drain.state === 'running' && <DrainControls drain={drain} />}
+    </SpaceBetween>
+  );
+}
+
+export function DrainControls({ drain }: { drain: Drain }) {
+  const client = useQueryClient();
+  const [isChanging, setIsChanging] = useState(false);
+  const cancel = useMutation({
+    mutationFn: () => cancelDrain(drain.drain_id),
+    onSettled: () => void client.invalidateQueries({ queryKey: ['ops'] }),
+  });
+  if (isChanging) return <RateForm drain={drain} onClose={() => setIsChanging(false)} />;
+  return (
+    <SpaceBetween direction="horizontal" size="xs" alignItems="center">
+      {drain.action === 'replay' && (
+        <ActionButton
+          action={ACTION}
+          ariaLabel={`Change the rate of the drain ${drain.drain_id}`}
+          onClick={() => setIsChanging(true)}
+        >
+          Change the rate
+        </ActionButton>
+      )}
+      <ActionButton
+        action={ACTION}
+        ariaLabel={`Cancel the rest of the drain ${drain.drain_id}`}
+        loading={cancel.isPending}
+        onClick={() => cancel.mutate()}
+      >
+        Cancel the rest
+      </ActionButton>
+      {cancel.error && <span role="alert">Not cancelled: {cancel.error.message}</span>}
+    </SpaceBetween>
+  );
+}
+
+function RateForm({ drain, onClose }: { drain: Drain; onClose: () => void }) {
+  const client = useQueryClient();
+  const [typed, setTyped] = useState(drain.rate === null ? '' : String(drain.rate));
+  const field = useRef<InputProps.Ref>(null);
+  useEffect(() => field.current?.select(), []);
+  const change = useMutation({
+    mutationFn: (rate: number | null) => changeRate(drain.drain_id, rate),
+    onSuccess: onClose,
+    onSettled: () => void client.invalidateQueries({ queryKey: ['ops'] }),
+  });
+  const rate = rateOf(typed);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (rate !== undefined) change.mutate(rate);
+  };
+  return (
+    <form onSubmit={submit}>
+      <FormField
+        label="New rate, in letters a second"
+        description="Empty: as fast as the workers can."
+        errorText={rate === undefined ? RATE_PROBLEM : (change.error?.message ?? '')}
+        secondaryControl={
+          <span className="form-buttons">
+            <Button formAction="submit" loading={change.isPending} disabled={rate === undefined}>
+              Set
+            </Button>
+            <Button formAction="none" variant="link" onClick={onClose}>
+              Keep
+            </Button>
+          </span>
+        }
+      >
+        <Input
+          ref={field}
+          inputMode="decimal"
+          name="rate"
+          value={typed}
+          onChange={({ detail }) => setTyped(detail.value)}
+        />
+      </FormField>
+    </form>
+  );
+}
+
+function descriptionOf(drain: Drain): string {
+  if (drain.state !== 'running') return '';
+  return [rateText(drain.rate), remainingText(drain)].filter(Boolean).join(' · ');
+}
+
+function statusOf(drain: Drain): Pick<ProgressBarProps, 'status' | 'resultText'> {
+  if (drain.state === 'running') return { status: 'in-progress' };
+  const skipped = drain.skipped ? ` ${drain.skipped.toLocaleString('en')} were not there any more.` : '';
+  if (drain.state === 'finished') return { status: 'success', resultText: `${drainWords(drain)}, finished.${skipped}` };
+  return { status: 'error', resultText: `${drainWords(drain)}, then cancelled. What is done stays done.${skipped}` };
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is listed: the filter, the order and the size of a page. All of it stands in the address.
+import PropertyFilter from '@cloudscape-design/components/property-filter';
+import Select, { type SelectProps } from '@cloudscape-design/components/select';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
+
+import { FILTERING_PROPERTIES, filteringOptions, filterOfTokens, tokensOf } from './filterTokens';
+import type { LetterStatistics } from './letters';
+import { addressOf, type Listed, PAGE_SIZES } from './search';
+
+const ORDERS: SelectProps.Option[] = [
+  { value: 'newest', label: 'Newest first' },
+  { value: 'oldest', label: 'Oldest first' },
+];
+const SIZES: SelectProps.Option[] = PAGE_SIZES.map((size) => ({ value: String(size), label: `${size} a page` }));
+
+interface Props {
+  listed: Listed;
+  statistics: LetterStatistics | undefined;
+}
+
+export function LetterFilterBar({ listed, statistics }: Props) {
+  const navigate = useNavigate();
+  const [problem, setProblem] = useState<string | null>(null);
+  const show = (changes: Partial<Listed>) => {
+    const { filter, ...rest } = { ...listed, ...changes };
+    void navigate({ to: '.', search: addressOf(filter, rest) });
+  };
+  const { order, limit } = listed;
+  return (
+    <div className="letter-filter">
+      <div className="letter-filter-field" data-search="">
+        <PropertyFilter
+          query={tokensOf(listed.filter)}
+          filteringProperties={FILTERING_PROPERTIES}
+          filteringOptions={filteringOptions(statistics)}
+          filteringAriaLabel="Filter the dead letters"
+          filteringPlaceholder="Filter by reason, write, error code, client, run or time"
+          disableFreeTextFiltering
+          hideOperations
+          expandToViewport
+          onChange={({ detail }) => {
+            const read = filterOfTokens(detail);
+            setProblem(read.problem);
+            show({ filter: read.filter });
+          }}
+        />
+        {problem && (
+          <div role="alert" className="field-problem">
+            {problem}
+          </div>
+        )}
+      </div>
+      <Select
+        ariaLabel="Order"
+        options={ORDERS}
+        selectedOption={ORDERS.find(({ value }) => value === order) ?? null}
+        onChange={({ detail }) => show({ order: detail.selectedOption.value === 'oldest' ? 'oldest' : 'newest' })}
+      />
+      <Select
+        ariaLabel="Letters a page"
+        options={SIZES}
+        selectedOption={SIZES.find(({ value }) => value === String(limit)) ?? null}
+        onChange={({ detail }) => show({ limit: Number(detail.selectedOption.value) })}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// How fast letters are replayed, and how long that takes.
+import FormField from '@cloudscape-design/components/form-field';
+import Input from '@cloudscape-design/components/input';
+
+import { estimateText, RATE_PROBLEM, rateOf } from './estimate';
+
+interface Props {
+  letters: number;
+  typed: string;
+  onChange: (typed: string) => void;
+}
+
+export function RateField({ letters, typed, onChange }: Props) {
+  const rate = rateOf(typed);
+  return (
+    <FormField
+      label="Rate"
+      description="Letters a second, so that what comes in meanwhile is not held up. Empty: as fast as the workers can."
+      {...(rate === undefined
+        ? { errorText: RATE_PROBLEM }
+        : { constraintText: `Takes ${rate === null ? 'as long as the workers need' : estimateText(letters, rate)}.` })}
+    >
+      <div className="rate-input">
+        <Input
+          inputMode="decimal"
+          name="rate"
+          value={typed}
+          invalid={rate === undefined}
+          onChange={({ detail }) => onChange(detail.value)}
+        />
+      </div>
+    </FormField>
+  );
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replays or discards the letters that are selected, by their ids.
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import Modal from '@cloudscape-design/components/modal';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { ActionButton } from '../actions/ActionButton';
+import { bridgeCommand } from '../commands/curl';
+import { SameCall } from '../commands/SameCall';
+import { discardLetters, type LetterSummary, replayLetters } from './letters';
+import { resultText } from './letterText';
+
+interface Props {
+  letters: LetterSummary[];
+  /** Called once the letters are replayed or discarded. */
+  onDone: () => void;
+}
+
+export function SelectionButtons({ letters, onDone }: Props) {
+  const client = useQueryClient();
+  const [isDiscarding, setIsDiscarding] = useState(false);
+  const ids = letters.map(({ letter_id: id }) => id);
+  const settled = {
+    onSuccess: onDone,
+    onSettled: () => {
+      setIsDiscarding(false);
+      void client.invalidateQueries({ queryKey: ['ops'] });
+    },
+  };
+  const replay = useMutation({ mutationFn: replayLetters, ...settled });
+  const discard = useMutation({ mutationFn: discardLetters, ...settled });
+  const offBecause = letters.length === 0 ? 'Select letters first.' : null;
+  return (
+    <SpaceBetween direction="horizontal" size="xs" alignItems="center">
+      <span role="status">{outcome('Replayed', replay) ?? outcome('Discarded', discard)}</span>
+      <ActionButton
+        action="ReplayDeadLetter"
+        offBecause={offBecause}
+        loading={replay.isPending}
+        onClick={() => {
+          discard.reset();
+          replay.mutate(ids);
+        }}
+      >
+        {`Replay ${letters.length || 'selected'}`}
+      </ActionButton>
+      <ActionButton
+        action="DiscardDeadLetter"
+        offBecause={offBecause}
+        loading={discard.isPending}
+        onClick={() => setIsDiscarding(true)}
+      >
+        {`Discard ${letters.length || 'selected'}`}
+      </ActionButton>
+      {isDiscarding && (
+        <Modal
+          visible
+          header={`Discard ${letters.length} ${letters.length === 1 ? 'letter' : 'letters'}?`}
+          onDismiss={() => setIsDiscarding(false)}
+          footer={
+            <Box float="right">
+              <SpaceBetween direction="horizontal" size="xs">
+                <Button onClick={() => setIsDiscarding(false)}>Keep them</Button>
+                <Button
+                  variant="primary"
+                  loading={discard.isPending}
+                  onClick={() => {
+                    replay.reset();
+                    discard.mutate(ids);
+                  }}
+                >
+                  {`Discard ${letters.length}`}
+                </Button>
+              </SpaceBetween>
+            </Box>
+          }
+        >
+          <SpaceBetween size="m">
+            <div>
+              The writes are deleted and never reach MLflow. Their jobs become “discarded”. This cannot be undone.
+            </div>
+            <SameCall
+              command={bridgeCommand('dead-letters', 'discard', ...ids)}
+              call={{ method: 'POST', path: '/v1/dead-letters/discard', body: JSON.stringify({ letter_ids: ids }) }}
+            />
+          </SpaceBetween>
+        </Modal>
+      )}
+    </SpaceBetween>
+  );
+}
+
+interface Attempted {
+  data: { results: unknown[] } | undefined;
+  error: Error | null;
+}
+
+function outcome(verb: 'Replayed' | 'Discarded', { data, error }: Attempted): string | null {
+  if (error) return `Nothing was done: ${error.message}`;
+  if (!data) return null;
+  return resultText(verb, data.results.filter(Boolean).length, data.results.length);
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The number of letters, typed: whoever discards them has read how many they are.
+import FormField from '@cloudscape-design/components/form-field';
+import Input from '@cloudscape-design/components/input';
+
+import type { Confirmation } from './order';
+
+interface Props {
+  confirmation: Confirmation;
+  onChange: (typed: string) => void;
+}
+
+export function TypedCount({ confirmation: { count, typed }, onChange }: Props) {
+  return (
+    <FormField
+      label={`Type ${(count ?? 0).toLocaleString('en')} to confirm`}
+      description="The bridge refuses the order if the number of letters has changed by then."
+    >
+      <div className="rate-input">
+        <Input inputMode="numeric" name="count" value={typed} onChange={({ detail }) => onChange(detail.value)} />
+      </div>
+    </FormField>
+  );
+}

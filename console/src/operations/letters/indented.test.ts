@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+
+import { indented } from './indented';
+
+it('changes white space alone', () => {
+  const text = '{"a":[1.0,1e400,9223372036854775807,"x, {y}: \\"z\\""],"b":{},"c":[],"d":{"e":null}}';
+  expect(indented(text)).toBe(`{
+  "a": [
+    1.0,
+    1e400,
+    9223372036854775807,
+    "x, {y}: \\"z\\""
+  ],
+  "b": {},
+  "c": [],
+  "d": {
+    "e": null
+  }
+}`);
+});
+
+it('keeps a text that is one value', () => {
+  expect(indented(' "a b" ')).toBe('"a b"');
+  expect(indented('')).toBe('');
+});

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+const INDENT = '  ';
+
+/**
+ * Returns a JSON text with one member a line.
+ *
+ * White space alone changes: `1.0`, `1e400` and 9223372036854775807 stay as they were sent, which parsing would not keep.
+ */
+export function indented(text: string): string {
+  let depth = 0;
+  let line = '';
+  const lines: string[] = [];
+  const end = (): void => {
+    if (line) lines.push(line);
+    line = INDENT.repeat(depth);
+  };
+  const tokens = text.match(TOKEN) ?? [];
+  for (const [index, token] of tokens.entries()) {
+    if (token === '{' || token === '[') {
+      line += token;
+      depth += 1;
+      if (!isClosing(tokens[index + 1])) end();
+    } else if (isClosing(token)) {
+      depth -= 1;
+      if (!isOpening(tokens[index - 1])) end();
+      line += token;
+    } else {
+      line += token === ':' ? ': ' : token;
+      if (token === ',') end();
+    }
+  }
+  return [...lines, line].join('\n');
+}
+
+const isOpening = (token: string | undefined): boolean => token === '{' || token === '[';
+const isClosing = (token: string | undefined): boolean => token === '}' || token === ']';

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, it } from 'vitest';
+
+import { addressOf, lettersSearch, listedAt } from './search';
+
+it('reads an address, and leaves out what is not valid', () => {
+  const search = { reason: 'nonsense', run: 123, since: '7d', until: 'soon', client: '', order: 'up', limit: 7 };
+  expect(listedAt(lettersSearch(search))).toEqual({
+    filter: { run_id: '123', since: '7d' },
+    order: 'newest',
+    limit: 50,
+    cursor: undefined,
+  });
+});
+
+it('gives the address of a filter, at its first page', () => {
+  const listed = listedAt(lettersSearch({ run: 'a3f1', order: 'oldest', limit: 200, cursor: 'x' }));
+  expect(listed).toMatchObject({ order: 'oldest', limit: 200, cursor: 'x' });
+  expect(addressOf(listed.filter, listed)).toEqual({ run: 'a3f1', order: 'oldest', limit: 200 });
+  expect(addressOf({}, { order: 'newest', limit: 50 })).toEqual({});
+});

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one client used in the last 24 hours.
+import Container from '@cloudscape-design/components/container';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { Link } from '@tanstack/react-router';
+
+import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { Answered } from '../states/Answered';
+import { Bars } from './Bars';
+import { ModelTable } from './ModelTable';
+import { barsOf, type Measure, usagePath, type UsagePage } from './usage';
+import './usage.css';
+import { MEASURE_LABELS, measureText } from './usageText';
+
+const SHOWN: Measure[] = ['requests', 'writes', 'limited'];
+
+export function ClientUsage({ client }: { client: string }) {
+  const query = useLiveQuery<UsagePage>({ path: usagePath('hour', client), pollMs: POLL.rest });
+  return (
+    <Container
+      header={
+        <Header variant="h2" description="The last 24 hours, by hour.">
+          Use
+        </Header>
+      }
+    >
+      <Answered query={query} what="the use" action="GetUsage">
+        {(page) => {
+          const [usage] = page.clients;
+          if (!usage) return <p>No requests in the last 24 hours.</p>;
+          return (
+            <SpaceBetween size="m">
+              <div className="usage-figures">
+                {SHOWN.map((measure) => (
+                  <div key={measure}>
+                    <div>
+                      {MEASURE_LABELS[measure]}: <strong>{measureText(measure, usage.total[measure])}</strong>
+                    </div>
+                    <Bars
+                      isSmall
+                      of={client}
+                      measure={measure}
+                      bars={barsOf(usage.hours, measure, page, new Date(query.dataUpdatedAt))}
+                    />
+                  </div>
+                ))}
+              </div>
+              <ModelTable models={usage.total.models} />
+              <Link to="/ops/usage" search={{ client }}>
+                All figures of {client}
+              </Link>
+            </SpaceBetween>
+          );
+        }}
+      </Answered>
+    </Container>
+  );
+}
