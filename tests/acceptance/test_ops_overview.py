@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 from tests.portal import Portal
 from tests.upstream_faults import Answer
 
@@ -12,6 +14,12 @@ AWAY = Answer(503)
 #: Each run is delivered on its own, so several that fail together open the circuit breaker at once.
 RUNS = 8
 VIEWER = ("--allow", "GetBacklog", "--allow", "GetMetrics", "--allow", "GetWorkers", "--allow", "GetUpstream")
+
+
+@pytest.fixture(scope="module")
+def operator_key(shared_portal: Portal) -> str:
+    """The key of a client that may do everything."""
+    return shared_portal.key_of("on-call", "--admin")
 
 
 def log_one_write(portal: Portal, run_id: str, step: int = 0) -> None:
@@ -27,11 +35,11 @@ def wait_in_the_console(portal: Portal, run_id: str) -> None:
 
 
 def test_the_overview_says_within_five_seconds_that_upstream_is_away_and_shows_it_drain(
-    shared_portal: Portal,
+    shared_portal: Portal, operator_key: str
 ) -> None:
     runs = [shared_portal.bridge.create_run() for _ in range(RUNS)]
     shared_portal.bridge.drained()
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops")
+    shared_portal.sign_in(operator_key, "/app/ops")
     shared_portal.shows("Idle: MLflow has all writes.")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
@@ -59,9 +67,9 @@ def test_the_overview_says_within_five_seconds_that_upstream_is_away_and_shows_i
     shared_portal.no_longer_shows("Runs that wait longest")
 
 
-def test_a_run_that_fails_says_why_and_is_tried_now(shared_portal: Portal) -> None:
+def test_a_run_that_fails_says_why_and_is_tried_now(shared_portal: Portal, operator_key: str) -> None:
     run_id = shared_portal.bridge.create_run()
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/runs")
+    shared_portal.sign_in(operator_key, "/app/ops/runs")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
         log_one_write(shared_portal, run_id)
@@ -74,8 +82,8 @@ def test_a_run_that_fails_says_why_and_is_tried_now(shared_portal: Portal) -> No
     shared_portal.shows("Nothing of this run waits", timeout=60)
 
 
-def test_a_run_with_a_slash_in_its_name_has_a_page(shared_portal: Portal) -> None:
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/runs")
+def test_a_run_with_a_slash_in_its_name_has_a_page(shared_portal: Portal, operator_key: str) -> None:
+    shared_portal.sign_in(operator_key, "/app/ops/runs")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
         http, url = shared_portal.bridge.http, shared_portal.bridge.url
@@ -93,17 +101,17 @@ def test_a_run_with_a_slash_in_its_name_has_a_page(shared_portal: Portal) -> Non
     shared_portal.bridge.drained()
 
 
-def test_the_worker_is_listed_with_its_version(shared_portal: Portal) -> None:
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/workers")
+def test_the_worker_is_listed_with_its_version(shared_portal: Portal, operator_key: str) -> None:
+    shared_portal.sign_in(operator_key, "/app/ops/workers")
 
     shared_portal.shows("Workers (1)")
     shared_portal.shows("0 of ")
     shared_portal.no_longer_shows("Versions differ")
 
 
-def test_a_job_is_found_by_its_id_and_turns_when_it_is_delivered(shared_portal: Portal) -> None:
+def test_a_job_is_found_by_its_id_and_turns_when_it_is_delivered(shared_portal: Portal, operator_key: str) -> None:
     run_id = shared_portal.bridge.create_run()
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/jobs")
+    shared_portal.sign_in(operator_key, "/app/ops/jobs")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
         body = {"run_id": run_id, "key": "m", "value": 1, "step": 1, "timestamp": 1}

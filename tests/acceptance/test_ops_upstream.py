@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """An operator pauses and resumes deliveries, probes upstream and reads what failed, in the console."""
 
+import pytest
+
 from tests.portal import Portal
 from tests.upstream_faults import Answer
 
 AWAY = Answer(503)
 WHY = "Maintenance of the tracking server"
+
+
+@pytest.fixture(scope="module")
+def operator_key(shared_portal: Portal) -> str:
+    """The key of a client that may do everything."""
+    return shared_portal.key_of("maintainer", "--admin")
 
 
 def log_one_write(portal: Portal, run_id: str) -> str:
@@ -22,9 +30,9 @@ def resume(portal: Portal) -> None:
         http.put(f"{url}/v1/upstreams/{upstream['id']}/pause", json={"paused": False}, timeout=30)
 
 
-def test_deliveries_are_paused_and_resumed_through_the_page(shared_portal: Portal) -> None:
+def test_deliveries_are_paused_and_resumed_through_the_page(shared_portal: Portal, operator_key: str) -> None:
     run_id = shared_portal.bridge.create_run()
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/upstreams")
+    shared_portal.sign_in(operator_key, "/app/ops/upstreams")
     try:
         shared_portal.click("Pause deliveries…")
         shared_portal.shows("mlflow-bridge upstream pause --why REASON --for 15m")
@@ -35,7 +43,7 @@ def test_deliveries_are_paused_and_resumed_through_the_page(shared_portal: Porta
         job_id = log_one_write(shared_portal, run_id)
         shared_portal.click("Overview")
         shared_portal.shows(f"Paused: {WHY}.")
-        shared_portal.shows("Paused by on-call")
+        shared_portal.shows("Paused by maintainer")
         assert shared_portal.bridge.job(job_id, wait=1)["status"] == "pending"
 
         shared_portal.click("Resume under Upstreams")
@@ -46,9 +54,9 @@ def test_deliveries_are_paused_and_resumed_through_the_page(shared_portal: Porta
         resume(shared_portal)
 
 
-def test_a_probe_says_what_is_wrong_and_the_list_what_failed(shared_portal: Portal) -> None:
+def test_a_probe_says_what_is_wrong_and_the_list_what_failed(shared_portal: Portal, operator_key: str) -> None:
     run_id = shared_portal.bridge.create_run()
-    shared_portal.sign_in(shared_portal.key_of("on-call", "--admin"), "/app/ops/upstreams")
+    shared_portal.sign_in(operator_key, "/app/ops/upstreams")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
         log_one_write(shared_portal, run_id)
