@@ -138,9 +138,10 @@ ROWS: dict[str, tuple[Graph, ...]] = {
         Graph(
             "Flow control",
             "short",
-            "The state of the circuit breaker is the line at 1. Negative tokens are calls that wait.",
+            "The state of the circuit breaker and a pause are lines at 1. Negative tokens are calls that wait.",
             {
                 "{{state}}": "max by (state) (mlflow_bridge_circuit_breaker_state)",
+                "paused": "max(mlflow_bridge_deliveries_paused)",
                 "tokens": "min(mlflow_bridge_upstream_rate_limit_tokens)",
             },
         ),
