@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators look at: the overview, series, lanes and workers."""
 
-from typing import NoReturn, TypeVar
+from collections.abc import Sequence
+from typing import NoReturn
 
 import msgspec
-from flask import Response, abort, request
+from flask import Response, abort
 
 from api.http.routing import Route
-from api.routes.json_bodies import json_response
+from api.routes.csv_response import PAGE_ROWS, csv_response, wants_csv
+from api.routes.json_bodies import json_response, query_of
 from bridge.dispatch import Dispatch
 from bridge.operations.lanes import InvalidCursor, Lanes, attempt_now
 from bridge.operations.overview import Limits, overview
@@ -24,8 +26,6 @@ from schemas.operations import (
     SeriesQuery,
     WorkerList,
 )
-
-T = TypeVar("T")
 
 
 class OverviewRoutes:
@@ -62,7 +62,7 @@ class OverviewRoutes:
     )
     def series(self) -> Response:
         """Return series."""
-        query = _query(SeriesQuery)
+        query = query_of(SeriesQuery)
         names = tuple(dict.fromkeys(query.names.split(","))) if query.names else NAMES
         if unknown := [name for name in names if name not in NAMES]:
             abort(400, f"There is no series {', '.join(unknown)}. There are {', '.join(NAMES)}.")
@@ -94,13 +94,22 @@ class LaneRoutes:
         summary="The lanes with pending writes",
         action="GetBacklog",
         is_polled=True,
+        has_csv=True,
         query=("state", "client", "order", "cursor", "limit"),
         answers={200: LanePage, 304: None},
     )
     def page(self) -> Response:
-        """Return a page of lanes."""
+        """Return a page of lanes; as CSV, all of them."""
+        query = query_of(LaneQuery)
+
+        def rows(after: str | None) -> tuple[Sequence[LaneDocument], str | None]:
+            page = self._lanes.page(msgspec.structs.replace(query, cursor=after, limit=PAGE_ROWS))
+            return page.lanes, page.next
+
         try:
-            return json_response(self._lanes.page(_query(LaneQuery)))
+            if wants_csv():
+                return csv_response("lanes", LaneDocument, rows, after=query.cursor)
+            return json_response(self._lanes.page(query))
         except InvalidCursor:
             abort(400, "The cursor must be the `next` of an earlier page.")
 
@@ -129,14 +138,6 @@ class LaneRoutes:
         """Make a lane due, and return it."""
         document = attempt_now(self._lanes, self._dispatch, lane)
         return json_response(document or _abort_unknown_lane(), 202)
-
-
-def _query(kind: type[T]) -> T:
-    """Return the query of the request as this type, or abort with 400."""
-    try:
-        return msgspec.convert(request.args.to_dict(), kind, strict=False)
-    except msgspec.ValidationError as error:
-        abort(400, f"The query is not valid: {error}.")
 
 
 def _abort_unknown_lane() -> NoReturn:

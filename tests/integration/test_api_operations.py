@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overview, series, lanes and workers of a real api, over a real store."""
 
+import csv
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
@@ -159,6 +160,16 @@ def test_lanes_are_listed_and_one_is_attempted_at_once(http: Http, api: Api) -> 
     document: Any = answer.get_json()
     assert (answer.status_code, document["lane"], document["next_attempt_at"]) == (202, RUN, None)
     assert again
+
+
+def test_lanes_are_listed_as_csv(http: Http, api: Api) -> None:
+    accept_one(api.outbox, metric(1), client="a")
+
+    answer = http.get("/v1/lanes?client=a", headers={"Accept": "text/csv"})
+
+    (row,) = csv.DictReader(answer.text.splitlines())
+    assert answer.content_type.startswith("text/csv")
+    assert (row["lane"], row["pending"]) == (RUN, "1")
 
 
 def test_a_lane_that_nothing_is_known_of_is_not_found(http: Http) -> None:
