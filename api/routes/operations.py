@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators look at: the overview, series, lanes and workers."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
 import msgspec
 from flask import Response, abort, request
 
 from api.http.routing import Route
+from api.routes.csv_response import PAGE_ROWS, csv_response, wants_csv
 from api.routes.json_bodies import json_response
 from bridge.dispatch import Dispatch
 from bridge.operations.lanes import InvalidCursor, Lanes, attempt_now
@@ -96,13 +99,23 @@ class LaneRoutes:
         is_polled=True,
         query=("state", "client", "order", "cursor", "limit"),
         answers={200: LanePage, 304: None},
+        has_csv=True,
     )
     def page(self) -> Response:
         """Return a page of lanes."""
+        query = _query(LaneQuery)
         try:
-            return json_response(self._lanes.page(_query(LaneQuery)))
+            if wants_csv():
+                return csv_response("runs", LaneDocument, partial(self._rows, query), after=query.cursor)
+            response = json_response(self._lanes.page(query))
         except InvalidCursor:
             abort(400, "The cursor must be the `next` of an earlier page.")
+        response.headers["Vary"] = "Accept"
+        return response
+
+    def _rows(self, query: LaneQuery, after: str | None) -> tuple[Sequence[LaneDocument], str | None]:
+        page = self._lanes.page(msgspec.structs.replace(query, cursor=after, limit=PAGE_ROWS))
+        return page.lanes, page.next
 
     @Route(
         "GET",
