@@ -12,6 +12,7 @@ from flask import Response, abort
 
 from api.http.routing import Route
 from api.routes.context import client
+from api.routes.csv_response import PAGE_ROWS, csv_response, wants_csv
 from api.routes.json_bodies import json_body, json_response, query_of
 from api.routes.preconditions import check_recent_sign_in, check_version
 from bridge.auth.administration import Administration, ChangedMeanwhile, LastAdministrator, OwnAdministration
@@ -54,18 +55,19 @@ class ClientRoutes:
         summary="Clients, what they may do, and their use",
         action="GetClient",
         is_polled=True,
+        has_csv=True,
         answers={200: ClientPage, 304: None},
         query=("cursor", "limit"),
     )
     def page(self) -> Response:
-        """Return a page of clients, by name."""
+        """Return a page of clients, by name; as CSV, all of them."""
         query = query_of(ClientQuery)
-        clients = self.administration.store.stored_clients()
-        begin = bisect_right(clients, query.cursor, key=lambda stored: stored.client.name)
-        shown = clients[begin : begin + query.limit]
-        is_last = begin + query.limit >= len(clients)
-        following = None if is_last else shown[-1].client.name
-        return json_response(ClientPage(clients=self._documents(shown), next=following))
+        if wants_csv():
+            return csv_response(
+                "clients", ClientDocument, lambda after: self._page(after, PAGE_ROWS), after=query.cursor
+            )
+        shown, following = self._page(query.cursor, query.limit)
+        return json_response(ClientPage(clients=shown, next=following))
 
     @Route(
         "GET",
@@ -150,6 +152,14 @@ class ClientRoutes:
     def list_actions(self) -> Response:
         """Return all actions that a client can be allowed or denied."""
         return json_response(ActionList(actions=self.actions.documents()))
+
+    def _page(self, after: str | None, limit: int) -> tuple[list[ClientDocument], str | None]:
+        """Return clients behind a name, and the name to go on behind; None at the end."""
+        clients = self.administration.store.stored_clients()
+        begin = bisect_right(clients, after or "", key=lambda stored: stored.client.name)
+        shown = clients[begin : begin + limit]
+        is_last = begin + limit >= len(clients)
+        return self._documents(shown), None if is_last else shown[-1].client.name
 
     def _stored(self, name: str) -> StoredClient:
         return self.administration.store.stored(name) or abort_unknown_client(name)

@@ -48,7 +48,8 @@ class UpstreamRoutes:
         summary="The upstreams, and how their calls go",
         action="GetUpstream",
         experiments=ExperimentRule.HARMLESS,
-        answers={200: Upstreams},
+        is_polled=True,
+        answers={200: Upstreams, 304: None},
     )
     def list_upstreams(self) -> Response:
         """Return the one upstream of this bridge."""
@@ -60,7 +61,8 @@ class UpstreamRoutes:
         summary="The latest failed calls to an upstream, the newest first",
         action="GetUpstream",
         query=("cursor", "limit"),
-        answers={200: FailurePage},
+        is_polled=True,
+        answers={200: FailurePage, 304: None},
         problems=(404,),
     )
     def failures(self, upstream_id: str) -> Response:

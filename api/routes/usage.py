@@ -47,7 +47,8 @@ class UsageRoutes:
         summary="The usage of clients, by hour or day",
         action="GetUsage",
         experiments=ExperimentRule.HARMLESS,
-        answers={200: UsagePage},
+        answers={200: UsagePage, 304: None},
+        is_polled=True,
         problems=(400,),
         query=("client", "hours", "days", "cursor", "limit"),
     )
@@ -66,7 +67,8 @@ class UsageRoutes:
         summary="The usage of the client that asks, by hour or day",
         is_personal=True,
         experiments=ExperimentRule.HARMLESS,
-        answers={200: UsagePage},
+        answers={200: UsagePage, 304: None},
+        is_polled=True,
         problems=(400,),
         query=("hours", "days"),
     )
@@ -99,7 +101,7 @@ class UsageRoutes:
             return csv_response("usage", UsageRow, rows)
         usage, following = page(after, limit)
         response = json_response(UsagePage(step=period, begin=begins[0], clients=usage, next=following))
-        response.headers["Vary"] = "Accept"
+        response.vary.add("Accept")
         return response
 
 

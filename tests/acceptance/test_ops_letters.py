@@ -95,7 +95,7 @@ def test_one_cause_is_replayed_at_a_rate_that_is_changed_and_then_cancelled(shar
     click_in_dialog(shared_portal, "Set")
     shared_portal.shows("4 a second")
     click_in_dialog(shared_portal, "Cancel the rest")
-    shared_portal.shows("then cancelled. What is done stays done.")
+    shared_portal.shows("What is done stays done.")
 
     ended = asked(shared_portal, "GET", f"{PATH}/drains/{drain['drain_id']}")
     assert (ended["state"], ended["rate"], ended["total"]) == ("cancelled", 4.0, 120)
@@ -103,7 +103,7 @@ def test_one_cause_is_replayed_at_a_rate_that_is_changed_and_then_cancelled(shar
     assert ended["done"] < 120
     wait_until(lambda: count_of(shared_portal, {"client": "of-three-causes"}) == 220 - ended["done"])
     shared_portal.browser.open(f"{shared_portal.url}/app/ops/drains?state=cancelled")
-    shared_portal.shows(f"Replay: {ended['done']} of 120 letters, then cancelled")
+    shared_portal.shows(f"Replay: {ended['done']} of 120 letters. What is done stays done.")
 
 
 def test_a_discard_is_asked_for_again_when_the_count_has_changed_meanwhile(shared_portal: Portal) -> None:
@@ -123,7 +123,8 @@ def test_a_discard_is_asked_for_again_when_the_count_has_changed_meanwhile(share
     assert shared_portal.browser.run("return document.querySelector('input[name=count]').value") == ""
     shared_portal.browser.enter("input[name=count]", "29")
     click_in_dialog(shared_portal, "Discard 29 letters")
-    shared_portal.shows("Discard: 29 of 29 letters, finished.")
+    shared_portal.shows("Discard: 29 of 29 letters.")
+    shared_portal.shows("Finished")
     assert count_of(shared_portal, {"client": "counted"}) == 0
     click_in_dialog(shared_portal, "Close")
     shared_portal.shows("Nothing matches: client counted.")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients over HTTP: what is shown of them, who may change them, and what no change takes away."""
 
+import csv
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,18 @@ def test_clients_are_listed_in_pages_by_name(http: Http, guarded: Api, admin: st
     listed = [(each["name"], each["kind"]) for each in first["clients"] + second["clients"]]
     assert listed == [("a", "key"), ("alb:x", "alb"), ("b", "key"), ("oidc:anna", "oidc"), ("ops", "key")]
     assert second["next"] is None
+
+
+def test_clients_and_the_audit_are_listed_as_csv(http: Http, guarded: Api, admin: str) -> None:
+    for name in ("a", "b"):
+        guarded.api_keys.put_client(Client(name=name))
+    headers = {"Authorization": f"Bearer {admin}", "Accept": "text/csv"}
+
+    clients, audit = (http.get(path, headers=headers) for path in ("/v1/clients?limit=1", "/v1/audit"))
+
+    assert (clients.status_code, audit.status_code) == (200, 200)
+    assert [row["name"] for row in csv.DictReader(clients.get_data(as_text=True).splitlines())] == ["a", "b", "ops"]
+    assert "request_id" in audit.get_data(as_text=True).splitlines()[0]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "order=newest"])

@@ -121,6 +121,18 @@ def test_failed_calls_are_paged_from_the_newest_to_the_oldest(http: Http, api: A
     assert second["next"] is None
 
 
+def test_what_has_not_changed_is_not_sent_again(http: Http, api: Api) -> None:
+    for path in (PATH, f"{PATH}/{upstream(http)['id']}/failures"):
+        first = http.get(path)
+        again = http.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (first.headers["Cache-Control"], again.status_code) == ("no-cache", 304)
+
+    tag = http.get(PATH).headers["ETag"]
+    api.flow_control.pause(why=WHY, by="anna", until=None)
+
+    assert http.get(PATH, headers={"If-None-Match": tag}).status_code == 200
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "since=1"])
 def test_a_wrong_query_is_refused(http: Http, query: str) -> None:
     assert http.get(f"{PATH}/{upstream(http)['id']}/failures?{query}").status_code == 400

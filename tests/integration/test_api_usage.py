@@ -80,6 +80,16 @@ def test_operators_see_each_client_by_hour_and_by_day(http: Http, guarded: Api, 
     assert a["total"]["writes"] == 7
 
 
+def test_a_page_that_has_not_changed_is_not_sent_again(http: Http, guarded: Api, admin: str) -> None:
+    guarded.clients.usage.add({(HOUR, "a"): {"requests": 1}})
+    first = ask(http, admin, "GET", "/v1/usage?client=a")
+    headers = {"Authorization": f"Bearer {admin}", "If-None-Match": first.headers["ETag"]}
+
+    assert http.get("/v1/usage?client=a", headers=headers).status_code == 304
+    guarded.clients.usage.add({(HOUR, "a"): {"requests": 1}})
+    assert http.get("/v1/usage?client=a", headers=headers).status_code == 200
+
+
 def test_many_clients_are_in_several_pages(http: Http, guarded: Api, admin: str) -> None:
     names = [f"c{number}" for number in range(5)]
     guarded.clients.usage.add({(HOUR, name): {"requests": 1} for name in names})

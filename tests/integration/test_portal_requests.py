@@ -274,7 +274,9 @@ def test_other_answers_of_upstream_keep_their_headers(operator: Browser, front: 
 
 
 def test_each_route_that_is_open_or_personal_is_meant_to_be() -> None:
-    assert {route.path for route in ROUTES if route.is_personal} == {"/v1/backlog/mine", "/v1/keys/mine"}
+    assert {route.path for route in ROUTES if route.is_personal} == {
+        *("/v1/backlog/mine", "/v1/keys/mine", "/v1/usage/mine"),
+    }
     assert {route.path for route in ROUTES if route.is_static} == {"/app", "/app/", "/app/<path:page>"}
     assert {route.path for route in ROUTES if route.is_open and not route.is_static} == {
         *("/healthz", "/readyz", "/openapi.json", "/docs"),

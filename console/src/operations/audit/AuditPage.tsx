@@ -107,7 +107,7 @@ const COLUMNS = [
   {
     id: 'from',
     header: 'From',
-    minWidth: 100,
+    minWidth: 130,
     cell: ({ address }: AuditEntry) => <span className="id">{address}</span>,
   },
   { id: 'action', header: 'Action', minWidth: 120, cell: ({ action, method }: AuditEntry) => action ?? method },
@@ -124,7 +124,7 @@ const COLUMNS = [
   {
     id: 'decision',
     header: 'Decision',
-    minWidth: 140,
+    minWidth: 190,
     cell: ({ decision, status, count = 1 }: AuditEntry) => (
       <>
         <StatusIndicator type={DECISION_TYPES[decision] ?? 'info'}>

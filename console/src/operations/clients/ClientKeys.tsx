@@ -57,15 +57,31 @@ export function ClientKeys({ client }: { client: string }) {
 }
 
 const columns = (open: (does: 'rotate' | 'revoke', keyId: string) => void) => [
-  { id: 'key', header: 'Id', isRowHeader: true, cell: ({ key_id: id }: Key) => <span className="id">{id}</span> },
-  { id: 'kind', header: 'Kind', cell: ({ kind }: Key) => (kind === 'sigv4' ? 'signs requests' : 'bearer token') },
-  { id: 'made', header: 'Made', cell: ({ created_at: at }: Key) => <Moment at={at} /> },
-  { id: 'ends', header: 'Ends', cell: ({ expires_at: at }: Key) => <Moment at={at} none="never" /> },
-  { id: 'used', header: 'Last used', cell: ({ last_used_at: at }: Key) => <Moment at={at} none="not known" /> },
+  {
+    id: 'key',
+    header: 'Id',
+    minWidth: 150,
+    isRowHeader: true,
+    cell: ({ key_id: id }: Key) => <span className="id">{id}</span>,
+  },
+  {
+    id: 'kind',
+    header: 'Kind',
+    minWidth: 120,
+    cell: ({ kind }: Key) => (kind === 'sigv4' ? 'signs requests' : 'bearer token'),
+  },
+  { id: 'made', header: 'Made', minWidth: 130, cell: ({ created_at: at }: Key) => <Moment at={at} /> },
+  { id: 'ends', header: 'Ends', minWidth: 130, cell: ({ expires_at: at }: Key) => <Moment at={at} none="never" /> },
+  {
+    id: 'used',
+    header: 'Last used',
+    minWidth: 130,
+    cell: ({ last_used_at: at }: Key) => <Moment at={at} none="not known" />,
+  },
   {
     id: 'actions',
     header: 'Actions',
-    minWidth: 200,
+    minWidth: 240,
     cell: ({ key_id: id }: Key) => (
       <SpaceBetween direction="horizontal" size="xs">
         <ActionButton action={ACTION} ariaLabel={`Rotate the key ${id}`} onClick={() => open('rotate', id)}>

@@ -19,9 +19,9 @@ interface Props {
 }
 
 const SCOPES: { scope: Scope; text: string; description: string }[] = [
-  { scope: 'write', text: 'Write', description: 'Log runs, metrics, artifacts and traces. No deletes.' },
-  { scope: 'read', text: 'Read', description: 'Read all of that, the registry and the UI.' },
-  { scope: 'admin', text: 'Admin', description: 'Everything, with the actions of operators.' },
+  { scope: 'write', text: 'Write', description: 'log runs, metrics, artifacts and traces. No deletes.' },
+  { scope: 'read', text: 'Read', description: 'read all of that, the registry and the UI.' },
+  { scope: 'admin', text: 'Admin', description: 'everything, with the actions of operators.' },
 ];
 
 /** The actions that there are; they change with the version of the bridge only. */
@@ -46,10 +46,9 @@ export function PermissionFields({ form, onChange, disabled = false }: Props) {
               key={scope}
               disabled={disabled}
               checked={form.scopes.includes(scope)}
-              description={description}
               onChange={({ detail }) => change({ scopes: withScope(form.scopes, scope, detail.checked) })}
             >
-              {text}
+              {text}: <span className="scope-description">{description}</span>
             </Checkbox>
           ))}
         </SpaceBetween>

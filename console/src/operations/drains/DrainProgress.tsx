@@ -3,8 +3,9 @@
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input, { type InputProps } from '@cloudscape-design/components/input';
-import ProgressBar, { type ProgressBarProps } from '@cloudscape-design/components/progress-bar';
+import ProgressBar from '@cloudscape-design/components/progress-bar';
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 
@@ -25,15 +26,15 @@ export function DrainProgress({ drain: first }: { drain: Drain }) {
   });
   const drain = ended ?? query.data ?? first;
   if (drain.state !== 'running' && ended === null) setEnded(drain);
+  if (drain.state !== 'running') return <EndedDrain drain={drain} />;
   return (
     <SpaceBetween size="xs">
       <ProgressBar
         value={progressPercent(drain)}
         label={drainWords(drain)}
-        description={descriptionOf(drain)}
-        {...statusOf(drain)}
+        description={[rateText(drain.rate), remainingText(drain)].filter(Boolean).join(' · ')}
       />
-      {drain.state === 'running' && <DrainControls drain={drain} />}
+      <DrainControls drain={drain} />
     </SpaceBetween>
   );
 }
@@ -114,14 +115,16 @@ function RateForm({ drain, onClose }: { drain: Drain; onClose: () => void }) {
   );
 }
 
-function descriptionOf(drain: Drain): string {
-  if (drain.state !== 'running') return '';
-  return [rateText(drain.rate), remainingText(drain)].filter(Boolean).join(' · ');
-}
-
-function statusOf(drain: Drain): Pick<ProgressBarProps, 'status' | 'resultText'> {
-  if (drain.state === 'running') return { status: 'in-progress' };
-  const skipped = drain.skipped ? ` ${drain.skipped.toLocaleString('en')} were not there any more.` : '';
-  if (drain.state === 'finished') return { status: 'success', resultText: `${drainWords(drain)}, finished.${skipped}` };
-  return { status: 'error', resultText: `${drainWords(drain)}, then cancelled. What is done stays done.${skipped}` };
+function EndedDrain({ drain }: { drain: Drain }) {
+  const { state, skipped = 0 } = drain;
+  const isFinished = state === 'finished';
+  return (
+    <div role="status">
+      <StatusIndicator type={isFinished ? 'success' : 'stopped'}>
+        {isFinished ? 'Finished' : 'Cancelled'}
+      </StatusIndicator>{' '}
+      {drainWords(drain)}.{!isFinished && ' What is done stays done.'}
+      {skipped > 0 && ` ${skipped.toLocaleString('en')} were not there any more.`}
+    </div>
+  );
 }

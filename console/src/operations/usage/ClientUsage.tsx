@@ -46,7 +46,7 @@ export function ClientUsage({ client }: { client: string }) {
                   </div>
                 ))}
               </div>
-              <ModelTable models={usage.total.models} />
+              <ModelTable level="h3" models={usage.total.models} />
               <Link to="/ops/usage" search={{ client }}>
                 All figures of {client}
               </Link>

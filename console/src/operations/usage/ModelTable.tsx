@@ -7,14 +7,20 @@ import type { Counts } from './usage';
 
 type Row = [endpoint: string, counts: Counts['models'][string]];
 
-export function ModelTable({ models }: { models: Counts['models'] }) {
+interface Props {
+  models: Counts['models'];
+  /** The level of its heading, below that of what it is part of. */
+  level: 'h2' | 'h3';
+}
+
+export function ModelTable({ models, level }: Props) {
   const rows: Row[] = Object.entries(models);
   if (rows.length === 0) return null;
   return (
     <Table
       variant="embedded"
       contentDensity="compact"
-      header={<Header variant="h3">AI Gateway endpoints</Header>}
+      header={<Header variant={level}>AI Gateway endpoints</Header>}
       items={rows}
       trackBy={([endpoint]) => endpoint}
       ariaLabels={{ tableLabel: 'AI Gateway endpoints' }}

@@ -69,7 +69,7 @@ export default function UsagePage() {
               bars={sumOf(page.clients, measure, page, new Date(query.dataUpdatedAt))}
             />
             <UsageTable page={page} measure={measure} now={new Date(query.dataUpdatedAt)} by={by} />
-            {client !== undefined && <ModelTable models={page.clients[0]?.total.models ?? {}} />}
+            {client !== undefined && <ModelTable level="h2" models={page.clients[0]?.total.models ?? {}} />}
           </SpaceBetween>
         )}
       </Answered>
