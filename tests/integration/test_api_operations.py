@@ -3,6 +3,7 @@
 
 import csv
 import datetime as dt
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,19 @@ def test_a_query_that_is_not_valid_is_refused(http: Http, path: str) -> None:
     answer = http.get(path)
 
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+
+
+def test_all_pages_of_lanes_are_one_csv(http: Http, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.routes.operations.PAGE_ROWS", 1)
+    accept_one(api.outbox, metric(), client="=a")
+    accept_one(api.outbox, metric(run_id="b" * 32), client="b")
+
+    answer = http.get("/v1/lanes?order=oldest", headers={"Accept": "text/csv"})
+
+    assert answer.content_type.startswith("text/csv")
+    columns, *rows = csv.reader(io.StringIO(answer.get_data(as_text=True)))
+    place = columns.index("client")
+    assert sorted((row[0], row[place]) for row in rows) == sorted([(RUN, "'=a"), ("b" * 32, "b")])
 
 
 def test_lanes_are_listed_and_one_is_attempted_at_once(http: Http, api: Api) -> None:

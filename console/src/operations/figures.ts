@@ -24,8 +24,9 @@ export function sizeText(bytes: number): string {
 /** Returns a rate: `12.5/s`. */
 export const rateText = (perSecond: number): string => `${significant(perSecond)}/s`;
 
-/** Returns a duration: `0.12 s`, `4.2 min`, `3.1 h`. */
+/** Returns a duration: `4 ms`, `0.12 s`, `4.2 min`, `3.1 h`. */
 export function durationText(seconds: number): string {
+  if (seconds > 0 && seconds < 0.01) return withUnit(significant(1000 * seconds), 'ms');
   if (seconds < 60) return withUnit(significant(seconds), 's');
   if (seconds < 3600) return withUnit(significant(seconds / 60), 'min');
   if (seconds < 172_800) return withUnit(significant(seconds / 3600), 'h');

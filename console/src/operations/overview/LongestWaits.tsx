@@ -4,8 +4,9 @@ import { Link } from '@tanstack/react-router';
 
 import { countText } from '../figures';
 import { LaneTable } from '../runs/LaneTable';
-import { useLanes } from '../runs/lanes';
+import { laneOf, useLanes } from '../runs/lanes';
 import { Answered } from '../states/Answered';
+import { Steady } from '../states/Steady';
 
 const SHOWN = 5;
 
@@ -14,12 +15,16 @@ export function LongestWaits({ lanes }: { lanes: number }) {
   return (
     <Answered query={query} what="the runs that wait longest" action="GetBacklog">
       {(page) => (
-        <LaneTable
-          title="Runs that wait longest"
-          lanes={page.lanes}
-          actions={<Link to="/ops/runs">All {countText(lanes)}</Link>}
-          empty="No run waits."
-        />
+        <Steady latest={page.lanes} idOf={laneOf} noun="run">
+          {(shown) => (
+            <LaneTable
+              title="Runs that wait longest"
+              lanes={shown}
+              actions={<Link to="/ops/runs">All {countText(lanes)}</Link>}
+              empty="No run waits."
+            />
+          )}
+        </Steady>
       )}
     </Answered>
   );

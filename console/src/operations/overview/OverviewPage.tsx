@@ -38,7 +38,7 @@ function Content({ overview }: { overview: Overview }) {
     <SpaceBetween size="m">
       <Status overview={overview} />
       <Figures overview={overview} />
-      {seesSeries && <Charts />}
+      {seesSeries ? <Charts /> : <div className="note">The charts need the action GetMetrics.</div>}
       {overview.backlog.lanes > 0 && <LongestWaits lanes={overview.backlog.lanes} />}
       <div className="overview-end">
         <Drains drains={overview.drains} />

@@ -45,7 +45,7 @@ export default function RunPage() {
         actions={runId && <MlflowLink runId={runId} />}
       />
       <Answered query={query} what="the run" action="GetBacklog" missing={<NothingWaits />}>
-        {(data) => <Waiting lane={data} />}
+        {(data) => (data.pending > 0 ? <Waiting lane={data} /> : <NothingWaits />)}
       </Answered>
       <LaneLetters lane={lane} runId={runId} />
     </SpaceBetween>

@@ -11,15 +11,13 @@ import { Answered } from '../states/Answered';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { Steady } from '../states/Steady';
-import { type Lane, type LaneChoice, type LanePage, lanesPath, useLanes } from './lanes';
+import { type LaneChoice, laneOf, type LanePage, lanesPath, useLanes } from './lanes';
 import { LaneFilter } from './LaneFilter';
 import { LaneTable } from './LaneTable';
 import { filterWords, listCommand } from './filterWords';
 
 const route = getRouteApi('/shell/ops/runs');
 const PAGE_SIZE = 100;
-
-const laneOf = ({ lane }: Lane): string => lane;
 
 export default function RunsPage() {
   const choice = route.useSearch();

@@ -25,6 +25,9 @@ export interface Lane {
   state: LaneState;
 }
 
+/** What a lane is known by. */
+export const laneOf = ({ lane }: Lane): string => lane;
+
 export interface LanePage {
   lanes: Lane[];
   next: string | null;

@@ -12,6 +12,7 @@ import { Moment } from '../moments/Moment';
 import { Pager } from '../paging/Pager';
 import { LaneLink } from '../runs/LaneLink';
 import { Answered } from '../states/Answered';
+import { answerText } from './answerText';
 import { type Failure, type FailurePage, failuresPath } from './upstream';
 
 const PAGE_SIZE = 50;
@@ -65,7 +66,7 @@ const COLUMNS = [
     id: 'answer',
     header: 'Answer',
     minWidth: 260,
-    cell: ({ status, error_code: code, message }: Failure) => [status, code, message].filter(Boolean).join(' '),
+    cell: answerText,
   },
   { id: 'duration', header: 'Took', minWidth: 80, cell: (failure: Failure) => durationText(failure.duration) },
   {

@@ -2,8 +2,10 @@
 import { expect, it } from 'vitest';
 
 import type { Gate } from '../overview/overview';
+import { answerText } from './answerText';
 import { gateState } from './gateSentence';
 import { pauseOptions, pauseOrder } from './pauseChoice';
+import type { Failure } from './upstream';
 
 const NOW = Date.parse('2026-11-29T14:00:00.400Z');
 
@@ -46,4 +48,12 @@ it('orders a pause with its end', () => {
   expect(pauseOrder('Maintenance', null, NOW).until).toBeNull();
   expect(pauseOptions('x y', 15)).toEqual(['--why', 'x y', '--for', '15m']);
   expect(pauseOptions('', null)).toEqual(['--why', 'REASON']);
+});
+
+it('says once what upstream answered', () => {
+  const failure = { status: 503, error_code: null, message: 'status 503 with a body that is not from MLflow' };
+  expect(answerText(failure as Failure)).toBe(failure.message);
+  const throttled = { status: 429, error_code: 'ThrottlingException', message: 'Rate exceeded' };
+  expect(answerText(throttled as Failure)).toBe('429 ThrottlingException Rate exceeded');
+  expect(answerText({ status: null, error_code: null, message: 'No answer.' } as Failure)).toBe('No answer.');
 });
