@@ -65,7 +65,7 @@ def click_in_dialog(portal: Portal, label: str) -> None:
 
 def follow(portal: Portal, beginning: str) -> None:
     """Follow the link with a name that begins so."""
-    link = f"document.querySelector('a[aria-label^={beginning!r}]')"
+    link = f"""document.querySelector('a[aria-label^="{beginning}"]')"""
     portal.browser.eventually(link)
     portal.browser.run(f"{link}.click()")
 
