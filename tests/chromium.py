@@ -102,6 +102,15 @@ class Browser:
         keys = _SELECT_ALL + _RELEASE + text
         self._call("POST", f"/element/{self._element(selector)}/value", {"text": keys})
 
+    def close_other_tabs(self) -> None:
+        """Close the tabs that pages have opened, so that this one is seen again: a hidden one asks for no news."""
+        own = self._call("GET", "/window")
+        for handle in self._call("GET", "/window/handles"):
+            if handle != own:
+                self._call("POST", "/window", {"handle": handle})
+                self._call("DELETE", "/window")
+        self._call("POST", "/window", {"handle": own})
+
     def press(self, *keys: str) -> None:
         """Press and release keys, one after the other, wherever the focus is."""
         events = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]

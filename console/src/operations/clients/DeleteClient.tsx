@@ -68,6 +68,7 @@ export function DeleteClient({ client }: { client: ClientDocument }) {
             </FormField>
             {remove.error && <div role="alert">Nothing was changed: {remove.error.message}</div>}
             <SameCall
+              open
               command={bridgeCommand('keys', 'revoke', '--client', client.name)}
               call={{ method: 'DELETE', path: clientPath(client.name), headers: { 'If-Match': client.etag } }}
             />

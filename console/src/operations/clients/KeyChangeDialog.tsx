@@ -116,7 +116,7 @@ function KeyDialog({
       <SpaceBetween size="m">
         {children}
         {error && <div role="alert">Nothing was changed: {error.message}</div>}
-        <SameCall command={command} call={call} />
+        <SameCall open command={command} call={call} />
       </SpaceBetween>
     </Modal>
   );

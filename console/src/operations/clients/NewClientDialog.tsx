@@ -68,6 +68,7 @@ export function NewClientDialog({ onClose }: { onClose: () => void }) {
           {create.error && <div role="alert">Not created: {refusal(create.error)}</div>}
           {isReady && (
             <SameCall
+              open
               command={permissionsCommand(name.trim(), permissionsOf(form)).replace('keys update', 'keys create')}
               call={{
                 method: 'PUT',

@@ -74,6 +74,7 @@ export function NewKeyDialog({ client, isPending, error, onMake, onClose }: Prop
         </FormField>
         {error && <div role="alert">No key was made: {error.message}</div>}
         <SameCall
+          open
           command={command}
           call={{ method: 'POST', path: `${clientPath(client)}/keys`, body: JSON.stringify(order) }}
         />

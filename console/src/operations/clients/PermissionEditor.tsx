@@ -34,6 +34,8 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
   const [base, setBase] = useState(latest);
   const [form, setForm] = useState<PermissionForm>(() => formOf(latest));
   const [changed, setChanged] = useState<ClientDocument | null>(null);
+  /** The version that was polled last. */
+  const [followed, setFollowed] = useState(latest.etag);
   const { reason } = useActable(ACTION);
   const begin = (client: ClientDocument) => {
     setBase(client);
@@ -47,13 +49,18 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
       void queryClient.invalidateQueries({ queryKey: ['ops'] });
     },
     onError: async (error) => {
-      if (isChangedMeanwhile(error)) setChanged(await requestJson<ClientDocument>(clientPath(base.name)));
+      if (!isChangedMeanwhile(error)) return;
+      setChanged(await requestJson<ClientDocument>(clientPath(base.name)));
+      void queryClient.invalidateQueries({ queryKey: ['ops'] });
     },
   });
   const wanted = permissionsOf(form);
   const isDirty = differences(base, wanted).length > 0;
-  // A form that nothing is typed into follows what is stored.
-  if (!isDirty && changed === null && latest.etag !== base.etag && !save.isPending) begin(latest);
+  // A form that nothing is typed into follows what is stored, once for each version: the list may be older than the form.
+  if (latest.etag !== followed) {
+    setFollowed(latest.etag);
+    if (!isDirty && changed === null && !save.isPending) begin(latest);
+  }
   const hasProblems = Object.keys(problemsOf(form)).length > 0;
   return (
     <Container

@@ -33,7 +33,11 @@ export function SignInAgain<Variables>({ asked }: { asked: Asked<Variables> }) {
 function SignInDialog({ onSignedIn, onClose }: { onSignedIn: () => void; onClose: () => void }) {
   const { sign_in: methods, signed_in_at: before } = useSession();
   // The sign-in at the provider happens in another tab; with `again` it asks although it still knows the person.
-  const { data } = useQuery({ ...sessionQuery, refetchInterval: SESSION_POLL_MS });
+  const { data } = useQuery({
+    ...sessionQuery,
+    refetchInterval: SESSION_POLL_MS,
+    refetchIntervalInBackground: true,
+  });
   const signedInAt = data?.signed_in ? data.signed_in_at : before;
   const first = useRef(before);
   const done = useRef(false);

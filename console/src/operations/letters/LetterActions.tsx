@@ -74,6 +74,7 @@ export function LetterActions({ letterId }: { letterId: string }) {
           <SpaceBetween size="m">
             <div>The write is deleted and never reaches MLflow. This cannot be undone.</div>
             <SameCall
+              open
               command={bridgeCommand('dead-letters', 'discard', letterId)}
               call={{ method: 'DELETE', path: letterPath(letterId) }}
             />

@@ -73,7 +73,7 @@ function OrderForm({ action, filter, used }: { action: DrainAction; filter: Lett
       {begin.error && changedCount(begin.error) === null && <ErrorPanel error={begin.error} />}
       {confirmation.count !== null && <Fields action={action} count={confirmation.count} used={used} />}
       {action === 'replay' && <Overwritten filter={filter} />}
-      {order && <SameCall command={orderCommand(order)} call={orderCall(order)} />}
+      {order && <SameCall open command={orderCommand(order)} call={orderCall(order)} />}
     </SpaceBetween>
   );
 }

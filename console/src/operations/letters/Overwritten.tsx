@@ -38,13 +38,13 @@ function Sampled({ answers, samples }: { answers: Conflicts[]; samples: number }
   if (found.length === 0) {
     return <StatusIndicator type="success">Nothing newer would be overwritten: {of}.</StatusIndicator>;
   }
-  const overwrites = found.flatMap((each) => each.overwrites);
+  const texts = new Set(found.flatMap(({ overwrites }) => overwrites.map(overwrittenText)));
   return (
     <div>
       <StatusIndicator type="warning">A replay overwrites newer values: {of}.</StatusIndicator>
       <ul className="overwrites">
-        {overwrites.map((each, index) => (
-          <li key={index}>{overwrittenText(each)}</li>
+        {[...texts].map((text) => (
+          <li key={text}>{text}</li>
         ))}
       </ul>
     </div>

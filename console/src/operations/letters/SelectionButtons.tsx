@@ -83,6 +83,7 @@ export function SelectionButtons({ letters, onDone }: Props) {
               The writes are deleted and never reach MLflow. Their jobs become “discarded”. This cannot be undone.
             </div>
             <SameCall
+              open
               command={bridgeCommand('dead-letters', 'discard', ...ids)}
               call={{ method: 'POST', path: '/v1/dead-letters/discard', body: JSON.stringify({ letter_ids: ids }) }}
             />

@@ -25,7 +25,9 @@ it('guards each order by the number that was shown', () => {
 });
 
 it('gives the same order as a command', () => {
-  expect(orderCommand(ORDER)).toBe("mlflow-bridge dead-letters replay --reason refused --client 'it'\\''s' --rate 20");
+  expect(orderCommand(ORDER)).toBe(
+    "mlflow-bridge dead-letters replay --reason refused --client 'it'\\''s' --rate 20 --count 1204",
+  );
   expect(orderCommand({ action: 'discard', filter: {}, count: 7, rate: null })).toBe(
     'mlflow-bridge dead-letters discard --all --count 7',
   );

@@ -25,7 +25,7 @@ export function orderBody({ action, filter, count, rate }: Order): Record<string
 export function orderCommand({ action, filter, count, rate }: Order): string {
   const words: (string | number)[] = ['dead-letters', action, ...filterOptions(filter)];
   if (action === 'replay' && rate !== null) words.push('--rate', rate);
-  if (action === 'discard') words.push('--count', count);
+  words.push('--count', count);
   return bridgeCommand(...words);
 }
 
