@@ -116,6 +116,7 @@ class RedisOutbox:
             keys.held(number),
             keys.oldest(number),
             keys.writers(number),
+            keys.deliveries(number),
         ]
         with store_errors():
             job_id_key = self._job_id_key.key()
