@@ -117,7 +117,7 @@ def sharing(test: Callable[[Sharing], Awaitable[None]]) -> Callable[[], None]:
     def in_loop() -> None:
         asyncio.run(run())
 
-    in_loop.__name__ = test.__name__  # type: ignore[attr-defined]
+    in_loop.__name__ = test.__name__
     return in_loop
 
 
