@@ -90,7 +90,7 @@ def content_length(response: ForwardedResponse) -> int | None:
 
 
 def again(response: ForwardedResponse, *, age_s: float) -> ForwardedResponse:
-    """Return a response whose whole body is known, as it is sent once more (RFC 9111, section 5.1)."""
+    """Return a response with a known body as it is sent once more (RFC 9111, section 5.1)."""
     return replace(response, headers=(*response.headers, ("Age", str(int(age_s)))), body=_pieces())
 
 

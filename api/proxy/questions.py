@@ -48,7 +48,7 @@ class Question:
 
     #: Equal for all reads that upstream answers alike.
     key: Hashable
-    #: The client whose earlier writes a search must show; None for a read that names what it shows.
+    #: The client of a search, which must show its earlier writes; None for a read that names what it shows.
     searcher: str | None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cache of the static files of MLflow's UI whose names have a hash of their content, so that they never change."""
+"""Cache of the static files of MLflow's UI that have a hash of their content in their names: those never change."""
 
 import asyncio
 import re
@@ -66,7 +66,7 @@ class StaticFiles:
         return Fetched(response, file.body, is_whole=True)
 
     def keep(self, key: _Key, response: ForwardedResponse) -> ForwardedResponse:
-        """Return the response, whose file is kept once all of it has passed; the response itself if it can't be."""
+        """Return the response to pass on. If it may be kept, it is kept once all of it has passed."""
         length = content_length(response)
         if length is None or length > _MAX_FILE_BYTES or not _may_be_kept(response):
             return response

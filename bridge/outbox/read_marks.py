@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port of the marks that tell whether an earlier answer of upstream may lack what a reader must see."""
+"""The port of the marks that show whether an earlier answer of upstream may lack what a reader must see."""
 
 from dataclasses import dataclass
 from typing import Protocol

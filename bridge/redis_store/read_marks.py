@@ -9,7 +9,7 @@ from bridge.outbox.read_marks import ReadMarks
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
-#: Clients whose last settlement a partition remembers, as settle.lua keeps them.
+#: As many clients as settle.lua keeps in each partition, with their last settlements.
 REMEMBERED_CLIENTS = 16
 
 
