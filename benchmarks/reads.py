@@ -4,7 +4,6 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import requests
 
@@ -65,8 +64,11 @@ def ui(setting: Setting) -> Iterator[Row]:
         waves = _waves(direct)
         far.set_fault(Delay(_LATENCY_S))
         _load(bridge.url, waves)
-        loads = {"direct": partial(_load, far.url, waves), "bridge": partial(_load, bridge.url, waves)}
-        found = medians(setting, {name: lambda _, load=load: load() for name, load in loads.items()})
+
+        def load(url: str) -> Callable[[int], float]:
+            return lambda _: _load(url, waves)
+
+        found = medians(setting, {"direct": load(far.url), "bridge": load(bridge.url)})
         yield Row(
             name="first load of MLflow's UI, upstream 20 ms away, bridge / direct",
             ratio=found["bridge"] / found["direct"],

@@ -190,7 +190,8 @@ def test_what_is_too_much_for_upstream_is_told_to_come_again_and_writes_go_on(
     http: Client, front: SignatureFront
 ) -> None:
     front.set_fault(Hang(20))
-    readers = [threading.Thread(target=lambda: http.get(GET_RUN)) for _ in range(answers._MAX_REQUESTS)]  # noqa: SLF001
+    # Each reads another run, so that none shares the answer of another.
+    readers = [threading.Thread(target=http.get, args=(f"{GET_RUN}{number}",)) for number in range(3)]
     for reader in readers:
         reader.start()
     front.wait_for_calls(len(readers))

@@ -234,7 +234,7 @@ def polls(two: Two, read: Callable[[int], object], *, seconds: float) -> int:
     The first ones find nothing to share. The best of three times counts: while the store is slow, nothing is shared.
     """
     two.upstream.pause_s = 0.01
-    calls = []
+    calls: list[int] = []
     with ThreadPoolExecutor(50) as threads:
         while len(calls) < 3 and min(calls, default=999) > 1 + seconds:
             list(threads.map(read, range(100)))
