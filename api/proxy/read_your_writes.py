@@ -57,6 +57,7 @@ class ReadYourWrites:
         """``fast_outbox`` gives up soon enough to be used on the event loop."""
         self._outbox = outbox
         self._fast_outbox = fast_outbox
+        self._batch = _ExtentBatch(fast_outbox)
         self._flow_control = flow_control
         self._stopping = stopping
         self._timeout = timeout
@@ -92,8 +93,7 @@ class ReadYourWrites:
         if loop.time() < self._retry_at:
             return None
         try:
-            # On the event loop: a thread would cost more than the read.
-            found = self._fast_outbox.extents(named[:_MAX_LANES]) if named else {}
+            found = await self._batch.extents(named[:_MAX_LANES]) if named else {}
             before = _pending(found) if not of_client else {**self._pending_of(client), **_pending(found)}
             if not before:
                 return found
@@ -122,6 +122,39 @@ class ReadYourWrites:
         """Return whether waiting makes sense: nothing is delivered while the breaker is open, or in a pause."""
         state = await asyncio.to_thread(self._flow_control.state)
         return state.breaker != "open" and state.paused is None
+
+
+class _ExtentBatch:
+    """Reads the extents that all requests of one turn of the event loop need in one round trip.
+
+    It reads on the event loop: a thread would cost more than the read.
+    """
+
+    def __init__(self, fast_outbox: Outbox) -> None:
+        self._fast_outbox = fast_outbox
+        self._waiting: list[tuple[Sequence[str], asyncio.Future[dict[str, Extent]]]] = []
+
+    async def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
+        """Return the extents of lanes as they are after this call, or raise ``StoreUnavailable``."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[dict[str, Extent]] = loop.create_future()
+        self._waiting.append((lanes, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._read)
+        return await future
+
+    def _read(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            found = self._fast_outbox.extents_of([lanes for lanes, _ in waiting])
+        except Exception as error:  # noqa: BLE001 - each request has its own way to treat it
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), extents in zip(waiting, found, strict=True):
+            if not future.done():
+                future.set_result(extents)
 
 
 def _pending(extents: Mapping[str, Extent]) -> dict[str, Extent]:
