@@ -23,10 +23,13 @@ from api.middleware.replay_protection import ReplayProtection
 from api.middleware.trusted_hosts import TrustedHosts
 from api.portal.composition import Portal
 from api.portal.console_files import CONSOLE_DIRECTORY, ConsoleFiles
+from api.proxy.answers import BoundedForwarding
 from api.proxy.bodies import Bodies
 from api.proxy.overlay import OverlaidReads
 from api.proxy.proxy import Proxy
 from api.proxy.read_your_writes import ReadYourWrites
+from api.proxy.shared_reads import SharedReads
+from api.proxy.static_files import StaticFiles
 from api.proxy.write_order import WriteOrder
 from api.routes.app import RoutesApp, create_flask_app
 from api.routes.audit import AuditRoutes
@@ -207,10 +210,11 @@ def _administration_routes(bridge: Api) -> tuple[object, ...]:
 
 
 def _proxy(bridge: Api) -> Proxy:
-    settings, forwarding = bridge.settings, bridge.forwarding
+    settings, forwarding = bridge.settings, BoundedForwarding(bridge.forwarding)
+    shared_reads = SharedReads(forwarding, bridge.read_marks, bridge.observe)
     return Proxy(
         forwarding,
-        Bodies(forwarding, read_timeout=settings.proxy_timeout),
+        Bodies(bridge.forwarding, read_timeout=settings.proxy_timeout),
         ReadYourWrites(
             bridge.outbox,
             bridge.fast_outbox,
@@ -218,5 +222,9 @@ def _proxy(bridge: Api) -> Proxy:
             bridge.stopping,
             timeout=settings.read_your_writes_timeout,
         ),
-        OverlaidReads(forwarding, bridge.outbox),
+        shared_reads,
+        OverlaidReads(shared_reads, bridge.outbox),
+        StaticFiles(lambda: bridge.capabilities.version, bridge.observe),
+        bridge.read_marks,
+        speaks_for_clients=settings.speaks_for_clients,
     )

@@ -23,8 +23,9 @@ from benchmarks.costs import costs
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
 from benchmarks.denials import denied
 from benchmarks.fairness import fair
-from benchmarks.intake import accepted, batches, floor, latency, proxy
+from benchmarks.intake import accepted, batches, floor, latency
 from benchmarks.letters import letters
+from benchmarks.reads import pollers, proxy, ui
 from benchmarks.simulation import simulation
 from benchmarks.storage import growth, store
 from benchmarks.streams import crowd, stream
@@ -32,7 +33,7 @@ from benchmarks.table import Row, Setting
 
 Measure = Callable[[Setting], Iterator[Row]]
 _ALL: tuple[Measure, ...] = (
-    *(latency, accepted, guarded, fair, denied, batches, floor, proxy, stream, crowd),
+    *(latency, accepted, guarded, fair, denied, batches, floor, proxy, ui, pollers, stream, crowd),
     *(delivered, drain, limited, slow, two_workers, store, growth, letters, costs, simulation),
 )
 MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}

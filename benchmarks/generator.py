@@ -117,11 +117,14 @@ class _Line:
         self.socket = connection
         self.due = 0.0
         self._received = b""
+        #: Bytes of the body that are still to come, once the head is there; a long body is not kept.
+        self._missing: int | None = None
         selector.register(connection, selectors.EVENT_READ, self)
 
     def send(self, text: bytes, due: float) -> None:
         self.due = due
         self._received = b""
+        self._missing = None
         self.socket.sendall(text)
 
     def receive(self) -> int | None:
@@ -129,11 +132,15 @@ class _Line:
         arrived = self.socket.recv(_READ)
         if not arrived:
             raise ConnectionError("the server closed a keep-alive connection")
-        self._received += arrived
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        if not end or len(body) < _announced(head):
-            return None
-        return int(head[9:12])
+        if self._missing is None:
+            self._received += arrived
+            head, end, body = self._received.partition(b"\r\n\r\n")
+            if not end:
+                return None
+            self._missing = _announced(head) - len(body)
+        else:
+            self._missing -= len(arrived)
+        return int(self._received[9:12]) if self._missing <= 0 else None
 
 
 def _announced(head: bytes) -> int:

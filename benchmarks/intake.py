@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures from the view of clients: latency, accepted writes, cost of intake, reads."""
+"""Measures from the view of clients: latency, accepted writes, cost of intake."""
 
 import itertools
 import statistics
@@ -171,25 +171,3 @@ def floor(setting: Setting) -> Iterator[Row]:
                 target=target,
                 figures=figures,
             )
-
-
-def proxy(setting: Setting) -> Iterator[Row]:
-    """Reads through the bridge and through the naive proxy, from an upstream that does no work."""
-    with (
-        contenders.void(setting.place("proxy")) as upstream,
-        contenders.naive(upstream, setting.place("proxy")) as naive,
-        contenders.bridge(upstream, setting.place("proxy"), workers=0) as bridge,
-    ):
-        count = setting.amount(3000, least=1500)
-
-        def rate(url: str) -> Callable[[int], float]:
-            call = request("GET", f"{url}/api/2.0/mlflow/runs/get?run_id={'0' * 32}")
-            return lambda _: ok(closed(url, [call] * count, connections=8)).rate
-
-        found = medians(setting, {"naive": rate(naive), "bridge": rate(bridge.url)}, warm_up=True)
-        yield Row(
-            name="reads proxied, bridge / naive",
-            ratio=found["bridge"] / found["naive"],
-            target=">= 2",
-            figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items()),
-        )

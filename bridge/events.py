@@ -228,6 +228,13 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     gateway: GatewayUse | None = None
 
 
+class ReadCached(Event, frozen=True, kw_only=True):
+    """A read was answered without a call to upstream of its own."""
+
+    #: ``static``: a file of MLflow's UI; ``shared``: the answer to an identical read.
+    cache: str
+
+
 class SignedIn(Event, frozen=True, kw_only=True):
     """A browser has signed in."""
 

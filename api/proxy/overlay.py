@@ -10,11 +10,14 @@ from urllib.parse import parse_qs
 import msgspec
 
 from api.http.request import Request
+from api.proxy.answers import Fetched
+from api.proxy.questions import Question
 from api.proxy.read_your_writes import Headers, Waited
+from api.proxy.shared_reads import Positions, SharedReads
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Outbox
 from bridge.outbox.overlay import overlay
-from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, Forwarding, read_up_to
+from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, read_up_to
 from schemas.job import Job
 from schemas.lane import experiment_lane
 from schemas.overlaid_reads import Overlaid, overlaid
@@ -25,14 +28,16 @@ _MAX_LANE_BYTES = 32 << 20
 #: Calls to upstream for one read, if too many writes of the lane are delivered while upstream responds.
 _MAX_TRIES = 3
 #: Headers of upstream that do not hold for an overlaid body.
-_DROPPED_HEADERS = frozenset({"content-length", "etag", "last-modified", "transfer-encoding"})
+_DROPPED_HEADERS = frozenset({"age", "content-length", "etag", "last-modified", "transfer-encoding"})
+#: Headers of a client that do not hold for it: upstream's 304 would hide a pending write.
+_DROPPED_CONDITIONS = frozenset({"accept-encoding", "if-modified-since", "if-none-match", "range"})
 
 
 @dataclass(frozen=True, slots=True)
 class OverlaidReads:
     """Reads from upstream, and adds the writes that upstream does not have yet."""
 
-    forwarding: Forwarding
+    shared: SharedReads
     outbox: Outbox
 
     def kind_of(self, request: Request, waited: Waited) -> Overlaid | None:
@@ -43,23 +48,30 @@ class OverlaidReads:
         return kind if waited.pending or _is_by_name(request) else None
 
     async def forward(
-        self, request: Request, forwarded: ForwardedRequest, kind: Overlaid, lanes: Sequence[str], stack: AsyncExitStack
-    ) -> tuple[ForwardedResponse, bytes, Headers]:
-        """Return upstream's response with the pending writes of the lanes, the part of the body that is read, headers.
+        self,
+        request: Request,
+        forwarded: ForwardedRequest,
+        kind: Overlaid,
+        waited: Waited,
+        question: Question | None,
+        stack: AsyncExitStack,
+    ) -> tuple[Fetched, Headers]:
+        """Return upstream's response with the pending writes of the awaited lanes, and headers to add.
 
         A response that can't be overlaid is returned as it is.
         """
-        plain = tuple(pair for pair in forwarded.headers if pair[0].lower() != "accept-encoding")
-        forwarded = replace(forwarded, headers=(*plain, ("accept-encoding", "identity")))
+        forwarded, question = _plain(forwarded, question)
+        lanes: Sequence[str] = waited.pending
         window = _PendingWindow(self.outbox, lanes)
         for _ in range(_MAX_TRIES):
             await window.begin()
             attempt = await stack.enter_async_context(AsyncExitStack())
-            response = await attempt.enter_async_context(self.forwarding.forward(forwarded))
-            body, is_whole = await read_up_to(_MAX_RESPONSE_BYTES if _is_overlayable(response) else 0, response)
-            if not (is_whole and _is_overlayable(response)):
-                return response, body, ()
+            fetched = await self.shared.fetch(forwarded, question, window.base(waited.settled), attempt)
+            fetched, can_be_overlaid = await _as_whole(fetched)
+            if not can_be_overlaid:
+                return fetched, ()
             await attempt.aclose()
+            body = fetched.start or b""
             if _is_by_name(request) and not lanes:
                 lanes = await self._pending_by_name(body)
                 if not lanes:
@@ -68,13 +80,12 @@ class OverlaidReads:
             elif await window.end():
                 break
         if not window.jobs:
-            return response, body, ()
+            return fetched, ()
         key = _metric_key(request)
         writes = [job.write for job in window.jobs]
         changed = await asyncio.to_thread(overlay, kind, body, writes, key=key)
-        kept = tuple(pair for pair in response.headers if pair[0].lower() not in _DROPPED_HEADERS)
-        response = replace(response, headers=(*kept, ("content-length", str(len(changed)))))
-        return response, changed, (("Bridge-Overlaid", str(len(writes))),)
+        response = _with_length(fetched.response, changed)
+        return Fetched(response, changed, is_whole=True), (("Bridge-Overlaid", str(len(writes))),)
 
     async def _pending_by_name(self, body: bytes) -> list[str]:
         """Return the lane of the experiment in a response, if it has pending writes."""
@@ -106,6 +117,17 @@ class _PendingWindow:
         self._jobs: dict[str, list[Job]] = {}
         #: The position of the last job that was read; None for a lane that was not read to its end.
         self._last: dict[str, int | None] = {}
+        #: The position before the first job that was read.
+        self._base: dict[str, int] = {}
+
+    def base(self, settled: Positions | None) -> Positions | None:
+        """Return the positions that upstream's response must have, so that nothing is between it and these jobs.
+
+        They replace those that were settled before.
+        """
+        if settled is None or self._base.keys() != set(self._lanes):
+            return None
+        return {**settled, **self._base}
 
     @property
     def jobs(self) -> list[Job]:
@@ -123,11 +145,12 @@ class _PendingWindow:
             for lane in self._lanes:
                 jobs, more = self._outbox.undelivered(lane, after=0, max_bytes=_MAX_LANE_BYTES)
                 self._jobs[lane] = jobs
+                self._base[lane] = jobs[0].position - 1 if jobs else extents[lane].accepted
                 # The first writes of a lane that holds too much, over the response, are an earlier state of the run.
                 last = jobs[-1].position if jobs else extents[lane].accepted
                 self._last[lane] = None if more is not None else last
         except StoreUnavailable:
-            self._jobs, self._last = {}, {}
+            self._jobs, self._last, self._base = {}, {}, {}
 
     async def end(self) -> bool:
         """Add the jobs that were accepted since then. Return whether the window is complete."""
@@ -146,6 +169,28 @@ class _PendingWindow:
         self._jobs[lane] += newer
         # Upstream's response may lack a write that was accepted and delivered since then: call upstream again.
         return newer[0].position == last + 1 if newer else accepted <= last
+
+
+def _plain(forwarded: ForwardedRequest, question: Question | None) -> tuple[ForwardedRequest, Question | None]:
+    """Return the request, and its question, for a complete response without an encoding."""
+    kept = tuple(pair for pair in forwarded.headers if pair[0].lower() not in _DROPPED_CONDITIONS)
+    plain = replace(forwarded, headers=(*kept, ("accept-encoding", "identity")))
+    return plain, question and replace(question, key=(question.key, "identity"))
+
+
+async def _as_whole(fetched: Fetched) -> tuple[Fetched, bool]:
+    """Return the response and whether it can be overlaid; then with its whole body."""
+    can_be_overlaid = _is_overlayable(fetched.response)
+    if fetched.is_whole or not can_be_overlaid:
+        return fetched, can_be_overlaid
+    start = fetched.start or b""
+    rest, is_whole = await read_up_to(_MAX_RESPONSE_BYTES - len(start), fetched.response)
+    return Fetched(fetched.response, start + rest, is_whole), is_whole
+
+
+def _with_length(response: ForwardedResponse, body: bytes) -> ForwardedResponse:
+    kept = tuple(pair for pair in response.headers if pair[0].lower() not in _DROPPED_HEADERS)
+    return replace(response, headers=(*kept, ("content-length", str(len(body)))))
 
 
 def _is_overlayable(response: ForwardedResponse) -> bool:

@@ -5,41 +5,49 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
-from api.http.exceptions import Busy
 from api.http.request import Request
 from api.http.types import Send
 from api.portal.security_headers import with_content_policy
+from api.proxy.answers import BoundedForwarding, Fetched, content_length
 from api.proxy.bodies import Bodies
 from api.proxy.gateway_calls import GatewayCall, is_gateway_call
 from api.proxy.overlay import OverlaidReads
-from api.proxy.read_your_writes import Headers, ReadYourWrites
-from bridge.upstream.forwarding import (
-    BufferedBody,
-    ForwardedRequest,
-    ForwardedResponse,
-    Forwarding,
-    StreamedBody,
-    is_event_stream,
-)
+from api.proxy.questions import changes_answers, question_of
+from api.proxy.read_your_writes import Headers, ReadYourWrites, Waited
+from api.proxy.shared_reads import MAX_AGE_S, SharedReads
+from api.proxy.static_files import StaticFiles
+from bridge.errors import StoreUnavailable
+from bridge.outbox.read_marks import ReadMarkStore
+from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, StreamedBody
 from schemas.errors import InvalidWrite
-
-#: Requests to upstream at a time, and how long a further one waits until one of them ends.
-_MAX_REQUESTS = 512
-_MAX_WAIT_S = 1.0
 
 
 class Proxy:
     """Forwards requests."""
 
-    def __init__(
-        self, forwarding: Forwarding, bodies: Bodies, read_your_writes: ReadYourWrites, overlaid_reads: OverlaidReads
+    def __init__(  # noqa: PLR0913 - each is a stage of a proxied call
+        self,
+        forwarding: BoundedForwarding,
+        bodies: Bodies,
+        read_your_writes: ReadYourWrites,
+        shared_reads: SharedReads,
+        overlaid_reads: OverlaidReads,
+        static_files: StaticFiles,
+        marks: ReadMarkStore,
+        *,
+        speaks_for_clients: bool,
     ) -> None:
+        """``speaks_for_clients``: upstream is called with an identity for each client."""
         self._forwarding = forwarding
         self._bodies = bodies
         self._read_your_writes = read_your_writes
+        self._shared_reads = shared_reads
         self._overlaid_reads = overlaid_reads
-        self._places = asyncio.Semaphore(_MAX_REQUESTS)
+        self._static_files = static_files
+        self._marks = marks
+        self._speaks_for_clients = speaks_for_clients
 
     async def forward(self, request: Request) -> "ProxiedResponse":
         """Return upstream's response as soon as its head and the beginning of its body are there."""
@@ -47,21 +55,17 @@ class Proxy:
             raise InvalidWrite("The target of the request must be a path.", "BAD_REQUEST")
         if is_gateway_call(request):
             return await self._call_gateway(request)
+        file = self._static_files.key_of(request)
+        if file and (found := self._static_files.find(file, request)):
+            return ProxiedResponse(request, found, (), AsyncExitStack())
         async with AsyncExitStack() as stack:
-            body = await self._bodies.read(request, stack)
-            client = request.client.name
-            forwarded = _forwarded(request, body)
-            buffered = body if isinstance(body, BufferedBody) else None
-            waited = await self._read_your_writes.wait(request, buffered, client=client)
-            await self._take_place(stack)
-            if kind := self._overlaid_reads.kind_of(request, waited):
-                response, start, added = await self._overlaid_reads.forward(
-                    request, forwarded, kind, waited.pending, stack
-                )
-                return ProxiedResponse(request, response, start, (*waited.headers, *added), stack.pop_all())
-            response = await stack.enter_async_context(self._forwarding.forward(forwarded))
-            first = await _first_chunk(request, response)
-            return ProxiedResponse(request, response, first, waited.headers, stack.pop_all())
+            forwarded = _forwarded(request, await self._bodies.read(request, stack))
+            if file:
+                fetched = await self._forwarding.fetch(forwarded, stack, through=partial(self._static_files.keep, file))
+                return ProxiedResponse(request, fetched, (), stack.pop_all())
+            if changes_answers(request):
+                return await self._change(request, forwarded, stack)
+            return await self._read(request, forwarded, stack)
 
     async def _call_gateway(self, request: Request) -> "ProxiedResponse":
         """Forward a call of a model. It names no run, so it waits for no write."""
@@ -70,33 +74,47 @@ class Proxy:
             forwarded = _forwarded(request, await self._bodies.read(request, stack, call.observed))
             # A compressed response would hide the tokens that it states.
             headers = (pair for pair in forwarded.headers if pair[0] != "accept-encoding")
-            await self._take_place(stack)
             plain = replace(forwarded, headers=(*headers, ("accept-encoding", "identity")))
-            response = await stack.enter_async_context(self._forwarding.forward(plain))
-            call.begin_response(response)
-            first = await _first_chunk(request, response)
-            return ProxiedResponse(request, response, first, (), stack.pop_all(), call)
+            fetched = await self._forwarding.fetch(plain, stack)
+            call.begin_response(fetched.response)
+            return ProxiedResponse(request, fetched, (), stack.pop_all(), call)
 
     async def close(self) -> None:
         """Close the connections to upstream."""
         await self._forwarding.close()
 
-    async def _take_place(self, stack: AsyncExitStack) -> None:
-        if self._places.locked():
-            try:
-                await asyncio.wait_for(self._places.acquire(), _MAX_WAIT_S)
-            except TimeoutError as error:
-                raise Busy from error
-        else:
-            await self._places.acquire()
-        stack.callback(self._places.release)
+    async def _read(self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack) -> "ProxiedResponse":
+        body = forwarded.body
+        waited = await self._wait(request, forwarded)
+        session = request.client.name if self._speaks_for_clients else ""
+        question = question_of(request, body, session=session)
+        if kind := self._overlaid_reads.kind_of(request, waited):
+            fetched, added = await self._overlaid_reads.forward(request, forwarded, kind, waited, question, stack)
+            return ProxiedResponse(request, fetched, (*waited.headers, *added), stack.pop_all())
+        fetched = await self._shared_reads.fetch(forwarded, question, waited.settled, stack)
+        return ProxiedResponse(request, fetched, waited.headers, stack.pop_all())
 
+    async def _change(self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack) -> "ProxiedResponse":
+        """Forward a call after which no earlier answer may be reused, in any process."""
+        waited = await self._wait(request, forwarded)
+        try:
+            fetched = await self._forwarding.fetch(forwarded, stack)
+        finally:
+            # Also after an error: upstream may have executed the call.
+            await self._note_change()
+        return ProxiedResponse(request, fetched, waited.headers, stack.pop_all())
 
-async def _first_chunk(request: Request, response: ForwardedResponse) -> bytes | None:
-    """Return the first bytes of the body, empty if it has none, None for a stream of events: it may begin late."""
-    if request.method == "HEAD":
-        return b""
-    return None if is_event_stream(response.headers) else await anext(response.body, b"")
+    async def _wait(self, request: Request, forwarded: ForwardedRequest) -> Waited:
+        buffered = forwarded.body if isinstance(forwarded.body, BufferedBody) else None
+        return await self._read_your_writes.wait(request, buffered, client=request.client.name)
+
+    async def _note_change(self) -> None:
+        """Count a change; if that fails, wait until every answer from before is too old to be reused."""
+        end = asyncio.get_running_loop().time() + MAX_AGE_S
+        try:
+            await asyncio.to_thread(self._marks.note_change)
+        except StoreUnavailable:
+            await asyncio.sleep(end - asyncio.get_running_loop().time())
 
 
 class ProxiedResponse:
@@ -105,16 +123,16 @@ class ProxiedResponse:
     def __init__(
         self,
         request: Request,
-        response: ForwardedResponse,
-        first: bytes | None,
+        fetched: Fetched,
         added: Headers,
         stack: AsyncExitStack,
         gateway_call: GatewayCall | None = None,
     ) -> None:
         """``added`` are headers of the bridge. The stack holds the connection to upstream."""
         self._request = request
-        self._response = response
-        self._first = first
+        self._response = fetched.response
+        self._first = fetched.start
+        self._is_whole = fetched.is_whole
         self._added = added
         self._stack = stack
         #: What the response answers, if it is a call of MLflow's AI Gateway.
@@ -130,7 +148,7 @@ class ProxiedResponse:
         response, first = self._response, self._first
         all_headers = with_content_policy((*response.headers, *self._added), self._request.path)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_headers]
-        is_complete = first is not None and len(first) in (0, _content_length(response))
+        is_complete = self._is_whole or (first is not None and len(first) in (0, content_length(response)))
         async with self._stack:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             await send({"type": "http.response.body", "body": first or b"", "more_body": not is_complete})
@@ -171,11 +189,6 @@ def _forwarded(request: Request, body: BufferedBody | StreamedBody | None) -> Fo
         body=body,
         client=request.client.name,
     )
-
-
-def _content_length(response: ForwardedResponse) -> int | None:
-    lengths = [value for name, value in response.headers if name.lower() == "content-length"]
-    return int(lengths[0]) if lengths and lengths[0].isdecimal() else None
 
 
 def _forwarded_headers(request: Request) -> tuple[tuple[str, str], ...]:

@@ -38,6 +38,8 @@ class Waited:
     headers: Headers = ()
     #: The lanes that the call names and that still have pending writes.
     pending: tuple[str, ...] = ()
+    #: The settled position of each lane that the call names. None if they are not all known.
+    settled: Mapping[str, int] | None = None
 
 
 class ReadYourWrites:
@@ -55,6 +57,7 @@ class ReadYourWrites:
         """``fast_outbox`` gives up soon enough to be used on the event loop."""
         self._outbox = outbox
         self._fast_outbox = fast_outbox
+        self._batch = _ExtentBatch(fast_outbox)
         self._flow_control = flow_control
         self._stopping = stopping
         self._timeout = timeout
@@ -69,28 +72,31 @@ class ReadYourWrites:
         named = _named_lanes(request, body)
         preferences = read_preferences(request.header(b"prefer"))
         headers = _applied(preferences)
-        pending = await self._settled(client, named, preferences.wait, of_client=lanes is AwaitedLanes.RECENT)
+        found = await self._settled(client, named, preferences.wait, of_client=lanes is AwaitedLanes.RECENT)
+        if found is None:
+            return Waited(headers)
+        pending = {lane: extent.pending for lane, extent in found.items() if extent.pending}
         if pending:
             headers = (*headers, ("Bridge-Pending-Writes", str(sum(pending.values()))))
-        return Waited(headers, tuple(pending))
+        settled = {lane: extent.settled for lane, extent in found.items()} if len(named) <= _MAX_LANES else None
+        return Waited(headers, tuple(pending), settled)
 
     async def _settled(
         self, client: str, named: Sequence[str], wait: dt.timedelta | None, *, of_client: bool
-    ) -> dict[str, int]:
-        """Wait, then return the number of writes that are still pending in each named lane.
+    ) -> Mapping[str, Extent] | None:
+        """Wait, then return the extents of the named lanes; None if the store does not respond.
 
         ``of_client``: the call may read anything, so it also waits for all writes of its client. It does not wait for
         lanes that upstream rejects, which would delay each search.
         """
         loop = asyncio.get_running_loop()
         if loop.time() < self._retry_at:
-            return {}
+            return None
         try:
-            # On the event loop: a thread would cost more than the read.
-            in_named = self._pending(named)
-            before = in_named if not of_client else {**self._pending_of(client), **in_named}
+            found = await self._batch.extents(named[:_MAX_LANES]) if named else {}
+            before = _pending(found) if not of_client else {**self._pending_of(client), **_pending(found)}
             if not before:
-                return {}
+                return found
             max_wait = self._timeout if wait is None else wait
             if max_wait and await self._is_delivering():
                 now = await poll(
@@ -99,26 +105,60 @@ class ReadYourWrites:
                     max_wait=max_wait,
                     stopping=self._stopping,
                 )
-                in_named = {lane: now[lane] for lane in in_named}
+                found = {lane: now.get(lane, extent) for lane, extent in found.items()}
         except StoreUnavailable:
             # Upstream can serve a read without the store, so it must not wait for it.
             self._retry_at = loop.time() + _STORE_PAUSE_S
-            return {}
-        return {lane: extent.pending for lane, extent in in_named.items() if extent.pending}
-
-    def _pending(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        found = self._fast_outbox.extents(lanes[:_MAX_LANES]) if lanes else {}
-        return {lane: extent for lane, extent in found.items() if extent.pending}
+            return None
+        return found
 
     def _pending_of(self, client: str) -> dict[str, Extent]:
         """Return the lanes with pending writes of a client that upstream accepts, from all api processes."""
-        found = self._pending(self._fast_outbox.lanes_of(client, limit=_MAX_LANES))
+        lanes = self._fast_outbox.lanes_of(client, limit=_MAX_LANES)
+        found = _pending(self._fast_outbox.extents(lanes)) if lanes else {}
         return {lane: extent for lane, extent in found.items() if not extent.fails}
 
     async def _is_delivering(self) -> bool:
         """Return whether waiting makes sense: nothing is delivered while the breaker is open, or in a pause."""
         state = await asyncio.to_thread(self._flow_control.state)
         return state.breaker != "open" and state.paused is None
+
+
+class _ExtentBatch:
+    """Reads the extents that all requests of one turn of the event loop need in one round trip.
+
+    It reads on the event loop: a thread would cost more than the read.
+    """
+
+    def __init__(self, fast_outbox: Outbox) -> None:
+        self._fast_outbox = fast_outbox
+        self._waiting: list[tuple[Sequence[str], asyncio.Future[dict[str, Extent]]]] = []
+
+    async def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
+        """Return the extents of lanes as they are after this call, or raise ``StoreUnavailable``."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[dict[str, Extent]] = loop.create_future()
+        self._waiting.append((lanes, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._read)
+        return await future
+
+    def _read(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            found = self._fast_outbox.extents_of([lanes for lanes, _ in waiting])
+        except Exception as error:  # noqa: BLE001 - each request has its own way to treat it
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), extents in zip(waiting, found, strict=True):
+            if not future.done():
+                future.set_result(extents)
+
+
+def _pending(extents: Mapping[str, Extent]) -> dict[str, Extent]:
+    return {lane: extent for lane, extent in extents.items() if extent.pending}
 
 
 def _named_lanes(request: Request, body: BufferedBody | None) -> list[str]:

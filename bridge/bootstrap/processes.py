@@ -38,6 +38,7 @@ from bridge.outbox import Caps, Outbox, RunNames
 from bridge.outbox.dead_letters import DeadLetterService
 from bridge.outbox.intake import Intake
 from bridge.outbox.job_search import JobSearch
+from bridge.outbox.read_marks import ReadMarkStore
 from bridge.process.clock import Clock, SystemClock
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.dead_letters import RedisDeadLetters
@@ -46,6 +47,7 @@ from bridge.redis_store.instance_key import RedisInstanceId
 from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
+from bridge.redis_store.read_marks import RedisReadMarks
 from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.worker_reports import RedisWorkerReports
@@ -107,6 +109,7 @@ class Api:
     browsers: BrowserSignIn
     operations: Operations
     replay_cache: ReplayCache
+    read_marks: ReadMarkStore
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
@@ -176,6 +179,7 @@ def build_api(settings: Settings) -> Api:
         browsers=build_browser_sign_in(settings, client, clock),
         operations=operations,
         replay_cache=RedisReplayCache(client),
+        read_marks=RedisReadMarks(client, connections[1]),
         observe=observe,
         report_threads=observe.report_threads,
         tracer=(tracer := _tracer(settings, "api")),

@@ -313,6 +313,10 @@ class Outbox(Protocol):
         """Return the current extent of each lane, and of the lanes of the names that runs among them have."""
         ...
 
+    def extents_of(self, groups: Sequence[Sequence[str]]) -> list[dict[str, Extent]]:
+        """Return what ``extents`` returns for each group of lanes, in as many round trips as for one."""
+        ...
+
     def backlog(self) -> Backlog:
         """Return the backlog of the whole outbox."""
         ...

@@ -25,6 +25,8 @@ key                                   type    meaning
 ``bridge:{pNN}:oldest``               zset    lane -> when its first pending write was accepted (ms)
 ``bridge:{pNN}:writers``              zset    ``<client>`` newline ``<lane>``: writes of the client are, or recently
                                               were, pending in the lane; in order of this text
+``bridge:{pNN}:deliveries``           zset    the latest clients of which writes were settled -> a number that
+                                              grows with each settlement: an earlier answer of upstream may lack them
 ``bridge:{pNN}:dead``                 hash    ``<lane>/<position>`` -> time (ms, 13 digits), dead letter
 ``bridge:{pNN}:letters``              zset    the index of ``dead``, in order of time: ``<time>/<lane>/<position>/
                                               <reason>/<client>``
@@ -40,6 +42,7 @@ key                                   type    meaning
 ``bridge:{pNN}:experiment:<lane>``    string  the id of the experiment of a run or of ``model:<id>``; kept for clients
                                               that are limited to experiments
 ``bridge:{pNN}:sweep``                string  exists for a guard period after the partition was swept
+``bridge:changes``                    string  the number of proxied calls that may have changed what reads show
 ``bridge:quota:<client>``             hash    the levels of a client's buckets: ``requests``, ``writes``, ``bytes``,
                                               and their times (s): ``requests_at``, ...
 ``bridge:flow_control:<hash>``        hash    the rate limiter and the circuit breaker of an upstream: ``next``: when
@@ -109,6 +112,7 @@ SESSIONS = "bridge:sessions"
 WORKERS = "bridge:workers"
 WORKER_REPORTS = "bridge:workers:reports"
 SERIES_GUARD = "bridge:series"
+CHANGES = "bridge:changes"
 COUNTERS = "bridge:totals"
 THREADS = "bridge:threads"
 FORMAT = "bridge:format"
@@ -157,6 +161,11 @@ def oldest(number: int) -> str:
 def writers(number: int) -> str:
     """The pairs of client and lane with pending writes in a partition."""
     return f"{_hash_tag(number)}:writers"
+
+
+def deliveries(number: int) -> str:
+    """The latest clients of which writes were settled in a partition."""
+    return f"{_hash_tag(number)}:deliveries"
 
 
 def dead(number: int) -> str:

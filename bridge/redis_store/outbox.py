@@ -116,6 +116,7 @@ class RedisOutbox:
             keys.held(number),
             keys.oldest(number),
             keys.writers(number),
+            keys.deliveries(number),
         ]
         with store_errors():
             job_id_key = self._job_id_key.key()
@@ -230,7 +231,13 @@ class RedisOutbox:
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
         """Return the extent of each lane, and of the lanes of the names that runs among them have."""
+        return self.extents_of([lanes])[0]
+
+    def extents_of(self, groups: Sequence[Sequence[str]]) -> list[dict[str, Extent]]:
+        """Return the extents of each group of lanes, read together."""
         extents: dict[str, Extent] = {}
+        named_by: dict[str, str] = {}
+        lanes = groups[0] if len(groups) == 1 else list(dict.fromkeys(chain.from_iterable(groups)))
         with store_errors():
             while lanes:
                 pipeline = self._client.pipeline(transaction=False)
@@ -241,8 +248,10 @@ class RedisOutbox:
                 states, aliases = results[::2], results[1::2]
                 for lane, (accepted, settled, attempts) in zip(lanes, states, strict=True):
                     extents[lane] = Extent(int(accepted or 0), int(settled or 0), fails=int(attempts or 0) > 0)
-                lanes = [alias.decode() for alias in aliases if alias and alias.decode() not in extents]
-        return extents
+                found = {lane: alias.decode() for lane, alias in zip(lanes, aliases, strict=True) if alias}
+                named_by |= found
+                lanes = [alias for alias in dict.fromkeys(found.values()) if alias not in extents]
+        return [{lane: extents[lane] for lane in _with_aliases(group, named_by)} for group in groups]
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
         """Return the backlog of one lane."""
@@ -306,6 +315,16 @@ def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, 
         job_id=client_job_id(jobs[0], job_id_key) if jobs else None,
         alias=alias,
     )
+
+
+def _with_aliases(lanes: Sequence[str], named_by: dict[str, str]) -> list[str]:
+    """Return lanes, and those of the names of the runs among them."""
+    found = dict.fromkeys(lanes)
+    following = list(lanes)
+    while following:
+        following = [named_by[lane] for lane in following if named_by.get(lane, lane) not in found]
+        found |= dict.fromkeys(following)
+    return list(found)
 
 
 def _attempt_record(attempt: Attempt) -> bytes:

@@ -59,6 +59,12 @@ REQUESTS_REJECTED = _counter(
     "Requests without valid credentials, without the permission, or over a rate limit.",
     "decision",
 )
+READS_CACHED = _counter(
+    "reads_cached",
+    "Reads without a call to upstream of their own: `static` files of the UI, answers `shared` by identical reads.",
+    "cache",
+    known=("static", "shared"),
+)
 SIGN_INS = _counter("sign_ins", "Sign-ins of browsers, by result: `ok`, or why not.", "via", "result")
 SIGN_OUTS = _counter("sign_outs", "Browser sessions that were ended before their time.", "via")
 WRITES_ACCEPTED = _counter("writes_accepted", "Accepted writes.")

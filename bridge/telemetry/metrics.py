@@ -168,6 +168,7 @@ _COUNTERS: dict[type[Event], Callable[[Meter, Any], None]] = {
     events.StoreError: lambda meter, e: meter.add(catalogue.STORE_FAILURES, e.operation),
     events.DeliveryErrored: lambda meter, _: meter.add(catalogue.DELIVERY_ERRORS),
     events.DeadLettersDrained: lambda meter, e: meter.add(catalogue.DEAD_LETTERS_DRAINED, e.action, by=e.letters),
+    events.ReadCached: lambda meter, e: meter.add(catalogue.READS_CACHED, e.cache),
     events.SignedIn: lambda meter, e: meter.add(catalogue.SIGN_INS, e.via, "ok"),
     events.SignInFailed: lambda meter, e: meter.add(catalogue.SIGN_INS, e.via, e.reason),
     events.SignedOut: lambda meter, e: meter.add(catalogue.SIGN_OUTS, e.via),

@@ -40,6 +40,11 @@ class UpstreamCapabilities:
             "abilities", self.examine, every=_EXAMINE_INTERVAL_S, observe=observe, stopping=stopping
         )
 
+    @property
+    def version(self) -> str | None:
+        """The version that upstream reported last, or else the stated one."""
+        return self._examined_version or self._stated
+
     def start(self) -> None:
         """Start the background thread."""
         self._thread.start()

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from bridge.upstream.forwarding import is_event_stream
@@ -59,12 +60,18 @@ _EVENT_STREAM_HEADERS = (("Cache-Control", "no-cache"), ("X-Accel-Buffering", "n
 def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
     """Yield the headers of a client's request that upstream may see."""
     headers = list(headers)
-    dropped = _DROPPED_REQUEST_HEADERS | _named_by_connection(headers)
+    named = _named_by_connection(headers)
     for name, value in headers:
-        # To a WSGI server, which MLflow may run on, `X_Forwarded_Host` is another spelling of `X-Forwarded-Host`.
-        spelled = name.lower().replace("_", "-")
-        if spelled not in dropped and not spelled.startswith(_DROPPED_REQUEST_PREFIXES):
+        if is_forwarded(name) and not (named and _spelled(name) in named):
             yield name, value
+
+
+# Cached: each request has nearly the same names.
+@lru_cache(maxsize=1024)
+def is_forwarded(name: str) -> bool:
+    """Return whether upstream may see a header of a client's request, unless `Connection` names it."""
+    spelled = _spelled(name)
+    return spelled not in _DROPPED_REQUEST_HEADERS and not spelled.startswith(_DROPPED_REQUEST_PREFIXES)
 
 
 def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str]]:
@@ -98,6 +105,11 @@ def _rewrite_location(location: str, upstream_url: str) -> str | None:
         return location
     path = target.path.removeprefix(upstream.path) or "/"
     return urlunsplit(("", "", path, target.query, target.fragment))
+
+
+def _spelled(name: str) -> str:
+    # To a WSGI server, which MLflow may run on, `X_Forwarded_Host` is another spelling of `X-Forwarded-Host`.
+    return name.lower().replace("_", "-")
 
 
 def _named_by_connection(headers: Headers) -> frozenset[str]:

@@ -4,7 +4,7 @@
 -- KEYS[1] hash  lane          KEYS[2] list  writes        KEYS[3] zset  ready
 -- KEYS[4] list  settled       KEYS[5] hash  dead          KEYS[6] zset  letters
 -- KEYS[7] list  attempts      KEYS[8] hash  held          KEYS[9] zset  oldest
--- KEYS[10] zset  writers
+-- KEYS[10] zset  writers       KEYS[11] zset  deliveries
 -- ARGV[1] lane                ARGV[2] lease token         ARGV[3] lease in ms
 -- ARGV[4] max writes          ARGV[5] max bytes
 -- ARGV[6] settled position that the claim started from    ARGV[7] how many writes are settled (0: only renew)
@@ -27,6 +27,7 @@ local attempts_key = KEYS[7]
 local held_key = KEYS[8]
 local oldest_key = KEYS[9]
 local writers_key = KEYS[10]
+local deliveries_key = KEYS[11]
 local lane = ARGV[1]
 local token = ARGV[2]
 local lease_ms = ARGV[3]
@@ -59,6 +60,13 @@ local function subtract_pending(client, bytes)
   if redis.call('HINCRBY', held_key, 'of:' .. client, -bytes) <= 0 then
     redis.call('HDEL', held_key, 'of:' .. client)
   end
+end
+
+local function note_delivery(client)
+  -- Numbers, no times: what is settled later has the higher one. Those of the latest clients are kept.
+  local last = redis.call('ZREVRANGE', deliveries_key, 0, 0, 'WITHSCORES')[2] or '0'
+  redis.call('ZADD', deliveries_key, string.format('%.0f', tonumber(last) + 1), client)
+  redis.call('ZREMRANGEBYRANK', deliveries_key, 0, -17)
 end
 
 local function add_dead_letter(field, letter, index_line)
@@ -109,6 +117,7 @@ if settled_count > 0 and settled == claimed_settled then
   for i = first_client, first_letter - 1, 2 do
     subtract_pending(ARGV[i], ARGV[i + 1])
     byte_delta = byte_delta - ARGV[i + 1]
+    note_delivery(ARGV[i])
   end
   for i = first_letter, #ARGV, 3 do
     add_dead_letter(ARGV[i], ARGV[i + 1], ARGV[i + 2])
