@@ -84,7 +84,7 @@ def create_app(
             token_budgets=TokenBudgets(bridge.clients.usage, bridge.clock),
         ),
         replay_protection=ReplayProtection(
-            bridge.replay_cache,
+            bridge.clients.replay_cache,
             bridge.outbox,
             bridge.clock,
             bridge.observe,

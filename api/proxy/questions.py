@@ -2,7 +2,7 @@
 """Questions: reads that may share one answer of upstream, and what makes two of them the same.
 
 A call is listed only if all that changes its answer is known: queued writes, by their positions, and other calls
-through the bridge, by their number. docs/adr/0030-identical-reads-share-an-answer.md
+through the bridge, by their number. docs/adr/0031-identical-reads-share-an-answer.md
 """
 
 from collections.abc import Hashable

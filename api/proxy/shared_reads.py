@@ -3,7 +3,7 @@
 
 An answer serves a reader only if upstream was asked for it after all that the reader must see was settled. So no write
 invalidates anything: a reader that must see it does not use the answer.
-docs/adr/0030-identical-reads-share-an-answer.md
+docs/adr/0031-identical-reads-share-an-answer.md
 """
 
 import asyncio

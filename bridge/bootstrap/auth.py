@@ -13,6 +13,7 @@ from bridge.auth.oidc import LoadBalancerVerifier, OpenIdVerifier, load_balancer
 from bridge.auth.oidc_login import OidcLogin, RoleMapping
 from bridge.auth.oidc_provider import ClientRegistration, ProviderClient
 from bridge.auth.sessions import BrowserSessions
+from bridge.auth.sigv4 import ReplayCache
 from bridge.config.network import DIRECT, Network
 from bridge.config.settings import Settings
 from bridge.errors import CannotStart
@@ -21,6 +22,7 @@ from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client_activity import RedisClientActivities
 from bridge.redis_store.outbox import connect
+from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.sessions import RedisPendingLoginStore, RedisSessionStore
 from bridge.redis_store.usage import RedisUsageStore
 from bridge.telemetry.audit import AuditStore
@@ -43,6 +45,7 @@ class ClientStores:
 
     api_keys: ApiKeyStore
     activities: ClientActivities
+    replay_cache: ReplayCache
     audit: AuditStore
     usage: UsageStore
 
@@ -86,6 +89,7 @@ def build_client_stores(settings: Settings, client: redis.Redis) -> ClientStores
     return ClientStores(
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         activities=RedisClientActivities(client),
+        replay_cache=RedisReplayCache(client),
         audit=RedisAuditStore(client),
         usage=RedisUsageStore(client),
     )

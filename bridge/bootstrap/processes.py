@@ -12,7 +12,6 @@ from redis import Redis
 from bridge.auth.api_keys import ApiKeyStore
 from bridge.auth.experiment_scope import ExperimentLookup
 from bridge.auth.rate_limits import RateLimits
-from bridge.auth.sigv4 import ReplayCache
 from bridge.bootstrap.auth import (
     BrowserSignIn,
     ClientStores,
@@ -48,7 +47,6 @@ from bridge.redis_store.job_search import RedisJobSearch
 from bridge.redis_store.outbox import RedisOutbox, connect
 from bridge.redis_store.rate_limits import RedisRateLimitStore
 from bridge.redis_store.read_marks import RedisReadMarks
-from bridge.redis_store.replay_cache import RedisReplayCache
 from bridge.redis_store.run_lookups import RedisExperimentMemory, RedisRunNames
 from bridge.redis_store.worker_reports import RedisWorkerReports
 from bridge.telemetry.observers import Observers, Records
@@ -108,7 +106,6 @@ class Api:
     tokens: TokenVerifiers
     browsers: BrowserSignIn
     operations: Operations
-    replay_cache: ReplayCache
     read_marks: ReadMarkStore
     observe: Observer
     #: Reports the background threads of this process from now on. Called once per process.
@@ -178,7 +175,6 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         operations=operations,
-        replay_cache=RedisReplayCache(client),
         read_marks=RedisReadMarks(client, connections[1]),
         observe=observe,
         report_threads=observe.report_threads,

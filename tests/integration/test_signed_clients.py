@@ -343,21 +343,21 @@ def test_a_request_that_another_process_is_carrying_out_may_come_later(
 ) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
     signature = log.header("Authorization")[-64:]
-    assert bridge.replay_cache.begin(signature, lease=LEASE) is None
+    assert bridge.clients.replay_cache.begin(signature, lease=LEASE) is None
 
     answer = http.send(log)
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
-    bridge.replay_cache.forget(signature)
+    bridge.clients.replay_cache.forget(signature)
     assert http.send(log).status == 200
-    assert bridge.replay_cache.begin(signature, lease=LEASE) not in (None, UNDER_WAY)
+    assert bridge.clients.replay_cache.begin(signature, lease=LEASE) not in (None, UNDER_WAY)
 
 
 def test_a_write_whose_process_died_may_come_again_when_that_is_certain(
     http: SigningClient, bridge: Api, key: AccessKey
 ) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
-    bridge.replay_cache.begin(log.header("Authorization")[-64:], lease=dt.timedelta(milliseconds=50))
+    bridge.clients.replay_cache.begin(log.header("Authorization")[-64:], lease=dt.timedelta(milliseconds=50))
 
     wait_until(lambda: http.send(log).status == 200, timeout=5)
 
@@ -366,7 +366,7 @@ class Watched:
     """The store's memory of signatures, and for how long it was asked to hold one under way."""
 
     def __init__(self, bridge: Api) -> None:
-        self._replay_cache = bridge.replay_cache
+        self._replay_cache = bridge.clients.replay_cache
         self.leases: list[float] = []
 
     def begin(self, signature: str, *, lease: dt.timedelta) -> bytes | None:
@@ -395,7 +395,7 @@ def test_only_what_may_have_been_carried_out_is_under_way_until_its_window_ends(
 def test_a_signature_is_remembered_for_as_long_as_it_counts(http: SigningClient, bridge: Api, key: AccessKey) -> None:
     log = signed(key, "POST", LOG_METRIC, metric())
     http.send(log)
-    store: Any = bridge.replay_cache
+    store: Any = bridge.clients.replay_cache
     [name] = store._client.keys("bridge:signed:*")  # noqa: SLF001 - looking at the store itself
 
     assert 300_000 < store._client.pttl(name) <= 361_000  # noqa: SLF001
@@ -442,7 +442,7 @@ def test_guesses_are_counted_and_shut_no_known_key_out(http: SigningClient, brid
 def test_secrets_are_kept_encrypted_for_their_client_and_key(
     http: SigningClient, bridge: Api, key: AccessKey, told: list[Event]
 ) -> None:
-    store: Any = bridge.replay_cache
+    store: Any = bridge.clients.replay_cache
     kept: dict[bytes, bytes] = store._client.hgetall("bridge:keys")  # noqa: SLF001 - looking at the store itself
     assert key.secret.encode() not in b"".join(kept.values())
     other = key_for(bridge, "admin", scopes=(Scope.ADMIN,))
