@@ -382,7 +382,7 @@ class Watched:
 
 def test_only_what_may_have_been_carried_out_is_under_way_until_its_window_ends(bridge: Api, key: AccessKey) -> None:
     watched = Watched(bridge)
-    with signing_client(replace(bridge, replay_cache=watched)) as http:
+    with signing_client(replace(bridge, clients=replace(bridge.clients, replay_cache=watched))) as http:
         http.send(signed(key, "POST", LOG_METRIC, metric()))
         http.send(signed(key, "POST", LOG_METRIC, metric(2), headers={"Prefer": "wait=1"}))
         http.send(signed(key, "POST", CREATE_RUN, b'{"experiment_id": "0"}'))
@@ -481,7 +481,7 @@ def test_without_a_store_nothing_that_changes_anything_is_carried_out(
             raise StoreUnavailable(name)
 
     replay_cache: Any = Gone()
-    with signing_client(replace(bridge, replay_cache=replay_cache)) as http:
+    with signing_client(replace(bridge, clients=replace(bridge.clients, replay_cache=replay_cache))) as http:
         assert http.send(signed(key, "POST", LOG_METRIC, metric())).status == 503
         assert http.send(signed(key, "POST", CREATE_RUN, b'{"experiment_id": "0"}')).status == 429
         front.set_fault(Faulty(200, {"Content-Type": "application/json"}, b"{}"))
