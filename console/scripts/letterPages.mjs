@@ -6,9 +6,9 @@ const click = (name) => (page) => page.getByRole('button', { name }).first().cli
 
 async function discardWithChange(page) {
     await page.getByRole('button', { name: /^Discard all/ }).click();
-    await page.locator('input[name="count"]').fill('13');
-    await page.evaluate(() => fetch('/mock', { method: 'POST', body: '{"letterCount":1300}' }));
-    await page.getByRole('button', { name: 'Discard 13 letters' }).click();
+    await page.locator('input[name="count"]').fill('12');
+    await page.evaluate(() => fetch('/mock', { method: 'POST', body: '{"letterCount":1304}' }));
+    await page.getByRole('button', { name: 'Discard 12 letters' }).click();
 }
 
 async function beginReplay(page) {

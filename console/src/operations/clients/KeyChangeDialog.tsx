@@ -36,7 +36,14 @@ export function RotateDialog({ onRotate, ...props }: Props & { onRotate: (overla
       button="Make the new key"
       isReady={isValid}
       onGo={() => onRotate(overlap)}
-      command={bridgeCommand('keys', 'rotate', props.client, '--overlap', `${typed}h`)}
+      command={bridgeCommand(
+        'keys',
+        'rotate',
+        props.client,
+        '--overlap',
+        `${typed}h`,
+        signs(props.keyId) ? '--sigv4' : null,
+      )}
       call={{ method: 'POST', path: `${keyPath(props.keyId)}/rotate`, body: JSON.stringify({ overlap }) }}
     >
       <div>A new key of the same kind is made. The old one works until the overlap has passed.</div>
@@ -50,6 +57,9 @@ export function RotateDialog({ onRotate, ...props }: Props & { onRotate: (overla
     </KeyDialog>
   );
 }
+
+/** The ids of keys that sign requests begin so. */
+const signs = (keyId: string): boolean => keyId.startsWith('MBKA');
 
 export function RevokeDialog({ onRevoke, ...props }: Props & { onRevoke: () => void }) {
   const [typed, setTyped] = useState('');
