@@ -152,14 +152,13 @@ def build_api(settings: Settings) -> Api:
     connections = (client, *_fast_and_bulk_clients(settings))
     outbox, fast, bulk = (_outbox(settings, each, observe) for each in connections)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    upstream = build_upstream(settings, clock, instance_id := RedisInstanceId(client))
     lookups = _lookup_sender(settings, client, clock, observe, stopping)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
         fast_outbox=fast,
-        upstream=upstream,
+        upstream=(upstream := build_upstream(settings, clock, instance_id := RedisInstanceId(client))),
         forwarding=build_forwarding(settings, clock, instance_id),
         instance_id=instance_id,
         flow_control=build_flow_control(settings, client),
