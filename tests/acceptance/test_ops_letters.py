@@ -150,7 +150,7 @@ def test_one_letter_shows_its_write_as_it_was_sent_and_is_replayed_without_a_dia
 
 def test_selected_letters_are_discarded_by_their_ids(shared_portal: Portal) -> None:
     bury(shared_portal, "selected", DeadLetterReason.POISON, 3, "The worker ended.")
-    shared_portal.sign_in(shared_portal.key_of("selecter", "--admin"), f"{PAGE}?client=selected")
+    shared_portal.sign_in(shared_portal.key_of("chooser", "--admin"), f"{PAGE}?client=selected")
     boxes = "document.querySelectorAll('input[type=checkbox][aria-label^=Select]')"
     shared_portal.browser.eventually(f"{boxes}.length >= 3")
 

@@ -182,7 +182,7 @@ def test_a_change_names_the_version_that_it_changes(http: Http, guarded: Api, ad
         {"scopes": [], "experiments": ["../7"]},
         {"scopes": [], "quota": {"requests": -1}},
         {"scopes": [], "quota": {"requests": 1e-300}},
-        {"scopes": [], "quota": {"requets": 1}},
+        {"scopes": [], "quota": {"queries": 1}},
         {"scopes": [], "name": "other"},
     ],
 )

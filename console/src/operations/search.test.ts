@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { callPath, countIn, given, momentIn, oneIn, textIn } from './search';
+import { callPath, readCount, given, momentIn, oneIn, readText } from './search';
 
 it('reads ids that look like numbers or booleans as texts', () => {
-  expect(textIn({ client: 123 }, 'client')).toBe('123');
-  expect(textIn({ client: true }, 'client')).toBe('true');
-  expect(textIn({ client: ' ' }, 'client')).toBeUndefined();
-  expect(textIn({ client: ['a'] }, 'client')).toBeUndefined();
+  expect(readText({ client: 123 }, 'client')).toBe('123');
+  expect(readText({ client: true }, 'client')).toBe('true');
+  expect(readText({ client: ' ' }, 'client')).toBeUndefined();
+  expect(readText({ client: ['a'] }, 'client')).toBeUndefined();
 });
 
 it('drops what is not one of the values', () => {
@@ -16,10 +16,10 @@ it('drops what is not one of the values', () => {
 });
 
 it('reads whole numbers within limits', () => {
-  expect(countIn({ limit: '50' }, 'limit', 1, 100)).toBe(50);
-  expect(countIn({ limit: 101 }, 'limit', 1, 100)).toBeUndefined();
-  expect(countIn({ limit: 'ten' }, 'limit', 1, 100)).toBeUndefined();
-  expect(countIn({}, 'limit', 0, 100)).toBeUndefined();
+  expect(readCount({ limit: '50' }, 'limit', 1, 100)).toBe(50);
+  expect(readCount({ limit: 101 }, 'limit', 1, 100)).toBeUndefined();
+  expect(readCount({ limit: 'ten' }, 'limit', 1, 100)).toBeUndefined();
+  expect(readCount({}, 'limit', 0, 100)).toBeUndefined();
 });
 
 it('reads moments with a zone only', () => {

@@ -4,7 +4,7 @@
 export type RawSearch = Record<string, unknown>;
 
 /** Returns a text. The router reads `?client=123` as a number and `?client=true` as a boolean; ids may look so. */
-export function textIn(search: RawSearch, name: string): string | undefined {
+export function readText(search: RawSearch, name: string): string | undefined {
   const value = search[name];
   if (typeof value === 'string') return value.trim() || undefined;
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
@@ -16,19 +16,19 @@ export function oneIn<Value extends string>(
   name: string,
   values: readonly Value[],
 ): Value | undefined {
-  const text = textIn(search, name);
+  const text = readText(search, name);
   return values.find((value) => value === text);
 }
 
 /** Returns a whole number within limits. */
-export function countIn(search: RawSearch, name: string, least: number, most: number): number | undefined {
-  const number = Number(textIn(search, name) ?? Number.NaN);
+export function readCount(search: RawSearch, name: string, least: number, most: number): number | undefined {
+  const number = Number(readText(search, name) ?? Number.NaN);
   return Number.isInteger(number) && number >= least && number <= most ? number : undefined;
 }
 
 /** Returns a moment, ISO 8601 with a zone. */
 export function momentIn(search: RawSearch, name: string): string | undefined {
-  const text = textIn(search, name);
+  const text = readText(search, name);
   return text !== undefined && /(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : undefined;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the address of the page says: the filter and the place in the list.
-import { given, textIn } from '../search';
+import { given, readText } from '../search';
 import type { RawSearch } from '../search';
 import type { AuditField } from './audit';
 import { auditProblem } from './auditFilter';
 
 export const auditSearch = (search: RawSearch) => {
   const valid = (field: AuditField): string | undefined => {
-    const text = textIn(search, field);
+    const text = readText(search, field);
     return text !== undefined && auditProblem(field, text) === null ? text : undefined;
   };
   return given({
@@ -17,6 +17,6 @@ export const auditSearch = (search: RawSearch) => {
     request_id: valid('request_id'),
     since: valid('since'),
     until: valid('until'),
-    cursor: textIn(search, 'cursor'),
+    cursor: readText(search, 'cursor'),
   });
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the address of the page says: the filter, the order and the place in the list.
-import { countIn, type Given, given, oneIn, type RawSearch, textIn } from '../search';
+import { readCount, type Given, given, oneIn, type RawSearch, readText } from '../search';
 import { fieldProblem, type FilterField, type LetterFilter } from './letterFilter';
 import type { LetterOrder } from './letters';
 
@@ -10,10 +10,10 @@ const DEFAULT_SIZE = 50;
 /** Reads the address. What is not valid is left out, and so is what the page does by itself. */
 export function lettersSearch(search: RawSearch) {
   const valid = (name: string, field = name as FilterField): string | undefined => {
-    const text = textIn(search, name);
+    const text = readText(search, name);
     return text !== undefined && fieldProblem(field, text) === null ? text : undefined;
   };
-  const limit = countIn(search, 'limit', PAGE_SIZES[0], PAGE_SIZES[2]);
+  const limit = readCount(search, 'limit', PAGE_SIZES[0], PAGE_SIZES[2]);
   return given({
     reason: valid('reason'),
     op: valid('op'),
@@ -25,7 +25,7 @@ export function lettersSearch(search: RawSearch) {
     until: valid('until'),
     order: oneIn(search, 'order', ['oldest', 'newest']),
     limit: PAGE_SIZES.find((size) => size === limit),
-    cursor: textIn(search, 'cursor'),
+    cursor: readText(search, 'cursor'),
   });
 }
 
