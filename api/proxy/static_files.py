@@ -21,7 +21,7 @@ _HARMLESS_VARY = frozenset({"", "origin", "accept-encoding"})
 #: The headers of a 304 (RFC 9110, section 15.4.5).
 _VALIDATING = frozenset({"cache-control", "content-location", "etag", "expires", "last-modified", "vary"})
 
-_Key = tuple[str | None, str, str]
+_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class _File:
     response: ForwardedResponse
     body: bytes
     received: float
+    #: Upstream's version, None if it was not known.
+    version: str | None
 
 
 class StaticFiles:
@@ -50,14 +52,16 @@ class StaticFiles:
             return None
         if request.header(b"range") is not None:
             return None
-        return self._version(), request.target, (request.header(b"accept-encoding") or "").lower()
+        return request.target, (request.header(b"accept-encoding") or "").lower()
 
     def find(self, key: _Key, request: Request) -> Fetched | None:
         """Return the file, or the news that the client already has it; None if the file is not here."""
-        file = self._files.pop(key, None)
-        if file is None:
+        file, version = self._files.get(key), self._version()
+        # A version that is not known, as just after the start, says nothing against the file.
+        if file is None or len({version, file.version} - {None}) > 1:
             return None
-        self._files[key] = file
+        self._files.pop(key)
+        self._files[key] = file = replace(file, version=file.version or version)
         self._observe(ReadCached(cache="static"))
         response = again(file.response, age_s=asyncio.get_running_loop().time() - file.received)
         if _is_known(request, file.response):
@@ -78,7 +82,7 @@ class StaticFiles:
             body += piece
             # The last piece may be the last thing that is read.
             if len(body) == length:
-                self._add(key, _File(response, bytes(body), asyncio.get_running_loop().time()))
+                self._add(key, _File(response, bytes(body), asyncio.get_running_loop().time(), self._version()))
             yield piece
 
     def _add(self, key: _Key, file: _File) -> None:

@@ -166,6 +166,17 @@ def test_a_newer_upstream_is_asked_again(ui: Ui) -> None:
     assert ui.get().status_code == 404
 
 
+def test_a_file_from_before_the_version_was_known_is_that_of_the_first_known_one(ui: Ui) -> None:
+    ui.bridge.capabilities._stated = None  # noqa: SLF001
+    ui.bridge.capabilities._examined_version = None  # noqa: SLF001
+    ui.get()
+    for version in ("3.17.2", None, "3.17.2", "3.18.0"):
+        ui.bridge.capabilities._examined_version = version  # noqa: SLF001
+        ui.get()
+
+    assert len(ui.calls) == 2
+
+
 def test_the_bytes_that_are_kept_are_bounded(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static_files, "_MAX_BYTES", 20)
     names = [MAIN.replace("c2f5f8d4", f"c2f5f8d{number}") for number in range(3)]
