@@ -145,7 +145,7 @@ class LanesRedispatched(Event, frozen=True, kw_only=True):
 class UpstreamExamined(Event, frozen=True, kw_only=True):
     """The version and the calls of upstream were examined, at the start or after an outage."""
 
-    #: Empty if upstream does not report it.
+    #: The version that the settings state, or else the reported one.
     version: str
     #: The queued calls that upstream lacks, separated by commas. They are forwarded, so that it rejects them itself.
     lacks: str

@@ -87,12 +87,12 @@ class Publication:
         )
         exported: _Document = json.loads(answer["body"].read())
         documentation = exported.get(_DOCUMENTATION, {})
-        missing = _canonical(self._parts) ^ _canonical(documentation.get("documentationParts", []))
-        if missing or documentation.get("version") != self._target.version:
+        different = _canonical(self._parts) ^ _canonical(documentation.get("documentationParts", []))
+        if different or documentation.get("version") != self._target.version:
             raise PublicationFailed(
                 f"The export of stage '{self._target.stage}' has other documentation than was published: version "
-                f"{documentation.get('version')!r}, {len(missing)} different parts, {min(missing, default='none')}. "
-                "Deploy the current API to the stage, then publish again."
+                f"{documentation.get('version')!r}, {len(different)} different parts, "
+                f"{min(different, default='none')}. Deploy the current API to the stage, then publish again."
             )
         return exported
 

@@ -83,7 +83,7 @@ QUERY: _Schema = {
     **msgspec.json.schema(LetterFilter)["$defs"]["LetterFilter"]["properties"],
     **msgspec.json.schema(AuditFilter)["$defs"]["AuditFilter"]["properties"],
     **msgspec.json.schema(PermissionQuery)["$defs"]["PermissionQuery"]["properties"],
-    # Of a permission; a filter has the same texts.
+    # The audit trail and a permission have a parameter of this name. Both take any text.
     "action": {"type": "string"},
     "op": {"enum": [*Op]},
     "request_id": {"type": "string", "minLength": 1, "maxLength": 512, "description": "The X-Request-Id of a write"},
@@ -101,12 +101,17 @@ QUERY: _Schema = {
     "names": {"type": "string", "pattern": f"^({_SERIES})(,({_SERIES}))*$", "description": "Separated by commas"},
     "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
     "order": {"enum": ["oldest", "newest"]},
-    "hours": {"type": "integer", "minimum": 1, "maximum": 192, "description": "The last hours; 24 if neither is sent"},
+    "hours": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 192,
+        "description": "The last hours; 24 without `hours` and `days`",
+    },
     "days": {
         "type": "integer",
         "minimum": 1,
         "maximum": 396,
-        "description": "The last days in UTC, not `hours`",
+        "description": "The last days in UTC; not together with `hours`",
     },
     **{name: {"type": "string"} for name in ("to", "again", "code", "state", "iss", "error")},
 }

@@ -35,7 +35,7 @@ class GatewayCall:
         self._endpoint = request.found.subject if request.found else ""
         self._is_named_by_body = not self._endpoint
         self._request_fields = JsonFields([(b"model",)], self._take_model, max_tokens=_MAX_JSON_TOKENS)
-        self._is_answered = False
+        self._has_succeeded = False
         self._counter: TokenCounter | None = None
 
     async def observed(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -47,9 +47,9 @@ class GatewayCall:
 
     def begin_response(self, response: ForwardedResponse) -> None:
         """Note the head of the response."""
-        self._is_answered = 200 <= response.status < 300
+        self._has_succeeded = 200 <= response.status < 300
         codings = [value for name, value in response.headers if name.lower() == "content-encoding"]
-        if self._is_answered and all(coding.strip().lower() in ("", "identity") for coding in codings):
+        if self._has_succeeded and all(coding.strip().lower() in ("", "identity") for coding in codings):
             self._counter = TokenCounter(is_event_stream=is_event_stream(response.headers))
 
     def feed(self, piece: bytes) -> None:
@@ -58,8 +58,8 @@ class GatewayCall:
             self._counter.feed(piece)
 
     def use(self) -> GatewayUse | None:
-        """Return what the call has used; None if the gateway has rejected it."""
-        if not self._is_answered:
+        """Return what the call has used; None if the call has not succeeded."""
+        if not self._has_succeeded:
             return None
         usage = self._counter.usage if self._counter else None
         prompt, completion = (usage or TokenUsage()).prompt, (usage or TokenUsage()).completion

@@ -79,7 +79,10 @@ def changes_answers(request: Request) -> bool:
 
 
 def _digest(request: Request, found: EndpointMatch, body: object) -> str | None:
-    """Return what identifies the body; None where a body is not wholly read for what it names, or has no place."""
+    """Return what identifies the body, None if the answer must not be shared.
+
+    A shared read names what it shows in one place: a GET in its query, any other in its body. Long bodies are not read.
+    """
     if found.subject or found.endpoint.kind != "read":
         return None
     if request.method == "GET":
@@ -92,6 +95,7 @@ def _digest(request: Request, found: EndpointMatch, body: object) -> str | None:
 
 
 def _wants_its_own(request: Request) -> bool:
+    """Return whether the client asks for a part of the answer, for a changed one, or for a new one."""
     if any(name in _CONDITIONS for name, _ in request.headers):
         return True
     wishes = f"{request.header(b'cache-control') or ''} {request.header(b'pragma') or ''}".lower()

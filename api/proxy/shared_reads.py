@@ -25,6 +25,7 @@ _REPEATED_WITHIN_S = 2.0
 _MAX_QUESTIONS = 4096
 #: A longer answer is streamed to each of its readers.
 _MAX_ANSWER_BYTES = 256 * 1024
+#: For this time after such an answer, the question is taken to have a long one again.
 _LONG_FOR_S = 30.0
 _MAX_BYTES = 16 << 20
 
@@ -69,8 +70,8 @@ class SharedReads:
         self._size = 0
         #: When questions were last asked, by their hashes, oldest first.
         self._asked: dict[int, float] = {}
-        #: Until when the answers to questions, by their hashes, are taken to be too long, oldest first.
-        self._too_long: dict[int, float] = {}
+        #: Until when questions, by their hashes, are taken to have long answers, oldest first.
+        self._long_until: dict[int, float] = {}
 
     async def fetch(
         self, request: ForwardedRequest, question: Question | None, positions: Positions | None, stack: AsyncExitStack
@@ -82,7 +83,7 @@ class SharedReads:
         if question is None or positions is None or not self._is_worth_it(question):
             return await self._forwarding.fetch(request, stack)
         try:
-            # On the event loop, as the positions.
+            # On the event loop, like the positions: a thread would cost more than this read.
             marks = self._marks.read(question.searcher)
         except StoreUnavailable:
             return await self._forwarding.fetch(request, stack)
@@ -123,7 +124,7 @@ class SharedReads:
                 flight.answer = fetched
                 self._size += flight.size if self._flights.get(question.key) is flight else 0
             else:
-                _put(self._too_long, hash(question.key), flight.began + _LONG_FOR_S)
+                _put(self._long_until, hash(question.key), flight.began + _LONG_FOR_S)
             if not _may_be_kept(fetched):
                 self._remove(question.key, flight)
             return fetched
@@ -151,7 +152,7 @@ class SharedReads:
         now, number = asyncio.get_running_loop().time(), hash(question.key)
         before = self._asked.get(number, float("-inf"))
         _put(self._asked, number, now)
-        return now - before <= _REPEATED_WITHIN_S and self._too_long.get(number, now) <= now
+        return now - before <= _REPEATED_WITHIN_S and self._long_until.get(number, now) <= now
 
 
 def _put(times: dict[int, float], number: int, time: float) -> None:

@@ -107,7 +107,7 @@ class DeadLetterRoutes:
         problems=(404,),
     )
     def show_conflicts(self, letter_id: str) -> Response:
-        """Return the later writes of the lane, and the values in MLflow that differ."""
+        """Return the later writes of the lane, and the values in MLflow that differ, if the client may read runs."""
         self._letter(letter_id)
         may_read = client().may(_GET_RUN)
         found = self._conflicts.of(letter_id, asked_by=client() if may_read else None) or _abort_unknown_letter()

@@ -61,6 +61,7 @@ class RunRoutes:
             letters = self._letters.page(LetterFilter(lane=lane), after=None, limit=_MAX_LETTERS).letters
             for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
                 if visible_client() not in (None, letter.client):
+                    # Another client's letter: its id and its reason are not shown.
                     return RunDocument(run=run, state=RunState.DEAD)
                 return RunDocument(run=run, state=RunState.DEAD, job_id=letter.job_id, reason=letter.message)
         return RunDocument(run=run, state=RunState.PENDING)

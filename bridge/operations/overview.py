@@ -177,7 +177,8 @@ def _stalled(snapshot: Snapshot) -> Iterator[Cause]:
     if due is None or snapshot.at - due < _STALLED_AFTER:
         return
     # With many lanes one may be due for long while workers are busy with others.
-    if snapshot.minutes[1].get(series.CALLS) or (delivered and snapshot.at - delivered < _STALLED_AFTER):
+    _, running = snapshot.minutes
+    if running.get(series.CALLS) or (delivered and snapshot.at - delivered < _STALLED_AFTER):
         return
     yield Cause(
         code="stalled",

@@ -15,7 +15,7 @@ from bridge.operations.snapshot import Minute, Snapshot, SnapshotReader
 from bridge.process.clock import Clock
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import Metric
-from bridge.telemetry.metrics import Count
+from bridge.telemetry.metrics import CounterKey
 from schemas.operations import Series, SeriesDocument
 
 MINUTE_S = 60
@@ -80,7 +80,7 @@ def minute_of(moment: dt.datetime) -> int:
     return int(moment.timestamp()) // MINUTE_S
 
 
-def minute_counts(counts: Mapping[Count, float]) -> dict[str, float]:
+def minute_counts(counts: Mapping[CounterKey, float]) -> dict[str, float]:
     """Return what of these counts the series of a minute hold."""
     kept: defaultdict[str, float] = defaultdict(float)
     for (name, *rest), number in counts.items():

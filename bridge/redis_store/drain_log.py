@@ -16,7 +16,7 @@ from schemas.drain import Drain, DrainState
 
 #: How long an ended drain is kept.
 _RETENTION = dt.timedelta(days=7)
-#: Drains that a list looks at.
+#: A list is chosen from this many drains, the newest.
 _MAX_LISTED = 1000
 #: The stored form of no rate.
 _NO_RATE = "none"
@@ -33,7 +33,7 @@ class RedisDrainLog:
         """Store a new drain."""
         began = drain.began_at.timestamp()
         fields = {"order": _encode_drain(drain), "state": drain.state, "done": 0, "advanced": began}
-        # A release before these fields can't read such an order, and must not come upon it.
+        # An earlier release does not know a filter's `op` and `error_code`, so it must not find a drain that has them.
         active = keys.ACTIVE_DRAINS_BY_CAUSE if drain.filter.is_about_cause else keys.ACTIVE_DRAINS
         with store_errors():
             # In this order: a drain in the active set is complete.
@@ -51,7 +51,7 @@ class RedisDrainLog:
         """Return drains, the newest first."""
         with store_errors():
             listed = self._client.zrevrange(keys.DRAINS, 0, _MAX_LISTED - 1)
-            # Those that a release before the list has begun are in this set alone.
+            # An earlier release enters the drains that it begins into this set alone.
             unlisted = [each for each in self._client.zrange(keys.ACTIVE_DRAINS, 0, -1) if each not in set(listed)]
             pipeline = self._client.pipeline(transaction=False)
             for drain_id in (*listed, *unlisted):
@@ -64,7 +64,7 @@ class RedisDrainLog:
         return [drain for drain in drains if state in (None, drain.state)][:limit]
 
     def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
-        """Return running drains that no other worker was given within ``guard``."""
+        """Return running drains with cursor and last progress. No other worker was given them within ``guard``."""
         found = []
         with store_errors():
             for active in (keys.ACTIVE_DRAINS, keys.ACTIVE_DRAINS_BY_CAUSE):
@@ -76,7 +76,7 @@ class RedisDrainLog:
                             advanced = dt.datetime.fromtimestamp(float(fields[b"advanced"]), dt.UTC)
                             found.append((read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
                         else:
-                            # A release before this set has cancelled it.
+                            # An earlier release has cancelled it: it knows only one of the two sets.
                             self._client.zrem(active, drain_id)
         return found
 

@@ -34,9 +34,9 @@ def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument
         "op": job_id.op,
         "accepted_at": job_id.accepted_at,
     }
-    lane, number, position = job_id.lane, job_id.partition, job_id.position
+    lane, partition, position = job_id.lane, job_id.partition, job_id.position
     for _ in range(_MAX_REPLAYS):
-        lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(number), keys.dead(number)]
+        lane_keys = [keys.lane_state(lane), keys.settled(lane), keys.ready(partition), keys.dead(partition)]
         lane_keys.append(keys.fate(lane, position))
         match status_script(lane_keys, [lane, position, keys.dead_field(lane, position)]):
             case [b"pending", attempts, failure, due]:
@@ -46,10 +46,11 @@ def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument
             case [b"settled", record]:
                 delivered = _delivered_fields(position, record)
                 return JobDocument(**known, **delivered) if delivered else None
-            case [b"drained", fate]:
+            case [b"fate", fate]:
                 verb, _, value = fate.partition(b":")
                 if verb == b"discarded":
                     return JobDocument(**known, status=JobStatus.DISCARDED, settled_at=from_ms(value))
+                # It was replayed: its write went to this position of the lane.
                 position = int(value)
             case _:
                 return None

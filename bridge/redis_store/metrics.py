@@ -14,7 +14,7 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.series import add_to_minute
 from bridge.redis_store.timestamps import store_time_ms
-from bridge.telemetry.metrics import Count
+from bridge.telemetry.metrics import CounterKey
 
 #: A report of threads is valid for this time.
 _REPORT_TTL_MS = 10_000
@@ -26,7 +26,7 @@ class RedisCounterStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client: Any = client
 
-    def add(self, counts: Mapping[Count, float]) -> None:
+    def add(self, counts: Mapping[CounterKey, float]) -> None:
         """Add to the counters and to the minute, in one round trip."""
         pipeline = self._client.pipeline(transaction=False)
         for count, number in counts.items():
@@ -35,7 +35,7 @@ class RedisCounterStore:
         with store_errors():
             pipeline.execute()
 
-    def read(self) -> dict[Count, float]:
+    def read(self) -> dict[CounterKey, float]:
         """Return all counters."""
         with store_errors():
             found = self._client.hgetall(keys.COUNTERS)

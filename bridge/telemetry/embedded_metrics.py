@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from bridge.errors import StoreUnavailable
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import Metric
-from bridge.telemetry.metrics import Count
+from bridge.telemetry.metrics import CounterKey
 from bridge.telemetry.prometheus import Gauges
 
 #: The only dimension, and its value.
 DIMENSION, SERVICE = "service", "mlflow-bridge"
-#: The counters of the line. It holds their increase since the last one, summed over their labels.
+#: The counters in each log line: their increase since the line before, summed over their labels.
 COUNTERS = (
     catalogue.WRITES_ACCEPTED,
     catalogue.WRITES_DELIVERED,
@@ -34,12 +34,12 @@ COUNTERS = (
 _PREFIX, _COUNTER_SUFFIX = "mlflow_bridge_", "_total"
 _MINUTE_S = 60
 
-# Its level is its own: the line is asked for by another setting than BRIDGE_LOG_LEVEL.
+# Its level does not follow BRIDGE_LOG_LEVEL: another setting turns the log line on.
 _LOG = logging.getLogger(__name__)
 
 
 class MinuteReports(Protocol):
-    """Coordinates the processes of an installation. Every method raises ``StoreUnavailable``."""
+    """Lets one process of an installation write the log line of a minute. Every method raises ``StoreUnavailable``."""
 
     def claim(self, minute: int) -> bool:
         """Return whether this process writes the line of this minute since the epoch."""
@@ -51,7 +51,7 @@ class MinuteReports(Protocol):
 
 
 class EmbeddedMetrics:
-    """Writes the line of each minute."""
+    """Writes one log line a minute, from which CloudWatch takes the metrics."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class EmbeddedMetrics:
         reports: MinuteReports,
         *,
         read_gauges: Callable[[], Gauges],
-        read_counters: Callable[[], Mapping[Count, float]],
+        read_counters: Callable[[], Mapping[CounterKey, float]],
         now: Callable[[], dt.datetime],
     ) -> None:
         self._namespace = namespace

@@ -22,7 +22,7 @@ from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import Metric
 
 #: The key of a counter: the metric's name, its label values, and for a histogram the bucket or ``sum``.
-Count = tuple[str, ...]
+CounterKey = tuple[str, ...]
 
 _FLUSH_INTERVAL_S = 1.0
 #: The interval at which a process reports its threads, unless they change.
@@ -35,7 +35,7 @@ class Meter:
     def __init__(self, counters: "CounterStore", *, observe: Observer | None = None) -> None:
         """``observe`` receives the failures of the meter's own thread, and may call this meter."""
         self._counters = counters
-        self._counts: defaultdict[Count, float] = defaultdict(float)
+        self._counts: defaultdict[CounterKey, float] = defaultdict(float)
         self._counts_lock = threading.Lock()
         self._flush_lock = threading.Lock()
         self._thread = BackgroundThread("meter", self._flush_and_report, every=_FLUSH_INTERVAL_S, observe=observe)
@@ -87,10 +87,10 @@ class Meter:
                 self._restore(counts)
                 raise
 
-    def _restore(self, counts: Mapping[Count, float]) -> None:
+    def _restore(self, counts: Mapping[CounterKey, float]) -> None:
         with self._counts_lock:
-            for count, number in counts.items():
-                self._counts[count] += number
+            for key, number in counts.items():
+                self._counts[key] += number
 
     def _flush_and_report(self) -> None:
         self.flush()
@@ -110,11 +110,11 @@ class Meter:
 class CounterStore(Protocol):
     """The counters of all processes. Every method raises ``StoreUnavailable``."""
 
-    def add(self, counts: Mapping[Count, float]) -> None:
+    def add(self, counts: Mapping[CounterKey, float]) -> None:
         """Add to the totals of all processes."""
         ...
 
-    def read(self) -> dict[Count, float]:
+    def read(self) -> dict[CounterKey, float]:
         """Return all totals."""
         ...
 

@@ -17,7 +17,7 @@ from bridge.errors import StoreUnavailable
 from bridge.outbox import Outbox
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import CATALOGUE, Kind, Metric
-from bridge.telemetry.metrics import Count, CounterStore
+from bridge.telemetry.metrics import CounterKey, CounterStore
 from bridge.upstream.flow_control import FlowControl
 
 #: The values of each gauge by its label values.
@@ -66,7 +66,7 @@ def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStor
     return gauges
 
 
-def expose(counters: Mapping[Count, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
+def expose(counters: Mapping[CounterKey, float] | None, gauges: Gauges, *, accept: str) -> tuple[bytes, str]:
     """Return all metrics in the format that the ``Accept`` header requests, and the content type.
 
     Without ``counters`` no counter is exposed: counters at 0 would look like a reset.
@@ -84,7 +84,7 @@ def _age(since: dt.datetime | None, now: dt.datetime) -> float:
 class _Collector(Collector):
     """A collector over given values, for prometheus_client."""
 
-    def __init__(self, counters: Mapping[Count, float] | None, gauges: Gauges) -> None:
+    def __init__(self, counters: Mapping[CounterKey, float] | None, gauges: Gauges) -> None:
         self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
         for metric in _COUNTERS if counters is not None else ():
             # Exposed from the start, so that the first increase is seen as one.

@@ -2,7 +2,7 @@
 """The capabilities of upstream's MLflow: its version, and the queued calls that it lacks.
 
 They are examined when the process starts, and again after upstream was unreachable or reports another version. Until
-then, and if upstream reports no version, the newest MLflow is assumed.
+then, and if upstream reports no version, the newest MLflow is assumed, or the version that the settings state.
 """
 
 import threading
@@ -29,7 +29,7 @@ class UpstreamCapabilities:
     """Examines upstream in a background thread. Its attributes may be read from any thread."""
 
     def __init__(self, upstream: Upstream, *, stated: str | None, observe: Observer, stopping: threading.Event) -> None:
-        """``stated`` is the version from the settings, for an upstream that does not report it."""
+        """``stated`` is the version from the settings. It decides the limits, even if upstream reports another."""
         self._upstream = upstream
         self._stated = stated
         self._observe = observe

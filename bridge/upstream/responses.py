@@ -79,6 +79,7 @@ def classify(
     status: int, headers: Mapping[str, str], body: bytes, *, now: dt.datetime, call: Call | None = None
 ) -> Outcome:
     """Return the outcome of a call from upstream's response. ``headers`` must be case-insensitive."""
+    # Only the export of traces has headers of its own, and MLflow handles it with FastAPI.
     response = _read(status, headers, body, of_fastapi=bool(call and call.headers))
     outcome = _classify(response, body, now=now, call=call)
     if isinstance(outcome, Unavailable):

@@ -76,7 +76,8 @@ class LinkTraces(msgspec.Struct):
 
 
 def capture_tag_call(op: Op, body: bytes, *, workspace: str | None, trace_id: str = "") -> Write:
-    """Parse the body of one of these calls into a write, or raise ``InvalidWrite``. ``trace_id``: from the path."""
+    """Parse the body of such a call into a write, or raise ``InvalidWrite``. ``trace_id``: from the path."""
+    # The required field that MLflow reports as missing if the body is not JSON.
     first = "experiment_id" if op in _EXPERIMENT_OPS else "key"
     fields = load_object(body, first=first)
     if trace_id:

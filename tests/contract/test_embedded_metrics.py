@@ -12,7 +12,7 @@ from bridge.errors import StoreUnavailable
 from bridge.redis_store.minute_reports import RedisMinuteReports
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.embedded_metrics import EmbeddedMetrics
-from bridge.telemetry.metrics import Count
+from bridge.telemetry.metrics import CounterKey
 from bridge.telemetry.prometheus import Gauges
 
 START = dt.datetime(2026, 1, 1, 12, 0, 10, tzinfo=dt.UTC)
@@ -72,7 +72,7 @@ SCHEMA: dict[str, Any] = {
 class Process:
     """A process of the installation, with its own clock."""
 
-    def __init__(self, client: Any, counters: dict[Count, float] | None = None) -> None:
+    def __init__(self, client: Any, counters: dict[CounterKey, float] | None = None) -> None:
         self.now = START
         self.counters = counters if counters is not None else {}
         self.metrics = EmbeddedMetrics(
@@ -125,7 +125,7 @@ def test_one_process_writes_the_line_of_a_minute(client: Any, caplog: pytest.Log
 def test_counters_are_written_as_their_increase_whoever_wrote_the_last_line(
     client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    counters: dict[Count, float] = {
+    counters: dict[CounterKey, float] = {
         ("mlflow_bridge_writes_dead_lettered_total", "refused"): 2.0,
         ("mlflow_bridge_writes_dead_lettered_total", "denied"): 1.0,
         ("mlflow_bridge_requests_total", "queued", "200"): 9.0,

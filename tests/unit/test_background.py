@@ -14,7 +14,7 @@ import pytest
 from bridge.events import Event, ThreadFailed, ThreadStarted
 from bridge.process import background
 from bridge.process.background import BackgroundThread, census
-from bridge.telemetry.metrics import Count
+from bridge.telemetry.metrics import CounterKey
 from bridge.telemetry.observers import Observers
 from tests.fakes import Events
 from tests.servers import wait_until
@@ -197,7 +197,7 @@ class BrokenTotals(FakeTotals):
         super().__init__()
         self.failures = iter(range(times))
 
-    def add(self, counts: Mapping[Count, float]) -> None:
+    def add(self, counts: Mapping[CounterKey, float]) -> None:
         if next(self.failures, None) is not None:
             raise TypeError
         super().add(counts)

@@ -14,7 +14,7 @@ from bridge import events
 from bridge.errors import StoreUnavailable
 from bridge.process.background import Census
 from bridge.telemetry.metric_catalogue import CATALOGUE, Kind
-from bridge.telemetry.metrics import Count, Meter
+from bridge.telemetry.metrics import CounterKey, Meter
 from bridge.telemetry.prometheus import expose
 from tests.unit.test_logs import EVENTS, SAMPLES
 
@@ -58,17 +58,17 @@ class FakeTotals:
     """Totals in memory, that can be away."""
 
     def __init__(self) -> None:
-        self.counters: defaultdict[Count, float] = defaultdict(float)
+        self.counters: defaultdict[CounterKey, float] = defaultdict(float)
         self.away = False
         self.reports: dict[str, Census] = {}
 
-    def add(self, counts: Mapping[Count, float]) -> None:
+    def add(self, counts: Mapping[CounterKey, float]) -> None:
         if self.away:
             raise StoreUnavailable("away")
         for count, number in counts.items():
             self.counters[count] += number
 
-    def read(self) -> dict[Count, float]:
+    def read(self) -> dict[CounterKey, float]:
         return dict(self.counters)
 
     def report(self, process: str, threads: Census) -> None:
@@ -199,7 +199,7 @@ class SlowTotals(FakeTotals):
         super().__init__()
         self.asked, self.go_on = threading.Event(), threading.Event()
 
-    def add(self, counts: Mapping[Count, float]) -> None:
+    def add(self, counts: Mapping[CounterKey, float]) -> None:
         self.asked.set()
         assert self.go_on.wait(30)
         super().add(counts)

@@ -27,6 +27,7 @@ def limits_of(load: Workload, costs: Costs) -> tuple[Limit, ...]:
 
 def _upstream_limits(load: Workload) -> tuple[Limit, ...]:
     return (
+        # At this rate merging begins and nothing queues up, so no share of it is kept free.
         Limit(
             name="upstream's calls, one write each",
             writes=load.calls,
@@ -66,18 +67,18 @@ def _api_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
 
 
 def _store_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
-    shard = store_shard_writes(load, costs)
-    share = min(equal_slots_share(shards) for shards in range(1, PARTITIONS + 1))
+    shard_writes = store_shard_writes(load, costs)
+    busiest_share = min(equal_slots_share(shards) for shards in range(1, PARTITIONS + 1))
     return (
-        Limit(name="one store shard: its processor", writes=shard, remedy="more shards"),
+        Limit(name="one store shard: its processor", writes=shard_writes, remedy="more shards"),
         Limit(
             name=f"all shards: {PARTITIONS} partitions in equal ranges of slots",
-            writes=shard / share,
+            writes=shard_writes / busiest_share,
             remedy="assign the partitions' slots to shards by hand, then a bridge with a store of its own",
         ),
         Limit(
             name=f"all shards: {PARTITIONS} partitions, one on each of {PARTITIONS} shards",
-            writes=shard * PARTITIONS,
+            writes=shard_writes * PARTITIONS,
             remedy="a second bridge with a store of its own",
         ),
     )

@@ -8,7 +8,7 @@
 -- {'pending', failed attempts, last failure, due time in ms}
 -- {'settled', record}
 -- {'dead', letter}
--- {'drained', fate of the letter}
+-- {'fate', fate of the letter: it was replayed or discarded}
 local lane_key = KEYS[1]
 local settled_key = KEYS[2]
 local ready_key = KEYS[3]
@@ -24,7 +24,7 @@ if letter then
 end
 local fate = redis.call('GET', fate_key)
 if fate then
-  return {'drained', fate}
+  return {'fate', fate}
 end
 local state = redis.call('HMGET', lane_key, 'settled', 'accepted', 'tried', 'attempts', 'failure')
 local settled, accepted, tried, attempts, failure = state[1], state[2], state[3], state[4], state[5]
