@@ -56,7 +56,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     since: _Timestamp | None = None
     #: Before this time.
     until: _Timestamp | None = None
-    request_id: str | None = None
+    request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
 
     def matches(self, record: AuditRecord) -> bool:
         """Return whether a record has all the fields of the filter."""

@@ -125,16 +125,17 @@ class JobDocuments(msgspec.Struct, frozen=True):
     jobs: list[JobDocument | None]
 
 
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Named = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of ``GET /v1/jobs``: the jobs of one run, of another lane, or of the client in all lanes."""
 
-    run_id: str | None = None
+    run_id: _Text | None = None
     #: The name that the client gave to the run.
-    run: str | None = None
-    lane: str | None = None
+    run: _Text | None = None
+    lane: _Text | None = None
     #: Delivered jobs cannot be listed: the store keeps no record of them, only their ids hold it.
     status: Literal["pending", "dead"] = "pending"
     #: The client's own jobs with this status, in all lanes.

@@ -24,10 +24,15 @@ def json_body(kind: type[T], *, expected: str) -> T:
 
 def query_of(kind: type[T]) -> T:
     """Return the query of the request as this type, or abort with 400."""
+    arguments = request.args.to_dict()
     try:
-        return msgspec.convert(request.args.to_dict(), type=kind, strict=False)
+        query = msgspec.convert(arguments, type=kind, strict=False)
     except msgspec.ValidationError as error:
         abort(400, f"The query is not valid: {error}.")
+    # Text is converted to what a field holds, and `null` to None.
+    if nulls := [name for name in arguments if getattr(query, name) is None]:
+        abort(400, f"The query is not valid: leave out `{nulls[0]}` in place of null.")
+    return query
 
 
 def json_response(document: object, status: int = 200, *, location: str | None = None) -> Response:

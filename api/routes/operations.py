@@ -63,7 +63,7 @@ class OverviewRoutes:
     def series(self) -> Response:
         """Return series."""
         query = query_of(SeriesQuery)
-        names = tuple(dict.fromkeys(query.names.split(","))) if query.names else NAMES
+        names = NAMES if query.names is None else tuple(dict.fromkeys(query.names.split(",")))
         if unknown := [name for name in names if name not in NAMES]:
             abort(400, f"There is no series {', '.join(unknown)}. There are {', '.join(NAMES)}.")
         return json_response(series_document(self._series, names, minutes=query.minutes, now=self._clock.now()))

@@ -3,12 +3,11 @@
 
 from collections.abc import Callable
 
-import msgspec
-from flask import Response, abort, request
+from flask import Response, abort
 
 from api.http.routing import Route
 from api.routes.context import client, request_id
-from api.routes.json_bodies import json_response
+from api.routes.json_bodies import json_response, query_of
 from bridge.auth.sessions import BrowserSession, BrowserSessions
 from bridge.events import Observer, SignedOut
 from schemas.endpoints import ExperimentRule
@@ -40,10 +39,7 @@ class OperatorSessionRoutes:
     )
     def list_sessions(self) -> Response:
         """Return a page of live sessions."""
-        try:
-            query = msgspec.convert(request.args.to_dict(), SessionQuery, strict=False)
-        except msgspec.ValidationError as error:
-            abort(400, f"The query is not valid: {error}.")
+        query = query_of(SessionQuery)
         if not 1 <= query.limit <= _MAX_LIMIT:
             abort(400, f"The query is not valid: `limit` must be from 1 to {_MAX_LIMIT}.")
         sessions, after = self._sessions.page(after=query.cursor, limit=query.limit)

@@ -4,12 +4,11 @@
 from collections.abc import Callable
 from itertools import islice
 
-import msgspec
-from flask import Response, abort, request
+from flask import Response, abort
 
 from api.http.routing import Route
 from api.routes.context import client, request_id
-from api.routes.json_bodies import json_body, json_response
+from api.routes.json_bodies import json_body, json_response, query_of
 from bridge.events import DeliveriesPaused, DeliveriesResumed, Observer
 from bridge.process.clock import Clock
 from bridge.telemetry.call_log import CallLog
@@ -68,10 +67,7 @@ class UpstreamRoutes:
     def failures(self, upstream_id: str) -> Response:
         """Return a page of the latest failed calls."""
         self._check(upstream_id)
-        try:
-            query = msgspec.convert(request.args.to_dict(), FailureQuery, strict=False)
-        except msgspec.ValidationError as error:
-            abort(400, f"The query is not valid: {error}.")
+        query = query_of(FailureQuery)
         older = (each for each in self._call_log.failures() if not query.cursor or each.id < query.cursor)
         found = list(islice(older, query.limit + 1))
         page = found[: query.limit]

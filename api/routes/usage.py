@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
-from flask import Response, abort, request
+from flask import Response, abort
 
 from api.http.routing import Route
 from api.routes.context import client
 from api.routes.csv_response import PAGE_ROWS, csv_response, wants_csv
-from api.routes.json_bodies import json_response
+from api.routes.json_bodies import json_response, query_of
 from bridge.process.clock import Clock
 from bridge.telemetry.usage import UsageStore
 from schemas.endpoints import ExperimentRule
@@ -115,10 +114,7 @@ def client_usage(name: str, steps: Mapping[dt.datetime, Mapping[str, int]]) -> C
 
 
 def _read_query(kind: type[Query]) -> Query:
-    try:
-        query = msgspec.convert(request.args.to_dict(), kind, strict=False)
-    except msgspec.ValidationError as error:
-        abort(400, f"The query is not valid: {error}.")
+    query = query_of(kind)
     if query.hours is not None and query.days is not None:
         abort(400, "The query is not valid: send `hours` or `days`, not both.")
     for name, value, most in (("hours", query.hours, _MAX_HOURS), ("days", query.days, _MAX_DAYS)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.servers import Server, api_with, free_port, running, worker_with
+from tests.servers import Server, api_with, free_port, running, wait_until, worker_with
 
 #: How long a start or a stop may take.
 _TIMEOUT_S = 30.0
@@ -63,4 +63,5 @@ def test_a_service_manager_that_is_gone_ends_no_process(redis_server: tuple[Serv
     api, url = api_with(environ | {"NOTIFY_SOCKET": str(short_dir / "gone")}, short_dir / "not-notified")
     with running(api):
         assert requests.get(f"{url}/healthz", timeout=30).status_code == 200
-        assert "service_not_notified" in api.child.last_lines(100)
+        # The log is written a moment later.
+        wait_until(lambda: "service_not_notified" in api.child.last_lines(100))
