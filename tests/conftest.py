@@ -14,7 +14,6 @@ from tests.servers import Server, mlflow_at, redis_at, redis_cluster_at, running
 from tests.system import System, system
 
 #: The slowest first, so that none of them is what the others wait for at the end.
-_LONGEST = "test_bench.py"
 _ORDER = ("faults", "acceptance", "contract", "integration", "unit", "docs", "conventions")
 
 
@@ -34,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=only_full)
         items[:] = [item for item in items if item not in only_full]
     tests = Path(__file__).parent
-    items.sort(key=lambda item: (item.path.name != _LONGEST, _ORDER.index(item.path.relative_to(tests).parts[0])))
+    items.sort(key=lambda item: _ORDER.index(item.path.relative_to(tests).parts[0]))
 
 
 @pytest.fixture(scope="session")
