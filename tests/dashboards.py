@@ -93,13 +93,13 @@ def counting_upstream() -> Iterator[CountingUpstream]:
 
         def do(self) -> None:
             status, document = upstream.answer(self.path, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-            told = json.dumps(document).encode() if self.path != "/version" else b"3.17.2"
+            encoded = json.dumps(document).encode() if self.path != "/version" else b"3.17.2"
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(encoded)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(told)
+                self.wfile.write(encoded)
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do
 

@@ -107,7 +107,7 @@ def _name_anew(case: Case[Any]) -> None:
 
 
 def _choose_one_way(case: Case[Any]) -> None:
-    """Mend a query in which JSON Schema can't say what excludes what."""
+    """Correct a query: JSON Schema can't say which parameters exclude each other."""
     if case.path == "/v1/jobs":
         # Whose jobs are meant can be said in one way only.
         case.query = {name: each for name, each in case.query.items() if name in ("status", "limit")}

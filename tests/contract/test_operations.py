@@ -285,7 +285,7 @@ def test_counts_and_gauges_are_kept_by_the_minute(client: Any, snapshots: RedisS
     assert (total["writes_accepted"], total["upstream_calls"], total["pending_writes"]) == (2, 4, 1)
     assert (total["breaker_open"], guarded) == (0, False)
     assert max(value or 0 for value in document.series["delivery_lag_seconds"].p50 or []) == pytest.approx(0.075)
-    # Nobody has noted anything in a minute that is yet to come.
+    # A future minute has no counts.
     assert document.series["writes_accepted"].values
     assert document.series["writes_accepted"].values[2] is None
     assert (document.step, document.partial, len(document.series)) == (60, True, len(NAMES))
@@ -382,7 +382,7 @@ def test_a_lane_says_what_it_waits_for(outbox: RedisOutbox, lanes: RedisLanes, c
 
 
 def claimed_again(outbox: RedisOutbox, run: str, client: Any) -> Claim:
-    """Claim a lane whose last claim is still live."""
+    """Claim a lane while its last claim lives."""
     client.zadd(keys.ready(keys.partition(run)), {run: 0})
     return claimed(outbox, run)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The marks tell whose writes were settled, and that something was changed, since an answer was requested."""
+"""The marks show whose writes were settled, and whether anything changed, since a call to upstream."""
 
 import datetime as dt
 from typing import Any

@@ -65,15 +65,15 @@ def store() -> Stored:
 
 
 @pytest.fixture
-def told() -> list[Event]:
+def observed() -> list[Event]:
     return []
 
 
 @pytest.fixture
-def trail(store: Stored, clock: FakeClock, told: list[Event], monkeypatch: pytest.MonkeyPatch) -> AuditTrail:
+def trail(store: Stored, clock: FakeClock, observed: list[Event], monkeypatch: pytest.MonkeyPatch) -> AuditTrail:
     # The tests flush by themselves.
     monkeypatch.setattr("bridge.process.background.BackgroundThread.start", lambda _: None)
-    return AuditTrail(store, clock, observe=told.append)
+    return AuditTrail(store, clock, observe=observed.append)
 
 
 def request(**fields: Any) -> RequestCompleted:
@@ -165,7 +165,7 @@ def test_a_flood_hides_no_change_and_no_other_decision(trail: AuditTrail, store:
 
 
 def test_while_the_store_is_away_records_wait_and_the_oldest_are_lost_last(
-    trail: AuditTrail, store: Stored, told: list[Event], monkeypatch: pytest.MonkeyPatch
+    trail: AuditTrail, store: Stored, observed: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "_MAX_BUFFERED", 3)
     store.is_away = True
@@ -176,5 +176,5 @@ def test_while_the_store_is_away_records_wait_and_the_oldest_are_lost_last(
     trail.flush()
 
     assert [record.request_id for record in store.records] == ["r2", "r3", "r4"]
-    assert {type(event) for event in told} == {StoreError}
-    assert "1 records lost" in str(told[-1])
+    assert {type(event) for event in observed} == {StoreError}
+    assert "1 records lost" in str(observed[-1])
