@@ -85,8 +85,11 @@ def test_a_reader_that_has_gone_stops_nothing() -> None:
 
 def test_a_fork_writes_nothing_of_what_its_parent_has_to_write(pipe: tuple[int, int]) -> None:
     writer = Writer(pipe[1], lost)
+    text = "parent\n" * 100
+    written = 0
     while writer._waiting < 100_000:  # noqa: SLF001
-        writer.write("parent\n" * 100)
+        writer.write(text)
+        written += len(text)
 
     child = os.fork()
     if child == 0:
@@ -94,7 +97,10 @@ def test_a_fork_writes_nothing_of_what_its_parent_has_to_write(pipe: tuple[int, 
         os._exit(int(writer._waiting))  # noqa: SLF001
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    read_all = 0
-    while writer._waiting:  # noqa: SLF001
-        read_all += len(os.read(pipe[0], 1 << 16))
-    assert read_all
+    while written > 0:
+        written -= len(os.read(pipe[0], 1 << 16))
+    assert written == 0
+    wait_until(lambda: writer._waiting == 0)  # noqa: SLF001
+    os.set_blocking(pipe[0], False)
+    with pytest.raises(BlockingIOError):
+        os.read(pipe[0], 1)
