@@ -18,8 +18,8 @@ const MAX_RETRIES = 2;
 const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
-      // What the bridge refuses, it refuses again; only an answer that did not come is asked for once more.
-      retry: (failures, error) => failures < MAX_RETRIES && error instanceof ProblemError && error.status === 0,
+      // The bridge refuses the same request again, so only a request without an answer is repeated.
+      retry: (failures, error) => failures < MAX_RETRIES && error instanceof ProblemError && error.isUnreachable,
       staleTime: 2000,
     },
   },

@@ -8,13 +8,13 @@ import { HomePage } from './shell/HomePage';
 import { NotFoundPage } from './shell/NotFoundPage';
 import { rootRoute as root, shellRoute as shell } from './shell/rootRoute';
 
-const text = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
+const nonEmptyText = (value: unknown): string | undefined => (typeof value === 'string' && value ? value : undefined);
 
 const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
   validateSearch: (search): { to?: string; error?: string } => {
-    const [to, error] = [text(search['to']), text(search['error'])];
+    const [to, error] = [nonEmptyText(search['to']), nonEmptyText(search['error'])];
     return { ...(to && { to }), ...(error && { error }) };
   },
   component: lazyRouteComponent(() => import('./session/SignInPage')),
@@ -33,7 +33,7 @@ const jobs = createRoute({
   path: '/jobs',
   validateSearch: (search): { run?: string } => {
     // A run's id may be all digits, which the router reads as a number.
-    const run = text(search['run'] === undefined ? undefined : String(search['run']));
+    const run = nonEmptyText(search['run'] === undefined ? undefined : String(search['run']));
     return run ? { run } : {};
   },
   component: lazyRouteComponent(() => import('./jobs/JobsPage')),

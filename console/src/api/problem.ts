@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an answer that is no success says: a problem document (RFC 9457), or MLflow's `{error_code, message}`.
+// The problem that an unsuccessful answer states: a problem document (RFC 9457), or MLflow's `{error_code, message}`.
 
 export interface Problem {
   /** Stable name of the problem, such as `urn:mlflow-bridge:problem:forbidden`; null where the answer has none. */
@@ -8,13 +8,13 @@ export interface Problem {
   detail: string | null;
   /** The HTTP status; 0 where no answer came. */
   status: number;
-  /** By which the request is found in the bridge's log. */
+  /** The id under which the bridge's log has the request. */
   requestId: string | null;
   /** Further members of the problem document, such as the `count` of letters. */
   members?: Record<string, unknown>;
 }
 
-/** An answer that is no success, or no answer. */
+/** A request that failed: its answer was no success, or none came. */
 export class ProblemError extends Error {
   readonly problem: Problem;
 
@@ -28,15 +28,20 @@ export class ProblemError extends Error {
     return this.problem.status;
   }
 
+  /** Whether no answer came at all. */
+  get isUnreachable(): boolean {
+    return this.problem.status === 0;
+  }
+
   /** The last part of `type`, such as `forbidden`. */
   get code(): string | null {
     return this.problem.type?.split(/[:/#]/).at(-1) ?? null;
   }
 }
 
-/** Reads the problem that an answer's body states; a body that states none gives the status alone. */
-export function problemOf(status: number, statusText: string, body: string, requestId: string | null): Problem {
-  const document = objectOf(body);
+/** Returns the problem that an answer's body states. A body that states none gives a problem with the status alone. */
+export function parseProblem(status: number, statusText: string, body: string, requestId: string | null): Problem {
+  const document = parseObject(body);
   const text = (name: string): string | null => (typeof document[name] === 'string' ? document[name] : null);
   return {
     type: text('type') ?? text('error_code'),
@@ -48,7 +53,8 @@ export function problemOf(status: number, statusText: string, body: string, requ
   };
 }
 
-export function unreachable(): Problem {
+/** Returns the problem of a request that had no answer. */
+export function unreachableProblem(): Problem {
   return {
     type: null,
     title: 'The bridge does not answer',
@@ -58,7 +64,8 @@ export function unreachable(): Problem {
   };
 }
 
-function objectOf(body: string): Record<string, unknown> {
+/** Returns the JSON object in a body; an empty one for any other body. */
+function parseObject(body: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(body);
     return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};

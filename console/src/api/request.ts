@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the bridge's HTTP API from the page, with the visitor's session cookie.
 import { parseExactJson } from './exactJson';
-import { problemOf, ProblemError, unreachable } from './problem';
+import { parseProblem, ProblemError, unreachableProblem } from './problem';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -19,7 +19,7 @@ interface Options {
 type Listener = () => void;
 const signedOutListeners = new Set<Listener>();
 
-/** Calls `listener` when an answer shows that the session has ended. Returns what removes the listener. */
+/** Calls `listener` when an answer shows that the session has ended. Returns a function that removes the listener. */
 export function onSignedOut(listener: Listener): () => void {
   signedOutListeners.add(listener);
   return () => signedOutListeners.delete(listener);
@@ -28,27 +28,27 @@ export function onSignedOut(listener: Listener): () => void {
 /**
  * Sends a request and returns the JSON document of the answer, undefined for 204.
  *
- * Throws `ProblemError` for any other answer than a success. A GET is revalidated by the browser: it sends
- * `If-None-Match` by itself and gives the stored answer for 304.
+ * Throws `ProblemError` for any other answer than a success. The browser revalidates a GET: it sends
+ * `If-None-Match` by itself, and returns the stored answer for 304.
  */
 export async function requestJson<Document>(path: string, options: Options = {}): Promise<Document> {
-  const response = await send(path, options);
+  const response = await sendRequest(path, options);
   const text = await response.text();
   if (!response.ok) {
     const requestId = response.headers.get('X-Request-Id');
-    const error = new ProblemError(problemOf(response.status, response.statusText, text, requestId));
+    const error = new ProblemError(parseProblem(response.status, response.statusText, text, requestId));
     if (hasEndedSession(error) && !options.expect401) for (const listener of signedOutListeners) listener();
     throw error;
   }
   return (text ? parseExactJson(text) : undefined) as Document;
 }
 
-/** A session that is too old for an action (`sign-in-again`) goes on for all others. */
+/** Returns whether the session is over. One that is too old for an action (`sign-in-again`) goes on for all others. */
 function hasEndedSession(error: ProblemError): boolean {
   return error.status === 401 && error.code !== 'sign-in-again';
 }
 
-async function send(path: string, { method = 'GET', body, headers, signal }: Options): Promise<Response> {
+async function sendRequest(path: string, { method = 'GET', body, headers, signal }: Options): Promise<Response> {
   const init: RequestInit = {
     method,
     cache: 'no-cache',
@@ -63,8 +63,9 @@ async function send(path: string, { method = 'GET', body, headers, signal }: Opt
   try {
     return await fetch(path, init);
   } catch (error) {
+    // A caller that aborts expects the abort's error. A timeout is the same as no answer.
     if (signal?.aborted && !isTimeout(signal)) throw error;
-    throw new ProblemError(unreachable());
+    throw new ProblemError(unreachableProblem());
   }
 }
 

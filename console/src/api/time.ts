@@ -21,9 +21,9 @@ export function spanText(milliseconds: number): string {
 
 /** Returns how far a moment lies from now: `4 minutes ago`, `in 12 seconds`, `now`. */
 export function relativeText(moment: string | number | Date, now: number): string {
-  const distance = new Date(moment).getTime() - now;
-  if (Math.abs(distance) < 1000) return 'now';
-  return distance > 0 ? `in ${spanText(distance)}` : `${spanText(-distance)} ago`;
+  const distanceMs = new Date(moment).getTime() - now;
+  if (Math.abs(distanceMs) < 1000) return 'now';
+  return distanceMs > 0 ? `in ${spanText(distanceMs)}` : `${spanText(-distanceMs)} ago`;
 }
 
 /** Returns the time of day: `14:02:40`. */
@@ -54,6 +54,7 @@ export function offsetText(zone: Zone, now: number): string {
 }
 
 function dayText(date: Date, zone: Zone): string {
+  // Sweden writes dates as ISO 8601 does: 2026-11-29.
   return date.toLocaleDateString('sv-SE', zoneOption(zone));
 }
 

@@ -11,13 +11,13 @@ import { clockText, momentText } from '../api/time';
 import { type OwnBacklog, ownBacklogQuery } from './backlog';
 import { type BacklogState, backlogSentence, backlogState, reasonSentence, stateAnnouncement } from './backlogSentence';
 
-/** How often the age in the sentence is counted on between two answers. */
+/** How often the age in the sentence is updated between two answers. */
 const CLOCK_MS = 1000;
 
 export function BacklogBar() {
   const { data, error, dataUpdatedAt } = useQuery(ownBacklogQuery);
   const now = useNow();
-  if (error instanceof ProblemError && error.status === 0) return <Unreachable since={dataUpdatedAt} />;
+  if (error instanceof ProblemError && error.isUnreachable) return <Unreachable since={dataUpdatedAt} />;
   const state = data ? backlogState(data, now) : null;
   return (
     <>
@@ -40,7 +40,7 @@ function Unreachable({ since }: { since: number }) {
 
 function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState; now: number }) {
   const { upstream } = backlog;
-  const why = reasonSentence(upstream.reason);
+  const explanation = reasonSentence(upstream.reason);
   return (
     <details className="backlog-bar">
       <summary>
@@ -48,7 +48,7 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
         <span className="backlog-more">Details</span>
       </summary>
       <div className="backlog-details">
-        {why && <p>{why}</p>}
+        {explanation && <p>{explanation}</p>}
         <KeyValuePairs
           columns={4}
           items={[
@@ -73,13 +73,13 @@ function Bar({ backlog, state, now }: { backlog: OwnBacklog; state: BacklogState
 }
 
 function Sentence({ state, children }: { state: BacklogState; children: ReactNode }) {
-  const stopped = state === 'stopped';
+  const isStopped = state === 'stopped';
   return (
     <span className="backlog-state">
       <Icon
-        name={stopped ? 'status-negative' : 'status-warning'}
-        variant={stopped ? 'error' : 'warning'}
-        ariaLabel={stopped ? 'Error' : 'Warning'}
+        name={isStopped ? 'status-negative' : 'status-warning'}
+        variant={isStopped ? 'error' : 'warning'}
+        ariaLabel={isStopped ? 'Error' : 'Warning'}
       />{' '}
       {children}
     </span>

@@ -15,7 +15,7 @@ export interface OwnBacklog {
   upstream: {
     delivering: boolean;
     reason: string | null;
-    /** When a write last got through. */
+    /** When a write was delivered last. */
     since: string | null;
     next_attempt_at: string | null;
   };
@@ -23,7 +23,7 @@ export interface OwnBacklog {
 
 const POLL_MS = 5000;
 
-/** Asked for every five seconds while the tab is visible, until the session ends. */
+/** Polled every five seconds while the tab is visible, until the session ends. */
 export const ownBacklogQuery = queryOptions({
   queryKey: ['backlog', 'mine'],
   queryFn: ({ signal }) => requestJson<OwnBacklog>('/v1/backlog/mine', { signal }),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the bar says about the backlog.
+// The sentences of the bar over each page: how far MLflow is behind, and why.
 import { clockText, spanText } from '../api/time';
 import type { OwnBacklog } from './backlog';
 
 /** A write that waits for less than this is on its way, and no reason for a bar. */
-const ON_ITS_WAY_MS = 10_000;
+const NORMAL_WAIT_MS = 10_000;
 
 export type BacklogState = 'current' | 'behind' | 'stopped';
 
@@ -37,26 +37,26 @@ const REASONS: Record<string, { short: string; sentence: string }> = {
 export function backlogState(backlog: OwnBacklog, now: number): BacklogState {
   if (!backlog.upstream.delivering) return 'stopped';
   const { writes, oldest_accepted_at: oldest } = backlog;
-  return writes > 0 && oldest !== null && now - Date.parse(oldest) >= ON_ITS_WAY_MS ? 'behind' : 'current';
+  return writes > 0 && oldest !== null && now - Date.parse(oldest) >= NORMAL_WAIT_MS ? 'behind' : 'current';
 }
 
 /** Returns the bar's sentence: how far MLflow is behind, why, and what comes next. */
 export function backlogSentence(backlog: OwnBacklog, now: number): string {
   const { writes, oldest_accepted_at: oldest, upstream } = backlog;
   const next = upstream.next_attempt_at ? `, next attempt ${clockText(upstream.next_attempt_at)}` : '';
-  const why = upstream.reason ? ` (${shortReason(upstream.reason)})` : '';
-  if (writes === 0) return `MLflow receives nothing at present${why}${next}. None of your writes wait.`;
+  const reasonText = upstream.reason ? ` (${shortReason(upstream.reason)})` : '';
+  if (writes === 0) return `MLflow receives nothing at present${reasonText}${next}. None of your writes wait.`;
   const behind = oldest ? `MLflow is ${spanText(now - Date.parse(oldest))} behind: ` : '';
   const more = backlog.is_complete === false ? 'more than ' : '';
   const waiting = writes === 1 ? '1 of your writes waits' : `${more}${writes.toLocaleString('en')} of your writes wait`;
-  return `${behind}${waiting}${why}${next}`;
+  return `${behind}${waiting}${reasonText}${next}`;
 }
 
 /** Returns what the live region says when the state changes: no figures, which change all the time. */
 export function stateAnnouncement(state: BacklogState, reason: string | null): string {
-  const why = reason ? ` (${shortReason(reason)})` : '';
-  if (state === 'stopped') return `MLflow receives nothing at present${why}.`;
-  return state === 'behind' ? `MLflow is behind${why}.` : 'MLflow has all of your writes.';
+  const reasonText = reason ? ` (${shortReason(reason)})` : '';
+  if (state === 'stopped') return `MLflow receives nothing at present${reasonText}.`;
+  return state === 'behind' ? `MLflow is behind${reasonText}.` : 'MLflow has all of your writes.';
 }
 
 export function shortReason(reason: string): string {

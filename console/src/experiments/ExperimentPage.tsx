@@ -9,7 +9,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 
 import { momentText } from '../api/time';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { usePageTitle } from '../shell/usePageTitle';
 import { experimentQuery, type Integer, type Run, runsQuery } from './mlflow';
 import { RunStatus } from './RunStatus';
@@ -29,7 +29,7 @@ export default function ExperimentPage() {
         <Link to="/">Experiments</Link>
         <Box variant="h1">{name}</Box>
       </div>
-      <Fetched query={runs} what="the runs" action="SearchRuns">
+      <QueryView query={runs} label="the runs" action="SearchRuns">
         {({ pages }) => (
           <SpaceBetween size="s">
             <Table
@@ -47,7 +47,7 @@ export default function ExperimentPage() {
             )}
           </SpaceBetween>
         )}
-      </Fetched>
+      </QueryView>
     </SpaceBetween>
   );
 }

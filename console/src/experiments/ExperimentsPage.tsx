@@ -9,20 +9,20 @@ import { Link, Navigate } from '@tanstack/react-router';
 
 import { momentText } from '../api/time';
 import { usePageTitle } from '../shell/usePageTitle';
-import { limitedPlace } from './limitedPlace';
+import { linkTarget } from './mlflowLink';
 import { experimentQuery } from './mlflow';
 
 export default function ExperimentsPage({ ids }: { ids: string[] }) {
   usePageTitle('Experiments');
-  const place = limitedPlace(window.location.hash);
-  if (place?.runId) return <Navigate to="/runs/$runId" params={{ runId: place.runId }} replace />;
-  if (place?.experimentId) {
-    return <Navigate to="/experiments/$experimentId" params={{ experimentId: place.experimentId }} replace />;
+  const target = linkTarget(window.location.hash);
+  if (target?.runId) return <Navigate to="/runs/$runId" params={{ runId: target.runId }} replace />;
+  if (target?.experimentId) {
+    return <Navigate to="/experiments/$experimentId" params={{ experimentId: target.experimentId }} replace />;
   }
   return (
     <SpaceBetween size="l">
       <Box variant="h1">Experiments</Box>
-      <WhyNoFrame />
+      <LimitedAccessNote />
       <Table
         ariaLabels={{ tableLabel: 'Your experiments' }}
         items={ids}
@@ -33,7 +33,7 @@ export default function ExperimentsPage({ ids }: { ids: string[] }) {
   );
 }
 
-function WhyNoFrame() {
+function LimitedAccessNote() {
   return (
     <Alert type="info">
       You may use certain experiments only. MLflow&apos;s own pages search all experiments at once, which is denied to

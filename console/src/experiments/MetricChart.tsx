@@ -8,12 +8,13 @@ import UPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
 import { momentText } from '../api/time';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { type Theme, useTheme } from '../shell/theme';
 import { type History, historyQuery, type Metric } from './mlflow';
-import { inOrder, type Series, seriesOf, seriesSentence } from './series';
+import { sortedPoints, type Series, seriesOf, seriesSentence } from './series';
 
 const CHART_HEIGHT_PX = 280;
+const VALUE_AXIS_WIDTH_PX = 70;
 const MAX_TABLE_ROWS = 500;
 
 const COLOURS: Record<Theme, { line: string; text: string; grid: string }> = {
@@ -24,9 +25,9 @@ const COLOURS: Record<Theme, { line: string; text: string; grid: string }> = {
 export function MetricChart({ runId, metric }: { runId: string; metric: string }) {
   const query = useQuery(historyQuery(runId, metric));
   return (
-    <Fetched query={query} what={`the history of ${metric}`} action="GetMetricHistory">
+    <QueryView query={query} label={`the history of ${metric}`} action="GetMetricHistory">
       {(history) => <HistoryView metric={metric} history={history} />}
-    </Fetched>
+    </QueryView>
   );
 }
 
@@ -38,21 +39,21 @@ function HistoryView({ metric, history }: { metric: string; history: History }) 
       <Toggle checked={asTable} onChange={({ detail }) => setAsTable(detail.checked)}>
         Show as table
       </Toggle>
-      {history.truncated && <p>The metric has more points; the first {history.points.length} are shown.</p>}
+      {history.isTruncated && <p>The metric has more points; the first {history.points.length} are shown.</p>}
       {asTable ? (
         <PointTable points={history.points} />
       ) : (
-        <Line label={seriesSentence(metric, series)} series={series} />
+        <LineChart label={seriesSentence(metric, series)} series={series} />
       )}
     </>
   );
 }
 
-function Line({ label, series }: { label: string; series: Series }) {
-  const box = useRef<HTMLDivElement>(null);
+function LineChart({ label, series }: { label: string; series: Series }) {
+  const container = useRef<HTMLDivElement>(null);
   const theme = useTheme();
   useEffect(() => {
-    const element = box.current;
+    const element = container.current;
     if (!element) return;
     const options = chartOptions(element.clientWidth, theme);
     const chart = new UPlot(options, [series.steps, series.values], element);
@@ -63,7 +64,7 @@ function Line({ label, series }: { label: string; series: Series }) {
       chart.destroy();
     };
   }, [series, theme]);
-  return <div ref={box} role="img" aria-label={label} className="chart" />;
+  return <div ref={container} role="img" aria-label={label} className="chart" />;
 }
 
 function chartOptions(width: number, theme: Theme): UPlot.Options {
@@ -76,25 +77,25 @@ function chartOptions(width: number, theme: Theme): UPlot.Options {
     scales: { x: { time: false } },
     axes: [
       { ...axis, label: 'step' },
-      { ...axis, size: 70 },
+      { ...axis, size: VALUE_AXIS_WIDTH_PX },
     ],
     series: [{ label: 'step' }, { label: 'value', stroke: line, width: 2, spanGaps: false }],
   };
 }
 
 function PointTable({ points }: { points: Metric[] }) {
-  const shown = inOrder(points).slice(-MAX_TABLE_ROWS);
+  const latest = sortedPoints(points).slice(-MAX_TABLE_ROWS);
   return (
     <>
-      {points.length > shown.length && (
+      {points.length > latest.length && (
         <p>
-          The latest {shown.length} of {points.length} points.
+          The latest {latest.length} of {points.length} points.
         </p>
       )}
       <Table
         variant="embedded"
         ariaLabels={{ tableLabel: 'Points of the metric' }}
-        items={shown}
+        items={latest}
         columnDefinitions={COLUMNS}
         empty="No points."
       />

@@ -13,7 +13,7 @@ import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import { momentText } from '../api/time';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { usePageTitle } from '../shell/usePageTitle';
 import { MetricChart } from './MetricChart';
 import { type Integer, type Metric, type Pair, type Run, runQuery } from './mlflow';
@@ -29,9 +29,9 @@ export default function RunPage() {
   return (
     <SpaceBetween size="l">
       <Box variant="h1">{name}</Box>
-      <Fetched query={query} what="the run" action="GetRun">
+      <QueryView query={query} label="the run" action="GetRun">
         {(run) => <RunView run={run} />}
-      </Fetched>
+      </QueryView>
     </SpaceBetween>
   );
 }
@@ -56,8 +56,8 @@ function RunView({ run: { info, data } }: { run: Run }) {
         columnDefinitions={METRIC_COLUMNS}
         empty="No metrics."
       />
-      <Pairs title="Params" pairs={data.params ?? []} />
-      <Pairs title="Tags" pairs={data.tags ?? []} />
+      <PairTable title="Params" pairs={data.params ?? []} />
+      <PairTable title="Tags" pairs={data.tags ?? []} />
     </SpaceBetween>
   );
 }
@@ -90,7 +90,7 @@ function ChartPanel({ runId, metrics }: { runId: string; metrics: Metric[] }) {
   );
 }
 
-function Pairs({ title, pairs }: { title: string; pairs: Pair[] }) {
+function PairTable({ title, pairs }: { title: string; pairs: Pair[] }) {
   return (
     <Table
       header={<Header counter={`(${pairs.length})`}>{title}</Header>}

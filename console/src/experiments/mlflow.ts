@@ -89,22 +89,22 @@ export const runQuery = (runId: string) =>
 export interface History {
   points: Metric[];
   /** Whether the metric has more points than these. */
-  truncated: boolean;
+  isTruncated: boolean;
 }
 
 export const historyQuery = (runId: string, key: string) =>
   queryOptions({
     queryKey: ['history', runId, key],
-    queryFn: ({ signal }) => history(runId, key, signal),
+    queryFn: ({ signal }) => fetchHistory(runId, key, signal),
     refetchInterval: pollEvery(POLL_MS),
   });
 
-async function history(runId: string, key: string, signal: AbortSignal): Promise<History> {
+async function fetchHistory(runId: string, key: string, signal: AbortSignal): Promise<History> {
   const points: Metric[] = [];
-  let token: string | undefined;
+  let nextPageToken: string | undefined;
   do {
     const query = new URLSearchParams({ run_id: runId, metric_key: key, max_results: String(HISTORY_PAGE_SIZE) });
-    if (token) query.set('page_token', token);
+    if (nextPageToken) query.set('page_token', nextPageToken);
     // Each page names the next one.
     // oxlint-disable-next-line no-await-in-loop
     const page = await requestJson<{ metrics?: Metric[]; next_page_token?: string }>(
@@ -112,7 +112,7 @@ async function history(runId: string, key: string, signal: AbortSignal): Promise
       { signal },
     );
     points.push(...(page.metrics ?? []));
-    token = page.next_page_token;
-  } while (token && points.length < MAX_HISTORY_POINTS);
-  return { points, truncated: Boolean(token) };
+    nextPageToken = page.next_page_token;
+  } while (nextPageToken && points.length < MAX_HISTORY_POINTS);
+  return { points, isTruncated: Boolean(nextPageToken) };
 }

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import type { Metric } from './mlflow';
-import { inOrder, seriesOf, seriesSentence } from './series';
+import { sortedPoints, seriesOf, seriesSentence } from './series';
 
 function point(step: Metric['step'], value: Metric['value'], timestamp: Metric['timestamp'] = 1): Metric {
   return { key: 'loss', value, timestamp, ...(step !== undefined && { step }) };
@@ -20,7 +20,7 @@ it('leaves a gap for what is no finite number', () => {
 });
 
 it('keeps steps apart that are equal as numbers', () => {
-  const [first, second] = inOrder([point(9223372036854775807n, 2), point(9223372036854775806n, 1)]);
+  const [first, second] = sortedPoints([point(9223372036854775807n, 2), point(9223372036854775806n, 1)]);
   expect([first?.step, second?.step]).toEqual([9223372036854775806n, 9223372036854775807n]);
 });
 

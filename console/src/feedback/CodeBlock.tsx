@@ -4,19 +4,19 @@ import { CopyButton } from './CopyButton';
 
 interface Props {
   code: string;
-  /** What it is: `the curl command`. */
-  what: string;
+  /** Names the text for screen readers: `the curl command`. */
+  label: string;
 }
 
-export function CodeBlock({ code, what }: Props) {
+export function CodeBlock({ code, label }: Props) {
   return (
     <div className="code-block">
       {/* A scrollable region has to be reached by keyboard. */}
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-      <pre tabIndex={0} role="region" aria-label={what}>
+      <pre tabIndex={0} role="region" aria-label={label}>
         {code}
       </pre>
-      <CopyButton text={code} what={what} />
+      <CopyButton text={code} label={label} />
     </div>
   );
 }

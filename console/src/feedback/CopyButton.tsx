@@ -5,16 +5,16 @@ import { useEffect, useState } from 'react';
 
 import { copyText } from './copyText';
 
-/** How long the button says what it did. */
+/** How long the result of a copy is shown. */
 const RESULT_MS = 3000;
 
 interface Props {
   text: string;
   /** What is copied, for people who do not see where the button stands: `the request id`. */
-  what: string;
+  label: string;
 }
 
-export function CopyButton({ text, what }: Props) {
+export function CopyButton({ text, label }: Props) {
   const [result, setResult] = useState<'copied' | 'failed' | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => setResult(null), RESULT_MS);
@@ -26,7 +26,7 @@ export function CopyButton({ text, what }: Props) {
       <Button
         variant="inline-icon"
         iconName={result === 'copied' ? 'check' : 'copy'}
-        ariaLabel={`Copy ${what}`}
+        ariaLabel={`Copy ${label}`}
         onClick={() => void copy()}
       />
       <span role="status" className="copy-result">

@@ -14,7 +14,7 @@ export function Denied({ action }: { action: string }) {
     <Alert type="warning" header="You may not see this">
       It needs the action <code>{action}</code>, which <code>{client}</code> lacks. Ask an operator to run:
       <div className="command">
-        <code>{command}</code> <CopyButton text={command} what="the command" />
+        <code>{command}</code> <CopyButton text={command} label="the command" />
       </div>
     </Alert>
   );

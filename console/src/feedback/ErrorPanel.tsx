@@ -39,7 +39,7 @@ function Explanation({ problem: { detail, status, type, requestId } }: { problem
       )}
       {requestId && (
         <div>
-          Request <code>{requestId}</code> <CopyButton text={requestId} what="the request id" />
+          Request <code>{requestId}</code> <CopyButton text={requestId} label="the request id" />
         </div>
       )}
     </>

@@ -5,7 +5,7 @@ import { useEffect, useState } from 'react';
 
 const NOTICE_AFTER_MS = 300;
 
-export function Loading({ what }: { what: string }) {
+export function Loading({ label }: { label: string }) {
   const [visible, setVisible] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setVisible(true), NOTICE_AFTER_MS);
@@ -13,7 +13,7 @@ export function Loading({ what }: { what: string }) {
   }, []);
   return (
     <div className="loading" role="status">
-      {visible && <StatusIndicator type="loading">Loading {what}</StatusIndicator>}
+      {visible && <StatusIndicator type="loading">Loading {label}</StatusIndicator>}
     </div>
   );
 }

@@ -4,13 +4,13 @@ import type { SignedIn } from '../session/session';
 /**
  * Returns the command by which an operator allows a client an action.
  *
- * The action is added to the permissions of a known client. The bridge may not know the client of a token (`oidc:...`),
- * and gives it the default scopes then: the command repeats its scope where that is another one.
+ * The command adds the action to the permissions that are stored. None may be stored for the client of a token
+ * (`oidc:...`): the command would then store the default scopes. So it repeats the client's scopes where they differ.
  */
 export function allowCommand({ client, scopes }: Pick<SignedIn, 'client' | 'scopes'>, action: string): string {
-  const name = /^[\w.:@-]+$/.test(client) ? client : `'${client.replaceAll("'", "'\\''")}'`;
+  const quotedClient = /^[\w.:@-]+$/.test(client) ? client : `'${client.replaceAll("'", "'\\''")}'`;
   const scope = client.includes(':') ? scopeOption(scopes) : '';
-  return `mlflow-bridge keys update ${name}${scope} --allow ${action}`;
+  return `mlflow-bridge keys update ${quotedClient}${scope} --allow ${action}`;
 }
 
 function scopeOption(scopes: string[]): string {

@@ -7,22 +7,22 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
 import { momentText } from '../api/time';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { useSession } from '../session/SessionContext';
 import { deadLettersQuery, type LetterSummary } from './jobs';
 import { letterSentence } from './jobSentence';
 import { LetterDialog } from './LetterDialog';
-import { countText } from './PendingJobs';
+import { listCountText } from './PendingJobs';
 import { ReplayButton } from './ReplayButton';
 import { ShortId } from './ShortId';
 
 export function DeadLetters({ run }: { run: string | null }) {
   const { client, via } = useSession();
-  // Without a sign-in all letters are everybody's.
+  // Without a sign-in, the page lists the letters of all clients.
   const query = useInfiniteQuery(deadLettersQuery(via === 'none' ? null : client, run));
-  const [opened, setOpened] = useState<string | null>(null);
+  const [openedLetterId, setOpenedLetterId] = useState<string | null>(null);
   return (
-    <Fetched query={query} what="your dead letters" action="GetDeadLetter">
+    <QueryView query={query} label="your dead letters" action="GetDeadLetter">
       {({ pages }) => {
         const letters = pages.flatMap((page) => page.letters);
         return (
@@ -31,7 +31,7 @@ export function DeadLetters({ run }: { run: string | null }) {
               variant="container"
               header={
                 <Header
-                  counter={countText(letters.length, query.hasNextPage)}
+                  counter={listCountText(letters.length, query.hasNextPage)}
                   description="Writes that the bridge does not try to deliver any more. A replay puts the stored write at the end of its run's lane."
                 >
                   Dead letters
@@ -40,7 +40,7 @@ export function DeadLetters({ run }: { run: string | null }) {
               items={letters}
               trackBy="letter_id"
               wrapLines
-              columnDefinitions={columns(setOpened)}
+              columnDefinitions={columns(setOpenedLetterId)}
               empty="No dead letters. A write that MLflow refuses appears here."
             />
             {query.hasNextPage && (
@@ -48,15 +48,15 @@ export function DeadLetters({ run }: { run: string | null }) {
                 Show more
               </Button>
             )}
-            {opened && <LetterDialog letterId={opened} onClose={() => setOpened(null)} />}
+            {openedLetterId && <LetterDialog letterId={openedLetterId} onClose={() => setOpenedLetterId(null)} />}
           </>
         );
       }}
-    </Fetched>
+    </QueryView>
   );
 }
 
-const columns = (open: (letterId: string) => void) => [
+const columns = (onOpen: (letterId: string) => void) => [
   {
     id: 'buried',
     header: 'Given up at',
@@ -68,7 +68,7 @@ const columns = (open: (letterId: string) => void) => [
   {
     id: 'run',
     header: 'Run',
-    cell: (letter: LetterSummary) => <ShortId id={letter.run_id ?? letter.lane} what="run" />,
+    cell: (letter: LetterSummary) => <ShortId id={letter.run_id ?? letter.lane} label="run" />,
   },
   { id: 'why', header: 'Why', minWidth: 260, cell: (letter: LetterSummary) => letterSentence(letter) },
   {
@@ -80,7 +80,7 @@ const columns = (open: (letterId: string) => void) => [
         <Button
           variant="inline-link"
           ariaLabel={`Details of the dead letter ${letter.letter_id}`}
-          onClick={() => open(letter.letter_id)}
+          onClick={() => onOpen(letter.letter_id)}
         >
           Details
         </Button>

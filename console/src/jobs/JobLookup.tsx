@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds one job by its id, and says what became of it.
+// Finds one job by its id, and shows its state.
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
 import FormField from '@cloudscape-design/components/form-field';
@@ -10,7 +10,7 @@ import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 
 import { ProblemError } from '../api/problem';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { jobQuery, type JobDocument } from './jobs';
 import { jobSentence, jobTimes } from './jobSentence';
 import { JobStatus } from './JobStatus';
@@ -34,25 +34,25 @@ export function JobLookup() {
             <Input value={typed} onChange={({ detail }) => setTyped(detail.value)} />
           </FormField>
         </form>
-        {jobId && <Found key={jobId} jobId={jobId} />}
+        {jobId && <LookupResult key={jobId} jobId={jobId} />}
       </SpaceBetween>
     </Container>
   );
 }
 
-function Found({ jobId }: { jobId: string }) {
+function LookupResult({ jobId }: { jobId: string }) {
   const query = useQuery(jobQuery(jobId));
   if (query.error instanceof ProblemError && query.error.status === 404) {
     return <p role="status">There is no such job of yours, or it was settled longer ago than the bridge remembers.</p>;
   }
   return (
-    <Fetched query={query} what="the job" action="GetJob">
-      {(job) => <Job job={job} />}
-    </Fetched>
+    <QueryView query={query} label="the job" action="GetJob">
+      {(job) => <JobDetails job={job} />}
+    </QueryView>
   );
 }
 
-function Job({ job }: { job: JobDocument }) {
+function JobDetails({ job }: { job: JobDocument }) {
   return (
     <div role="status">
       <KeyValuePairs

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One dead letter, whole: the write as it is sent, upstream's answer and each attempt.
+// All of one dead letter: the write as it is sent, upstream's answer and each attempt.
 import Modal from '@cloudscape-design/components/modal';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -8,7 +8,7 @@ import { useQuery } from '@tanstack/react-query';
 import { formatExactJson } from '../api/exactJson';
 import { momentText } from '../api/time';
 import { CodeBlock } from '../feedback/CodeBlock';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { letterQuery } from './jobs';
 import { letterSentence } from './jobSentence';
 
@@ -16,7 +16,7 @@ export function LetterDialog({ letterId, onClose }: { letterId: string; onClose:
   const query = useQuery(letterQuery(letterId));
   return (
     <Modal visible size="large" header="Dead letter" onDismiss={onClose}>
-      <Fetched query={query} what="the dead letter" action="GetDeadLetter">
+      <QueryView query={query} label="the dead letter" action="GetDeadLetter">
         {(letter) => (
           <SpaceBetween size="m">
             <div>{letterSentence(letter)}</div>
@@ -30,12 +30,12 @@ export function LetterDialog({ letterId, onClose }: { letterId: string; onClose:
               ]}
             />
             <strong>The write</strong>
-            <CodeBlock code={formatExactJson(letter.write)} what="the write" />
+            <CodeBlock code={formatExactJson(letter.write)} label="the write" />
             <strong>Attempts: {letter.attempt_count}</strong>
-            <CodeBlock code={formatExactJson(letter.attempts)} what="the attempts" />
+            <CodeBlock code={formatExactJson(letter.attempts)} label="the attempts" />
           </SpaceBetween>
         )}
-      </Fetched>
+      </QueryView>
     </Modal>
   );
 }

@@ -7,7 +7,7 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 
 import { ProblemError } from '../api/problem';
 import { momentText } from '../api/time';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { type JobDocument, pendingJobsQuery } from './jobs';
 import { jobSentence } from './jobSentence';
 import { ShortId } from './ShortId';
@@ -18,14 +18,14 @@ export function PendingJobs({ run }: { run: string | null }) {
     return <p>This version of the bridge lists pending jobs by run. Name a run above to see those of it.</p>;
   }
   return (
-    <Fetched query={query} what="your pending jobs" action="GetJob">
+    <QueryView query={query} label="your pending jobs" action="GetJob">
       {({ pages }) => {
         const jobs = pages.flatMap((page) => page.jobs);
         return (
           <>
             <Table
               variant="container"
-              header={<Header counter={countText(jobs.length, query.hasNextPage)}>Pending</Header>}
+              header={<Header counter={listCountText(jobs.length, query.hasNextPage)}>Pending</Header>}
               items={jobs}
               trackBy="job_id"
               wrapLines
@@ -44,19 +44,19 @@ export function PendingJobs({ run }: { run: string | null }) {
           </>
         );
       }}
-    </Fetched>
+    </QueryView>
   );
 }
 
 /** Returns the count of a list that may go on: `(50+)`. */
-export function countText(shown: number, more: boolean): string {
-  return `(${shown}${more ? '+' : ''})`;
+export function listCountText(shown: number, hasMore: boolean): string {
+  return `(${shown}${hasMore ? '+' : ''})`;
 }
 
 const COLUMNS = [
-  { id: 'job', header: 'Job', isRowHeader: true, cell: (job: JobDocument) => <ShortId id={job.job_id} what="job" /> },
+  { id: 'job', header: 'Job', isRowHeader: true, cell: (job: JobDocument) => <ShortId id={job.job_id} label="job" /> },
   { id: 'op', header: 'Write', minWidth: 120, cell: (job: JobDocument) => job.op },
-  { id: 'run', header: 'Run', cell: (job: JobDocument) => <ShortId id={job.run_id ?? job.lane} what="run" /> },
+  { id: 'run', header: 'Run', cell: (job: JobDocument) => <ShortId id={job.run_id ?? job.lane} label="run" /> },
   { id: 'accepted', header: 'Accepted', minWidth: 130, cell: (job: JobDocument) => momentText(job.accepted_at) },
   { id: 'why', header: 'Why it waits', minWidth: 260, cell: (job: JobDocument) => jobSentence(job) },
 ];

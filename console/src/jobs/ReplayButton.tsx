@@ -3,7 +3,7 @@
 import Button from '@cloudscape-design/components/button';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 
-import { useMay, useSession } from '../session/SessionContext';
+import { useIsAllowed, useSession } from '../session/SessionContext';
 import { allowCommand } from '../feedback/allowCommand';
 import { replayLetter } from './jobs';
 
@@ -12,7 +12,7 @@ const ACTION = 'ReplayDeadLetter';
 export function ReplayButton({ letterId }: { letterId: string }) {
   const queryClient = useQueryClient();
   const session = useSession();
-  const may = useMay(ACTION);
+  const may = useIsAllowed(ACTION);
   const replay = useMutation({
     mutationFn: () => replayLetter(letterId),
     onSettled: () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps both lists of the page to one run.
+// Limits both lists of the page to one run.
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
@@ -9,10 +9,10 @@ import { type FormEvent, useState } from 'react';
 export function RunFilter({ run }: { run: string | null }) {
   const navigate = useNavigate();
   const [typed, setTyped] = useState(run ?? '');
-  const show = (next: string) => void navigate({ to: '/jobs', search: next ? { run: next } : {} });
+  const showRun = (runId: string) => void navigate({ to: '/jobs', search: runId ? { run: runId } : {} });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    show(typed.trim());
+    showRun(typed.trim());
   };
   return (
     <form onSubmit={submit}>
@@ -23,7 +23,7 @@ export function RunFilter({ run }: { run: string | null }) {
           <span className="form-buttons">
             <Button formAction="submit">Show</Button>
             {run && (
-              <Button variant="link" formAction="none" onClick={() => show('')}>
+              <Button variant="link" formAction="none" onClick={() => showRun('')}>
                 Clear
               </Button>
             )}

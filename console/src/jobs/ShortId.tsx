@@ -4,14 +4,14 @@ import { CopyButton } from '../feedback/CopyButton';
 /** Ids of jobs begin alike, and differ at the end. */
 const SHOWN_CHARACTERS = 6;
 
-/** Shows the beginning and the end of an id, and copies the whole. */
-export function ShortId({ id, what }: { id: string; what: string }) {
+/** Shows the beginning and the end of an id. Its button copies all of the id. */
+export function ShortId({ id, label }: { id: string; label: string }) {
   return (
     <span className="short-id">
       <span className="id" title={id}>
         {id.length > 2 * SHOWN_CHARACTERS ? `${id.slice(0, SHOWN_CHARACTERS)}…${id.slice(-SHOWN_CHARACTERS)}` : id}
       </span>{' '}
-      <CopyButton text={id} what={`${what} ${id}`} />
+      <CopyButton text={id} label={`${label} ${id}`} />
     </span>
   );
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What became of a write, in a sentence.
+// The state of a job or of a dead letter, in a sentence.
 import { clockText, momentText } from '../api/time';
 import type { JobDocument, LetterSummary } from './jobs';
 
+/** By the reason that the bridge states for a dead letter. */
 const DEAD_REASONS: Record<string, string> = {
   refused: 'MLflow refused the write',
   expired: 'The write waited longer than the bridge keeps trying',
@@ -10,6 +11,7 @@ const DEAD_REASONS: Record<string, string> = {
   denied: 'MLflow denied the bridge this call',
 };
 
+/** By the reason of the last failed attempt of a pending job. */
 const WAIT_REASONS: Record<string, string> = {
   unavailable: 'MLflow does not answer or fails',
   denied: 'MLflow denies the bridge this call',
@@ -21,16 +23,16 @@ const WAIT_REASONS: Record<string, string> = {
 export function jobSentence(job: JobDocument): string {
   if (job.status === 'delivered') return 'MLflow has it.';
   if (job.status === 'discarded') return 'It was given up on, and then discarded by a person.';
-  if (job.status === 'dead') return withMessage(deadReason(job.error?.reason), job.error?.message);
+  if (job.status === 'dead') return withMessage(deadReasonText(job.error?.reason), job.error?.message);
   const next = job.next_attempt_at ? ` Next attempt at ${clockText(job.next_attempt_at)}.` : '';
   if (!job.error) return `It waits for its turn.${next}`;
-  const why = WAIT_REASONS[job.error.reason] ?? `The last attempt failed (${job.error.reason})`;
-  return `${withMessage(why, job.error.message)} ${attemptsText(job.attempts)}.${next}`;
+  const reasonText = WAIT_REASONS[job.error.reason] ?? `The last attempt failed (${job.error.reason})`;
+  return `${withMessage(reasonText, job.error.message)} ${attemptsText(job.attempts)}.${next}`;
 }
 
 /** Returns why a letter is dead. */
 export function letterSentence(letter: Pick<LetterSummary, 'reason' | 'message'>): string {
-  return withMessage(deadReason(letter.reason), letter.message);
+  return withMessage(deadReasonText(letter.reason), letter.message);
 }
 
 /** Returns the moments of a job: when it was accepted and settled. */
@@ -39,13 +41,13 @@ export function jobTimes(job: JobDocument): string {
   return `Accepted ${momentText(job.accepted_at)}${settled}`;
 }
 
-function deadReason(reason: string | undefined): string {
+function deadReasonText(reason: string | undefined): string {
   return DEAD_REASONS[reason ?? ''] ?? `The bridge gave up on the write (${reason ?? 'no reason is stored'})`;
 }
 
-function withMessage(why: string, message: string | undefined): string {
-  if (!message) return `${why}.`;
-  return `${why}: ${message}${/[.!?]$/.test(message) ? '' : '.'}`;
+function withMessage(reasonText: string, message: string | undefined): string {
+  if (!message) return `${reasonText}.`;
+  return `${reasonText}: ${message}${/[.!?]$/.test(message) ? '' : '.'}`;
 }
 
 function attemptsText(attempts: number): string {

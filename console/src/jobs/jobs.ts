@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The visitor's own jobs and dead letters, as docs/endpoints.md describes them.
+// The visitor's own jobs and dead letters, as docs/reference/endpoints.md describes them.
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
 import { pollEvery } from '../api/polling';
@@ -65,8 +65,8 @@ export const pendingJobsQuery = (run: string | null) =>
   infiniteQueryOptions({
     queryKey: ['jobs', 'pending', run],
     queryFn: ({ pageParam, signal }) => {
-      const which = run === null ? { mine: 'pending' } : { run_id: run, status: 'pending' };
-      return requestJson<JobPage>(listPath('/v1/jobs', { ...which, cursor: pageParam }), { signal });
+      const filter = run === null ? { mine: 'pending' } : { run_id: run, status: 'pending' };
+      return requestJson<JobPage>(listPath('/v1/jobs', { ...filter, cursor: pageParam }), { signal });
     },
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
@@ -78,7 +78,7 @@ export const deadLettersQuery = (client: string | null, run: string | null) =>
   infiniteQueryOptions({
     queryKey: ['dead-letters', client, run],
     queryFn: ({ pageParam, signal }) =>
-      // An operator sees everybody's; `client` keeps this page to one's own.
+      // An operator may see all letters; `client` limits the page to the visitor's own.
       requestJson<LetterPage>(listPath('/v1/dead-letters', { client, run_id: run, cursor: pageParam }), { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,

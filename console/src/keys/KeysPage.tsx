@@ -9,7 +9,7 @@ import { useQuery } from '@tanstack/react-query';
 
 import { momentText } from '../api/time';
 import { CodeBlock } from '../feedback/CodeBlock';
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { ShortId } from '../jobs/ShortId';
 import { useSession } from '../session/SessionContext';
 import { usePageTitle } from '../shell/usePageTitle';
@@ -29,7 +29,7 @@ export default function KeysPage() {
         </Box>
       </div>
       {via === 'none' && <p>No sign-in is set up, so programs on this machine need no key.</p>}
-      <Fetched query={query} what="your keys">
+      <QueryView query={query} label="your keys">
         {({ keys }) => (
           <Table
             header={<Header counter={`(${keys.length})`}>Keys of {client}</Header>}
@@ -43,16 +43,16 @@ export default function KeysPage() {
             }
           />
         )}
-      </Fetched>
+      </QueryView>
       <Box variant="h2">How to use a key</Box>
       {[...bearerUses(window.location.origin), ...signatureUses(window.location.origin)].map((use) => (
-        <Use key={use.title} use={use} />
+        <KeyUsePanel key={use.title} use={use} />
       ))}
     </SpaceBetween>
   );
 }
 
-function Use({ use }: { use: KeyUse }) {
+function KeyUsePanel({ use }: { use: KeyUse }) {
   return (
     <Container
       header={
@@ -61,7 +61,7 @@ function Use({ use }: { use: KeyUse }) {
         </Header>
       }
     >
-      <CodeBlock code={use.code} what={`the lines for ${use.title}`} />
+      <CodeBlock code={use.code} label={`the lines for ${use.title}`} />
     </Container>
   );
 }
@@ -72,7 +72,7 @@ const KINDS: Record<Key['kind'], string> = {
 };
 
 const COLUMNS = [
-  { id: 'key', header: 'Key', isRowHeader: true, cell: (key: Key) => <ShortId id={key.key_id} what="the key's id" /> },
+  { id: 'key', header: 'Key', isRowHeader: true, cell: (key: Key) => <ShortId id={key.key_id} label="the key's id" /> },
   { id: 'kind', header: 'For', cell: (key: Key) => KINDS[key.kind] ?? key.kind },
   { id: 'created', header: 'Created', cell: (key: Key) => momentText(key.created_at) },
   { id: 'expires', header: 'Expires', cell: (key: Key) => (key.expires_at ? momentText(key.expires_at) : 'Never') },

@@ -10,9 +10,9 @@ import { useTheme } from '../shell/theme';
 import { usePageTitle } from '../shell/usePageTitle';
 import { hideAssistant, storeFrameSettings } from './frameAppearance';
 import { frameProblem } from './frameProblem';
-import { frameAddress, framePlace, keepPlace, watchPlace } from './framePlace';
+import { frameAddress, framePlace, storePlace, watchPlace } from './framePlace';
 
-/** How long after a failure MLflow's UI is asked for again. */
+/** How long after a failure MLflow's UI is loaded again. */
 const RETRY_MS = 10_000;
 
 /** Loads MLflow's UI at its first visit, and keeps it while other pages of the portal are shown. */
@@ -25,20 +25,20 @@ export function MlflowFrame({ visible }: { visible: boolean }) {
 function Frame({ visible }: { visible: boolean }) {
   const frame = useRef<HTMLIFrameElement>(null);
   const [address] = useState(() => frameAddress(framePlace()));
-  const { loads, problem } = useLoads(frame);
+  const { count: loads, problem } = useFrameLoads(frame);
   useSignedOutFrame(frame);
   useFrameTheme(frame);
   useMirroredPlace(frame, loads, visible);
   useEffect(() => {
-    const inner = innerWindow(frame.current);
-    return inner ? hideAssistant(inner) : undefined;
+    const frameWindow = windowOf(frame.current);
+    return frameWindow ? hideAssistant(frameWindow) : undefined;
   }, [loads]);
   return (
     <>
       {visible && <FrameTitle />}
       {visible && problem && (
         <div className="page">
-          <ErrorPanel error={new ProblemError(problem)} onRetry={() => innerWindow(frame.current)?.location.reload()} />
+          <ErrorPanel error={new ProblemError(problem)} onRetry={() => windowOf(frame.current)?.location.reload()} />
         </div>
       )}
       <iframe ref={frame} src={address} title="MLflow" className="mlflow-frame" hidden={!visible || problem !== null} />
@@ -51,27 +51,29 @@ function FrameTitle() {
   return <h1 className="visually-hidden">Experiments</h1>;
 }
 
-interface Loads {
+interface FrameLoads {
+  /** How often the frame has loaded a document. */
   count: number;
+  /** The problem that the latest document states in MLflow's place. */
   problem: Problem | null;
 }
 
-/** Returns how often the frame has loaded a document, and the problem that the latest one states in MLflow's place. */
-function useLoads(frame: React.RefObject<HTMLIFrameElement | null>): { loads: number; problem: Problem | null } {
-  const [{ count, problem }, setLoads] = useState<Loads>({ count: 0, problem: null });
+/** Counts the documents that the frame loads, and loads MLflow's UI again some time after a failure. */
+function useFrameLoads(frame: React.RefObject<HTMLIFrameElement | null>): FrameLoads {
+  const [{ count, problem }, setLoads] = useState<FrameLoads>({ count: 0, problem: null });
   useEffect(() => {
     const element = frame.current;
-    const loaded = () =>
-      setLoads((before) => ({ count: before.count + 1, problem: frameProblem(element?.contentDocument ?? null) }));
-    element?.addEventListener('load', loaded);
-    return () => element?.removeEventListener('load', loaded);
+    const onLoad = () =>
+      setLoads((previous) => ({ count: previous.count + 1, problem: frameProblem(element?.contentDocument ?? null) }));
+    element?.addEventListener('load', onLoad);
+    return () => element?.removeEventListener('load', onLoad);
   }, [frame]);
   useEffect(() => {
     if (!problem) return;
-    const timer = setTimeout(() => innerWindow(frame.current)?.location.reload(), RETRY_MS);
+    const timer = setTimeout(() => windowOf(frame.current)?.location.reload(), RETRY_MS);
     return () => clearTimeout(timer);
   }, [count, problem, frame]);
-  return { loads: count, problem };
+  return { count, problem };
 }
 
 /** The message of the page that the bridge shows in a frame after the session's end. */
@@ -81,20 +83,20 @@ const SIGNED_OUT_MESSAGE = 'mlflow-bridge:signed-out';
 function useSignedOutFrame(frame: React.RefObject<HTMLIFrameElement | null>): void {
   const queryClient = useQueryClient();
   const { data: signedIn } = useQuery({ ...sessionQuery, select: (session) => session.signed_in });
-  const reported = useRef(false);
+  const hasReportedEnd = useRef(false);
   useEffect(() => {
-    const received = ({ origin, data }: MessageEvent<unknown>) => {
+    const onMessage = ({ origin, data }: MessageEvent<unknown>) => {
       if (origin !== window.location.origin || !isSignedOutMessage(data)) return;
-      reported.current = true;
+      hasReportedEnd.current = true;
       void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
     };
-    window.addEventListener('message', received);
-    return () => window.removeEventListener('message', received);
+    window.addEventListener('message', onMessage);
+    return () => window.removeEventListener('message', onMessage);
   }, [queryClient]);
   useEffect(() => {
-    if (!signedIn || !reported.current) return;
-    reported.current = false;
-    innerWindow(frame.current)?.location.reload();
+    if (!signedIn || !hasReportedEnd.current) return;
+    hasReportedEnd.current = false;
+    windowOf(frame.current)?.location.reload();
   }, [frame, signedIn]);
 }
 
@@ -105,40 +107,40 @@ function isSignedOutMessage(data: unknown): boolean {
 /** Writes the frame's place to the portal's address, and a place that is opened in the portal to the frame. */
 function useMirroredPlace(frame: React.RefObject<HTMLIFrameElement | null>, loads: number, visible: boolean): void {
   useEffect(() => {
-    const inner = visible ? frame.current?.contentWindow : null;
-    if (!inner || loads === 0) return;
-    return watchPlace(inner, (place) => {
-      keepPlace(place);
+    const frameWindow = visible ? frame.current?.contentWindow : null;
+    if (!frameWindow || loads === 0) return;
+    return watchPlace(frameWindow, (place) => {
+      storePlace(place);
       if (window.location.hash !== place) window.history.replaceState(window.history.state, '', place);
     });
   }, [frame, loads, visible]);
   useEffect(() => {
     if (!visible) return;
-    const follow = () => {
+    const onHashChange = () => {
       const place = window.location.hash;
-      if (keepPlace(place)) frame.current?.contentWindow?.location.replace(frameAddress(place));
+      if (storePlace(place)) frame.current?.contentWindow?.location.replace(frameAddress(place));
     };
-    follow();
-    window.addEventListener('hashchange', follow);
-    return () => window.removeEventListener('hashchange', follow);
+    onHashChange();
+    window.addEventListener('hashchange', onHashChange);
+    return () => window.removeEventListener('hashchange', onHashChange);
   }, [frame, visible]);
 }
 
 /** Loads MLflow's UI again when the theme changes: it reads the theme only then. */
 function useFrameTheme(frame: React.RefObject<HTMLIFrameElement | null>): void {
   const theme = useTheme();
-  const shown = useRef(theme);
-  // Before the frame's first request, which an effect would be too late for.
+  const loadedTheme = useRef(theme);
+  // An effect runs after the frame's first request, an initial state during the first rendering.
   useState(() => storeFrameSettings(theme));
   useEffect(() => {
-    if (shown.current === theme) return;
-    shown.current = theme;
+    if (loadedTheme.current === theme) return;
+    loadedTheme.current = theme;
     storeFrameSettings(theme);
-    innerWindow(frame.current)?.location.reload();
+    windowOf(frame.current)?.location.reload();
   }, [frame, theme]);
 }
 
-/** Returns the window of the frame's document, null where that is of another origin. */
-function innerWindow(element: HTMLIFrameElement | null): (Window & typeof globalThis) | null {
+/** Returns the window of the frame; null while its document is of another origin. */
+function windowOf(element: HTMLIFrameElement | null): (Window & typeof globalThis) | null {
   return element?.contentDocument ? (element.contentWindow as Window & typeof globalThis) : null;
 }

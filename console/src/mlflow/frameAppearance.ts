@@ -27,15 +27,15 @@ export function storeFrameSettings(theme: Theme): void {
   }
 }
 
-/** Hides the assistant in a document of the frame. Returns what ends the watch for it. */
+/** Hides the assistant in the frame's document, now and when it appears later. Returns a function that stops it. */
 export function hideAssistant(frame: Window & typeof globalThis): () => void {
-  const { document: inner } = frame;
-  const sheet = new frame.CSSStyleSheet();
-  sheet.replaceSync(HIDDEN_CSS);
-  inner.adoptedStyleSheets = [...inner.adoptedStyleSheets, sheet];
+  const { document: frameDocument } = frame;
+  const styleSheet = new frame.CSSStyleSheet();
+  styleSheet.replaceSync(HIDDEN_CSS);
+  frameDocument.adoptedStyleSheets = [...frameDocument.adoptedStyleSheets, styleSheet];
   const hide = () => {
-    for (const button of inner.querySelectorAll('[role="button"][aria-pressed]:not(.mlflow-bridge-hidden)')) {
-      // The button beside an experiment has no name of its own in the document but its text.
+    for (const button of frameDocument.querySelectorAll('[role="button"][aria-pressed]:not(.mlflow-bridge-hidden)')) {
+      // The button beside an experiment has no id or class of its own, so only its text identifies it.
       if (/^Assistant\s*(Beta)?$/.test(button.textContent ?? '')) {
         (button.parentElement ?? button).classList.add('mlflow-bridge-hidden');
       }
@@ -43,6 +43,6 @@ export function hideAssistant(frame: Window & typeof globalThis): () => void {
   };
   hide();
   const observer = new frame.MutationObserver(hide);
-  observer.observe(inner.documentElement, { childList: true, subtree: true });
+  observer.observe(frameDocument.documentElement, { childList: true, subtree: true });
   return () => observer.disconnect();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { framePlace, keepPlace, watchPlace } from './framePlace';
+import { framePlace, storePlace, watchPlace } from './framePlace';
 
 type Frame = Parameters<typeof watchPlace>[0];
 
@@ -52,8 +52,8 @@ it('has no place for another document than the UI', () => {
 });
 
 it('keeps a new place, and nothing else than a place', () => {
-  expect(keepPlace('#/experiments/3')).toBe(true);
-  expect(keepPlace('#/experiments/3')).toBe(false);
-  expect(keepPlace('#content')).toBe(false);
+  expect(storePlace('#/experiments/3')).toBe(true);
+  expect(storePlace('#/experiments/3')).toBe(false);
+  expect(storePlace('#content')).toBe(false);
   expect(framePlace()).toBe('#/experiments/3');
 });

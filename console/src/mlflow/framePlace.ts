@@ -5,7 +5,7 @@ import { useSyncExternalStore } from 'react';
 /** Where MLflow's UI begins. */
 const FIRST_PLACE = '#/experiments';
 
-/** How often the place is looked at in browsers without the Navigation API. */
+/** How often browsers without the Navigation API are polled for the place. */
 const PLACE_POLL_MS = 500;
 
 type NavigationWindow = Window & { navigation?: EventTarget };
@@ -31,8 +31,8 @@ export function frameAddress(place: string): string {
   return `/${place}`;
 }
 
-/** Keeps a place that a link or the address bar gives, and returns whether it is another one. */
-export function keepPlace(place: string): boolean {
+/** Stores the place that a link or the address bar gives. Returns whether it differs from the present one. */
+export function storePlace(place: string): boolean {
   if (!isPlace(place) || place === current) return false;
   current = place;
   for (const listener of listeners) listener();
@@ -40,26 +40,26 @@ export function keepPlace(place: string): boolean {
 }
 
 /**
- * Calls `onPlace` with each new place of the frame. Returns what ends it.
+ * Calls `onPlace` with each new place of the frame. Returns a function that stops it.
  *
  * MLflow's UI navigates with `pushState`, which fires neither `hashchange` nor `popstate`.
  */
 export function watchPlace(frame: NavigationWindow, onPlace: (place: string) => void): () => void {
-  const look = () => {
+  const reportPlace = () => {
     const place = placeOf(frame);
     if (place) onPlace(place);
   };
-  look();
+  reportPlace();
   const { navigation } = frame;
   if (navigation) {
-    navigation.addEventListener('currententrychange', look);
-    return () => navigation.removeEventListener('currententrychange', look);
+    navigation.addEventListener('currententrychange', reportPlace);
+    return () => navigation.removeEventListener('currententrychange', reportPlace);
   }
-  const timer = setInterval(look, PLACE_POLL_MS);
+  const timer = setInterval(reportPlace, PLACE_POLL_MS);
   return () => clearInterval(timer);
 }
 
-/** Returns the place that a window shows, null while it shows something else than MLflow's UI. */
+/** Returns the place that a window shows; null while it shows anything but MLflow's UI. */
 function placeOf(frame: Window): string | null {
   try {
     const { pathname, hash } = frame.location;

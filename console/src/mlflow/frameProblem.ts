@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Problem, problemOf } from '../api/problem';
+import { type Problem, parseProblem } from '../api/problem';
+
+const TITLE = "MLflow's pages cannot be loaded";
+/** A script cannot read the status of a frame's document. The bridge answers so where upstream fails. */
+const ASSUMED_STATUS = 502;
 
 /** Returns the problem that a document of the frame states in place of MLflow's UI; null for any page. */
-export function frameProblem(inner: Document | null): Problem | null {
-  // MLflow's UI, another page, or one of another origin, which cannot be read.
-  if (!inner || !/json|text\/plain/.test(inner.contentType)) return null;
-  const problem = problemOf(502, "MLflow's pages cannot be loaded", inner.body?.textContent?.trim() ?? '', null);
-  return { ...problem, title: "MLflow's pages cannot be loaded" };
+export function frameProblem(frameDocument: Document | null): Problem | null {
+  // Any page is HTML, and a document of another origin cannot be read.
+  if (!frameDocument || !/json|text\/plain/.test(frameDocument.contentType)) return null;
+  const problem = parseProblem(ASSUMED_STATUS, TITLE, frameDocument.body?.textContent?.trim() ?? '', null);
+  return { ...problem, title: TITLE };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One operation: what it does, takes and answers. Its parts are made when it is first opened.
+// One operation: its summary, its request and its answers. They are rendered when the section is opened.
 import Box from '@cloudscape-design/components/box';
 import ExpandableSection from '@cloudscape-design/components/expandable-section';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -8,23 +8,23 @@ import { useEffect, useRef, useState } from 'react';
 
 import { formatExactJson } from '../api/exactJson';
 import { CodeBlock } from '../feedback/CodeBlock';
-import type { Answer, Call, Content, Description, Parameter } from './openapi';
+import type { Answer, Call, Content, OpenApiDocument, Parameter } from './openapi';
 import { exampleOfContent, limitTexts, typeText } from './schema';
 import { SchemaView } from './SchemaView';
 import { TryIt } from './TryIt';
 
 interface Props {
   call: Call;
-  description: Description;
+  document: OpenApiDocument;
 }
 
-export function CallSection({ call, description }: Props) {
-  const linked = window.location.hash === `#${call.id}`;
-  const [open, setOpen] = useState(linked);
+export function CallSection({ call, document }: Props) {
+  const isLinked = window.location.hash === `#${call.id}`;
+  const [open, setOpen] = useState(isLinked);
   const section = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (linked) section.current?.scrollIntoView();
-  }, [linked]);
+    if (isLinked) section.current?.scrollIntoView();
+  }, [isLinked]);
   const toggle = (expanded: boolean) => {
     setOpen(expanded);
     if (expanded) window.history.replaceState(window.history.state, '', `#${call.id}`);
@@ -43,13 +43,13 @@ export function CallSection({ call, description }: Props) {
         }
         headerDescription={call.operation.summary ?? ''}
       >
-        {open && <CallView call={call} description={description} />}
+        {open && <CallView call={call} document={document} />}
       </ExpandableSection>
     </div>
   );
 }
 
-function CallView({ call, description }: Props) {
+function CallView({ call, document }: Props) {
   const { operation } = call;
   return (
     <SpaceBetween size="m">
@@ -62,10 +62,8 @@ function CallView({ call, description }: Props) {
             label: 'Request',
             content: (
               <SpaceBetween size="m">
-                <Parameters parameters={operation.parameters ?? []} description={description} />
-                {operation.requestBody && (
-                  <ContentView content={operation.requestBody.content} description={description} />
-                )}
+                <Parameters parameters={operation.parameters ?? []} document={document} />
+                {operation.requestBody && <ContentView content={operation.requestBody.content} document={document} />}
               </SpaceBetween>
             ),
           },
@@ -73,25 +71,25 @@ function CallView({ call, description }: Props) {
             id: 'answers',
             label: 'Answers',
             content: Object.entries(operation.responses).map(([status, answer]) => (
-              <AnswerView key={status} status={status} answer={answer} description={description} />
+              <AnswerView key={status} status={status} answer={answer} document={document} />
             )),
           },
-          { id: 'try', label: 'Try it', content: <TryIt call={call} description={description} /> },
+          { id: 'try', label: 'Try it', content: <TryIt call={call} document={document} /> },
         ]}
       />
     </SpaceBetween>
   );
 }
 
-function Parameters({ parameters, description }: { parameters: Parameter[]; description: Description }) {
+function Parameters({ parameters, document }: { parameters: Parameter[]; document: OpenApiDocument }) {
   if (parameters.length === 0) return <p>No parameters.</p>;
   return (
     <div>
       <Box variant="h4">Parameters</Box>
       <ul className="schema">
-        {parameters.map(({ name, in: place, required, schema = {}, description: text }) => (
-          <li key={`${place} ${name}`}>
-            <code>{name}</code> <span className="schema-type">{typeText(schema, description)}</span> in the {place}
+        {parameters.map(({ name, in: location, required, schema = {}, description: text }) => (
+          <li key={`${location} ${name}`}>
+            <code>{name}</code> <span className="schema-type">{typeText(schema, document)}</span> in the {location}
             {required && ', required'}
             {limitTexts(schema).map((limit) => `, ${limit}`)}
             {text && <div>{text}</div>}
@@ -102,31 +100,31 @@ function Parameters({ parameters, description }: { parameters: Parameter[]; desc
   );
 }
 
-function AnswerView({ status, answer, description }: { status: string; answer: Answer; description: Description }) {
+function AnswerView({ status, answer, document }: { status: string; answer: Answer; document: OpenApiDocument }) {
   return (
     <ExpandableSection
       variant="inline"
       headerText={`${status} ${answer.description ?? ''}`}
       defaultExpanded={status.startsWith('2')}
     >
-      {answer.content ? <ContentView content={answer.content} description={description} /> : <p>No body.</p>}
+      {answer.content ? <ContentView content={answer.content} document={document} /> : <p>No body.</p>}
     </ExpandableSection>
   );
 }
 
-function ContentView({ content, description }: { content: Content; description: Description }) {
+function ContentView({ content, document }: { content: Content; document: OpenApiDocument }) {
   return Object.entries(content).map(([type, media]) => {
-    const shown = exampleOfContent(media, description);
+    const example = exampleOfContent(media, document);
     return (
       <div key={type}>
         <Box variant="h4">
           Body, <code>{type}</code>
         </Box>
-        {media.schema && <SchemaView schema={media.schema} description={description} />}
-        {shown !== undefined && (
+        {media.schema && <SchemaView schema={media.schema} document={document} />}
+        {example !== undefined && (
           <>
             <Box variant="h5">Example</Box>
-            <CodeBlock code={typeof shown === 'string' ? shown : formatExactJson(shown)} what="the example" />
+            <CodeBlock code={typeof example === 'string' ? example : formatExactJson(example)} label="the example" />
           </>
         )}
       </div>

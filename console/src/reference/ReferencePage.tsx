@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The API reference, made of `/openapi.json`.
+// The API reference, made from `/openapi.json`.
 import Box from '@cloudscape-design/components/box';
 import ExpandableSection from '@cloudscape-design/components/expandable-section';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -7,42 +7,42 @@ import TextFilter from '@cloudscape-design/components/text-filter';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
-import { Fetched } from '../feedback/Fetched';
+import { QueryView } from '../feedback/QueryView';
 import { usePageTitle } from '../shell/usePageTitle';
 import { CallSection } from './CallSection';
-import { callsOf, type Description, descriptionQuery, matchingCalls } from './openapi';
+import { callsOf, type OpenApiDocument, openApiQuery, matchingCalls } from './openapi';
 import './reference.css';
 
 export default function ReferencePage() {
   usePageTitle('API reference');
-  const query = useQuery(descriptionQuery);
+  const query = useQuery(openApiQuery);
   return (
-    <Fetched query={query} what="the description of the API">
-      {(description) => <Reference description={description} />}
-    </Fetched>
+    <QueryView query={query} label="the description of the API">
+      {(document) => <Reference document={document} />}
+    </QueryView>
   );
 }
 
-function Reference({ description }: { description: Description }) {
+function Reference({ document }: { document: OpenApiDocument }) {
   const [filter, setFilter] = useState('');
-  const calls = callsOf(description);
-  const found = matchingCalls(calls, filter);
-  const groups = [...new Set(found.map(({ group }) => group))];
+  const calls = callsOf(document);
+  const matches = matchingCalls(calls, filter);
+  const groups = [...new Set(matches.map(({ group }) => group))];
   return (
     <SpaceBetween size="l">
       <div>
         <Box variant="h1">API reference</Box>
         <Box color="text-body-secondary">
-          {description.info.summary ?? description.info.title}. The machine-readable description is{' '}
+          {document.info.summary ?? document.info.title}. The machine-readable description is{' '}
           <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).
         </Box>
       </div>
-      <Authentication description={description} />
+      <Authentication document={document} />
       <TextFilter
         filteringText={filter}
         filteringAriaLabel="Find an operation"
         filteringPlaceholder="Find an operation: a path, a method, a word"
-        countText={`${found.length} of ${calls.length} operations`}
+        countText={`${matches.length} of ${calls.length} operations`}
         onChange={({ detail }) => setFilter(detail.filteringText)}
       />
       {groups.map((group) => (
@@ -50,20 +50,20 @@ function Reference({ description }: { description: Description }) {
           <Box variant="h2" padding={{ bottom: 'xs' }}>
             {group}
           </Box>
-          {found
+          {matches
             .filter((call) => call.group === group)
             .map((call) => (
-              <CallSection key={call.id} call={call} description={description} />
+              <CallSection key={call.id} call={call} document={document} />
             ))}
         </section>
       ))}
-      {found.length === 0 && <p>No operation holds these words. Clear the filter to see all.</p>}
+      {matches.length === 0 && <p>No operation holds these words. Clear the filter to see all.</p>}
     </SpaceBetween>
   );
 }
 
-function Authentication({ description }: { description: Description }) {
-  const schemes = Object.entries(description.components?.securitySchemes ?? {});
+function Authentication({ document }: { document: OpenApiDocument }) {
+  const schemes = Object.entries(document.components?.securitySchemes ?? {});
   return (
     <ExpandableSection headerText="How a program identifies itself">
       <ul>

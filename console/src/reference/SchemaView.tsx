@@ -1,42 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // A JSON Schema as a list of its fields.
-import { type Description, resolved, type Schema } from './openapi';
-import { limitTexts, MAX_DEPTH, merged, typeText } from './schema';
+import { type OpenApiDocument, resolveReference, type Schema } from './openapi';
+import { limitTexts, MAX_DEPTH, mergeSchema, typeText } from './schema';
 
 interface Props {
   schema: Schema;
-  description: Description;
+  document: OpenApiDocument;
   depth?: number;
 }
 
-export function SchemaView({ schema, description, depth = 0 }: Props) {
-  const own = merged(schema, description);
-  const inner = own.type === 'array' && own.items ? merged(own.items, description) : own;
-  const alternatives = inner.properties ? [] : (inner.oneOf ?? inner.anyOf ?? []);
+export function SchemaView({ schema, document, depth = 0 }: Props) {
+  const mergedSchema = mergeSchema(schema, document);
+  // The fields of an array are those of its elements.
+  const fieldSchema =
+    mergedSchema.type === 'array' && mergedSchema.items ? mergeSchema(mergedSchema.items, document) : mergedSchema;
+  const alternatives = fieldSchema.properties ? [] : (fieldSchema.oneOf ?? fieldSchema.anyOf ?? []);
   if (depth >= MAX_DEPTH) return null;
   return (
     <>
-      {own.description && depth === 0 && <p className="prose">{own.description}</p>}
-      {inner.properties && (
+      {mergedSchema.description && depth === 0 && <p className="prose">{mergedSchema.description}</p>}
+      {fieldSchema.properties && (
         <ul className="schema">
-          {Object.entries(inner.properties).map(([name, field]) => (
+          {Object.entries(fieldSchema.properties).map(([name, field]) => (
             <Field
               key={name}
               name={name}
               schema={field}
-              required={inner.required?.includes(name) ?? false}
-              description={description}
+              required={fieldSchema.required?.includes(name) ?? false}
+              document={document}
               depth={depth}
             />
           ))}
         </ul>
       )}
       {alternatives
-        .filter((each) => hasFields(each, description))
+        .filter((each) => hasFields(each, document))
         .map((each, index) => (
           <details key={index} className="schema-alternative">
-            <summary>One of: {alternativeName(each, description)}</summary>
-            <SchemaView schema={each} description={description} depth={depth + 1} />
+            <summary>One of: {alternativeName(each, document)}</summary>
+            <SchemaView schema={each} document={document} depth={depth + 1} />
           </details>
         ))}
     </>
@@ -47,38 +49,41 @@ function Field({
   name,
   schema,
   required,
-  description,
+  document,
   depth,
 }: {
   name: string;
   schema: Schema;
   required: boolean;
-  description: Description;
+  document: OpenApiDocument;
   depth: number;
 }) {
-  const own = merged(schema, description);
+  const mergedSchema = mergeSchema(schema, document);
   return (
     <li>
-      <code>{name}</code> <span className="schema-type">{typeText(schema, description)}</span>
+      <code>{name}</code> <span className="schema-type">{typeText(schema, document)}</span>
       {required && ' required'}
-      {limitTexts(own).map((limit) => `, ${limit}`)}
-      {own.description && <div>{own.description}</div>}
-      {hasFields(schema, description) && <SchemaView schema={schema} description={description} depth={depth + 1} />}
+      {limitTexts(mergedSchema).map((limit) => `, ${limit}`)}
+      {mergedSchema.description && <div>{mergedSchema.description}</div>}
+      {hasFields(schema, document) && <SchemaView schema={schema} document={document} depth={depth + 1} />}
     </li>
   );
 }
 
-function hasFields(schema: Schema, description: Description): boolean {
-  const own = merged(schema, description);
-  const inner = own.items ? merged(own.items, description) : own;
+function hasFields(schema: Schema, document: OpenApiDocument): boolean {
+  const mergedSchema = mergeSchema(schema, document);
+  const fieldSchema = mergedSchema.items ? mergeSchema(mergedSchema.items, document) : mergedSchema;
   return Boolean(
-    inner.properties ?? (inner.oneOf ?? inner.anyOf)?.some((each) => merged(each, description).properties),
+    fieldSchema.properties ??
+      (fieldSchema.oneOf ?? fieldSchema.anyOf)?.some((each) => mergeSchema(each, document).properties),
   );
 }
 
 /** Returns the name of an alternative: its distinguishing constant, else its title. */
-function alternativeName(schema: Schema, description: Description): string {
-  const own = merged(schema, description);
-  const constant = Object.values(own.properties ?? {}).find((field) => field.const !== undefined);
-  return constant ? String(constant.const) : (resolved(schema, description).title ?? own.title ?? 'object');
+function alternativeName(schema: Schema, document: OpenApiDocument): string {
+  const mergedSchema = mergeSchema(schema, document);
+  const constant = Object.values(mergedSchema.properties ?? {}).find((field) => field.const !== undefined);
+  return constant
+    ? String(constant.const)
+    : (resolveReference(schema, document).title ?? mergedSchema.title ?? 'object');
 }

@@ -12,13 +12,13 @@ import { type FormEvent, useState } from 'react';
 
 import { formatExactJson, prettyJson } from '../api/exactJson';
 import { CodeBlock } from '../feedback/CodeBlock';
-import type { Call, Description } from './openapi';
-import { builtRequest, curlCommand, missingParameters, type TriedRequest } from './request';
+import type { Call, OpenApiDocument } from './openapi';
+import { buildRequest, curlCommand, missingParameters, type TriedRequest } from './request';
 import { exampleOfContent, typeText } from './schema';
 
 interface Props {
   call: Call;
-  description: Description;
+  document: OpenApiDocument;
 }
 
 interface TriedAnswer {
@@ -31,18 +31,18 @@ interface TriedAnswer {
 
 const MAX_SHOWN_CHARACTERS = 200_000;
 
-export function TryIt({ call, description }: Props) {
+export function TryIt({ call, document }: Props) {
   const bodyType = bodyTypeOf(call);
   const [typed, setTyped] = useState<Record<string, string>>({});
-  const [body, setBody] = useState(() => bodyExample(call, bodyType, description));
-  const [complaint, setComplaint] = useState<string | null>(null);
-  const attempt = useMutation({ mutationFn: send });
-  const request = builtRequest(call, typed, bodyType ? { type: bodyType, text: body } : null);
+  const [body, setBody] = useState(() => bodyExample(call, bodyType, document));
+  const [missingText, setMissingText] = useState<string | null>(null);
+  const sendMutation = useMutation({ mutationFn: sendRequest });
+  const request = buildRequest(call, typed, bodyType ? { type: bodyType, text: body } : null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const missing = missingParameters(call, typed);
-    setComplaint(missing.length > 0 ? `Fill in ${missing.join(', ')}.` : null);
-    if (missing.length === 0) attempt.mutate(request);
+    setMissingText(missing.length > 0 ? `Fill in ${missing.join(', ')}.` : null);
+    if (missing.length === 0) sendMutation.mutate(request);
   };
   return (
     <form onSubmit={submit}>
@@ -50,11 +50,11 @@ export function TryIt({ call, description }: Props) {
         {call.method !== 'GET' && (
           <Alert type="info">The call is carried out with your session: it changes what is stored.</Alert>
         )}
-        {(call.operation.parameters ?? []).map(({ name, in: place, required, schema = {} }) => (
+        {(call.operation.parameters ?? []).map(({ name, in: location, required, schema = {} }) => (
           <FormField
-            key={`${place} ${name}`}
+            key={`${location} ${name}`}
             label={name}
-            description={`${typeText(schema, description)}, in the ${place}${required ? ', required' : ''}`}
+            description={`${typeText(schema, document)}, in the ${location}${required ? ', required' : ''}`}
           >
             <Input value={typed[name] ?? ''} onChange={({ detail }) => setTyped({ ...typed, [name]: detail.value })} />
           </FormField>
@@ -64,22 +64,22 @@ export function TryIt({ call, description }: Props) {
             <Textarea rows={8} spellcheck={false} value={body} onChange={({ detail }) => setBody(detail.value)} />
           </FormField>
         )}
-        {complaint && <div role="alert">{complaint}</div>}
-        <Button formAction="submit" variant="primary" loading={attempt.isPending}>
+        {missingText && <div role="alert">{missingText}</div>}
+        <Button formAction="submit" variant="primary" loading={sendMutation.isPending}>
           Send {call.method}
         </Button>
         <div>
           The same for curl:
-          <CodeBlock code={curlCommand(request, window.location.origin)} what="the curl command" />
+          <CodeBlock code={curlCommand(request, window.location.origin)} label="the curl command" />
         </div>
-        <div role="status">{attempt.error && `No answer came: ${attempt.error.message}`}</div>
-        {attempt.data && <AnswerView answer={attempt.data} />}
+        <div role="status">{sendMutation.error && `No answer came: ${sendMutation.error.message}`}</div>
+        {sendMutation.data && <TriedAnswerView answer={sendMutation.data} />}
       </SpaceBetween>
     </form>
   );
 }
 
-function AnswerView({ answer }: { answer: TriedAnswer }) {
+function TriedAnswerView({ answer }: { answer: TriedAnswer }) {
   return (
     <SpaceBetween size="s">
       <div role="status">
@@ -87,33 +87,33 @@ function AnswerView({ answer }: { answer: TriedAnswer }) {
           {answer.status}, {answer.milliseconds} ms
         </StatusIndicator>
       </div>
-      <CodeBlock code={answer.headers} what="the header fields of the answer" />
-      {answer.body && <CodeBlock code={answer.body} what="the body of the answer" />}
+      <CodeBlock code={answer.headers} label="the header fields of the answer" />
+      {answer.body && <CodeBlock code={answer.body} label="the body of the answer" />}
     </SpaceBetween>
   );
 }
 
-async function send({ method, path, headers, body }: TriedRequest): Promise<TriedAnswer> {
-  const began = performance.now();
+async function sendRequest({ method, path, headers, body }: TriedRequest): Promise<TriedAnswer> {
+  const startedAt = performance.now();
   const response = await fetch(path, { method, headers, body, cache: 'no-cache', credentials: 'same-origin' });
   const text = await response.text();
   return {
     status: `${response.status} ${response.statusText}`.trim(),
     ok: response.ok,
-    milliseconds: Math.round(performance.now() - began),
+    milliseconds: Math.round(performance.now() - startedAt),
     headers: [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n'),
     body: prettyJson(text).slice(0, MAX_SHOWN_CHARACTERS),
   };
 }
 
-/** Returns the type of body that can be typed here: JSON where the call takes it. */
+/** Returns the media type of the body that is typed here: JSON where the call accepts it; null without a body. */
 function bodyTypeOf({ operation }: Call): string | null {
   const types = Object.keys(operation.requestBody?.content ?? {});
   return types.find((type) => type.includes('json')) ?? types[0] ?? null;
 }
 
-function bodyExample({ operation }: Call, type: string | null, description: Description): string {
+function bodyExample({ operation }: Call, type: string | null, document: OpenApiDocument): string {
   const media = type ? operation.requestBody?.content[type] : undefined;
-  const example = media && exampleOfContent(media, description);
+  const example = media && exampleOfContent(media, document);
   return typeof example === 'string' ? example : formatExactJson(example);
 }

@@ -63,7 +63,7 @@ export interface Operation {
   responses: Record<string, Answer>;
 }
 
-export interface Description {
+export interface OpenApiDocument {
   info: { title: string; version: string; summary?: string; description?: string };
   paths: Record<string, Record<string, Operation | Parameter[] | string>>;
   components?: {
@@ -72,7 +72,7 @@ export interface Description {
   };
 }
 
-/** An operation with its place. */
+/** An operation with its method and path. */
 export interface Call {
   /** Names the operation in addresses: `get-v1-jobs-job_id`. */
   id: string;
@@ -84,15 +84,15 @@ export interface Call {
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
 
-export const descriptionQuery = queryOptions({
+export const openApiQuery = queryOptions({
   queryKey: ['openapi'],
-  queryFn: ({ signal }) => requestJson<Description>('/openapi.json', { signal }),
+  queryFn: ({ signal }) => requestJson<OpenApiDocument>('/openapi.json', { signal }),
   staleTime: Number.POSITIVE_INFINITY,
 });
 
 /** Returns all operations in the order of the document. */
-export function callsOf(description: Description): Call[] {
-  return Object.entries(description.paths).flatMap(([path, item]) =>
+export function callsOf(document: OpenApiDocument): Call[] {
+  return Object.entries(document.paths).flatMap(([path, item]) =>
     METHODS.filter((method) => method in item).map((method) => {
       const operation = item[method] as Operation;
       const shared = (item['parameters'] ?? []) as Parameter[];
@@ -117,10 +117,10 @@ export function matchingCalls(calls: Call[], text: string): Call[] {
 }
 
 /** Returns the schema that a reference names, or the schema itself. */
-export function resolved(schema: Schema, description: Description): Schema {
+export function resolveReference(schema: Schema, document: OpenApiDocument): Schema {
   if (!schema.$ref) return schema;
   const name = schema.$ref.split('/').at(-1) ?? '';
-  return description.components?.schemas?.[name] ?? {};
+  return document.components?.schemas?.[name] ?? {};
 }
 
 function groupOfPath(path: string): string {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { type Call, callsOf, type Description, matchingCalls, type Schema } from './openapi';
-import { builtRequest, curlCommand, missingParameters } from './request';
-import { exampleOf, limitTexts, merged, typeText } from './schema';
+import { type Call, callsOf, type OpenApiDocument, matchingCalls, type Schema } from './openapi';
+import { buildRequest, curlCommand, missingParameters } from './request';
+import { exampleOf, limitTexts, mergeSchema, typeText } from './schema';
 
 const METRIC: Schema = {
   title: 'Metric',
@@ -12,7 +12,7 @@ const METRIC: Schema = {
   required: ['key', 'value'],
 };
 
-const DESCRIPTION: Description = {
+const DOCUMENT: OpenApiDocument = {
   info: { title: 'MLflow Bridge', version: '1' },
   paths: {
     '/v1/jobs/{job_id}': {
@@ -32,48 +32,46 @@ const DESCRIPTION: Description = {
 };
 
 function jobCall(): Call {
-  const [call] = callsOf(DESCRIPTION);
+  const [call] = callsOf(DOCUMENT);
   if (!call) throw new Error('The description has no call.');
   return call;
 }
 
 it('lists the operations with an id and a group', () => {
-  expect(callsOf(DESCRIPTION).map(({ id, method, group }) => [id, method, group])).toEqual([
+  expect(callsOf(DOCUMENT).map(({ id, method, group }) => [id, method, group])).toEqual([
     ['get-v1-jobs-job_id', 'GET', "The bridge's own calls"],
     ['post-api-2-0-mlflow-runs-log-metric', 'POST', "MLflow's calls, queued"],
   ]);
 });
 
 it('finds the operations that hold each word', () => {
-  expect(matchingCalls(callsOf(DESCRIPTION), 'write GET')).toHaveLength(1);
-  expect(matchingCalls(callsOf(DESCRIPTION), 'absent')).toEqual([]);
+  expect(matchingCalls(callsOf(DOCUMENT), 'write GET')).toHaveLength(1);
+  expect(matchingCalls(callsOf(DOCUMENT), 'absent')).toEqual([]);
 });
 
 it('joins the parts of a schema', () => {
-  const joined = merged(
+  const joined = mergeSchema(
     { allOf: [{ properties: { key: { maxLength: 250 } }, required: [] }, { $ref: '#/components/schemas/Metric' }] },
-    DESCRIPTION,
+    DOCUMENT,
   );
   expect(joined.properties?.['key']).toEqual({ maxLength: 250, type: 'string' });
   expect(joined.required).toEqual(['key', 'value']);
 });
 
 it('says types and limits in words', () => {
-  expect(typeText({ type: 'array', items: { $ref: '#/components/schemas/Metric' } }, DESCRIPTION)).toBe(
-    'array of Metric',
-  );
-  expect(typeText({ anyOf: [{ type: 'string' }, { type: 'null' }] }, DESCRIPTION)).toBe('string or null');
+  expect(typeText({ type: 'array', items: { $ref: '#/components/schemas/Metric' } }, DOCUMENT)).toBe('array of Metric');
+  expect(typeText({ anyOf: [{ type: 'string' }, { type: 'null' }] }, DOCUMENT)).toBe('string or null');
   expect(limitTexts({ minLength: 1, maxLength: 250 })).toEqual(['at least 1 character', 'at most 250 characters']);
 });
 
 it('makes examples, also of a schema that holds itself', () => {
-  expect(exampleOf({ $ref: '#/components/schemas/Metric' }, DESCRIPTION)).toEqual({ key: 'string', value: 0 });
-  expect(JSON.stringify(exampleOf({ $ref: '#/components/schemas/Node' }, DESCRIPTION)).length).toBeLessThan(200);
+  expect(exampleOf({ $ref: '#/components/schemas/Metric' }, DOCUMENT)).toEqual({ key: 'string', value: 0 });
+  expect(JSON.stringify(exampleOf({ $ref: '#/components/schemas/Node' }, DOCUMENT)).length).toBeLessThan(200);
 });
 
 it('builds the request, and the same for curl', () => {
   const typed = { job_id: 'a/b', limit: '5', Prefer: "wait='1'" };
-  const request = builtRequest(jobCall(), typed, null);
+  const request = buildRequest(jobCall(), typed, null);
   expect(request).toEqual({
     method: 'GET',
     path: '/v1/jobs/a%2Fb?limit=5',

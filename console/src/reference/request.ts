@@ -10,25 +10,25 @@ export interface TriedRequest {
   body: string | null;
 }
 
-/** Builds the request of a call from what was typed, by the names of its parameters. */
-export function builtRequest(
+/** Builds the request of a call. `typed` has the values of its parameters, by their names. */
+export function buildRequest(
   { method, path, operation }: Call,
   typed: Record<string, string>,
   body: { type: string; text: string } | null,
 ): TriedRequest {
-  const given = (operation.parameters ?? []).filter(({ name }) => typed[name]);
+  const filledParameters = (operation.parameters ?? []).filter(({ name }) => typed[name]);
   const valueOf = ({ name }: Parameter): string => typed[name] ?? '';
   const query = new URLSearchParams();
   const headers: Record<string, string> = {};
-  let filled = path;
-  for (const parameter of given) {
+  let filledPath = path;
+  for (const parameter of filledParameters) {
     const value = valueOf(parameter);
-    if (parameter.in === 'path') filled = filled.replace(`{${parameter.name}}`, encodeURIComponent(value));
+    if (parameter.in === 'path') filledPath = filledPath.replace(`{${parameter.name}}`, encodeURIComponent(value));
     if (parameter.in === 'query') query.set(parameter.name, value);
     if (parameter.in === 'header') headers[parameter.name] = value;
   }
   if (body) headers['Content-Type'] = body.type;
-  return { method, path: query.size > 0 ? `${filled}?${query}` : filled, headers, body: body?.text ?? null };
+  return { method, path: query.size > 0 ? `${filledPath}?${query}` : filledPath, headers, body: body?.text ?? null };
 }
 
 /** Returns the names of required parameters that have no value. */
@@ -38,12 +38,12 @@ export function missingParameters({ operation }: Call, typed: Record<string, str
 
 /** Returns the request as a command for a POSIX shell, with `$KEY` in place of the visitor's key. */
 export function curlCommand({ method, path, headers, body }: TriedRequest, origin: string): string {
-  const lines = [`curl -sS -X ${method} ${quoted(origin + path)}`, '--oauth2-bearer "$KEY"'];
-  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
-  if (body !== null) lines.push(`--data-binary ${quoted(body)}`);
+  const lines = [`curl -sS -X ${method} ${quoteForShell(origin + path)}`, '--oauth2-bearer "$KEY"'];
+  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoteForShell(`${name}: ${value}`)}`);
+  if (body !== null) lines.push(`--data-binary ${quoteForShell(body)}`);
   return lines.join(' \\\n  ');
 }
 
-function quoted(text: string): string {
+function quoteForShell(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

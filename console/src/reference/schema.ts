@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a JSON Schema says, in words, and an example of a value.
 import type { Json } from '../api/exactJson';
-import { type Description, type MediaType, resolved, type Schema } from './openapi';
+import { type OpenApiDocument, type MediaType, resolveReference, type Schema } from './openapi';
 
-/** A schema may hold itself; deeper than this nothing is shown or made up. */
+/** A schema may contain itself. Below this depth, no fields are shown and no example is made. */
 export const MAX_DEPTH = 6;
 
 /** Returns a schema with its reference and its `allOf` resolved into one. */
-export function merged(schema: Schema, description: Description): Schema {
-  const own = resolved(schema, description);
+export function mergeSchema(schema: Schema, document: OpenApiDocument): Schema {
+  const own = resolveReference(schema, document);
   if (!own.allOf) return own;
   const { allOf, ...rest } = own;
-  return [...allOf.map((part) => merged(part, description)), rest].reduce(combined, {});
+  return [...allOf.map((part) => mergeSchema(part, document)), rest].reduce(joinSchemas, {});
 }
 
 /** Returns the type in words: `string`, `array of Metric`, `integer or null`. */
-export function typeText(schema: Schema, description: Description): string {
-  const own = merged(schema, description);
-  if (own.type === 'array') return own.items ? `array of ${typeText(own.items, description)}` : 'array';
+export function typeText(schema: Schema, document: OpenApiDocument): string {
+  const own = mergeSchema(schema, document);
+  if (own.type === 'array') return own.items ? `array of ${typeText(own.items, document)}` : 'array';
   if (own.properties) return own.title ?? 'object';
   const alternatives = own.type ? [] : (own.anyOf ?? own.oneOf ?? []);
-  if (alternatives.length > 0)
-    return [...new Set(alternatives.map((each) => typeText(each, description)))].join(' or ');
+  if (alternatives.length > 0) return [...new Set(alternatives.map((each) => typeText(each, document)))].join(' or ');
   return plainType(own);
 }
 
@@ -46,34 +45,42 @@ export function limitTexts(schema: Schema): string[] {
 }
 
 /** Returns an example: the one that the schema gives, else one made of the types. */
-export function exampleOf(schema: Schema, description: Description, depth = 0): Json {
-  const own = merged(schema, description);
-  const given = givenExample(own);
-  if (given !== undefined) return given;
+export function exampleOf(schema: Schema, document: OpenApiDocument, depth = 0): Json {
+  const own = mergeSchema(schema, document);
+  const stated = statedExample(own);
+  if (stated !== undefined) return stated;
   if (depth >= MAX_DEPTH) return null;
-  if (own.properties) return objectExample(own, description, depth);
-  if (own.type === 'array' && own.items) return [exampleOf(own.items, description, depth + 1)];
+  if (own.properties) return objectExample(own, document, depth);
+  if (own.type === 'array' && own.items) return [exampleOf(own.items, document, depth + 1)];
   const alternatives = own.type ? [] : (own.oneOf ?? own.anyOf ?? []);
-  const alternative = alternatives.find((each) => typeText(each, description) !== 'null');
-  return alternative ? exampleOf(alternative, description, depth + 1) : plainExample(own);
+  const alternative = alternatives.find((each) => typeText(each, document) !== 'null');
+  return alternative ? exampleOf(alternative, document, depth + 1) : plainExample(own);
 }
 
 /** Returns the example that a body's description gives, else one of its schema; undefined for a body of any form. */
-export function exampleOfContent(media: MediaType, description: Description): Json | undefined {
-  const given = media.example ?? Object.values(media.examples ?? {})[0]?.value;
-  return given ?? (media.schema && exampleOf(media.schema, description));
+export function exampleOfContent(media: MediaType, document: OpenApiDocument): Json | undefined {
+  const stated = media.example ?? Object.values(media.examples ?? {})[0]?.value;
+  return stated ?? (media.schema && exampleOf(media.schema, document));
 }
 
-function givenExample({ example, examples, const: constant, default: usual, enum: values }: Schema): Json | undefined {
+function statedExample({
+  example,
+  examples,
+  const: constantValue,
+  default: defaultValue,
+  enum: values,
+}: Schema): Json | undefined {
   // A default of null says only that the field may be left out.
-  return [example, examples?.[0], constant, usual ?? undefined, values?.[0]].find((value) => value !== undefined);
+  return [example, examples?.[0], constantValue, defaultValue ?? undefined, values?.[0]].find(
+    (value) => value !== undefined,
+  );
 }
 
-function objectExample(schema: Schema, description: Description, depth: number): Json {
+function objectExample(schema: Schema, document: OpenApiDocument, depth: number): Json {
   const properties = Object.entries(schema.properties ?? {});
   const required = new Set([...(schema.required ?? []), ...(schema.anyOf?.[0]?.required ?? [])]);
-  const named = required.size > 0 ? properties.filter(([name]) => required.has(name)) : properties;
-  return Object.fromEntries(named.map(([name, each]) => [name, exampleOf(each, description, depth + 1)]));
+  const shown = required.size > 0 ? properties.filter(([name]) => required.has(name)) : properties;
+  return Object.fromEntries(shown.map(([name, each]) => [name, exampleOf(each, document, depth + 1)]));
 }
 
 const PLAIN_EXAMPLES: Record<string, Json> = {
@@ -96,14 +103,14 @@ function rangeType({ minimum, maximum }: Schema): string {
 }
 
 /** Joins two parts of an `allOf`. A later part's limits and texts stand before an earlier one's. */
-function combined(one: Schema, other: Schema): Schema {
-  const properties = { ...one.properties };
-  for (const [name, schema] of Object.entries(other.properties ?? {}))
+function joinSchemas(earlier: Schema, later: Schema): Schema {
+  const properties = { ...earlier.properties };
+  for (const [name, schema] of Object.entries(later.properties ?? {}))
     properties[name] = { ...properties[name], ...schema };
-  const required = [...new Set([...(one.required ?? []), ...(other.required ?? [])])];
+  const required = [...new Set([...(earlier.required ?? []), ...(later.required ?? [])])];
   return {
-    ...one,
-    ...other,
+    ...earlier,
+    ...later,
     ...(Object.keys(properties).length > 0 && { properties }),
     ...(required.length > 0 && { required }),
   };

@@ -29,7 +29,7 @@ export function KeyForm({ onSignedIn }: { onSignedIn: () => void }) {
   return (
     <form onSubmit={submit}>
       <SpaceBetween size="m">
-        {signIn.error && <Alert type="error">{refusal(signIn.error)}</Alert>}
+        {signIn.error && <Alert type="error">{signInErrorText(signIn.error)}</Alert>}
         <FormField label="API key" description="It begins with mbk_. The bridge stores no copy of it in the browser.">
           <Input
             type="password"
@@ -48,7 +48,7 @@ export function KeyForm({ onSignedIn }: { onSignedIn: () => void }) {
 }
 
 /** Returns problem, cause and action for a sign-in that was refused. */
-function refusal(error: Error): string {
+function signInErrorText(error: Error): string {
   const status = error instanceof ProblemError ? error.status : 0;
   if (status === 401) {
     return 'The key is not valid: it is misspelt, revoked or expired. Paste it again, or ask an operator for a new one.';

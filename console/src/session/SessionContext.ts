@@ -14,6 +14,6 @@ export function useSession(): SignedIn {
 }
 
 /** Returns whether the visitor may do an action, such as `ReplayDeadLetter`. */
-export function useMay(action: string): boolean {
+export function useIsAllowed(action: string): boolean {
   return useSession().actions.includes(action);
 }

@@ -21,32 +21,33 @@ import { SignedOutDialog } from './SignedOutDialog';
 export function SessionGate({ children }: { children: ReactNode }) {
   const queryClient = useQueryClient();
   const { data, error, refetch } = useQuery(sessionQuery);
-  const [known, setKnown] = useState<SignedIn | null>(null);
-  if (data?.signed_in && data !== known) setKnown(data);
+  /** The session as it was when the visitor was signed in last: it stays after the session's end. */
+  const [latestSession, setLatestSession] = useState<SignedIn | null>(null);
+  if (data?.signed_in && data !== latestSession) setLatestSession(data);
 
   useEffect(
     () => onSignedOut(() => void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey })),
     [queryClient],
   );
-  useReloadForAnotherClient(known?.client);
+  useReloadForAnotherClient(latestSession?.client);
 
-  if (!known) {
+  if (!latestSession) {
     if (data) return <Navigate to="/sign-in" search={{ to: currentPath() }} replace />;
-    return error ? <ErrorPanel error={error} onRetry={() => void refetch()} page /> : <Loading what="your session" />;
+    return error ? <ErrorPanel error={error} onRetry={() => void refetch()} page /> : <Loading label="your session" />;
   }
   return (
-    <SessionContext value={known}>
+    <SessionContext value={latestSession}>
       {children}
       {data && !data.signed_in && <SignedOutDialog methods={data.sign_in} />}
     </SessionContext>
   );
 }
 
-/** Loads the page again when another client has signed in: nothing of the first one's may stay on it. */
+/** Loads the page again when another client signs in: nothing of the previous client may stay on the page. */
 function useReloadForAnotherClient(client: string | undefined): void {
-  const [first, setFirst] = useState(client);
-  if (first === undefined && client !== undefined) setFirst(client);
+  const [firstClient, setFirstClient] = useState(client);
+  if (firstClient === undefined && client !== undefined) setFirstClient(client);
   useEffect(() => {
-    if (first !== undefined && client !== undefined && first !== client) window.location.reload();
-  }, [first, client]);
+    if (firstClient !== undefined && client !== undefined && firstClient !== client) window.location.reload();
+  }, [firstClient, client]);
 }

@@ -39,17 +39,17 @@ export default function SignInPage() {
         }
       >
         <SpaceBetween size="l">
-          {code && <Refusal code={code} />}
+          {code && <SignInErrorAlert code={code} />}
           {error && <ErrorPanel error={error} onRetry={() => void refetch()} />}
-          {!data && !error && <Loading what="the ways to sign in" />}
-          {data && !data.signed_in && <Methods methods={data.sign_in} target={target} />}
+          {!data && !error && <Loading label="the ways to sign in" />}
+          {data && !data.signed_in && <MethodButtons methods={data.sign_in} target={target} />}
         </SpaceBetween>
       </Container>
     </main>
   );
 }
 
-function Refusal({ code }: { code: string }) {
+function SignInErrorAlert({ code }: { code: string }) {
   const { problem, cause, action } = signInError(code);
   return (
     <Alert type="error" header={problem}>
@@ -58,7 +58,7 @@ function Refusal({ code }: { code: string }) {
   );
 }
 
-function Methods({ methods, target }: { methods: SignInMethods; target: string }) {
+function MethodButtons({ methods, target }: { methods: SignInMethods; target: string }) {
   if (!methods.oidc && !methods.key) {
     return (
       <Alert type="warning" header="No sign-in with a browser is set up.">

@@ -10,7 +10,7 @@ import { KeyForm } from './KeyForm';
 import { oidcPath } from './returnPath';
 import { sessionQuery, type SignInMethods } from './session';
 
-/** How often the dialog looks whether the sign-in in the other tab is complete. */
+/** How often the dialog checks whether the sign-in in the other tab is complete. */
 const SESSION_POLL_MS = 3000;
 
 export function SignedOutDialog({ methods }: { methods: SignInMethods }) {
@@ -18,7 +18,7 @@ export function SignedOutDialog({ methods }: { methods: SignInMethods }) {
   const { data } = useQuery({ ...sessionQuery, refetchInterval: SESSION_POLL_MS });
   const signedIn = data?.signed_in === true;
   useEffect(() => {
-    // The dialog goes away with the session's return; what failed meanwhile is asked for again.
+    // The dialog closes once the session is back. Queries that failed meanwhile then run again.
     return () => void queryClient.invalidateQueries();
   }, [queryClient]);
   return (

@@ -19,6 +19,7 @@ export interface SignedIn extends Installation {
   signed_in: true;
   client: string;
   display: string;
+  /** How the visitor signed in; `none` where no sign-in is set up. */
   via: 'none' | 'key' | 'oidc' | 'alb';
   scopes: string[];
   actions: string[];

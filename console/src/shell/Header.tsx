@@ -8,7 +8,7 @@ import { useSession } from '../session/SessionContext';
 import { signOut } from '../session/session';
 import { switchTheme, useTheme } from './theme';
 
-/** With any of these, a page of operations shows something that My jobs does not. */
+/** A visitor with any of these actions sees more under Operations than under My jobs. */
 const OPERATIONS_ACTIONS = ['GetBacklog', 'GetWorkers', 'GetUpstream', 'GetClient', 'GetUsage', 'GetAudit'];
 
 export function Header() {
@@ -36,8 +36,8 @@ export function Header() {
 function Navigation() {
   const place = useFramePlace();
   const { experiments, actions } = useSession();
-  const seesOperations = OPERATIONS_ACTIONS.some((action) => actions.includes(action));
-  const active = { activeProps: { 'aria-current': 'page' as const } };
+  const hasOperations = OPERATIONS_ACTIONS.some((action) => actions.includes(action));
+  const activeLink = { activeProps: { 'aria-current': 'page' as const } };
   return (
     <nav aria-label="Portal" className="header-navigation">
       <ul>
@@ -46,29 +46,29 @@ function Navigation() {
             to="/"
             hash={experiments === null ? place.slice(1) : ''}
             activeOptions={{ exact: true, includeHash: false }}
-            {...active}
+            {...activeLink}
           >
             Experiments
           </Link>
         </li>
         <li>
-          <Link to="/jobs" {...active}>
+          <Link to="/jobs" {...activeLink}>
             My jobs
           </Link>
         </li>
         <li>
-          <Link to="/keys" {...active}>
+          <Link to="/keys" {...activeLink}>
             My keys
           </Link>
         </li>
         <li>
-          <Link to="/api" {...active}>
+          <Link to="/api" {...activeLink}>
             API reference
           </Link>
         </li>
-        {seesOperations && (
+        {hasOperations && (
           <li>
-            <Link to="/ops" {...active}>
+            <Link to="/ops" {...activeLink}>
               Operations
             </Link>
           </li>
@@ -90,7 +90,7 @@ function ThemeSwitch() {
 
 function Visitor() {
   const { display, client, via } = useSession();
-  const leave = useMutation({
+  const signOutMutation = useMutation({
     mutationFn: signOut,
     onSuccess: ({ end_session_url }) => window.location.assign(end_session_url ?? '/app/sign-in'),
   });
@@ -101,13 +101,18 @@ function Visitor() {
         {display}
       </span>
       {via !== 'none' && (
-        <button type="button" className="header-button" disabled={leave.isPending} onClick={() => leave.mutate()}>
+        <button
+          type="button"
+          className="header-button"
+          disabled={signOutMutation.isPending}
+          onClick={() => signOutMutation.mutate()}
+        >
           Sign out
         </button>
       )}
-      {leave.error && (
+      {signOutMutation.error && (
         <span role="alert" className="header-error">
-          Not signed out: {leave.error.message}
+          Not signed out: {signOutMutation.error.message}
         </span>
       )}
     </>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first page. The shell shows MLflow's UI there, but for clients that are limited to experiments.
+// The first page. It lists experiments for clients that are limited to some; for others the shell shows MLflow's UI.
 import { lazy, Suspense } from 'react';
 
 import { Loading } from '../feedback/Loading';
@@ -11,7 +11,7 @@ export function HomePage() {
   const { experiments } = useSession();
   if (experiments === null) return null;
   return (
-    <Suspense fallback={<Loading what="your experiments" />}>
+    <Suspense fallback={<Loading label="your experiments" />}>
       <ExperimentsPage ids={experiments} />
     </Suspense>
   );

@@ -20,13 +20,13 @@ export function Shell() {
 function Layout() {
   const session = useSession();
   const pathname = useLocation({ select: ({ pathname: path }) => path.replace(/\/$/, '') });
-  const inOperations = /^\/ops(\/|$)/.test(pathname);
+  const isInOperations = /^\/ops(\/|$)/.test(pathname);
   const showsFrame = pathname === '' && session.experiments === null;
-  const main = useRef<HTMLElement>(null);
-  useFocusOnNewPage(pageOf(pathname), main);
+  const mainElement = useRef<HTMLElement>(null);
+  useFocusOnNewPage(pageOf(pathname), mainElement);
   return (
     <div className="shell">
-      <a className="skip-link" href="#content" onClick={(event) => focusContent(event, main.current)}>
+      <a className="skip-link" href="#content" onClick={(event) => focusContent(event, mainElement.current)}>
         Skip to the content
       </a>
       <Header />
@@ -35,13 +35,13 @@ function Layout() {
           <p className="shell-banner">No sign-in is set up: everybody on this machine may do everything.</p>
         )}
         {session.read_only && <p className="shell-banner">You may read, not write.</p>}
-        {/* Operations show the backlog of all clients in its place. */}
-        {!inOperations && <BacklogBar />}
+        {/* The pages of operations show the backlog of all clients instead. */}
+        {!isInOperations && <BacklogBar />}
       </section>
-      <main ref={main} id="content" tabIndex={-1} className={showsFrame ? 'shell-frame' : 'shell-page'}>
+      <main ref={mainElement} id="content" tabIndex={-1} className={showsFrame ? 'shell-frame' : 'shell-page'}>
         {session.experiments === null && <MlflowFrame visible={showsFrame} />}
         {!showsFrame && (
-          <div className={inOperations ? 'page-of-operations' : 'page'}>
+          <div className={isInOperations ? 'page-of-operations' : 'page'}>
             <Outlet />
           </div>
         )}
@@ -54,16 +54,16 @@ function Layout() {
 const pageOf = (pathname: string): string => pathname.replace(/^(\/ops\/dead-letters)\/.*/, '$1');
 
 /** Moves the focus to the new page, so that a screen reader reads it and Tab goes on from there. */
-function useFocusOnNewPage(pathname: string, main: React.RefObject<HTMLElement | null>): void {
-  const shown = useRef(pathname);
+function useFocusOnNewPage(pathname: string, mainElement: React.RefObject<HTMLElement | null>): void {
+  const previousPathname = useRef(pathname);
   useEffect(() => {
-    if (shown.current !== pathname) main.current?.focus({ preventScroll: true });
-    shown.current = pathname;
-  }, [pathname, main]);
+    if (previousPathname.current !== pathname) mainElement.current?.focus({ preventScroll: true });
+    previousPathname.current = pathname;
+  }, [pathname, mainElement]);
 }
 
 /** Moves the focus without a change of the address: its hash is the place in MLflow's UI. */
-function focusContent(event: React.MouseEvent, main: HTMLElement | null): void {
+function focusContent(event: React.MouseEvent, mainElement: HTMLElement | null): void {
   event.preventDefault();
-  main?.focus();
+  mainElement?.focus();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether the visitor may do something now, and if not, why.
 import { allowCommand } from '../../feedback/allowCommand';
-import { useMay, useSession } from '../../session/SessionContext';
+import { useIsAllowed, useSession } from '../../session/SessionContext';
 import { useReach } from '../live/reach';
 
 export interface Actable {
@@ -12,7 +12,7 @@ export interface Actable {
 /** Reads it from the actions of `GET /v1/session`; while the bridge does not answer, nothing can be done. */
 export function useActable(action: string): Actable {
   const session = useSession();
-  const may = useMay(action);
+  const may = useIsAllowed(action);
   const { unreachable } = useReach();
   if (!may) return { reason: `This needs the action ${action}. Ask an operator: ${allowCommand(session, action)}` };
   return { reason: unreachable ? 'The bridge does not answer at present.' : null };

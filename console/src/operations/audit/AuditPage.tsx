@@ -52,7 +52,7 @@ export default function AuditPage() {
         />
         {problem && <div role="alert">{problem}</div>}
       </div>
-      <Answered query={query} what="the audit trail" action="GetAudit">
+      <Answered query={query} label="the audit trail" action="GetAudit">
         {(page) => (
           <Table
             variant="container"
@@ -138,6 +138,6 @@ const COLUMNS = [
     id: 'request',
     header: 'Request',
     minWidth: 130,
-    cell: ({ request_id: id }: AuditEntry) => (id === null ? '–' : <ShortId id={id} what="the request id" />),
+    cell: ({ request_id: id }: AuditEntry) => (id === null ? '–' : <ShortId id={id} label="the request id" />),
   },
 ];

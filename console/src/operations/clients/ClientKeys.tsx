@@ -23,7 +23,7 @@ export function ClientKeys({ client }: { client: string }) {
   const close = () => setOpened(null);
   return (
     <>
-      <Answered query={query} what="the keys" action="GetClient">
+      <Answered query={query} label="the keys" action="GetClient">
         {({ keys }) => (
           <Table
             variant="container"

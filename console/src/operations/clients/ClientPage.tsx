@@ -32,7 +32,7 @@ export default function ClientPage() {
       />
       <Answered
         query={query}
-        what="the client"
+        label="the client"
         action="GetClient"
         missing={<p>There is no client {name}. It was deleted, or its name is misspelt.</p>}
       >

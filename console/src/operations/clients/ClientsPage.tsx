@@ -53,7 +53,7 @@ export default function ClientsPage() {
           onChange={({ detail }) => show(detail.value ? { find: detail.value } : {})}
         />
       </div>
-      <Answered query={query} what="the clients" action="GetClient">
+      <Answered query={query} label="the clients" action="GetClient">
         {() => (
           <Table
             variant="container"

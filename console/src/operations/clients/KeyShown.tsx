@@ -36,7 +36,7 @@ export function KeyShown({ made, onStored }: { made: NewKey; onStored: () => voi
         {isReminded && <div role="alert">Store the key first: it cannot be shown again.</div>}
         <div>
           <strong>{made.kind === 'sigv4' ? 'AWS_SECRET_ACCESS_KEY' : 'The key'}</strong>
-          <CodeBlock code={made.secret} what="the secret" />
+          <CodeBlock code={made.secret} label="the secret" />
         </div>
         <div>
           Id <code>{made.key_id}</code>, ends <Moment at={made.expires_at} full none="never" />
@@ -44,7 +44,7 @@ export function KeyShown({ made, onStored }: { made: NewKey; onStored: () => voi
         {usesOf(made, window.location.origin).map(({ title, code }) => (
           <div key={title}>
             <strong>{title}</strong>
-            <CodeBlock code={code} what={`the lines for ${title}`} />
+            <CodeBlock code={code} label={`the lines for ${title}`} />
           </div>
         ))}
       </SpaceBetween>

@@ -18,8 +18,8 @@ export function SameCall({ command, call, open = false }: Props) {
   return (
     <ExpandableSection headerText="The same as a command" defaultExpanded={open}>
       <SpaceBetween size="xs">
-        {command && <CodeBlock code={command} what="the command" />}
-        <CodeBlock code={curlOf(call, window.location.origin)} what="the curl command" />
+        {command && <CodeBlock code={command} label="the command" />}
+        <CodeBlock code={curlOf(call, window.location.origin)} label="the curl command" />
       </SpaceBetween>
     </ExpandableSection>
   );

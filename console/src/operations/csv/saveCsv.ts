@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { problemOf, ProblemError, unreachable } from '../../api/problem';
+import { parseProblem, ProblemError, unreachableProblem } from '../../api/problem';
 
 /** Asks for a list as CSV, and stores it as a file. Throws `ProblemError` where the bridge gives none. */
 export async function saveCsv(path: string, file: string): Promise<void> {
@@ -16,10 +16,10 @@ async function csvOf(path: string): Promise<Blob> {
   try {
     response = await fetch(path, { credentials: 'same-origin', headers: { Accept: 'text/csv' } });
   } catch {
-    throw new ProblemError(unreachable());
+    throw new ProblemError(unreachableProblem());
   }
   if (response.ok && response.headers.get('Content-Type')?.startsWith('text/csv')) return response.blob();
   if (response.ok) throw new Error('This version of the bridge has no CSV of this list.');
   const requestId = response.headers.get('X-Request-Id');
-  throw new ProblemError(problemOf(response.status, response.statusText, await response.text(), requestId));
+  throw new ProblemError(parseProblem(response.status, response.statusText, await response.text(), requestId));
 }

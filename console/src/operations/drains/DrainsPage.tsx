@@ -48,7 +48,7 @@ export default function DrainsPage() {
           })
         }
       />
-      <Answered query={query} what="the drains" action="DrainDeadLetters">
+      <Answered query={query} label="the drains" action="DrainDeadLetters">
         {({ drains }) => (
           <Table
             variant="container"
@@ -104,6 +104,6 @@ const COLUMNS = [
     id: 'id',
     header: 'Id',
     minWidth: 110,
-    cell: ({ drain_id: id }: Drain) => <ShortId id={id} what="the drain's id" />,
+    cell: ({ drain_id: id }: Drain) => <ShortId id={id} label="the drain's id" />,
   },
 ];

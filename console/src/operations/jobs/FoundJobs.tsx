@@ -29,7 +29,7 @@ export function FoundJobs({ terms, client }: Props) {
       refetchOnWindowFocus: !paused,
     })),
   });
-  if (results.some(({ isPending }) => isPending)) return <Loading what="the jobs" />;
+  if (results.some(({ isPending }) => isPending)) return <Loading label="the jobs" />;
   const nothing = results.every(({ data, error }) => (error ? isNothing(error) : data?.jobs.length === 0));
   return (
     <SpaceBetween size="m">

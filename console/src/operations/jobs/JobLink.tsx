@@ -19,7 +19,7 @@ export function JobLink({ jobId }: { jobId: string }) {
           {short ? `${jobId.slice(0, SHOWN_CHARACTERS)}…${jobId.slice(-SHOWN_CHARACTERS)}` : jobId}
         </span>
       </RowLink>{' '}
-      <CopyButton text={jobId} what={`job ${jobId}`} />
+      <CopyButton text={jobId} label={`job ${jobId}`} />
     </span>
   );
 }

@@ -30,11 +30,11 @@ export default function JobPage() {
         title="Job"
         description={
           <>
-            <span className="id">{jobId}</span> <CopyButton text={jobId} what="the job's id" />
+            <span className="id">{jobId}</span> <CopyButton text={jobId} label="the job's id" />
           </>
         }
       />
-      <Answered query={query} what="the job" action="GetJob" missing={<NoSuchJob />}>
+      <Answered query={query} label="the job" action="GetJob" missing={<NoSuchJob />}>
         {(job) => <Job job={job} waits={query.isFetching} />}
       </Answered>
       <SameCall command={bridgeCommand('jobs', 'show', jobId)} call={{ method: 'GET', path: jobPath(jobId) }} />

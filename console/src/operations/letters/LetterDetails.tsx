@@ -45,7 +45,7 @@ export function LetterDetails({ letter }: { letter: Letter }) {
                 <Link to="/ops/runs/$lane" params={{ lane: letter.lane }} className="id">
                   {letter.run_id ?? letter.lane}
                 </Link>{' '}
-                <CopyButton text={letter.run_id ?? letter.lane} what="the run's id" />
+                <CopyButton text={letter.run_id ?? letter.lane} label="the run's id" />
               </>
             ),
           },
@@ -106,28 +106,28 @@ function Trail({ letter }: { letter: Letter }) {
       <h3>Trail</h3>
       <ol className="trail">
         <li>
-          <span>Request</span> <TrailId id={request} what="the request's id" />
+          <span>Request</span> <TrailId id={request} label="the request's id" />
         </li>
         <li>
           <span>Job</span>{' '}
           <Link to="/ops/jobs/$jobId" params={{ jobId: letter.job_id }} className="id">
             {letter.job_id}
           </Link>{' '}
-          <CopyButton text={letter.job_id} what="the job's id" />
+          <CopyButton text={letter.job_id} label="the job's id" />
         </li>
         <li>
-          <span>Upstream's request</span> <TrailId id={upstream} what="upstream's request id" />
+          <span>Upstream's request</span> <TrailId id={upstream} label="upstream's request id" />
         </li>
       </ol>
     </div>
   );
 }
 
-function TrailId({ id, what }: { id: string | null; what: string }) {
+function TrailId({ id, label }: { id: string | null; label: string }) {
   if (id === null) return <>not known</>;
   return (
     <>
-      <span className="id">{id}</span> <CopyButton text={id} what={what} />
+      <span className="id">{id}</span> <CopyButton text={id} label={label} />
     </>
   );
 }

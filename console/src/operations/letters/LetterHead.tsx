@@ -29,7 +29,7 @@ export function LetterHead({ letterId, letter, onClose }: Props) {
         {/* The head of the list is not shown where the window is narrow. */}
         <h1 className="visually-hidden letter-page-name">Dead letters</h1>
         <h2>{letter ? letterTitle(letter) : 'Dead letter'}</h2>
-        <span className="id">{letterId}</span> <CopyButton text={letterId} what="the letter's id" />
+        <span className="id">{letterId}</span> <CopyButton text={letterId} label="the letter's id" />
       </div>
       <div className="letter-steps" data-letter-steps="">
         <Button

@@ -34,7 +34,7 @@ function LetterPanel({ letterId }: { letterId: string }) {
       <LetterActions letterId={letterId} />
       <Answered
         query={query}
-        what="the letter"
+        label="the letter"
         action="GetDeadLetter"
         missing={
           <p>This is no dead letter (any more): it was replayed, discarded or has expired, or its id is misspelt.</p>

@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi, Outlet, useNavigate, useParams } from '@tanstack/react-router';
 
 import { Denied } from '../../feedback/Denied';
-import { useMay } from '../../session/SessionContext';
+import { useIsAllowed } from '../../session/SessionContext';
 import { useMinute } from '../moments/useNow';
 import { POLL, useLiveQuery } from '../live/useLiveQuery';
 import { Pager } from '../paging/Pager';
@@ -24,7 +24,7 @@ const route = getRouteApi('/shell/ops/dead-letters');
 const ACTION = 'GetDeadLetter';
 
 export default function LettersPage() {
-  return useMay(ACTION) ? <Letters /> : <NotAllowed />;
+  return useIsAllowed(ACTION) ? <Letters /> : <NotAllowed />;
 }
 
 function NotAllowed() {
@@ -67,13 +67,13 @@ function Letters() {
         />
         <RunningDrains />
         <LetterFilterBar listed={listed} statistics={statistics.data} />
-        <Answered query={statistics} what="the causes" action={ACTION}>
+        <Answered query={statistics} label="the causes" action={ACTION}>
           {(data) => <Causes statistics={data} listed={listed} />}
         </Answered>
       </div>
       <div className="letters-split">
         <section className="letters-list" aria-label="The letters">
-          <Answered query={page} what="the dead letters" action={ACTION}>
+          <Answered query={page} label="the dead letters" action={ACTION}>
             {(data) => (
               <>
                 <LetterList

@@ -69,7 +69,7 @@ function OrderForm({ action, filter, used }: { action: DrainAction; filter: Lett
         {filterWords(filter)}.
       </div>
       {dry.error && <ErrorPanel error={dry.error} onRetry={() => void dry.refetch()} />}
-      {dry.isPending && <Loading what="the number of letters" />}
+      {dry.isPending && <Loading label="the number of letters" />}
       {begin.error && changedCount(begin.error) === null && <ErrorPanel error={begin.error} />}
       {confirmation.count !== null && <Fields action={action} count={confirmation.count} used={used} />}
       {action === 'replay' && <Overwritten filter={filter} />}

@@ -2,13 +2,13 @@
 // The orders that run, above the list that they empty.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
-import { useMay } from '../../session/SessionContext';
+import { useIsAllowed } from '../../session/SessionContext';
 import { DrainProgress } from '../drains/DrainProgress';
 import { type Drain, drainsPath } from '../drains/drains';
 import { POLL, useLiveQuery } from '../live/useLiveQuery';
 
 export function RunningDrains() {
-  const enabled = useMay('DrainDeadLetters');
+  const enabled = useIsAllowed('DrainDeadLetters');
   const { data } = useLiveQuery<{ drains: Drain[] }>({ path: drainsPath('running'), pollMs: POLL.list, enabled });
   const drains = data?.drains ?? [];
   if (drains.length === 0) return null;

@@ -27,7 +27,7 @@ export function WriteView({ write }: { write: Letter['write'] }) {
         <pre tabIndex={0} role="region" aria-label="the body of the write" className={isIndented ? undefined : 'exact'}>
           {shown.slice(0, MAX_SHOWN_CHARACTERS)}
         </pre>
-        <CopyButton text={text} what="the body, byte for byte" />
+        <CopyButton text={text} label="the body, byte for byte" />
       </div>
       {shown.length > MAX_SHOWN_CHARACTERS && <div>The rest is not shown. A copy has all of it.</div>}
       {write.base64 === null && (

@@ -2,7 +2,7 @@
 import type { QueryCacheNotifyEvent } from '@tanstack/react-query';
 import { expect, it } from 'vitest';
 
-import { problemOf, ProblemError, unreachable } from '../../api/problem';
+import { parseProblem, ProblemError, unreachableProblem } from '../../api/problem';
 import { type Reach, reachAfter } from './reach';
 
 const NOW = 1000;
@@ -17,14 +17,14 @@ it('notes when the last answer came', () => {
 });
 
 it('notices that no answer comes, and that one comes again', () => {
-  const away = reachAfter(KNOWN, event({ type: 'error', error: new ProblemError(unreachable()) }), NOW);
+  const away = reachAfter(KNOWN, event({ type: 'error', error: new ProblemError(unreachableProblem()) }), NOW);
   expect(away).toEqual({ asOf: 1, unreachable: true });
   expect(reachAfter(away, event({ type: 'success' }), NOW).unreachable).toBe(false);
 });
 
 it('takes a refusal for an answer', () => {
   const away = { ...KNOWN, unreachable: true };
-  const refusal = new ProblemError(problemOf(503, 'Service Unavailable', '', null));
+  const refusal = new ProblemError(parseProblem(503, 'Service Unavailable', '', null));
   expect(reachAfter(away, event({ type: 'error', error: refusal }), NOW).unreachable).toBe(false);
 });
 

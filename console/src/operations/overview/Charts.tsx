@@ -22,7 +22,7 @@ const MINUTES = 60;
 export function Charts() {
   const query = useSeries(NAMES, MINUTES);
   return (
-    <Answered query={query} what="the charts" action="GetMetrics">
+    <Answered query={query} label="the charts" action="GetMetrics">
       {(document) => <Drawn document={document} updatedAt={query.dataUpdatedAt} />}
     </Answered>
   );

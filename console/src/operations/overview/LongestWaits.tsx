@@ -13,7 +13,7 @@ const SHOWN = 5;
 export function LongestWaits({ lanes }: { lanes: number }) {
   const query = useLanes({ order: 'oldest' }, SHOWN);
   return (
-    <Answered query={query} what="the runs that wait longest" action="GetBacklog">
+    <Answered query={query} label="the runs that wait longest" action="GetBacklog">
       {(page) => (
         <Steady latest={page.lanes} idOf={laneOf} noun="run">
           {(shown) => (

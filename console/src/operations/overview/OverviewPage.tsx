@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import { ProblemError } from '../../api/problem';
 import { usePageTitle } from '../../shell/usePageTitle';
-import { useMay } from '../../session/SessionContext';
+import { useIsAllowed } from '../../session/SessionContext';
 import { POLL } from '../live/useLiveQuery';
 import { Answered } from '../states/Answered';
 import { Charts } from './Charts';
@@ -25,7 +25,7 @@ export default function OverviewPage() {
   return (
     <>
       {!query.data && <h1 className="visually-hidden">Overview</h1>}
-      <Answered query={query} what="the overview" action="GetBacklog">
+      <Answered query={query} label="the overview" action="GetBacklog">
         {(overview) => <Content overview={overview} />}
       </Answered>
     </>
@@ -33,7 +33,7 @@ export default function OverviewPage() {
 }
 
 function Content({ overview }: { overview: Overview }) {
-  const seesSeries = useMay('GetMetrics');
+  const seesSeries = useIsAllowed('GetMetrics');
   return (
     <SpaceBetween size="m">
       <Status overview={overview} />

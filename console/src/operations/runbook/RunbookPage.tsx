@@ -31,7 +31,7 @@ function BlockView({ block, label }: { block: Block; label: string }) {
     case 'heading':
       return <Heading level={block.level} anchor={block.anchor} text={block.text} />;
     case 'code':
-      return <CodeBlock code={block.code} what={label} />;
+      return <CodeBlock code={block.code} label={label} />;
     case 'list':
       return (
         <ul>

@@ -26,7 +26,7 @@ export function LaneJobs({ lane }: { lane: Lane }) {
     keepsRows: true,
   });
   return (
-    <Answered query={query} what="the writes of the run" action="GetJob">
+    <Answered query={query} label="the writes of the run" action="GetJob">
       {({ jobs }) => <JobTable lane={lane} jobs={jobs} />}
     </Answered>
   );

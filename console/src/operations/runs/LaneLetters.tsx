@@ -26,7 +26,7 @@ export function LaneLetters({ lane, runId }: { lane: string; runId: string | nul
     pollMs: POLL.list,
   });
   return (
-    <Answered query={query} what="the dead letters of the run" action="GetDeadLetter">
+    <Answered query={query} label="the dead letters of the run" action="GetDeadLetter">
       {({ letters, next }) => (
         <Table
           variant="container"

@@ -4,13 +4,13 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 
 import { runQuery } from '../../experiments/mlflow';
-import { useMay, useSession } from '../../session/SessionContext';
+import { useIsAllowed, useSession } from '../../session/SessionContext';
 
 const ACTION = 'GetRun';
 
 export function MlflowLink({ runId }: { runId: string }) {
   const { experiments } = useSession();
-  const may = useMay(ACTION);
+  const may = useIsAllowed(ACTION);
   const { data, error } = useQuery({ ...runQuery(runId), enabled: may, refetchInterval: false, retry: false });
   if (!may) return <span className="note">To open it in MLflow needs the action {ACTION}.</span>;
   if (error) return <span className="note">MLflow does not show this run: {error.message}</span>;

@@ -39,12 +39,12 @@ export default function RunPage() {
         tab={`${name} · Run`}
         description={
           <>
-            <span className="id">{lane}</span> <CopyButton text={lane} what="the lane" />
+            <span className="id">{lane}</span> <CopyButton text={lane} label="the lane" />
           </>
         }
         actions={runId && <MlflowLink runId={runId} />}
       />
-      <Answered query={query} what="the run" action="GetBacklog" missing={<NothingWaits />}>
+      <Answered query={query} label="the run" action="GetBacklog" missing={<NothingWaits />}>
         {(data) => (data.pending > 0 ? <Waiting lane={data} /> : <NothingWaits />)}
       </Answered>
       <LaneLetters lane={lane} runId={runId} />

@@ -33,7 +33,7 @@ export default function RunsPage() {
         actions={<CsvButton path={lanesPath(chosen, null)} file="runs.csv" />}
       />
       <LaneFilter key={chosen.client} choice={chosen} onChoose={show} />
-      <Answered query={query} what="the runs" action="GetBacklog">
+      <Answered query={query} label="the runs" action="GetBacklog">
         {(page) => (
           <>
             <Lanes page={page} choice={choice} onClear={() => show({})} />

@@ -13,7 +13,7 @@ import { Moment } from '../moments/Moment';
 interface Props<Data> {
   query: UseQueryResult<Data>;
   /** What loads: `the runs`. */
-  what: string;
+  label: string;
   /** The action that the call needs, named where it is denied. */
   action: string;
   /** What stands in place of an error panel for 404. */
@@ -21,14 +21,14 @@ interface Props<Data> {
   children: (data: Data) => ReactNode;
 }
 
-export function Answered<Data>({ query, what, action, missing, children }: Props<Data>) {
+export function Answered<Data>({ query, label, action, missing, children }: Props<Data>) {
   const { data, error } = query;
   const status = error instanceof ProblemError ? error.status : null;
   // What has gone away meanwhile, or may not be seen any more, does not stay.
   if (status === 404 && missing) return <>{missing}</>;
   if (status === 403) return <Denied action={action} />;
   if (data === undefined) {
-    return error ? <ErrorPanel error={error} onRetry={() => void query.refetch()} /> : <Loading what={what} />;
+    return error ? <ErrorPanel error={error} onRetry={() => void query.refetch()} /> : <Loading label={label} />;
   }
   return (
     <>

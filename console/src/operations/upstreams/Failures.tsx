@@ -27,7 +27,7 @@ export function Failures({ upstreamId, cursor, onGo }: Props) {
   const path = failuresPath(upstreamId, cursor, PAGE_SIZE);
   const query = useLiveQuery<FailurePage>({ path, pollMs: POLL.list, keepsRows: true });
   return (
-    <Answered query={query} what="the failures" action="GetUpstream">
+    <Answered query={query} label="the failures" action="GetUpstream">
       {({ failures, next }) => (
         <>
           <Table
@@ -86,7 +86,7 @@ function RequestId({ failure: { upstream_request_id: id } }: { failure: Failure 
   if (id === null) return '–';
   return (
     <>
-      <span className="id">{id}</span> <CopyButton text={id} what={`upstream's request id ${id}`} />
+      <span className="id">{id}</span> <CopyButton text={id} label={`upstream's request id ${id}`} />
     </>
   );
 }

@@ -40,7 +40,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
             </SpaceBetween>
           }
         >
-          <span className="id">{name}</span> <CopyButton text={name} what="the name" />
+          <span className="id">{name}</span> <CopyButton text={name} label="the name" />
         </Header>
       }
     >

@@ -23,7 +23,7 @@ export default function UpstreamsPage() {
   return (
     <SpaceBetween size="m">
       <PageHead title="Upstreams" description="The MLflow servers that writes are delivered to." />
-      <Answered query={query} what="the upstreams" action="GetUpstream">
+      <Answered query={query} label="the upstreams" action="GetUpstream">
         {({ upstreams }) => (
           <SpaceBetween size="m">
             {upstreams.map((upstream) => (

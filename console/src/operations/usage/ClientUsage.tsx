@@ -25,7 +25,7 @@ export function ClientUsage({ client }: { client: string }) {
         </Header>
       }
     >
-      <Answered query={query} what="the use" action="GetUsage">
+      <Answered query={query} label="the use" action="GetUsage">
         {(page) => {
           const [usage] = page.clients;
           if (!usage) return <p>No requests in the last 24 hours.</p>;

@@ -60,7 +60,7 @@ export default function UsagePage() {
           onChange={({ detail }) => show({ measure: detail.selectedOption.value as Measure })}
         />
       </div>
-      <Answered query={query} what="the usage" action="GetUsage">
+      <Answered query={query} label="the usage" action="GetUsage">
         {(page) => (
           <SpaceBetween size="m">
             <Bars

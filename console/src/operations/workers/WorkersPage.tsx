@@ -26,7 +26,7 @@ export default function WorkersPage() {
         counter={query.data && `(${query.data.workers.length})`}
         description="The processes that deliver writes to MLflow. Each reports every few seconds."
       />
-      <Answered query={query} what="the workers" action="GetWorkers">
+      <Answered query={query} label="the workers" action="GetWorkers">
         {({ workers }) => <Workers workers={workers} />}
       </Answered>
       <SameCall command={bridgeCommand('workers')} call={{ method: 'GET', path: PATH }} />

@@ -13,31 +13,31 @@ import { Loading } from './Loading';
 interface Props<Data> {
   query: UseQueryResult<Data>;
   /** What loads: `your keys`. */
-  what: string;
+  label: string;
   /** The action that the call needs, named where it is denied. */
   action?: string;
   children: (data: Data) => ReactNode;
 }
 
-export function Fetched<Data>({ query, what, action, children }: Props<Data>) {
+export function QueryView<Data>({ query, label, action, children }: Props<Data>) {
   const { data, error, dataUpdatedAt } = query;
   if (data === undefined) {
-    if (!error) return <Loading what={what} />;
+    if (!error) return <Loading label={label} />;
     if (action && error instanceof ProblemError && error.status === 403) return <Denied action={action} />;
     return <ErrorPanel error={error} onRetry={() => void query.refetch()} />;
   }
   // After 401 a dialog lies over the page, and says why nothing is new.
-  const stale = error !== null && !(error instanceof ProblemError && error.status === 401);
+  const isStale = error !== null && !(error instanceof ProblemError && error.status === 401);
   return (
     <>
-      {stale && (
+      {isStale && (
         <p className="stale-note">
           <StatusIndicator type="warning">
             Not updated since {clockText(new Date(dataUpdatedAt))}: {error.message}
           </StatusIndicator>
         </p>
       )}
-      <div className={stale ? 'stale' : undefined}>{children(data)}</div>
+      <div className={isStale ? 'stale' : undefined}>{children(data)}</div>
     </>
   );
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { limitedPlace } from './limitedPlace';
+import { linkTarget } from './mlflowLink';
 
 it.each([
   ['#/experiments/7/runs/abc?x=1', { runId: 'abc' }],
@@ -11,5 +11,5 @@ it.each([
   ['#/models/x', null],
   ['', null],
 ])('reads %s', (hash, place) => {
-  expect(limitedPlace(hash)).toEqual(place);
+  expect(linkTarget(hash)).toEqual(place);
 });
