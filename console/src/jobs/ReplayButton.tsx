@@ -12,7 +12,7 @@ const ACTION = 'ReplayDeadLetter';
 export function ReplayButton({ letterId }: { letterId: string }) {
   const queryClient = useQueryClient();
   const session = useSession();
-  const may = useIsAllowed(ACTION);
+  const isAllowed = useIsAllowed(ACTION);
   const replay = useMutation({
     mutationFn: () => replayLetter(letterId),
     onSettled: () => {
@@ -26,9 +26,9 @@ export function ReplayButton({ letterId }: { letterId: string }) {
         variant="inline-link"
         ariaLabel={`Replay the dead letter ${letterId}`}
         loading={replay.isPending}
-        disabled={!may || replay.isSuccess}
+        disabled={!isAllowed || replay.isSuccess}
         disabledReason={
-          may
+          isAllowed
             ? 'It is in its lane again.'
             : `This needs the action ${ACTION}. Ask an operator: ${allowCommand(session, ACTION)}`
         }

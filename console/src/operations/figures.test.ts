@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { counted, durationText, rateText, shareText, sizeText } from './figures';
+import { quantityText, durationText, rateText, shareText, sizeText } from './figures';
 
 it.each([
   [0, '0 bytes'],
@@ -28,6 +28,6 @@ it('reads rates, shares and counts', () => {
   expect(rateText(12.54)).toBe('12.5/s');
   expect(rateText(0)).toBe('0/s');
   expect(shareText(2_958_161, 2 ** 31)).toBe('0.14\u00a0%');
-  expect(counted(1, 'run')).toBe('1 run');
-  expect(counted(1204, 'run')).toBe('1,204 runs');
+  expect(quantityText(1, 'run')).toBe('1 run');
+  expect(quantityText(1204, 'run')).toBe('1,204 runs');
 });

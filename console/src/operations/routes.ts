@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The addresses of operations. What is chosen on a page stands in its query, read by the `search.ts` beside the page.
+// The addresses of operations. The `search.ts` beside a page reads the query of its address.
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 
 import { shellRoute } from '../shell/rootRoute';

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads what stands in the query of an address. A page's choices are there, so that a link shows the same.
+// Reads the query of an address. It holds what the visitor has chosen on the page, so that a link shows the same.
 
 export type RawSearch = Record<string, unknown>;
 
-/** Returns a text. The router reads `?client=123` as a number and `?client=true` as a boolean; ids may look so. */
+/**
+ * Returns the text of a parameter, undefined where it is absent or blank.
+ *
+ * The router reads `?client=123` as a number and `?client=true` as a boolean; ids may look so.
+ */
 export function readText(search: RawSearch, name: string): string | undefined {
   const value = search[name];
   if (typeof value === 'string') return value.trim() || undefined;
@@ -11,7 +15,7 @@ export function readText(search: RawSearch, name: string): string | undefined {
 }
 
 /** Returns one of some values, undefined for any other. */
-export function oneIn<Value extends string>(
+export function readOneOf<Value extends string>(
   search: RawSearch,
   name: string,
   values: readonly Value[],
@@ -21,22 +25,17 @@ export function oneIn<Value extends string>(
 }
 
 /** Returns a whole number within limits. */
-export function readCount(search: RawSearch, name: string, least: number, most: number): number | undefined {
+export function readCount(search: RawSearch, name: string, min: number, max: number): number | undefined {
   const number = Number(readText(search, name) ?? Number.NaN);
-  return Number.isInteger(number) && number >= least && number <= most ? number : undefined;
+  return Number.isInteger(number) && number >= min && number <= max ? number : undefined;
 }
 
-/** Returns a moment, ISO 8601 with a zone. */
-export function momentIn(search: RawSearch, name: string): string | undefined {
-  const text = readText(search, name);
-  return text !== undefined && /(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : undefined;
-}
+/** The fields of an address that have a value. */
+export type DefinedFields<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
 
-export type Given<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> };
-
-/** Returns the fields that have a value: an address has no others. */
-export function given<Fields extends object>(fields: Fields): Given<Fields> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<Fields>;
+/** Returns the fields that have a value. The address is made of these alone. */
+export function definedFields<Fields extends object>(fields: Fields): DefinedFields<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<Fields>;
 }
 
 /** Returns the path of a call with the fields that have a value as its query. */

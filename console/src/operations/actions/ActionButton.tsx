@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// A button that changes something: off, with the reason, for those who may not.
+// A button that changes something. It is disabled, with the reason, for visitors who may not do so.
 import Button, { type ButtonProps } from '@cloudscape-design/components/button';
 
-import { useActable } from './useActable';
+import { useDisabledReason } from './useDisabledReason';
 
 interface Props extends Pick<ButtonProps, 'variant' | 'ariaLabel' | 'iconName' | 'loading' | 'children'> {
   /** The action that the call needs, such as `AttemptLane`. */
   action: string;
-  /** Why it is off although the visitor may; null if it is on. */
-  offBecause?: string | null;
+  /** Why it is disabled although the visitor is allowed the action; null if it is enabled. */
+  disabledReason?: string | null;
   onClick: () => void;
 }
 
-export function ActionButton({ action, offBecause = null, onClick, ...props }: Props) {
-  const { reason } = useActable(action);
-  const off = reason ?? offBecause;
-  return <Button {...props} disabled={off !== null} {...(off !== null && { disabledReason: off })} onClick={onClick} />;
+export function ActionButton({ action, disabledReason = null, onClick, ...props }: Props) {
+  const generalReason = useDisabledReason(action);
+  const reason = generalReason ?? disabledReason;
+  return (
+    <Button
+      {...props}
+      disabled={reason !== null}
+      {...(reason !== null && { disabledReason: reason })}
+      onClick={onClick}
+    />
+  );
 }

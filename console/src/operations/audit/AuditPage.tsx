@@ -9,11 +9,11 @@ import { useState } from 'react';
 
 import { ShortId } from '../../jobs/ShortId';
 import { CsvButton } from '../csv/CsvButton';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { useMinute } from '../moments/useNow';
 import { Pager } from '../paging/Pager';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { auditCsvPath, type AuditEntry, auditPath, type AuditPage as Page, type Decision, subjectOf } from './audit';
@@ -26,13 +26,13 @@ export default function AuditPage() {
   const { cursor, ...filter } = route.useSearch();
   const [problem, setProblem] = useState<string | null>(null);
   const asked = absoluteAudit(filter, new Date(useMinute()));
-  const query = useLiveQuery<Page>({ path: auditPath(asked, cursor), pollMs: POLL.rest, keepsRows: true });
+  const query = useLiveQuery<Page>({ path: auditPath(asked, cursor), pollMs: POLL_MS.slow, keepsRows: true });
   return (
     <SpaceBetween size="m">
       <PageHead
         title="Audit"
         description="Changes through the bridge's own paths, sign-ins, and what was denied: the latest 10,000, for 90 days. The log has every request."
-        actions={<CsvButton path={auditCsvPath(asked)} file="audit.csv" />}
+        actions={<CsvButton path={auditCsvPath(asked)} fileName="audit.csv" />}
       />
       <div data-search="">
         <PropertyFilter
@@ -52,7 +52,7 @@ export default function AuditPage() {
         />
         {problem && <div role="alert">{problem}</div>}
       </div>
-      <Answered query={query} label="the audit trail" action="GetAudit">
+      <LiveQueryView query={query} label="the audit trail" action="GetAudit">
         {(page) => (
           <Table
             variant="container"
@@ -73,14 +73,14 @@ export default function AuditPage() {
                 cursor={cursor}
                 next={page.next}
                 following="older"
-                onGo={(to) =>
+                onOpenPage={(to) =>
                   void navigate({ to: '/ops/audit', search: { ...filter, ...(to !== undefined && { cursor: to }) } })
                 }
               />
             }
           />
         )}
-      </Answered>
+      </LiveQueryView>
     </SpaceBetween>
   );
 }

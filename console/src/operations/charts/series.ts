@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures by the minute, as `GET /v1/series` states them, and as charts draw them.
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { significant } from '../figures';
 import { callPath } from '../search';
 
@@ -25,7 +25,7 @@ export interface Line {
 export function useSeries(names: readonly string[], minutes: number) {
   return useLiveQuery<SeriesDocument>({
     path: callPath('/v1/series', { names: names.join(','), minutes }),
-    pollMs: POLL.list,
+    pollMs: POLL_MS.list,
     keepsRows: true,
   });
 }

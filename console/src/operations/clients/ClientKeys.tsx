@@ -7,9 +7,9 @@ import { useState } from 'react';
 
 import type { Key } from '../../keys/keys';
 import { ActionButton } from '../actions/ActionButton';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { MakeKey, RevokeKey, RotateKey } from './KeyChanges';
 import { keysPath } from './keys';
 
@@ -19,11 +19,11 @@ type Opened = { does: 'make' } | { does: 'rotate' | 'revoke'; keyId: string };
 
 export function ClientKeys({ client }: { client: string }) {
   const [opened, setOpened] = useState<Opened | null>(null);
-  const query = useLiveQuery<{ keys: Key[] }>({ path: keysPath(client), pollMs: POLL.rest });
+  const query = useLiveQuery<{ keys: Key[] }>({ path: keysPath(client), pollMs: POLL_MS.slow });
   const close = () => setOpened(null);
   return (
     <>
-      <Answered query={query} label="the keys" action="GetClient">
+      <LiveQueryView query={query} label="the keys" action="GetClient">
         {({ keys }) => (
           <Table
             variant="container"
@@ -48,7 +48,7 @@ export function ClientKeys({ client }: { client: string }) {
             empty="No key. Programs of this client have none, or authenticate by tokens."
           />
         )}
-      </Answered>
+      </LiveQueryView>
       {opened?.does === 'make' && <MakeKey client={client} onClose={close} />}
       {opened?.does === 'rotate' && <RotateKey client={client} keyId={opened.keyId} onClose={close} />}
       {opened?.does === 'revoke' && <RevokeKey client={client} keyId={opened.keyId} onClose={close} />}
@@ -71,12 +71,17 @@ const columns = (open: (does: 'rotate' | 'revoke', keyId: string) => void) => [
     cell: ({ kind }: Key) => (kind === 'sigv4' ? 'signs requests' : 'bearer token'),
   },
   { id: 'made', header: 'Made', minWidth: 130, cell: ({ created_at: at }: Key) => <Moment at={at} /> },
-  { id: 'ends', header: 'Ends', minWidth: 130, cell: ({ expires_at: at }: Key) => <Moment at={at} none="never" /> },
+  {
+    id: 'ends',
+    header: 'Ends',
+    minWidth: 130,
+    cell: ({ expires_at: at }: Key) => <Moment at={at} placeholder="never" />,
+  },
   {
     id: 'used',
     header: 'Last used',
     minWidth: 130,
-    cell: ({ last_used_at: at }: Key) => <Moment at={at} none="not known" />,
+    cell: ({ last_used_at: at }: Key) => <Moment at={at} placeholder="not known" />,
   },
   {
     id: 'actions',

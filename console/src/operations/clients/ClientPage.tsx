@@ -4,9 +4,9 @@ import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi, Link } from '@tanstack/react-router';
 
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { ClientUsage } from '../usage/ClientUsage';
 import { sizeText } from '../figures';
@@ -22,7 +22,7 @@ const route = getRouteApi('/shell/ops/clients/$name');
 
 export default function ClientPage() {
   const { name } = route.useParams();
-  const query = useLiveQuery<ClientDocument>({ path: clientPath(name), pollMs: POLL.rest });
+  const query = useLiveQuery<ClientDocument>({ path: clientPath(name), pollMs: POLL_MS.slow });
   return (
     <SpaceBetween key={name} size="l">
       <PageHead
@@ -30,7 +30,7 @@ export default function ClientPage() {
         description={<Link to="/ops/clients">All clients</Link>}
         actions={query.data && <DeleteClient client={query.data} />}
       />
-      <Answered
+      <LiveQueryView
         query={query}
         label="the client"
         action="GetClient"
@@ -45,7 +45,7 @@ export default function ClientPage() {
             <ClientUsage client={name} />
           </SpaceBetween>
         )}
-      </Answered>
+      </LiveQueryView>
     </SpaceBetween>
   );
 }
@@ -57,7 +57,7 @@ function Standing({ client }: { client: ClientDocument }) {
       columns={4}
       items={[
         { label: 'Kind', value: kind },
-        { label: 'Last seen', value: <Moment at={seen} none="not known" /> },
+        { label: 'Last seen', value: <Moment at={seen} placeholder="not known" /> },
         {
           label: 'Waiting writes',
           value: (

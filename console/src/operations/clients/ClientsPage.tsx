@@ -7,9 +7,9 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 
 import { ActionButton } from '../actions/ActionButton';
 import { CsvButton } from '../csv/CsvButton';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { RowLink } from '../states/RowLink';
@@ -25,7 +25,7 @@ export default function ClientsPage() {
   const navigate = useNavigate();
   const search = route.useSearch();
   const { find = '' } = search;
-  const query = useLiveQuery<ClientPage>({ path: clientsPath, pollMs: POLL.rest });
+  const query = useLiveQuery<ClientPage>({ path: clientsPath, pollMs: POLL_MS.slow });
   const found = (query.data?.clients ?? []).filter(({ name }) => name.toLowerCase().includes(find.toLowerCase()));
   const show = (changes: typeof search) => void navigate({ to: '/ops/clients', search: changes, replace: true });
   const count = query.data && `(${found.length}${query.data.next === null ? '' : '+'})`;
@@ -37,7 +37,7 @@ export default function ClientsPage() {
         description="Programs and people that use the bridge, what they may do, and their limits."
         actions={
           <SpaceBetween direction="horizontal" size="xs">
-            <CsvButton path="/v1/clients" file="clients.csv" />
+            <CsvButton path="/v1/clients" fileName="clients.csv" />
             <ActionButton action="ManageClients" variant="primary" onClick={() => show({ ...search, new: 1 })}>
               New client
             </ActionButton>
@@ -53,7 +53,7 @@ export default function ClientsPage() {
           onChange={({ detail }) => show(detail.value ? { find: detail.value } : {})}
         />
       </div>
-      <Answered query={query} label="the clients" action="GetClient">
+      <LiveQueryView query={query} label="the clients" action="GetClient">
         {() => (
           <Table
             variant="container"
@@ -69,7 +69,7 @@ export default function ClientsPage() {
             }
           />
         )}
-      </Answered>
+      </LiveQueryView>
       {search.new === 1 && <NewClientDialog onClose={() => show(find ? { find } : {})} />}
     </SpaceBetween>
   );
@@ -103,7 +103,7 @@ const COLUMNS = [
     id: 'seen',
     header: 'Last seen',
     minWidth: 120,
-    cell: ({ last_seen_at: at }: ClientDocument) => <Moment at={at} none="not known" />,
+    cell: ({ last_seen_at: at }: ClientDocument) => <Moment at={at} placeholder="not known" />,
   },
 ];
 

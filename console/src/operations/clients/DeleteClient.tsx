@@ -12,7 +12,7 @@ import { useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { type ClientDocument, clientPath, deleteClient } from './clients';
 import { needsSignIn, SignInAgain } from './SignInAgain';
 
@@ -67,7 +67,7 @@ export function DeleteClient({ client }: { client: ClientDocument }) {
               <Input name="client-name" value={typed} onChange={({ detail }) => setTyped(detail.value)} />
             </FormField>
             {remove.error && <div role="alert">Nothing was changed: {remove.error.message}</div>}
-            <SameCall
+            <EquivalentCommands
               open
               command={bridgeCommand('keys', 'revoke', '--client', client.name)}
               call={{ method: 'DELETE', path: clientPath(client.name), headers: { 'If-Match': client.etag } }}

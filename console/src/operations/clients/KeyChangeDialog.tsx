@@ -9,7 +9,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { type ReactNode, useState } from 'react';
 
 import { type ApiCall, bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { keyPath } from './keys';
 
 interface Props {
@@ -126,7 +126,7 @@ function KeyDialog({
       <SpaceBetween size="m">
         {children}
         {error && <div role="alert">Nothing was changed: {error.message}</div>}
-        <SameCall open command={command} call={call} />
+        <EquivalentCommands open command={command} call={call} />
       </SpaceBetween>
     </Modal>
   );

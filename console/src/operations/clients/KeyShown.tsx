@@ -39,7 +39,7 @@ export function KeyShown({ made, onStored }: { made: NewKey; onStored: () => voi
           <CodeBlock code={made.secret} label="the secret" />
         </div>
         <div>
-          Id <code>{made.key_id}</code>, ends <Moment at={made.expires_at} full none="never" />
+          Id <code>{made.key_id}</code>, ends <Moment at={made.expires_at} full placeholder="never" />
         </div>
         {usesOf(made, window.location.origin).map(({ title, code }) => (
           <div key={title}>

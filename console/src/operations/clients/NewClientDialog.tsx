@@ -11,7 +11,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import { ProblemError } from '../../api/problem';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { clientPath, putClient } from './clients';
 import { PermissionFields } from './PermissionFields';
 import { formOf, NEW_CLIENT, permissionsCommand, permissionsOf, problemsOf } from './permissionForm';
@@ -67,7 +67,7 @@ export function NewClientDialog({ onClose }: { onClose: () => void }) {
           <PermissionFields form={form} onChange={setForm} />
           {create.error && <div role="alert">Not created: {refusal(create.error)}</div>}
           {isReady && (
-            <SameCall
+            <EquivalentCommands
               open
               command={permissionsCommand(name.trim(), permissionsOf(form)).replace('keys update', 'keys create')}
               call={{

@@ -10,7 +10,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { clientPath } from './clients';
 import { expiryOf, type KeyKind, type KeyOrder, LIFETIMES } from './keys';
 
@@ -73,7 +73,7 @@ export function NewKeyDialog({ client, isPending, error, onMake, onClose }: Prop
           />
         </FormField>
         {error && <div role="alert">No key was made: {error.message}</div>}
-        <SameCall
+        <EquivalentCommands
           open
           command={command}
           call={{ method: 'POST', path: `${clientPath(client)}/keys`, body: JSON.stringify(order) }}

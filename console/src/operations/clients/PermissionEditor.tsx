@@ -12,8 +12,8 @@ import { ProblemError } from '../../api/problem';
 import { requestJson } from '../../api/request';
 import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
-import { useActable } from '../actions/useActable';
-import { SameCall } from '../commands/SameCall';
+import { useDisabledReason } from '../actions/useDisabledReason';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { type ClientDocument, clientPath, putClient } from './clients';
 import { PermissionFields } from './PermissionFields';
 import {
@@ -36,7 +36,7 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
   const [changed, setChanged] = useState<ClientDocument | null>(null);
   /** The version that was polled last. */
   const [followed, setFollowed] = useState(latest.etag);
-  const { reason } = useActable(ACTION);
+  const notAllowedReason = useDisabledReason(ACTION);
   const begin = (client: ClientDocument) => {
     setBase(client);
     setForm(formOf(client));
@@ -74,7 +74,7 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
                 action={ACTION}
                 variant="primary"
                 loading={save.isPending}
-                offBecause={whyOff(isDirty, hasProblems)}
+                disabledReason={whyOff(isDirty, hasProblems)}
                 onClick={() => save.mutate({ etag: base.etag })}
               >
                 Save
@@ -99,9 +99,9 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
           />
         )}
         {save.error && !isChangedMeanwhile(save.error) && !needsSignIn(save.error) && <ErrorPanel error={save.error} />}
-        <PermissionFields form={form} onChange={setForm} disabled={reason !== null} />
+        <PermissionFields form={form} onChange={setForm} disabled={notAllowedReason !== null} />
         <span role="status">{save.isSuccess && !isDirty && 'Saved. It holds within five seconds.'}</span>
-        <SameCall
+        <EquivalentCommands
           command={permissionsCommand(base.name, wanted)}
           call={{
             method: 'PUT',

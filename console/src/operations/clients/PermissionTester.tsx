@@ -12,7 +12,7 @@ import { useState } from 'react';
 
 import { requestJson } from '../../api/request';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { type Permission, permissionPath } from './clients';
 import { actionOptions, useActions } from './PermissionFields';
 
@@ -55,7 +55,7 @@ export function PermissionTester({ client }: { client: string }) {
           {query.error && `Not known: ${query.error.message}`}
         </div>
         {action !== null && (
-          <SameCall
+          <EquivalentCommands
             command={bridgeCommand('clients', 'permission', client, action, ...inExperiment)}
             call={{ method: 'GET', path }}
           />

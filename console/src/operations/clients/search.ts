@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the address of the page says: a part of the names, and whether a new client is made.
-import { readCount, given, readText } from '../search';
+// Reads the query of the page's address: a part of the names, and whether a new client is made.
+import { readCount, definedFields, readText } from '../search';
 import type { RawSearch } from '../search';
 
 export const clientsSearch = (search: RawSearch) =>
-  given({
+  definedFields({
     find: readText(search, 'find'),
     new: readCount(search, 'new', 1, 1),
   });

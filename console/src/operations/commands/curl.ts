@@ -10,21 +10,23 @@ export interface ApiCall {
   headers?: Record<string, string>;
 }
 
-/** A body that is longer than this stands in a here-document, where nothing needs quotes. */
-const LONG_BODY = 400;
+/** A longer body goes into a here-document, where it needs no quotes. */
+const MAX_INLINE_CHARACTERS = 400;
 const END_OF_BODY = 'END-OF-BODY';
 
 /** Returns the call for curl. `$MLFLOW_TRACKING_TOKEN` stands in place of the visitor's key. */
 export function curlOf({ method, path, body, headers = {} }: ApiCall, origin: string): string {
   const lines = [
-    method === 'GET' ? `curl -sS ${quoted(origin + path)}` : `curl -sS -X ${method} ${quoted(origin + path)}`,
+    method === 'GET'
+      ? `curl -sS ${quoteForShell(origin + path)}`
+      : `curl -sS -X ${method} ${quoteForShell(origin + path)}`,
     '--oauth2-bearer "$MLFLOW_TRACKING_TOKEN"',
   ];
-  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
+  for (const [name, value] of Object.entries(headers)) lines.push(`-H ${quoteForShell(`${name}: ${value}`)}`);
   if (body === undefined) return lines.join(' \\\n  ');
   lines.push("-H 'Content-Type: application/json'");
-  if (body.length <= LONG_BODY && !body.includes('\n')) {
-    lines.push(`--data-binary ${quoted(body)}`);
+  if (body.length <= MAX_INLINE_CHARACTERS && !body.includes('\n')) {
+    lines.push(`--data-binary ${quoteForShell(body)}`);
     return lines.join(' \\\n  ');
   }
   lines.push(`--data-binary @- <<'${END_OF_BODY}'`);
@@ -33,14 +35,14 @@ export function curlOf({ method, path, body, headers = {} }: ApiCall, origin: st
 
 /** Returns a command of the bridge's own, its arguments quoted where they need to be. */
 export function bridgeCommand(...words: (string | number | null | undefined)[]): string {
-  const given = words.filter((word) => word !== null && word !== undefined && word !== '');
-  return ['mlflow-bridge', ...given.map((word) => quotedIfNeeded(String(word)))].join(' ');
+  const present = words.filter((word) => word !== null && word !== undefined && word !== '');
+  return ['mlflow-bridge', ...present.map((word) => quoteIfNeeded(String(word)))].join(' ');
 }
 
-function quotedIfNeeded(text: string): string {
-  return /^[\w.:@%+=,/-]+$/.test(text) ? text : quoted(text);
+function quoteIfNeeded(text: string): string {
+  return /^[\w.:@%+=,/-]+$/.test(text) ? text : quoteForShell(text);
 }
 
-function quoted(text: string): string {
+function quoteForShell(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -9,14 +9,14 @@ interface Props {
   /** Path and query of the list, without `limit` and `cursor`. */
   path: string;
   /** The file's name: `runs.csv`. */
-  file: string;
+  fileName: string;
 }
 
-export function CsvButton({ path, file }: Props) {
-  const save = useMutation({ mutationFn: () => saveCsv(path, file) });
+export function CsvButton({ path, fileName }: Props) {
+  const save = useMutation({ mutationFn: () => saveCsv(path, fileName) });
   return (
     <span>
-      <Button iconName="download" loading={save.isPending} ariaLabel={`CSV: ${file}`} onClick={() => save.mutate()}>
+      <Button iconName="download" loading={save.isPending} ariaLabel={`CSV: ${fileName}`} onClick={() => save.mutate()}>
         CSV
       </Button>
       <span role="status" className={save.error ? 'csv-error' : undefined}>

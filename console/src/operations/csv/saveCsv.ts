@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseProblem, ProblemError, unreachableProblem } from '../../api/problem';
 
-/** Asks for a list as CSV, and stores it as a file. Throws `ProblemError` where the bridge gives none. */
-export async function saveCsv(path: string, file: string): Promise<void> {
-  const address = URL.createObjectURL(await csvOf(path));
+/** Fetches a list as CSV, and stores it as a file. Throws `ProblemError` where the bridge refuses or does not answer. */
+export async function saveCsv(path: string, fileName: string): Promise<void> {
+  const address = URL.createObjectURL(await fetchCsv(path));
   const link = document.createElement('a');
   link.href = address;
-  link.download = file;
+  link.download = fileName;
   link.click();
   URL.revokeObjectURL(address);
 }
 
-async function csvOf(path: string): Promise<Blob> {
+async function fetchCsv(path: string): Promise<Blob> {
   let response: Response;
   try {
     response = await fetch(path, { credentials: 'same-origin', headers: { Accept: 'text/csv' } });

@@ -11,7 +11,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
 import { RATE_PROBLEM, rateOf, rateText, remainingText } from '../letters/estimate';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { cancelDrain, changeRate, type Drain, drainPath, drainWords, progressPercent } from './drains';
 
 const ACTION = 'DrainDeadLetters';
@@ -21,7 +21,7 @@ export function DrainProgress({ drain: first }: { drain: Drain }) {
   const [ended, setEnded] = useState<Drain | null>(null);
   const query = useLiveQuery<Drain>({
     path: drainPath(first.drain_id),
-    pollMs: POLL.overview,
+    pollMs: POLL_MS.overview,
     enabled: ended === null && first.state === 'running',
   });
   const drain = ended ?? query.data ?? first;

@@ -9,9 +9,9 @@ import { ShortId } from '../../jobs/ShortId';
 import { rateText } from '../letters/estimate';
 import { filterWords } from '../letters/letterFilter';
 import { addressOf } from '../letters/search';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { DrainProgress } from './DrainProgress';
@@ -29,7 +29,7 @@ const STATES: SegmentedControlProps.Option[] = [
 export default function DrainsPage() {
   const navigate = useNavigate();
   const { state } = route.useSearch();
-  const query = useLiveQuery<{ drains: Drain[] }>({ path: drainsPath(state), pollMs: POLL.list, keepsRows: true });
+  const query = useLiveQuery<{ drains: Drain[] }>({ path: drainsPath(state), pollMs: POLL_MS.list, keepsRows: true });
   return (
     <SpaceBetween size="m">
       <PageHead
@@ -48,7 +48,7 @@ export default function DrainsPage() {
           })
         }
       />
-      <Answered query={query} label="the drains" action="DrainDeadLetters">
+      <LiveQueryView query={query} label="the drains" action="DrainDeadLetters">
         {({ drains }) => (
           <Table
             variant="container"
@@ -68,7 +68,7 @@ export default function DrainsPage() {
             }
           />
         )}
-      </Answered>
+      </LiveQueryView>
     </SpaceBetween>
   );
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the address of the page says: the state of the orders.
-import { given, oneIn } from '../search';
+// Reads the query of the page's address: the state of the orders.
+import { definedFields, readOneOf } from '../search';
 import type { RawSearch } from '../search';
 
 export const drainsSearch = (search: RawSearch) =>
-  given({
-    state: oneIn(search, 'state', ['running', 'finished', 'cancelled']),
+  definedFields({
+    state: readOneOf(search, 'state', ['running', 'finished', 'cancelled']),
   });

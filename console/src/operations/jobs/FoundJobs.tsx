@@ -7,8 +7,8 @@ import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { Loading } from '../../feedback/Loading';
 import { ProblemError } from '../../api/problem';
 import { pollEvery } from '../../api/polling';
-import { useLive } from '../live/live';
-import { POLL } from '../live/useLiveQuery';
+import { useLiveSettings } from '../live/live';
+import { POLL_MS } from '../live/useLiveQuery';
 import { type Found, type Way, waysOf } from './lookUp';
 import { JobTable } from './JobTable';
 
@@ -18,14 +18,14 @@ interface Props {
 }
 
 export function FoundJobs({ terms, client }: Props) {
-  const { paused, leastMs } = useLive();
+  const { paused, minPeriodMs } = useLiveSettings();
   const ways = waysOf(terms, client);
   const results = useQueries({
     queries: ways.map((way) => ({
       queryKey: ['ops', 'look-up', way.kind, client, ...terms],
       queryFn: ({ signal }: { signal: AbortSignal }) => way.find(signal),
       retry: false,
-      refetchInterval: paused ? (false as const) : pollEvery(Math.max(POLL.list, leastMs)),
+      refetchInterval: paused ? (false as const) : pollEvery(Math.max(POLL_MS.list, minPeriodMs)),
       refetchOnWindowFocus: !paused,
     })),
   });

@@ -12,10 +12,10 @@ import type { JobDocument } from '../../jobs/jobs';
 import { jobSentence } from '../../jobs/jobSentence';
 import { JobStatus } from '../../jobs/JobStatus';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { Moment } from '../moments/Moment';
 import { LaneLink } from '../runs/LaneLink';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { jobPath, useWaitedJob } from './useWaitedJob';
 
@@ -34,10 +34,13 @@ export default function JobPage() {
           </>
         }
       />
-      <Answered query={query} label="the job" action="GetJob" missing={<NoSuchJob />}>
+      <LiveQueryView query={query} label="the job" action="GetJob" missing={<NoSuchJob />}>
         {(job) => <Job job={job} waits={query.isFetching} />}
-      </Answered>
-      <SameCall command={bridgeCommand('jobs', 'show', jobId)} call={{ method: 'GET', path: jobPath(jobId) }} />
+      </LiveQueryView>
+      <EquivalentCommands
+        command={bridgeCommand('jobs', 'show', jobId)}
+        call={{ method: 'GET', path: jobPath(jobId) }}
+      />
     </SpaceBetween>
   );
 }
@@ -79,7 +82,7 @@ function pairsOf(job: JobDocument) {
     { label: 'Run', value: <LaneLink lane={{ lane: job.lane, run_id: job.run_id, run_name: null }} /> },
     { label: 'Attempts', value: job.attempts },
     { label: 'Accepted', value: <Moment at={job.accepted_at} full /> },
-    { label: 'Settled', value: <Moment at={job.settled_at} full none="not yet" /> },
+    { label: 'Settled', value: <Moment at={job.settled_at} full placeholder="not yet" /> },
     { label: 'Next attempt', value: <Moment at={job.next_attempt_at} full /> },
     { label: "Upstream's answer", value: upstream ? answerText(upstream) : '–' },
     { label: "Upstream's request id", value: upstream?.request_id ?? '–' },

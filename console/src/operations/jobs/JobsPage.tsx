@@ -3,7 +3,7 @@
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 
-import { given } from '../search';
+import { definedFields } from '../search';
 import { PageHead } from '../states/PageHead';
 import { FoundJobs } from './FoundJobs';
 import { LookUpForm } from './LookUpForm';
@@ -25,7 +25,7 @@ export default function JobsPage() {
         key={`${find} ${client}`}
         find={find}
         client={client}
-        onFind={(next) => void navigate({ search: given(next) })}
+        onFind={(next) => void navigate({ search: definedFields(next) })}
       />
       {terms.length > 0 && <FoundJobs key={find} terms={terms} client={client} />}
     </SpaceBetween>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the address of the page says: what is looked for, and the client of an idempotency key.
-import { given, readText } from '../search';
+// Reads the query of the page's address: what is looked for, and the client of an idempotency key.
+import { definedFields, readText } from '../search';
 import type { RawSearch } from '../search';
 
 export const jobsSearch = (search: RawSearch) =>
-  given({
+  definedFields({
     find: readText(search, 'find'),
     client: readText(search, 'client'),
   });

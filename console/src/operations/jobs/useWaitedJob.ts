@@ -5,8 +5,8 @@ import { type QueryClient, useQuery, useQueryClient } from '@tanstack/react-quer
 import { ProblemError } from '../../api/problem';
 import { requestJson } from '../../api/request';
 import type { JobDocument } from '../../jobs/jobs';
-import { useLive } from '../live/live';
-import { POLL } from '../live/useLiveQuery';
+import { useLiveSettings } from '../live/live';
+import { POLL_MS } from '../live/useLiveQuery';
 
 const WAIT_S = 20;
 /** The next request follows at once: the bridge has waited. */
@@ -16,7 +16,7 @@ export const jobPath = (jobId: string): string => `/v1/jobs/${encodeURIComponent
 
 export function useWaitedJob(jobId: string) {
   const client = useQueryClient();
-  const { paused } = useLive();
+  const { paused } = useLiveSettings();
   const queryKey = ['ops', 'job', jobId];
   return useQuery<JobDocument>({
     queryKey,
@@ -24,7 +24,7 @@ export function useWaitedJob(jobId: string) {
     retry: false,
     refetchInterval: ({ state: { data, error } }) => {
       if (paused || (error instanceof ProblemError && error.status >= 400 && error.status < 500)) return false;
-      if (error) return POLL.list;
+      if (error) return POLL_MS.list;
       return data?.status === 'pending' ? PAUSE_MS : false;
     },
     refetchOnWindowFocus: false,

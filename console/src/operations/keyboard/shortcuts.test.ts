@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { reactionTo, type Stroke } from './shortcuts';
+import { reactionTo, type KeyStroke } from './shortcuts';
 
-function stroke(key: string, changes: Partial<Stroke> = {}): Stroke {
+function stroke(key: string, changes: Partial<KeyStroke> = {}): KeyStroke {
   return { key, ctrlKey: false, metaKey: false, altKey: false, inField: false, inDialog: false, ...changes };
 }
 

@@ -5,7 +5,7 @@ export type Command =
   | { name: 'open'; path: string }
   | { name: 'nextRow' | 'previousRow' | 'selectRow' | 'close' | 'pause' | 'theme' | 'zone' | 'list' | 'search' };
 
-export interface Stroke {
+export interface KeyStroke {
   key: string;
   ctrlKey: boolean;
   metaKey: boolean;
@@ -21,7 +21,7 @@ export interface Shortcut {
   effect: string;
 }
 
-const PAGES: Record<string, { path: string; name: string }> = {
+const PAGES_AFTER_G: Record<string, { path: string; name: string }> = {
   o: { path: '/ops', name: 'Overview' },
   r: { path: '/ops/runs', name: 'Runs' },
   j: { path: '/ops/jobs', name: 'Jobs' },
@@ -32,7 +32,7 @@ const PAGES: Record<string, { path: string; name: string }> = {
   a: { path: '/ops/audit', name: 'Audit' },
 };
 
-const SINGLE: Record<string, Command> = {
+const SINGLE_KEY_COMMANDS: Record<string, Command> = {
   j: { name: 'nextRow' },
   k: { name: 'previousRow' },
   x: { name: 'selectRow' },
@@ -44,7 +44,7 @@ const SINGLE: Record<string, Command> = {
 };
 
 export const SHORTCUTS: readonly Shortcut[] = [
-  ...Object.entries(PAGES).map(([key, { name }]) => ({ keys: `g ${key}`, effect: `Open ${name}` })),
+  ...Object.entries(PAGES_AFTER_G).map(([key, { name }]) => ({ keys: `g ${key}`, effect: `Open ${name}` })),
   { keys: 'j', effect: 'Go to the next row' },
   { keys: 'k', effect: 'Go to the previous row' },
   { keys: 'Enter', effect: 'Open the row' },
@@ -57,7 +57,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   { keys: '?', effect: 'Show this list' },
 ];
 
-/** The command of a stroke, and whether `g` came before the next one. */
+/** The command of a stroke, and whether the stroke was a `g` that a second key follows. */
 export interface Reaction {
   command: Command | null;
   afterG: boolean;
@@ -69,15 +69,15 @@ export interface Reaction {
  * Keys are text in fields, belong to the browser with Ctrl, Alt or Meta, and do nothing behind a dialog. With single
  * keys switched off, only Esc does something.
  */
-export function reactionTo(stroke: Stroke, afterG: boolean, singleKeysOn: boolean): Reaction {
+export function reactionTo(stroke: KeyStroke, afterG: boolean, singleKeysOn: boolean): Reaction {
   const nothing = { command: null, afterG: false };
   if (stroke.ctrlKey || stroke.metaKey || stroke.altKey || stroke.inField || stroke.inDialog) return nothing;
   if (stroke.key === 'Escape') return { command: { name: 'close' }, afterG: false };
   if (!singleKeysOn) return nothing;
   if (afterG) {
-    const page = PAGES[stroke.key];
+    const page = PAGES_AFTER_G[stroke.key];
     return { command: page ? { name: 'open', path: page.path } : null, afterG: false };
   }
   if (stroke.key === 'g') return { command: null, afterG: true };
-  return { command: SINGLE[stroke.key] ?? null, afterG: false };
+  return { command: SINGLE_KEY_COMMANDS[stroke.key] ?? null, afterG: false };
 }

@@ -4,16 +4,16 @@ import { useSyncExternalStore } from 'react';
 
 const STORAGE_KEY = 'mlflow-bridge-single-keys';
 const listeners = new Set<() => void>();
-let on = stored();
+let areOn = storedChoice();
 
-export const singleKeysAreOn = (): boolean => on;
+export const singleKeysAreOn = (): boolean => areOn;
 
 export function useSingleKeys(): boolean {
   return useSyncExternalStore(subscribe, singleKeysAreOn);
 }
 
 export function setSingleKeys(next: boolean): void {
-  on = next;
+  areOn = next;
   try {
     localStorage.setItem(STORAGE_KEY, next ? 'on' : 'off');
   } catch {
@@ -27,7 +27,7 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-function stored(): boolean {
+function storedChoice(): boolean {
   try {
     return localStorage.getItem(STORAGE_KEY) !== 'off';
   } catch {

@@ -6,11 +6,11 @@ import { useEffect, useRef } from 'react';
 import { switchTheme } from '../../shell/theme';
 import { togglePaused } from '../live/live';
 import { switchZone } from '../moments/zone';
-import { moveToRow, selectRow } from './rowFocus';
-import { type Command, reactionTo, type Stroke } from './shortcuts';
+import { moveRowFocus, selectRow } from './rowFocus';
+import { type Command, reactionTo, type KeyStroke } from './shortcuts';
 import { singleKeysAreOn } from './singleKeys';
 
-/** What follows `g` counts for this long. */
+/** How long after `g` a second key opens a page. */
 const SEQUENCE_MS = 1500;
 
 const closers: (() => void)[] = [];
@@ -32,16 +32,16 @@ export function useCloseOnEscape(close: () => void): void {
 export function useShortcuts(showList: () => void): void {
   const navigate = useNavigate();
   useEffect(() => {
-    let gAt = Number.NEGATIVE_INFINITY;
+    let gPressedAt = Number.NEGATIVE_INFINITY;
     const act = (command: Command) => {
       if (command.name === 'open') void navigate({ to: command.path });
       else if (command.name === 'list') showList();
-      else DIRECT[command.name]();
+      else COMMAND_EFFECTS[command.name]();
     };
     const listener = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.isComposing) return;
-      const reaction = reactionTo(strokeOf(event), event.timeStamp - gAt < SEQUENCE_MS, singleKeysAreOn());
-      gAt = reaction.afterG ? event.timeStamp : Number.NEGATIVE_INFINITY;
+      const reaction = reactionTo(keyStrokeOf(event), event.timeStamp - gPressedAt < SEQUENCE_MS, singleKeysAreOn());
+      gPressedAt = reaction.afterG ? event.timeStamp : Number.NEGATIVE_INFINITY;
       if (!reaction.command) return;
       event.preventDefault();
       act(reaction.command);
@@ -51,9 +51,9 @@ export function useShortcuts(showList: () => void): void {
   }, [navigate, showList]);
 }
 
-const DIRECT: Record<Exclude<Command['name'], 'open' | 'list'>, () => void> = {
-  nextRow: () => moveToRow(1),
-  previousRow: () => moveToRow(-1),
+const COMMAND_EFFECTS: Record<Exclude<Command['name'], 'open' | 'list'>, () => void> = {
+  nextRow: () => moveRowFocus(1),
+  previousRow: () => moveRowFocus(-1),
   selectRow,
   close: () => closers.at(-1)?.(),
   pause: togglePaused,
@@ -62,7 +62,7 @@ const DIRECT: Record<Exclude<Command['name'], 'open' | 'list'>, () => void> = {
   search: () => document.querySelector<HTMLElement>('[data-search] input, [data-search] textarea')?.focus(),
 };
 
-function strokeOf(event: KeyboardEvent): Stroke {
+function keyStrokeOf(event: KeyboardEvent): KeyStroke {
   const { key, ctrlKey, metaKey, altKey } = event;
   return {
     key,

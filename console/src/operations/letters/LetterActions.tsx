@@ -10,7 +10,7 @@ import { useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { discardLetter, letterPath, replayLetter } from './letters';
 
 export function LetterActions({ letterId }: { letterId: string }) {
@@ -73,7 +73,7 @@ export function LetterActions({ letterId }: { letterId: string }) {
         >
           <SpaceBetween size="m">
             <div>The write is deleted and never reaches MLflow. This cannot be undone.</div>
-            <SameCall
+            <EquivalentCommands
               open
               command={bridgeCommand('dead-letters', 'discard', letterId)}
               call={{ method: 'DELETE', path: letterPath(letterId) }}

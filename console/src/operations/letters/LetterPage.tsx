@@ -4,8 +4,8 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 
 import { useCloseOnEscape } from '../keyboard/useShortcuts';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
-import { Answered } from '../states/Answered';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { LetterActions } from './LetterActions';
 import { LetterDetails } from './LetterDetails';
 import { LetterHead } from './LetterHead';
@@ -27,12 +27,12 @@ function LetterPanel({ letterId }: { letterId: string }) {
     // Who goes on to the next letter by its button stays on that button.
     if (!document.activeElement?.closest('[data-letter-steps]')) panel.current?.focus({ preventScroll: true });
   }, []);
-  const query = useLiveQuery<Letter>({ path: letterPath(letterId), pollMs: POLL.rest });
+  const query = useLiveQuery<Letter>({ path: letterPath(letterId), pollMs: POLL_MS.slow });
   return (
     <section ref={panel} tabIndex={-1} className="letter-panel" aria-label={`The dead letter ${letterId}`}>
       <LetterHead letterId={letterId} letter={query.data} onClose={close} />
       <LetterActions letterId={letterId} />
-      <Answered
+      <LiveQueryView
         query={query}
         label="the letter"
         action="GetDeadLetter"
@@ -41,7 +41,7 @@ function LetterPanel({ letterId }: { letterId: string }) {
         }
       >
         {(letter) => <LetterDetails letter={letter} />}
-      </Answered>
+      </LiveQueryView>
     </section>
   );
 }

@@ -8,7 +8,7 @@ import { useEffect, useState } from 'react';
 
 import { CsvButton } from '../csv/CsvButton';
 import { Empty } from '../states/Empty';
-import { Steady } from '../states/Steady';
+import { SteadyList } from '../states/SteadyList';
 import { letterColumns } from './letterColumns';
 import { absoluteFilter, filterWords, isEmptyFilter } from './letterFilter';
 import { type LetterPage, letterPagePath, type LetterSummary } from './letters';
@@ -36,7 +36,7 @@ export function LetterList({ page, listed, openId, isPlaceholder }: ListProps) {
   const [selectedIds, setSelectedIds] = useState<ReadonlySet<string>>(new Set());
   const isHeld = selectedIds.size > 0 || openId !== undefined;
   return (
-    <Steady latest={page.letters} idOf={idOf} noun="letter" held={isFresh && isHeld}>
+    <SteadyList latest={page.letters} idOf={idOf} noun="letter" held={isFresh && isHeld}>
       {(rows) => (
         <LetterTable
           rows={rows}
@@ -46,7 +46,7 @@ export function LetterList({ page, listed, openId, isPlaceholder }: ListProps) {
           onSelect={setSelectedIds}
         />
       )}
-    </Steady>
+    </SteadyList>
   );
 }
 
@@ -89,7 +89,7 @@ function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
           actions={
             <SpaceBetween direction="horizontal" size="xs">
               <SelectionButtons letters={selected} onDone={() => onSelect(new Set())} />
-              <CsvButton path={csvPath(listed)} file="dead-letters.csv" />
+              <CsvButton path={csvPath(listed)} fileName="dead-letters.csv" />
             </SpaceBetween>
           }
         >

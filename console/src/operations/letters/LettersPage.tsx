@@ -6,9 +6,9 @@ import { getRouteApi, Outlet, useNavigate, useParams } from '@tanstack/react-rou
 import { Denied } from '../../feedback/Denied';
 import { useIsAllowed } from '../../session/SessionContext';
 import { useMinute } from '../moments/useNow';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Pager } from '../paging/Pager';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { Causes } from './Causes';
 import { absoluteFilter } from './letterFilter';
@@ -46,12 +46,12 @@ function Letters() {
   const { order, limit, cursor } = listed;
   const page = useLiveQuery<LetterPage>({
     path: letterPagePath(filter, { order, limit, cursor }),
-    pollMs: POLL.list,
+    pollMs: POLL_MS.list,
     keepsRows: true,
   });
   const statistics = useLiveQuery<LetterStatistics>({
     path: statisticsPath(filter),
-    pollMs: POLL.list,
+    pollMs: POLL_MS.list,
     keepsRows: true,
   });
   // Until the new filter is counted, no button names the number of the one before.
@@ -67,13 +67,13 @@ function Letters() {
         />
         <RunningDrains />
         <LetterFilterBar listed={listed} statistics={statistics.data} />
-        <Answered query={statistics} label="the causes" action={ACTION}>
+        <LiveQueryView query={statistics} label="the causes" action={ACTION}>
           {(data) => <Causes statistics={data} listed={listed} />}
-        </Answered>
+        </LiveQueryView>
       </div>
       <div className="letters-split">
         <section className="letters-list" aria-label="The letters">
-          <Answered query={page} label="the dead letters" action={ACTION}>
+          <LiveQueryView query={page} label="the dead letters" action={ACTION}>
             {(data) => (
               <>
                 <LetterList
@@ -88,7 +88,7 @@ function Letters() {
                   cursor={cursor}
                   next={data.next}
                   following={order === 'newest' ? 'older' : 'newer'}
-                  onGo={(to) =>
+                  onOpenPage={(to) =>
                     void navigate({
                       to: '/ops/dead-letters',
                       search: { ...first, ...(to !== undefined && { cursor: to }) },
@@ -97,7 +97,7 @@ function Letters() {
                 />
               </>
             )}
-          </Answered>
+          </LiveQueryView>
         </section>
         <Outlet />
       </div>

@@ -22,15 +22,15 @@ interface Opened {
 export function OrderButtons({ filter, count }: Props) {
   const [opened, setOpened] = useState<Opened | null>(null);
   const all = count === undefined ? 'all' : `all ${count.toLocaleString('en')}`;
-  const offBecause = count === 0 ? 'There are no such letters.' : null;
+  const disabledReason = count === 0 ? 'There are no such letters.' : null;
   const open = (action: DrainAction) => setOpened({ action, filter: absoluteFilter(filter, new Date()) });
   return (
     <>
       <SpaceBetween direction="horizontal" size="xs">
-        <ActionButton action="DrainDeadLetters" offBecause={offBecause} onClick={() => open('replay')}>
+        <ActionButton action="DrainDeadLetters" disabledReason={disabledReason} onClick={() => open('replay')}>
           {`Replay ${all}…`}
         </ActionButton>
-        <ActionButton action="DrainDeadLetters" offBecause={offBecause} onClick={() => open('discard')}>
+        <ActionButton action="DrainDeadLetters" disabledReason={disabledReason} onClick={() => open('discard')}>
           {`Discard ${all}…`}
         </ActionButton>
       </SpaceBetween>

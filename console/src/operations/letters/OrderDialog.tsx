@@ -9,7 +9,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { Loading } from '../../feedback/Loading';
 import { ActionButton } from '../actions/ActionButton';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { DrainProgress } from '../drains/DrainProgress';
 import type { Drain } from '../drains/drains';
 import { filterWords, type LetterFilter } from './letterFilter';
@@ -28,7 +28,7 @@ interface Props {
 
 export function OrderDialog({ action, filter, onClose }: Props) {
   const used = useOrder(action, filter);
-  const { begin, order, offBecause, confirmation } = used;
+  const { begin, order, disabledReason, confirmation } = used;
   if (begin.data) return <Ordered drain={begin.data} onClose={onClose} />;
   const verb = action === 'replay' ? 'Replay' : 'Discard';
   const title = `${verb} ${confirmation.count === null ? 'dead letters' : lettersText(confirmation.count)}`;
@@ -46,7 +46,7 @@ export function OrderDialog({ action, filter, onClose }: Props) {
               action="DrainDeadLetters"
               variant="primary"
               loading={begin.isPending}
-              offBecause={offBecause}
+              disabledReason={disabledReason}
               onClick={() => order && begin.mutate(order)}
             >
               {title}
@@ -73,7 +73,7 @@ function OrderForm({ action, filter, used }: { action: DrainAction; filter: Lett
       {begin.error && changedCount(begin.error) === null && <ErrorPanel error={begin.error} />}
       {confirmation.count !== null && <Fields action={action} count={confirmation.count} used={used} />}
       {action === 'replay' && <Overwritten filter={filter} />}
-      {order && <SameCall open command={orderCommand(order)} call={orderCall(order)} />}
+      {order && <EquivalentCommands open command={orderCommand(order)} call={orderCall(order)} />}
     </SpaceBetween>
   );
 }

@@ -5,11 +5,11 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useIsAllowed } from '../../session/SessionContext';
 import { DrainProgress } from '../drains/DrainProgress';
 import { type Drain, drainsPath } from '../drains/drains';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 
 export function RunningDrains() {
   const enabled = useIsAllowed('DrainDeadLetters');
-  const { data } = useLiveQuery<{ drains: Drain[] }>({ path: drainsPath('running'), pollMs: POLL.list, enabled });
+  const { data } = useLiveQuery<{ drains: Drain[] }>({ path: drainsPath('running'), pollMs: POLL_MS.list, enabled });
   const drains = data?.drains ?? [];
   if (drains.length === 0) return null;
   return (

@@ -9,7 +9,7 @@ import { useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { discardLetters, type LetterSummary, replayLetters } from './letters';
 import { resultText } from './letterText';
 
@@ -32,13 +32,13 @@ export function SelectionButtons({ letters, onDone }: Props) {
   };
   const replay = useMutation({ mutationFn: replayLetters, ...settled });
   const discard = useMutation({ mutationFn: discardLetters, ...settled });
-  const offBecause = letters.length === 0 ? 'Select letters first.' : null;
+  const disabledReason = letters.length === 0 ? 'Select letters first.' : null;
   return (
     <SpaceBetween direction="horizontal" size="xs" alignItems="center">
       <span role="status">{outcome('Replayed', replay) ?? outcome('Discarded', discard)}</span>
       <ActionButton
         action="ReplayDeadLetter"
-        offBecause={offBecause}
+        disabledReason={disabledReason}
         loading={replay.isPending}
         onClick={() => {
           discard.reset();
@@ -49,7 +49,7 @@ export function SelectionButtons({ letters, onDone }: Props) {
       </ActionButton>
       <ActionButton
         action="DiscardDeadLetter"
-        offBecause={offBecause}
+        disabledReason={disabledReason}
         loading={discard.isPending}
         onClick={() => setIsDiscarding(true)}
       >
@@ -82,7 +82,7 @@ export function SelectionButtons({ letters, onDone }: Props) {
             <div>
               The writes are deleted and never reach MLflow. Their jobs become “discarded”. This cannot be undone.
             </div>
-            <SameCall
+            <EquivalentCommands
               open
               command={bridgeCommand('dead-letters', 'discard', ...ids)}
               call={{ method: 'POST', path: '/v1/dead-letters/discard', body: JSON.stringify({ letter_ids: ids }) }}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the address of the page says: the filter, the order and the place in the list.
-import { readCount, type Given, given, oneIn, type RawSearch, readText } from '../search';
+// Reads the query of the page's address: the filter, the order and the place in the list.
+import { readCount, type DefinedFields, definedFields, readOneOf, type RawSearch, readText } from '../search';
 import { fieldProblem, type FilterField, type LetterFilter } from './letterFilter';
 import type { LetterOrder } from './letters';
 
@@ -9,21 +9,21 @@ const DEFAULT_SIZE = 50;
 
 /** Reads the address. What is not valid is left out, and so is what the page does by itself. */
 export function lettersSearch(search: RawSearch) {
-  const valid = (name: string, field = name as FilterField): string | undefined => {
+  const readValid = (name: string, field = name as FilterField): string | undefined => {
     const text = readText(search, name);
     return text !== undefined && fieldProblem(field, text) === null ? text : undefined;
   };
   const limit = readCount(search, 'limit', PAGE_SIZES[0], PAGE_SIZES[2]);
-  return given({
-    reason: valid('reason'),
-    op: valid('op'),
-    error_code: valid('error_code'),
-    client: valid('client'),
-    run: valid('run', 'run_id'),
-    lane: valid('lane'),
-    since: valid('since'),
-    until: valid('until'),
-    order: oneIn(search, 'order', ['oldest', 'newest']),
+  return definedFields({
+    reason: readValid('reason'),
+    op: readValid('op'),
+    error_code: readValid('error_code'),
+    client: readValid('client'),
+    run: readValid('run', 'run_id'),
+    lane: readValid('lane'),
+    since: readValid('since'),
+    until: readValid('until'),
+    order: readOneOf(search, 'order', ['oldest', 'newest']),
     limit: PAGE_SIZES.find((size) => size === limit),
     cursor: readText(search, 'cursor'),
   });
@@ -47,10 +47,10 @@ export function listedAt(search: LettersSearch): Listed {
 /** Returns the query of an address for a filter. It begins at the first page. */
 export function addressOf(filter: LetterFilter, { order, limit }: Pick<Listed, 'order' | 'limit'>): LettersSearch {
   const { run_id: run, ...fields } = filter;
-  return given({
+  return definedFields({
     ...fields,
     run,
     order: order === 'newest' ? undefined : order,
     limit: limit === DEFAULT_SIZE ? undefined : PAGE_SIZES.find((size) => size === limit),
-  }) as Given<LettersSearch>;
+  }) as DefinedFields<LettersSearch>;
 }

@@ -53,7 +53,7 @@ export function useOrder(action: DrainAction, filter: LetterFilter) {
     typedRate,
     typeRate: setTypedRate,
     order,
-    offBecause: reasonOff(action, confirmation, order),
+    disabledReason: reasonOff(action, confirmation, order),
   };
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the pages of operations ask for news by themselves, and how often.
+// The visitor's settings for updates: whether the pages of operations poll, and how often.
 import { useSyncExternalStore } from 'react';
 
-export interface Live {
+export interface LiveSettings {
   paused: boolean;
-  /** The shortest period that the visitor wants; 0 leaves it to each page. */
-  leastMs: number;
+  /** The shortest period between two polls of a page; with 0 each page has its own. */
+  minPeriodMs: number;
 }
 
 export const PERIODS: readonly { ms: number; text: string }[] = [
@@ -17,30 +17,30 @@ export const PERIODS: readonly { ms: number; text: string }[] = [
 
 const STORAGE_KEY = 'mlflow-bridge-period';
 const listeners = new Set<() => void>();
-let current: Live = { paused: false, leastMs: storedPeriod() };
+let current: LiveSettings = { paused: false, minPeriodMs: storedPeriod() };
 
-export function useLive(): Live {
+export function useLiveSettings(): LiveSettings {
   return useSyncExternalStore(subscribe, () => current);
 }
 
 export function setPaused(paused: boolean): void {
-  change({ ...current, paused });
+  replaceSettings({ ...current, paused });
 }
 
 export function togglePaused(): void {
   setPaused(!current.paused);
 }
 
-export function setPeriod(leastMs: number): void {
+export function setPeriod(minPeriodMs: number): void {
   try {
-    localStorage.setItem(STORAGE_KEY, String(leastMs));
+    localStorage.setItem(STORAGE_KEY, String(minPeriodMs));
   } catch {
     // The browser stores nothing; the period holds until the page is loaded again.
   }
-  change({ ...current, leastMs });
+  replaceSettings({ ...current, minPeriodMs });
 }
 
-function change(next: Live): void {
+function replaceSettings(next: LiveSettings): void {
   current = next;
   for (const listener of listeners) listener();
 }

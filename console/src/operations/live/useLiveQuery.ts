@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A query that is asked again by itself: every few seconds, not while the tab is hidden, and not while paused.
+// A query that polls: every few seconds, not while the tab is hidden, and not while updates are paused.
 import { keepPreviousData, useQuery, type UseQueryResult } from '@tanstack/react-query';
 
 import { pollEvery } from '../../api/polling';
 import { requestJson } from '../../api/request';
-import { useLive } from './live';
+import { useLiveSettings } from './live';
 
-/** How often each kind of page asks. */
-export const POLL = { overview: 2000, list: 5000, rest: 15_000 } as const;
+/** How often each kind of page polls; `slow` is for what seldom changes. */
+export const POLL_MS = { overview: 2000, list: 5000, slow: 15_000 } as const;
 
-/** An answer that takes longer is taken for none, so that the page says so. */
-const PATIENCE_MS = 15_000;
+/** A request without an answer after this time has failed, so that the page can say so. */
+const REQUEST_TIMEOUT_MS = 15_000;
 
 interface LiveQuery {
   /** Path and query of the GET. */
@@ -22,8 +22,8 @@ interface LiveQuery {
 }
 
 /**
- * Asks for a document of the API. Its key is `['ops', path]`, so that
- * `invalidateQueries({ queryKey: ['ops'] })` asks for all that is shown.
+ * Polls a document of the API. Its key is `['ops', path]`, so that
+ * `invalidateQueries({ queryKey: ['ops'] })` requests all documents again that a page shows.
  */
 export function useLiveQuery<Document>({
   path,
@@ -31,19 +31,18 @@ export function useLiveQuery<Document>({
   enabled = true,
   keepsRows = false,
 }: LiveQuery): UseQueryResult<Document> {
-  const { paused, leastMs } = useLive();
-  const result = useQuery<Document>({
+  const { paused, minPeriodMs } = useLiveSettings();
+  return useQuery<Document>({
     queryKey: ['ops', path],
     queryFn: ({ signal }) =>
-      requestJson<Document>(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]) }),
+      requestJson<Document>(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]) }),
     enabled,
     // The next poll repeats it.
     retry: false,
-    refetchInterval: paused ? false : pollEvery(Math.max(pollMs, leastMs)),
+    refetchInterval: paused ? false : pollEvery(Math.max(pollMs, minPeriodMs)),
     refetchOnWindowFocus: !paused,
     refetchOnReconnect: !paused,
     refetchOnMount: !paused,
     ...(keepsRows && { placeholderData: keepPreviousData }),
   });
-  return result;
 }

@@ -10,14 +10,14 @@ interface Props {
   full?: boolean;
   /** Whether the distance from now stands beside it, or alone where there is little room. */
   relative?: boolean | 'alone';
-  /** What stands for no moment. */
-  none?: string;
+  /** The text in place of a moment that is absent. */
+  placeholder?: string;
 }
 
-export function Moment({ at, full = false, relative = true, none = '–' }: Props) {
+export function Moment({ at, full = false, relative = true, placeholder = '–' }: Props) {
   const zone = useZone();
   const now = useNow();
-  if (!at) return <>{none}</>;
+  if (!at) return <>{placeholder}</>;
   const iso = new Date(at).toISOString();
   const copyIso = (event: React.ClipboardEvent) => {
     event.clipboardData.setData('text/plain', iso);

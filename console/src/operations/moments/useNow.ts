@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clock of the page: all ages count on together, once a second.
+// The clock of the page. One timer updates all ages together, once a second.
 import { useSyncExternalStore } from 'react';
 
 const TICK_MS = 1000;
@@ -12,7 +12,7 @@ export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 
-/** The beginning of the running minute. What uses it is drawn again once a minute, and not once a second. */
+/** Returns the beginning of the running minute. A component that uses it renders once a minute, not once a second. */
 export function useMinute(): number {
   return useSyncExternalStore(subscribe, () => Math.floor(now / MINUTE_MS) * MINUTE_MS);
 }

@@ -5,7 +5,7 @@ import { useMemo } from 'react';
 import { TimeChart } from '../charts/TimeChart';
 import type { ChartLine } from '../charts/plot';
 import { percentilesOf, perSecond, type SeriesDocument, timesOf, useSeries, valuesOf } from '../charts/series';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 
 const NAMES = [
   'writes_accepted',
@@ -22,9 +22,9 @@ const MINUTES = 60;
 export function Charts() {
   const query = useSeries(NAMES, MINUTES);
   return (
-    <Answered query={query} label="the charts" action="GetMetrics">
+    <LiveQueryView query={query} label="the charts" action="GetMetrics">
       {(document) => <Drawn document={document} updatedAt={query.dataUpdatedAt} />}
-    </Answered>
+    </LiveQueryView>
   );
 }
 

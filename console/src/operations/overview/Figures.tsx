@@ -4,7 +4,7 @@ import { Link, type LinkProps } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
 import { spanText } from '../../api/time';
-import { counted, countText, durationText, rateText, sizeText } from '../figures';
+import { quantityText, countText, durationText, rateText, sizeText } from '../figures';
 import { useNow } from '../moments/useNow';
 import type { Overview } from './overview';
 
@@ -15,7 +15,7 @@ export function Figures({ overview }: { overview: Overview }) {
       <Figure
         name="Waiting"
         to="/ops/runs"
-        note={`in ${counted(backlog.lanes, 'run')}, ${sizeText(backlog.pending_bytes)}`}
+        note={`in ${quantityText(backlog.lanes, 'run')}, ${sizeText(backlog.pending_bytes)}`}
       >
         {backlog.writes === null ? '–' : countText(backlog.writes)}
       </Figure>
@@ -52,7 +52,7 @@ function Oldest({ backlog: { oldest_accepted_at: oldest, horizon_at: horizon } }
 function workersNote({ alive, delivering, versions }: Overview['workers']): string {
   if (alive === 0) return 'no write is delivered';
   if (versions.length > 1) return `versions differ: ${versions.join(', ')}`;
-  return `deliver ${counted(delivering, 'run')} now`;
+  return `deliver ${quantityText(delivering, 'run')} now`;
 }
 
 interface FigureProps {

@@ -5,17 +5,17 @@ import { Link } from '@tanstack/react-router';
 import { countText } from '../figures';
 import { LaneTable } from '../runs/LaneTable';
 import { laneOf, useLanes } from '../runs/lanes';
-import { Answered } from '../states/Answered';
-import { Steady } from '../states/Steady';
+import { LiveQueryView } from '../states/LiveQueryView';
+import { SteadyList } from '../states/SteadyList';
 
 const SHOWN = 5;
 
 export function LongestWaits({ lanes }: { lanes: number }) {
   const query = useLanes({ order: 'oldest' }, SHOWN);
   return (
-    <Answered query={query} label="the runs that wait longest" action="GetBacklog">
+    <LiveQueryView query={query} label="the runs that wait longest" action="GetBacklog">
       {(page) => (
-        <Steady latest={page.lanes} idOf={laneOf} noun="run">
+        <SteadyList latest={page.lanes} idOf={laneOf} noun="run">
           {(shown) => (
             <LaneTable
               title="Runs that wait longest"
@@ -24,8 +24,8 @@ export function LongestWaits({ lanes }: { lanes: number }) {
               empty="No run waits."
             />
           )}
-        </Steady>
+        </SteadyList>
       )}
-    </Answered>
+    </LiveQueryView>
   );
 }

@@ -5,8 +5,8 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { ProblemError } from '../../api/problem';
 import { usePageTitle } from '../../shell/usePageTitle';
 import { useIsAllowed } from '../../session/SessionContext';
-import { POLL } from '../live/useLiveQuery';
-import { Answered } from '../states/Answered';
+import { POLL_MS } from '../live/useLiveQuery';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Charts } from './Charts';
 import { Drains } from './Drains';
 import { Figures } from './Figures';
@@ -19,15 +19,15 @@ import './overview.css';
 import { statusWord } from './statusSentence';
 
 export default function OverviewPage() {
-  const query = useOverview(POLL.overview);
+  const query = useOverview(POLL_MS.overview);
   usePageTitle(query.data ? `${statusWord(query.data.status)} · Overview` : 'Overview');
   if (query.error instanceof ProblemError && query.error.status === 503) return <StoreAway error={query.error} />;
   return (
     <>
       {!query.data && <h1 className="visually-hidden">Overview</h1>}
-      <Answered query={query} label="the overview" action="GetBacklog">
+      <LiveQueryView query={query} label="the overview" action="GetBacklog">
         {(overview) => <Content overview={overview} />}
-      </Answered>
+      </LiveQueryView>
     </>
   );
 }

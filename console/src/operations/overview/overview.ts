@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the bridge is doing in all, as `GET /v1/overview` states it.
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 
 export type BridgeStatus = 'delivering' | 'idle' | 'degraded' | 'paused' | 'unavailable';
 
@@ -66,6 +66,6 @@ export interface Overview {
 export const OVERVIEW_PATH = '/v1/overview';
 
 /** The overview, asked for as often as the page needs it: each asks at its own pace, and all have the same answer. */
-export function useOverview(pollMs: number = POLL.list) {
+export function useOverview(pollMs: number = POLL_MS.list) {
   return useLiveQuery<Overview>({ path: OVERVIEW_PATH, pollMs });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goes through a list page by page. The API gives the cursor of the following page alone, so the way back is kept here.
+// Buttons to go through a list page by page. The API gives only the cursor of the following page, so the pager keeps
+// the cursors of the pages before.
 import Button from '@cloudscape-design/components/button';
 import { useState } from 'react';
 
@@ -8,26 +9,29 @@ interface Props {
   cursor: string | undefined;
   /** The cursor of the following page; null at the end. */
   next: string | null;
-  onGo: (cursor: string | undefined) => void;
+  onOpenPage: (cursor: string | undefined) => void;
   /** What the following page has: `older`, `newer`. */
   following?: string;
 }
 
-export function Pager({ cursor, next, onGo, following = 'next' }: Props) {
-  const [visited, setVisited] = useState<(string | undefined)[]>([]);
+export function Pager({ cursor, next, onOpenPage, following = 'next' }: Props) {
+  const [earlierCursors, setEarlierCursors] = useState<(string | undefined)[]>([]);
   if (cursor === undefined && next === null) return null;
   const goBack = () => {
-    onGo(visited.at(-1));
-    setVisited(visited.slice(0, -1));
+    onOpenPage(earlierCursors.at(-1));
+    setEarlierCursors(earlierCursors.slice(0, -1));
   };
   const goOn = () => {
-    setVisited([...visited, cursor]);
-    onGo(next ?? undefined);
+    setEarlierCursors([...earlierCursors, cursor]);
+    onOpenPage(next ?? undefined);
   };
   return (
     <nav aria-label="Pages" className="pager">
-      <Button disabled={cursor === undefined} onClick={visited.length > 0 ? goBack : () => onGo(undefined)}>
-        {visited.length > 0 ? 'Back' : 'First page'}
+      <Button
+        disabled={cursor === undefined}
+        onClick={earlierCursors.length > 0 ? goBack : () => onOpenPage(undefined)}
+      >
+        {earlierCursors.length > 0 ? 'Back' : 'First page'}
       </Button>
       <Button disabled={next === null} onClick={goOn}>
         {`Show ${following}`}

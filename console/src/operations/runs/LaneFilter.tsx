@@ -6,7 +6,7 @@ import Input from '@cloudscape-design/components/input';
 import Select from '@cloudscape-design/components/select';
 import { type FormEvent, useState } from 'react';
 
-import { given } from '../search';
+import { definedFields } from '../search';
 import type { LaneChoice } from './lanes';
 import { filterWords } from './filterWords';
 import { LANE_STATES } from './search';
@@ -24,7 +24,7 @@ interface Props {
 export function LaneFilter({ choice, onChoose }: Props) {
   const [client, setClient] = useState(choice.client ?? '');
   const choose = (changes: { [Name in keyof LaneChoice]: LaneChoice[Name] | undefined }) =>
-    onChoose(given({ ...choice, ...changes }));
+    onChoose(definedFields({ ...choice, ...changes }));
   const submit = (event: FormEvent) => {
     event.preventDefault();
     choose({ client: client.trim() || undefined });
@@ -53,7 +53,7 @@ export function LaneFilter({ choice, onChoose }: Props) {
       <span className="form-buttons">
         <Button formAction="submit">Show</Button>
         {filterWords(choice) !== null && (
-          <Button variant="link" formAction="none" onClick={() => onChoose(given({ order: choice.order }))}>
+          <Button variant="link" formAction="none" onClick={() => onChoose(definedFields({ order: choice.order }))}>
             Clear
           </Button>
         )}

@@ -6,10 +6,10 @@ import Table from '@cloudscape-design/components/table';
 import type { JobDocument } from '../../jobs/jobs';
 import { countText } from '../figures';
 import { JobLink } from '../jobs/JobLink';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { callPath } from '../search';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import type { Lane } from './lanes';
 
 const SHOWN = 50;
@@ -22,13 +22,13 @@ interface JobPage {
 export function LaneJobs({ lane }: { lane: Lane }) {
   const query = useLiveQuery<JobPage>({
     path: callPath('/v1/jobs', { lane: lane.lane, status: 'pending', limit: SHOWN }),
-    pollMs: POLL.list,
+    pollMs: POLL_MS.list,
     keepsRows: true,
   });
   return (
-    <Answered query={query} label="the writes of the run" action="GetJob">
+    <LiveQueryView query={query} label="the writes of the run" action="GetJob">
       {({ jobs }) => <JobTable lane={lane} jobs={jobs} />}
-    </Answered>
+    </LiveQueryView>
   );
 }
 

@@ -6,10 +6,10 @@ import { Link, useRouter } from '@tanstack/react-router';
 
 import type { LetterSummary } from '../../jobs/jobs';
 import { letterSentence } from '../../jobs/jobSentence';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { callPath } from '../search';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { RowLink } from '../states/RowLink';
 import { shortId } from './laneText';
 
@@ -23,10 +23,10 @@ interface LetterPage {
 export function LaneLetters({ lane, runId }: { lane: string; runId: string | null }) {
   const query = useLiveQuery<LetterPage>({
     path: callPath('/v1/dead-letters', runId === null ? { lane, limit: SHOWN } : { run_id: runId, limit: SHOWN }),
-    pollMs: POLL.list,
+    pollMs: POLL_MS.list,
   });
   return (
-    <Answered query={query} label="the dead letters of the run" action="GetDeadLetter">
+    <LiveQueryView query={query} label="the dead letters of the run" action="GetDeadLetter">
       {({ letters, next }) => (
         <Table
           variant="container"
@@ -53,7 +53,7 @@ export function LaneLetters({ lane, runId }: { lane: string; runId: string | nul
           empty="None of its writes was given up on."
         />
       )}
-    </Answered>
+    </LiveQueryView>
   );
 }
 

@@ -10,9 +10,9 @@ const ACTION = 'GetRun';
 
 export function MlflowLink({ runId }: { runId: string }) {
   const { experiments } = useSession();
-  const may = useIsAllowed(ACTION);
-  const { data, error } = useQuery({ ...runQuery(runId), enabled: may, refetchInterval: false, retry: false });
-  if (!may) return <span className="note">To open it in MLflow needs the action {ACTION}.</span>;
+  const isAllowed = useIsAllowed(ACTION);
+  const { data, error } = useQuery({ ...runQuery(runId), enabled: isAllowed, refetchInterval: false, retry: false });
+  if (!isAllowed) return <span className="note">To open it in MLflow needs the action {ACTION}.</span>;
   if (error) return <span className="note">MLflow does not show this run: {error.message}</span>;
   if (!data) return null;
   if (experiments !== null) {

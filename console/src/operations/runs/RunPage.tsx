@@ -9,13 +9,13 @@ import { getRouteApi, Link } from '@tanstack/react-router';
 
 import { CopyButton } from '../../feedback/CopyButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { countText, sizeText } from '../figures';
 import { Moment } from '../moments/Moment';
 import { useNow } from '../moments/useNow';
 import { useZone } from '../moments/zone';
 import { RunbookLink } from '../runbook/RunbookLink';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { StatusMark } from '../states/StatusMark';
 import { LaneJobs } from './LaneJobs';
@@ -44,9 +44,9 @@ export default function RunPage() {
         }
         actions={runId && <MlflowLink runId={runId} />}
       />
-      <Answered query={query} label="the run" action="GetBacklog" missing={<NothingWaits />}>
+      <LiveQueryView query={query} label="the run" action="GetBacklog" missing={<NothingWaits />}>
         {(data) => (data.pending > 0 ? <Waiting lane={data} /> : <NothingWaits />)}
-      </Answered>
+      </LiveQueryView>
       <LaneLetters lane={lane} runId={runId} />
     </SpaceBetween>
   );
@@ -91,7 +91,7 @@ function Waiting({ lane }: { lane: Lane }) {
               },
             ]}
           />
-          <SameCall
+          <EquivalentCommands
             command={bridgeCommand('lanes', 'attempt', lane.lane)}
             call={{ method: 'POST', path: attemptPath(lane.lane) }}
           />

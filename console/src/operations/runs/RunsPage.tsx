@@ -4,13 +4,13 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 
 import { CsvButton } from '../csv/CsvButton';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { Pager } from '../paging/Pager';
-import { given } from '../search';
-import { Answered } from '../states/Answered';
+import { definedFields } from '../search';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
-import { Steady } from '../states/Steady';
+import { SteadyList } from '../states/SteadyList';
 import { type LaneChoice, laneOf, type LanePage, lanesPath, useLanes } from './lanes';
 import { LaneFilter } from './LaneFilter';
 import { LaneTable } from './LaneTable';
@@ -23,25 +23,29 @@ export default function RunsPage() {
   const choice = route.useSearch();
   const navigate = route.useNavigate();
   const query = useLanes(choice, PAGE_SIZE);
-  const show = (next: LaneChoice) => void navigate({ search: given(next) });
+  const show = (next: LaneChoice) => void navigate({ search: definedFields(next) });
   const { cursor, ...chosen } = choice;
   return (
     <SpaceBetween size="m">
       <PageHead
         title="Runs"
         description="Runs with writes that are accepted and not in MLflow yet. Each run's writes are delivered in order."
-        actions={<CsvButton path={lanesPath(chosen, null)} file="runs.csv" />}
+        actions={<CsvButton path={lanesPath(chosen, null)} fileName="runs.csv" />}
       />
       <LaneFilter key={chosen.client} choice={chosen} onChoose={show} />
-      <Answered query={query} label="the runs" action="GetBacklog">
+      <LiveQueryView query={query} label="the runs" action="GetBacklog">
         {(page) => (
           <>
             <Lanes page={page} choice={choice} onClear={() => show({})} />
-            <Pager cursor={cursor} next={page.next} onGo={(next) => show(given({ ...chosen, cursor: next }))} />
+            <Pager
+              cursor={cursor}
+              next={page.next}
+              onOpenPage={(next) => show(definedFields({ ...chosen, cursor: next }))}
+            />
           </>
         )}
-      </Answered>
-      <SameCall command={listCommand(chosen)} call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }} />
+      </LiveQueryView>
+      <EquivalentCommands command={listCommand(chosen)} call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }} />
     </SpaceBetween>
   );
 }
@@ -49,7 +53,7 @@ export default function RunsPage() {
 function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; onClear: () => void }) {
   const more = page.next !== null || choice.cursor !== undefined;
   return (
-    <Steady key={lanesPath(choice, null)} latest={page.lanes} idOf={laneOf} noun="run">
+    <SteadyList key={lanesPath(choice, null)} latest={page.lanes} idOf={laneOf} noun="run">
       {(lanes) => (
         <LaneTable
           title="Runs"
@@ -62,6 +66,6 @@ function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; 
           }
         />
       )}
-    </Steady>
+    </SteadyList>
   );
 }

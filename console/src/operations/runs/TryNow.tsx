@@ -19,7 +19,7 @@ export function TryNow({ lane, inTable = false }: { lane: Lane; inTable?: boolea
         variant={inTable ? 'inline-link' : 'normal'}
         ariaLabel={`Try now: ${laneName(lane)}`}
         loading={attempt.isPending}
-        offBecause={lane.delivering ? 'A worker delivers it now.' : null}
+        disabledReason={lane.delivering ? 'A worker delivers it now.' : null}
         onClick={() => attempt.mutate()}
       >
         Try now

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a lane is, and why it waits.
 import { clockText, type Zone } from '../../api/time';
-import { counted } from '../figures';
+import { quantityText } from '../figures';
 import type { Mark } from '../states/StatusMark';
 import type { Lane } from './lanes';
 
@@ -37,7 +37,7 @@ const REASONS: Record<string, string> = {
 export function laneSentence(lane: Lane, now: number, zone: Zone): string {
   if (lane.delivering && !lane.error) return 'A worker delivers it now.';
   const parts = [lane.error ? `${causeOf(lane.error)}.` : 'It waits for its turn.'];
-  if (lane.attempts > 0) parts.push(`${counted(lane.attempts, 'attempt')} failed.`);
+  if (lane.attempts > 0) parts.push(`${quantityText(lane.attempts, 'attempt')} failed.`);
   parts.push(nextText(lane, now, zone));
   return parts.join(' ');
 }
@@ -71,7 +71,7 @@ export const laneStateType = (state: string): Mark => STATE_TYPES[state] ?? 'pen
 /** Returns the state in few words, with what a list has room for: `failing: 503, 4 attempts`. */
 export function laneStateText({ state, attempts, error }: Lane): string {
   const status = error && /\b([45]\d\d)\b/.exec(error.message)?.[1];
-  const details = [status, attempts > 0 ? counted(attempts, 'attempt') : null].filter(Boolean);
+  const details = [status, attempts > 0 ? quantityText(attempts, 'attempt') : null].filter(Boolean);
   return details.length > 0 ? `${state}: ${details.join(', ')}` : state;
 }
 

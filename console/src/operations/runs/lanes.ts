@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lanes: the writes that wait, by run, as `GET /v1/lanes` states them.
 import { requestJson } from '../../api/request';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { callPath } from '../search';
 import type { LANE_STATES } from './search';
 
@@ -46,11 +46,11 @@ export const lanesPath = (choice: LaneChoice, limit: number | null): string =>
 export const lanePath = (lane: string): string => `/v1/lanes/${encodeURIComponent(lane)}`;
 
 export function useLanes(choice: LaneChoice, limit: number) {
-  return useLiveQuery<LanePage>({ path: lanesPath(choice, limit), pollMs: POLL.list, keepsRows: true });
+  return useLiveQuery<LanePage>({ path: lanesPath(choice, limit), pollMs: POLL_MS.list, keepsRows: true });
 }
 
 export function useLane(lane: string) {
-  return useLiveQuery<Lane>({ path: lanePath(lane), pollMs: POLL.overview });
+  return useLiveQuery<Lane>({ path: lanePath(lane), pollMs: POLL_MS.overview });
 }
 
 export const attemptPath = (lane: string): string => `${lanePath(lane)}/attempt`;

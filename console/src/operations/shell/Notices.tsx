@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Over each page: that the bridge does not answer, and what is wrong with it.
+// The notices above each page of operations: the bridge does not answer, or its state is not good.
 import Alert from '@cloudscape-design/components/alert';
 import { Link, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 
 import { ProblemError } from '../../api/problem';
 import { clockText } from '../../api/time';
-import { useReach } from '../live/reach';
+import { useReachability } from '../live/reachability';
 import { useZone } from '../moments/zone';
 import { type Overview, useOverview } from '../overview/overview';
 import { statusSentence } from '../overview/statusSentence';
 
 export function Notices() {
   const { data, error } = useOverview();
-  const { unreachable } = useReach();
-  const onOverview = useLocation({ select: ({ pathname }) => /\/ops\/?$/.test(pathname) });
-  const storeIsAway = error instanceof ProblemError && error.status === 503;
+  const { unreachable } = useReachability();
+  const isOverview = useLocation({ select: ({ pathname }) => /\/ops\/?$/.test(pathname) });
+  const isStoreUnavailable = error instanceof ProblemError && error.status === 503;
   return (
     <div className="notices">
-      <Announcer sentence={announcement(data, unreachable, storeIsAway)} />
+      <Announcer sentence={announcement(data, unreachable, isStoreUnavailable)} />
       {unreachable && <Unreachable />}
-      {!unreachable && !onOverview && storeIsAway && <NoticeWithLink text="The store does not respond." type="error" />}
-      {!unreachable && !onOverview && !storeIsAway && data && needsNotice(data) && (
+      {!unreachable && !isOverview && isStoreUnavailable && (
+        <NoticeWithLink text="The store does not respond." type="error" />
+      )}
+      {!unreachable && !isOverview && !isStoreUnavailable && data && needsNotice(data) && (
         <NoticeWithLink text={statusSentence(data)} type={data.status === 'paused' ? 'info' : 'warning'} />
       )}
     </div>
@@ -30,16 +32,16 @@ export function Notices() {
 
 const needsNotice = ({ status }: Overview): boolean => ['degraded', 'paused', 'unavailable'].includes(status);
 
-function announcement(data: Overview | undefined, unreachable: boolean, storeIsAway: boolean): string {
+function announcement(data: Overview | undefined, unreachable: boolean, isStoreUnavailable: boolean): string {
   if (unreachable) return 'The bridge is not reachable.';
-  if (storeIsAway) return 'The store does not respond.';
+  if (isStoreUnavailable) return 'The store does not respond.';
   return data ? statusSentence(data) : '';
 }
 
 function Unreachable() {
-  const { asOf } = useReach();
+  const { lastAnswerAt } = useReachability();
   const zone = useZone();
-  const since = asOf === null ? '' : ` since ${clockText(asOf, zone)}`;
+  const since = lastAnswerAt === null ? '' : ` since ${clockText(lastAnswerAt, zone)}`;
   return (
     <Alert type="error" header={`The bridge is not reachable${since}`}>
       What you see is from before. The page tries again every 5 seconds. Buttons that change something are off.
@@ -57,11 +59,11 @@ function NoticeWithLink({ text, type }: { text: string; type: 'error' | 'warning
 
 /** Announces changes of state to a screen reader: no figures, which change all the time. */
 function Announcer({ sentence }: { sentence: string }) {
-  const previous = useRef('');
+  const previousSentence = useRef('');
   const [text, setText] = useState('');
   useEffect(() => {
-    if (sentence && previous.current && sentence !== previous.current) setText(sentence);
-    if (sentence) previous.current = sentence;
+    if (sentence && previousSentence.current && sentence !== previousSentence.current) setText(sentence);
+    if (sentence) previousSentence.current = sentence;
   }, [sentence]);
   return (
     <p role="status" className="visually-hidden">

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What surrounds each page of operations: navigation with counts, the clock of the data, notices, and keys.
+// The frame of each page of operations: navigation with counts, toolbar, notices, and shortcuts.
 import { Outlet } from '@tanstack/react-router';
 import { useCallback, useState } from 'react';
 
 import { useSession } from '../../session/SessionContext';
 import { useShortcuts } from '../keyboard/useShortcuts';
 import { ShortcutList } from '../keyboard/ShortcutList';
-import { useWatchedReach } from '../live/reach';
+import { useReachabilityWatch } from '../live/reachability';
 import { Notices } from './Notices';
 import './operations.css';
 import { SideNavigation } from './SideNavigation';
 import { Toolbar } from './Toolbar';
 
 export default function OperationsShell() {
-  const [listsKeys, setListsKeys] = useState(false);
-  const showList = useCallback(() => setListsKeys(true), []);
-  useWatchedReach();
+  const [isListOpen, setIsListOpen] = useState(false);
+  const showList = useCallback(() => setIsListOpen(true), []);
+  useReachabilityWatch();
   useShortcuts(showList);
   return (
     <div className="operations">
@@ -26,7 +26,7 @@ export default function OperationsShell() {
         <Notices />
         <Outlet />
       </div>
-      {listsKeys && <ShortcutList onClose={() => setListsKeys(false)} />}
+      {isListOpen && <ShortcutList onClose={() => setIsListOpen(false)} />}
     </div>
   );
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of operations, with a count where one says whether to look.
+// The links to the pages of operations. A count beside a link shows whether there is anything on its page.
 import { Link, type LinkProps } from '@tanstack/react-router';
 
 import { type Overview, useOverview } from '../overview/overview';
@@ -8,8 +8,8 @@ interface Page {
   to: NonNullable<LinkProps['to']>;
   name: string;
   count?: (overview: Overview) => number;
-  /** Whether the count asks for attention. */
-  alarms?: (overview: Overview) => boolean;
+  /** Whether the count is highlighted. */
+  isAlarming?: (overview: Overview) => boolean;
 }
 
 const PAGES: Page[] = [
@@ -20,7 +20,7 @@ const PAGES: Page[] = [
     to: '/ops/dead-letters',
     name: 'Dead letters',
     count: ({ dead_letters }) => dead_letters.count,
-    alarms: ({ dead_letters }) => dead_letters.count > 0,
+    isAlarming: ({ dead_letters }) => dead_letters.count > 0,
   },
   { to: '/ops/drains', name: 'Drains', count: ({ drains }) => drains.length },
   { to: '/ops/clients', name: 'Clients' },
@@ -30,7 +30,7 @@ const PAGES: Page[] = [
     to: '/ops/workers',
     name: 'Workers',
     count: ({ workers }) => workers.alive,
-    alarms: ({ workers }) => workers.alive === 0 || workers.versions.length > 1,
+    isAlarming: ({ workers }) => workers.alive === 0 || workers.versions.length > 1,
   },
   { to: '/ops/audit', name: 'Audit' },
   { to: '/ops/runbook', name: 'Runbook' },
@@ -61,7 +61,7 @@ export function SideNavigation() {
 function Count({ page, overview }: { page: Page; overview: Overview }) {
   const count = page.count?.(overview) ?? 0;
   return (
-    <span className={page.alarms?.(overview) ? 'count count-alarm' : 'count'}>
+    <span className={page.isAlarming?.(overview) ? 'count count-alarm' : 'count'}>
       <span className="visually-hidden">: </span>
       {count.toLocaleString('en')}
     </span>

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clock of the data, and how it goes on: pause, period, zone, keys.
+// Above each page: the time of the last answer, and switches for updates, the zone and the list of keys.
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 
 import { clockText, offsetText } from '../../api/time';
-import { PERIODS, setPeriod, togglePaused, useLive } from '../live/live';
-import { useReach } from '../live/reach';
+import { PERIODS, setPeriod, togglePaused, useLiveSettings } from '../live/live';
+import { useReachability } from '../live/reachability';
 import { useNow } from '../moments/useNow';
 import { switchZone, useZone } from '../moments/zone';
 
 export function Toolbar({ onListKeys }: { onListKeys: () => void }) {
-  const { paused, leastMs } = useLive();
-  useNewsOnResume(paused);
+  const { paused, minPeriodMs } = useLiveSettings();
+  useRefetchOnResume(paused);
   return (
     <div className="toolbar" role="group" aria-label="Updates">
-      <AsOf paused={paused} />
+      <LastAnswerTime paused={paused} />
       <button type="button" className="tool" aria-pressed={paused} onClick={togglePaused}>
         <span aria-hidden="true" className={paused ? 'sign-resume' : 'sign-pause'} /> {paused ? 'Resume' : 'Pause'}
       </button>
       <label className="tool">
         Every{' '}
-        <select value={leastMs} disabled={paused} onChange={(event) => setPeriod(Number(event.target.value))}>
+        <select value={minPeriodMs} disabled={paused} onChange={(event) => setPeriod(Number(event.target.value))}>
           {PERIODS.map(({ ms, text }) => (
             <option key={ms} value={ms}>
               {text}
@@ -36,13 +36,13 @@ export function Toolbar({ onListKeys }: { onListKeys: () => void }) {
   );
 }
 
-function AsOf({ paused }: { paused: boolean }) {
-  const { asOf, unreachable } = useReach();
+function LastAnswerTime({ paused }: { paused: boolean }) {
+  const { lastAnswerAt, unreachable } = useReachability();
   const zone = useZone();
-  if (asOf === null) return <span className="as-of" />;
+  if (lastAnswerAt === null) return <span className="as-of" />;
   return (
     <span className={unreachable || paused ? 'as-of as-of-old' : 'as-of'}>
-      as of {clockText(asOf, zone)}
+      as of {clockText(lastAnswerAt, zone)}
       {paused && ', paused'}
     </span>
   );
@@ -59,12 +59,12 @@ function ZoneSwitch() {
   );
 }
 
-/** Asks for all that is shown when updates go on after a pause. */
-function useNewsOnResume(paused: boolean): void {
+/** Requests all shown documents again when updates resume after a pause. */
+function useRefetchOnResume(paused: boolean): void {
   const client = useQueryClient();
-  const before = useRef(paused);
+  const wasPaused = useRef(paused);
   useEffect(() => {
-    if (before.current && !paused) void client.invalidateQueries({ queryKey: ['ops'] });
-    before.current = paused;
+    if (wasPaused.current && !paused) void client.invalidateQueries({ queryKey: ['ops'] });
+    wasPaused.current = paused;
   }, [paused, client]);
 }

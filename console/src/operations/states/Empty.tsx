@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a list shows without rows: what would be there, or that no row matches the filter.
+// What a list without rows shows: which rows it would have, or that no row matches the filter.
 import Button from '@cloudscape-design/components/button';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import type { ReactNode } from 'react';
 
 interface Props {
-  /** The good news, and what would stand here: `No dead letters. What is given up on appears here.` */
+  /** Why there are no rows, and which ones would be here: `No dead letters. What is given up on appears here.` */
   children: ReactNode;
   /** The filter in words; null or absent where none is set. */
   filter?: string | null;

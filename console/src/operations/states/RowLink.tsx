@@ -9,7 +9,7 @@ interface Props {
   onFollow?: () => void;
 }
 
-/** A plain link: it opens in a new tab as well. `onFollow` takes over a plain click. */
+/** A link that can be opened in a new tab. `onFollow` handles a plain click in place of the browser. */
 export function RowLink({ href, children, title, onFollow }: Props) {
   const follow = (event: React.MouseEvent) => {
     if (!onFollow || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A state: an icon in its colour, and the word, because a colour is never alone. Words stay whole in narrow columns.
+// A state: an icon in its colour beside the word, because a colour alone does not reach everyone. Narrow columns break
+// the text between words only.
 import Icon, { type IconProps } from '@cloudscape-design/components/icon';
 import type { ReactNode } from 'react';
 

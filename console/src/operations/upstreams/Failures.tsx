@@ -5,13 +5,13 @@ import Table from '@cloudscape-design/components/table';
 
 import { CopyButton } from '../../feedback/CopyButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { durationText } from '../figures';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { Pager } from '../paging/Pager';
 import { LaneLink } from '../runs/LaneLink';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { answerText } from './answerText';
 import { type Failure, type FailurePage, failuresPath } from './upstream';
 
@@ -20,14 +20,14 @@ const PAGE_SIZE = 50;
 interface Props {
   upstreamId: string;
   cursor: string | undefined;
-  onGo: (cursor: string | undefined) => void;
+  onOpenPage: (cursor: string | undefined) => void;
 }
 
-export function Failures({ upstreamId, cursor, onGo }: Props) {
+export function Failures({ upstreamId, cursor, onOpenPage }: Props) {
   const path = failuresPath(upstreamId, cursor, PAGE_SIZE);
-  const query = useLiveQuery<FailurePage>({ path, pollMs: POLL.list, keepsRows: true });
+  const query = useLiveQuery<FailurePage>({ path, pollMs: POLL_MS.list, keepsRows: true });
   return (
-    <Answered query={query} label="the failures" action="GetUpstream">
+    <LiveQueryView query={query} label="the failures" action="GetUpstream">
       {({ failures, next }) => (
         <>
           <Table
@@ -43,11 +43,11 @@ export function Failures({ upstreamId, cursor, onGo }: Props) {
             columnDefinitions={COLUMNS}
             empty="No call has failed. Those that do appear here."
           />
-          <Pager cursor={cursor} next={next} following="older" onGo={onGo} />
-          <SameCall command={bridgeCommand('upstream', 'failures')} call={{ method: 'GET', path }} />
+          <Pager cursor={cursor} next={next} following="older" onOpenPage={onOpenPage} />
+          <EquivalentCommands command={bridgeCommand('upstream', 'failures')} call={{ method: 'GET', path }} />
         </>
       )}
-    </Answered>
+    </LiveQueryView>
   );
 }
 

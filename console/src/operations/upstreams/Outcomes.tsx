@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What came of the calls of the last hour.
-import { counted, countText } from '../figures';
+import { quantityText, countText } from '../figures';
 
 export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
   const entries = Object.entries(outcomes).filter(([, count]) => count > 0);
@@ -8,7 +8,7 @@ export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
   if (all === 0) return <div>No call was made in the last hour.</div>;
   return (
     <div>
-      <strong>{counted(all, 'call')} in the last hour</strong>
+      <strong>{quantityText(all, 'call')} in the last hour</strong>
       <ul className="outcomes">
         {entries.map(([outcome, count]) => (
           <li key={outcome}>

@@ -12,7 +12,7 @@ import { type FormEvent, useState } from 'react';
 import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { LENGTHS, pauseOptions, pauseOrder } from './pauseChoice';
 import { orderPause, pausePath, type Upstream } from './upstream';
 
@@ -92,7 +92,7 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
               onChange={({ detail }) => setLength(detail.selectedOption.value)}
             />
           </FormField>
-          <SameCall
+          <EquivalentCommands
             open
             command={bridgeCommand('upstream', 'pause', ...pauseOptions(why, minutes))}
             call={{

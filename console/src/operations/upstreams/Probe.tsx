@@ -6,7 +6,7 @@ import { useMutation, type UseMutationResult } from '@tanstack/react-query';
 import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { type Mark, StatusMark } from '../states/StatusMark';
 import { probe, type Probe, probePath } from './upstream';
 
@@ -48,7 +48,10 @@ export function ProbeResult({ probed, upstreamId }: { probed: Probed; upstreamId
           </li>
         ))}
       </ul>
-      <SameCall command={bridgeCommand('upstream', 'probe')} call={{ method: 'POST', path: probePath(upstreamId) }} />
+      <EquivalentCommands
+        command={bridgeCommand('upstream', 'probe')}
+        call={{ method: 'POST', path: probePath(upstreamId) }}
+      />
     </Alert>
   );
 }

@@ -52,7 +52,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
           items={[
             { label: 'Rate', value: gate.rate === null ? 'no limit' : rateText(gate.rate) },
             { label: 'Burst', value: burstText(gate) },
-            { label: 'Last delivery', value: <Moment at={gate.delivered_at} none="none known" /> },
+            { label: 'Last delivery', value: <Moment at={gate.delivered_at} placeholder="none known" /> },
             { label: 'Breaker opened', value: `${countText(upstream.trips)} times` },
           ]}
         />
@@ -75,8 +75,8 @@ function GateLine({ gate }: { gate: Gate }) {
       <StatusMark type={type}>{text}</StatusMark>
       {paused && (
         <div>
-          By {paused.by} at <Moment at={paused.since} />, until <Moment at={paused.until} none="an operator resumes" />.
-          Reads and new writes go on.
+          By {paused.by} at <Moment at={paused.since} />, until{' '}
+          <Moment at={paused.until} placeholder="an operator resumes" />. Reads and new writes go on.
         </div>
       )}
       {!paused && since && (

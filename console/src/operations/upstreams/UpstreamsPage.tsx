@@ -4,10 +4,10 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
-import { given } from '../search';
-import { Answered } from '../states/Answered';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
+import { definedFields } from '../search';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { Failures } from './Failures';
 import { type Upstream, UPSTREAMS_PATH } from './upstream';
@@ -17,13 +17,13 @@ import './upstreams.css';
 const route = getRouteApi('/shell/ops/upstreams');
 
 export default function UpstreamsPage() {
-  const query = useLiveQuery<{ upstreams: Upstream[] }>({ path: UPSTREAMS_PATH, pollMs: POLL.list });
+  const query = useLiveQuery<{ upstreams: Upstream[] }>({ path: UPSTREAMS_PATH, pollMs: POLL_MS.list });
   const { id, cursor } = route.useSearch();
   const navigate = route.useNavigate();
   return (
     <SpaceBetween size="m">
       <PageHead title="Upstreams" description="The MLflow servers that writes are delivered to." />
-      <Answered query={query} label="the upstreams" action="GetUpstream">
+      <LiveQueryView query={query} label="the upstreams" action="GetUpstream">
         {({ upstreams }) => (
           <SpaceBetween size="m">
             {upstreams.map((upstream) => (
@@ -32,14 +32,16 @@ export default function UpstreamsPage() {
                 <Failures
                   upstreamId={upstream.id}
                   cursor={id === upstream.id ? cursor : undefined}
-                  onGo={(next) => void navigate({ search: next ? given({ id: upstream.id, cursor: next }) : {} })}
+                  onOpenPage={(next) =>
+                    void navigate({ search: next ? definedFields({ id: upstream.id, cursor: next }) : {} })
+                  }
                 />
               </SpaceBetween>
             ))}
           </SpaceBetween>
         )}
-      </Answered>
-      <SameCall command={bridgeCommand('upstream', 'show')} call={{ method: 'GET', path: UPSTREAMS_PATH }} />
+      </LiveQueryView>
+      <EquivalentCommands command={bridgeCommand('upstream', 'show')} call={{ method: 'GET', path: UPSTREAMS_PATH }} />
     </SpaceBetween>
   );
 }

@@ -5,8 +5,8 @@ import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { Link } from '@tanstack/react-router';
 
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
-import { Answered } from '../states/Answered';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { Bars } from './Bars';
 import { ModelTable } from './ModelTable';
 import { barsOf, type Measure, usagePath, type UsagePage } from './usage';
@@ -16,7 +16,7 @@ import { MEASURE_LABELS, measureText } from './usageText';
 const SHOWN: Measure[] = ['requests', 'writes', 'limited'];
 
 export function ClientUsage({ client }: { client: string }) {
-  const query = useLiveQuery<UsagePage>({ path: usagePath('hour', client), pollMs: POLL.rest });
+  const query = useLiveQuery<UsagePage>({ path: usagePath('hour', client), pollMs: POLL_MS.slow });
   return (
     <Container
       header={
@@ -25,7 +25,7 @@ export function ClientUsage({ client }: { client: string }) {
         </Header>
       }
     >
-      <Answered query={query} label="the use" action="GetUsage">
+      <LiveQueryView query={query} label="the use" action="GetUsage">
         {(page) => {
           const [usage] = page.clients;
           if (!usage) return <p>No requests in the last 24 hours.</p>;
@@ -53,7 +53,7 @@ export function ClientUsage({ client }: { client: string }) {
             </SpaceBetween>
           );
         }}
-      </Answered>
+      </LiveQueryView>
     </Container>
   );
 }

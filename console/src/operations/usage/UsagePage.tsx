@@ -6,8 +6,8 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 
 import { CsvButton } from '../csv/CsvButton';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
-import { Answered } from '../states/Answered';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { Bars } from './Bars';
 import { ModelTable } from './ModelTable';
@@ -23,7 +23,7 @@ export default function UsagePage() {
   const navigate = useNavigate();
   const search = route.useSearch();
   const { client, by = 'hour', measure = 'requests' } = search;
-  const query = useLiveQuery<Page>({ path: usagePath(by, client), pollMs: POLL.rest, keepsRows: true });
+  const query = useLiveQuery<Page>({ path: usagePath(by, client), pollMs: POLL_MS.slow, keepsRows: true });
   const show = (changes: typeof search) => void navigate({ to: '/ops/usage', search: { ...search, ...changes } });
   return (
     <SpaceBetween size="m">
@@ -41,7 +41,7 @@ export default function UsagePage() {
             </>
           )
         }
-        actions={<CsvButton path={usageCsvPath(by, client)} file="usage.csv" />}
+        actions={<CsvButton path={usageCsvPath(by, client)} fileName="usage.csv" />}
       />
       <div className="usage-choices">
         <SegmentedControl
@@ -60,7 +60,7 @@ export default function UsagePage() {
           onChange={({ detail }) => show({ measure: detail.selectedOption.value as Measure })}
         />
       </div>
-      <Answered query={query} label="the usage" action="GetUsage">
+      <LiveQueryView query={query} label="the usage" action="GetUsage">
         {(page) => (
           <SpaceBetween size="m">
             <Bars
@@ -72,7 +72,7 @@ export default function UsagePage() {
             {client !== undefined && <ModelTable level="h2" models={page.clients[0]?.total.models ?? {}} />}
           </SpaceBetween>
         )}
-      </Answered>
+      </LiveQueryView>
     </SpaceBetween>
   );
 }

@@ -5,12 +5,12 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 
 import { bridgeCommand } from '../commands/curl';
-import { SameCall } from '../commands/SameCall';
-import { POLL, useLiveQuery } from '../live/useLiveQuery';
+import { EquivalentCommands } from '../commands/EquivalentCommands';
+import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { useNow } from '../moments/useNow';
 import { RunbookLink } from '../runbook/RunbookLink';
-import { Answered } from '../states/Answered';
+import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { StatusMark } from '../states/StatusMark';
 import { isSilent, versionsOf, type Worker } from './worker';
@@ -18,7 +18,7 @@ import { isSilent, versionsOf, type Worker } from './worker';
 const PATH = '/v1/workers';
 
 export default function WorkersPage() {
-  const query = useLiveQuery<{ workers: Worker[] }>({ path: PATH, pollMs: POLL.list });
+  const query = useLiveQuery<{ workers: Worker[] }>({ path: PATH, pollMs: POLL_MS.list });
   return (
     <SpaceBetween size="m">
       <PageHead
@@ -26,10 +26,10 @@ export default function WorkersPage() {
         counter={query.data && `(${query.data.workers.length})`}
         description="The processes that deliver writes to MLflow. Each reports every few seconds."
       />
-      <Answered query={query} label="the workers" action="GetWorkers">
+      <LiveQueryView query={query} label="the workers" action="GetWorkers">
         {({ workers }) => <Workers workers={workers} />}
-      </Answered>
-      <SameCall command={bridgeCommand('workers')} call={{ method: 'GET', path: PATH }} />
+      </LiveQueryView>
+      <EquivalentCommands command={bridgeCommand('workers')} call={{ method: 'GET', path: PATH }} />
     </SpaceBetween>
   );
 }

@@ -4,8 +4,8 @@ import { useState } from 'react';
 
 interface SteadyRows<Row> {
   rows: Row[];
-  /** How many rows have come that are not shown yet. */
-  news: number;
+  /** How many rows are new and not shown yet. */
+  newCount: number;
   /** Shows all rows in their order. */
   show: () => void;
 }
@@ -13,13 +13,13 @@ interface SteadyRows<Row> {
 /**
  * Returns rows that keep their order while `held`, because one is selected, open, or has the focus.
  *
- * Their contents go on: only rows that would move or come are held back.
+ * The contents of the rows stay up to date. Rows that would move stay in place, and new rows are not shown.
  */
 export function useSteadyRows<Row>(latest: Row[], idOf: (row: Row) => string, held: boolean): SteadyRows<Row> {
   const [ids, setIds] = useState<string[] | null>(null);
   if (held && ids === null) setIds(latest.map(idOf));
   if (!held && ids !== null) setIds(null);
-  if (ids === null) return { rows: latest, news: 0, show: () => undefined };
+  if (ids === null) return { rows: latest, newCount: 0, show: () => undefined };
   return { ...steadyRows(latest, idOf, ids), show: () => setIds(latest.map(idOf)) };
 }
 
@@ -28,5 +28,5 @@ export function steadyRows<Row>(latest: Row[], idOf: (row: Row) => string, ids: 
   const byId = new Map(latest.map((row) => [idOf(row), row]));
   const rows = ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
   const known = new Set(ids);
-  return { rows, news: latest.filter((row) => !known.has(idOf(row))).length };
+  return { rows, newCount: latest.filter((row) => !known.has(idOf(row))).length };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { steadyRows } from './rows';
+import { steadyRows } from './steadyRows';
 
 const idOf = (row: { id: string }) => row.id;
 
@@ -16,10 +16,10 @@ it('keeps the order, renews the contents, and counts what is new', () => {
       { id: 'a', n: 2 },
       { id: 'b', n: 2 },
     ],
-    news: 1,
+    newCount: 1,
   });
 });
 
 it('drops rows that are gone', () => {
-  expect(steadyRows([{ id: 'b' }], idOf, ['a', 'b'])).toEqual({ rows: [{ id: 'b' }], news: 0 });
+  expect(steadyRows([{ id: 'b' }], idOf, ['a', 'b'])).toEqual({ rows: [{ id: 'b' }], newCount: 0 });
 });

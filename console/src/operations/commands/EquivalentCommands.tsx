@@ -7,14 +7,14 @@ import { CodeBlock } from '../../feedback/CodeBlock';
 import { type ApiCall, curlOf } from './curl';
 
 interface Props {
-  /** `mlflow-bridge …`; absent where no command does it. */
+  /** The command line, `mlflow-bridge …`; absent where no command does the same. */
   command?: string;
   call: ApiCall;
   /** Whether it is open from the start, as in dialogs. */
   open?: boolean;
 }
 
-export function SameCall({ command, call, open = false }: Props) {
+export function EquivalentCommands({ command, call, open = false }: Props) {
   return (
     <ExpandableSection headerText="The same as a command" defaultExpanded={open}>
       <SpaceBetween size="xs">

@@ -21,10 +21,10 @@ interface Props<Data> {
   children: (data: Data) => ReactNode;
 }
 
-export function Answered<Data>({ query, label, action, missing, children }: Props<Data>) {
+export function LiveQueryView<Data>({ query, label, action, missing, children }: Props<Data>) {
   const { data, error } = query;
   const status = error instanceof ProblemError ? error.status : null;
-  // What has gone away meanwhile, or may not be seen any more, does not stay.
+  // Older data does not stay on the page when it is gone meanwhile, or when the visitor may no longer see it.
   if (status === 404 && missing) return <>{missing}</>;
   if (status === 403) return <Denied action={action} />;
   if (data === undefined) {
@@ -40,9 +40,9 @@ export function Answered<Data>({ query, label, action, missing, children }: Prop
   );
 }
 
-/** The shell says that the bridge does not answer, and a dialog that the session has ended; any other error stands here. */
+/** Shows any error but two: the shell shows a bridge that does not answer, and a dialog the end of the session. */
 function StaleNote<Data>({ query: { error, dataUpdatedAt } }: { query: UseQueryResult<Data> }) {
-  if (!error || (error instanceof ProblemError && [0, 401].includes(error.status))) return null;
+  if (!error || (error instanceof ProblemError && (error.isUnreachable || error.status === 401))) return null;
   return (
     <p className="stale-note">
       <StatusIndicator type="warning">
