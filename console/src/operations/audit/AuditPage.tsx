@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What operators have done, who signed in, and what was denied.
+// The audit trail: changes by operators, sign-ins, and denied requests.
 import PropertyFilter from '@cloudscape-design/components/property-filter';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
@@ -17,7 +17,14 @@ import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { auditCsvPath, type AuditEntry, auditPath, type AuditPage as Page, type Decision, subjectOf } from './audit';
-import { absoluteAudit, AUDIT_PROPERTIES, auditOptions, auditTokens, auditWords, readAuditTokens } from './auditFilter';
+import {
+  absoluteAuditFilter,
+  AUDIT_PROPERTIES,
+  auditOptions,
+  auditTokens,
+  auditFilterWords,
+  readAuditTokens,
+} from './auditFilter';
 
 const route = getRouteApi('/shell/ops/audit');
 
@@ -25,14 +32,14 @@ export default function AuditPage() {
   const navigate = useNavigate();
   const { cursor, ...filter } = route.useSearch();
   const [problem, setProblem] = useState<string | null>(null);
-  const asked = absoluteAudit(filter, new Date(useMinute()));
-  const query = useLiveQuery<Page>({ path: auditPath(asked, cursor), pollMs: POLL_MS.slow, keepsRows: true });
+  const absoluteFilter = absoluteAuditFilter(filter, new Date(useMinute()));
+  const query = useLiveQuery<Page>({ path: auditPath(absoluteFilter, cursor), pollMs: POLL_MS.slow, keepsRows: true });
   return (
     <SpaceBetween size="m">
       <PageHead
         title="Audit"
         description="Changes through the bridge's own paths, sign-ins, and what was denied: the latest 10,000, for 90 days. The log has every request."
-        actions={<CsvButton path={auditCsvPath(asked)} fileName="audit.csv" />}
+        actions={<CsvButton path={auditCsvPath(absoluteFilter)} fileName="audit.csv" />}
       />
       <div data-search="">
         <PropertyFilter
@@ -45,9 +52,9 @@ export default function AuditPage() {
           hideOperations
           expandToViewport
           onChange={({ detail }) => {
-            const read = readAuditTokens(detail);
-            setProblem(read.problem);
-            void navigate({ to: '/ops/audit', search: read.filter });
+            const parsed = readAuditTokens(detail);
+            setProblem(parsed.problem);
+            void navigate({ to: '/ops/audit', search: parsed.filter });
           }}
         />
         {problem && <div role="alert">{problem}</div>}
@@ -63,7 +70,7 @@ export default function AuditPage() {
             ariaLabels={{ tableLabel: 'Audit trail' }}
             columnDefinitions={COLUMNS}
             empty={
-              <Empty filter={auditWords(filter)} onClear={() => void navigate({ to: '/ops/audit', search: {} })}>
+              <Empty filter={auditFilterWords(filter)} onClear={() => void navigate({ to: '/ops/audit', search: {} })}>
                 Nothing yet. Changes, sign-ins and denials appear here.
               </Empty>
             }

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import { auditPath, subjectOf } from './audit';
-import { absoluteAudit, auditWords, readAuditTokens } from './auditFilter';
+import { absoluteAuditFilter, auditFilterWords, readAuditTokens } from './auditFilter';
 import { auditSearch } from './search';
 
 const token = (propertyKey: string, value: string) => ({ propertyKey, operator: '=' as const, value });
@@ -15,7 +15,7 @@ it('reads a filter from its tokens', () => {
 });
 
 it('asks with absolute times', () => {
-  const filter = absoluteAudit({ decision: 'denied', since: '1h' }, new Date('2026-11-29T14:02:40Z'));
+  const filter = absoluteAuditFilter({ decision: 'denied', since: '1h' }, new Date('2026-11-29T14:02:40Z'));
   expect(auditPath(filter, undefined)).toBe('/v1/audit?decision=denied&since=2026-11-29T13%3A02%3A00Z&limit=100');
 });
 
@@ -24,8 +24,8 @@ it('reads an address, and leaves out what is not valid', () => {
 });
 
 it('says the filter in words, and what an entry is about', () => {
-  expect(auditWords({ client: 'anna', decision: 'denied' })).toBe('client anna, decision denied');
-  expect(auditWords({})).toBeNull();
+  expect(auditFilterWords({ client: 'anna', decision: 'denied' })).toBe('client anna, decision denied');
+  expect(auditFilterWords({})).toBeNull();
   expect(subjectOf({ on: null, method: 'POST', path: '/v1/session' })).toBe('POST /v1/session');
   expect(subjectOf({ on: 'nightly', method: 'PUT', path: '/v1/clients/nightly' })).toBe('nightly');
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was done through the bridge, who signed in, and what was denied, as `GET /v1/audit` states it.
+// The audit trail, as `GET /v1/audit` states it: changes, sign-ins, and denied requests.
 import { callPath } from '../search';
 
 export const DECISIONS = ['allowed', 'denied', 'unauthenticated', 'rate_limited'] as const;
@@ -14,11 +14,12 @@ export interface AuditEntry {
   action: string | null;
   method: string;
   path: string;
+  /** The object of the action, such as a client's name; null where the path names none. */
   on: string | null;
   decision: Decision;
   status: number;
   request_id: string | null;
-  /** How many requests it stands for. */
+  /** How many requests the entry stands for. */
   count?: number;
 }
 
@@ -41,7 +42,7 @@ export function auditPath(filter: AuditFilter, cursor: string | undefined): stri
 
 export const auditCsvPath = (filter: AuditFilter): string => callPath('/v1/audit', { ...filter });
 
-/** Returns what a row is about: what the path names, else the path. */
+/** Returns the object of an entry's action, else its method and path. */
 export function subjectOf({ on, method, path }: Pick<AuditEntry, 'on' | 'method' | 'path'>): string {
   return on ?? `${method} ${path}`;
 }

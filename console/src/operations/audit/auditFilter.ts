@@ -21,7 +21,7 @@ export const AUDIT_PROPERTIES: PropertyFilterProps.FilteringProperty[] = AUDIT_F
   operators: ['='],
 }));
 
-/** Returns the values that the field offers: decisions, spans of time, and what there is in the list. */
+/** Returns the values that the field offers: decisions, spans of time, and values of the listed entries. */
 export function auditOptions(entries: AuditEntry[]): PropertyFilterProps.FilteringOption[] {
   const values: [AuditField, string[]][] = [
     ['decision', [...DECISIONS]],
@@ -32,6 +32,7 @@ export function auditOptions(entries: AuditEntry[]): PropertyFilterProps.Filteri
   return values.flatMap(([propertyKey, each]) => [...new Set(each)].map((value) => ({ propertyKey, value })));
 }
 
+/** Returns a filter as the tokens that the field shows. */
 export function auditTokens(filter: AuditFilter): PropertyFilterProps.Query {
   const tokens = Object.entries(filter).map(([propertyKey, value]) => ({ propertyKey, operator: '=' as const, value }));
   return { tokens, operation: 'and' };
@@ -48,13 +49,14 @@ export function readAuditTokens({ tokens }: PropertyFilterProps.Query): {
     const field = AUDIT_FIELDS.find((each) => each === propertyKey);
     const text = typeof value === 'string' ? value.trim() : '';
     if (!field || !text) continue;
-    const wrong = auditProblem(field, text);
-    if (wrong) problem = wrong;
+    const valueProblem = auditProblem(field, text);
+    if (valueProblem) problem = valueProblem;
     else filter[field] = text;
   }
   return { filter, problem };
 }
 
+/** Returns why the value of a field is not valid, null if it is valid. */
 export function auditProblem(field: AuditField, value: string): string | null {
   if (field === 'since' || field === 'until') return timeProblem(field, value);
   if (field === 'decision' && !DECISIONS.some((each) => each === value)) {
@@ -64,7 +66,7 @@ export function auditProblem(field: AuditField, value: string): string | null {
 }
 
 /** Returns the filter with absolute times. */
-export function absoluteAudit(filter: AuditFilter, now: Date): AuditFilter {
+export function absoluteAuditFilter(filter: AuditFilter, now: Date): AuditFilter {
   const { since, until } = filter;
   return {
     ...filter,
@@ -73,7 +75,8 @@ export function absoluteAudit(filter: AuditFilter, now: Date): AuditFilter {
   };
 }
 
-export function auditWords(filter: AuditFilter): string | null {
+/** Returns the filter in words, null for an empty one. */
+export function auditFilterWords(filter: AuditFilter): string | null {
   const words = Object.entries(filter).map(([name, value]) => `${LABELS[name as AuditField].toLowerCase()} ${value}`);
   return words.join(', ') || null;
 }

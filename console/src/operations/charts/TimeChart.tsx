@@ -50,14 +50,14 @@ export function TimeChart(props: Props) {
 }
 
 function Plot({ title, times, lines, partial, log = false, band }: Props) {
-  const box = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const chart = useRef<UPlot | null>(null);
   const theme = useTheme();
   const zone = useZone();
   const data = useMemo(() => chartData({ times, lines, partial, log, band }), [times, lines, partial, log, band]);
   const styles = [...lines, ...(band ? [band] : [])].map(({ style }) => style).join(' ');
   useEffect(() => {
-    const element = box.current;
+    const element = container.current;
     if (!element) return;
     const options = chartOptions({ width: element.clientWidth, theme, zone, log, styles: styles.split(' ') });
     const created = new UPlot(options, undefined, element);
@@ -70,10 +70,10 @@ function Plot({ title, times, lines, partial, log = false, band }: Props) {
       created.destroy();
     };
   }, [theme, zone, log, styles]);
-  // A new chart has no data either.
+  // The effect above may have created a new chart, which has no data yet.
   useEffect(() => chart.current?.setData(data), [data, theme, zone, log, styles]);
   const label = chartSentence(title, lines, times.length);
-  return <div ref={box} role="img" aria-label={label} className="chart" />;
+  return <div ref={container} role="img" aria-label={label} className="chart" />;
 }
 
 function ValueTable({ title, times, lines }: { title: string; times: number[]; lines: ChartLine[] }) {

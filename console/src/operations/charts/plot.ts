@@ -16,7 +16,7 @@ export interface ChartLine extends Line {
   style: LineStyle;
 }
 
-interface Content {
+interface ChartContent {
   times: number[];
   lines: ChartLine[];
   partial: boolean;
@@ -24,20 +24,27 @@ interface Content {
   band: ChartLine | undefined;
 }
 
-/** On a logarithmic axis, 0 has no place: less than this is drawn as this. */
-const LEAST_LOG = 0.01;
+/** A logarithmic axis has no 0, so smaller values are drawn at this one. */
+const MIN_LOG_VALUE = 0.01;
 
-/** Returns two columns for each line: the minutes that have ended, and the last stretch to the running one. */
-export function chartData({ times, lines, partial, log, band }: Content): UPlot.AlignedData {
+/**
+ * Returns uPlot's columns: the times, two for each line, and the band.
+ *
+ * A line's first column has the minutes that have ended. The second has its last stretch to the running minute, which
+ * is drawn dashed.
+ */
+export function chartData({ times, lines, partial, log, band }: ChartContent): UPlot.AlignedData {
   const columns = lines.flatMap(({ values }) => {
-    const drawn = log ? values.map((value) => (value === null ? null : Math.max(value, LEAST_LOG))) : values;
-    return partial ? [ended(drawn), running(drawn)] : [drawn, []];
+    const drawn = log ? values.map((value) => (value === null ? null : Math.max(value, MIN_LOG_VALUE))) : values;
+    return partial ? [withoutRunningMinute(drawn), runningPart(drawn)] : [drawn, []];
   });
   return [times, ...columns, ...(band ? [band.values] : [])];
 }
 
-const ended = (values: Values): Values => values.map((value, index) => (index === values.length - 1 ? null : value));
-const running = (values: Values): Values => values.map((value, index) => (index >= values.length - 2 ? value : null));
+const withoutRunningMinute = (values: Values): Values =>
+  values.map((value, index) => (index === values.length - 1 ? null : value));
+const runningPart = (values: Values): Values =>
+  values.map((value, index) => (index >= values.length - 2 ? value : null));
 
 const COLOURS: Record<Theme, Record<LineStyle | 'text' | 'grid', string>> = {
   light: {
@@ -69,7 +76,10 @@ const DASHES: Record<LineStyle, number[]> = {
 };
 const RUNNING_DASH = [3, 5];
 
-interface Look {
+/** uPlot's number for a logarithmic scale. */
+const LOGARITHMIC = 3;
+
+interface ChartAppearance {
   width: number;
   theme: Theme;
   zone: Zone;
@@ -77,7 +87,7 @@ interface Look {
   styles: string[];
 }
 
-export function chartOptions({ width, theme, zone, log, styles }: Look): UPlot.Options {
+export function chartOptions({ width, theme, zone, log, styles }: ChartAppearance): UPlot.Options {
   const colours = COLOURS[theme];
   const axis = {
     stroke: colours.text,
@@ -92,7 +102,7 @@ export function chartOptions({ width, theme, zone, log, styles }: Look): UPlot.O
     padding: [10, 16, 0, 0],
     scales: {
       x: { time: true },
-      y: log ? { distr: 3 } : { range: (_chart, _least, most) => [0, Math.max(most * 1.1, 0.1)] },
+      y: log ? { distr: LOGARITHMIC } : { range: (_chart, _least, most) => [0, Math.max(most * 1.1, 0.1)] },
       band: { range: [0, 1] },
     },
     axes: [

@@ -41,8 +41,8 @@ export function percentilesOf({ series }: SeriesDocument, name: string): { p50: 
   return found?.kind === 'histogram' ? found : { p50: [], p95: [] };
 }
 
-/** A minute that has just begun says nothing about its rate. */
-const LEAST_ELAPSED_S = 10;
+/** The rate of a minute is not shown before this time of it has passed: few seconds give no rate. */
+const MIN_ELAPSED_S = 10;
 
 /** Returns a counter per second. The running minute is divided by the part of it that has passed. */
 export function perSecond(document: SeriesDocument, name: string, now: number): Values {
@@ -51,8 +51,8 @@ export function perSecond(document: SeriesDocument, name: string, now: number): 
   return values.map((value, index) => {
     if (value === null) return null;
     if (index !== last || !document.partial) return value / document.step;
-    const elapsed = now / 1000 - (Date.parse(document.begin) / 1000 + last * document.step);
-    return elapsed < LEAST_ELAPSED_S ? null : value / Math.min(elapsed, document.step);
+    const elapsedSeconds = now / 1000 - (Date.parse(document.begin) / 1000 + last * document.step);
+    return elapsedSeconds < MIN_ELAPSED_S ? null : value / Math.min(elapsedSeconds, document.step);
   });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of a client: make, rotate and revoke them.
+// The keys of a client, with buttons to create, rotate and revoke them.
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
@@ -10,17 +10,18 @@ import { ActionButton } from '../actions/ActionButton';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { LiveQueryView } from '../states/LiveQueryView';
-import { MakeKey, RevokeKey, RotateKey } from './KeyChanges';
+import { CreateKey, RevokeKey, RotateKey } from './KeyChanges';
 import { keysPath } from './keys';
 
 const ACTION = 'ManageKeys';
 
-type Opened = { does: 'make' } | { does: 'rotate' | 'revoke'; keyId: string };
+/** The dialog that is open. */
+type OpenDialog = { action: 'create' } | { action: 'rotate' | 'revoke'; keyId: string };
 
 export function ClientKeys({ client }: { client: string }) {
-  const [opened, setOpened] = useState<Opened | null>(null);
+  const [dialog, setDialog] = useState<OpenDialog | null>(null);
   const query = useLiveQuery<{ keys: Key[] }>({ path: keysPath(client), pollMs: POLL_MS.slow });
-  const close = () => setOpened(null);
+  const close = () => setDialog(null);
   return (
     <>
       <LiveQueryView query={query} label="the keys" action="GetClient">
@@ -36,7 +37,7 @@ export function ClientKeys({ client }: { client: string }) {
                 variant="h2"
                 counter={`(${keys.length})`}
                 actions={
-                  <ActionButton action={ACTION} onClick={() => setOpened({ does: 'make' })}>
+                  <ActionButton action={ACTION} onClick={() => setDialog({ action: 'create' })}>
                     New key
                   </ActionButton>
                 }
@@ -44,19 +45,19 @@ export function ClientKeys({ client }: { client: string }) {
                 Keys
               </Header>
             }
-            columnDefinitions={columns((does, keyId) => setOpened({ does, keyId }))}
+            columnDefinitions={columns((action, keyId) => setDialog({ action, keyId }))}
             empty="No key. Programs of this client have none, or authenticate by tokens."
           />
         )}
       </LiveQueryView>
-      {opened?.does === 'make' && <MakeKey client={client} onClose={close} />}
-      {opened?.does === 'rotate' && <RotateKey client={client} keyId={opened.keyId} onClose={close} />}
-      {opened?.does === 'revoke' && <RevokeKey client={client} keyId={opened.keyId} onClose={close} />}
+      {dialog?.action === 'create' && <CreateKey client={client} onClose={close} />}
+      {dialog?.action === 'rotate' && <RotateKey client={client} keyId={dialog.keyId} onClose={close} />}
+      {dialog?.action === 'revoke' && <RevokeKey client={client} keyId={dialog.keyId} onClose={close} />}
     </>
   );
 }
 
-const columns = (open: (does: 'rotate' | 'revoke', keyId: string) => void) => [
+const columns = (onOpen: (action: 'rotate' | 'revoke', keyId: string) => void) => [
   {
     id: 'key',
     header: 'Id',
@@ -89,10 +90,10 @@ const columns = (open: (does: 'rotate' | 'revoke', keyId: string) => void) => [
     minWidth: 240,
     cell: ({ key_id: id }: Key) => (
       <SpaceBetween direction="horizontal" size="xs">
-        <ActionButton action={ACTION} ariaLabel={`Rotate the key ${id}`} onClick={() => open('rotate', id)}>
+        <ActionButton action={ACTION} ariaLabel={`Rotate the key ${id}`} onClick={() => onOpen('rotate', id)}>
           Rotate
         </ActionButton>
-        <ActionButton action={ACTION} ariaLabel={`Revoke the key ${id}`} onClick={() => open('revoke', id)}>
+        <ActionButton action={ACTION} ariaLabel={`Revoke the key ${id}`} onClick={() => onOpen('revoke', id)}>
           Revoke
         </ActionButton>
       </SpaceBetween>

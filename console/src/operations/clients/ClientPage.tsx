@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client: what it may do, its limits, its keys, what it uses and what is dead of it.
+// One client: its permissions, limits, keys, usage and dead letters.
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi, Link } from '@tanstack/react-router';
@@ -14,7 +14,7 @@ import { ClientKeys } from './ClientKeys';
 import { type ClientDocument, clientPath } from './clients';
 import './clients.css';
 import { DeleteClient } from './DeleteClient';
-import { levelWords } from './levels';
+import { levelTexts } from './levels';
 import { PermissionEditor } from './PermissionEditor';
 import { PermissionTester } from './PermissionTester';
 
@@ -38,7 +38,7 @@ export default function ClientPage() {
       >
         {(client) => (
           <SpaceBetween size="l">
-            <Standing client={client} />
+            <ClientSummary client={client} />
             <PermissionEditor client={client} />
             <ClientKeys client={name} />
             <PermissionTester client={name} />
@@ -50,7 +50,7 @@ export default function ClientPage() {
   );
 }
 
-function Standing({ client }: { client: ClientDocument }) {
+function ClientSummary({ client }: { client: ClientDocument }) {
   const { name, kind, last_seen_at: seen, pending_bytes: pending, dead_letters: dead, levels } = client;
   return (
     <KeyValuePairs
@@ -74,7 +74,7 @@ function Standing({ client }: { client: ClientDocument }) {
             </Link>
           ),
         },
-        { label: 'Left of its rates', value: levels === null ? 'no limit' : levelWords(levels).join(', ') },
+        { label: 'Left of its rates', value: levels === null ? 'no limit' : levelTexts(levels).join(', ') },
       ]}
     />
   );

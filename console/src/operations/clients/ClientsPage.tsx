@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clients: what they may do, how much they use, when they were last seen.
+// The page of all clients: their permissions, remaining rates, and when each was seen last.
 import Input from '@cloudscape-design/components/input';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
@@ -16,7 +16,7 @@ import { RowLink } from '../states/RowLink';
 import { sizeText } from '../figures';
 import { type ClientDocument, type ClientPage, clientsPath } from './clients';
 import './clients.css';
-import { leastLevel } from './levels';
+import { lowestLevel } from './levels';
 import { NewClientDialog } from './NewClientDialog';
 
 const route = getRouteApi('/shell/ops/clients');
@@ -84,7 +84,7 @@ const COLUMNS = [
     cell: ({ name }: ClientDocument) => <ClientLink name={name} />,
   },
   { id: 'kind', header: 'Kind', cell: ({ kind }: ClientDocument) => kind },
-  { id: 'may', header: 'May', minWidth: 140, cell: mayText },
+  { id: 'may', header: 'May', minWidth: 140, cell: permissionText },
   {
     id: 'experiments',
     header: 'Experiments',
@@ -95,7 +95,7 @@ const COLUMNS = [
     id: 'levels',
     header: 'Rates left',
     minWidth: 100,
-    cell: ({ levels }: ClientDocument) => <Level levels={levels} />,
+    cell: ({ levels }: ClientDocument) => <LowestLevel levels={levels} />,
   },
   { id: 'pending', header: 'Waiting', cell: ({ pending_bytes: pending }: ClientDocument) => sizeText(pending) },
   { id: 'dead', header: 'Dead letters', cell: ({ dead_letters: dead }: ClientDocument) => dead.toLocaleString('en') },
@@ -119,21 +119,22 @@ function ClientLink({ name }: { name: string }) {
   );
 }
 
-function mayText({ scopes, allow, deny }: ClientDocument): string {
+function permissionText({ scopes, allow, deny }: ClientDocument): string {
   const scope = scopes.includes('admin') ? 'admin' : scopes.join(', ') || 'nothing';
   return [scope, ...allow.map((action) => `+${action}`), ...deny.map((action) => `−${action}`)].join(' ');
 }
 
-const LOW = 0.2;
+/** A lower level is highlighted. */
+const LOW_LEVEL = 0.2;
 
-/** The rate with the least left; a client is limited at 0. */
-function Level({ levels }: { levels: ClientDocument['levels'] }) {
-  const least = leastLevel(levels);
-  if (least === null) return <>no limit</>;
-  const percent = Math.round(least * 100);
+/** Shows the level of the rate that has the least left. At 0, requests are rejected. */
+function LowestLevel({ levels }: { levels: ClientDocument['levels'] }) {
+  const level = lowestLevel(levels);
+  if (level === null) return <>no limit</>;
+  const percent = Math.round(level * 100);
   return (
-    <span className={least < LOW ? 'level-low' : undefined}>
-      <meter min={0} max={1} low={LOW} value={least} aria-label={`${percent} % left`} /> {percent} %
+    <span className={level < LOW_LEVEL ? 'level-low' : undefined}>
+      <meter min={0} max={1} low={LOW_LEVEL} value={level} aria-label={`${percent} % left`} /> {percent} %
     </span>
   );
 }

@@ -14,7 +14,7 @@ import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
 import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { type ClientDocument, clientPath, deleteClient } from './clients';
-import { needsSignIn, SignInAgain } from './SignInAgain';
+import { needsNewSignIn, SignInAgain } from './SignInAgain';
 
 export function DeleteClient({ client }: { client: ClientDocument }) {
   const queryClient = useQueryClient();
@@ -37,7 +37,7 @@ export function DeleteClient({ client }: { client: ClientDocument }) {
       <ActionButton action="ManageClients" onClick={() => setIsOpen(true)}>
         Delete…
       </ActionButton>
-      {isOpen && !needsSignIn(remove.error) && (
+      {isOpen && !needsNewSignIn(remove.error) && (
         <Modal
           visible
           header={`Delete the client ${client.name}?`}
@@ -75,7 +75,7 @@ export function DeleteClient({ client }: { client: ClientDocument }) {
           </SpaceBetween>
         </Modal>
       )}
-      <SignInAgain asked={remove} />
+      <SignInAgain mutation={remove} />
     </>
   );
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotates or revokes a key.
+// The dialogs that rotate or revoke a key.
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
@@ -24,27 +24,31 @@ const HOUR_S = 3600;
 const MAX_HOURS = 24 * 365;
 const DEFAULT_HOURS = '24';
 
-export function RotateDialog({ onRotate, ...props }: Props & { onRotate: (overlap: number) => void }) {
+export function RotateDialog({ onRotate, ...props }: Props & { onRotate: (overlapSeconds: number) => void }) {
   const [typed, setTyped] = useState(DEFAULT_HOURS);
   const hours = typed.trim() === '' ? Number.NaN : Number(typed);
   const isValid = hours >= 0 && hours <= MAX_HOURS;
-  const overlap = isValid ? hours * HOUR_S : 0;
+  const overlapSeconds = isValid ? hours * HOUR_S : 0;
   return (
     <KeyDialog
       {...props}
       title="Rotate the key"
       button="Make the new key"
       isReady={isValid}
-      onGo={() => onRotate(overlap)}
+      onConfirm={() => onRotate(overlapSeconds)}
       command={bridgeCommand(
         'keys',
         'rotate',
         props.client,
         '--overlap',
         `${typed}h`,
-        signs(props.keyId) ? '--sigv4' : null,
+        isSigningKey(props.keyId) ? '--sigv4' : null,
       )}
-      call={{ method: 'POST', path: `${keyPath(props.keyId)}/rotate`, body: JSON.stringify({ overlap }) }}
+      call={{
+        method: 'POST',
+        path: `${keyPath(props.keyId)}/rotate`,
+        body: JSON.stringify({ overlap: overlapSeconds }),
+      }}
     >
       <div>A new key of the same kind is made. The old one works until the overlap has passed.</div>
       <FormField
@@ -58,8 +62,8 @@ export function RotateDialog({ onRotate, ...props }: Props & { onRotate: (overla
   );
 }
 
-/** The ids of keys that sign requests begin so. */
-const signs = (keyId: string): boolean => keyId.startsWith('MBKA');
+/** Returns whether a key signs requests: the ids of such keys have a prefix. */
+const isSigningKey = (keyId: string): boolean => keyId.startsWith('MBKA');
 
 export function RevokeDialog({ onRevoke, ...props }: Props & { onRevoke: () => void }) {
   const [typed, setTyped] = useState('');
@@ -69,7 +73,7 @@ export function RevokeDialog({ onRevoke, ...props }: Props & { onRevoke: () => v
       title="Revoke the key"
       button="Revoke it"
       isReady={typed.trim() === props.keyId}
-      onGo={onRevoke}
+      onConfirm={onRevoke}
       command={bridgeCommand('keys', 'revoke', props.keyId)}
       call={{ method: 'DELETE', path: keyPath(props.keyId) }}
     >
@@ -88,7 +92,7 @@ interface DialogProps extends Props {
   title: string;
   button: string;
   isReady: boolean;
-  onGo: () => void;
+  onConfirm: () => void;
   command: string;
   call: ApiCall;
   children: ReactNode;
@@ -100,7 +104,7 @@ function KeyDialog({
   isReady,
   isPending,
   error,
-  onGo,
+  onConfirm,
   onClose,
   command,
   call,
@@ -116,7 +120,7 @@ function KeyDialog({
         <Box float="right">
           <SpaceBetween direction="horizontal" size="xs">
             <Button onClick={onClose}>Cancel</Button>
-            <Button variant="primary" disabled={!isReady} loading={isPending} onClick={onGo}>
+            <Button variant="primary" disabled={!isReady} loading={isPending} onClick={onConfirm}>
               {button}
             </Button>
           </SpaceBetween>

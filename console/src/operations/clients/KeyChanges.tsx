@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes, rotates or revokes a key: the dialog, then a new sign-in where it is needed, then the new key.
+// Creates, rotates or revokes a key: the dialog, then a new sign-in where the bridge asks for one, then the new key.
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { RevokeDialog, RotateDialog } from './KeyChangeDialog';
 import { createKey, type KeyOrder, revokeKey, rotateKey } from './keys';
-import { KeyShown } from './KeyShown';
+import { CreatedKeyDialog } from './CreatedKeyDialog';
 import { NewKeyDialog } from './NewKeyDialog';
-import { needsSignIn, SignInAgain } from './SignInAgain';
+import { needsNewSignIn, SignInAgain } from './SignInAgain';
 
-interface MakeProps {
+interface CreateProps {
   client: string;
   onClose: () => void;
 }
 
-interface ChangeProps extends MakeProps {
+interface ChangeProps extends CreateProps {
   keyId: string;
 }
 
-/** Nothing keeps a secret beyond the dialog that shows it, and lists are asked for again. */
+/** With `gcTime` 0, no cache keeps a secret after its dialog is closed. The lists are requested again. */
 function useChangeOptions() {
   const queryClient = useQueryClient();
   return { gcTime: 0, onSettled: () => void queryClient.invalidateQueries({ queryKey: ['ops'] }) };
 }
 
-export function MakeKey({ client, onClose }: MakeProps) {
-  const make = useMutation({ mutationFn: (order: KeyOrder) => createKey(client, order), ...useChangeOptions() });
-  if (make.data) return <KeyShown made={make.data} onStored={onClose} />;
-  if (needsSignIn(make.error)) return <SignInAgain asked={make} />;
+export function CreateKey({ client, onClose }: CreateProps) {
+  const create = useMutation({ mutationFn: (order: KeyOrder) => createKey(client, order), ...useChangeOptions() });
+  if (create.data) return <CreatedKeyDialog newKey={create.data} onStored={onClose} />;
+  if (needsNewSignIn(create.error)) return <SignInAgain mutation={create} />;
   return (
     <NewKeyDialog
       client={client}
-      isPending={make.isPending}
-      error={make.error}
-      onMake={make.mutate}
+      isPending={create.isPending}
+      error={create.error}
+      onCreate={create.mutate}
       onClose={onClose}
     />
   );
@@ -40,15 +40,15 @@ export function MakeKey({ client, onClose }: MakeProps) {
 
 export function RotateKey({ client, keyId, onClose }: ChangeProps) {
   const rotate = useMutation({ mutationFn: rotateKey, ...useChangeOptions() });
-  if (rotate.data) return <KeyShown made={rotate.data} onStored={onClose} />;
-  if (needsSignIn(rotate.error)) return <SignInAgain asked={rotate} />;
+  if (rotate.data) return <CreatedKeyDialog newKey={rotate.data} onStored={onClose} />;
+  if (needsNewSignIn(rotate.error)) return <SignInAgain mutation={rotate} />;
   return (
     <RotateDialog
       client={client}
       keyId={keyId}
       isPending={rotate.isPending}
       error={rotate.error}
-      onRotate={(overlap) => rotate.mutate({ keyId, overlap })}
+      onRotate={(overlapSeconds) => rotate.mutate({ keyId, overlapSeconds })}
       onClose={onClose}
     />
   );
@@ -56,7 +56,7 @@ export function RotateKey({ client, keyId, onClose }: ChangeProps) {
 
 export function RevokeKey({ client, keyId, onClose }: ChangeProps) {
   const revoke = useMutation({ mutationFn: revokeKey, ...useChangeOptions(), onSuccess: onClose });
-  if (needsSignIn(revoke.error)) return <SignInAgain asked={revoke} />;
+  if (needsNewSignIn(revoke.error)) return <SignInAgain mutation={revoke} />;
   return (
     <RevokeDialog
       client={client}

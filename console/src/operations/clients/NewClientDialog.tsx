@@ -15,7 +15,7 @@ import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { clientPath, putClient } from './clients';
 import { PermissionFields } from './PermissionFields';
 import { formOf, NEW_CLIENT, permissionsCommand, permissionsOf, problemsOf } from './permissionForm';
-import { needsSignIn, SignInAgain } from './SignInAgain';
+import { needsNewSignIn, SignInAgain } from './SignInAgain';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.@|:+-]{0,127}$/;
 
@@ -36,7 +36,7 @@ export function NewClientDialog({ onClose }: { onClose: () => void }) {
   return (
     <>
       <Modal
-        visible={!needsSignIn(create.error)}
+        visible={!needsNewSignIn(create.error)}
         size="large"
         header="New client"
         onDismiss={onClose}
@@ -80,7 +80,7 @@ export function NewClientDialog({ onClose }: { onClose: () => void }) {
           )}
         </SpaceBetween>
       </Modal>
-      <SignInAgain asked={create} />
+      <SignInAgain mutation={create} />
     </>
   );
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a key of a client.
+// The dialog that creates a key of a client.
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
@@ -18,14 +18,14 @@ interface Props {
   client: string;
   isPending: boolean;
   error: Error | null;
-  onMake: (order: KeyOrder) => void;
+  onCreate: (order: KeyOrder) => void;
   onClose: () => void;
 }
 
 const OPTIONS: SelectProps.Option[] = LIFETIMES.map(({ days, text }) => ({ value: String(days), label: text }));
 const DEFAULT_DAYS = 90;
 
-export function NewKeyDialog({ client, isPending, error, onMake, onClose }: Props) {
+export function NewKeyDialog({ client, isPending, error, onCreate, onClose }: Props) {
   const [kind, setKind] = useState<KeyKind>('bearer');
   const [days, setDays] = useState<number | null>(DEFAULT_DAYS);
   const [now] = useState(() => new Date());
@@ -41,7 +41,7 @@ export function NewKeyDialog({ client, isPending, error, onMake, onClose }: Prop
         <Box float="right">
           <SpaceBetween direction="horizontal" size="xs">
             <Button onClick={onClose}>Cancel</Button>
-            <Button variant="primary" loading={isPending} onClick={() => onMake(order)}>
+            <Button variant="primary" loading={isPending} onClick={() => onCreate(order)}>
               Make the key
             </Button>
           </SpaceBetween>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Changes what a client may do. What another administrator has changed meanwhile is shown, not overwritten.
+// Changes the permissions and limits of a client. Changes that another administrator has made meanwhile are shown, not
+// overwritten.
 import Alert from '@cloudscape-design/components/alert';
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
@@ -24,42 +25,44 @@ import {
   permissionsOf,
   problemsOf,
 } from './permissionForm';
-import { needsSignIn, SignInAgain } from './SignInAgain';
+import { needsNewSignIn, SignInAgain } from './SignInAgain';
 
 const ACTION = 'ManageClients';
 
 export function PermissionEditor({ client: latest }: { client: ClientDocument }) {
   const queryClient = useQueryClient();
-  /** The version that the form began with. */
+  /** The stored version that the form was filled from. */
   const [base, setBase] = useState(latest);
   const [form, setForm] = useState<PermissionForm>(() => formOf(latest));
-  const [changed, setChanged] = useState<ClientDocument | null>(null);
-  /** The version that was polled last. */
-  const [followed, setFollowed] = useState(latest.etag);
+  /** The version that another administrator has stored since, once a save was refused for it. */
+  const [conflicting, setConflicting] = useState<ClientDocument | null>(null);
+  /** The etag of the version that was polled last. */
+  const [lastPolledEtag, setLastPolledEtag] = useState(latest.etag);
   const notAllowedReason = useDisabledReason(ACTION);
-  const begin = (client: ClientDocument) => {
+  const fillForm = (client: ClientDocument) => {
     setBase(client);
     setForm(formOf(client));
-    setChanged(null);
+    setConflicting(null);
   };
   const save = useMutation({
     mutationFn: ({ etag }: { etag: string }) => putClient(base.name, permissionsOf(form), etag),
     onSuccess: (stored) => {
-      begin(stored);
+      fillForm(stored);
       void queryClient.invalidateQueries({ queryKey: ['ops'] });
     },
     onError: async (error) => {
       if (!isChangedMeanwhile(error)) return;
-      setChanged(await requestJson<ClientDocument>(clientPath(base.name)));
+      setConflicting(await requestJson<ClientDocument>(clientPath(base.name)));
       void queryClient.invalidateQueries({ queryKey: ['ops'] });
     },
   });
-  const wanted = permissionsOf(form);
-  const isDirty = differences(base, wanted).length > 0;
-  // A form that nothing is typed into follows what is stored, once for each version: the list may be older than the form.
-  if (latest.etag !== followed) {
-    setFollowed(latest.etag);
-    if (!isDirty && changed === null && !save.isPending) begin(latest);
+  const edited = permissionsOf(form);
+  const isDirty = differences(base, edited).length > 0;
+  // A form without changes is filled again from each new version. A version is used once, because a poll that was
+  // answered before a save may bring an older one.
+  if (latest.etag !== lastPolledEtag) {
+    setLastPolledEtag(latest.etag);
+    if (!isDirty && conflicting === null && !save.isPending) fillForm(latest);
   }
   const hasProblems = Object.keys(problemsOf(form)).length > 0;
   return (
@@ -69,12 +72,12 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
           variant="h2"
           actions={
             <SpaceBetween direction="horizontal" size="xs">
-              {isDirty && <Button onClick={() => begin(latest)}>Undo</Button>}
+              {isDirty && <Button onClick={() => fillForm(latest)}>Undo</Button>}
               <ActionButton
                 action={ACTION}
                 variant="primary"
                 loading={save.isPending}
-                disabledReason={whyOff(isDirty, hasProblems)}
+                disabledReason={saveDisabledReason(isDirty, hasProblems)}
                 onClick={() => save.mutate({ etag: base.etag })}
               >
                 Save
@@ -87,31 +90,33 @@ export function PermissionEditor({ client: latest }: { client: ClientDocument })
       }
     >
       <SpaceBetween size="m">
-        {changed && (
+        {conflicting && (
           <ChangedMeanwhile
-            changes={differences(base, changed)}
-            onTake={() => begin(changed)}
+            changes={differences(base, conflicting)}
+            onTake={() => fillForm(conflicting)}
             onOverwrite={() => {
-              setBase(changed);
-              setChanged(null);
-              save.mutate({ etag: changed.etag });
+              setBase(conflicting);
+              setConflicting(null);
+              save.mutate({ etag: conflicting.etag });
             }}
           />
         )}
-        {save.error && !isChangedMeanwhile(save.error) && !needsSignIn(save.error) && <ErrorPanel error={save.error} />}
+        {save.error && !isChangedMeanwhile(save.error) && !needsNewSignIn(save.error) && (
+          <ErrorPanel error={save.error} />
+        )}
         <PermissionFields form={form} onChange={setForm} disabled={notAllowedReason !== null} />
         <span role="status">{save.isSuccess && !isDirty && 'Saved. It holds within five seconds.'}</span>
         <EquivalentCommands
-          command={permissionsCommand(base.name, wanted)}
+          command={permissionsCommand(base.name, edited)}
           call={{
             method: 'PUT',
             path: clientPath(base.name),
             headers: { 'If-Match': base.etag },
-            body: JSON.stringify(wanted),
+            body: JSON.stringify(edited),
           }}
         />
       </SpaceBetween>
-      <SignInAgain asked={save} />
+      <SignInAgain mutation={save} />
     </Container>
   );
 }
@@ -146,7 +151,7 @@ function ChangedMeanwhile({ changes, onTake, onOverwrite }: ChangedProps) {
 
 const isChangedMeanwhile = (error: Error | null): boolean => error instanceof ProblemError && error.status === 412;
 
-function whyOff(isDirty: boolean, hasProblems: boolean): string | null {
+function saveDisabledReason(isDirty: boolean, hasProblems: boolean): string | null {
   if (!isDirty) return 'Nothing is changed.';
   return hasProblems ? 'Correct what is marked first.' : null;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields of what a client may do, and of its limits.
+// The form fields for the permissions and limits of a client.
 import Checkbox from '@cloudscape-design/components/checkbox';
 import ColumnLayout from '@cloudscape-design/components/column-layout';
 import FormField from '@cloudscape-design/components/form-field';
@@ -24,7 +24,7 @@ const SCOPES: { scope: Scope; text: string; description: string }[] = [
   { scope: 'admin', text: 'Admin', description: 'everything, with the actions of operators.' },
 ];
 
-/** The actions that there are; they change with the version of the bridge only. */
+/** Fetches all actions once: they change with the version of the bridge only. */
 export function useActions(): ActionDocument[] {
   const { data } = useQuery({
     queryKey: ['ops', '/v1/actions'],
@@ -135,7 +135,7 @@ function ActionField({ label, description, chosen, disabled, onChange }: ActionF
 
 /** Returns the actions as groups: those of the bridge, which operators need, and MLflow's. */
 export function actionOptions(actions: ActionDocument[]): MultiselectProps.OptionGroup[] {
-  const of = (owner: ActionDocument['of']) =>
+  const optionsOf = (owner: ActionDocument['of']) =>
     actions
       .filter((each) => each.of === owner)
       .map(({ action, scope }) => ({
@@ -144,8 +144,8 @@ export function actionOptions(actions: ActionDocument[]): MultiselectProps.Optio
         description: scope ? `scope ${scope}` : 'by name',
       }));
   return [
-    { label: "The bridge's own", options: of('bridge') },
-    { label: "MLflow's", options: of('mlflow') },
+    { label: "The bridge's own", options: optionsOf('bridge') },
+    { label: "MLflow's", options: optionsOf('mlflow') },
   ];
 }
 

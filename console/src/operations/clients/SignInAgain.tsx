@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks for a new sign-in where the last one is too long ago for what was asked, then does it.
+// Asks for a new sign-in where the last one is too long ago for a request, then sends the request again.
 import Button from '@cloudscape-design/components/button';
 import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -12,7 +12,7 @@ import { oidcPath } from '../../session/returnPath';
 import { sessionQuery } from '../../session/session';
 import { useSession } from '../../session/SessionContext';
 
-interface Asked<Variables> {
+interface RetriedMutation<Variables> {
   error: Error | null;
   variables: Variables | undefined;
   mutate: (variables: Variables) => void;
@@ -21,29 +21,30 @@ interface Asked<Variables> {
 
 const SESSION_POLL_MS = 3000;
 
-export const needsSignIn = (error: Error | null): boolean =>
+export const needsNewSignIn = (error: Error | null): boolean =>
   error instanceof ProblemError && error.status === 401 && error.code === 'sign-in-again';
 
-/** Stands beside what asks: its request is sent again once the visitor has signed in. */
-export function SignInAgain<Variables>({ asked }: { asked: Asked<Variables> }) {
-  if (!needsSignIn(asked.error)) return null;
-  return <SignInDialog onSignedIn={() => asked.mutate(asked.variables as Variables)} onClose={asked.reset} />;
+/** Opens the dialog where `mutation` was refused for that reason, and repeats the mutation after the sign-in. */
+export function SignInAgain<Variables>({ mutation }: { mutation: RetriedMutation<Variables> }) {
+  if (!needsNewSignIn(mutation.error)) return null;
+  return <SignInDialog onSignedIn={() => mutation.mutate(mutation.variables as Variables)} onClose={mutation.reset} />;
 }
 
 function SignInDialog({ onSignedIn, onClose }: { onSignedIn: () => void; onClose: () => void }) {
   const { sign_in: methods, signed_in_at: before } = useSession();
-  // The sign-in at the provider happens in another tab; with `again` it asks although it still knows the person.
+  // The sign-in at the provider happens in another tab, so the session is polled. The provider may still know the
+  // person: `again=1` makes it ask all the same.
   const { data } = useQuery({
     ...sessionQuery,
     refetchInterval: SESSION_POLL_MS,
     refetchIntervalInBackground: true,
   });
   const signedInAt = data?.signed_in ? data.signed_in_at : before;
-  const first = useRef(before);
-  const done = useRef(false);
+  const initialSignIn = useRef(before);
+  const isDone = useRef(false);
   useEffect(() => {
-    if (done.current || signedInAt === first.current) return;
-    done.current = true;
+    if (isDone.current || signedInAt === initialSignIn.current) return;
+    isDone.current = true;
     onSignedIn();
   }, [signedInAt, onSignedIn]);
   return (

@@ -20,6 +20,7 @@ export const keysPath = (client: string): string => callPath('/v1/keys', { clien
 
 export const keyPath = (keyId: string): string => `/v1/keys/${encodeURIComponent(keyId)}`;
 
+/** The request for a new key. */
 export interface KeyOrder {
   kind: KeyKind;
   expires_at: string | null;
@@ -31,18 +32,19 @@ export const createKey = (client: string, order: KeyOrder): Promise<NewKey> =>
 export interface Rotation {
   keyId: string;
   /** For how many seconds the old key still works. */
-  overlap: number;
+  overlapSeconds: number;
 }
 
-export const rotateKey = ({ keyId, overlap }: Rotation): Promise<NewKey> =>
-  requestJson(`${keyPath(keyId)}/rotate`, { method: 'POST', body: { overlap } });
+export const rotateKey = ({ keyId, overlapSeconds }: Rotation): Promise<NewKey> =>
+  requestJson(`${keyPath(keyId)}/rotate`, { method: 'POST', body: { overlap: overlapSeconds } });
 
 export const revokeKey = (keyId: string): Promise<undefined> => requestJson(keyPath(keyId), { method: 'DELETE' });
 
 /** Returns how a new key is used, with the key itself in the lines. */
 export function usesOf({ key_id: id, secret, kind }: NewKey, origin: string): KeyUse[] {
-  const signs = kind === 'sigv4' || (kind === undefined && !secret.startsWith('mbk_'));
-  const uses = signs ? signatureUses(origin) : bearerUses(origin);
+  // An answer without a kind shows it by the prefix of the secret.
+  const isSigningKey = kind === 'sigv4' || (kind === undefined && !secret.startsWith('mbk_'));
+  const uses = isSigningKey ? signatureUses(origin) : bearerUses(origin);
   return uses.map(({ title, description, code }) => ({
     title,
     description,

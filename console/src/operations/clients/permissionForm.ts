@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client may do, as the form has it, as the API takes it, and as a command.
+// The permissions and limits of a client: as the texts of a form, as the API accepts them, and as a command.
 import { bridgeCommand } from '../commands/curl';
 import { type Permissions, type Quota, QUOTA_NAMES, type QuotaName, type Scope } from './clients';
 
+/** The values of the form's fields, limits as they are typed. */
 export interface PermissionForm {
   scopes: Scope[];
   allow: string[];
@@ -21,20 +22,21 @@ export const QUOTA_LABELS: Record<QuotaName, string> = {
   tokens_per_day: 'AI Gateway tokens a day',
 };
 
-const SIZES: ReadonlySet<QuotaName> = new Set(['bytes', 'pending'] as const);
-const UNITS: Record<string, number> = { '': 1, b: 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
+const SIZE_QUOTAS: ReadonlySet<QuotaName> = new Set(['bytes', 'pending'] as const);
+const UNIT_BYTES: Record<string, number> = { '': 1, b: 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
 
 export const NEW_CLIENT: Permissions = { scopes: ['write', 'read'], allow: [], deny: [], experiments: null, quota: {} };
 
+/** Returns the form that shows permissions. */
 export function formOf({ scopes, allow, deny, experiments, quota }: Permissions): PermissionForm {
-  const typed = QUOTA_NAMES.map((name) => [name, quotaText(name, quota[name])]);
+  const quotaTexts = QUOTA_NAMES.map((name) => [name, quotaText(name, quota[name])]);
   return {
     scopes,
     allow,
     deny,
     isLimited: experiments !== null,
     experiments: (experiments ?? []).join(', '),
-    quota: Object.fromEntries(typed) as Record<QuotaName, string>,
+    quota: Object.fromEntries(quotaTexts) as Record<QuotaName, string>,
   };
 }
 
@@ -42,9 +44,9 @@ export function formOf({ scopes, allow, deny, experiments, quota }: Permissions)
 export function problemsOf(form: PermissionForm): Partial<Record<QuotaName | 'experiments', string>> {
   const problems: Partial<Record<QuotaName | 'experiments', string>> = {};
   for (const name of QUOTA_NAMES) {
-    if (quotaOf(name, form.quota[name]) === undefined) problems[name] = quotaProblem(name);
+    if (parseQuota(name, form.quota[name]) === undefined) problems[name] = quotaProblem(name);
   }
-  const ids = idsOf(form.experiments);
+  const ids = parseIds(form.experiments);
   if (form.isLimited && form.scopes.includes('admin')) {
     problems.experiments = 'Operators are not limited to experiments.';
   } else if (form.isLimited && ids.some((id) => !/^\d+$/.test(id))) {
@@ -58,17 +60,21 @@ export function problemsOf(form: PermissionForm): Partial<Record<QuotaName | 'ex
 /** Returns the body of the request for a form without problems. */
 export function permissionsOf(form: PermissionForm): Permissions {
   const quota: Quota = {};
-  for (const name of QUOTA_NAMES) quota[name] = quotaOf(name, form.quota[name]) ?? null;
+  for (const name of QUOTA_NAMES) quota[name] = parseQuota(name, form.quota[name]) ?? null;
   return {
     scopes: form.scopes,
     allow: form.allow,
     deny: form.deny,
-    experiments: form.isLimited ? idsOf(form.experiments) : null,
+    experiments: form.isLimited ? parseIds(form.experiments) : null,
     quota,
   };
 }
 
-/** Returns the command that sets the same. A scope empties both lists of actions, which the options then fill. */
+/**
+ * Returns the command that sets the same permissions.
+ *
+ * The option of a scope empties the lists of allowed and denied actions. The options after it fill them again.
+ */
 export function permissionsCommand(name: string, { scopes, allow, deny, experiments, quota }: Permissions): string {
   const words = ['keys', 'update', name, scopeOption(scopes)];
   for (const action of allow) words.push('--allow', action);
@@ -84,13 +90,13 @@ export function permissionsCommand(name: string, { scopes, allow, deny, experime
 /** Returns what differs between two versions, in words. */
 export function differences(before: Permissions, after: Permissions): string[] {
   const words: string[] = [];
-  const compare = (what: string, one: string, other: string) => {
-    if (one !== other) words.push(`${what}: ${one} became ${other}`);
+  const compare = (label: string, earlier: string, later: string) => {
+    if (earlier !== later) words.push(`${label}: ${earlier} became ${later}`);
   };
-  compare('Scopes', listed(before.scopes), listed(after.scopes));
-  compare('Allowed by name', listed(before.allow), listed(after.allow));
-  compare('Denied by name', listed(before.deny), listed(after.deny));
-  compare('Experiments', listed(before.experiments, 'all'), listed(after.experiments, 'all'));
+  compare('Scopes', joinNames(before.scopes), joinNames(after.scopes));
+  compare('Allowed by name', joinNames(before.allow), joinNames(after.allow));
+  compare('Denied by name', joinNames(before.deny), joinNames(after.deny));
+  compare('Experiments', joinNames(before.experiments, 'all'), joinNames(after.experiments, 'all'));
   for (const name of QUOTA_NAMES) {
     compare(QUOTA_LABELS[name], quotaWords(name, before.quota[name]), quotaWords(name, after.quota[name]));
   }
@@ -120,7 +126,7 @@ function scopeOption(scopes: Scope[]): string {
 /** Returns a limit as it is typed: `100MiB`, `25`, nothing for the default. */
 function quotaText(name: QuotaName, value: number | null | undefined, locale?: string): string {
   if (value === null || value === undefined) return '';
-  if (SIZES.has(name) && value > 0) {
+  if (SIZE_QUOTAS.has(name) && value > 0) {
     const [unit, size] = [['GiB', 2 ** 30] as const, ['MiB', 2 ** 20] as const, ['KiB', 2 ** 10] as const].find(
       ([, each]) => value % each === 0,
     ) ?? ['', 1];
@@ -130,24 +136,24 @@ function quotaText(name: QuotaName, value: number | null | undefined, locale?: s
 }
 
 /** Returns the limit that is typed: null for the default, undefined where it is not valid. */
-function quotaOf(name: QuotaName, typed: string): number | null | undefined {
+function parseQuota(name: QuotaName, typed: string): number | null | undefined {
   const text = typed.trim();
   if (!text) return null;
   const match = /^(\d+(?:\.\d+)?) ?([kmg]ib|b)?$/i.exec(text);
   if (!match) return undefined;
   const unit = (match[2] ?? '').toLowerCase();
-  if (unit && !SIZES.has(name)) return undefined;
-  const value = Number(match[1]) * (UNITS[unit] ?? 1);
+  if (unit && !SIZE_QUOTAS.has(name)) return undefined;
+  const value = Number(match[1]) * (UNIT_BYTES[unit] ?? 1);
   const isWhole = Number.isSafeInteger(value);
   return name === 'requests' || name === 'writes' || isWhole ? value : undefined;
 }
 
 function quotaProblem(name: QuotaName): string {
-  if (SIZES.has(name)) return 'Type a size such as 100MiB, 0 for no limit, or nothing for the default.';
+  if (SIZE_QUOTAS.has(name)) return 'Type a size such as 100MiB, 0 for no limit, or nothing for the default.';
   return 'Type a number, 0 for no limit, or nothing for the default.';
 }
 
-const idsOf = (typed: string): string[] => [...new Set(typed.split(/[\s,]+/).filter(Boolean))];
+const parseIds = (typed: string): string[] => [...new Set(typed.split(/[\s,]+/).filter(Boolean))];
 
-const listed = (values: readonly string[] | null, all = 'none'): string =>
+const joinNames = (values: readonly string[] | null, all = 'none'): string =>
   values === null ? all : values.join(', ') || 'none';

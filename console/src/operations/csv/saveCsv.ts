@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseProblem, ProblemError, unreachableProblem } from '../../api/problem';
 
-/** Fetches a list as CSV, and stores it as a file. Throws `ProblemError` where the bridge refuses or does not answer. */
+/** Fetches a list as CSV, and stores it as a file. Throws `ProblemError` where the bridge gives none. */
 export async function saveCsv(path: string, fileName: string): Promise<void> {
   const address = URL.createObjectURL(await fetchCsv(path));
   const link = document.createElement('a');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How far an order is, with its rate to change and its end to order.
+// The progress of a drain, with buttons to change its rate and to cancel its rest.
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input, { type InputProps } from '@cloudscape-design/components/input';
@@ -10,21 +10,21 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
-import { RATE_PROBLEM, rateOf, rateText, remainingText } from '../letters/estimate';
+import { RATE_PROBLEM, parseRate, drainRateText, remainingText } from '../letters/estimate';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { cancelDrain, changeRate, type Drain, drainPath, drainWords, progressPercent } from './drains';
 
 const ACTION = 'DrainDeadLetters';
 
-/** Follows a drain to its end. */
-export function DrainProgress({ drain: first }: { drain: Drain }) {
+/** Polls a drain until it has ended, and keeps its last state. */
+export function DrainProgress({ drain: initial }: { drain: Drain }) {
   const [ended, setEnded] = useState<Drain | null>(null);
   const query = useLiveQuery<Drain>({
-    path: drainPath(first.drain_id),
+    path: drainPath(initial.drain_id),
     pollMs: POLL_MS.overview,
-    enabled: ended === null && first.state === 'running',
+    enabled: ended === null && initial.state === 'running',
   });
-  const drain = ended ?? query.data ?? first;
+  const drain = ended ?? query.data ?? initial;
   if (drain.state !== 'running' && ended === null) setEnded(drain);
   if (drain.state !== 'running') return <EndedDrain drain={drain} />;
   return (
@@ -32,7 +32,7 @@ export function DrainProgress({ drain: first }: { drain: Drain }) {
       <ProgressBar
         value={progressPercent(drain)}
         label={drainWords(drain)}
-        description={[rateText(drain.rate), remainingText(drain)].filter(Boolean).join(' · ')}
+        description={[drainRateText(drain.rate), remainingText(drain)].filter(Boolean).join(' · ')}
       />
       <DrainControls drain={drain} />
     </SpaceBetween>
@@ -41,19 +41,19 @@ export function DrainProgress({ drain: first }: { drain: Drain }) {
 
 export function DrainControls({ drain }: { drain: Drain }) {
   const client = useQueryClient();
-  const [isChanging, setIsChanging] = useState(false);
+  const [isRateFormOpen, setIsRateFormOpen] = useState(false);
   const cancel = useMutation({
     mutationFn: () => cancelDrain(drain.drain_id),
     onSettled: () => void client.invalidateQueries({ queryKey: ['ops'] }),
   });
-  if (isChanging) return <RateForm drain={drain} onClose={() => setIsChanging(false)} />;
+  if (isRateFormOpen) return <RateForm drain={drain} onClose={() => setIsRateFormOpen(false)} />;
   return (
     <SpaceBetween direction="horizontal" size="xs" alignItems="center">
       {drain.action === 'replay' && (
         <ActionButton
           action={ACTION}
           ariaLabel={`Change the rate of the drain ${drain.drain_id}`}
-          onClick={() => setIsChanging(true)}
+          onClick={() => setIsRateFormOpen(true)}
         >
           Change the rate
         </ActionButton>
@@ -81,7 +81,7 @@ function RateForm({ drain, onClose }: { drain: Drain; onClose: () => void }) {
     onSuccess: onClose,
     onSettled: () => void client.invalidateQueries({ queryKey: ['ops'] }),
   });
-  const rate = rateOf(typed);
+  const rate = parseRate(typed);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (rate !== undefined) change.mutate(rate);

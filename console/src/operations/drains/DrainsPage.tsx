@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders to replay or discard many dead letters: what runs, and what has ended.
+// The page of all drains: those that run, and those that have ended.
 import SegmentedControl, { type SegmentedControlProps } from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 
 import { ShortId } from '../../jobs/ShortId';
-import { rateText } from '../letters/estimate';
-import { filterWords } from '../letters/letterFilter';
-import { addressOf } from '../letters/search';
+import { drainRateText } from '../letters/estimate';
+import { letterFilterWords } from '../letters/letterFilter';
+import { searchOf } from '../letters/search';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { LiveQueryView } from '../states/LiveQueryView';
@@ -86,8 +86,8 @@ const COLUMNS = [
     header: 'Which letters',
     minWidth: 200,
     cell: ({ filter }: Drain) => (
-      <Link to="/ops/dead-letters" search={addressOf(filter, { order: 'newest', limit: 50 })}>
-        {filterWords(filter)}
+      <Link to="/ops/dead-letters" search={searchOf(filter, { order: 'newest', limit: 50 })}>
+        {letterFilterWords(filter)}
       </Link>
     ),
   },
@@ -95,7 +95,7 @@ const COLUMNS = [
     id: 'rate',
     header: 'Rate',
     minWidth: 110,
-    cell: ({ rate, action }: Drain) => (action === 'replay' ? rateText(rate) : '–'),
+    cell: ({ rate, action }: Drain) => (action === 'replay' ? drainRateText(rate) : '–'),
   },
   { id: 'by', header: 'Ordered by', minWidth: 110, cell: ({ ordered_by: by }: Drain) => by ?? 'not known' },
   { id: 'began', header: 'Began', minWidth: 130, cell: ({ began_at: at }: Drain) => <Moment at={at} /> },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders to replay or discard many letters, which the workers carry out.
+// Drains: orders to replay or discard many dead letters, which the workers carry out.
 import { requestJson } from '../../api/request';
 import { callPath } from '../search';
 import type { LetterFilter } from '../letters/letterFilter';
@@ -9,11 +9,12 @@ export interface Drain {
   drain_id: string;
   action: 'replay' | 'discard';
   filter: LetterFilter;
+  /** Letters a second; null: as fast as the workers can. */
   rate: number | null;
   state: 'running' | 'finished' | 'cancelled';
   total: number;
   done: number;
-  /** How many of them were not there any more. */
+  /** How many letters were gone when the drain reached them. */
   skipped?: number;
   began_at: string;
   finished_at?: string | null;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was found, by each way to read what was typed.
+// The jobs that were found, by each interpretation of the search terms.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQueries, type UseQueryResult } from '@tanstack/react-query';
 
@@ -9,7 +9,7 @@ import { ProblemError } from '../../api/problem';
 import { pollEvery } from '../../api/polling';
 import { useLiveSettings } from '../live/live';
 import { POLL_MS } from '../live/useLiveQuery';
-import { type Found, type Way, waysOf } from './lookUp';
+import { type LookupResult, type Interpretation, interpretationsOf } from './lookUp';
 import { JobTable } from './JobTable';
 
 interface Props {
@@ -19,45 +19,51 @@ interface Props {
 
 export function FoundJobs({ terms, client }: Props) {
   const { paused, minPeriodMs } = useLiveSettings();
-  const ways = waysOf(terms, client);
+  const interpretations = interpretationsOf(terms, client);
   const results = useQueries({
-    queries: ways.map((way) => ({
-      queryKey: ['ops', 'look-up', way.kind, client, ...terms],
-      queryFn: ({ signal }: { signal: AbortSignal }) => way.find(signal),
+    queries: interpretations.map((interpretation) => ({
+      queryKey: ['ops', 'look-up', interpretation.kind, client, ...terms],
+      queryFn: ({ signal }: { signal: AbortSignal }) => interpretation.find(signal),
       retry: false,
       refetchInterval: paused ? (false as const) : pollEvery(Math.max(POLL_MS.list, minPeriodMs)),
       refetchOnWindowFocus: !paused,
     })),
   });
   if (results.some(({ isPending }) => isPending)) return <Loading label="the jobs" />;
-  const nothing = results.every(({ data, error }) => (error ? isNothing(error) : data?.jobs.length === 0));
+  const isNothingFound = results.every(({ data, error }) => (error ? isNoMatch(error) : data?.jobs.length === 0));
   return (
     <SpaceBetween size="m">
-      {ways.map((way, index) => (
-        <WayResult key={way.kind} way={way} result={results[index]} />
+      {interpretations.map((interpretation, index) => (
+        <InterpretationResult key={interpretation.kind} interpretation={interpretation} result={results[index]} />
       ))}
-      {nothing && <NothingFound terms={terms} ways={ways} />}
+      {isNothingFound && <NothingFound terms={terms} interpretations={interpretations} />}
     </SpaceBetween>
   );
 }
 
-/** What a way of reading cannot take is no error: it is then one of the others. */
-function isNothing(error: Error): boolean {
+/** Returns whether an error says only that this interpretation of the terms is wrong or not permitted. */
+function isNoMatch(error: Error): boolean {
   return error instanceof ProblemError && [400, 403, 404].includes(error.status);
 }
 
-function WayResult({ way, result }: { way: Way; result: UseQueryResult<Found> | undefined }) {
-  if (result?.error && !isNothing(result.error)) return <ErrorPanel error={result.error} />;
+function InterpretationResult({
+  interpretation,
+  result,
+}: {
+  interpretation: Interpretation;
+  result: UseQueryResult<LookupResult> | undefined;
+}) {
+  if (result?.error && !isNoMatch(result.error)) return <ErrorPanel error={result.error} />;
   const { jobs = [], unknown = [] } = result?.data ?? {};
   return (
     <>
-      {jobs.length > 0 && <JobTable title={`As ${way.as}`} jobs={jobs} />}
-      {jobs.length > 0 && unknown.length > 0 && <Unknown ids={unknown} />}
+      {jobs.length > 0 && <JobTable title={`As ${interpretation.label}`} jobs={jobs} />}
+      {jobs.length > 0 && unknown.length > 0 && <UnknownIds ids={unknown} />}
     </>
   );
 }
 
-function Unknown({ ids }: { ids: string[] }) {
+function UnknownIds({ ids }: { ids: string[] }) {
   return (
     <div role="status">
       No such job, or settled more than 24 hours ago:
@@ -72,12 +78,12 @@ function Unknown({ ids }: { ids: string[] }) {
   );
 }
 
-function NothingFound({ terms, ways }: { terms: string[]; ways: Way[] }) {
+function NothingFound({ terms, interpretations }: { terms: string[]; interpretations: Interpretation[] }) {
   return (
     <div role="status">
       <p>
         No such job, or settled more than 24 hours ago. {terms.length > 1 ? 'They were' : 'It was'} looked for as{' '}
-        {ways.map(({ as }) => as).join('; as ')}.
+        {interpretations.map(({ label }) => label).join('; as ')}.
       </p>
       <p>By a request id, only writes that wait and dead letters are found: delivered ones keep no record.</p>
     </div>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leads to the page of a job, and copies its id.
+// A link to the page of a job, with a button that copies the id.
 import { useRouter } from '@tanstack/react-router';
 
 import { CopyButton } from '../../feedback/CopyButton';

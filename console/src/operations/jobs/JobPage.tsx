@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One job. While it is pending, the page waits for its end.
+// The page of one job. It polls a pending job until it is settled.
 import Alert from '@cloudscape-design/components/alert';
 import Container from '@cloudscape-design/components/container';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
@@ -35,7 +35,7 @@ export default function JobPage() {
         }
       />
       <LiveQueryView query={query} label="the job" action="GetJob" missing={<NoSuchJob />}>
-        {(job) => <Job job={job} waits={query.isFetching} />}
+        {(job) => <JobDetails job={job} isWaiting={query.isFetching} />}
       </LiveQueryView>
       <EquivalentCommands
         command={bridgeCommand('jobs', 'show', jobId)}
@@ -53,7 +53,7 @@ function NoSuchJob() {
   );
 }
 
-function Job({ job, waits }: { job: JobDocument; waits: boolean }) {
+function JobDetails({ job, isWaiting }: { job: JobDocument; isWaiting: boolean }) {
   return (
     <Container>
       <SpaceBetween size="m">
@@ -61,10 +61,10 @@ function Job({ job, waits }: { job: JobDocument; waits: boolean }) {
           <JobStatus status={job.status} />
           <div>{jobSentence(job)}</div>
         </div>
-        {job.status === 'pending' && waits && (
+        {job.status === 'pending' && isWaiting && (
           <StatusIndicator type="loading">The page waits for its delivery, and shows it at once.</StatusIndicator>
         )}
-        <KeyValuePairs columns={3} items={pairsOf(job)} />
+        <KeyValuePairs columns={3} items={jobPairs(job)} />
         {job.status === 'dead' && (
           <Link to="/ops/dead-letters" search={job.run_id === null ? {} : { run: job.run_id }}>
             Find its dead letter, to replay or discard it
@@ -75,7 +75,7 @@ function Job({ job, waits }: { job: JobDocument; waits: boolean }) {
   );
 }
 
-function pairsOf(job: JobDocument) {
+function jobPairs(job: JobDocument) {
   const { upstream } = job;
   return [
     { label: 'Write', value: job.op },
@@ -84,11 +84,11 @@ function pairsOf(job: JobDocument) {
     { label: 'Accepted', value: <Moment at={job.accepted_at} full /> },
     { label: 'Settled', value: <Moment at={job.settled_at} full placeholder="not yet" /> },
     { label: 'Next attempt', value: <Moment at={job.next_attempt_at} full /> },
-    { label: "Upstream's answer", value: upstream ? answerText(upstream) : '–' },
+    { label: "Upstream's answer", value: upstream ? upstreamAnswerText(upstream) : '–' },
     { label: "Upstream's request id", value: upstream?.request_id ?? '–' },
   ];
 }
 
-function answerText({ status, error_code: code, message }: NonNullable<JobDocument['upstream']>): string {
+function upstreamAnswerText({ status, error_code: code, message }: NonNullable<JobDocument['upstream']>): string {
   return [status, code, message].filter(Boolean).join(' ');
 }

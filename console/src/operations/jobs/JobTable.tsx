@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Jobs in a table: what became of each.
+// A table of jobs with the state of each.
 import Header from '@cloudscape-design/components/header';
 import Table from '@cloudscape-design/components/table';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds jobs by what a client knows of them.
+// The page that finds jobs by ids that a client knows.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 
@@ -25,7 +25,7 @@ export default function JobsPage() {
         key={`${find} ${client}`}
         find={find}
         client={client}
-        onFind={(next) => void navigate({ search: definedFields(next) })}
+        onLookUp={(next) => void navigate({ search: definedFields(next) })}
       />
       {terms.length > 0 && <FoundJobs key={find} terms={terms} client={client} />}
     </SpaceBetween>

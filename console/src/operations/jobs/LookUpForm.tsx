@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is looked for.
+// The form with the search terms of jobs.
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 import Textarea from '@cloudscape-design/components/textarea';
 import { type FormEvent, useState } from 'react';
 
-interface Choice {
+interface Lookup {
   find: string | undefined;
   client: string | undefined;
 }
 
-interface Props extends Choice {
-  onFind: (choice: Choice) => void;
+interface Props extends Lookup {
+  onLookUp: (choice: Lookup) => void;
 }
 
 const MAX_ROWS = 8;
 
-export function LookUpForm({ find = '', client = '', onFind }: Props) {
+export function LookUpForm({ find = '', client = '', onLookUp }: Props) {
   const [text, setText] = useState(find);
-  const [owner, setOwner] = useState(client);
-  const look = () => onFind({ find: text.trim() || undefined, client: owner.trim() || undefined });
+  const [clientName, setClientName] = useState(client);
+  const lookUp = () => onLookUp({ find: text.trim() || undefined, client: clientName.trim() || undefined });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    look();
+    lookUp();
   };
   return (
     <form onSubmit={submit} className="look-up">
@@ -41,13 +41,13 @@ export function LookUpForm({ find = '', client = '', onFind }: Props) {
             onKeyDown={(event) => {
               if (event.detail.key !== 'Enter' || event.detail.shiftKey || event.detail.isComposing) return;
               event.preventDefault();
-              look();
+              lookUp();
             }}
           />
         </div>
       </FormField>
       <FormField label="Client" description="The client of an idempotency key. Empty: you.">
-        <Input value={owner} onChange={({ detail }) => setOwner(detail.value)} />
+        <Input value={clientName} onChange={({ detail }) => setClientName(detail.value)} />
       </FormField>
       <Button formAction="submit">Look up</Button>
     </form>

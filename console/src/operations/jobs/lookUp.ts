@@ -8,56 +8,61 @@ import { callPath } from '../search';
 const MAX_TERMS = 1000;
 const PAGE_SIZE = 100;
 
+/** A sealed id of a job; other terms may have this form as well. */
 const JOB_ID = /^[\w-]{35,2000}$/;
 const RUN_ID = /^[0-9a-f]{32}$/;
 const RUN_NAME = /^[A-Za-z0-9][\w.:@=+/-]{0,199}$/;
 
-/** A way to read what was typed. */
-export interface Way {
+/** What search terms may be, and the request that finds jobs by them. */
+export interface Interpretation {
   kind: 'ids' | 'run' | 'named-run' | 'request' | 'idempotency-key';
-  /** What it is read as: `a run's id`. */
-  as: string;
-  find: (signal: AbortSignal) => Promise<Found>;
+  /** In words: `a run's id`. */
+  label: string;
+  find: (signal: AbortSignal) => Promise<LookupResult>;
 }
 
-export interface Found {
+export interface LookupResult {
   jobs: JobDocument[];
   /** Ids that lead to no job. */
   unknown: string[];
 }
 
-/** Returns the ids that were typed or pasted: one a line, or with spaces or commas between. */
+/** Returns the different terms of a text, which spaces, commas or line ends part. */
 export function termsOf(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter(Boolean))].slice(0, MAX_TERMS);
 }
 
-/** Returns what the terms may be. Many terms are ids of jobs; a single one is looked for in each way that its form allows. */
-export function waysOf(terms: string[], client: string | undefined): Way[] {
+/** Returns what the terms may be. Several terms are ids of jobs; a single one may be anything that its form allows. */
+export function interpretationsOf(terms: string[], client: string | undefined): Interpretation[] {
   const [term] = terms;
   if (term === undefined) return [];
-  const ids: Way = {
+  const ids: Interpretation = {
     kind: 'ids',
-    as: terms.length > 1 ? 'ids of jobs' : "a job's id",
-    find: (signal) => byIds(terms, signal),
+    label: terms.length > 1 ? 'ids of jobs' : "a job's id",
+    find: (signal) => findByIds(terms, signal),
   };
   if (terms.length > 1) return [ids];
-  const listed = (kind: Way['kind'], as: string, fields: Record<string, string | undefined>): Way => ({
+  const byFields = (
+    kind: Interpretation['kind'],
+    label: string,
+    fields: Record<string, string | undefined>,
+  ): Interpretation => ({
     kind,
-    as,
-    find: (signal) => listOf(fields, signal),
+    label,
+    find: (signal) => findByFields(fields, signal),
   });
   return [
     ...(JOB_ID.test(term) ? [ids] : []),
-    ...(RUN_ID.test(term) ? [listed('run', "a run's id: its writes that wait", { run_id: term })] : []),
+    ...(RUN_ID.test(term) ? [byFields('run', "a run's id: its writes that wait", { run_id: term })] : []),
     ...(RUN_NAME.test(term) && !RUN_ID.test(term)
-      ? [listed('named-run', 'the name of a run: its writes that wait', { run: term })]
+      ? [byFields('named-run', 'the name of a run: its writes that wait', { run: term })]
       : []),
-    listed('request', 'a request id', { request_id: term }),
-    listed('idempotency-key', 'an idempotency key', { idempotency_key: term, client }),
+    byFields('request', 'a request id', { request_id: term }),
+    byFields('idempotency-key', 'an idempotency key', { idempotency_key: term, client }),
   ];
 }
 
-async function byIds(job_ids: string[], signal: AbortSignal): Promise<Found> {
+async function findByIds(job_ids: string[], signal: AbortSignal): Promise<LookupResult> {
   const { jobs } = await requestJson<{ jobs: (JobDocument | null)[] }>('/v1/jobs/lookup', {
     method: 'POST',
     body: { job_ids },
@@ -69,7 +74,7 @@ async function byIds(job_ids: string[], signal: AbortSignal): Promise<Found> {
   };
 }
 
-async function listOf(fields: Record<string, string | undefined>, signal: AbortSignal): Promise<Found> {
+async function findByFields(fields: Record<string, string | undefined>, signal: AbortSignal): Promise<LookupResult> {
   const path = callPath('/v1/jobs', { ...fields, limit: fields['run_id'] || fields['run'] ? PAGE_SIZE : undefined });
   const { jobs } = await requestJson<{ jobs: JobDocument[] }>(path, { signal });
   return { jobs, unknown: [] };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The letters by cause. Each cause leads to its letters.
+// The causes of the letters that are shown, each with links to its letters.
 import Badge from '@cloudscape-design/components/badge';
 import ExpandableSection from '@cloudscape-design/components/expandable-section';
 import { Link } from '@tanstack/react-router';
@@ -7,14 +7,14 @@ import { Link } from '@tanstack/react-router';
 import { Moment } from '../moments/Moment';
 import type { LetterFilter } from './letterFilter';
 import type { Cause, LetterStatistics } from './letters';
-import { addressOf, type Listed } from './search';
+import { searchOf, type Listing } from './search';
 
 interface Props {
   statistics: LetterStatistics;
-  listed: Listed;
+  listing: Listing;
 }
 
-export function Causes({ statistics: { groups, count, sampled }, listed }: Props) {
+export function Causes({ statistics: { groups, count, sampled }, listing }: Props) {
   if (count === 0) return null;
   return (
     <div className="letter-causes">
@@ -27,7 +27,7 @@ export function Causes({ statistics: { groups, count, sampled }, listed }: Props
       >
         <ul className="causes">
           {groups.map((cause) => (
-            <CauseRow key={causeKey(cause)} cause={cause} listed={listed} isAlone={isAlone(cause, groups)} />
+            <CauseRow key={causeKey(cause)} cause={cause} listing={listing} hasOwnFilter={isOnlyCause(cause, groups)} />
           ))}
         </ul>
       </ExpandableSection>
@@ -35,8 +35,8 @@ export function Causes({ statistics: { groups, count, sampled }, listed }: Props
   );
 }
 
-function CauseRow({ cause, listed, isAlone: alone }: { cause: Cause; listed: Listed; isAlone: boolean }) {
-  const words = alone ? 'these' : 'these and others of the kind';
+function CauseRow({ cause, listing, hasOwnFilter }: { cause: Cause; listing: Listing; hasOwnFilter: boolean }) {
+  const linkText = hasOwnFilter ? 'these' : 'these and others of the kind';
   return (
     <li>
       <span className="cause-count">{cause.count.toLocaleString('en')}</span>
@@ -50,10 +50,10 @@ function CauseRow({ cause, listed, isAlone: alone }: { cause: Cause; listed: Lis
       <span className="cause-links">
         <Link
           to="/ops/dead-letters"
-          search={addressOf(filterOfCause(cause, listed.filter), listed)}
-          aria-label={`${words}: ${cause.count} letters, ${cause.reason} ${cause.op}`}
+          search={searchOf(filterOfCause(cause, listing.filter), listing)}
+          aria-label={`${linkText}: ${cause.count} letters, ${cause.reason} ${cause.op}`}
         >
-          {words}
+          {linkText}
         </Link>
         <Link
           to="/ops/dead-letters/$letterId"
@@ -70,16 +70,16 @@ function CauseRow({ cause, listed, isAlone: alone }: { cause: Cause; listed: Lis
 
 const causeKey = ({ reason, op, error_code: code, message }: Cause): string => [reason, op, code, message].join(' ');
 
-/** Returns whether the filter of a cause selects the letters of no other one: the message is not part of a filter. */
-export function isAlone(cause: Cause, causes: Cause[]): boolean {
-  const alike = (other: Cause) =>
+/** Returns whether the filter of a cause selects its letters only. A filter has no message, but a cause has. */
+export function isOnlyCause(cause: Cause, causes: Cause[]): boolean {
+  const isSelected = (other: Cause) =>
     other.reason === cause.reason &&
     other.op === cause.op &&
     (cause.error_code === null || other.error_code === cause.error_code);
-  return causes.filter(alike).length === 1;
+  return causes.filter(isSelected).length === 1;
 }
 
-/** Returns the filter that shows the letters of a cause, of those that are shown already. */
+/** Returns a filter narrowed to the letters of a cause. */
 export function filterOfCause({ reason, op, error_code: code }: Cause, filter: LetterFilter): LetterFilter {
   return { ...filter, reason, op, ...(code !== null && { error_code: code }) };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replays or discards the open letter, and copies it.
+// The buttons that replay or discard the open letter.
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Modal from '@cloudscape-design/components/modal';
@@ -28,7 +28,7 @@ export function LetterActions({ letterId }: { letterId: string }) {
     <div className="letter-actions">
       {!isDone && (
         <SpaceBetween direction="horizontal" size="xs">
-          {/* Safe to repeat and easy to undo, so no dialog asks. */}
+          {/* A replay needs no confirmation: it is safe to repeat and easy to undo. */}
           <ActionButton
             action="ReplayDeadLetter"
             variant="primary"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All that is known of a dead letter.
+// The details of a dead letter: the message, advice, conflicts, ids, attempts, and the write.
 import Alert from '@cloudscape-design/components/alert';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -97,7 +97,7 @@ function ConflictNote({ letterId }: { letterId: string }) {
   );
 }
 
-/** From the request of the client to the request at upstream, each by the id under which its log has it. */
+/** Shows the ids of the client's request, of the job and of upstream's request, by which logs are searched. */
 function Trail({ letter }: { letter: Letter }) {
   const request = letter.trail?.request_id ?? letter.request_id;
   const upstream = letter.trail?.upstream_request_id ?? letter.upstream?.request_id ?? null;

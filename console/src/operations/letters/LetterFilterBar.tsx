@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is listed: the filter, the order and the size of a page. All of it stands in the address.
+// The fields for the filter, the order and the size of a page. The address holds all three.
 import PropertyFilter from '@cloudscape-design/components/property-filter';
 import Select, { type SelectProps } from '@cloudscape-design/components/select';
 import { useNavigate } from '@tanstack/react-router';
@@ -7,7 +7,7 @@ import { useState } from 'react';
 
 import { FILTERING_PROPERTIES, filteringOptions, filterOfTokens, tokensOf } from './filterTokens';
 import type { LetterStatistics } from './letters';
-import { addressOf, type Listed, PAGE_SIZES } from './search';
+import { searchOf, type Listing, PAGE_SIZES } from './search';
 
 const ORDERS: SelectProps.Option[] = [
   { value: 'newest', label: 'Newest first' },
@@ -16,23 +16,23 @@ const ORDERS: SelectProps.Option[] = [
 const SIZES: SelectProps.Option[] = PAGE_SIZES.map((size) => ({ value: String(size), label: `${size} a page` }));
 
 interface Props {
-  listed: Listed;
+  listing: Listing;
   statistics: LetterStatistics | undefined;
 }
 
-export function LetterFilterBar({ listed, statistics }: Props) {
+export function LetterFilterBar({ listing, statistics }: Props) {
   const navigate = useNavigate();
   const [problem, setProblem] = useState<string | null>(null);
-  const show = (changes: Partial<Listed>) => {
-    const { filter, ...rest } = { ...listed, ...changes };
-    void navigate({ to: '.', search: addressOf(filter, rest) });
+  const show = (changes: Partial<Listing>) => {
+    const next = { ...listing, ...changes };
+    void navigate({ to: '.', search: searchOf(next.filter, next) });
   };
-  const { order, limit } = listed;
+  const { order, limit } = listing;
   return (
     <div className="letter-filter">
       <div className="letter-filter-field" data-search="">
         <PropertyFilter
-          query={tokensOf(listed.filter)}
+          query={tokensOf(listing.filter)}
           filteringProperties={FILTERING_PROPERTIES}
           filteringOptions={filteringOptions(statistics)}
           filteringAriaLabel="Filter the dead letters"
@@ -41,9 +41,9 @@ export function LetterFilterBar({ listed, statistics }: Props) {
           hideOperations
           expandToViewport
           onChange={({ detail }) => {
-            const read = filterOfTokens(detail);
-            setProblem(read.problem);
-            show({ filter: read.filter });
+            const parsed = filterOfTokens(detail);
+            setProblem(parsed.problem);
+            show({ filter: parsed.filter });
           }}
         />
         {problem && (

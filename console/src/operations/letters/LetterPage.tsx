@@ -24,7 +24,7 @@ function LetterPanel({ letterId }: { letterId: string }) {
   useCloseOnEscape(close);
   const panel = useRef<HTMLElement>(null);
   useEffect(() => {
-    // Who goes on to the next letter by its button stays on that button.
+    // The buttons to the next and the previous letter keep the focus, so that they can be pressed again.
     if (!document.activeElement?.closest('[data-letter-steps]')) panel.current?.focus({ preventScroll: true });
   }, []);
   const query = useLiveQuery<Letter>({ path: letterPath(letterId), pollMs: POLL_MS.slow });

@@ -10,37 +10,38 @@ import { CsvButton } from '../csv/CsvButton';
 import { Empty } from '../states/Empty';
 import { SteadyList } from '../states/SteadyList';
 import { letterColumns } from './letterColumns';
-import { absoluteFilter, filterWords, isEmptyFilter } from './letterFilter';
+import { absoluteFilter, letterFilterWords, isEmptyFilter } from './letterFilter';
 import { type LetterPage, letterPagePath, type LetterSummary } from './letters';
-import { addressOf, type Listed } from './search';
+import { searchOf, type Listing } from './search';
 import { setShownLetters } from './neighbours';
 import { SelectionButtons } from './SelectionButtons';
 
-const idOf = ({ letter_id: id }: LetterSummary): string => id;
+const letterIdOf = ({ letter_id: id }: LetterSummary): string => id;
 
 /** Returns the path of all pages: a list as CSV has no cursor. */
-const csvPath = ({ filter, order }: Listed): string => letterPagePath(absoluteFilter(filter, new Date()), { order });
+const csvPath = ({ filter, order }: Listing): string => letterPagePath(absoluteFilter(filter, new Date()), { order });
 
 interface ListProps {
   page: LetterPage;
-  listed: Listed;
+  listing: Listing;
   openId: string | undefined;
-  /** Whether the rows are still those of what was listed before. */
+  /** Whether the rows are still those of the filter before. */
   isPlaceholder: boolean;
 }
 
-/** The rows stay in place while a letter is selected or open. */
-export function LetterList({ page, listed, openId, isPlaceholder }: ListProps) {
+/** The list, whose rows stay in place while a letter is selected or open. */
+export function LetterList({ page, listing, openId, isPlaceholder }: ListProps) {
+  // Rows of the filter before are not kept in place.
   const [isFresh, setIsFresh] = useState(!isPlaceholder);
   if (!isPlaceholder && !isFresh) setIsFresh(true);
   const [selectedIds, setSelectedIds] = useState<ReadonlySet<string>>(new Set());
   const isHeld = selectedIds.size > 0 || openId !== undefined;
   return (
-    <SteadyList latest={page.letters} idOf={idOf} noun="letter" held={isFresh && isHeld}>
+    <SteadyList latest={page.letters} idOf={letterIdOf} noun="letter" held={isFresh && isHeld}>
       {(rows) => (
         <LetterTable
           rows={rows}
-          listed={listed}
+          listing={listing}
           openId={openId}
           selected={rows.filter((letter) => selectedIds.has(letter.letter_id))}
           onSelect={setSelectedIds}
@@ -52,16 +53,16 @@ export function LetterList({ page, listed, openId, isPlaceholder }: ListProps) {
 
 interface Props {
   rows: LetterSummary[];
-  listed: Listed;
+  listing: Listing;
   openId: string | undefined;
-  /** Only what can be seen is acted on: a selection ends with the page, the filter and the order. */
+  /** A part of `rows`, so that buttons act on visible letters only. A change of page, filter or order ends it. */
   selected: LetterSummary[];
   onSelect: (ids: ReadonlySet<string>) => void;
 }
 
-function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
+function LetterTable({ rows, listing, openId, selected, onSelect }: Props) {
   const navigate = useNavigate();
-  useEffect(() => setShownLetters(rows.map(idOf)), [rows]);
+  useEffect(() => setShownLetters(rows.map(letterIdOf)), [rows]);
   const isOpen = openId !== undefined;
   const open = (letterId: string) =>
     void navigate({ to: '/ops/dead-letters/$letterId', params: { letterId }, search: (current) => current });
@@ -75,7 +76,7 @@ function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
       stickyHeader
       selectionType="multi"
       selectedItems={selected}
-      onSelectionChange={({ detail }) => onSelect(new Set(detail.selectedItems.map(idOf)))}
+      onSelectionChange={({ detail }) => onSelect(new Set(detail.selectedItems.map(letterIdOf)))}
       ariaLabels={{
         tableLabel: 'Dead letters',
         selectionGroupLabel: 'Select letters',
@@ -89,7 +90,7 @@ function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
           actions={
             <SpaceBetween direction="horizontal" size="xs">
               <SelectionButtons letters={selected} onDone={() => onSelect(new Set())} />
-              <CsvButton path={csvPath(listed)} fileName="dead-letters.csv" />
+              <CsvButton path={csvPath(listing)} fileName="dead-letters.csv" />
             </SpaceBetween>
           }
         >
@@ -99,8 +100,8 @@ function LetterTable({ rows, listed, openId, selected, onSelect }: Props) {
       columnDefinitions={letterColumns(open, openId, isOpen)}
       empty={
         <Empty
-          filter={isEmptyFilter(listed.filter) ? null : filterWords(listed.filter)}
-          onClear={() => void navigate({ to: '.', search: addressOf({}, listed) })}
+          filter={isEmptyFilter(listing.filter) ? null : letterFilterWords(listing.filter)}
+          onClear={() => void navigate({ to: '.', search: searchOf({}, listing) })}
         >
           No dead letters. What is given up on appears here.
         </Empty>

@@ -18,7 +18,7 @@ import { LetterFilterBar } from './LetterFilterBar';
 import { LetterList } from './LetterTable';
 import { OrderButtons } from './OrderButtons';
 import { RunningDrains } from './RunningDrains';
-import { addressOf, listedAt } from './search';
+import { searchOf, listingOf } from './search';
 
 const route = getRouteApi('/shell/ops/dead-letters');
 const ACTION = 'GetDeadLetter';
@@ -40,10 +40,10 @@ function Letters() {
   const search = route.useSearch();
   const { letterId } = useParams({ strict: false });
   const navigate = useNavigate();
-  const listed = listedAt(search);
-  const first = addressOf(listed.filter, listed);
-  const filter = absoluteFilter(listed.filter, new Date(useMinute()));
-  const { order, limit, cursor } = listed;
+  const listing = listingOf(search);
+  const firstPageSearch = searchOf(listing.filter, listing);
+  const filter = absoluteFilter(listing.filter, new Date(useMinute()));
+  const { order, limit, cursor } = listing;
   const page = useLiveQuery<LetterPage>({
     path: letterPagePath(filter, { order, limit, cursor }),
     pollMs: POLL_MS.list,
@@ -54,7 +54,7 @@ function Letters() {
     pollMs: POLL_MS.list,
     keepsRows: true,
   });
-  // Until the new filter is counted, no button names the number of the one before.
+  // Until the letters of a new filter are counted, no button shows the number of the filter before.
   const count = statistics.isPlaceholderData ? undefined : statistics.data?.count;
   return (
     <div className={letterId ? 'letters letters-open' : 'letters'}>
@@ -63,12 +63,12 @@ function Letters() {
           title="Dead letters"
           counter={count === undefined ? undefined : `(${count.toLocaleString('en')})`}
           description="Writes that the bridge does not try to deliver any more. A replay puts the stored write at the end of its run's lane."
-          actions={<OrderButtons filter={listed.filter} count={count} />}
+          actions={<OrderButtons filter={listing.filter} count={count} />}
         />
         <RunningDrains />
-        <LetterFilterBar listed={listed} statistics={statistics.data} />
+        <LetterFilterBar listing={listing} statistics={statistics.data} />
         <LiveQueryView query={statistics} label="the causes" action={ACTION}>
-          {(data) => <Causes statistics={data} listed={listed} />}
+          {(data) => <Causes statistics={data} listing={listing} />}
         </LiveQueryView>
       </div>
       <div className="letters-split">
@@ -79,19 +79,19 @@ function Letters() {
                 <LetterList
                   key={JSON.stringify(search)}
                   page={data}
-                  listed={listed}
+                  listing={listing}
                   openId={letterId}
                   isPlaceholder={page.isPlaceholderData}
                 />
                 <Pager
-                  key={JSON.stringify(first)}
+                  key={JSON.stringify(firstPageSearch)}
                   cursor={cursor}
                   next={data.next}
                   following={order === 'newest' ? 'older' : 'newer'}
                   onOpenPage={(to) =>
                     void navigate({
                       to: '/ops/dead-letters',
-                      search: { ...first, ...(to !== undefined && { cursor: to }) },
+                      search: { ...firstPageSearch, ...(to !== undefined && { cursor: to }) },
                     })
                   }
                 />

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders for all letters that are listed. Each button says how many these are.
+// The buttons that replay or discard all letters of the filter. Each names their number.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
@@ -13,28 +13,28 @@ interface Props {
   count: number | undefined;
 }
 
-interface Opened {
+interface OpenDialog {
   action: DrainAction;
-  /** What the filter was when the dialog opened: the order is for that, whatever the page shows behind it. */
+  /** The filter at the time when the dialog opened. The order keeps it while the page behind changes. */
   filter: LetterFilter;
 }
 
 export function OrderButtons({ filter, count }: Props) {
-  const [opened, setOpened] = useState<Opened | null>(null);
-  const all = count === undefined ? 'all' : `all ${count.toLocaleString('en')}`;
+  const [dialog, setDialog] = useState<OpenDialog | null>(null);
+  const allText = count === undefined ? 'all' : `all ${count.toLocaleString('en')}`;
   const disabledReason = count === 0 ? 'There are no such letters.' : null;
-  const open = (action: DrainAction) => setOpened({ action, filter: absoluteFilter(filter, new Date()) });
+  const open = (action: DrainAction) => setDialog({ action, filter: absoluteFilter(filter, new Date()) });
   return (
     <>
       <SpaceBetween direction="horizontal" size="xs">
         <ActionButton action="DrainDeadLetters" disabledReason={disabledReason} onClick={() => open('replay')}>
-          {`Replay ${all}…`}
+          {`Replay ${allText}…`}
         </ActionButton>
         <ActionButton action="DrainDeadLetters" disabledReason={disabledReason} onClick={() => open('discard')}>
-          {`Discard ${all}…`}
+          {`Discard ${allText}…`}
         </ActionButton>
       </SpaceBetween>
-      {opened && <OrderDialog {...opened} onClose={() => setOpened(null)} />}
+      {dialog && <OrderDialog {...dialog} onClose={() => setDialog(null)} />}
     </>
   );
 }

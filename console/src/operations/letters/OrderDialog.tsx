@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replays or discards all letters of a filter: what that is, how many, then the order and its progress.
+// The dialog that replays or discards all letters of a filter: it counts them, sends the order, and shows its progress.
 import Alert from '@cloudscape-design/components/alert';
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
@@ -12,13 +12,13 @@ import { ActionButton } from '../actions/ActionButton';
 import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { DrainProgress } from '../drains/DrainProgress';
 import type { Drain } from '../drains/drains';
-import { filterWords, type LetterFilter } from './letterFilter';
+import { letterFilterWords, type LetterFilter } from './letterFilter';
 import { lettersText } from './letterText';
 import { changedCount, type DrainAction, orderCall, orderCommand } from './order';
-import { Overwritten } from './Overwritten';
+import { OverwritePreview } from './OverwritePreview';
 import { RateField } from './RateField';
 import { TypedCount } from './TypedCount';
-import { type UsedOrder, useOrder } from './useOrder';
+import { type OrderState, useOrder } from './useOrder';
 
 interface Props {
   action: DrainAction;
@@ -27,9 +27,9 @@ interface Props {
 }
 
 export function OrderDialog({ action, filter, onClose }: Props) {
-  const used = useOrder(action, filter);
-  const { begin, order, disabledReason, confirmation } = used;
-  if (begin.data) return <Ordered drain={begin.data} onClose={onClose} />;
+  const orderState = useOrder(action, filter);
+  const { drainMutation, order, disabledReason, confirmation } = orderState;
+  if (drainMutation.data) return <OrderedDialog drain={drainMutation.data} onClose={onClose} />;
   const verb = action === 'replay' ? 'Replay' : 'Discard';
   const title = `${verb} ${confirmation.count === null ? 'dead letters' : lettersText(confirmation.count)}`;
   return (
@@ -45,9 +45,9 @@ export function OrderDialog({ action, filter, onClose }: Props) {
             <ActionButton
               action="DrainDeadLetters"
               variant="primary"
-              loading={begin.isPending}
+              loading={drainMutation.isPending}
               disabledReason={disabledReason}
-              onClick={() => order && begin.mutate(order)}
+              onClick={() => order && drainMutation.mutate(order)}
             >
               {title}
             </ActionButton>
@@ -55,46 +55,57 @@ export function OrderDialog({ action, filter, onClose }: Props) {
         </Box>
       }
     >
-      <OrderForm action={action} filter={filter} used={used} />
+      <OrderForm action={action} filter={filter} orderState={orderState} />
     </Modal>
   );
 }
 
-function OrderForm({ action, filter, used }: { action: DrainAction; filter: LetterFilter; used: UsedOrder }) {
-  const { dry, begin, confirmation, order } = used;
+function OrderForm({
+  action,
+  filter,
+  orderState,
+}: {
+  action: DrainAction;
+  filter: LetterFilter;
+  orderState: OrderState;
+}) {
+  const { dryRunQuery, drainMutation, confirmation, order } = orderState;
   return (
     <SpaceBetween size="m">
       <div>
         <strong>{action === 'replay' ? 'These are replayed: ' : 'These are discarded: '}</strong>
-        {filterWords(filter)}.
+        {letterFilterWords(filter)}.
       </div>
-      {dry.error && <ErrorPanel error={dry.error} onRetry={() => void dry.refetch()} />}
-      {dry.isPending && <Loading label="the number of letters" />}
-      {begin.error && changedCount(begin.error) === null && <ErrorPanel error={begin.error} />}
-      {confirmation.count !== null && <Fields action={action} count={confirmation.count} used={used} />}
-      {action === 'replay' && <Overwritten filter={filter} />}
+      {dryRunQuery.error && <ErrorPanel error={dryRunQuery.error} onRetry={() => void dryRunQuery.refetch()} />}
+      {dryRunQuery.isPending && <Loading label="the number of letters" />}
+      {drainMutation.error && changedCount(drainMutation.error) === null && <ErrorPanel error={drainMutation.error} />}
+      {confirmation.count !== null && (
+        <OrderFields action={action} count={confirmation.count} orderState={orderState} />
+      )}
+      {action === 'replay' && <OverwritePreview filter={filter} />}
       {order && <EquivalentCommands open command={orderCommand(order)} call={orderCall(order)} />}
     </SpaceBetween>
   );
 }
 
-/** The number of letters, and what has to be said about them. */
-function Fields({ action, count, used }: { action: DrainAction; count: number; used: UsedOrder }) {
-  const { confirmation, typeCount, typedRate, typeRate } = used;
+/** The number of letters, and the field of the action: the rate of a replay, the typed number of a discard. */
+function OrderFields({ action, count, orderState }: { action: DrainAction; count: number; orderState: OrderState }) {
+  const { confirmation, setTypedCount, typedRate, setTypedRate } = orderState;
   return (
     <SpaceBetween size="m">
-      {confirmation.before !== null && <Changed before={confirmation.before} count={count} />}
-      <Counted action={action} count={count} />
+      {confirmation.before !== null && <CountChangedAlert before={confirmation.before} count={count} />}
+      <CountSentence action={action} count={count} />
       {action === 'replay' ? (
-        <RateField letters={count} typed={typedRate} onChange={typeRate} />
+        <RateField letters={count} typed={typedRate} onChange={setTypedRate} />
       ) : (
-        <TypedCount confirmation={confirmation} onChange={typeCount} />
+        <TypedCount confirmation={confirmation} onChange={setTypedCount} />
       )}
     </SpaceBetween>
   );
 }
 
-function Ordered({ drain, onClose }: { drain: Drain; onClose: () => void }) {
+/** Shows the progress of a drain that was ordered. */
+function OrderedDialog({ drain, onClose }: { drain: Drain; onClose: () => void }) {
   return (
     <Modal
       visible
@@ -119,7 +130,7 @@ function Ordered({ drain, onClose }: { drain: Drain; onClose: () => void }) {
   );
 }
 
-function Counted({ action, count }: { action: DrainAction; count: number }) {
+function CountSentence({ action, count }: { action: DrainAction; count: number }) {
   const effect =
     action === 'replay'
       ? "Each becomes a new job at the end of its run's lane, in the original order."
@@ -132,7 +143,7 @@ function Counted({ action, count }: { action: DrainAction; count: number }) {
   );
 }
 
-function Changed({ before, count }: { before: number; count: number }) {
+function CountChangedAlert({ before, count }: { before: number; count: number }) {
   return (
     <Alert type="warning" header="The number has changed meanwhile">
       It was {before.toLocaleString('en')} when you were asked, and is {count.toLocaleString('en')} now. Nothing was

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast letters are replayed, and how long that takes.
+// A field for the rate of a replay, with an estimate of how long the replay takes.
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 
-import { estimateText, RATE_PROBLEM, rateOf } from './estimate';
+import { estimateText, RATE_PROBLEM, parseRate } from './estimate';
 
 interface Props {
   letters: number;
@@ -12,7 +12,7 @@ interface Props {
 }
 
 export function RateField({ letters, typed, onChange }: Props) {
-  const rate = rateOf(typed);
+  const rate = parseRate(typed);
   return (
     <FormField
       label="Rate"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The orders that run, above the list that they empty.
+// The running drains, above the list of letters that they empty.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import { useIsAllowed } from '../../session/SessionContext';

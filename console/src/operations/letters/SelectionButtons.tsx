@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replays or discards the letters that are selected, by their ids.
+// The buttons that replay or discard the selected letters, by their ids.
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Modal from '@cloudscape-design/components/modal';
@@ -23,19 +23,19 @@ export function SelectionButtons({ letters, onDone }: Props) {
   const client = useQueryClient();
   const [isDiscarding, setIsDiscarding] = useState(false);
   const ids = letters.map(({ letter_id: id }) => id);
-  const settled = {
+  const callbacks = {
     onSuccess: onDone,
     onSettled: () => {
       setIsDiscarding(false);
       void client.invalidateQueries({ queryKey: ['ops'] });
     },
   };
-  const replay = useMutation({ mutationFn: replayLetters, ...settled });
-  const discard = useMutation({ mutationFn: discardLetters, ...settled });
+  const replay = useMutation({ mutationFn: replayLetters, ...callbacks });
+  const discard = useMutation({ mutationFn: discardLetters, ...callbacks });
   const disabledReason = letters.length === 0 ? 'Select letters first.' : null;
   return (
     <SpaceBetween direction="horizontal" size="xs" alignItems="center">
-      <span role="status">{outcome('Replayed', replay) ?? outcome('Discarded', discard)}</span>
+      <span role="status">{resultSentence('Replayed', replay) ?? resultSentence('Discarded', discard)}</span>
       <ActionButton
         action="ReplayDeadLetter"
         disabledReason={disabledReason}
@@ -94,12 +94,12 @@ export function SelectionButtons({ letters, onDone }: Props) {
   );
 }
 
-interface Attempted {
+interface MutationResult {
   data: { results: unknown[] } | undefined;
   error: Error | null;
 }
 
-function outcome(verb: 'Replayed' | 'Discarded', { data, error }: Attempted): string | null {
+function resultSentence(verb: 'Replayed' | 'Discarded', { data, error }: MutationResult): string | null {
   if (error) return `Nothing was done: ${error.message}`;
   if (!data) return null;
   return resultText(verb, data.results.filter(Boolean).length, data.results.length);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The number of letters, typed: whoever discards them has read how many they are.
+// A field for the number of letters. Typing it confirms that the visitor has read how many are discarded.
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 

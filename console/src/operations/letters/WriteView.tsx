@@ -5,16 +5,16 @@ import { useState } from 'react';
 
 import { CopyButton } from '../../feedback/CopyButton';
 import { formatExactJson } from '../../api/exactJson';
-import { indented } from './indented';
+import { indentJson } from './indentJson';
 import type { Letter } from './letters';
 
-/** More than this is not shown but copied. */
+/** The rest of a longer body is not shown, but it is copied. */
 const MAX_SHOWN_CHARACTERS = 100_000;
 
 export function WriteView({ write }: { write: Letter['write'] }) {
   const [isIndented, setIsIndented] = useState(true);
   const text = bodyText(write);
-  const shown = isIndented && write.base64 === null ? indented(text) : text;
+  const shown = isIndented && write.base64 === null ? indentJson(text) : text;
   return (
     <>
       <div className="write-path">

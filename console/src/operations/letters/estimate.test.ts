@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { estimateText, rateOf, rateText, remainingText } from './estimate';
+import { estimateText, parseRate, drainRateText, remainingText } from './estimate';
 
 it.each([
   [1204, 20, 'about 60 seconds'],
@@ -33,10 +33,10 @@ it.each([
   ['fast', undefined],
   ['1e9', undefined],
 ])('reads the rate %j', (typed, rate) => {
-  expect(rateOf(typed)).toBe(rate);
+  expect(parseRate(typed)).toBe(rate);
 });
 
 it('says a rate in words', () => {
-  expect(rateText(1500)).toBe('1,500 a second');
-  expect(rateText(null)).toBe('as fast as the workers can');
+  expect(drainRateText(1500)).toBe('1,500 a second');
+  expect(drainRateText(null)).toBe('as fast as the workers can');
 });

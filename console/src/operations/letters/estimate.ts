@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long a drain takes.
-/** A rate that is typed, in letters per second: null where it is as fast as the workers can, undefined if not valid. */
-export function rateOf(typed: string): number | null | undefined {
+/** Returns a typed rate in letters per second. Null is as fast as the workers can; undefined is not valid. */
+export function parseRate(typed: string): number | null | undefined {
   const text = typed.trim();
   if (!text) return null;
   const rate = Number(text);
@@ -21,7 +21,7 @@ export function estimateText(letters: number, rate: number | null): string {
   return `about ${roundedSpan(seconds)}`;
 }
 
-/** Returns how long the rest of a drain takes. */
+/** Returns how long the rest of a drain takes, in words; null where that is not known. */
 export function remainingText({
   done,
   total,
@@ -35,7 +35,8 @@ export function remainingText({
   return rate === null || left === 0 ? null : `${estimateText(left, rate)} left`;
 }
 
-export function rateText(rate: number | null): string {
+/** Returns a drain's rate in words. */
+export function drainRateText(rate: number | null): string {
   return rate === null ? 'as fast as the workers can' : `${rate.toLocaleString('en')} a second`;
 }
 
@@ -45,7 +46,7 @@ const UNITS: [seconds: number, unit: string][] = [
   [60, 'minutes'],
 ];
 
-/** Uses a unit from two of it on: 90 seconds are not 1 minute, nor 2. */
+/** Returns a span in words. A unit is used from two of it on: 90 seconds are neither 1 minute nor 2. */
 function roundedSpan(seconds: number): string {
   const [size, unit] = UNITS.find(([each]) => seconds >= 2 * each) ?? [1, 'seconds'];
   const amount = Math.round(seconds / size);

@@ -11,7 +11,7 @@ export const FILTERING_PROPERTIES: PropertyFilterProps.FilteringProperty[] = Obj
   ([key, propertyLabel]) => ({ key, propertyLabel, groupValuesLabel: propertyLabel, operators: ['='] }),
 );
 
-/** Returns the values that the field offers: reasons, spans of time, and what there is in the list. */
+/** Returns the values that the field offers: reasons, spans of time, and values of the listed letters. */
 export function filteringOptions(statistics: LetterStatistics | undefined): PropertyFilterProps.FilteringOption[] {
   const values: Partial<Record<FilterField, string[]>> = {
     reason: [...REASONS],
@@ -25,6 +25,7 @@ export function filteringOptions(statistics: LetterStatistics | undefined): Prop
   );
 }
 
+/** Returns a filter as the tokens that the field shows. */
 export function tokensOf(filter: LetterFilter): PropertyFilterProps.Query {
   const tokens = Object.entries(filter).map(([propertyKey, value]) => ({ propertyKey, operator: '=' as const, value }));
   return { tokens, operation: 'and' };
@@ -32,7 +33,7 @@ export function tokensOf(filter: LetterFilter): PropertyFilterProps.Query {
 
 interface ReadTokens {
   filter: LetterFilter;
-  /** What is wrong with a value that was typed; it is not part of the filter. */
+  /** Why a typed value is not valid, and so not part of the filter. */
   problem: string | null;
 }
 
@@ -43,8 +44,8 @@ export function filterOfTokens({ tokens }: PropertyFilterProps.Query): ReadToken
   for (const { propertyKey, value } of tokens) {
     const field = propertyKey as FilterField | undefined;
     if (field === undefined || typeof value !== 'string') continue;
-    const wrong = fieldProblem(field, value.trim());
-    if (wrong) problem = wrong;
+    const valueProblem = fieldProblem(field, value.trim());
+    if (valueProblem) problem = valueProblem;
     else if (value.trim()) filter[field] = value.trim();
   }
   return { filter, problem };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The columns of the list: few while a letter is open beside it.
+// The columns of the list. Some are left out while a letter is open beside the list.
 import Badge from '@cloudscape-design/components/badge';
 import type { TableProps } from '@cloudscape-design/components/table';
 
@@ -10,16 +10,15 @@ import type { LetterSummary } from './letters';
 const SHOWN_CHARACTERS = 8;
 
 export function letterColumns(
-  open: (letterId: string) => void,
+  onOpen: (letterId: string) => void,
   openId: string | undefined,
   isNarrow: boolean,
 ): TableProps.ColumnDefinition<LetterSummary>[] {
-  const all = [whenColumn(open, openId), ...(isNarrow ? [] : PLACE_COLUMNS), WHY_COLUMN];
-  return all;
+  return [whenColumn(onOpen, openId), ...(isNarrow ? [] : PLACE_COLUMNS), WHY_COLUMN];
 }
 
 const whenColumn = (
-  open: (letterId: string) => void,
+  onOpen: (letterId: string) => void,
   openId: string | undefined,
 ): TableProps.ColumnDefinition<LetterSummary> => ({
   id: 'buried',
@@ -29,7 +28,7 @@ const whenColumn = (
   cell: ({ letter_id: id, buried_at: at }) => (
     <RowLink
       href={`/app/ops/dead-letters/${encodeURIComponent(id)}${window.location.search}`}
-      onFollow={() => open(id)}
+      onFollow={() => onOpen(id)}
       {...(id === openId && { title: 'This letter is open' })}
     >
       {id === openId && <span aria-hidden="true">▸ </span>}

@@ -4,15 +4,17 @@ import { formatExactJson } from '../../api/exactJson';
 import { bridgeCommand, curlOf } from '../commands/curl';
 import { type Letter, letterPath } from './letters';
 
-export interface Copy {
+/** A form in which a letter can be copied. */
+export interface LetterCopy {
   id: string;
   name: string;
   text: string;
 }
 
-export function letterCopies(letter: Letter, origin: string): Copy[] {
+export function letterCopies(letter: Letter, origin: string): LetterCopy[] {
   const { letter_id: id, write } = letter;
-  const again =
+  // A body that is not JSON has no text, so no command can send it.
+  const sendsWriteAgain =
     write.body_text === null
       ? []
       : [
@@ -30,12 +32,12 @@ export function letterCopies(letter: Letter, origin: string): Copy[] {
       name: 'curl that replays it',
       text: curlOf({ method: 'POST', path: `${letterPath(id)}/replay` }, origin),
     },
-    ...again,
+    ...sendsWriteAgain,
     { id: 'json', name: 'JSON of the letter', text: formatExactJson(letter) },
   ];
 }
 
-/** MLflow's header for the workspace of a call. */
+/** Returns MLflow's header for the workspace of a call, none without a workspace. */
 function workspaceOf({ write: { workspace } }: Letter): { headers?: Record<string, string> } {
   return workspace ? { headers: { 'X-MLFLOW-WORKSPACE': workspace } } : {};
 }

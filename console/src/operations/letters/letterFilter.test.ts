@@ -2,22 +2,22 @@
 import { expect, it } from 'vitest';
 
 import { momentText } from '../../api/time';
-import { absoluteFilter, fieldProblem, filterOptions, filterWords } from './letterFilter';
+import { absoluteFilter, fieldProblem, filterOptions, letterFilterWords } from './letterFilter';
 
 const NOW = new Date('2026-11-29T14:02:40.512Z');
 const SINCE = '2026-11-28T14:02:00Z';
 
 it('says a filter in words', () => {
-  expect(filterWords({ client: 'nightly', reason: 'refused', since: '24h' })).toBe(
+  expect(letterFilterWords({ client: 'nightly', reason: 'refused', since: '24h' })).toBe(
     'reason refused, client nightly, given up in the last 24 hours',
   );
-  expect(filterWords({ since: '1d', until: SINCE })).toBe(
+  expect(letterFilterWords({ since: '1d', until: SINCE })).toBe(
     `given up in the last 1 day, given up before ${momentText(SINCE)}`,
   );
 });
 
 it('says that an empty filter means all', () => {
-  expect(filterWords({})).toBe('all dead letters, without a filter');
+  expect(letterFilterWords({})).toBe('all dead letters, without a filter');
   expect(filterOptions({})).toEqual(['--all']);
 });
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which dead letters are shown: the filter in the address, for the API, for the command line, and in words.
+// The filter of dead letters: in the address, for the API, for the command line, and in words.
 import { momentText } from '../../api/time';
 
 export const REASONS = ['refused', 'expired', 'poison', 'denied'] as const;
@@ -35,8 +35,8 @@ export function timeProblem(field: 'since' | 'until', value: string): string | n
 /**
  * Returns the filter with absolute times.
  *
- * Spans end at the current minute, so that an answer stays the same, and is not sent again, for as long as nothing
- * changes.
+ * Spans end at the current minute. The path of a poll thus changes once a minute only, and the browser can
+ * revalidate its answer.
  */
 export function absoluteFilter(filter: LetterFilter, now: Date): LetterFilter {
   const times: LetterFilter = {};
@@ -50,7 +50,7 @@ export function isEmptyFilter(filter: LetterFilter): boolean {
 }
 
 /** Returns the filter in words: `reason refused, client nightly, given up in the last 24 hours`. */
-export function filterWords(filter: LetterFilter): string {
+export function letterFilterWords(filter: LetterFilter): string {
   const words = FIELDS.flatMap((field) => {
     const value = filter[field];
     return value === undefined ? [] : [fieldWords(field, value)];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happened to a letter, and what to do, in words.
+// Why a letter is dead and what to do about it, in words.
 import type { LetterSummary } from './letters';
 
 const WHY: Record<string, string> = {
@@ -32,7 +32,7 @@ export function letterAdvice(reason: string): string {
   return ADVICE[reason] ?? 'See the runbook.';
 }
 
-/** Returns what became of letters that were replayed or discarded by their ids. */
+/** Returns the result of replaying or discarding letters by their ids: how many were done, how many were gone. */
 export function resultText(verb: 'Replayed' | 'Discarded', done: number, asked: number): string {
   const gone = asked - done;
   if (gone === 0) return `${verb} ${lettersText(done)}.`;

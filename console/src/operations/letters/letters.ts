@@ -109,7 +109,7 @@ export const statisticsPath = (filter: LetterFilter): string => callPath(`${PATH
 
 export const letterPath = (letterId: string): string => `${PATH}/${encodeURIComponent(letterId)}`;
 
-/** What a replay would overwrite. MLflow is asked for it, so it is not polled. */
+/** What a replay would overwrite. It costs calls of MLflow, so it is not polled. */
 export const conflictsQuery = (letterId: string) =>
   queryOptions({
     queryKey: ['ops', `${letterPath(letterId)}/conflicts`],

@@ -8,22 +8,23 @@ export interface Neighbours {
 }
 
 const listeners = new Set<() => void>();
-let shown: readonly string[] = [];
+let shownIds: readonly string[] = [];
 
-/** Remembers what the list shows, in its order. */
+/** Stores the ids of the letters that the list shows, in its order. */
 export function setShownLetters(ids: readonly string[]): void {
-  if (ids.length === shown.length && ids.every((id, index) => id === shown[index])) return;
-  shown = ids;
+  if (ids.length === shownIds.length && ids.every((id, index) => id === shownIds[index])) return;
+  shownIds = ids;
   for (const listener of listeners) listener();
 }
 
 export function useNeighbours(letterId: string): Neighbours {
   return neighboursIn(
-    useSyncExternalStore(subscribe, () => shown),
+    useSyncExternalStore(subscribe, () => shownIds),
     letterId,
   );
 }
 
+/** Returns the letters before and after one; for a letter that is not in the list, the first one comes after it. */
 export function neighboursIn(ids: readonly string[], letterId: string): Neighbours {
   const index = ids.indexOf(letterId);
   if (index === -1) return { before: null, after: ids[0] ?? null };

@@ -4,14 +4,14 @@ import { expect, it } from 'vitest';
 import { ProblemError } from '../../api/problem';
 import {
   changedCount,
-  counted,
+  unconfirmed,
   isConfirmed,
   type Order,
   orderBody,
   orderCall,
   orderCommand,
-  refused,
-  UNCONFIRMED,
+  withChangedCount,
+  NOT_COUNTED,
 } from './order';
 
 const ORDER: Order = { action: 'replay', filter: { reason: 'refused', client: "it's" }, count: 1204, rate: 20 };
@@ -52,9 +52,9 @@ it('reads the new number from a refusal', () => {
 });
 
 it('asks again with the new number when the count has changed meanwhile', () => {
-  const typed = { ...counted(1204), typed: '1,204' };
+  const typed = { ...unconfirmed(1204), typed: '1,204' };
   expect(isConfirmed(typed)).toBe(true);
-  const again = refused(typed, 1210);
+  const again = withChangedCount(typed, 1210);
   expect(again).toEqual({ count: 1210, before: 1204, typed: '' });
   expect(isConfirmed(again)).toBe(false);
   expect(isConfirmed({ ...again, typed: '1204' })).toBe(false);
@@ -62,10 +62,10 @@ it('asks again with the new number when the count has changed meanwhile', () => 
 });
 
 it.each(['', 'all', '0', '12', '-7', '7e0'])('does not take %j for 7', (typed) => {
-  expect(isConfirmed({ ...counted(7), typed })).toBe(false);
+  expect(isConfirmed({ ...unconfirmed(7), typed })).toBe(false);
 });
 
 it('confirms nothing before the bridge has counted, and not that there is nothing', () => {
-  expect(isConfirmed({ ...UNCONFIRMED, typed: '0' })).toBe(false);
-  expect(isConfirmed({ ...counted(0), typed: '0' })).toBe(false);
+  expect(isConfirmed({ ...NOT_COUNTED, typed: '0' })).toBe(false);
+  expect(isConfirmed({ ...unconfirmed(0), typed: '0' })).toBe(false);
 });

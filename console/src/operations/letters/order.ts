@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An order to replay or discard all letters of a filter: the count that the visitor has seen guards it.
+// An order to replay or discard all letters of a filter. It carries the count that the visitor has confirmed.
 import { ProblemError } from '../../api/problem';
 import { type ApiCall, bridgeCommand } from '../commands/curl';
 import { filterOptions, type LetterFilter } from './letterFilter';
@@ -34,30 +34,34 @@ export function orderCall(order: Order): ApiCall {
   return { method: 'POST', path: `/v1/dead-letters/${order.action}`, body: JSON.stringify(orderBody(order)) };
 }
 
-/** Returns the number of letters that a refused order states: it has changed since the visitor saw it. */
+/** Returns the number of letters that the refusal of an order states; null where the number is not the cause. */
 export function changedCount(error: Error | null): number | null {
   if (!(error instanceof ProblemError) || error.status !== 409) return null;
   const { count } = error.problem.members ?? {};
   if (typeof count === 'number') return count;
+  // Without the member `count`, the number is in the message only.
   const stated = /"count": (\d+)/.exec(error.message);
   return stated ? Number(stated[1]) : null;
 }
 
-/** What a dialog shows between its opening and the drain. */
+/** The state of the dialog that confirms an order by the number of its letters. */
 export interface Confirmation {
   /** The number to confirm; null until the bridge has counted. */
   count: number | null;
   /** The number that was shown before, where it has changed meanwhile. */
   before: number | null;
+  /** The number as the visitor types it. */
   typed: string;
 }
 
-export const UNCONFIRMED: Confirmation = { count: null, before: null, typed: '' };
+/** The state before the bridge has counted the letters. */
+export const NOT_COUNTED: Confirmation = { count: null, before: null, typed: '' };
 
-export const counted = (count: number): Confirmation => ({ ...UNCONFIRMED, count });
+/** The state once the bridge has counted the letters. */
+export const unconfirmed = (count: number): Confirmation => ({ ...NOT_COUNTED, count });
 
-/** Returns what is shown after the bridge refused the order: the new number, which has to be confirmed again. */
-export function refused({ count: before }: Confirmation, count: number): Confirmation {
+/** Returns the state after the bridge has refused the order: the visitor has to confirm the new number. */
+export function withChangedCount({ count: before }: Confirmation, count: number): Confirmation {
   return { count, before, typed: '' };
 }
 
@@ -67,8 +71,12 @@ export function isConfirmed({ count, typed }: Confirmation): boolean {
   return count !== null && count > 0 && /^\d+$/.test(digits) && Number(digits) === count;
 }
 
-/** Returns why an order cannot be sent yet, null if it can. */
-export function reasonOff(action: DrainAction, confirmation: Confirmation, order: Order | null): string | null {
+/** Returns why the order cannot be sent yet, null if it can. */
+export function orderDisabledReason(
+  action: DrainAction,
+  confirmation: Confirmation,
+  order: Order | null,
+): string | null {
   const { count } = confirmation;
   if (count === null) return 'The letters are not counted yet.';
   if (count === 0) return 'There are no such letters.';

@@ -7,7 +7,7 @@ import type { LetterOrder } from './letters';
 export const PAGE_SIZES = [50, 100, 200] as const;
 const DEFAULT_SIZE = 50;
 
-/** Reads the address. What is not valid is left out, and so is what the page does by itself. */
+/** Reads the query. Values that are not valid are left out. */
 export function lettersSearch(search: RawSearch) {
   const readValid = (name: string, field = name as FilterField): string | undefined => {
     const text = readText(search, name);
@@ -31,21 +31,22 @@ export function lettersSearch(search: RawSearch) {
 
 export type LettersSearch = ReturnType<typeof lettersSearch>;
 
-export interface Listed {
+/** What the list shows: the letters of a filter, in an order, and the place in it. */
+export interface Listing {
   filter: LetterFilter;
   order: LetterOrder;
   limit: number;
   cursor: string | undefined;
 }
 
-/** Returns what is listed at an address. */
-export function listedAt(search: LettersSearch): Listed {
+/** Returns what the list shows at an address. */
+export function listingOf(search: LettersSearch): Listing {
   const { order = 'newest', limit = DEFAULT_SIZE, cursor, run, ...fields } = search;
   return { filter: run === undefined ? fields : { ...fields, run_id: run }, order, limit, cursor };
 }
 
-/** Returns the query of an address for a filter. It begins at the first page. */
-export function addressOf(filter: LetterFilter, { order, limit }: Pick<Listed, 'order' | 'limit'>): LettersSearch {
+/** Returns the query of an address for a filter and an order, at the first page. Defaults are left out. */
+export function searchOf(filter: LetterFilter, { order, limit }: Pick<Listing, 'order' | 'limit'>): LettersSearch {
   const { run_id: run, ...fields } = filter;
   return definedFields({
     ...fields,

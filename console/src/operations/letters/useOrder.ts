@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// An order from the dry run to the drain: count, confirm, send; ask again where the count has changed.
+// The state of an order from the dry run to the drain: count, confirm, send; confirm again where the count has changed.
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 
 import { beginDrain } from '../drains/drains';
-import { rateOf } from './estimate';
+import { parseRate } from './estimate';
 import type { LetterFilter } from './letterFilter';
 import { dryRun } from './letters';
 import {
   changedCount,
   type Confirmation,
-  counted,
+  unconfirmed,
   type DrainAction,
   type Order,
-  reasonOff,
-  refused,
-  UNCONFIRMED,
+  orderDisabledReason,
+  withChangedCount,
+  NOT_COUNTED,
 } from './order';
 
 const DEFAULT_RATE = '20';
 
 export function useOrder(action: DrainAction, filter: LetterFilter) {
   const client = useQueryClient();
-  const [confirmation, setConfirmation] = useState<Confirmation>(UNCONFIRMED);
+  const [confirmation, setConfirmation] = useState<Confirmation>(NOT_COUNTED);
   const [typedRate, setTypedRate] = useState(DEFAULT_RATE);
-  const dry = useQuery({
+  const dryRunQuery = useQuery({
     queryKey: ['dry-run', action, filter],
     queryFn: () => dryRun(action, filter),
     // What the visitor confirms does not change while the dialog is open.
@@ -33,28 +33,28 @@ export function useOrder(action: DrainAction, filter: LetterFilter) {
     refetchOnWindowFocus: false,
     retry: false,
   });
-  if (dry.data && confirmation.count === null) setConfirmation(counted(dry.data.count));
-  const begin = useMutation({
+  if (dryRunQuery.data && confirmation.count === null) setConfirmation(unconfirmed(dryRunQuery.data.count));
+  const drainMutation = useMutation({
     mutationFn: beginDrain,
     onError: (error) => {
       const now = changedCount(error);
-      if (now !== null) setConfirmation((before) => refused(before, now));
+      if (now !== null) setConfirmation((before) => withChangedCount(before, now));
     },
     onSettled: () => void client.invalidateQueries({ queryKey: ['ops'] }),
   });
-  const rate = action === 'replay' ? rateOf(typedRate) : null;
+  const rate = action === 'replay' ? parseRate(typedRate) : null;
   const { count } = confirmation;
   const order: Order | null = count !== null && rate !== undefined ? { action, filter, count, rate } : null;
   return {
-    dry,
-    begin,
+    dryRunQuery,
+    drainMutation,
     confirmation,
-    typeCount: (typed: string) => setConfirmation((before) => ({ ...before, typed })),
+    setTypedCount: (typed: string) => setConfirmation((before) => ({ ...before, typed })),
     typedRate,
-    typeRate: setTypedRate,
+    setTypedRate,
     order,
-    disabledReason: reasonOff(action, confirmation, order),
+    disabledReason: orderDisabledReason(action, confirmation, order),
   };
 }
 
-export type UsedOrder = ReturnType<typeof useOrder>;
+export type OrderState = ReturnType<typeof useOrder>;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last hour: what came and went, how old the oldest write was, and what upstream was asked.
+// The charts of the last hour: writes, waiting times, and calls of upstream.
 import { useMemo } from 'react';
 
 import { TimeChart } from '../charts/TimeChart';
@@ -7,7 +7,7 @@ import type { ChartLine } from '../charts/plot';
 import { percentilesOf, perSecond, type SeriesDocument, timesOf, useSeries, valuesOf } from '../charts/series';
 import { LiveQueryView } from '../states/LiveQueryView';
 
-const NAMES = [
+const SERIES_NAMES = [
   'writes_accepted',
   'writes_delivered',
   'writes_dead_lettered',
@@ -20,15 +20,15 @@ const NAMES = [
 const MINUTES = 60;
 
 export function Charts() {
-  const query = useSeries(NAMES, MINUTES);
+  const query = useSeries(SERIES_NAMES, MINUTES);
   return (
     <LiveQueryView query={query} label="the charts" action="GetMetrics">
-      {(document) => <Drawn document={document} updatedAt={query.dataUpdatedAt} />}
+      {(document) => <ChartGrid document={document} updatedAt={query.dataUpdatedAt} />}
     </LiveQueryView>
   );
 }
 
-function Drawn({ document, updatedAt }: { document: SeriesDocument; updatedAt: number }) {
+function ChartGrid({ document, updatedAt }: { document: SeriesDocument; updatedAt: number }) {
   const charts = useMemo(() => chartsOf(document, updatedAt), [document, updatedAt]);
   const { partial } = document;
   const times = useMemo(() => timesOf(document, charts.count), [document, charts.count]);
@@ -57,7 +57,7 @@ interface ChartLines {
 }
 
 function chartsOf(document: SeriesDocument, now: number): ChartLines {
-  const rate = (name: (typeof NAMES)[number]) => perSecond(document, name, now);
+  const rate = (name: (typeof SERIES_NAMES)[number]) => perSecond(document, name, now);
   const accepted = rate('writes_accepted');
   return {
     count: accepted.length,

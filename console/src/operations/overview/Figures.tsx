@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures that say whether to look closer; each leads to its page.
+// The main figures of the bridge, most of them with a link to their page.
 import { Link, type LinkProps } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
@@ -19,7 +19,7 @@ export function Figures({ overview }: { overview: Overview }) {
       >
         {backlog.writes === null ? '–' : countText(backlog.writes)}
       </Figure>
-      <Oldest backlog={backlog} />
+      <OldestWrite backlog={backlog} />
       <Figure name="Dead letters" to="/ops/dead-letters" note={`${countText(letters.last_hour)} more in the last hour`}>
         {countText(letters.count)}
       </Figure>
@@ -39,7 +39,11 @@ export function Figures({ overview }: { overview: Overview }) {
   );
 }
 
-function Oldest({ backlog: { oldest_accepted_at: oldest, horizon_at: horizon } }: { backlog: Overview['backlog'] }) {
+function OldestWrite({
+  backlog: { oldest_accepted_at: oldest, horizon_at: horizon },
+}: {
+  backlog: Overview['backlog'];
+}) {
   const now = useNow();
   const note = horizon ? `expires in ${spanText(Date.parse(horizon) - now)}` : 'no write waits';
   return (

@@ -4,23 +4,23 @@ import { Link } from '@tanstack/react-router';
 
 import { countText } from '../figures';
 import { LaneTable } from '../runs/LaneTable';
-import { laneOf, useLanes } from '../runs/lanes';
+import { laneKey, useLanes } from '../runs/lanes';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { SteadyList } from '../states/SteadyList';
 
-const SHOWN = 5;
+const MAX_LANES = 5;
 
-export function LongestWaits({ lanes }: { lanes: number }) {
-  const query = useLanes({ order: 'oldest' }, SHOWN);
+export function LongestWaits({ laneCount }: { laneCount: number }) {
+  const query = useLanes({ order: 'oldest' }, MAX_LANES);
   return (
     <LiveQueryView query={query} label="the runs that wait longest" action="GetBacklog">
       {(page) => (
-        <SteadyList latest={page.lanes} idOf={laneOf} noun="run">
+        <SteadyList latest={page.lanes} idOf={laneKey} noun="run">
           {(shown) => (
             <LaneTable
               title="Runs that wait longest"
               lanes={shown}
-              actions={<Link to="/ops/runs">All {countText(lanes)}</Link>}
+              actions={<Link to="/ops/runs">All {countText(laneCount)}</Link>}
               empty="No run waits."
             />
           )}

@@ -8,12 +8,12 @@ import { useIsAllowed } from '../../session/SessionContext';
 import { POLL_MS } from '../live/useLiveQuery';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { Charts } from './Charts';
-import { Drains } from './Drains';
+import { DrainsPanel } from './DrainsPanel';
 import { Figures } from './Figures';
 import { LongestWaits } from './LongestWaits';
 import { type Overview, useOverview } from './overview';
 import { Status } from './Status';
-import { StoreAway } from './StoreAway';
+import { StoreUnavailable } from './StoreUnavailable';
 import { StorePanel } from './StorePanel';
 import './overview.css';
 import { statusWord } from './statusSentence';
@@ -21,7 +21,8 @@ import { statusWord } from './statusSentence';
 export default function OverviewPage() {
   const query = useOverview(POLL_MS.overview);
   usePageTitle(query.data ? `${statusWord(query.data.status)} · Overview` : 'Overview');
-  if (query.error instanceof ProblemError && query.error.status === 503) return <StoreAway error={query.error} />;
+  if (query.error instanceof ProblemError && query.error.status === 503)
+    return <StoreUnavailable error={query.error} />;
   return (
     <>
       {!query.data && <h1 className="visually-hidden">Overview</h1>}
@@ -39,9 +40,9 @@ function Content({ overview }: { overview: Overview }) {
       <Status overview={overview} />
       <Figures overview={overview} />
       {seesSeries ? <Charts /> : <div className="note">The charts need the action GetMetrics.</div>}
-      {overview.backlog.lanes > 0 && <LongestWaits lanes={overview.backlog.lanes} />}
+      {overview.backlog.lanes > 0 && <LongestWaits laneCount={overview.backlog.lanes} />}
       <div className="overview-end">
-        <Drains drains={overview.drains} />
+        <DrainsPanel drains={overview.drains} />
         <StorePanel store={overview.store} backlog={overview.backlog} />
       </div>
     </SpaceBetween>

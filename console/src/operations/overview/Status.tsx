@@ -6,14 +6,14 @@ import { Moment } from '../moments/Moment';
 import { NextCall } from '../moments/NextCall';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { StatusMark } from '../states/StatusMark';
-import type { Overview, Pause, Why } from './overview';
-import { headline, statusSentence, statusType } from './statusSentence';
+import type { Overview, Pause, StatusReason } from './overview';
+import { figuresSentence, statusSentence, statusType } from './statusSentence';
 
 export function Status({ overview }: { overview: Overview }) {
-  const figures = headline(overview);
+  const figures = figuresSentence(overview);
   const sentence = statusSentence(overview);
-  // The line above says all about the pause.
-  const causes = overview.why.filter(({ code }) => code !== 'paused' || !overview.gate.paused);
+  // The line about the pause shows that reason already.
+  const reasons = overview.why.filter(({ code }) => code !== 'paused' || !overview.gate.paused);
   return (
     <section aria-labelledby="status" className={`status status-${statusType(overview.status)}`}>
       <h1 id="status" className="status-sentence">
@@ -23,14 +23,14 @@ export function Status({ overview }: { overview: Overview }) {
       </h1>
       {figures && <p className="status-figures">{figures}</p>}
       {overview.gate.paused && <PauseLine pause={overview.gate.paused} />}
-      {causes.length > 0 && (
+      {reasons.length > 0 && (
         <ul className="whys" aria-label="Why">
-          {causes.map((why) => (
-            <WhyLine
-              key={`${why.code} ${why.text}`}
-              why={why}
-              triesAt={triesAt(why, overview.gate)}
-              isSaid={sentence.includes(why.text)}
+          {reasons.map((reason) => (
+            <ReasonLine
+              key={`${reason.code} ${reason.text}`}
+              reason={reason}
+              nextCallAt={nextCallAt(reason, overview.gate)}
+              isShownAbove={sentence.includes(reason.text)}
             />
           ))}
         </ul>
@@ -39,23 +39,23 @@ export function Status({ overview }: { overview: Overview }) {
   );
 }
 
-/** Returns when the circuit breaker lets the next call through: a moment can be shown in the zone of the page. */
-function triesAt({ code }: Why, { opens_again_at: at }: Overview['gate']): string | null {
+/** Returns when the circuit breaker lets the next call through: a moment, which the page shows in its zone. */
+function nextCallAt({ code }: StatusReason, { opens_again_at: at }: Overview['gate']): string | null {
   return code === 'breaker-open' ? at : null;
 }
 
-interface WhyProps {
-  why: Why;
-  triesAt: string | null;
+interface ReasonLineProps {
+  reason: StatusReason;
+  nextCallAt: string | null;
   /** Whether the sentence over the list has the text already. */
-  isSaid: boolean;
+  isShownAbove: boolean;
 }
 
-function WhyLine({ why: { since, text, next, runbook }, triesAt: at, isSaid }: WhyProps) {
+function ReasonLine({ reason: { since, text, next, runbook }, nextCallAt: at, isShownAbove }: ReasonLineProps) {
   return (
     <li>
       <div>
-        {!isSaid && <strong>{text}</strong>}
+        {!isShownAbove && <strong>{text}</strong>}
         {since && (
           <>
             {' '}

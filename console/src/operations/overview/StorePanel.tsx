@@ -8,9 +8,12 @@ import { shareText, sizeText } from '../figures';
 import { StatusMark } from '../states/StatusMark';
 import type { Overview } from './overview';
 
+/** A store that is fuller than this is marked as nearly full. */
+const HIGH_SHARE = 0.8;
+
 export function StorePanel({ store, backlog }: Pick<Overview, 'store' | 'backlog'>) {
   const { used, cap, durability, faults } = store;
-  const cause = `Waiting writes take ${sizeText(backlog.pending_bytes)}, dead letters ${sizeText(backlog.dead_bytes)}.`;
+  const usageSentence = `Waiting writes take ${sizeText(backlog.pending_bytes)}, dead letters ${sizeText(backlog.dead_bytes)}.`;
   return (
     <Container header={<Header variant="h2">Store</Header>}>
       <SpaceBetween size="xs">
@@ -22,7 +25,7 @@ export function StorePanel({ store, backlog }: Pick<Overview, 'store' | 'backlog
               className="meter"
               min={0}
               max={cap}
-              high={0.8 * cap}
+              high={HIGH_SHARE * cap}
               value={used}
               aria-label="Share of the store in use"
             />
@@ -31,7 +34,7 @@ export function StorePanel({ store, backlog }: Pick<Overview, 'store' | 'backlog
             </div>
           </>
         )}
-        <div>{cause}</div>
+        <div>{usageSentence}</div>
         <div>
           Durability: <code>{durability}</code>
         </div>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the bridge is doing in all, as `GET /v1/overview` states it.
+// The state of the whole bridge, as `GET /v1/overview` states it.
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 
 export type BridgeStatus = 'delivering' | 'idle' | 'degraded' | 'paused' | 'unavailable';
 
-export interface Why {
+/** A reason for the bridge's state. */
+export interface StatusReason {
   code: string;
   since: string | null;
   text: string;
@@ -20,6 +21,7 @@ export interface Pause {
   since: string | null;
 }
 
+/** Flow control before upstream: the rate limit, the circuit breaker and the pause. */
 export interface Gate {
   breaker: 'closed' | 'open' | 'half-open';
   why: string | null;
@@ -27,6 +29,7 @@ export interface Gate {
   opens_again_at: string | null;
   rate: number | null;
   burst: number | null;
+  /** How many calls may be made at once now. */
   bucket: number | null;
   delivered_at: string | null;
   paused: Pause | null;
@@ -43,7 +46,7 @@ export interface RunningDrain {
 
 export interface Overview {
   status: BridgeStatus;
-  why: Why[];
+  why: StatusReason[];
   backlog: {
     lanes: number;
     /** Null while a process of an older version runs. */
@@ -65,7 +68,7 @@ export interface Overview {
 
 export const OVERVIEW_PATH = '/v1/overview';
 
-/** The overview, asked for as often as the page needs it: each asks at its own pace, and all have the same answer. */
+/** Polls the overview. Several components use it, each with its own period; all share the latest answer. */
 export function useOverview(pollMs: number = POLL_MS.list) {
   return useLiveQuery<Overview>({ path: OVERVIEW_PATH, pollMs });
 }

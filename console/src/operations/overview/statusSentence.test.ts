@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import type { Overview } from './overview';
-import { headline, statusSentence } from './statusSentence';
+import { figuresSentence, statusSentence } from './statusSentence';
 
 const GATE = { breaker: 'closed', rate: 25, paused: null } as Overview['gate'];
 const RATES = { window: 60, accepted: 12.5, delivered: 11.9, buried: 0, refused: 0, calls: 3.1 };
@@ -29,9 +29,11 @@ it('says why deliveries are paused', () => {
 });
 
 it('adds the figures that say whether it works', () => {
-  expect(headline(overview({}))).toBe('11.9/s writes go to MLflow, in 3.1/s calls of 25/s allowed.');
-  expect(headline(overview({ gate: { ...GATE, rate: null } }))).toBe('11.9/s writes go to MLflow, in 3.1/s calls.');
-  expect(headline(overview({ status: 'degraded' }))).toBeNull();
+  expect(figuresSentence(overview({}))).toBe('11.9/s writes go to MLflow, in 3.1/s calls of 25/s allowed.');
+  expect(figuresSentence(overview({ gate: { ...GATE, rate: null } }))).toBe(
+    '11.9/s writes go to MLflow, in 3.1/s calls.',
+  );
+  expect(figuresSentence(overview({ status: 'degraded' }))).toBeNull();
 });
 
 it('shows a state that it does not know', () => {

@@ -31,7 +31,7 @@ export function statusSentence({ status, why, gate }: Pick<Overview, 'status' | 
 }
 
 /** Returns the figures beside a good state: `11.9/s writes go to MLflow, in 3.1/s calls of 25/s allowed.` */
-export function headline({ status, rates, gate }: Pick<Overview, 'status' | 'rates' | 'gate'>): string | null {
+export function figuresSentence({ status, rates, gate }: Pick<Overview, 'status' | 'rates' | 'gate'>): string | null {
   if (status !== 'delivering') return null;
   const allowed = gate.rate === null ? '' : ` of ${rateText(gate.rate)} allowed`;
   return `${rateText(rates.delivered)} writes go to MLflow, in ${rateText(rates.calls)} calls${allowed}.`;

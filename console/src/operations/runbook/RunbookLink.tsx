@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leads to a section of the runbook.
+// A link to a section of the runbook.
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runbook of this version, so that it is there when nothing else is.
+// The runbook of this version. It is part of the build, so that no other server is needed to read it.
 import { useLocation } from '@tanstack/react-router';
 import { useEffect } from 'react';
 
@@ -102,7 +102,7 @@ function SpanView({ span }: { span: Span }) {
   if (span.kind === 'code') return <code>{span.text}</code>;
   if (span.kind === 'emphasis') return <em>{span.text}</em>;
   if (span.kind === 'strong') return <strong>{span.text}</strong>;
-  // Other documents are not part of the console.
+  // The console has no other documents that a link could open.
   if (span.kind === 'link' && span.to.startsWith('#')) return <a href={span.to}>{span.text}</a>;
   return span.text;
 }

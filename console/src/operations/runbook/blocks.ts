@@ -19,15 +19,15 @@ export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = [];
   let at = 0;
   while (at < lines.length) {
-    const [block, next] = blockAt(lines, at);
+    const [block, nextLine] = blockAt(lines, at);
     if (block) blocks.push(block);
-    at = next;
+    at = nextLine;
   }
   return blocks;
 }
 
-/** Returns the block that begins at a line, and the line after it. */
-function blockAt(lines: string[], at: number): [Block | null, number] {
+/** Returns the block that begins at a line, and the number of the line after it. A blank line has no block. */
+function blockAt(lines: string[], at: number): [block: Block | null, nextLine: number] {
   const line = lines[at] ?? '';
   if (!line.trim()) return [null, at + 1];
   const heading = /^(#+) (.*)$/.exec(line);
@@ -67,8 +67,8 @@ function cellsOf(line: string): string[] {
 function itemsOf(lines: string[]): string[] {
   const items: string[] = [];
   for (const line of lines) {
-    const begun = /^(?:\*|-|\d+\.) (.*)$/.exec(line);
-    if (begun) items.push(begun[1] ?? '');
+    const marker = /^(?:\*|-|\d+\.) (.*)$/.exec(line);
+    if (marker) items.push(marker[1] ?? '');
     else items.push(`${items.pop() ?? ''} ${line.trim()}`);
   }
   return items;
@@ -93,6 +93,7 @@ export function spansOf(text: string): Span[] {
   return spans;
 }
 
+/** Returns the span of a match: one of the groups of `SPAN` has a text. */
 function spanOf([, code, strong, emphasis, link, to]: RegExpExecArray): Span {
   if (code !== undefined) return { kind: 'code', text: code };
   if (strong !== undefined) return { kind: 'strong', text: strong };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the list of runs is kept to, and its order.
+// The form with the filter and the order of the list of runs.
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
@@ -8,7 +8,7 @@ import { type FormEvent, useState } from 'react';
 
 import { definedFields } from '../search';
 import type { LaneChoice } from './lanes';
-import { filterWords } from './filterWords';
+import { laneFilterWords } from './laneFilterWords';
 import { LANE_STATES } from './search';
 
 const ANY_STATE = { value: '', label: 'any state' };
@@ -52,7 +52,7 @@ export function LaneFilter({ choice, onChoose }: Props) {
       </FormField>
       <span className="form-buttons">
         <Button formAction="submit">Show</Button>
-        {filterWords(choice) !== null && (
+        {laneFilterWords(choice) !== null && (
           <Button variant="link" formAction="none" onClick={() => onChoose(definedFields({ order: choice.order }))}>
             Clear
           </Button>

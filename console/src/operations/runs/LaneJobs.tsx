@@ -12,7 +12,7 @@ import { callPath } from '../search';
 import { LiveQueryView } from '../states/LiveQueryView';
 import type { Lane } from './lanes';
 
-const SHOWN = 50;
+const MAX_JOBS = 50;
 
 interface JobPage {
   jobs: JobDocument[];
@@ -21,7 +21,7 @@ interface JobPage {
 
 export function LaneJobs({ lane }: { lane: Lane }) {
   const query = useLiveQuery<JobPage>({
-    path: callPath('/v1/jobs', { lane: lane.lane, status: 'pending', limit: SHOWN }),
+    path: callPath('/v1/jobs', { lane: lane.lane, status: 'pending', limit: MAX_JOBS }),
     pollMs: POLL_MS.list,
     keepsRows: true,
   });

@@ -13,7 +13,7 @@ import { LiveQueryView } from '../states/LiveQueryView';
 import { RowLink } from '../states/RowLink';
 import { shortId } from './laneText';
 
-const SHOWN = 20;
+const MAX_LETTERS = 20;
 
 interface LetterPage {
   letters: LetterSummary[];
@@ -22,7 +22,10 @@ interface LetterPage {
 
 export function LaneLetters({ lane, runId }: { lane: string; runId: string | null }) {
   const query = useLiveQuery<LetterPage>({
-    path: callPath('/v1/dead-letters', runId === null ? { lane, limit: SHOWN } : { run_id: runId, limit: SHOWN }),
+    path: callPath(
+      '/v1/dead-letters',
+      runId === null ? { lane, limit: MAX_LETTERS } : { run_id: runId, limit: MAX_LETTERS },
+    ),
     pollMs: POLL_MS.list,
   });
   return (

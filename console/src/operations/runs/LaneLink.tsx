@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leads to the page of a lane.
+// A link to the page of a lane.
 import { useRouter } from '@tanstack/react-router';
 
 import { RowLink } from '../states/RowLink';

@@ -11,7 +11,7 @@ import { StatusMark } from '../states/StatusMark';
 import { LaneLink } from './LaneLink';
 import type { Lane } from './lanes';
 import { isDue, laneStateText, laneStateType } from './laneText';
-import { TryNow } from './TryNow';
+import { AttemptButton } from './AttemptButton';
 
 interface Props {
   title: string;
@@ -66,7 +66,7 @@ const COLUMNS = [
     cell: (lane: Lane) => <StatusMark type={laneStateType(lane.state)}>{laneStateText(lane)}</StatusMark>,
   },
   { id: 'next', header: 'Next attempt', minWidth: 130, cell: (lane: Lane) => <NextAttempt lane={lane} /> },
-  { id: 'try', header: 'Do', minWidth: 105, cell: (lane: Lane) => <TryNow lane={lane} inTable /> },
+  { id: 'try', header: 'Do', minWidth: 105, cell: (lane: Lane) => <AttemptButton lane={lane} inTable /> },
 ];
 
 function NextAttempt({ lane }: { lane: Lane }) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leads to the run in MLflow's UI. Its address there needs the experiment, which MLflow knows.
+// A link to the run in MLflow's UI. The address has the run's experiment in it, so MLflow is asked for the run.
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 

@@ -21,9 +21,9 @@ import { StatusMark } from '../states/StatusMark';
 import { LaneJobs } from './LaneJobs';
 import { LaneLetters } from './LaneLetters';
 import { attemptPath, type Lane, useLane } from './lanes';
-import { isDue, laneName, laneSentence, laneStateType } from './laneText';
+import { isDue, laneName, laneSentence, laneStateType, runIdOfLane } from './laneText';
 import { MlflowLink } from './MlflowLink';
-import { TryNow } from './TryNow';
+import { AttemptButton } from './AttemptButton';
 
 const route = getRouteApi('/shell/ops/runs/$lane');
 
@@ -31,7 +31,7 @@ export default function RunPage() {
   const { lane } = route.useParams();
   const query = useLane(lane);
   const name = query.data ? laneName(query.data) : laneName({ lane, run_name: null });
-  const runId = query.data ? query.data.run_id : lane.includes(':') ? null : lane;
+  const runId = query.data ? query.data.run_id : runIdOfLane(lane);
   return (
     <SpaceBetween size="m">
       <PageHead
@@ -68,7 +68,7 @@ function Waiting({ lane }: { lane: Lane }) {
     <SpaceBetween size="m">
       <Container
         header={
-          <Header variant="h2" actions={<TryNow lane={lane} />}>
+          <Header variant="h2" actions={<AttemptButton lane={lane} />}>
             What waits
           </Header>
         }
@@ -77,7 +77,11 @@ function Waiting({ lane }: { lane: Lane }) {
           <div>
             <StatusMark type={laneStateType(lane.state)}>{lane.state}</StatusMark>
             <div>{laneSentence(lane, now, zone)}</div>
-            {lane.error && <RunbookLink section={RUNBOOK[lane.error.reason] ?? DOWN}>What to do</RunbookLink>}
+            {lane.error && (
+              <RunbookLink section={RUNBOOK_SECTIONS[lane.error.reason] ?? UPSTREAM_DOWN_SECTION}>
+                What to do
+              </RunbookLink>
+            )}
           </div>
           <KeyValuePairs
             columns={4}
@@ -102,8 +106,8 @@ function Waiting({ lane }: { lane: Lane }) {
   );
 }
 
-const DOWN = '#upstream-is-down-stopped-or-in-maintenance';
-const RUNBOOK: Record<string, string> = {
+const UPSTREAM_DOWN_SECTION = '#upstream-is-down-stopped-or-in-maintenance';
+const RUNBOOK_SECTIONS: Record<string, string> = {
   denied: '#upstream-denies-an-action',
   throttled: '#upstream-throttles',
   unknown: '#upstream-is-too-slow-for-large-calls',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runs with writes that MLflow has not got yet, filtered and in an order.
+// The page of the runs with writes that wait, with a filter and an order.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 
@@ -11,10 +11,10 @@ import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
 import { SteadyList } from '../states/SteadyList';
-import { type LaneChoice, laneOf, type LanePage, lanesPath, useLanes } from './lanes';
+import { type LaneChoice, laneKey, type LanePage, lanesPath, useLanes } from './lanes';
 import { LaneFilter } from './LaneFilter';
 import { LaneTable } from './LaneTable';
-import { filterWords, listCommand } from './filterWords';
+import { laneFilterWords, listCommand } from './laneFilterWords';
 
 const route = getRouteApi('/shell/ops/runs');
 const PAGE_SIZE = 100;
@@ -24,15 +24,15 @@ export default function RunsPage() {
   const navigate = route.useNavigate();
   const query = useLanes(choice, PAGE_SIZE);
   const show = (next: LaneChoice) => void navigate({ search: definedFields(next) });
-  const { cursor, ...chosen } = choice;
+  const { cursor, ...unpagedChoice } = choice;
   return (
     <SpaceBetween size="m">
       <PageHead
         title="Runs"
         description="Runs with writes that are accepted and not in MLflow yet. Each run's writes are delivered in order."
-        actions={<CsvButton path={lanesPath(chosen, null)} fileName="runs.csv" />}
+        actions={<CsvButton path={lanesPath(unpagedChoice, null)} fileName="runs.csv" />}
       />
-      <LaneFilter key={chosen.client} choice={chosen} onChoose={show} />
+      <LaneFilter key={unpagedChoice.client} choice={unpagedChoice} onChoose={show} />
       <LiveQueryView query={query} label="the runs" action="GetBacklog">
         {(page) => (
           <>
@@ -40,27 +40,30 @@ export default function RunsPage() {
             <Pager
               cursor={cursor}
               next={page.next}
-              onOpenPage={(next) => show(definedFields({ ...chosen, cursor: next }))}
+              onOpenPage={(next) => show(definedFields({ ...unpagedChoice, cursor: next }))}
             />
           </>
         )}
       </LiveQueryView>
-      <EquivalentCommands command={listCommand(chosen)} call={{ method: 'GET', path: lanesPath(chosen, PAGE_SIZE) }} />
+      <EquivalentCommands
+        command={listCommand(unpagedChoice)}
+        call={{ method: 'GET', path: lanesPath(unpagedChoice, PAGE_SIZE) }}
+      />
     </SpaceBetween>
   );
 }
 
 function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; onClear: () => void }) {
-  const more = page.next !== null || choice.cursor !== undefined;
+  const hasOtherPages = page.next !== null || choice.cursor !== undefined;
   return (
-    <SteadyList key={lanesPath(choice, null)} latest={page.lanes} idOf={laneOf} noun="run">
+    <SteadyList key={lanesPath(choice, null)} latest={page.lanes} idOf={laneKey} noun="run">
       {(lanes) => (
         <LaneTable
           title="Runs"
           lanes={lanes}
-          counter={`(${page.lanes.length}${more ? '+' : ''})`}
+          counter={`(${page.lanes.length}${hasOtherPages ? '+' : ''})`}
           empty={
-            <Empty filter={filterWords(choice)} onClear={onClear}>
+            <Empty filter={laneFilterWords(choice)} onClear={onClear}>
               No run waits: MLflow has all writes. Runs with writes that wait appear here.
             </Empty>
           }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a lane is, and why it waits.
+// The name of a lane and the reason why it waits, in words.
 import { clockText, type Zone } from '../../api/time';
 import { quantityText } from '../figures';
 import type { Mark } from '../states/StatusMark';
@@ -14,13 +14,16 @@ const KINDS: Record<string, (name: string) => string> = {
   traces: (name) => `Traces of experiment ${name}`,
 };
 
-/** Returns how people know a lane: the run's name, else its id in short, else what the lane is about. */
+/** Returns the name of a lane for people: the run's name, else its shortened id, else the kind with its id. */
 export function laneName({ lane, run_name: runName }: Pick<Lane, 'lane' | 'run_name'>): string {
   if (runName) return runName;
   const [kind = '', ...rest] = lane.split(':');
   if (rest.length === 0) return shortId(lane);
   return KINDS[kind]?.(decoded(rest.join(':'))) ?? lane;
 }
+
+/** Returns the id of the run that a lane is for; null for another lane, whose name has a kind: `experiment:7`. */
+export const runIdOfLane = (lane: string): string | null => (lane.includes(':') ? null : lane);
 
 /** Returns the beginning of an id. */
 export const shortId = (id: string): string =>
@@ -43,8 +46,8 @@ export function laneSentence(lane: Lane, now: number, zone: Zone): string {
 }
 
 function causeOf({ reason, message }: { reason: string; message: string }): string {
-  const why = REASONS[reason] ?? `The last attempt failed (${reason})`;
-  return message ? `${why}: ${message.replace(/\.$/, '')}` : why;
+  const cause = REASONS[reason] ?? `The last attempt failed (${reason})`;
+  return message ? `${cause}: ${message.replace(/\.$/, '')}` : cause;
 }
 
 function nextText(lane: Lane, now: number, zone: Zone): string {
@@ -54,7 +57,7 @@ function nextText(lane: Lane, now: number, zone: Zone): string {
   return `The next attempt is at ${clockText(next, zone)}.`;
 }
 
-/** Returns whether the next attempt waits for a worker alone. */
+/** Returns whether the time of the next attempt has come, so that only a worker is missing. */
 export function isDue({ next_attempt_at: next }: Pick<Lane, 'next_attempt_at'>, now: number): boolean {
   return !next || Date.parse(next) <= now;
 }
@@ -68,8 +71,9 @@ const STATE_TYPES: Record<string, Mark> = {
 
 export const laneStateType = (state: string): Mark => STATE_TYPES[state] ?? 'pending';
 
-/** Returns the state in few words, with what a list has room for: `failing: 503, 4 attempts`. */
+/** Returns the state in few words, short enough for a list: `failing: 503, 4 attempts`. */
 export function laneStateText({ state, attempts, error }: Lane): string {
+  // The message of an upstream error has the HTTP status in it.
   const status = error && /\b([45]\d\d)\b/.exec(error.message)?.[1];
   const details = [status, attempts > 0 ? quantityText(attempts, 'attempt') : null].filter(Boolean);
   return details.length > 0 ? `${state}: ${details.join(', ')}` : state;

@@ -13,6 +13,7 @@ export interface Lane {
   run_id: string | null;
   run_name: string | null;
   client: string | null;
+  /** How many writes wait. */
   pending: number;
   bytes: number;
   oldest_accepted_at: string | null;
@@ -25,14 +26,15 @@ export interface Lane {
   state: LaneState;
 }
 
-/** What a lane is known by. */
-export const laneOf = ({ lane }: Lane): string => lane;
+/** Returns the id by which a list knows its lanes. */
+export const laneKey = ({ lane }: Lane): string => lane;
 
 export interface LanePage {
   lanes: Lane[];
   next: string | null;
 }
 
+/** What a list of lanes shows: a filter, an order, and the place in it. */
 export interface LaneChoice {
   state?: LaneState;
   client?: string;

@@ -11,6 +11,7 @@ import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Moment } from '../moments/Moment';
 import { Pager } from '../paging/Pager';
 import { LaneLink } from '../runs/LaneLink';
+import { runIdOfLane } from '../runs/laneText';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { answerText } from './answerText';
 import { type Failure, type FailurePage, failuresPath } from './upstream';
@@ -79,7 +80,7 @@ const COLUMNS = [
 
 function Run({ lane }: { lane: string | null }) {
   if (lane === null) return '–';
-  return <LaneLink lane={{ lane, run_id: lane.includes(':') ? null : lane, run_name: null }} />;
+  return <LaneLink lane={{ lane, run_id: runIdOfLane(lane), run_name: null }} />;
 }
 
 function RequestId({ failure: { upstream_request_id: id } }: { failure: Failure }) {

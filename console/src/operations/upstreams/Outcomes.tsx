@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What came of the calls of the last hour.
+// The outcomes of the calls of the last hour.
 import { quantityText, countText } from '../figures';
 
 export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
   const entries = Object.entries(outcomes).filter(([, count]) => count > 0);
-  const all = entries.reduce((sum, [, count]) => sum + count, 0);
-  if (all === 0) return <div>No call was made in the last hour.</div>;
+  const total = entries.reduce((sum, [, count]) => sum + count, 0);
+  if (total === 0) return <div>No call was made in the last hour.</div>;
   return (
     <div>
-      <strong>{quantityText(all, 'call')} in the last hour</strong>
+      <strong>{quantityText(total, 'call')} in the last hour</strong>
       <ul className="outcomes">
         {entries.map(([outcome, count]) => (
           <li key={outcome}>
             <span>{outcome}</span>
-            <meter min={0} max={all} value={count} aria-label={outcome} className="outcome" />
+            <meter min={0} max={total} value={count} aria-label={outcome} className="outcome" />
             <span>{countText(count)}</span>
           </li>
         ))}

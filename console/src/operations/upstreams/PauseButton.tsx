@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pauses the deliveries to an upstream, with why and until when, and resumes them.
+// The buttons that pause the deliveries to an upstream, with a reason and an end, and that resume them.
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
@@ -13,40 +13,45 @@ import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
 import { EquivalentCommands } from '../commands/EquivalentCommands';
-import { LENGTHS, pauseOptions, pauseOrder } from './pauseChoice';
-import { orderPause, pausePath, type Upstream } from './upstream';
+import { PAUSE_DURATIONS, pauseOptions, buildPauseOrder } from './pauseChoice';
+import { putPause, pausePath, type Upstream } from './upstream';
 
 const ACTION = 'ManageUpstream';
 
 export function PauseButton({ upstream }: { upstream: Upstream }) {
-  const [asks, setAsks] = useState(false);
-  const order = usePauseOrder(upstream.id);
+  const [isDialogOpen, setIsDialogOpen] = useState(false);
+  const pauseMutation = usePauseMutation(upstream.id);
   if (upstream.gate.paused) {
     return (
       <>
-        <ActionButton action={ACTION} variant="primary" loading={order.isPending} onClick={() => order.mutate(null)}>
+        <ActionButton
+          action={ACTION}
+          variant="primary"
+          loading={pauseMutation.isPending}
+          onClick={() => pauseMutation.mutate(null)}
+        >
           Resume deliveries
         </ActionButton>
-        {order.error && <span role="alert">Not resumed: {order.error.message}</span>}
+        {pauseMutation.error && <span role="alert">Not resumed: {pauseMutation.error.message}</span>}
       </>
     );
   }
   return (
     <>
-      <ActionButton action={ACTION} onClick={() => setAsks(true)}>
+      <ActionButton action={ACTION} onClick={() => setIsDialogOpen(true)}>
         Pause deliveries…
       </ActionButton>
-      {asks && <PauseDialog upstream={upstream} onClose={() => setAsks(false)} />}
+      {isDialogOpen && <PauseDialog upstream={upstream} onClose={() => setIsDialogOpen(false)} />}
     </>
   );
 }
 
-function usePauseOrder(upstreamId: string, onDone?: () => void) {
+function usePauseMutation(upstreamId: string, onDone?: () => void) {
   const client = useQueryClient();
   return useMutation({
-    // Null resumes.
+    // Null resumes the deliveries.
     mutationFn: (pause: { why: string; minutes: number | null } | null) =>
-      orderPause(upstreamId, pause ? pauseOrder(pause.why, pause.minutes, Date.now()) : { paused: false }),
+      putPause(upstreamId, pause ? buildPauseOrder(pause.why, pause.minutes, Date.now()) : { paused: false }),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ['ops'] });
       onDone?.();
@@ -54,21 +59,21 @@ function usePauseOrder(upstreamId: string, onDone?: () => void) {
   });
 }
 
-const [FIRST_LENGTH] = LENGTHS;
+const [DEFAULT_DURATION] = PAUSE_DURATIONS;
 
 function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () => void }) {
   const [why, setWhy] = useState('');
-  const [length, setLength] = useState<string | undefined>(FIRST_LENGTH?.value);
-  const [missing, setMissing] = useState(false);
-  const chosen = LENGTHS.find(({ value }) => value === length);
+  const [duration, setDuration] = useState<string | undefined>(DEFAULT_DURATION?.value);
+  const [isReasonMissing, setIsReasonMissing] = useState(false);
+  const chosen = PAUSE_DURATIONS.find(({ value }) => value === duration);
   const minutes = chosen?.minutes ?? null;
-  // What is shown keeps its end while a reason is typed; what is sent begins when it is sent.
+  // The shown command keeps its end while a reason is typed. The pause itself begins when the order is sent.
   const [openedAt] = useState(() => Date.now());
-  const order = usePauseOrder(upstream.id, onClose);
+  const pauseMutation = usePauseMutation(upstream.id, onClose);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    setMissing(!why.trim());
-    if (why.trim()) order.mutate({ why, minutes });
+    setIsReasonMissing(!why.trim());
+    if (why.trim()) pauseMutation.mutate({ why, minutes });
   };
   return (
     <Modal visible header="Pause deliveries" onDismiss={onClose}>
@@ -81,15 +86,15 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
           <FormField
             label="Why"
             description="Everybody who looks at the overview sees it."
-            errorText={missing ? 'Say why.' : undefined}
+            errorText={isReasonMissing ? 'Say why.' : undefined}
           >
             <Input value={why} onChange={({ detail }) => setWhy(detail.value)} />
           </FormField>
           <FormField label="For how long">
             <Select
               selectedOption={chosen ? { value: chosen.value, label: chosen.label } : null}
-              options={LENGTHS.map(({ value, label }) => ({ value, label }))}
-              onChange={({ detail }) => setLength(detail.selectedOption.value)}
+              options={PAUSE_DURATIONS.map(({ value, label }) => ({ value, label }))}
+              onChange={({ detail }) => setDuration(detail.selectedOption.value)}
             />
           </FormField>
           <EquivalentCommands
@@ -98,12 +103,12 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
             call={{
               method: 'PUT',
               path: pausePath(upstream.id),
-              body: JSON.stringify(pauseOrder(why, minutes, openedAt)),
+              body: JSON.stringify(buildPauseOrder(why, minutes, openedAt)),
             }}
           />
-          {order.error && <ErrorPanel error={order.error} />}
+          {pauseMutation.error && <ErrorPanel error={pauseMutation.error} />}
           <span className="form-buttons">
-            <Button variant="primary" formAction="submit" loading={order.isPending}>
+            <Button variant="primary" formAction="submit" loading={pauseMutation.isPending}>
               Pause deliveries
             </Button>
             <Button variant="link" formAction="none" onClick={onClose}>

@@ -13,30 +13,30 @@ import { probe, type Probe, probePath } from './upstream';
 /** What a check found; a skipped one needs a check that has failed. */
 const MARKS: Record<string, Mark> = { ok: 'success', warn: 'warning', fail: 'error', skipped: 'stopped' };
 
-type Probed = UseMutationResult<Probe, Error, void>;
+type ProbeMutation = UseMutationResult<Probe, Error, void>;
 
-export function useProbe(upstreamId: string): Probed {
+export function useProbe(upstreamId: string): ProbeMutation {
   return useMutation({ mutationFn: () => probe(upstreamId) });
 }
 
-export function ProbeButton({ probed }: { probed: Probed }) {
+export function ProbeButton({ probeMutation }: { probeMutation: ProbeMutation }) {
   return (
-    <ActionButton action="ManageUpstream" loading={probed.isPending} onClick={() => probed.mutate()}>
+    <ActionButton action="ManageUpstream" loading={probeMutation.isPending} onClick={() => probeMutation.mutate()}>
       Probe
     </ActionButton>
   );
 }
 
-export function ProbeResult({ probed, upstreamId }: { probed: Probed; upstreamId: string }) {
-  if (probed.error) return <ErrorPanel error={probed.error} onRetry={() => probed.mutate()} />;
-  if (!probed.data) return null;
-  const { reachable, checks } = probed.data;
+export function ProbeResult({ probeMutation, upstreamId }: { probeMutation: ProbeMutation; upstreamId: string }) {
+  if (probeMutation.error) return <ErrorPanel error={probeMutation.error} onRetry={() => probeMutation.mutate()} />;
+  if (!probeMutation.data) return null;
+  const { reachable, checks } = probeMutation.data;
   return (
     <Alert
       type={reachable ? 'success' : 'error'}
       header={reachable ? 'Upstream answers' : 'Upstream does not answer as it should'}
       dismissible
-      onDismiss={() => probed.reset()}
+      onDismiss={() => probeMutation.reset()}
     >
       <ul className="checks">
         {checks.map(({ name, ok, verdict = '', detail, advice }) => (

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One upstream: its gate, what came of its calls, and what can be done.
+// One upstream: its flow control, the outcomes of its calls, and buttons to probe and to pause it.
 import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
@@ -26,7 +26,7 @@ const KINDS: Record<string, string> = {
 
 export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
   const { name, kind, region, gate } = upstream;
-  const probed = useProbe(upstream.id);
+  const probeMutation = useProbe(upstream.id);
   return (
     <Container
       header={
@@ -35,7 +35,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
           description={[KINDS[kind] ?? kind, region].filter(Boolean).join(', ')}
           actions={
             <SpaceBetween size="xs" direction="horizontal">
-              <ProbeButton probed={probed} />
+              <ProbeButton probeMutation={probeMutation} />
               <PauseButton upstream={upstream} />
             </SpaceBetween>
           }
@@ -46,7 +46,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
     >
       <SpaceBetween size="m">
         <GateLine gate={gate} />
-        <ProbeResult probed={probed} upstreamId={upstream.id} />
+        <ProbeResult probeMutation={probeMutation} upstreamId={upstream.id} />
         <KeyValuePairs
           columns={4}
           items={[

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The servers that writes are delivered to: whether calls go through, and which failed.
+// The page of the MLflow servers to which writes are delivered: whether calls go through, and which failed.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { getRouteApi } from '@tanstack/react-router';
 

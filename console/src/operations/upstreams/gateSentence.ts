@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether calls go through to an upstream, in a sentence.
+// The state of an upstream's flow control, in a sentence: whether calls go through.
 import { rateText } from '../figures';
 import type { Gate } from '../overview/overview';
 

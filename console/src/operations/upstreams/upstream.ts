@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The servers that writes are delivered to, as `GET /v1/upstreams` states them.
+// The MLflow servers to which writes are delivered, as `GET /v1/upstreams` states them.
 import { requestJson } from '../../api/request';
 import type { Gate } from '../overview/overview';
 import { callPath } from '../search';
@@ -11,6 +11,7 @@ export interface Upstream {
   kind: 'tracking-server' | 'app' | 'mlflow';
   region: string | null;
   gate: Gate;
+  /** How often the circuit breaker has opened. */
   trips: number;
   failures: number;
   /** By outcome, of the last hour. */
@@ -25,6 +26,7 @@ export interface Failure {
   status: number | null;
   error_code: string | null;
   outcome: string;
+  /** In seconds. */
   duration: number;
   request_id: string | null;
   upstream_request_id: string | null;
@@ -58,5 +60,5 @@ export const failuresPath = (id: string, cursor: string | undefined, limit: numb
 
 export const probe = (id: string): Promise<Probe> => requestJson(probePath(id), { method: 'POST' });
 
-export const orderPause = (id: string, order: PauseOrder): Promise<Upstream> =>
+export const putPause = (id: string, order: PauseOrder): Promise<Upstream> =>
   requestJson(pausePath(id), { method: 'PUT', body: order });

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Gate } from '../overview/overview';
 import { answerText } from './answerText';
 import { gateState } from './gateSentence';
-import { pauseOptions, pauseOrder } from './pauseChoice';
+import { pauseOptions, buildPauseOrder } from './pauseChoice';
 import type { Failure } from './upstream';
 
 const NOW = Date.parse('2026-11-29T14:00:00.400Z');
@@ -40,12 +40,12 @@ it('puts a pause before all else', () => {
 });
 
 it('orders a pause with its end', () => {
-  expect(pauseOrder(' Maintenance ', 15, NOW)).toEqual({
+  expect(buildPauseOrder(' Maintenance ', 15, NOW)).toEqual({
     paused: true,
     why: 'Maintenance',
     until: '2026-11-29T14:15:00Z',
   });
-  expect(pauseOrder('Maintenance', null, NOW).until).toBeNull();
+  expect(buildPauseOrder('Maintenance', null, NOW).until).toBeNull();
   expect(pauseOptions('x y', 15)).toEqual(['--why', 'x y', '--for', '15m']);
   expect(pauseOptions('', null)).toEqual(['--why', 'REASON']);
 });

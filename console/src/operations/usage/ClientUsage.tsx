@@ -7,13 +7,13 @@ import { Link } from '@tanstack/react-router';
 
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { LiveQueryView } from '../states/LiveQueryView';
-import { Bars } from './Bars';
+import { UsageBars } from './UsageBars';
 import { ModelTable } from './ModelTable';
 import { barsOf, type Measure, usagePath, type UsagePage } from './usage';
 import './usage.css';
 import { MEASURE_LABELS, measureText } from './usageText';
 
-const SHOWN: Measure[] = ['requests', 'writes', 'limited'];
+const SHOWN_MEASURES: Measure[] = ['requests', 'writes', 'limited'];
 
 export function ClientUsage({ client }: { client: string }) {
   const query = useLiveQuery<UsagePage>({ path: usagePath('hour', client), pollMs: POLL_MS.slow });
@@ -32,14 +32,14 @@ export function ClientUsage({ client }: { client: string }) {
           return (
             <SpaceBetween size="m">
               <div className="usage-figures">
-                {SHOWN.map((measure) => (
+                {SHOWN_MEASURES.map((measure) => (
                   <div key={measure}>
                     <div>
                       {MEASURE_LABELS[measure]}: <strong>{measureText(measure, usage.total[measure])}</strong>
                     </div>
-                    <Bars
+                    <UsageBars
                       isSmall
-                      of={client}
+                      subject={client}
                       measure={measure}
                       bars={barsOf(usage.hours, measure, page, new Date(query.dataUpdatedAt))}
                     />

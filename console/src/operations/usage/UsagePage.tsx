@@ -9,9 +9,9 @@ import { CsvButton } from '../csv/CsvButton';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
-import { Bars } from './Bars';
+import { UsageBars } from './UsageBars';
 import { ModelTable } from './ModelTable';
-import { type Measure, MEASURES, SPANS, sumOf, usageCsvPath, type UsagePage as Page, usagePath } from './usage';
+import { type Measure, MEASURES, PERIODS, summedBars, usageCsvPath, type UsagePage as Page, usagePath } from './usage';
 import './usage.css';
 import { MEASURE_LABELS } from './usageText';
 import { UsageTable } from './UsageTable';
@@ -31,10 +31,10 @@ export default function UsagePage() {
         title="Usage"
         description={
           client === undefined ? (
-            `What each client used in ${SPANS[by].words}.`
+            `What each client used in ${PERIODS[by].words}.`
           ) : (
             <>
-              What {client} used in {SPANS[by].words}.{' '}
+              What {client} used in {PERIODS[by].words}.{' '}
               <Link to="/ops/usage" search={{ by, measure }}>
                 All clients
               </Link>
@@ -63,10 +63,10 @@ export default function UsagePage() {
       <LiveQueryView query={query} label="the usage" action="GetUsage">
         {(page) => (
           <SpaceBetween size="m">
-            <Bars
+            <UsageBars
               measure={measure}
-              of={client ?? 'all clients'}
-              bars={sumOf(page.clients, measure, page, new Date(query.dataUpdatedAt))}
+              subject={client ?? 'all clients'}
+              bars={summedBars(page.clients, measure, page, new Date(query.dataUpdatedAt))}
             />
             <UsageTable page={page} measure={measure} now={new Date(query.dataUpdatedAt)} by={by} />
             {client !== undefined && <ModelTable level="h2" models={page.clients[0]?.total.models ?? {}} />}

@@ -4,10 +4,10 @@ import Table, { type TableProps } from '@cloudscape-design/components/table';
 import { useNavigate } from '@tanstack/react-router';
 
 import { RowLink } from '../states/RowLink';
-import { Bars } from './Bars';
+import { UsageBars } from './UsageBars';
 import {
   barsOf,
-  byMeasure,
+  sortedByMeasure,
   type ClientUsageDocument,
   type Measure,
   MEASURES,
@@ -28,7 +28,7 @@ export function UsageTable({ page, measure, now, by }: Props) {
     <Table
       variant="container"
       contentDensity="compact"
-      items={byMeasure(page.clients, measure)}
+      items={sortedByMeasure(page.clients, measure)}
       trackBy="client"
       ariaLabels={{ tableLabel: 'Usage by client' }}
       columnDefinitions={columns(page, measure, now, by)}
@@ -54,7 +54,9 @@ function columns(
     {
       id: 'bars',
       header: MEASURE_LABELS[shown],
-      cell: ({ client, hours }) => <Bars isSmall measure={shown} of={client} bars={barsOf(hours, shown, page, now)} />,
+      cell: ({ client, hours }) => (
+        <UsageBars isSmall measure={shown} subject={client} bars={barsOf(hours, shown, page, now)} />
+      ),
     },
     ...MEASURES.map((measure) => ({
       id: measure,

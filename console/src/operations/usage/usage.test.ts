@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { barsOf, byMeasure, type ClientUsageDocument, type Counts, sumOf, usagePath, type UsageStep } from './usage';
+import {
+  barsOf,
+  sortedByMeasure,
+  type ClientUsageDocument,
+  type Counts,
+  summedBars,
+  usagePath,
+  type UsageStep,
+} from './usage';
 import { measureText } from './usageText';
 
 const NONE: Counts = {
@@ -36,10 +44,10 @@ it('adds up clients', () => {
     client('a', [step('2026-11-29T10:00:00Z', 1)]),
     client('b', [step('2026-11-29T10:00:00Z', 2), step('2026-11-29T13:00:00Z', 4)]),
   ];
-  expect(sumOf(clients, 'requests', PAGE, NOW).map(({ value }) => value)).toEqual([3, 0, 0, 4]);
-  expect(sumOf([], 'requests', PAGE, NOW)).toHaveLength(4);
-  expect(byMeasure(clients, 'requests').map((each) => each.client)).toEqual(['b', 'a']);
-  expect(byMeasure(clients, 'writes').map((each) => each.client)).toEqual(['a', 'b']);
+  expect(summedBars(clients, 'requests', PAGE, NOW).map(({ value }) => value)).toEqual([3, 0, 0, 4]);
+  expect(summedBars([], 'requests', PAGE, NOW)).toHaveLength(4);
+  expect(sortedByMeasure(clients, 'requests').map((each) => each.client)).toEqual(['b', 'a']);
+  expect(sortedByMeasure(clients, 'writes').map((each) => each.client)).toEqual(['a', 'b']);
 });
 
 it('asks for hours or days', () => {

@@ -30,7 +30,7 @@ export interface ClientUsageDocument {
 }
 
 export interface UsagePage {
-  /** The length of each entry, in seconds. */
+  /** The length of each hour or day, in seconds. */
   step: number;
   begin: string;
   clients: ClientUsageDocument[];
@@ -39,7 +39,7 @@ export interface UsagePage {
 
 export type Period = 'hour' | 'day';
 
-export const SPANS: Record<Period, { query: Record<string, number>; words: string }> = {
+export const PERIODS: Record<Period, { query: Record<string, number>; words: string }> = {
   hour: { query: { hours: 24 }, words: 'the last 24 hours' },
   day: { query: { days: 30 }, words: 'the last 30 days' },
 };
@@ -47,13 +47,14 @@ export const SPANS: Record<Period, { query: Record<string, number>; words: strin
 const LIST_LIMIT = 1000;
 
 export function usagePath(by: Period, client: string | undefined): string {
-  return callPath('/v1/usage', { client, ...SPANS[by].query, limit: LIST_LIMIT });
+  return callPath('/v1/usage', { client, ...PERIODS[by].query, limit: LIST_LIMIT });
 }
 
 export const usageCsvPath = (by: Period, client: string | undefined): string =>
-  callPath('/v1/usage', { client, ...SPANS[by].query });
+  callPath('/v1/usage', { client, ...PERIODS[by].query });
 
 export interface Bar {
+  /** The beginning of the hour or day. */
   at: string;
   value: number;
 }
@@ -75,20 +76,21 @@ export function barsOf(
   });
 }
 
+/** A limit for a browser whose clock is far ahead: usual are 24 or 30 bars. */
 const MAX_BARS = 400;
 
-/** Returns the clients with the most first; those without any of the measure last, by name. */
-export function byMeasure(clients: ClientUsageDocument[], measure: Measure): ClientUsageDocument[] {
+/** Returns the clients in the order of a measure, the highest first; equal ones by name. */
+export function sortedByMeasure(clients: ClientUsageDocument[], measure: Measure): ClientUsageDocument[] {
   return clients.toSorted(
     (one, other) => other.total[measure] - one.total[measure] || one.client.localeCompare(other.client),
   );
 }
 
-/** Returns the sum of all clients, step by step. */
-export function sumOf(clients: ClientUsageDocument[], measure: Measure, page: UsagePage, now: Date): Bar[] {
-  const all = clients.map(({ hours }) => barsOf(hours, measure, page, now));
-  return (all[0] ?? barsOf([], measure, page, now)).map(({ at }, index) => ({
+/** Returns one bar for each hour or day, with the sum of all clients. */
+export function summedBars(clients: ClientUsageDocument[], measure: Measure, page: UsagePage, now: Date): Bar[] {
+  const barsOfClients = clients.map(({ hours }) => barsOf(hours, measure, page, now));
+  return (barsOfClients[0] ?? barsOf([], measure, page, now)).map(({ at }, index) => ({
     at,
-    value: all.reduce((sum, bars) => sum + (bars[index]?.value ?? 0), 0),
+    value: barsOfClients.reduce((sum, bars) => sum + (bars[index]?.value ?? 0), 0),
   }));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts and sizes in words.
+// The measures of usage in words, with their figures.
 import { sizeText } from '../figures';
 import type { Measure } from './usage';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process that delivers, as `GET /v1/workers` states it. Workers of an older version report less.
+// A worker, as `GET /v1/workers` states it. Fields are null where a worker of an older version does not report them.
 
 export interface Worker {
   name: string;
@@ -9,6 +9,7 @@ export interface Worker {
   started_at: string | null;
   reported_at: string;
   concurrency: number | null;
+  /** How many lanes it delivers now. */
   delivering: number | null;
   last_error: { at: string; text: string } | null;
 }

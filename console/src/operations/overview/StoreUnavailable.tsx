@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// In place of the overview while the store does not respond: nothing else can be said then.
+// Stands in place of the overview while the store does not respond, because all other figures come from the store.
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { ProblemError } from '../../api/problem';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { StatusMark } from '../states/StatusMark';
 
-export function StoreAway({ error }: { error: ProblemError }) {
+export function StoreUnavailable({ error }: { error: ProblemError }) {
   return (
     <section aria-labelledby="status" className="status status-error">
       <SpaceBetween size="s">

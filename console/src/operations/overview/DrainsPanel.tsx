@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders to replay or discard many dead letters that run now.
+// The drains that run now, with their progress.
 import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import ProgressBar from '@cloudscape-design/components/progress-bar';
@@ -8,7 +8,7 @@ import { Link } from '@tanstack/react-router';
 import { countText, rateText } from '../figures';
 import type { RunningDrain } from './overview';
 
-export function Drains({ drains }: { drains: RunningDrain[] }) {
+export function DrainsPanel({ drains }: { drains: RunningDrain[] }) {
   return (
     <Container
       header={

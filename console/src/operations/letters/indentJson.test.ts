@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { indented } from './indented';
+import { indentJson } from './indentJson';
 
 it('changes white space alone', () => {
   const text = '{"a":[1.0,1e400,9223372036854775807,"x, {y}: \\"z\\""],"b":{},"c":[],"d":{"e":null}}';
-  expect(indented(text)).toBe(`{
+  expect(indentJson(text)).toBe(`{
   "a": [
     1.0,
     1e400,
@@ -21,6 +21,6 @@ it('changes white space alone', () => {
 });
 
 it('keeps a text that is one value', () => {
-  expect(indented(' "a b" ')).toBe('"a b"');
-  expect(indented('')).toBe('');
+  expect(indentJson(' "a b" ')).toBe('"a b"');
+  expect(indentJson('')).toBe('');
 });

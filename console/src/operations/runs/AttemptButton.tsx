@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes the next attempt of a lane due now, whatever its delay.
+// A button that makes the next attempt of a lane due now, whatever its delay.
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { ActionButton } from '../actions/ActionButton';
 import { attemptLane, type Lane } from './lanes';
 import { laneName } from './laneText';
 
-export function TryNow({ lane, inTable = false }: { lane: Lane; inTable?: boolean }) {
+export function AttemptButton({ lane, inTable = false }: { lane: Lane; inTable?: boolean }) {
   const client = useQueryClient();
   const attempt = useMutation({
     mutationFn: () => attemptLane(lane.lane),

@@ -3,7 +3,7 @@ import { bridgeCommand } from '../commands/curl';
 import type { LaneChoice } from './lanes';
 
 /** Returns the filter in words, null where none is set. */
-export function filterWords({ state, client }: LaneChoice): string | null {
+export function laneFilterWords({ state, client }: LaneChoice): string | null {
   const words = [state && `state ${state}`, client && `client ${client}`].filter(Boolean);
   return words.length > 0 ? words.join(', ') : null;
 }

@@ -6,13 +6,13 @@ const INDENT = '  ';
 /**
  * Returns a JSON text with one member a line.
  *
- * White space alone changes: `1.0`, `1e400` and 9223372036854775807 stay as they were sent, which parsing would not keep.
+ * Only white space changes. Parsing would not keep `1.0`, `1e400` and 9223372036854775807 as they were sent.
  */
-export function indented(text: string): string {
+export function indentJson(text: string): string {
   let depth = 0;
   let line = '';
   const lines: string[] = [];
-  const end = (): void => {
+  const endLine = (): void => {
     if (line) lines.push(line);
     line = INDENT.repeat(depth);
   };
@@ -21,14 +21,14 @@ export function indented(text: string): string {
     if (token === '{' || token === '[') {
       line += token;
       depth += 1;
-      if (!isClosing(tokens[index + 1])) end();
+      if (!isClosing(tokens[index + 1])) endLine();
     } else if (isClosing(token)) {
       depth -= 1;
-      if (!isOpening(tokens[index - 1])) end();
+      if (!isOpening(tokens[index - 1])) endLine();
       line += token;
     } else {
       line += token === ':' ? ': ' : token;
-      if (token === ',') end();
+      if (token === ',') endLine();
     }
   }
   return [...lines, line].join('\n');

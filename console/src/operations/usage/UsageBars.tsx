@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bars of what is used, one for each hour or day, and the same as a table.
+// A measure of usage as bars, one for each hour or day, or as a table.
 import { useState } from 'react';
 
 import { shortMomentText } from '../../api/time';
@@ -11,45 +11,55 @@ import { MEASURE_LABELS, measureText } from './usageText';
 interface Props {
   bars: Bar[];
   measure: Measure;
-  /** The client, for people who do not see where the bars stand. */
-  of: string;
+  /** Whose usage it is, for people who do not see where the bars stand: a client, or `all clients`. */
+  subject: string;
   /** Small ones stand in rows, without axes and table. */
   isSmall?: boolean;
 }
 
-const HEIGHT = 100;
-const WIDTH = 10;
-const GAP = 2;
+/** In units of the drawing, which the page stretches. */
+const CHART_HEIGHT = 100;
+const STEP_WIDTH = 10;
+const BAR_GAP = 2;
+const MIN_BAR_HEIGHT = 2;
 
-export function Bars({ bars, measure, of, isSmall = false }: Props) {
-  const most = Math.max(...bars.map(({ value }) => value), 0);
+export function UsageBars({ bars, measure, subject, isSmall = false }: Props) {
+  const max = Math.max(...bars.map(({ value }) => value), 0);
   const sum = bars.reduce((total, { value }) => total + value, 0);
-  const label = `${MEASURE_LABELS[measure]} of ${of}: ${measureText(measure, sum)} in all, at most ${measureText(measure, most)} in one step.`;
+  const label = `${MEASURE_LABELS[measure]} of ${subject}: ${measureText(measure, sum)} in all, at most ${measureText(measure, max)} in one step.`;
   const drawing = (
     <svg
       role="img"
       aria-label={label}
       className={isSmall ? 'bars bars-small' : 'bars'}
-      viewBox={`0 0 ${bars.length * WIDTH} ${HEIGHT}`}
+      viewBox={`0 0 ${bars.length * STEP_WIDTH} ${CHART_HEIGHT}`}
       preserveAspectRatio="none"
     >
       {bars.map(({ at, value }, index) => {
-        const height = most === 0 ? 0 : (value / most) * HEIGHT;
-        // What is not nothing is seen.
-        const shown = value > 0 ? Math.max(height, 2) : 0;
-        return <rect key={at} x={index * WIDTH + GAP / 2} y={HEIGHT - shown} width={WIDTH - GAP} height={shown} />;
+        const height = max === 0 ? 0 : (value / max) * CHART_HEIGHT;
+        // A small value stays visible beside large ones.
+        const shown = value > 0 ? Math.max(height, MIN_BAR_HEIGHT) : 0;
+        return (
+          <rect
+            key={at}
+            x={index * STEP_WIDTH + BAR_GAP / 2}
+            y={CHART_HEIGHT - shown}
+            width={STEP_WIDTH - BAR_GAP}
+            height={shown}
+          />
+        );
       })}
     </svg>
   );
-  return isSmall ? drawing : <Framed bars={bars} measure={measure} most={most} drawing={drawing} />;
+  return isSmall ? drawing : <BarsFigure bars={bars} measure={measure} max={max} drawing={drawing} />;
 }
 
-interface FramedProps extends Pick<Props, 'bars' | 'measure'> {
-  most: number;
+interface BarsFigureProps extends Pick<Props, 'bars' | 'measure'> {
+  max: number;
   drawing: React.ReactNode;
 }
 
-function Framed({ bars, measure, most, drawing }: FramedProps) {
+function BarsFigure({ bars, measure, max, drawing }: BarsFigureProps) {
   const [isTable, setIsTable] = useState(false);
   const zone = useZone();
   const now = useNow();
@@ -63,10 +73,10 @@ function Framed({ bars, measure, most, drawing }: FramedProps) {
         </button>
       </figcaption>
       {isTable ? (
-        <UsageTable bars={bars} measure={measure} />
+        <BarTable bars={bars} measure={measure} />
       ) : (
         <>
-          <div className="usage-axis">{measureText(measure, most)}</div>
+          <div className="usage-axis">{measureText(measure, max)}</div>
           {drawing}
           <div className="usage-axis usage-times">
             <span>{first && shortMomentText(first.at, now, zone)}</span>
@@ -78,7 +88,7 @@ function Framed({ bars, measure, most, drawing }: FramedProps) {
   );
 }
 
-function UsageTable({ bars, measure }: Pick<Props, 'bars' | 'measure'>) {
+function BarTable({ bars, measure }: Pick<Props, 'bars' | 'measure'>) {
   const zone = useZone();
   const now = useNow();
   return (

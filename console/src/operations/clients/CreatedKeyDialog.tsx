@@ -11,13 +11,13 @@ import { CodeBlock } from '../../feedback/CodeBlock';
 import { Moment } from '../moments/Moment';
 import { type NewKey, usesOf } from './keys';
 
-export function KeyShown({ made, onStored }: { made: NewKey; onStored: () => void }) {
+export function CreatedKeyDialog({ newKey, onStored }: { newKey: NewKey; onStored: () => void }) {
   const [isReminded, setIsReminded] = useState(false);
   return (
     <Modal
       visible
       size="large"
-      header={`The new key of ${made.client}`}
+      header={`The new key of ${newKey.client}`}
       // The secret is in no later answer, so no stray click closes the dialog.
       onDismiss={() => setIsReminded(true)}
       footer={
@@ -35,13 +35,13 @@ export function KeyShown({ made, onStored }: { made: NewKey; onStored: () => voi
         </Alert>
         {isReminded && <div role="alert">Store the key first: it cannot be shown again.</div>}
         <div>
-          <strong>{made.kind === 'sigv4' ? 'AWS_SECRET_ACCESS_KEY' : 'The key'}</strong>
-          <CodeBlock code={made.secret} label="the secret" />
+          <strong>{newKey.kind === 'sigv4' ? 'AWS_SECRET_ACCESS_KEY' : 'The key'}</strong>
+          <CodeBlock code={newKey.secret} label="the secret" />
         </div>
         <div>
-          Id <code>{made.key_id}</code>, ends <Moment at={made.expires_at} full placeholder="never" />
+          Id <code>{newKey.key_id}</code>, ends <Moment at={newKey.expires_at} full placeholder="never" />
         </div>
-        {usesOf(made, window.location.origin).map(({ title, code }) => (
+        {usesOf(newKey, window.location.origin).map(({ title, code }) => (
           <div key={title}>
             <strong>{title}</strong>
             <CodeBlock code={code} label={`the lines for ${title}`} />
