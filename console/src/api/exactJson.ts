@@ -10,7 +10,7 @@ export type Json = null | boolean | number | bigint | string | Json[] | { [name:
 
 const INTEGER_MARK = '\u0000integer:';
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-/** 2^53 has 16 digits: a text without so long a number has no integer that a number cannot hold. */
+/** 2^53 has 16 digits: a text without such a number has no integer that a number cannot hold. */
 const LONG_NUMBER = /\d{16}/;
 
 /** Parses a JSON text. Throws `SyntaxError` for a text that is not JSON. */

@@ -71,20 +71,20 @@ function ExperimentLink({ id }: { id: string }) {
 }
 
 function ChartPanel({ runId, metrics }: { runId: string; metrics: Metric[] }) {
-  const [chosen, setChosen] = useState(metrics[0]?.key ?? '');
+  const [chosenMetric, setChosenMetric] = useState(metrics[0]?.key ?? '');
   const options = metrics.map(({ key }) => ({ value: key, label: key }));
   return (
     <Container header={<Header>Metric over steps</Header>}>
       <SpaceBetween size="m">
         <FormField label="Metric">
           <Select
-            selectedOption={{ value: chosen, label: chosen }}
+            selectedOption={{ value: chosenMetric, label: chosenMetric }}
             options={options}
             filteringType="auto"
-            onChange={({ detail }) => setChosen(detail.selectedOption.value ?? '')}
+            onChange={({ detail }) => setChosenMetric(detail.selectedOption.value ?? '')}
           />
         </FormField>
-        <MetricChart key={chosen} runId={runId} metric={chosen} />
+        <MetricChart key={chosenMetric} runId={runId} metric={chosenMetric} />
       </SpaceBetween>
     </Container>
   );

@@ -24,6 +24,7 @@ export interface Metric {
   step?: Integer;
 }
 
+/** A param or a tag. */
 export interface Pair {
   key: string;
   value: string;

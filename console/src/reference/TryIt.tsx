@@ -33,14 +33,14 @@ const MAX_SHOWN_CHARACTERS = 200_000;
 
 export function TryIt({ call, document }: Props) {
   const bodyType = bodyTypeOf(call);
-  const [typed, setTyped] = useState<Record<string, string>>({});
+  const [values, setValues] = useState<Record<string, string>>({});
   const [body, setBody] = useState(() => bodyExample(call, bodyType, document));
   const [missingText, setMissingText] = useState<string | null>(null);
   const sendMutation = useMutation({ mutationFn: sendRequest });
-  const request = buildRequest(call, typed, bodyType ? { type: bodyType, text: body } : null);
+  const request = buildRequest(call, values, bodyType ? { type: bodyType, text: body } : null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const missing = missingParameters(call, typed);
+    const missing = missingParameters(call, values);
     setMissingText(missing.length > 0 ? `Fill in ${missing.join(', ')}.` : null);
     if (missing.length === 0) sendMutation.mutate(request);
   };
@@ -56,7 +56,10 @@ export function TryIt({ call, document }: Props) {
             label={name}
             description={`${typeText(schema, document)}, in the ${location}${required ? ', required' : ''}`}
           >
-            <Input value={typed[name] ?? ''} onChange={({ detail }) => setTyped({ ...typed, [name]: detail.value })} />
+            <Input
+              value={values[name] ?? ''}
+              onChange={({ detail }) => setValues({ ...values, [name]: detail.value })}
+            />
           </FormField>
         ))}
         {bodyType && (

@@ -70,8 +70,8 @@ it('makes examples, also of a schema that holds itself', () => {
 });
 
 it('builds the request, and the same for curl', () => {
-  const typed = { job_id: 'a/b', limit: '5', Prefer: "wait='1'" };
-  const request = buildRequest(jobCall(), typed, null);
+  const values = { job_id: 'a/b', limit: '5', Prefer: "wait='1'" };
+  const request = buildRequest(jobCall(), values, null);
   expect(request).toEqual({
     method: 'GET',
     path: '/v1/jobs/a%2Fb?limit=5',

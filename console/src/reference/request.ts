@@ -10,14 +10,14 @@ export interface TriedRequest {
   body: string | null;
 }
 
-/** Builds the request of a call. `typed` has the values of its parameters, by their names. */
+/** Builds the request of a call. `values` has the values of its parameters, by their names. */
 export function buildRequest(
   { method, path, operation }: Call,
-  typed: Record<string, string>,
+  values: Record<string, string>,
   body: { type: string; text: string } | null,
 ): TriedRequest {
-  const filledParameters = (operation.parameters ?? []).filter(({ name }) => typed[name]);
-  const valueOf = ({ name }: Parameter): string => typed[name] ?? '';
+  const filledParameters = (operation.parameters ?? []).filter(({ name }) => values[name]);
+  const valueOf = ({ name }: Parameter): string => values[name] ?? '';
   const query = new URLSearchParams();
   const headers: Record<string, string> = {};
   let filledPath = path;
@@ -32,8 +32,8 @@ export function buildRequest(
 }
 
 /** Returns the names of required parameters that have no value. */
-export function missingParameters({ operation }: Call, typed: Record<string, string>): string[] {
-  return (operation.parameters ?? []).filter(({ name, required }) => required && !typed[name]).map(({ name }) => name);
+export function missingParameters({ operation }: Call, values: Record<string, string>): string[] {
+  return (operation.parameters ?? []).filter(({ name, required }) => required && !values[name]).map(({ name }) => name);
 }
 
 /** Returns the request as a command for a POSIX shell, with `$KEY` in place of the visitor's key. */

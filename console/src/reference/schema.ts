@@ -8,26 +8,27 @@ export const MAX_DEPTH = 6;
 
 /** Returns a schema with its reference and its `allOf` resolved into one. */
 export function mergeSchema(schema: Schema, document: OpenApiDocument): Schema {
-  const own = resolveReference(schema, document);
-  if (!own.allOf) return own;
-  const { allOf, ...rest } = own;
-  return [...allOf.map((part) => mergeSchema(part, document)), rest].reduce(joinSchemas, {});
+  const resolved = resolveReference(schema, document);
+  if (!resolved.allOf) return resolved;
+  const { allOf, ...siblings } = resolved;
+  return [...allOf.map((part) => mergeSchema(part, document)), siblings].reduce(joinSchemas, {});
 }
 
 /** Returns the type in words: `string`, `array of Metric`, `integer or null`. */
 export function typeText(schema: Schema, document: OpenApiDocument): string {
-  const own = mergeSchema(schema, document);
-  if (own.type === 'array') return own.items ? `array of ${typeText(own.items, document)}` : 'array';
-  if (own.properties) return own.title ?? 'object';
-  const alternatives = own.type ? [] : (own.anyOf ?? own.oneOf ?? []);
+  const mergedSchema = mergeSchema(schema, document);
+  if (mergedSchema.type === 'array')
+    return mergedSchema.items ? `array of ${typeText(mergedSchema.items, document)}` : 'array';
+  if (mergedSchema.properties) return mergedSchema.title ?? 'object';
+  const alternatives = mergedSchema.type ? [] : (mergedSchema.anyOf ?? mergedSchema.oneOf ?? []);
   if (alternatives.length > 0) return [...new Set(alternatives.map((each) => typeText(each, document)))].join(' or ');
-  return plainType(own);
+  return scalarTypeText(mergedSchema);
 }
 
-function plainType(schema: Schema): string {
+function scalarTypeText(schema: Schema): string {
   if (schema.enum) return `one of ${schema.enum.map((each) => JSON.stringify(each)).join(', ')}`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  return Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? rangeType(schema));
+  return Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? impliedType(schema));
 }
 
 /** Returns the limits in words: `at most 250 characters`. */
@@ -46,15 +47,15 @@ export function limitTexts(schema: Schema): string[] {
 
 /** Returns an example: the one that the schema gives, else one made of the types. */
 export function exampleOf(schema: Schema, document: OpenApiDocument, depth = 0): Json {
-  const own = mergeSchema(schema, document);
-  const stated = statedExample(own);
+  const mergedSchema = mergeSchema(schema, document);
+  const stated = statedExample(mergedSchema);
   if (stated !== undefined) return stated;
   if (depth >= MAX_DEPTH) return null;
-  if (own.properties) return objectExample(own, document, depth);
-  if (own.type === 'array' && own.items) return [exampleOf(own.items, document, depth + 1)];
-  const alternatives = own.type ? [] : (own.oneOf ?? own.anyOf ?? []);
+  if (mergedSchema.properties) return objectExample(mergedSchema, document, depth);
+  if (mergedSchema.type === 'array' && mergedSchema.items) return [exampleOf(mergedSchema.items, document, depth + 1)];
+  const alternatives = mergedSchema.type ? [] : (mergedSchema.oneOf ?? mergedSchema.anyOf ?? []);
   const alternative = alternatives.find((each) => typeText(each, document) !== 'null');
-  return alternative ? exampleOf(alternative, document, depth + 1) : plainExample(own);
+  return alternative ? exampleOf(alternative, document, depth + 1) : scalarExample(mergedSchema);
 }
 
 /** Returns the example that a body's description gives, else one of its schema; undefined for a body of any form. */
@@ -83,7 +84,7 @@ function objectExample(schema: Schema, document: OpenApiDocument, depth: number)
   return Object.fromEntries(shown.map(([name, each]) => [name, exampleOf(each, document, depth + 1)]));
 }
 
-const PLAIN_EXAMPLES: Record<string, Json> = {
+const SCALAR_EXAMPLES: Record<string, Json> = {
   integer: 0,
   number: 0,
   boolean: false,
@@ -92,13 +93,14 @@ const PLAIN_EXAMPLES: Record<string, Json> = {
   null: null,
 };
 
-function plainExample(schema: Schema): Json {
-  const type = (Array.isArray(schema.type) ? schema.type[0] : schema.type) ?? rangeType(schema);
+function scalarExample(schema: Schema): Json {
+  const type = (Array.isArray(schema.type) ? schema.type[0] : schema.type) ?? impliedType(schema);
   if (typeof schema.minimum === 'number' && schema.minimum > 0) return schema.minimum;
-  return PLAIN_EXAMPLES[type] ?? (type === 'null' ? null : 'string');
+  return SCALAR_EXAMPLES[type] ?? (type === 'null' ? null : 'string');
 }
 
-function rangeType({ minimum, maximum }: Schema): string {
+/** Returns the type of a schema that states none: a range is one of integers. */
+function impliedType({ minimum, maximum }: Schema): string {
   return minimum !== undefined || maximum !== undefined ? 'integer' : 'any';
 }
 

@@ -8,6 +8,13 @@ import { significant } from '../figures';
 import type { Line, Values } from './series';
 
 export const CHART_HEIGHT_PX = 180;
+const TIME_AXIS_HEIGHT_PX = 30;
+const VALUE_AXIS_WIDTH_PX = 56;
+const MIN_TICK_DISTANCE_PX = 70;
+
+/** A linear axis leaves this part free above the highest value, and ends here at least. */
+const HEADROOM = 0.1;
+const MIN_AXIS_END = 0.1;
 
 /** Lines differ by colour and by their strokes. */
 export type LineStyle = 'first' | 'second' | 'third' | 'fourth' | 'band';
@@ -102,17 +109,23 @@ export function chartOptions({ width, theme, zone, log, styles }: ChartAppearanc
     padding: [10, 16, 0, 0],
     scales: {
       x: { time: true },
-      y: log ? { distr: LOGARITHMIC } : { range: (_chart, _least, most) => [0, Math.max(most * 1.1, 0.1)] },
+      y: log
+        ? { distr: LOGARITHMIC }
+        : { range: (_chart, _lowest, highest) => [0, Math.max(highest * (1 + HEADROOM), MIN_AXIS_END)] },
       band: { range: [0, 1] },
     },
     axes: [
       {
         ...axis,
-        size: 30,
-        space: 70,
+        size: TIME_AXIS_HEIGHT_PX,
+        space: MIN_TICK_DISTANCE_PX,
         values: (_chart, splits) => splits.map((each) => clockText(each * 1000, zone).slice(0, 5)),
       },
-      { ...axis, size: 56, values: (_chart, splits) => splits.map((each) => (each == null ? '' : significant(each))) },
+      {
+        ...axis,
+        size: VALUE_AXIS_WIDTH_PX,
+        values: (_chart, splits) => splits.map((each) => (each == null ? '' : significant(each))),
+      },
     ],
     series: [{}, ...styles.flatMap((style) => seriesOf(style as LineStyle, colours))],
   };

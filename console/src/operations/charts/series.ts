@@ -17,6 +17,7 @@ export interface SeriesDocument {
   series: Record<string, Series>;
 }
 
+/** A named line of a chart. */
 export interface Line {
   name: string;
   values: Values;
@@ -36,6 +37,7 @@ export function valuesOf({ series }: SeriesDocument, name: string): Values {
   return found && found.kind !== 'histogram' ? found.values : [];
 }
 
+/** Returns the percentiles of a histogram; none where the bridge does not know the series. */
 export function percentilesOf({ series }: SeriesDocument, name: string): { p50: Values; p95: Values } {
   const found = series[name];
   return found?.kind === 'histogram' ? found : { p50: [], p95: [] };

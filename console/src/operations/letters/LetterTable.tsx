@@ -29,7 +29,7 @@ interface ListProps {
   isPlaceholder: boolean;
 }
 
-/** The list, whose rows stay in place while a letter is selected or open. */
+/** The list. Its rows stay in place while a letter is selected or open. */
 export function LetterList({ page, listing, openId, isPlaceholder }: ListProps) {
   // Rows of the filter before are not kept in place.
   const [isFresh, setIsFresh] = useState(!isPlaceholder);

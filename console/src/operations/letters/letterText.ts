@@ -33,10 +33,10 @@ export function letterAdvice(reason: string): string {
 }
 
 /** Returns the result of replaying or discarding letters by their ids: how many were done, how many were gone. */
-export function resultText(verb: 'Replayed' | 'Discarded', done: number, asked: number): string {
-  const gone = asked - done;
-  if (gone === 0) return `${verb} ${lettersText(done)}.`;
-  return `${verb} ${lettersText(done)}. ${lettersText(gone)} ${gone === 1 ? 'was' : 'were'} not there any more: replayed or discarded meanwhile.`;
+export function resultText(verb: 'Replayed' | 'Discarded', doneCount: number, orderedCount: number): string {
+  const goneCount = orderedCount - doneCount;
+  if (goneCount === 0) return `${verb} ${lettersText(doneCount)}.`;
+  return `${verb} ${lettersText(doneCount)}. ${lettersText(goneCount)} ${goneCount === 1 ? 'was' : 'were'} not there any more: replayed or discarded meanwhile.`;
 }
 
 export const lettersText = (count: number): string => `${count.toLocaleString('en')} letter${count === 1 ? '' : 's'}`;

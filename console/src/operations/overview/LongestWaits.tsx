@@ -16,10 +16,10 @@ export function LongestWaits({ laneCount }: { laneCount: number }) {
     <LiveQueryView query={query} label="the runs that wait longest" action="GetBacklog">
       {(page) => (
         <SteadyList latest={page.lanes} idOf={laneKey} noun="run">
-          {(shown) => (
+          {(lanes) => (
             <LaneTable
               title="Runs that wait longest"
-              lanes={shown}
+              lanes={lanes}
               actions={<Link to="/ops/runs">All {countText(laneCount)}</Link>}
               empty="No run waits."
             />

@@ -47,8 +47,8 @@ function blockAt(lines: string[], at: number): [block: Block | null, nextLine: n
 }
 
 function endOf(lines: string[], from: number, isEnd: (line: string) => boolean): number {
-  const found = lines.slice(from).findIndex(isEnd);
-  return found === -1 ? lines.length : from + found;
+  const offset = lines.slice(from).findIndex(isEnd);
+  return offset === -1 ? lines.length : from + offset;
 }
 
 function tableOf(lines: string[]): Block {

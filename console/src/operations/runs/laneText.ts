@@ -22,7 +22,7 @@ export function laneName({ lane, run_name: runName }: Pick<Lane, 'lane' | 'run_n
   return KINDS[kind]?.(decoded(rest.join(':'))) ?? lane;
 }
 
-/** Returns the id of the run that a lane is for; null for another lane, whose name has a kind: `experiment:7`. */
+/** Returns the id of the run that a lane is for; null for any other lane, such as `experiment:7`. */
 export const runIdOfLane = (lane: string): string | null => (lane.includes(':') ? null : lane);
 
 /** Returns the beginning of an id. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list whose rows do not move under the pointer or the focus. A button shows the rows that are new meanwhile.
+// A list with rows that do not move under the pointer or the focus. A button shows the rows that are new meanwhile.
 import Button from '@cloudscape-design/components/button';
 import { type FocusEvent, type ReactNode, useState } from 'react';
 

@@ -27,6 +27,6 @@ export function useSteadyRows<Row>(latest: Row[], idOf: (row: Row) => string, he
 export function steadyRows<Row>(latest: Row[], idOf: (row: Row) => string, ids: string[]) {
   const byId = new Map(latest.map((row) => [idOf(row), row]));
   const rows = ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
-  const known = new Set(ids);
-  return { rows, newCount: latest.filter((row) => !known.has(idOf(row))).length };
+  const shownIds = new Set(ids);
+  return { rows, newCount: latest.filter((row) => !shownIds.has(idOf(row))).length };
 }

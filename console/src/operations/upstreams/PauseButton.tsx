@@ -65,8 +65,8 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
   const [why, setWhy] = useState('');
   const [duration, setDuration] = useState<string | undefined>(DEFAULT_DURATION?.value);
   const [isReasonMissing, setIsReasonMissing] = useState(false);
-  const chosen = PAUSE_DURATIONS.find(({ value }) => value === duration);
-  const minutes = chosen?.minutes ?? null;
+  const chosenDuration = PAUSE_DURATIONS.find(({ value }) => value === duration);
+  const minutes = chosenDuration?.minutes ?? null;
   // The shown command keeps its end while a reason is typed. The pause itself begins when the order is sent.
   const [openedAt] = useState(() => Date.now());
   const pauseMutation = usePauseMutation(upstream.id, onClose);
@@ -92,7 +92,7 @@ function PauseDialog({ upstream, onClose }: { upstream: Upstream; onClose: () =>
           </FormField>
           <FormField label="For how long">
             <Select
-              selectedOption={chosen ? { value: chosen.value, label: chosen.label } : null}
+              selectedOption={chosenDuration ? { value: chosenDuration.value, label: chosenDuration.label } : null}
               options={PAUSE_DURATIONS.map(({ value, label }) => ({ value, label }))}
               onChange={({ detail }) => setDuration(detail.selectedOption.value)}
             />

@@ -11,7 +11,7 @@ import { MEASURE_LABELS, measureText } from './usageText';
 interface Props {
   bars: Bar[];
   measure: Measure;
-  /** Whose usage it is, for people who do not see where the bars stand: a client, or `all clients`. */
+  /** The client that the bars are for, or `all clients`, for people who do not see where the bars stand. */
   subject: string;
   /** Small ones stand in rows, without axes and table. */
   isSmall?: boolean;
@@ -38,14 +38,14 @@ export function UsageBars({ bars, measure, subject, isSmall = false }: Props) {
       {bars.map(({ at, value }, index) => {
         const height = max === 0 ? 0 : (value / max) * CHART_HEIGHT;
         // A small value stays visible beside large ones.
-        const shown = value > 0 ? Math.max(height, MIN_BAR_HEIGHT) : 0;
+        const barHeight = value > 0 ? Math.max(height, MIN_BAR_HEIGHT) : 0;
         return (
           <rect
             key={at}
             x={index * STEP_WIDTH + BAR_GAP / 2}
-            y={CHART_HEIGHT - shown}
+            y={CHART_HEIGHT - barHeight}
             width={STEP_WIDTH - BAR_GAP}
-            height={shown}
+            height={barHeight}
           />
         );
       })}

@@ -40,7 +40,7 @@ export function UsageTable({ page, measure, now, by }: Props) {
 
 function columns(
   page: UsagePage,
-  shown: Measure,
+  shownMeasure: Measure,
   now: Date,
   by: Period,
 ): TableProps.ColumnDefinition<ClientUsageDocument>[] {
@@ -49,20 +49,20 @@ function columns(
       id: 'client',
       header: 'Client',
       isRowHeader: true,
-      cell: ({ client }) => <UsageLink client={client} by={by} measure={shown} />,
+      cell: ({ client }) => <UsageLink client={client} by={by} measure={shownMeasure} />,
     },
     {
       id: 'bars',
-      header: MEASURE_LABELS[shown],
+      header: MEASURE_LABELS[shownMeasure],
       cell: ({ client, hours }) => (
-        <UsageBars isSmall measure={shown} subject={client} bars={barsOf(hours, shown, page, now)} />
+        <UsageBars isSmall measure={shownMeasure} subject={client} bars={barsOf(hours, shownMeasure, page, now)} />
       ),
     },
     ...MEASURES.map((measure) => ({
       id: measure,
       header: MEASURE_LABELS[measure],
       cell: ({ total }: ClientUsageDocument) => (
-        <span className={measure === shown ? 'figure figure-shown' : 'figure'}>
+        <span className={measure === shownMeasure ? 'figure figure-shown' : 'figure'}>
           {measureText(measure, total[measure])}
         </span>
       ),

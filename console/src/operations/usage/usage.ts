@@ -76,7 +76,7 @@ export function barsOf(
   });
 }
 
-/** A limit for a browser whose clock is far ahead: usual are 24 or 30 bars. */
+/** A limit for a browser with a clock far ahead. Usual are 24 or 30 bars. */
 const MAX_BARS = 400;
 
 /** Returns the clients in the order of a measure, the highest first; equal ones by name. */
