@@ -9,7 +9,7 @@ import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { ProblemError } from '../api/problem';
 import { clockText, momentText } from '../api/time';
 import { type OwnBacklog, ownBacklogQuery } from './backlog';
-import { type BacklogState, backlogSentence, backlogState, reasonSentence, stateAnnouncement } from './backlogSentence';
+import { backlogSentence, type BacklogState, backlogState, reasonSentence, stateAnnouncement } from './backlogSentence';
 
 /** How often the age in the sentence is updated between two answers. */
 const CLOCK_MS = 1000;

@@ -11,7 +11,7 @@ import { momentText } from '../api/time';
 import { QueryView } from '../feedback/QueryView';
 import { type Theme, useTheme } from '../shell/theme';
 import { type History, historyQuery, type Metric } from './mlflow';
-import { sortedPoints, type Series, seriesOf, seriesSentence } from './series';
+import { type Series, seriesOf, seriesSentence, sortedPoints } from './series';
 
 const CHART_HEIGHT_PX = 280;
 const VALUE_AXIS_WIDTH_PX = 70;

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import type { Metric } from './mlflow';
-import { sortedPoints, seriesOf, seriesSentence } from './series';
+import { seriesOf, seriesSentence, sortedPoints } from './series';
 
 function point(step: Metric['step'], value: Metric['value'], timestamp: Metric['timestamp'] = 1): Metric {
   return { key: 'loss', value, timestamp, ...(step !== undefined && { step }) };

@@ -11,7 +11,7 @@ import { type FormEvent, useState } from 'react';
 
 import { ProblemError } from '../api/problem';
 import { QueryView } from '../feedback/QueryView';
-import { jobQuery, type JobDocument } from './jobs';
+import { type JobDocument, jobQuery } from './jobs';
 import { jobSentence, jobTimes } from './jobSentence';
 import { JobStatus } from './JobStatus';
 

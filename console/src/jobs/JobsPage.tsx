@@ -24,6 +24,7 @@ export default function JobsPage() {
         </Box>
       </div>
       <JobLookup />
+      {/* The key fills the form again when the address has another run. */}
       <RunFilter key={run} run={run} />
       <PendingJobs run={run} />
       <DeadLetters run={run} />

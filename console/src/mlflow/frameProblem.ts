@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Problem, parseProblem } from '../api/problem';
+import { parseProblem, type Problem } from '../api/problem';
 
 const TITLE = "MLflow's pages cannot be loaded";
 /** A script cannot read the status of a frame's document. The bridge answers so where upstream fails. */

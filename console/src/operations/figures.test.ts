@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { quantityText, durationText, rateText, shareText, sizeText } from './figures';
+import { durationText, quantityText, rateText, shareText, sizeText } from './figures';
 
 it.each([
   [0, '0 bytes'],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { callPath, readCount, definedFields, readOneOf, readText } from './search';
+import { callPath, definedFields, readCount, readOneOf, readText } from './search';
 
 it('reads ids that look like numbers or booleans as texts', () => {
   expect(readText({ client: 123 }, 'client')).toBe('123');

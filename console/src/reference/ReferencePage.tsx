@@ -10,7 +10,7 @@ import { useState } from 'react';
 import { QueryView } from '../feedback/QueryView';
 import { usePageTitle } from '../shell/usePageTitle';
 import { CallSection } from './CallSection';
-import { callsOf, type OpenApiDocument, openApiQuery, matchingCalls } from './openapi';
+import { callsOf, matchingCalls, type OpenApiDocument, openApiQuery } from './openapi';
 import './reference.css';
 
 export default function ReferencePage() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { type Call, callsOf, type OpenApiDocument, matchingCalls, type Schema } from './openapi';
+import { type Call, callsOf, matchingCalls, type OpenApiDocument, type Schema } from './openapi';
 import { buildRequest, curlCommand, missingParameters } from './request';
 import { exampleOf, limitTexts, mergeSchema, typeText } from './schema';
 

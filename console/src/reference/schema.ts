@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a JSON Schema says, in words, and an example of a value.
 import type { Json } from '../api/exactJson';
-import { type OpenApiDocument, type MediaType, resolveReference, type Schema } from './openapi';
+import { type MediaType, type OpenApiDocument, resolveReference, type Schema } from './openapi';
 
 /** A schema may contain itself. Below this depth, no fields are shown and no example is made. */
 export const MAX_DEPTH = 6;

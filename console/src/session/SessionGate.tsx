@@ -8,7 +8,7 @@ import { onSignedOut } from '../api/request';
 import { ErrorPanel } from '../feedback/ErrorPanel';
 import { Loading } from '../feedback/Loading';
 import { currentPath } from './returnPath';
-import { type SignedIn, sessionQuery } from './session';
+import { sessionQuery, type SignedIn } from './session';
 import { SessionContext } from './SessionContext';
 import { SignedOutDialog } from './SignedOutDialog';
 

@@ -16,13 +16,13 @@ import { Pager } from '../paging/Pager';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { Empty } from '../states/Empty';
 import { PageHead } from '../states/PageHead';
-import { auditCsvPath, type AuditEntry, auditPath, type AuditPage as Page, type Decision, subjectOf } from './audit';
+import { auditCsvPath, type AuditEntry, type AuditPage as Page, auditPath, type Decision, subjectOf } from './audit';
 import {
   absoluteAuditFilter,
   AUDIT_PROPERTIES,
+  auditFilterWords,
   auditOptions,
   auditTokens,
-  auditFilterWords,
   readAuditTokens,
 } from './auditFilter';
 

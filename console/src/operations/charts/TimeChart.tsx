@@ -8,7 +8,7 @@ import { momentText } from '../../api/time';
 import { useTheme } from '../../shell/theme';
 import { significant } from '../figures';
 import { useZone } from '../moments/zone';
-import { CHART_HEIGHT_PX, type ChartLine, chartData, chartOptions } from './plot';
+import { CHART_HEIGHT_PX, chartData, type ChartLine, chartOptions } from './plot';
 import { chartSentence } from './series';
 
 interface Props {

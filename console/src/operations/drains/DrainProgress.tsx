@@ -10,7 +10,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { ActionButton } from '../actions/ActionButton';
-import { RATE_PROBLEM, parseRate, drainRateText, remainingText } from '../letters/estimate';
+import { drainRateText, parseRate, RATE_PROBLEM, remainingText } from '../letters/estimate';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { cancelDrain, changeRate, type Drain, drainPath, drainWords, progressPercent } from './drains';
 

@@ -9,7 +9,7 @@ import { ProblemError } from '../../api/problem';
 import { pollEvery } from '../../api/polling';
 import { useLiveSettings } from '../live/live';
 import { POLL_MS } from '../live/useLiveQuery';
-import { type LookupResult, type Interpretation, interpretationsOf } from './lookUp';
+import { type Interpretation, interpretationsOf, type LookupResult } from './lookUp';
 import { JobTable } from './JobTable';
 
 interface Props {

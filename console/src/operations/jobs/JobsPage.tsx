@@ -21,6 +21,7 @@ export default function JobsPage() {
         title="Jobs"
         description="Each accepted write has a job. Find out what became of it by what its client knows."
       />
+      {/* The key fills the form again when the address has other terms. */}
       <LookUpForm
         key={`${find} ${client}`}
         find={find}

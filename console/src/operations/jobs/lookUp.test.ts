@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { termsOf, interpretationsOf } from './lookUp';
+import { interpretationsOf, termsOf } from './lookUp';
 
 const kindsOf = (...terms: string[]) => interpretationsOf(terms, undefined).map(({ kind }) => kind);
 

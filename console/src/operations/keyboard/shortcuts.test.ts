@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { reactionTo, type KeyStroke } from './shortcuts';
+import { type KeyStroke, reactionTo } from './shortcuts';
 
 function stroke(key: string, changes: Partial<KeyStroke> = {}): KeyStroke {
   return { key, ctrlKey: false, metaKey: false, altKey: false, inField: false, inDialog: false, ...changes };

@@ -7,7 +7,7 @@ import { switchTheme } from '../../shell/theme';
 import { togglePaused } from '../live/live';
 import { switchZone } from '../moments/zone';
 import { moveRowFocus, selectRow } from './rowFocus';
-import { type Command, reactionTo, type KeyStroke } from './shortcuts';
+import { type Command, type KeyStroke, reactionTo } from './shortcuts';
 import { singleKeysAreOn } from './singleKeys';
 
 /** How long after `g` a second key opens a page. */

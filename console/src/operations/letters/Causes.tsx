@@ -7,7 +7,7 @@ import { Link } from '@tanstack/react-router';
 import { Moment } from '../moments/Moment';
 import type { LetterFilter } from './letterFilter';
 import type { Cause, LetterStatistics } from './letters';
-import { searchOf, type Listing } from './search';
+import { type Listing, searchOf } from './search';
 
 interface Props {
   statistics: LetterStatistics;

@@ -7,7 +7,7 @@ import { useState } from 'react';
 
 import { FILTERING_PROPERTIES, filteringOptions, filterOfTokens, tokensOf } from './filterTokens';
 import type { LetterStatistics } from './letters';
-import { searchOf, type Listing, PAGE_SIZES } from './search';
+import { type Listing, PAGE_SIZES, searchOf } from './search';
 
 const ORDERS: SelectProps.Option[] = [
   { value: 'newest', label: 'Newest first' },

@@ -10,9 +10,9 @@ import { CsvButton } from '../csv/CsvButton';
 import { Empty } from '../states/Empty';
 import { SteadyList } from '../states/SteadyList';
 import { letterColumns } from './letterColumns';
-import { absoluteFilter, letterFilterWords, isEmptyFilter } from './letterFilter';
+import { absoluteFilter, isEmptyFilter, letterFilterWords } from './letterFilter';
 import { type LetterPage, letterPagePath, type LetterSummary } from './letters';
-import { searchOf, type Listing } from './search';
+import { type Listing, searchOf } from './search';
 import { setShownLetters } from './neighbours';
 import { SelectionButtons } from './SelectionButtons';
 

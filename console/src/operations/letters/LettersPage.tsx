@@ -12,13 +12,13 @@ import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
 import { Causes } from './Causes';
 import { absoluteFilter } from './letterFilter';
-import { letterPagePath, type LetterPage, type LetterStatistics, statisticsPath } from './letters';
+import { type LetterPage, letterPagePath, type LetterStatistics, statisticsPath } from './letters';
 import './letters.css';
 import { LetterFilterBar } from './LetterFilterBar';
 import { LetterList } from './LetterTable';
 import { OrderButtons } from './OrderButtons';
 import { RunningDrains } from './RunningDrains';
-import { searchOf, listingOf } from './search';
+import { listingOf, searchOf } from './search';
 
 const route = getRouteApi('/shell/ops/dead-letters');
 const ACTION = 'GetDeadLetter';

@@ -12,7 +12,7 @@ import { ActionButton } from '../actions/ActionButton';
 import { EquivalentCommands } from '../commands/EquivalentCommands';
 import { DrainProgress } from '../drains/DrainProgress';
 import type { Drain } from '../drains/drains';
-import { letterFilterWords, type LetterFilter } from './letterFilter';
+import { type LetterFilter, letterFilterWords } from './letterFilter';
 import { lettersText } from './letterText';
 import { changedCount, type DrainAction, orderCall, orderCommand } from './order';
 import { OverwritePreview } from './OverwritePreview';

@@ -3,7 +3,7 @@
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 
-import { estimateText, RATE_PROBLEM, parseRate } from './estimate';
+import { estimateText, parseRate, RATE_PROBLEM } from './estimate';
 
 interface Props {
   letters: number;

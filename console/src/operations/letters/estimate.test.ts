@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { estimateText, parseRate, drainRateText, remainingText } from './estimate';
+import { drainRateText, estimateText, parseRate, remainingText } from './estimate';
 
 it.each([
   [1204, 20, 'about 60 seconds'],

@@ -4,14 +4,14 @@ import { expect, it } from 'vitest';
 import { ProblemError } from '../../api/problem';
 import {
   changedCount,
-  unconfirmed,
   isConfirmed,
+  NOT_COUNTED,
   type Order,
   orderBody,
   orderCall,
   orderCommand,
+  unconfirmed,
   withChangedCount,
-  NOT_COUNTED,
 } from './order';
 
 const ORDER: Order = { action: 'replay', filter: { reason: 'refused', client: "it's" }, count: 1204, rate: 20 };

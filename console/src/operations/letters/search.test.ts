@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 
-import { searchOf, lettersSearch, listingOf } from './search';
+import { lettersSearch, listingOf, searchOf } from './search';
 
 it('reads an address, and leaves out what is not valid', () => {
   const search = { reason: 'nonsense', run: 123, since: '7d', until: 'soon', client: '', order: 'up', limit: 7 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the query of the page's address: the filter, the order and the place in the list.
-import { readCount, type DefinedFields, definedFields, readOneOf, type RawSearch, readText } from '../search';
+import { type DefinedFields, definedFields, type RawSearch, readCount, readOneOf, readText } from '../search';
 import { fieldProblem, type FilterField, type LetterFilter } from './letterFilter';
 import type { LetterOrder } from './letters';
 

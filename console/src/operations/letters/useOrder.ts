@@ -10,12 +10,12 @@ import { dryRun } from './letters';
 import {
   changedCount,
   type Confirmation,
-  unconfirmed,
   type DrainAction,
+  NOT_COUNTED,
   type Order,
   orderDisabledReason,
+  unconfirmed,
   withChangedCount,
-  NOT_COUNTED,
 } from './order';
 
 const DEFAULT_RATE = '20';

@@ -4,7 +4,7 @@ import { Link, type LinkProps } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
 import { spanText } from '../../api/time';
-import { quantityText, countText, durationText, rateText, sizeText } from '../figures';
+import { countText, durationText, quantityText, rateText, sizeText } from '../figures';
 import { useNow } from '../moments/useNow';
 import type { Overview } from './overview';
 

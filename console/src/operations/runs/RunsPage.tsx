@@ -32,6 +32,7 @@ export default function RunsPage() {
         description="Runs with writes that are accepted and not in MLflow yet. Each run's writes are delivered in order."
         actions={<CsvButton path={lanesPath(unpagedChoice, null)} fileName="runs.csv" />}
       />
+      {/* The key fills the form again when the address has another client. */}
       <LaneFilter key={unpagedChoice.client} choice={unpagedChoice} onChoose={show} />
       <LiveQueryView query={query} label="the runs" action="GetBacklog">
         {(page) => (
@@ -56,6 +57,7 @@ export default function RunsPage() {
 function Lanes({ page, choice, onClear }: { page: LanePage; choice: LaneChoice; onClear: () => void }) {
   const hasOtherPages = page.next !== null || choice.cursor !== undefined;
   return (
+    // The key shows the rows of another filter at once, in their order.
     <SteadyList key={lanesPath(choice, null)} latest={page.lanes} idOf={laneKey} noun="run">
       {(lanes) => (
         <LaneTable

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The outcomes of the calls of the last hour.
-import { quantityText, countText } from '../figures';
+import { countText, quantityText } from '../figures';
 
 export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
   const entries = Object.entries(outcomes).filter(([, count]) => count > 0);

@@ -13,8 +13,8 @@ import { ErrorPanel } from '../../feedback/ErrorPanel';
 import { ActionButton } from '../actions/ActionButton';
 import { bridgeCommand } from '../commands/curl';
 import { EquivalentCommands } from '../commands/EquivalentCommands';
-import { PAUSE_DURATIONS, pauseOptions, buildPauseOrder } from './pauseChoice';
-import { putPause, pausePath, type Upstream } from './upstream';
+import { buildPauseOrder, PAUSE_DURATIONS, pauseOptions } from './pauseChoice';
+import { pausePath, putPause, type Upstream } from './upstream';
 
 const ACTION = 'ManageUpstream';
 

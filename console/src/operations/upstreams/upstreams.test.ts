@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Gate } from '../overview/overview';
 import { answerText } from './answerText';
 import { gateState } from './gateSentence';
-import { pauseOptions, buildPauseOrder } from './pauseChoice';
+import { buildPauseOrder, pauseOptions } from './pauseChoice';
 import type { Failure } from './upstream';
 
 const NOW = Date.parse('2026-11-29T14:00:00.400Z');

@@ -9,7 +9,7 @@ import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { UsageBars } from './UsageBars';
 import { ModelTable } from './ModelTable';
-import { barsOf, type Measure, usagePath, type UsagePage } from './usage';
+import { barsOf, type Measure, type UsagePage, usagePath } from './usage';
 import './usage.css';
 import { MEASURE_LABELS, measureText } from './usageText';
 

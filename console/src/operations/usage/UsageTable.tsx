@@ -7,11 +7,11 @@ import { RowLink } from '../states/RowLink';
 import { UsageBars } from './UsageBars';
 import {
   barsOf,
-  sortedByMeasure,
   type ClientUsageDocument,
   type Measure,
   MEASURES,
   type Period,
+  sortedByMeasure,
   type UsagePage,
 } from './usage';
 import { MEASURE_LABELS, measureText } from './usageText';

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 
 import {
   barsOf,
-  sortedByMeasure,
   type ClientUsageDocument,
   type Counts,
+  sortedByMeasure,
   summedBars,
   usagePath,
   type UsageStep,
