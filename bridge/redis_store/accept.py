@@ -125,7 +125,8 @@ class WriteAcceptor:
             if key and key.whole and isinstance(verdict, OverCap) and verdict.most is not None:
                 # A key that can't be unbound now expires.
                 with suppress(StoreUnavailable), store_errors():
-                    self._scripts.free([keys.idempotency_guard(offer.client, key.key)], [key.fingerprint])
+                    guard = keys.idempotency_guard(offer.client, key.key)
+                    self._scripts.unbind_idempotency_key([guard], [key.fingerprint])
 
 
 class Occupancy:
