@@ -188,8 +188,8 @@ def fate(lane: str, position: int) -> str:
     return f"{_hash_tag(partition(lane))}:fate:{dead_field(lane, position)}"
 
 
-def accept_keys(lane: str, number: int) -> list[str]:
-    """The keys of accept.lua in its order, without the idempotency record. The hot path makes them in one step."""
+def append_keys(lane: str, number: int) -> list[str]:
+    """The first keys of accept.lua and replay.lua, in their order. One step, because accepting is the hot path."""
     tag = _HASH_TAGS[number]
     of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
     return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held", f"{tag}:writers"]
@@ -256,7 +256,7 @@ def pending_login(state: str) -> str:
 
 
 def metrics_minute(minute: int) -> str:
-    """The claim of the process that writes the metrics of a minute."""
+    """Exists once a process writes the metrics of the minute."""
     return f"bridge:emf:{minute}"
 
 
