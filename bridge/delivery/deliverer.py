@@ -39,7 +39,7 @@ from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
-_NOW = dt.timedelta()
+_NO_DELAY = dt.timedelta()
 _BASE_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 60.0
 #: Added to the attempts of a denied lane: permissions change slowly, so even its first pauses are long.
@@ -98,7 +98,7 @@ class Deliverer:
             # A bisection is not interrupted: the next turn would restart it, perhaps for ever.
             is_over = self.clock.monotonic() >= turn_end and not bisection.is_active_at(current.settled)
             if is_over or self.sender.stopping.is_set():
-                self.outbox.release(current, after=_NOW, thaw=not current.is_resumed)
+                self.outbox.release(current, after=_NO_DELAY, thaw=not current.is_resumed)
                 if not self.sender.stopping.is_set():
                     self.dispatch.lane_due(current.lane, current.client)
                 return

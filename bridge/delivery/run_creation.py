@@ -24,6 +24,7 @@ from schemas.write import Op
 
 _MLFLOW_API = "/api/2.0/mlflow"
 
+#: The end of a call: its outcome, or why it was not sent.
 Result = Outcome | Withheld | Stopping
 
 

@@ -143,6 +143,7 @@ class Settlement:
     """An outcome for the first ``count`` jobs of a claim."""
 
     count: int = 0
+    #: The number of attempts, and the status and request id of upstream's response to the last one.
     attempts: int = 0
     status: int = 0
     request_id: str | None = None

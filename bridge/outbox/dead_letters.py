@@ -103,9 +103,9 @@ class DueDrain:
     """A running drain, to be continued by one worker."""
 
     drain: Drain
-    #: Where the drain goes on; None at its beginning.
+    #: The cursor of the next letters; None at the beginning.
     cursor: str | None
-    #: The time up to which its rate is used.
+    #: The time up to which the rate of the drain is used.
     advanced_at: dt.datetime
 
 

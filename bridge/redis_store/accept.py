@@ -83,6 +83,7 @@ class WriteAcceptor:
         ]
         if not keyed:
             return set()
+        # The idempotency record lies in the partition of the lane. This guard is one for all partitions.
         pipeline = self._client.pipeline(transaction=False)
         for _, guard, fingerprint in keyed:
             pipeline.set(guard, fingerprint, nx=True, px=self._idempotency_ttl_ms)
@@ -211,7 +212,7 @@ def held_bytes(client: Any) -> int:  # noqa: ANN401 - see RedisOutbox
 
 
 def _is_connection_broken(error: Exception) -> bool:
-    """Return whether the connection broke. A timeout is none: the store may be slow. Nor is an error of the store."""
+    """Return whether the error is a broken connection, and no timeout or error response of the store."""
     if isinstance(error, (TypeError, AttributeError, ValueError, OSError)):
         return is_redis_failure(error) and not isinstance(error, TimeoutError)
     return isinstance(error, redis.ConnectionError)

@@ -42,6 +42,7 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: Fragment = NOTHING
     #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
     origin: int = 0
+    #: The body of a write that does not merge into ``log-batch``, with its headers if it is not JSON.
     whole: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     trace_context: TraceContext = NO_TRACE_CONTEXT
