@@ -122,7 +122,7 @@ class CeleryDispatch:
             self._observe(DispatchFailed(hints=hints, reason=type(error.__cause__ or error).__name__))
 
     def _send(self, batch: list[tuple[int, str]]) -> None:
-        """Publish lanes to the queues of these numbers. One round trip: it is the greater part of the cost of a hint."""
+        """Publish each lane to the queue of its number. One round trip: it is most of the cost of a hint."""
         with self._app.producer_or_acquire() as producer, producer.batch():
             for number, lane in batch:
                 # Workers declare the queues that they consume; publishers need not.
