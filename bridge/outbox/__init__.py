@@ -92,7 +92,7 @@ class Offer:
     trace_context: TraceContext = NO_TRACE_CONTEXT
     #: The client's own cap on its pending bytes, None for the cap of all clients.
     most_pending: int | None = None
-    #: Equal for all offers of one request, else empty. Once one was declined, no later one of its lane is accepted.
+    #: Eight bytes, equal for all offers of a request, or empty. Once one is declined, no later one of a lane is stored.
     group: bytes = field(default=b"", repr=False)
     #: Equal for each repeat of the offer, so that the store recognises it.
     accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)

@@ -72,6 +72,7 @@ class LetterIndex:
     def count(self, wanted: LetterFilter) -> int:
         """Return how many lines match the filter, but for its operation and error code."""
         if _is_of_time_only(wanted):
+            # Redis counts the lines of a time itself, and none of them is read.
             begin, end = _bounds(wanted, b"", LetterOrder.OLDEST)
             pipeline = self._client.pipeline(transaction=False)
             for number in _partitions(wanted):
@@ -107,14 +108,15 @@ class LetterIndex:
 
 def line_matcher(wanted: LetterFilter) -> Callable[[bytes], bool]:
     """Return a function for whether a line matches the filter, but for its time, operation and error code."""
+    # The lane of a run has the id of the run as its name. A filter with both matches only if they are equal.
     lanes = {name.encode() for name in (wanted.lane, wanted.run_id) if name is not None}
     reason, client = ((name or "").encode() for name in (wanted.reason, wanted.client))
     if not (lanes or reason or client):
         return lambda _: True
 
     def matches(text: bytes) -> bool:
-        _, lane, _, its_reason, its_client = text.split(b"/", 4)
-        return (not lanes or lanes == {lane}) and reason in (b"", its_reason) and client in (b"", its_client)
+        _, lane, _, line_reason, line_client = text.split(b"/", 4)
+        return (not lanes or lanes == {lane}) and reason in (b"", line_reason) and client in (b"", line_client)
 
     return matches
 

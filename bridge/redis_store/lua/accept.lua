@@ -10,7 +10,7 @@
 -- ARGV[6] client              ARGV[7] max bytes pending in the lane
 -- ARGV[8] max bytes that the client may have pending in this partition
 -- ARGV[9] max bytes that this partition may hold
--- ARGV[10] offer group (16 bytes): equal for all writes of one request, or ''
+-- ARGV[10] offer group (8 bytes): equal for all writes of one request, or ''
 -- ARGV[11...] records
 --
 -- Returns {position of the first write, time in ms, 1 if the lane is to be dispatched else 0, 1 if a repeated request
@@ -94,7 +94,8 @@ local exceeded = (usage.lane_bytes + size > max_lane_bytes and 'lane')
   or (usage.client_bytes + size > max_client_bytes and 'client')
   or (usage.partition_bytes + size > max_partition_bytes and 'store')
 if offer_group ~= '' then
-  -- A shorter write must not pass an earlier one of its request that found no room.
+  -- A shorter write must not pass an earlier one of its request that found no room. `declined` is the latest such group
+  -- (8 bytes) and the cap that was exceeded.
   local declined = redis.call('HGET', lane_key, 'declined')
   if declined and string.sub(declined, 1, 8) == offer_group then
     return string.sub(declined, 9)

@@ -19,7 +19,7 @@ local max_open_ms = tonumber(ARGV[6])
 local jitter = ARGV[7]
 local denied_rate = tonumber(ARGV[8])
 
--- The breaker opens for this time, doubled with each trip in a row; the exponent is bounded, as a float would overflow.
+-- The breaker opens for this time, doubled with each trip in a row. The bound keeps the power of two a small number.
 local first_open_ms, max_doublings = 500, 20
 -- Throttling multiplies the rate by this factor, once in a period at most. Other answers add a share of the full rate.
 local slowdown_factor, slowdown_period_ms, speedup_share = 0.7, 1000, 0.01
