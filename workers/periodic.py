@@ -11,7 +11,7 @@ from bridge.operations.series import SAMPLE_INTERVAL
 from bridge.process.background import BackgroundThread
 
 
-def start_sweeping(worker: Worker) -> None:
+def start_periodic_threads(worker: Worker) -> None:
     """Start the threads. They tick at once, so that lanes from before the start are dispatched immediately."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     # One thread each: a long drain must not delay the sweep.

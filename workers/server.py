@@ -22,7 +22,7 @@ from bridge.process.start_failure import exit_with
 from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 from workers.app import create_app
-from workers.periodic import start_sweeping
+from workers.periodic import start_periodic_threads
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,7 +66,7 @@ def _connect_signals(worker: Worker) -> None:
     notification = ServiceNotification(os.environ.get("NOTIFY_SOCKET"))
 
     def on_ready(**_: Any) -> None:  # noqa: ANN401 - Celery's signals pass what they like
-        start_sweeping(worker)
+        start_periodic_threads(worker)
         worker.report_threads()
         signal.signal(signal.SIGTERM, _only_first(signal.getsignal(signal.SIGTERM)))
         notification.ready()

@@ -68,7 +68,7 @@ class BulkReader:
                 write=write,
                 client=request.client.name,
                 trace_context=trace_context,
-                request=offer_group,
+                group=offer_group,
                 most_pending=request.client.most_pending,
                 idempotency=_idempotency(key, request_fingerprint, number),
             )

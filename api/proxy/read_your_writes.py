@@ -116,7 +116,7 @@ class ReadYourWrites:
         """Return the lanes with pending writes of a client that upstream accepts, from all api processes."""
         lanes = self._fast_outbox.lanes_of(client, limit=_MAX_LANES)
         found = _pending(self._fast_outbox.extents(lanes)) if lanes else {}
-        return {lane: extent for lane, extent in found.items() if not extent.fails}
+        return {lane: extent for lane, extent in found.items() if not extent.is_failing}
 
     async def _is_delivering(self) -> bool:
         """Return whether waiting makes sense: nothing is delivered while the breaker is open, or in a pause."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merges the writes at the head of a lane into one upstream call.
+"""Merges the writes at the head of a lane into one upstream call, for the deliverer and for run creation.
 
 Merging keeps the effect of the writes in their order: MLflow stores the params, metrics and tags of a ``log-batch`` in
 list order, and the last tag of a key wins, as in single calls. Only a param can't be written twice in one call, so a
@@ -14,7 +14,7 @@ from itertools import takewhile
 
 import msgspec
 
-from bridge.delivery.fault_isolation import limit_after_disconnects
+from bridge.delivery.fault_isolation import limit_after_failures
 from bridge.outbox import Claim
 from bridge.upstream import Call, CallContext
 from bridge.upstream.mlflow_calls import joined, log_batch_call, single_call
@@ -25,13 +25,13 @@ from schemas.write import Fragment, Write
 
 #: Distinct metric keys in a call that repeats another.
 _MAX_REPEATED_KEYS = 100
-#: An upper bound of the bytes that list names and brackets add to a body.
-_FRAME_BYTES = 100
+#: Upper bounds of the bytes that list names and brackets add to a body, and that each write's commas add to its lists.
+_FRAME_BYTES, _COMMAS_BYTES = 100, 3
 _PARAMS_DECODER = msgspec.json.Decoder(list[Param])
 
 
 def count_same_client(jobs: Sequence[Job]) -> int:
-    """Return how many of the first jobs belong to one client."""
+    """Return how many of the first jobs belong to the client of the first one."""
     return sum(1 for _ in takewhile(lambda job: job.client == jobs[0].client, jobs))
 
 
@@ -41,11 +41,11 @@ def context_of_first(claim: Claim, count: int) -> CallContext:
 
 
 def calls_for(claim: Claim, limit: int, run_id: str | None = None) -> tuple[list[Call], int]:
-    """Return the calls that deliver the first jobs of a claim, usually one, and the number of these jobs."""
+    """Return the calls, usually one, that deliver up to ``limit`` of the first jobs, and the number of these jobs."""
     call, count = next_call(claim.jobs, at_most=limit, run_id=run_id)
-    if not claim.resumed:
+    if not claim.is_resumed:
         return [call], count
-    max_metrics = limit_after_disconnects(claim.broke, MAX_METRICS)
+    max_metrics = limit_after_failures(claim.failed_calls, MAX_METRICS)
     return repeated_calls(claim.jobs[:count], max_metrics=max_metrics, run_id=run_id), count
 
 
@@ -98,16 +98,17 @@ class _Batch:
         params = _read_params(write.params)
         if self.writes and not self._fits(write, params):
             return False
-        added = [param for param in params if param.key not in self._params]
+        new_params = [param for param in params if param.key not in self._params]
         self._new_params.append(
             write.params
-            if len(added) == len(params)
-            else Fragment(len(added), _without_brackets(msgspec.json.encode(added)))
+            if len(new_params) == len(params)
+            else Fragment(len(new_params), _without_brackets(msgspec.json.encode(new_params)))
         )
-        self._params.update((param.key, param.value) for param in added)
+        self._params.update((param.key, param.value) for param in new_params)
         self._metric_count += write.metrics.count
         self._tag_count += write.tags.count
-        self._bytes += write.size + 3 + (0 if self.writes else len(msgspec.json.encode(write.lane)))
+        run_id_bytes = 0 if self.writes else len(msgspec.json.encode(write.lane))
+        self._bytes += write.size + _COMMAS_BYTES + run_id_bytes
         self.writes.append(write)
         return True
 
@@ -119,15 +120,15 @@ class _Batch:
             return False
         if any(self._params.get(param.key, param.value) != param.value for param in params):
             return False
-        metrics = self._metric_count + write.metrics.count
+        metric_count = self._metric_count + write.metrics.count
         param_count = len(self._params) + write.params.count
-        tags = self._tag_count + write.tags.count
+        tag_count = self._tag_count + write.tags.count
         return (
-            metrics <= MAX_METRICS
+            metric_count <= MAX_METRICS
             and param_count <= MAX_PARAMS
-            and tags <= MAX_TAGS
-            and metrics + param_count + tags <= MAX_ENTITIES
-            and self._bytes + write.size + 3 <= MAX_BATCH_BYTES
+            and tag_count <= MAX_TAGS
+            and metric_count + param_count + tag_count <= MAX_ENTITIES
+            and self._bytes + write.size + _COMMAS_BYTES <= MAX_BATCH_BYTES
         )
 
     def call(self, metrics: Sequence[Fragment] | None = None) -> Call:
@@ -150,11 +151,12 @@ def _metric_pieces(metrics: Fragment, max_metrics: int) -> Iterator[Fragment]:
     """Divide metrics into pieces of at most 100 keys and ``max_metrics`` values; NaN values go last, in own pieces."""
     texts = msgspec.json.decode(b"[" + metrics.json + b"]", type=list[msgspec.Raw])
     decoded = [(text, msgspec.json.decode(text, type=_MetricKeyAndValue)) for text in texts]
-    for nan in (False, True):
+    for takes_nan in (False, True):
         piece: list[bytes] = []
         keys: set[str] = set()
         for text, metric in decoded:
-            if (bytes(metric.value) == b'"NaN"') is not nan:
+            is_nan = bytes(metric.value) == b'"NaN"'
+            if is_nan is not takes_nan:
                 continue
             if len(piece) == max_metrics or len(keys | {metric.key}) > _MAX_REPEATED_KEYS:
                 yield Fragment(len(piece), b",".join(piece))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivers the jobs of one lane, in order, one upstream call at a time.
+"""Delivers the jobs of one lane, in order, one upstream call at a time. The Celery task of a worker calls it.
 
 1. Claim the lane, which returns the jobs at its head. Nothing to claim: another worker has it, or it is not due.
 2. Merge as many jobs as one call may carry, and send the call when flow control permits it.
@@ -23,7 +23,7 @@ from bridge.delivery.fault_isolation import (
     Bisection,
     OutcomePolicy,
     limit_after_crashes,
-    limit_after_disconnects,
+    limit_after_failures,
     must_go_alone,
 )
 from bridge.delivery.run_creation import RunCreation
@@ -39,13 +39,13 @@ from bridge.upstream.sender import Stopping, UpstreamSender
 from schemas.job import UpstreamAnswer
 from schemas.lane import named_run
 
-_NOW = dt.timedelta()
+_NO_DELAY = dt.timedelta()
 _BASE_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 60.0
 #: Added to the attempts of a denied lane: permissions change slowly, so even its first pauses are long.
 _DENIED_EXTRA_ATTEMPTS = 3
-#: The backoff of a denied lane that flow control rejects: a random part of the longest pause.
-_DENIED_REJECTED_ATTEMPTS = 10
+#: The attempts that the backoff of a denied and withheld lane assumes: enough for the longest bound.
+_DENIED_WITHHELD_ATTEMPTS = 10
 _POISON = DeadLettering(reason=DeadLetterReason.POISON, message="each delivery of this write crashed its worker")
 
 
@@ -53,11 +53,11 @@ _POISON = DeadLettering(reason=DeadLetterReason.POISON, message="each delivery o
 class Timing:
     """The time limits of delivery."""
 
-    #: Of a claim on a lane; longer than one upstream call can take.
+    #: The lease of a claim; longer than one upstream call can take.
     lease: dt.timedelta
     #: The age after which an undelivered write becomes a dead letter.
     horizon: dt.timedelta
-    #: Of one turn of a lane, before other lanes get theirs.
+    #: The time for which a worker delivers one lane, before other lanes get their turns.
     turn: dt.timedelta = dt.timedelta(seconds=0.25)
 
 
@@ -79,33 +79,33 @@ class Deliverer:
         """Deliver what is due in the lane, for at most one turn. Never raises: a failure is retried later."""
         try:
             if claim := self.outbox.claim(lane, lease=self.timing.lease):
-                self._claimed_turn(claim)
+                self._deliver_claimed(claim)
         except StoreUnavailable as error:
             # The lease expires by itself; calls sent and not settled are repeated with identical bytes.
             self.observe(StoreError(operation="delivery", reason=str(error), lane=lane))
 
-    def _claimed_turn(self, claim: Claim) -> None:
+    def _deliver_claimed(self, claim: Claim) -> None:
         try:
-            self._turn(claim)
+            self._deliver_for_one_turn(claim)
         except LeaseLost:
             self.observe(delivery_events.lease_expired(claim))
 
-    def _turn(self, claim: Claim) -> None:
-        end = self.clock.monotonic() + self.timing.turn
+    def _deliver_for_one_turn(self, claim: Claim) -> None:
+        turn_end = self.clock.monotonic() + self.timing.turn
         bisection = Bisection()
         current: Claim | None = claim
         while current:
             # A bisection is not interrupted: the next turn would restart it, perhaps for ever.
-            over = self.clock.monotonic() >= end and not bisection.is_active_at(current.settled)
-            if over or self.sender.stopping.is_set():
-                self.outbox.release(current, after=_NOW, thaw=not current.resumed)
+            is_over = self.clock.monotonic() >= turn_end and not bisection.is_active_at(current.settled)
+            if is_over or self.sender.stopping.is_set():
+                self.outbox.release(current, after=_NO_DELAY, thaw=not current.is_resumed)
                 if not self.sender.stopping.is_set():
                     self.dispatch.lane_due(current.lane, current.client)
                 return
             current = self._guarded_attempt(current, bisection)
 
     def _guarded_attempt(self, claim: Claim, bisection: Bisection) -> Claim | None:
-        """Make an attempt. An internal error must not look like a write that crashes its workers."""
+        """Make an attempt. An internal error releases the lane, and does not count as a crash of the worker."""
         try:
             return self._attempt(claim, bisection)
         except (LeaseLost, StoreUnavailable):
@@ -121,24 +121,24 @@ class Deliverer:
         """Send one call and settle its outcome. Return the claim to continue with, None if the turn ends here."""
         if not claim.jobs:
             return self._settle(claim, RENEWAL)
-        jobs = len(claim.jobs)
-        if must_go_alone(claim.claims, jobs):
-            if claim.tried_alone:
+        job_count = len(claim.jobs)
+        if must_go_alone(claim.claims, job_count):
+            if claim.was_tried_alone:
                 return self._dead_letter(claim, 1, claim.claims, _POISON)
-            self._settle(claim, Settlement(alone=True))
-        first = self.run_order.precedence(claim)
-        if not first.jobs:
-            self.outbox.release(claim, after=first.wait, thaw=not claim.resumed)
-            self.dispatch.lane_due(first.other, claim.client)
+            self._settle(claim, Settlement(sends_alone=True))
+        precedence = self.run_order.precedence(claim)
+        if not precedence.sendable:
+            self.outbox.release(claim, after=precedence.wait, thaw=not claim.is_resumed)
+            self.dispatch.lane_due(precedence.other_lane, claim.client)
             return None
         limit = min(
-            first.jobs,
-            bisection.limit(claim.settled, jobs),
-            limit_after_crashes(claim.claims, jobs),
-            limit_after_disconnects(claim.broke, jobs),
-            count_same_client(claim.jobs) if self.sender.in_clients_names else jobs,
+            precedence.sendable,
+            bisection.limit(claim.settled, job_count),
+            limit_after_crashes(claim.claims, job_count),
+            limit_after_failures(claim.failed_calls, job_count),
+            count_same_client(claim.jobs) if self.sender.in_clients_names else job_count,
             # A write that was denied alone is sent alone again.
-            1 if claim.denied_since else jobs,
+            1 if claim.denied_since else job_count,
         )
         return self._send_and_settle(claim, limit, bisection)
 
@@ -151,15 +151,15 @@ class Deliverer:
             return claim
         if isinstance(outcome, Withheld):
             # The lane waits until calls may go again. Its writes gather meanwhile and go out in larger calls.
-            self._release_rejected(claim, outcome)
+            self._release_withheld(claim, outcome)
             return None
         match self.outcome_policy.resolve(claim, count, outcome):
             case Delivered() as outcome:
-                return self._delivered(claim, count, outcome, duration)
+                return self._settle_delivered(claim, count, outcome, duration)
             case Refused() as outcome:
-                return self._refused(claim, count, outcome, bisection)
+                return self._handle_refused(claim, count, outcome, bisection)
             case Denied() as outcome:
-                return self._denied(claim, count, outcome, bisection)
+                return self._handle_denied(claim, count, outcome, bisection)
             case (Unavailable() | Unknown()) as outcome:
                 self._defer(claim, count, outcome)
                 return None
@@ -167,7 +167,7 @@ class Deliverer:
                 assert_never(never)
 
     def _send(self, claim: Claim, limit: int) -> tuple[Outcome | Withheld | Stopping, int]:
-        """Return the outcome, and how many of the first jobs it is about."""
+        """Send at most ``limit`` of the first jobs. Return the outcome and the number of jobs it is about."""
 
         def renew() -> object:
             return self._settle(claim, RENEWAL)
@@ -177,21 +177,22 @@ class Deliverer:
         calls, count = calls_for(claim, limit)
         return self.sender.send(calls, context_of_first(claim, count), renew=renew), count
 
-    def _release_rejected(self, claim: Claim, rejected: Withheld) -> None:
+    def _release_withheld(self, claim: Claim, withheld: Withheld) -> None:
         """Release the lane until flow control may permit a call. A denied lane keeps the denial as its reason."""
-        denied = claim.denied_since is not None
-        # Many denied lanes would otherwise come back at once, only to be rejected again.
-        is_delayed = denied and not rejected.by_pause
-        after = max(rejected.after, backoff(_DENIED_REJECTED_ATTEMPTS)) if is_delayed else rejected.after
-        self.outbox.release(claim, after=after, held=None if denied else rejected.reason, thaw=not claim.resumed)
+        is_denied = claim.denied_since is not None
+        # Many denied lanes would otherwise come back at once, only to be withheld again.
+        is_delayed = is_denied and not withheld.by_pause
+        after = max(withheld.after, backoff(_DENIED_WITHHELD_ATTEMPTS)) if is_delayed else withheld.after
+        reason = None if is_denied else withheld.reason
+        self.outbox.release(claim, after=after, reason=reason, thaw=not claim.is_resumed)
 
-    def _delivered(self, claim: Claim, count: int, outcome: Delivered, duration: dt.timedelta) -> Claim | None:
+    def _settle_delivered(self, claim: Claim, count: int, outcome: Delivered, duration: dt.timedelta) -> Claim | None:
         self.observe(delivery_events.writes_delivered(claim, count, outcome, duration=duration, now=self.clock.now()))
         attempts, request_id = claim.attempts + 1, outcome.request_id
         settlement = Settlement(count=count, attempts=attempts, status=outcome.status, request_id=request_id)
         return self._settle(claim, settlement)
 
-    def _refused(self, claim: Claim, count: int, refusal: Refused, bisection: Bisection) -> Claim | None:
+    def _handle_refused(self, claim: Claim, count: int, refusal: Refused, bisection: Bisection) -> Claim | None:
         """Dead-letter a write that was refused alone. Bisect a batch."""
         if count > 1:
             return self._bisect(claim, count, refusal, bisection)
@@ -205,7 +206,7 @@ class Deliverer:
         bisection.record_dead_letter(claim.settled + 1)
         return self._dead_letter(claim, 1, claim.attempts + 1, dead_lettering)
 
-    def _denied(self, claim: Claim, count: int, denial: Denied, bisection: Bisection) -> Claim | None:
+    def _handle_denied(self, claim: Claim, count: int, denial: Denied, bisection: Bisection) -> Claim | None:
         """Keep a denied write in its lane until its grace has ended, then dead-letter it. Bisect a batch."""
         if count > 1:
             return self._bisect(claim, count, denial, bisection)
@@ -232,7 +233,7 @@ class Deliverer:
         bisection.narrow(claim.settled + count)
         refused = Attempt(
             writes=count,
-            reason=_reason(refusal),
+            reason=_outcome_name(refusal),
             message=refusal.reason if isinstance(refusal, Denied) else refusal.message,
             status=refusal.status,
             error_code=refusal.error_code,
@@ -242,11 +243,10 @@ class Deliverer:
     def _dead_letter(self, claim: Claim, count: int, attempts: int, dead_lettering: DeadLettering) -> Claim | None:
         """Settle the first jobs as dead letters."""
         status = dead_lettering.answer.status if dead_lettering.answer else 0
-        following = self._settle(
-            claim, Settlement(count=count, attempts=attempts, status=status, dead_lettering=dead_lettering)
-        )
+        settlement = Settlement(count=count, attempts=attempts, status=status, dead_lettering=dead_lettering)
+        next_claim = self._settle(claim, settlement)
         self.observe(delivery_events.writes_dead_lettered(claim, count, attempts, dead_lettering))
-        return following
+        return next_claim
 
     def _defer(self, claim: Claim, count: int, outcome: Denied | Unavailable | Unknown) -> None:
         """Release the lane with a later due time. A call that may have arrived stays frozen, to be repeated exactly.
@@ -254,20 +254,20 @@ class Deliverer:
         Jobs of this attempt that are older than the horizon become dead letters. They always get this last attempt:
         the bridge itself may have been stopped all the while.
         """
-        unknown = isinstance(outcome, Unknown)
+        may_have_arrived = isinstance(outcome, Unknown)
         attempt = claim.attempts + 1
-        oldest = self.clock.now() - self.timing.horizon
-        expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest, claim.jobs[:count]))
+        oldest_kept = self.clock.now() - self.timing.horizon
+        expired = sum(1 for _ in takewhile(lambda job: job.accepted_at < oldest_kept, claim.jobs[:count]))
         if expired:
             dead_lettering = DeadLettering(reason=DeadLetterReason.EXPIRED, message=f"last attempt: {outcome.reason}")
-            following = self._dead_letter(claim, expired, attempt, dead_lettering)
-            if not following:
+            next_claim = self._dead_letter(claim, expired, attempt, dead_lettering)
+            if not next_claim:
                 return
-            claim, count = following, count - expired
+            claim, count = next_claim, count - expired
         delay = _retry_delay(outcome, attempt)
-        thaw = not unknown and not claim.resumed
+        thaw = not may_have_arrived and not claim.is_resumed
         failed = _failed_attempt(outcome, count) if count else None
-        self.outbox.release(claim, after=delay, held=outcome.reason, attempt=failed, thaw=thaw)
+        self.outbox.release(claim, after=delay, reason=outcome.reason, attempt=failed, thaw=thaw)
         self.observe(delivery_events.lane_deferred(claim, count, outcome, attempt=attempt, delay=delay))
 
     def _settle(self, claim: Claim, settlement: Settlement) -> Claim | None:
@@ -302,21 +302,21 @@ def _retry_delay(outcome: Denied | Unavailable | Unknown, attempt: int) -> dt.ti
 def _failed_attempt(outcome: Denied | Unavailable | Unknown, writes: int) -> Attempt:
     match outcome:
         case Denied():
-            broke: Literal["failed", "silent", "denied", ""] = "denied"
+            failure_kind: Literal["failed", "silent", "denied", ""] = "denied"
         case Unknown():
-            broke = "silent"
+            failure_kind = "silent"
         case Unavailable():
-            broke = "failed" if outcome.final_refusal else ""
+            failure_kind = "failed" if outcome.final_refusal else ""
     status, error_code = getattr(outcome, "status", None), getattr(outcome, "error_code", None) or None
     return Attempt(
         writes=writes,
-        reason=_reason(outcome),
+        reason=_outcome_name(outcome),
         message=outcome.reason,
         status=status,
         error_code=error_code,
-        broke=broke,
+        failure_kind=failure_kind,
     )
 
 
-def _reason(outcome: Refused | Denied | Unavailable | Unknown) -> str:
+def _outcome_name(outcome: Refused | Denied | Unavailable | Unknown) -> str:
     return type(outcome).__name__.lower()

@@ -63,17 +63,18 @@ class OutcomePolicy:
 
         It is at fault if upstream fails each time the write is sent alone, while upstream is known to be up.
         """
-        if not outcome.final_refusal or not claim.broke_since:
+        if not outcome.final_refusal or not claim.failed_alone_since:
             return outcome
-        is_up = outcome.answered or self.flow_control.delivered_since(claim.broke_since)
-        if claim.broke_alone + 1 >= _MIN_ATTEMPTS_ALONE and is_up:
+        is_up = outcome.answered or self.flow_control.delivered_since(claim.failed_alone_since)
+        if claim.failed_alone + 1 >= _MIN_ATTEMPTS_ALONE and is_up:
             return outcome.final_refusal
         return outcome
 
     def _resolve_refusal(self, claim: Claim, outcome: Refused) -> Outcome:
         """Return the outcome of a refused write that was sent alone: too early, done before, or refused."""
-        op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
-        if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY_WRITE_GRACE:
+        job = claim.jobs[0]
+        is_maybe_early = may_be_early(job.write.op, outcome.status, outcome.error_code, outcome.message)
+        if is_maybe_early and self.clock.now() - job.accepted_at < _EARLY_WRITE_GRACE:
             reason = "upstream does not have the run or trace of this write yet; it may still arrive"
             return Unavailable(reason=reason, status=outcome.status)
         return Delivered(status=200, request_id=outcome.request_id) if _was_done(claim, outcome) else outcome
@@ -86,6 +87,7 @@ class Bisection:
     """
 
     def __init__(self) -> None:
+        #: Positions: of the last job of the refused batch, and of the job that was dead-lettered last.
         self._end = 0
         self._last_dead_letter = 0
         self._dead_letters_in_a_row = 0
@@ -129,14 +131,17 @@ def must_go_alone(claims: int, jobs: int) -> bool:
     return claims > _MAX_TRUSTED_CLAIMS and limit_after_crashes(claims, jobs) == 1
 
 
-def limit_after_disconnects(broke: int, jobs: int) -> int:
-    """Return how many of ``jobs`` a call may carry after upstream failed on ``broke`` calls from the lane's head."""
-    return jobs if broke <= _MAX_TRUSTED_FAILURES else max(1, jobs >> (broke - _MAX_TRUSTED_FAILURES))
+def limit_after_failures(failed_calls: int, jobs: int) -> int:
+    """Return how many of ``jobs`` a call may carry after upstream failed on this many calls from the lane's head.
+
+    The limit halves with each further failed call, down to one job.
+    """
+    return jobs if failed_calls <= _MAX_TRUSTED_FAILURES else max(1, jobs >> (failed_calls - _MAX_TRUSTED_FAILURES))
 
 
 def _was_done(claim: Claim, refusal: Refused) -> bool:
     """Return whether a write sent alone is refused because an earlier attempt at it was successful."""
     # That attempt got no answer, or crashed its worker.
-    repeated = bool(claim.resumed and (claim.attempts or claim.claims > 1))
+    is_repeated = bool(claim.is_resumed and (claim.attempts or claim.claims > 1))
     op = claim.jobs[0].write.op
-    return repeated and was_done_before(op, refusal.status, refusal.error_code, refusal.message)
+    return is_repeated and was_done_before(op, refusal.status, refusal.error_code, refusal.message)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay of a dead letter would meet: later writes of its lane, and values in MLflow that differ from its own.
+"""Finds what a replay of a dead letter would conflict with, for the page that shows the letter.
 
-The letter's write is applied to MLflow's answer about the run, after the writes of its lane that are still pending, by
-MLflow's own rules (`bridge.outbox.overlay`). What then differs is what the replay overwrites.
+A conflict is a later write of the letter's lane, or a value in MLflow that differs from the letter's own. The pending
+writes of the lane are applied to MLflow's answer about the run, then the letter's write, by MLflow's own rules
+(`bridge.outbox.overlay`). A replay overwrites the values that this last step changes.
 """
 
 from collections.abc import Iterator
@@ -35,12 +36,12 @@ Json = dict[str, Any]
 
 
 class Unchecked(Exception):
-    """The values can't be compared; the text says why."""
+    """The letter can't be compared with MLflow's values; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayConflicts:
-    """Finds conflicts. Asks upstream, by the rules of every call that the bridge makes for itself."""
+    """Finds conflicts. Reads the run from upstream, by the rules of every call that the bridge makes for itself."""
 
     letters: DeadLetters
     outbox: Outbox
@@ -52,7 +53,7 @@ class ReplayConflicts:
     def of(self, letter_id: str, *, asked_by: Client | None) -> Conflicts | None:
         """Return the conflicts of a letter, None if there is no such letter (any more).
 
-        ``asked_by`` is None for a client that may not read runs: it learns of no stored value.
+        ``asked_by`` is None for a client that may not read runs: the response then has no stored value.
         """
         job = self.letters.job(letter_id)
         if job is None:
@@ -100,17 +101,17 @@ class ReplayConflicts:
 
 
 def overwrites(stored: bytes, write: Write) -> Iterator[Overwrite]:
-    """Yield what a write changes of a run, given MLflow's answer about it, and each param that it can't change."""
-    before, after = _run(stored), _run(overlay(Overlaid.RUN, stored, [write]))
+    """Yield each value that a write changes in MLflow's answer about a run, and each param that it can't change."""
+    before, after = _decode_run(stored), _decode_run(overlay(Overlaid.RUN, stored, [write]))
     for name in _RUN_FIELDS:
         old, new = (_text(run["info"].get(name)) for run in (before, after))
         if old not in (None, "", new):
             yield Overwrite(kind=name, key=name, stored=old, letter=new)
-    tags, new_tags = _values(before, "tags"), _values(after, "tags")
+    tags, new_tags = _values_by_key(before, "tags"), _values_by_key(after, "tags")
     for key, value in tags.items():
         if key != _RUN_NAME_TAG and new_tags.get(key) != value:
             yield Overwrite(kind="tag", key=key, stored=value, letter=new_tags.get(key))
-    params = _values(before, "params")
+    params = _values_by_key(before, "params")
     for key, value in _params_of(write).items():
         if key in params and params[key] != value:
             yield Overwrite(kind="param", key=key, stored=params[key], letter=value)
@@ -120,16 +121,16 @@ def _check_experiment(body: bytes, asked_by: Client) -> None:
     """Raise ``Unchecked`` if the client is limited to other experiments than that of the run."""
     if asked_by.experiments is None or asked_by.is_operator:
         return
-    if _run(body)["info"].get("experiment_id") not in asked_by.experiments:
+    if _decode_run(body)["info"].get("experiment_id") not in asked_by.experiments:
         raise Unchecked("The run is not within the experiments of the client.")
 
 
-def _run(answer: bytes) -> Json:
+def _decode_run(answer: bytes) -> Json:
     run = msgspec.json.decode(answer)["run"]
     return {"info": run.get("info") or {}, "data": run.get("data") or {}}
 
 
-def _values(run: Json, name: str) -> dict[str, str]:
+def _values_by_key(run: Json, name: str) -> dict[str, str]:
     return {item["key"]: item["value"] for item in run["data"].get(name) or ()}
 
 

@@ -24,12 +24,13 @@ from schemas.write import Op
 
 _MLFLOW_API = "/api/2.0/mlflow"
 
+#: The end of a call: its outcome, or why it was not sent.
 Result = Outcome | Withheld | Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreation:
-    """Sends the writes of named runs."""
+    """Sends the writes of named runs, in place of the deliverer's own call."""
 
     sender: UpstreamSender
     names: RunNames
@@ -51,17 +52,17 @@ class RunCreation:
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find or create the run, and bind its name."""
         write = claim.jobs[0].write
-        wanted = msgspec.json.decode(write.whole, type=CreateRun)
+        creation = msgspec.json.decode(write.whole, type=CreateRun)
         mlflow = _MlflowCalls(self.sender, context_of_first(claim, 1), renew)
-        experiment_id = wanted.experiment_id or DEFAULT_EXPERIMENT
-        if wanted.experiment_name is not None:
-            experiment = mlflow.get_or_create_experiment(wanted.experiment_name)
-            if not isinstance(experiment, str):
-                return experiment
-            experiment_id = experiment
-        run_id = mlflow.search_run(wanted.run, experiment_id)
+        experiment_id = creation.experiment_id or DEFAULT_EXPERIMENT
+        if creation.experiment_name is not None:
+            found_id = mlflow.get_or_create_experiment(creation.experiment_name)
+            if not isinstance(found_id, str):
+                return found_id
+            experiment_id = found_id
+        run_id = mlflow.search_run(creation.run, experiment_id)
         if run_id is None:
-            run_id = mlflow.create_run(wanted, experiment_id)
+            run_id = mlflow.create_run(creation, experiment_id)
         if not isinstance(run_id, str):
             return run_id
         self.names.bind(write.lane, run_id)
@@ -86,9 +87,9 @@ class _MlflowCalls:
         created = self._send("/experiments/create", "experiment_id", {"name": name})
         if isinstance(created, dict):
             return str(created["experiment_id"])
-        exists = isinstance(created, Refused) and created.error_code == "RESOURCE_ALREADY_EXISTS"
         # Another client has created it between the two calls.
-        return self.get_or_create_experiment(name, retry=False) if exists and retry else created
+        was_created = isinstance(created, Refused) and created.error_code == "RESOURCE_ALREADY_EXISTS"
+        return self.get_or_create_experiment(name, retry=False) if was_created and retry else created
 
     def search_run(self, name: str, experiment_id: str) -> str | Result | None:
         """Return the id of the run of this name, None if there is none."""
@@ -105,14 +106,13 @@ class _MlflowCalls:
         runs = answer.get("runs")
         return str(runs[0]["info"]["run_id"]) if runs else None
 
-    def create_run(self, wanted: CreateRun, experiment_id: str) -> str | Result:
+    def create_run(self, creation: CreateRun, experiment_id: str) -> str | Result:
         """Create the run and return its id."""
-        tags = [*wanted.tags, {"key": NAME_TAG, "value": wanted.run}]
         body = {
             "experiment_id": experiment_id,
-            "run_name": wanted.run_name or wanted.run,
-            "start_time": wanted.start_time,
-            "tags": tags,
+            "run_name": creation.run_name or creation.run,
+            "start_time": creation.start_time,
+            "tags": [*creation.tags, {"key": NAME_TAG, "value": creation.run}],
         }
         answer = self._send("/runs/create", "run", body)
         return str(answer["run"]["info"]["run_id"]) if isinstance(answer, dict) else answer

@@ -17,10 +17,11 @@ _MIN_WAIT, _MAX_WAIT = dt.timedelta(milliseconds=50), dt.timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Precedence:
-    """How many of a claim's first jobs may be sent. If none may: the lane that goes first, and how long to wait."""
+    """How many of a claim's first jobs may be sent now."""
 
-    jobs: int
-    other: str = ""
+    sendable: int
+    #: If none may: the lane that goes first, and how long to wait for it.
+    other_lane: str = ""
     wait: dt.timedelta = _MIN_WAIT
 
 
@@ -36,19 +37,20 @@ class RunOrder:
         """Return how many of the first jobs were accepted before the oldest write in the run's other lane."""
         jobs = claim.jobs
         is_named = named_run(claim.lane) is not None
-        other = self.names.run_id(claim.lane) if is_named else claim.alias
-        if other is None:
+        other_lane = self.names.run_id(claim.lane) if is_named else claim.alias
+        if other_lane is None:
             return Precedence(len(jobs))
-        backlog = self.outbox.lane_backlog(other)
+        backlog = self.outbox.lane_backlog(other_lane)
         oldest = backlog.oldest_accepted_at
         if oldest is None:
             return Precedence(len(jobs))
         # Of two that were accepted within the same millisecond, the one by name goes first.
         later = (job.accepted_at > oldest or (job.accepted_at == oldest and not is_named) for job in jobs)
-        earlier_jobs = next((number for number, is_later in enumerate(later) if is_later), len(jobs))
-        return Precedence(earlier_jobs, other, self._wait_for(backlog))
+        earlier_count = next((index for index, is_later in enumerate(later) if is_later), len(jobs))
+        return Precedence(earlier_count, other_lane, self._wait_for(backlog))
 
     def _wait_for(self, backlog: LaneBacklog) -> dt.timedelta:
-        due = backlog.next_attempt_at
-        wait = due - self.clock.now() if due else _MIN_WAIT
+        """Return the time until the next attempt at the other lane, within bounds."""
+        next_attempt_at = backlog.next_attempt_at
+        wait = next_attempt_at - self.clock.now() if next_attempt_at else _MIN_WAIT
         return min(max(wait, _MIN_WAIT), _MAX_WAIT)

@@ -16,12 +16,12 @@ from bridge.outbox import Outbox
 #: The interval at which each worker process sweeps and continues drains.
 SWEEP_INTERVAL = dt.timedelta(seconds=1)
 
-#: Each lane costs the store one lookup.
+#: Bounds the load of one sweep on the store: each lane costs it a lookup.
 _MAX_LANES_PER_SWEEP = 4000
 
 
 class Sweeper:
-    """Runs in every worker; each partition is swept by one of them per interval."""
+    """Dispatches due lanes. It runs in every worker; one of them sweeps a partition in each interval."""
 
     def __init__(
         self, outbox: Outbox, dispatch: Dispatch, *, observe: Observer, is_paused: Callable[[], bool] = lambda: False
@@ -49,8 +49,8 @@ class Sweeper:
         except StoreUnavailable as error:
             self._observe(StoreError(operation="sweep", reason=str(error)))
             return
-        dispatched = [each for each in due if capacity.take(each.client)]
-        for each in dispatched:
-            self._dispatch.lane_due(each.lane, each.client)
-        if dispatched:
-            self._observe(LanesRedispatched(lanes=len(dispatched)))
+        dispatchable = [lane for lane in due if capacity.take(lane.client)]
+        for due_lane in dispatchable:
+            self._dispatch.lane_due(due_lane.lane, due_lane.client)
+        if dispatchable:
+            self._observe(LanesRedispatched(lanes=len(dispatchable)))

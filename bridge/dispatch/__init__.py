@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-#: Workers and api must agree on it, so it changes only with a release.
+#: Workers and api must agree on this number, so it changes only with a release.
 QUEUE_COUNT = 16
 
 
@@ -19,21 +19,22 @@ def queue_of(client: str) -> int:
 
 
 class DispatchCapacity:
-    """How many more hints the broker should be given now, for each queue."""
+    """How many more hints each queue of the broker should be given now."""
 
-    def __init__(self, by_queue: Sequence[int]) -> None:
-        self._by_queue = list(by_queue)
+    def __init__(self, free_places: Sequence[int]) -> None:
+        """``free_places`` has the capacity of each queue, by its number."""
+        self._free_places = list(free_places)
 
     @property
     def total(self) -> int:
         """The capacity of all queues."""
-        return sum(self._by_queue)
+        return sum(self._free_places)
 
     def take(self, client: str) -> bool:
         """Take one place in the client's queue; return whether there was one."""
         queue = queue_of(client)
-        self._by_queue[queue] -= 1
-        return self._by_queue[queue] >= 0
+        self._free_places[queue] -= 1
+        return self._free_places[queue] >= 0
 
 
 class Dispatch(Protocol):

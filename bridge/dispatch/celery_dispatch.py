@@ -20,10 +20,11 @@ from bridge.dispatch.redis_failures import is_redis_failure
 from bridge.events import DispatchFailed, Observer
 from bridge.process.background import BackgroundThread
 
+#: The name of the only task: it delivers the lane that is its argument.
 TASK = "bridge.deliver"
 QUEUES = tuple(f"bridge.deliver.{number:02}" for number in range(QUEUE_COUNT))
 
-#: Hints of a queue that wait to be published, and that wait in the broker. Beyond that the sweep finds the lanes.
+#: Hints of a queue that wait to be published, and that wait in the broker. The sweep finds the lanes of further ones.
 _MAX_UNPUBLISHED = 10_000
 _MAX_IN_BROKER = 2_000
 #: Hints that are published in one round trip.
@@ -48,6 +49,7 @@ def celery_app(broker_url: str, *, timeout: dt.timedelta) -> Celery:
         broker_transport_options={
             # One slot in a cluster, and a prefix that separates them from the store's keys if both are one Redis.
             "global_keyprefix": "{bridge-broker}:",
+            # All times are in seconds. A hint that a lost worker has taken is given to another one after this time.
             "visibility_timeout": 120,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
@@ -85,12 +87,8 @@ class CeleryDispatch:
         lengths = self._queue_lengths()
         if lengths is None:
             return DispatchCapacity([0] * QUEUE_COUNT)
-        return DispatchCapacity(
-            [
-                max(0, _MAX_IN_BROKER - length - self._unpublished.length(number))
-                for number, length in enumerate(lengths)
-            ]
-        )
+        waiting = [length + self._unpublished.length(number) for number, length in enumerate(lengths)]
+        return DispatchCapacity([max(0, _MAX_IN_BROKER - count) for count in waiting])
 
     def ping(self) -> bool:
         """Return whether the broker answers."""
@@ -118,13 +116,13 @@ class CeleryDispatch:
         try:
             self._send(batch)
         except Exception as error:  # noqa: BLE001 - whatever a broker raises, the hint is only a hint
-            # All of them: a broker that is down must not cost a timeout for each; the sweep finds the lanes.
+            # All hints are dropped: a broker that is down must not cost a timeout for each. The sweep finds the lanes.
             hints = len(batch) + self._unpublished.clear()
-            # An error of the whole batch names its reason as its cause.
+            # kombu raises its own error for a batch; the cause of that is the error of the driver.
             self._observe(DispatchFailed(hints=hints, reason=type(error.__cause__ or error).__name__))
 
     def _send(self, batch: list[tuple[int, str]]) -> None:
-        """Publish in one round trip: reaching the broker is the greater part of the cost of a hint."""
+        """Publish each lane to the queue of its number. One round trip: it is most of the cost of a hint."""
         with self._app.producer_or_acquire() as producer, producer.batch():
             for number, lane in batch:
                 # Workers declare the queues that they consume; publishers need not.

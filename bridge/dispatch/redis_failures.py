@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classification of exceptions: a failure between the bridge and Redis, or a defect of the bridge.
+"""Separates failures between the bridge and Redis from defects of the bridge, for the adapters of store and broker.
 
 redis-py raises more than ``RedisError`` while a connection dies. A connection that is closed during a call has lost its
 socket, and redis-py then fails with TypeError, AttributeError, ValueError or OSError.
@@ -10,6 +10,7 @@ from types import TracebackType
 
 from redis.exceptions import RedisClusterException, RedisError
 
+#: What redis-py raises, too, while it uses a connection that has lost its socket.
 _RAISED_WITHOUT_SOCKET = (TypeError, AttributeError, ValueError, OSError)
 #: Modules of the standard library that the driver calls to reach the server.
 _STDLIB_NETWORK = ("socket", "ssl", "selectors", "asyncio")

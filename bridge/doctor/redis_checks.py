@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, StoreUnavailable
 from bridge.outbox import Durability
 from bridge.process.clock import Clock
 from bridge.redis_store.accept import WATERMARK, held_bytes
-from bridge.redis_store.client import every_info, is_cluster, outdated_servers, server_durability, store_errors
+from bridge.redis_store.client import info_of_servers, is_cluster, outdated_servers, server_durability, store_errors
 from bridge.redis_store.outbox import connect
 from bridge.redis_store.scripts import self_test
 from bridge.redis_store.store_format import read_format
@@ -70,7 +70,7 @@ def check_connection(connect: Any, url: str, setting: str) -> CheckResult:  # no
     try:
         client = connect()
         latencies = [_ping(client) for _ in range(5)]
-        server, replication = every_info(client, "server"), every_info(client, "replication")
+        server, replication = info_of_servers(client, "server"), info_of_servers(client, "replication")
     except Exception as error:
         if not (isinstance(error, (BridgeError, OSError, ValueError)) or is_redis_failure(error)):
             raise
@@ -87,7 +87,7 @@ def check_connection(connect: Any, url: str, setting: str) -> CheckResult:  # no
 
 
 def _check_durability(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's clients share no base
-    durability, persistence = server_durability(client), every_info(client, "persistence")
+    durability, persistence = server_durability(client), info_of_servers(client, "persistence")
     if any(each.get("aof_last_write_status", "ok") != "ok" for each in persistence):
         return fail("it can't write to its disk (aof_last_write_status)", "free or repair the disk of the store")
     if durability.faults:
@@ -142,7 +142,7 @@ def _check_scripts(client: Any) -> CheckResult:  # noqa: ANN401
 
 
 def _check_memory(client: Any, cap: int) -> CheckResult:  # noqa: ANN401
-    memories = every_info(client, "memory")
+    memories = info_of_servers(client, "memory")
     limits = [(each.get("used_memory", 0), each["maxmemory"]) for each in memories if each.get("maxmemory")]
     used = max((used / limit_bytes for used, limit_bytes in limits), default=0.0)
     held = held_bytes(client)
@@ -167,7 +167,7 @@ def _physical(memory: dict[str, Any]) -> float:
 
 
 def _check_replicas(client: Any, url: str) -> CheckResult:  # noqa: ANN401
-    infos = every_info(client, "replication")
+    infos = info_of_servers(client, "replication")
     replicas = sum(each.get("connected_slaves", 0) for each in infos)
     topology = f"a cluster of {len(infos)} primaries" if is_cluster(url) else "one server"
     if replicas:
@@ -229,7 +229,7 @@ def _connection_failure(error: Exception, url: str, setting: str) -> CheckResult
 
 
 def _check_broker_memory(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's clients share no base
-    memory = next(iter(every_info(client, "memory")), {})
+    memory = next(iter(info_of_servers(client, "memory")), {})
     policy, limit = memory.get("maxmemory_policy", "noeviction"), memory.get("maxmemory", 0)
     if limit and policy == "noeviction" and memory.get("used_memory", 0) > limit:
         return fail("it is full and refuses dispatches", "give it more memory, or empty it: it holds no writes")
@@ -252,4 +252,4 @@ def _check_broker_place(client: Any, settings: Settings) -> CheckResult:  # noqa
 
 
 def _run_ids(client: Any) -> set[str]:  # noqa: ANN401
-    return {each["run_id"] for each in every_info(client, "server") if "run_id" in each}
+    return {each["run_id"] for each in info_of_servers(client, "server") if "run_id" in each}

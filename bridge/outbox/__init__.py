@@ -57,14 +57,14 @@ class Claim:
     #: The number of claims that ended in a crash of their worker, plus one for this claim.
     claims: int
     #: At the last crash the first job was being sent alone.
-    tried_alone: bool = False
+    was_tried_alone: bool = False
     #: An earlier claim had these jobs and may have sent them: they must make the same calls.
-    resumed: bool = False
+    is_resumed: bool = False
     #: Calls from this head on which upstream failed (500) or did not answer, minus one for each settlement since.
-    broke: int = 0
+    failed_calls: int = 0
     #: Calls with the first job alone on which upstream failed, and since when.
-    broke_alone: int = 0
-    broke_since: dt.datetime | None = None
+    failed_alone: int = 0
+    failed_alone_since: dt.datetime | None = None
     #: Since when upstream has denied the head of the lane; None if it does not.
     denied_since: dt.datetime | None = None
     jobs: tuple[Job, ...] = field(repr=False)
@@ -92,8 +92,8 @@ class Offer:
     trace_context: TraceContext = NO_TRACE_CONTEXT
     #: The client's own cap on its pending bytes, None for the cap of all clients.
     most_pending: int | None = None
-    #: Equal for all offers of one request: once one was declined, no later one of its lane is accepted.
-    request: bytes = field(default=b"", repr=False)
+    #: Eight bytes, equal for all offers of a request, or empty. Once one is declined, no later one of a lane is stored.
+    group: bytes = field(default=b"", repr=False)
     #: Equal for each repeat of the offer, so that the store recognises it.
     accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
 
@@ -134,8 +134,8 @@ class Attempt:
     message: str
     status: int | None = None
     error_code: str | None = None
-    #: Upstream failed on this very call, did not answer it, or denied it, and its content may be the cause.
-    broke: Literal["failed", "silent", "denied", ""] = ""
+    #: Upstream failed on this very call, did not answer it, or denied it, and its content may be the cause. Else empty.
+    failure_kind: Literal["failed", "silent", "denied", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +143,14 @@ class Settlement:
     """An outcome for the first ``count`` jobs of a claim."""
 
     count: int = 0
+    #: The number of attempts, and the status and request id of upstream's response to the last one.
     attempts: int = 0
     status: int = 0
     request_id: str | None = None
     #: Set if the jobs become dead letters, None if they are delivered.
     dead_lettering: DeadLettering | None = None
     #: Notes that the first job is about to be sent alone, because workers keep crashing. Only with a count of 0.
-    alone: bool = False
+    sends_alone: bool = False
     #: Notes that the first jobs were refused or denied together. Only with a count of 0.
     refused: Attempt | None = None
 
@@ -174,17 +175,17 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientBacklog:
-    """How much of one client is waiting."""
+    """The backlog of one client."""
 
     lanes: int
     writes: int
     bytes: int
     oldest_accepted_at: dt.datetime | None
-    #: False where so much waits that not all was read: then there are more writes than that.
+    #: Whether ``writes`` counts all of them. A backlog that is too large is read in part.
     is_complete: bool
     #: Why lanes with these writes could not be delivered at their last attempt: ``unavailable``, ``denied``, ...
     failures: tuple[str, ...]
-    #: When the first of those lanes is tried again; None if none waits for that.
+    #: When the first of those lanes is tried again; None if no lane waits for its next attempt.
     next_attempt_at: dt.datetime | None
 
 
@@ -229,7 +230,7 @@ class Extent:
     accepted: int
     settled: int
     #: Attempts at its head have failed: delivery may pause for long.
-    fails: bool = False
+    is_failing: bool = False
 
     @property
     def pending(self) -> int:
@@ -238,7 +239,7 @@ class Extent:
 
 
 class Outbox(Protocol):
-    """See the head of this file for the guarantees."""
+    """The durable store of undelivered jobs. The docstring of this module states its guarantees."""
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
         """Store each write at the end of its lane, in the order of the offers, in few round trips.
@@ -264,13 +265,13 @@ class Outbox(Protocol):
         claim: Claim,
         *,
         after: dt.timedelta,
-        held: str | None = None,
+        reason: str | None = None,
         attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
         """Release the lane, due again after a delay.
 
-        ``attempt`` is the call that failed; ``held`` is the reason to show if no call was made. Without ``thaw``, the
+        ``attempt`` is the call that failed; ``reason`` says why no call was made, if none was. Without ``thaw``, the
         jobs stay frozen: they were sent and may have arrived.
         """
         ...
@@ -278,15 +279,15 @@ class Outbox(Protocol):
     def due(self, *, limit: int, guard: dt.timedelta) -> list[DueLane]:
         """Return lanes that are due, none from a partition that was swept within ``guard``.
 
-        Half of them are those that are due for longest. If there are more than the limit, the others are a sample of
-        the rest, so that a lane behind thousands of another client is found, too.
+        If there are more than the limit, half of the result are the lanes that are due for longest. The other half is a
+        random part of the remaining ones, so that a lane behind thousands of another client is found, too.
         """
         ...
 
     def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
         """Return the document of a job, or None if this client has no such job (or it is older than the retention).
 
-        Without a client, the job of any client.
+        Without a client, the job may be of any client.
         """
         ...
 
@@ -310,7 +311,7 @@ class Outbox(Protocol):
         ...
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        """Return the current extent of each lane, and of the lanes of the names that runs among them have."""
+        """Return the extent of each lane. The lane of a run id brings that of the run's name, if it has one."""
         ...
 
     def extents_of(self, groups: Sequence[Sequence[str]]) -> list[dict[str, Extent]]:

@@ -49,7 +49,7 @@ class DeadLetters(Protocol):
     def page(
         self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = LetterOrder.OLDEST
     ) -> LetterPage:
-        """Return letters in this order. A short or empty page may have a next one.
+        """Return up to ``limit`` letters behind the cursor ``after``. A short or empty page may have a next one.
 
         Raises ``InvalidCursor``.
         """
@@ -58,7 +58,7 @@ class DeadLetters(Protocol):
     def find(
         self, wanted: LetterFilter, *, after: str | None, limit: int, order: LetterOrder = LetterOrder.OLDEST
     ) -> LetterLookup:
-        """Return the ids of letters in this order."""
+        """Return the ids of what `page` returns."""
         ...
 
     def count(self, wanted: LetterFilter) -> int:
@@ -88,14 +88,25 @@ class DeadLetters(Protocol):
     def replay(self, letter_id: str) -> Replayed | None:
         """Move a letter to the end of its lane, as a new write; None if there is no such letter (any more).
 
-        Atomic: it is a letter or a pending write at any moment, and two concurrent replays make one write. Its job
-        then has the status of the new write.
+        Atomic: at any moment there is either the letter or the pending write, and two concurrent replays make one
+        write. The letter's job then has the status of the new write.
         """
         ...
 
     def discard(self, letter_id: str) -> bool:
         """Remove a letter for good; its job is then ``discarded``. Return whether there was one."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDrain:
+    """A running drain, to be continued by one worker."""
+
+    drain: Drain
+    #: The cursor of the next letters; None at the beginning.
+    cursor: str | None
+    #: The time up to which the rate of the drain is used.
+    advanced_at: dt.datetime
 
 
 class DrainLog(Protocol):
@@ -113,11 +124,8 @@ class DrainLog(Protocol):
         """Return drains in this state, or all; the newest first."""
         ...
 
-    def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
-        """Return running drains, each with its cursor and when it was last advanced.
-
-        Each is returned to one caller within ``guard``.
-        """
+    def due(self, *, guard: dt.timedelta) -> list[DueDrain]:
+        """Return running drains, each to one caller within ``guard``."""
         ...
 
     def advance(
@@ -171,7 +179,7 @@ class DeadLetterService:
         return discarded
 
     def replay_each(self, letter_ids: Sequence[str]) -> list[Replayed | None]:
-        """Move these letters back to their lanes, in their order; None for each that is none (any more)."""
+        """Move these letters back to their lanes, in their order; None for each id without a letter."""
         results = [self.letters.replay(letter_id) for letter_id in letter_ids]
         replayed = [each for each in results if each]
         if replayed:
@@ -180,7 +188,7 @@ class DeadLetterService:
         return results
 
     def discard_each(self, letter_ids: Sequence[str]) -> list[bool]:
-        """Remove these letters for good; return of each whether there was one."""
+        """Remove these letters for good; return for each id whether there was a letter."""
         results = [self.letters.discard(letter_id) for letter_id in letter_ids]
         if discarded := sum(results):
             self.observe(DeadLettersDrained(action=DrainAction.DISCARD, letters=discarded))
@@ -216,31 +224,35 @@ class DeadLetterService:
         """Continue all drains for a part of one period. Never raises."""
         try:
             self._expire()
-            for drain, cursor, last in self.log.due(guard=self.period):
-                self._advance(drain, cursor, last)
+            for due in self.log.due(guard=self.period):
+                self._advance(due)
         except StoreUnavailable as error:
             self.observe(StoreError(operation="draining", reason=str(error)))
 
-    def _advance(self, drain: Drain, cursor: str | None, last: dt.datetime) -> None:
+    def _advance(self, due: DueDrain) -> None:
+        """Replay or discard as many letters as the rate allows, for half a period at most."""
         end = self.clock.monotonic() + self.period / 2
+        drain, cursor = due.drain, due.cursor
         done, skipped = drain.done, drain.skipped
-        left, at = self._allowance(drain, last)
-        now: Drain | None = drain
-        # A new rate is used from the next period on, as is what it allows.
-        while left and now and now.state is DrainState.RUNNING and now.rate == drain.rate:
+        allowed, rate_used_until = self._allowance(drain, due.advanced_at)
+        current: Drain | None = drain
+        # The drain stops for this period if it was cancelled or its rate was changed: a new rate has a new allowance.
+        while allowed and current and current.state is DrainState.RUNNING and current.rate == drain.rate:
             if self.clock.monotonic() >= end:
                 break
-            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK_LETTERS, left))
+            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK_LETTERS, allowed))
             drained = self._drain(drain.action, found.letter_ids)
-            done, left, cursor = done + drained, left - drained, found.cursor or cursor
+            done, allowed, cursor = done + drained, allowed - drained, found.cursor or cursor
             skipped += len(found.letter_ids) - drained
             state = DrainState.RUNNING if found.cursor else DrainState.FINISHED
-            now = self.log.advance(drain.drain_id, state=state, cursor=cursor, done=done, skipped=skipped, at=at)
+            current = self.log.advance(
+                drain.drain_id, state=state, cursor=cursor, done=done, skipped=skipped, at=rate_used_until
+            )
         if done > drain.done:
             letters = done - drain.done
             self.observe(DeadLettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))
 
-    def _allowance(self, drain: Drain, last: dt.datetime) -> tuple[int, dt.datetime]:
+    def _allowance(self, drain: Drain, advanced_at: dt.datetime) -> tuple[int, dt.datetime]:
         """Return how many letters may be drained now, and the time up to which the rate is then used.
 
         A fraction of a letter stays for the next time.
@@ -248,13 +260,14 @@ class DeadLetterService:
         now = self.clock.now()
         if drain.rate is None:
             return drain.total + 1, now
-        earned = drain.rate * (now - last).total_seconds()
+        earned = drain.rate * (now - advanced_at).total_seconds()
         max_earned = max(1.0, drain.rate * _MAX_CATCH_UP.total_seconds())
         if earned > max_earned:
             return int(max_earned), now
-        return int(earned), last + dt.timedelta(seconds=int(earned) / drain.rate)
+        return int(earned), advanced_at + dt.timedelta(seconds=int(earned) / drain.rate)
 
     def _drain(self, action: DrainAction, letter_ids: list[str]) -> int:
+        """Replay or discard these letters; return how many there were."""
         if action is DrainAction.DISCARD:
             return sum(self.letters.discard(letter_id) for letter_id in letter_ids)
         replayed = [replay for letter_id in letter_ids if (replay := self.letters.replay(letter_id))]
@@ -270,8 +283,7 @@ class DeadLetterService:
         if self.retention is None:
             return
         expired = LetterFilter(until=self.clock.now() - self.retention)
-        discarded = self._drain(
-            DrainAction.DISCARD, self.letters.find(expired, after=None, limit=_CHUNK_LETTERS).letter_ids
-        )
+        found = self.letters.find(expired, after=None, limit=_CHUNK_LETTERS)
+        discarded = self._drain(DrainAction.DISCARD, found.letter_ids)
         if discarded:
             self.observe(DeadLettersExpired(letters=discarded))

@@ -9,6 +9,7 @@ takes over, so that it can't block an event loop.
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
@@ -32,8 +33,17 @@ _PROMPT_S = 0.05
 VerdictCallback = Callable[[Sequence[Verdict | Exception]], None]
 
 
+class _WaitingOffers(NamedTuple):
+    """Offers of one call of `Intake.submit` that wait for the background thread."""
+
+    offers: Sequence[Offer]
+    #: They were offered before, and may be stored.
+    repeated: bool
+    callback: VerdictCallback
+
+
 class Intake:
-    """The write path."""
+    """Accepts writes for the api, and dispatches lanes that were idle."""
 
     def __init__(
         self,
@@ -50,14 +60,14 @@ class Intake:
         self._bulk_outbox = bulk_outbox
         self._dispatch = dispatch
         self._is_prompt = True
-        #: Offers, whether they were offered before, and the callback.
-        self._waiting: queue.SimpleQueue[tuple[Sequence[Offer], bool, VerdictCallback]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_WaitingOffers] = queue.SimpleQueue()
         self._thread = BackgroundThread("intake", self._accept_waiting, observe=observe)
 
     def accept(self, offers: Sequence[Offer]) -> Iterator[Verdict | Exception]:
-        """Yield the verdict on each write, in round trips of many. The first goes alone: it may decide about the rest.
+        """Yield the verdict on each write of one request, in few round trips.
 
-        After a round trip with a declined write no more are offered: they would pass it when it is offered again.
+        The first write goes alone: if it is declined, nothing of the request is stored. After a round trip with a
+        declined write, no more are offered: they would pass it when it is offered again.
         """
         begin, count = 0, 1
         while begin < len(offers):
@@ -71,31 +81,31 @@ class Intake:
 
     def submit(self, offers: Sequence[Offer], callback: VerdictCallback) -> None:
         """Accept up to ``MAX_BATCH_WRITES`` writes and pass on the verdicts: now, or later in a background thread."""
-        is_tried = self._is_prompt
-        if is_tried:
+        is_offered_now = self._is_prompt
+        if is_offered_now:
             verdicts = self._accept(self._fast_outbox, offers, repeated=False)
             if not _store_failed(verdicts):
                 callback(verdicts)
                 return
             self._is_prompt = False
-        self._waiting.put((offers, is_tried, callback))
+        self._waiting.put(_WaitingOffers(offers, is_offered_now, callback))
         self._thread.start()
 
     def _accept_waiting(self) -> None:
-        offers, is_tried, callback = self._waiting.get()
-        began = time.monotonic()
-        verdicts = self._accept(self._outbox, offers, repeated=is_tried)
+        offers, repeated, callback = self._waiting.get()
+        began_at = time.monotonic()
+        verdicts = self._accept(self._outbox, offers, repeated=repeated)
         callback(verdicts)
         if _store_failed(verdicts):
             self._fail_waiting(verdicts[0])
         else:
-            self._is_prompt = time.monotonic() - began < _PROMPT_S
+            self._is_prompt = time.monotonic() - began_at < _PROMPT_S
 
     def _fail_waiting(self, verdict: Verdict | Exception) -> None:
         """Fail all waiting offers with the same verdict: they must not wait for one timeout after the other."""
         for _ in range(self._waiting.qsize()):
-            offers, _, callback = self._waiting.get()
-            callback([verdict] * len(offers))
+            waiting = self._waiting.get()
+            waiting.callback([verdict] * len(waiting.offers))
 
     def _accept(self, outbox: Outbox, offers: Sequence[Offer], *, repeated: bool) -> Sequence[Verdict | Exception]:
         """Return the verdict on each offer. Only lanes that were idle are dispatched: workers know the others."""

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port that finds jobs by what a client knows of them: the id of its request, or its idempotency key."""
+"""The port of the job search: by the id of a request, or by an idempotency key."""
 
 from typing import Protocol
 
 
 class JobSearch(Protocol):
-    """Searches at a bounded cost, so it does not find everything. Every method raises ``StoreUnavailable``."""
+    """Searches at a bounded cost, so it does not find everything. Every method may raise ``StoreUnavailable``."""
 
     def by_request(self, request_id: str, *, client: str | None) -> list[str]:
-        """Return the ids of jobs that this request brought: of this client, or of all.
+        """Return the ids of the jobs of a request: of this client, or of all.
 
-        Found are pending ones, and dead ones, among the oldest and the newest few thousand. A delivered job is not.
+        It searches the oldest few thousand pending jobs and the newest few thousand dead ones, and no delivered ones.
         """
         ...
 

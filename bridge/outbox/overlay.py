@@ -88,9 +88,10 @@ def _overlay_history(document: Json, writes: Sequence[Write], key: str) -> bool:
         return False
     points: list[Json] = document.setdefault("metrics", [])
     known = {_point_identity(point) for point in points}
-    quoted = msgspec.json.encode(key)
+    quoted_key = msgspec.json.encode(key)
     for write in writes:
-        if quoted not in write.metrics.json:
+        # Spares decoding most writes.
+        if quoted_key not in write.metrics.json:
             continue
         for metric in _decode_fragment(write.metrics):
             point = _metric_point(metric)
@@ -133,8 +134,8 @@ def _overlay_trace(document: Json, writes: Sequence[Write], _key: str) -> bool:
 
 def _tag_changes(writes: Sequence[Write]) -> list[tuple[str, str | None]]:
     """Return the tags of an experiment or a trace that the writes set, or delete (None), in their order."""
-    changes = [(write.op, _decode_whole(write)) for write in writes if write.op in _SETS | _DELETES]
-    return [(fields["key"], fields.get("value", "") if op in _SETS else None) for op, fields in changes]
+    changes = [(write.op, _decode_whole(write)) for write in writes if write.op in _SET_TAG_OPS | _DELETE_TAG_OPS]
+    return [(fields["key"], fields.get("value", "") if op in _SET_TAG_OPS else None) for op, fields in changes]
 
 
 def _index_by_key(listed: Sequence[Json] | None) -> dict[str, Json]:
@@ -154,6 +155,7 @@ def _decode_fragment(fragment: Fragment) -> list[Json]:
 
 
 def _decode_whole(write: Write) -> Json:
+    """Return the body of a write that does not merge into ``log-batch``."""
     fields: Json = msgspec.json.decode(write.whole)
     return fields
 
@@ -178,11 +180,13 @@ def _recency(point: Json) -> tuple[int, int, float]:
 
 
 def _point_identity(point: Json) -> tuple[int, int, str]:
+    """Return step, timestamp and value: points that are equal in all of them are one to MLflow."""
+    # As text, because a NaN does not equal itself.
     return int(point.get("step", 0)), int(point["timestamp"]), repr(float(point["value"]))
 
 
-_SETS = frozenset({Op.SET_EXPERIMENT_TAG, Op.SET_TRACE_TAG})
-_DELETES = frozenset({Op.DELETE_EXPERIMENT_TAG, Op.DELETE_TRACE_TAG})
+_SET_TAG_OPS = frozenset({Op.SET_EXPERIMENT_TAG, Op.SET_TRACE_TAG})
+_DELETE_TAG_OPS = frozenset({Op.DELETE_EXPERIMENT_TAG, Op.DELETE_TRACE_TAG})
 
 _decode_list = msgspec.json.Decoder(list[Json]).decode
 

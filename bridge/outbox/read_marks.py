@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port of the marks that show whether an earlier answer of upstream may lack what a reader must see."""
+"""The port of the read marks: they show whether an earlier answer of upstream has all that a reader must see."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ReadMarks:
-    """What had happened when the marks were read. All numbers only grow."""
+    """The changes and settlements up to the moment at which the marks were read. All numbers only grow."""
 
     #: Proxied calls that may have changed what reads show.
     changes: int
@@ -19,14 +19,15 @@ class ReadMarks:
         """Return whether an answer that was requested after these marks has all that the reader's marks count."""
         if self.changes < reader.changes or len(self.settled) < len(reader.settled_of_client):
             return False
-        return all(of_client <= ours for ours, of_client in zip(self.settled, reader.settled_of_client, strict=False))
+        # As many numbers as the reader has: without a client, it has none.
+        return all(number <= ours for ours, number in zip(self.settled, reader.settled_of_client, strict=False))
 
 
 class ReadMarkStore(Protocol):
     """The marks of all processes. Every method raises ``StoreUnavailable``."""
 
     def read(self, client: str | None) -> ReadMarks:
-        """Return the current marks, with settlements only if there is a client. Soon enough for an event loop."""
+        """Return the current marks, with settlements only if there is a client. Fast enough for an event loop."""
         ...
 
     def note_change(self) -> None:

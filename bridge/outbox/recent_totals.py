@@ -9,24 +9,26 @@ from bridge.process.clock import Clock
 from schemas.dead_letter import LetterFilter, LetterTotals
 
 _MAX_AGE = dt.timedelta(seconds=2)
-_MAX_KEPT = 64
+_MAX_CACHED = 64
 
 
 class RecentTotals:
-    """The totals of each filter, at most two seconds old. An order counts for itself."""
+    """The totals of each filter, at most two seconds old. Orders of drains do not use them: they need exact numbers."""
 
     def __init__(self, letters: DeadLetters, clock: Clock) -> None:
         self._letters = letters
         self._clock = clock
-        self._kept: OrderedDict[LetterFilter, tuple[dt.timedelta, LetterTotals]] = OrderedDict()
+        #: When the totals were counted, and the totals; those that were added first are removed first.
+        self._cached: OrderedDict[LetterFilter, tuple[dt.timedelta, LetterTotals]] = OrderedDict()
 
     def of(self, wanted: LetterFilter) -> LetterTotals:
         """Return the totals of a filter."""
-        now = self._clock.monotonic()
-        if (kept := self._kept.get(wanted)) and now - kept[0] < _MAX_AGE:
-            return kept[1]
+        if wanted in self._cached:
+            counted_at, totals = self._cached[wanted]
+            if self._clock.monotonic() - counted_at < _MAX_AGE:
+                return totals
         totals = self._letters.totals(wanted)
-        self._kept[wanted] = (self._clock.monotonic(), totals)
-        while len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._cached[wanted] = (self._clock.monotonic(), totals)
+        while len(self._cached) > _MAX_CACHED:
+            self._cached.popitem(last=False)
         return totals

@@ -16,7 +16,7 @@ from bridge.events import Observer
 from bridge.outbox import Accepted, Caps, Offer, Verdict
 from bridge.process.background import BackgroundThread
 from bridge.redis_store import keys
-from bridge.redis_store.client import disconnect, every_info, read_durability, store_errors
+from bridge.redis_store.client import disconnect, info_of_servers, read_durability, store_errors
 from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.records import ENTRY_PREFIX_BYTES, pack_write
 from bridge.redis_store.scripts import Scripts
@@ -34,7 +34,7 @@ _MAX_AGE_S = 2.0
 
 
 class WriteAcceptor:
-    """The store's side of intake. See `bridge.outbox.Outbox.accept_all` for the promise."""
+    """Accepts the writes of `RedisOutbox`. See `bridge.outbox.Outbox.accept_all` for the promise."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class WriteAcceptor:
             with store_errors():
                 job_id_key = self._job_id_key.key()
                 reused = self._bind_idempotency_keys(offers)
-                accepted = [offer for number, offer in enumerate(offers) if number not in reused]
-                results = iter(self._run_script(accepted, repeated=repeated))
+                acceptable = [offer for index, offer in enumerate(offers) if index not in reused]
+                results = iter(self._run_script(acceptable, repeated=repeated))
                 verdicts = [
-                    KeyReused() if number in reused else _verdict(offer, next(results), job_id_key, self._caps)
-                    for number, offer in enumerate(offers)
+                    KeyReused() if index in reused else _verdict(offer, next(results), job_id_key, self._caps)
+                    for index, offer in enumerate(offers)
                 ]
         except StoreUnavailable as error:
             return [error for _ in offers]
@@ -71,24 +71,25 @@ class WriteAcceptor:
         return verdicts
 
     def _bind_idempotency_keys(self, offers: Sequence[Offer]) -> set[int]:
-        """Bind each key to its request, in whichever partition its lane lies; return the offers with a reused key.
+        """Bind each key to its request; return the indices of offers with a key of another request.
 
         An offer that loses the race for a key is a repeat of an equal request, which the script then recognises, or
         another request, which must not have the key.
         """
         keyed = [
-            (number, keys.idempotency_guard(offer.client, offer.idempotency.key), offer.idempotency.fingerprint)
-            for number, offer in enumerate(offers)
+            (index, keys.idempotency_guard(offer.client, offer.idempotency.key), offer.idempotency.fingerprint)
+            for index, offer in enumerate(offers)
             if offer.idempotency and offer.idempotency.whole
         ]
         if not keyed:
             return set()
+        # The idempotency record lies in the partition of the lane. This guard is one for all partitions.
         pipeline = self._client.pipeline(transaction=False)
         for _, guard, fingerprint in keyed:
             pipeline.set(guard, fingerprint, nx=True, px=self._idempotency_ttl_ms)
             pipeline.get(guard)
         bound = pipeline.execute()[1::2]
-        return {number for (number, _, fingerprint), kept in zip(keyed, bound, strict=True) if kept != fingerprint}
+        return {index for (index, _, fingerprint), other in zip(keyed, bound, strict=True) if other != fingerprint}
 
     def _run_script(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:
@@ -102,21 +103,23 @@ class WriteAcceptor:
             return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
 
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
+        """Return the keys and the arguments of accept.lua."""
         lane, idempotency, fingerprint = offer.write.lane, offer.idempotency, b""
-        number = keys.partition(lane)
-        lane_keys = keys.accept_keys(lane, number)
+        partition = keys.partition(lane)
+        script_keys = keys.append_keys(lane, partition)
         if idempotency:
-            lane_keys.append(keys.idempotency(number, offer.client, idempotency.key))
+            script_keys.append(keys.idempotency(partition, offer.client, idempotency.key))
             fingerprint = idempotency.fingerprint
-        available = self._occupancy.available_bytes(number, offer.client, _client_cap(offer, self._caps))
+        client_cap = _client_cap(offer, self._caps)
+        client_bytes, partition_bytes = self._occupancy.available_bytes(partition, offer.client, client_cap)
         record = pack_write(offer.write, offer.client, offer.trace_context)
         # A write that can never be accepted must not hold up the others of its request.
-        request = b"" if _exceeded_alone(ENTRY_PREFIX_BYTES + len(record), offer, self._caps) else offer.request
-        caps = (offer.client, self._caps.lane, *available, request)
-        return lane_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ttl_ms, *caps, record]
+        group = b"" if _cap_exceeded_alone(ENTRY_PREFIX_BYTES + len(record), offer, self._caps) else offer.group
+        caps = (offer.client, self._caps.lane, client_bytes, partition_bytes, group)
+        return script_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ttl_ms, *caps, record]
 
     def _unbind_unacceptable(self, offers: Sequence[Offer], verdicts: Sequence[Verdict]) -> None:
-        """Unbind the keys of requests with a first write too large for its cap: a smaller one may use the key.
+        """Unbind the keys of requests with a first write that exceeds a cap by itself: a smaller one may use the key.
 
         An equal request that arrives at this moment is declined for the same reason.
         """
@@ -125,13 +128,14 @@ class WriteAcceptor:
             if key and key.whole and isinstance(verdict, OverCap) and verdict.most is not None:
                 # A key that can't be unbound now expires.
                 with suppress(StoreUnavailable), store_errors():
-                    self._scripts.free([keys.idempotency_guard(offer.client, key.key)], [key.fingerprint])
+                    guard = keys.idempotency_guard(offer.client, key.key)
+                    self._scripts.unbind_idempotency_key([guard], [key.fingerprint])
 
 
 class Occupancy:
     """The bytes that each partition holds, read about once a second while anything is accepted.
 
-    The accept script knows the figures of its own partition exactly; this class supplies those of the others.
+    accept.lua knows the figures of its own partition exactly; this class supplies those of the others.
     """
 
     def __init__(self, client: redis.Redis, caps: Caps, *, observe: Observer | None = None) -> None:
@@ -158,10 +162,10 @@ class Occupancy:
             held = self._refresh_now()
         if self._is_over_watermark:
             return client_cap, 0
-        here, field = held[partition], f"of:{client}"
-        elsewhere_of_client = self._held_in_total[field] - here.get(field, 0)
-        elsewhere = self._held_in_total["bytes"] - here.get("bytes", 0)
-        return client_cap - elsewhere_of_client, self._caps.store - elsewhere
+        held_here, client_field = held[partition], f"of:{client}"
+        client_bytes_elsewhere = self._held_in_total[client_field] - held_here.get(client_field, 0)
+        bytes_elsewhere = self._held_in_total["bytes"] - held_here.get("bytes", 0)
+        return client_cap - client_bytes_elsewhere, self._caps.store - bytes_elsewhere
 
     def _refresh_in_background(self) -> None:
         # Errors are ignored here: an accept that needs new figures refreshes them itself and gets the error.
@@ -187,15 +191,16 @@ class Occupancy:
         with store_errors():
             faults = read_durability(self._client).faults
             if faults:
-                # The store may have been started, or replaced, after the startup checks of the processes. The figures
-                # are those of the store before.
+                # The store may have been restarted, or replaced, since the startup checks of this process. The figures
+                # are those of the earlier store.
                 self._held_by_partition = []
                 raise StoreUnavailable("the store is not durable: " + "; ".join(faults))
             if not self._is_format_declared:
                 declare_format(self._client)
                 self._is_format_declared = True
-            held = _held_by_partition(self._client)
-            self._is_over_watermark = any(_is_over_watermark(memory) for memory in every_info(self._client, "memory"))
+            held = _read_held(self._client)
+            memories = info_of_servers(self._client, "memory")
+            self._is_over_watermark = any(_is_over_watermark(memory) for memory in memories)
             self._held_by_partition = held
             self._held_in_total = sum(map(Counter, held), Counter())
             self._refreshed_at = time.monotonic()
@@ -203,11 +208,11 @@ class Occupancy:
 
 def held_bytes(client: Any) -> int:  # noqa: ANN401 - see RedisOutbox
     """Return the bytes of all pending writes and dead letters."""
-    return sum(held.get("bytes", 0) for held in _held_by_partition(client))
+    return sum(held.get("bytes", 0) for held in _read_held(client))
 
 
 def _is_connection_broken(error: Exception) -> bool:
-    """Return whether the connection was broken. An error that the store answered is not tried again, nor a timeout."""
+    """Return whether the error is a broken connection, and no timeout or error response of the store."""
     if isinstance(error, (TypeError, AttributeError, ValueError, OSError)):
         return is_redis_failure(error) and not isinstance(error, TimeoutError)
     return isinstance(error, redis.ConnectionError)
@@ -243,10 +248,11 @@ def _verdict(offer: Offer, result: Any, job_id_key: bytes, caps: Caps) -> Verdic
 def _over_cap(offer: Offer, cap: Literal["lane", "client", "store"], caps: Caps) -> OverCap:
     """Return which cap was exceeded; with its size if the write alone exceeds one, which no delivery can change."""
     size = ENTRY_PREFIX_BYTES + len(pack_write(offer.write, offer.client, offer.trace_context))
-    return _exceeded_alone(size, offer, caps) or OverCap(cap)
+    return _cap_exceeded_alone(size, offer, caps) or OverCap(cap)
 
 
-def _exceeded_alone(size: int, offer: Offer, caps: Caps) -> OverCap | None:
+def _cap_exceeded_alone(size: int, offer: Offer, caps: Caps) -> OverCap | None:
+    """Return the cap that a write of this size exceeds in an empty store, None if it exceeds none."""
     if size > caps.lane:
         return OverCap("lane", caps.lane)
     if size > (client_cap := _client_cap(offer, caps)):
@@ -258,7 +264,8 @@ def _client_cap(offer: Offer, caps: Caps) -> int:
     return caps.client if offer.most_pending is None else offer.most_pending
 
 
-def _held_by_partition(client: Any) -> list[dict[str, int]]:  # noqa: ANN401
+def _read_held(client: Any) -> list[dict[str, int]]:  # noqa: ANN401
+    """Return the ``held`` hash of each partition."""
     pipeline = client.pipeline(transaction=False)
     for number in range(keys.PARTITIONS):
         pipeline.hgetall(keys.held(number))

@@ -52,7 +52,7 @@ class RedisApiKeyStore:
     """See `bridge.auth.api_keys.ApiKeyStore` for every promise."""
 
     def __init__(self, client: redis.Redis, cipher: Cipher | None = None) -> None:
-        """Store the cipher of access keys; without one, methods that need their secrets raise ``AssertionError``."""
+        """``cipher`` encrypts access keys. Without it, methods that need their secrets raise ``AssertionError``."""
         self._client: Any = client
         self._optional_cipher = cipher
         self._replace_field = load(client, "replace_field")
@@ -64,18 +64,18 @@ class RedisApiKeyStore:
             packed = self._client.hget(_KEYS, key.key_id)
             stored = _unpack_key(packed) if packed else None
             # An unknown id is compared, too: the time must not reveal which ids exist.
-            equal = hmac.compare_digest(key.digest, stored.digest if stored else bytes(32))
-            if not (stored and equal and stored.is_valid(now)):
+            is_equal = hmac.compare_digest(key.digest, stored.digest if stored else bytes(32))
+            if not (stored and is_equal and stored.is_valid(now)):
                 return None
-            found = self._client.hget(_CLIENTS, stored.client)
+            packed_client = self._client.hget(_CLIENTS, stored.client)
             self._client.hset(_USED, key.key_id, round(now.timestamp()))
-        return _unpack_client(found) if found else None
+        return _unpack_client(packed_client) if packed_client else None
 
     def client(self, name: str) -> Client | None:
         """Return the client of this name."""
         with store_errors():
-            found = self._client.hget(_CLIENTS, name)
-        return _unpack_client(found) if found else None
+            packed = self._client.hget(_CLIENTS, name)
+        return _unpack_client(packed) if packed else None
 
     def secret_of(self, access_key_id: str, *, now: dt.datetime) -> str | None:
         """Return the secret of a valid access key."""
@@ -92,10 +92,10 @@ class RedisApiKeyStore:
         """Return the client of an access key after its signature was verified."""
         with store_errors():
             packed = self._client.hget(_KEYS, access_key_id)
-            found = self._client.hget(_CLIENTS, _unpack_key(packed).client) if packed else None
-            if found:
+            packed_client = self._client.hget(_CLIENTS, _unpack_key(packed).client) if packed else None
+            if packed_client:
                 self._client.hset(_USED, access_key_id, round(now.timestamp()))
-        return _unpack_client(found) if found else None
+        return _unpack_client(packed_client) if packed_client else None
 
     def owner(self, key_id: str, *, now: dt.datetime) -> Client | None:
         """Return the client that has this key."""
@@ -117,26 +117,27 @@ class RedisApiKeyStore:
     def stored_clients(self) -> list[StoredClient]:
         """Return all clients with their versions."""
         with store_errors():
-            found = [StoredClient(_unpack_client(packed), packed) for packed in self._client.hvals(_CLIENTS)]
-        return sorted(found, key=lambda stored: stored.client.name)
+            clients = [StoredClient(_unpack_client(packed), packed) for packed in self._client.hvals(_CLIENTS)]
+        return sorted(clients, key=lambda stored: stored.client.name)
 
     def replace(self, client: Client, *, was: StoredClient | None) -> bool:
         """Store a client if it is still as it was."""
         packed = msgspec.msgpack.encode(client)
         with store_errors():
-            return self._replaced(_CLIENTS, client.name, was.packed if was else b"", packed)
+            return self._replace_unchanged(_CLIENTS, client.name, was.packed if was else b"", packed)
 
     def delete(self, was: StoredClient) -> bool:
         """Delete a client with all its keys if it is still as it was."""
         name = was.client.name
-        # First it may do nothing. If this is interrupted, no key of it works, and the client is still listed.
-        powerless = msgspec.msgpack.encode(Client(name=name, scopes=()))
+        # The client loses its permissions first: if the deletion is interrupted, its keys work for nothing, and the
+        # client is still listed.
+        without_scopes = msgspec.msgpack.encode(Client(name=name, scopes=()))
         with store_errors():
-            if not self._replaced(_CLIENTS, name, was.packed, powerless):
+            if not self._replace_unchanged(_CLIENTS, name, was.packed, without_scopes):
                 return False
             self._delete_keys(name)
-            if ":" not in name:
-                self._replaced(_CLIENTS, name, powerless, b"")
+            if not _is_client_of_tokens(name):
+                self._replace_unchanged(_CLIENTS, name, without_scopes, b"")
         return True
 
     def delete_key(self, key_id: str) -> bool:
@@ -149,9 +150,8 @@ class RedisApiKeyStore:
     def claim_removal(self, ways: Collection[str], *, remaining: Collection[str]) -> bool:
         """Claim that ways to authenticate are about to end, if another one remains."""
         with store_errors():
-            return bool(
-                self._claim_removal([keys.REMOVED_ADMINISTRATORS], [_CLAIM_TTL_S, len(ways), *ways, *remaining])
-            )
+            arguments: list[str | int] = [_CLAIM_TTL_S, len(ways), *ways, *remaining]
+            return bool(self._claim_removal([keys.REMOVED_ADMINISTRATORS], arguments))
 
     def withdraw_removal(self, ways: Collection[str]) -> None:
         """Withdraw claims."""
@@ -183,9 +183,9 @@ class RedisApiKeyStore:
     def expire_others(self, client: str, key_id: str, *, at: dt.datetime) -> None:
         """Let the client's other keys of the same kind expire at this time, unless they expire earlier."""
         with store_errors():
-            for other, stored in self._keys_of_same_kind(client, key_id):
-                if other != key_id and stored.is_valid(at):
-                    self._change_key(other, partial(msgspec.structs.replace, expires_at=at))
+            for other_id, stored in self._keys_of_same_kind(client, key_id):
+                if other_id != key_id and stored.is_valid(at):
+                    self._change_key(other_id, partial(msgspec.structs.replace, expires_at=at))
 
     def re_encrypt(self) -> int:
         """Encrypt all secrets with the first encryption key."""
@@ -200,16 +200,15 @@ class RedisApiKeyStore:
     def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
         """Delete a key, or a client with all its keys."""
         with store_errors():
-            revoked = [each for each, stored in self._all_keys() if each == key_id or stored.client == client]
-            for each in revoked:
-                self._client.hdel(_KEYS, each)
-                self._client.hdel(_USED, each)
-            if client is not None and ":" in client:
-                # A client of tokens: without an entry here it would have the permissions of its token.
+            revoked_ids = [each for each, stored in self._all_keys() if each == key_id or stored.client == client]
+            for revoked_id in revoked_ids:
+                self._client.hdel(_KEYS, revoked_id)
+                self._client.hdel(_USED, revoked_id)
+            if client is not None and _is_client_of_tokens(client):
                 self.put_client(Client(name=client, scopes=()))
             elif client is not None:
                 self._client.hdel(_CLIENTS, client)
-        return len(revoked)
+        return len(revoked_ids)
 
     def clients(self) -> list[Client]:
         """Return all clients, by name."""
@@ -241,6 +240,7 @@ class RedisApiKeyStore:
 
     @cached_property
     def _decoy(self) -> tuple[str, _StoredKey]:
+        """An access key of no client, to be decrypted for an unknown id."""
         key = new_access_key()
         return key.key_id, self._stored_form("", key, dt.datetime.now(dt.UTC), None)
 
@@ -278,11 +278,13 @@ class RedisApiKeyStore:
     def _change_key(self, key_id: str, change: Callable[[_StoredKey], _StoredKey]) -> None:
         """Change a key. One that is revoked in the meantime stays so."""
         while packed := self._client.hget(_KEYS, key_id):
-            if self._replaced(_KEYS, key_id, packed, msgspec.msgpack.encode(change(_unpack_key(packed)))):
+            changed = msgspec.msgpack.encode(change(_unpack_key(packed)))
+            if self._replace_unchanged(_KEYS, key_id, packed, changed):
                 return
 
-    def _replaced(self, name: str, field: str, expected: bytes, replacement: bytes) -> bool:
-        return bool(self._replace_field([name], [field, expected, replacement]))
+    def _replace_unchanged(self, hash_key: str, field: str, expected: bytes, replacement: bytes) -> bool:
+        """Replace a field that still has the expected value; return whether it had. Empty stands for no field."""
+        return bool(self._replace_field([hash_key], [field, expected, replacement]))
 
     def _delete_keys(self, client: str) -> None:
         for key_id, stored in self._all_keys():
@@ -291,7 +293,13 @@ class RedisApiKeyStore:
                 self._client.hdel(_USED, key_id)
 
 
+def _is_client_of_tokens(name: str) -> bool:
+    """Return whether the client has tokens, not keys. Without an entry, it would have the permissions of its token."""
+    return ":" in name
+
+
 def _purpose(client: str, key_id: str) -> str:
+    """Return what a secret is encrypted for: it can't be decrypted as that of another key or client."""
     # Neither id nor name holds a space.
     return f"sigv4 {key_id} {client}"
 

@@ -20,20 +20,22 @@ from schemas.audit import AuditEntry, AuditFilter, AuditPage, AuditRecord
 
 #: What each stream keeps.
 MAX_ENTRIES, MAX_AGE = 10_000, dt.timedelta(days=90)
-#: Entries that are read at a time, and that one page looks at.
-_CHUNK, _MAX_SCANNED = 500, 5_000
+#: Entries that are read at a time, and that one page scans at most.
+_CHUNK_ENTRIES, _MAX_SCANNED_ENTRIES = 500, 5_000
 #: A record is stored later than it is made, by a clock that may differ.
 _MAX_DELAY = dt.timedelta(hours=1)
 _FIELD = b"record"
-#: By the letter of their ids.
-_STREAMS = {"c": keys.AUDITED_CHANGES, "d": keys.AUDITED_DENIALS}
+#: The streams by the letter that ends the ids of their entries.
+_CHANGES, _DENIALS = "c", "d"
+_STREAM_KEYS = {_CHANGES: keys.AUDITED_CHANGES, _DENIALS: keys.AUDITED_DENIALS}
 _ENTRY_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,15})\.([cd])")
 
 
 class _Place(NamedTuple):
-    """Where an entry is, in order of time."""
+    """The place of an entry in both streams together, in order of time: the parts of its id."""
 
     ms: int
+    #: Among the entries of the stream in this millisecond.
     number: int
     stream: str
 
@@ -50,26 +52,26 @@ class RedisAuditStore:
 
     def append(self, records: Sequence[AuditRecord]) -> None:
         """Store records, in one round trip."""
-        oldest = _ms(dt.datetime.now(dt.UTC) - MAX_AGE)
+        oldest_ms = _ms(dt.datetime.now(dt.UTC) - MAX_AGE)
         pipeline = self._client.pipeline(transaction=False)
         for record in records:
-            stream = keys.AUDITED_CHANGES if record.decision == "allowed" else keys.AUDITED_DENIALS
-            pipeline.xadd(stream, {_FIELD: _pack(record)}, maxlen=MAX_ENTRIES, approximate=True)
-        for stream in _STREAMS.values():
-            pipeline.xtrim(stream, minid=oldest, approximate=True)
+            stream_key = keys.AUDITED_CHANGES if record.decision == "allowed" else keys.AUDITED_DENIALS
+            pipeline.xadd(stream_key, {_FIELD: _pack(record)}, maxlen=MAX_ENTRIES, approximate=True)
+        for stream_key in _STREAM_KEYS.values():
+            pipeline.xtrim(stream_key, minid=oldest_ms, approximate=True)
         with store_errors():
             pipeline.execute()
 
     def page(self, wanted: AuditFilter, *, after: str | None, limit: int) -> AuditPage:
         """Return entries, the newest first."""
         entries: list[AuditEntry] = []
-        before = _place(after) if after else None
+        before = _read_place(after) if after else None
         with store_errors():
             for scanned, (place, packed) in enumerate(self._newest_first(wanted, before), 1):
                 record = _unpack(packed)
                 if wanted.matches(record):
                     entries.append(AuditEntry(id=place.entry_id, **msgspec.structs.asdict(record)))
-                if len(entries) == limit or scanned == _MAX_SCANNED:
+                if len(entries) == limit or scanned == _MAX_SCANNED_ENTRIES:
                     return AuditPage(entries=entries, next=place.entry_id)
         return AuditPage(entries=entries, next=None)
 
@@ -77,24 +79,30 @@ class RedisAuditStore:
         oldest = dt.datetime.now(dt.UTC) - MAX_AGE
         if wanted.since:
             oldest = max(oldest, wanted.since - _MAX_DELAY)
-        letters = {None: "cd", "allowed": "c"}.get(wanted.decision, "d")
-        streams = [self._backwards(letter, before, _ms(oldest)) for letter in letters]
-        return heapq.merge(*streams, key=lambda found: found[0], reverse=True)
+        if wanted.decision is None:
+            streams = [_CHANGES, _DENIALS]
+        else:
+            streams = [_CHANGES if wanted.decision == "allowed" else _DENIALS]
+        entries = [self._backwards(stream, before, _ms(oldest)) for stream in streams]
+        return heapq.merge(*entries, key=lambda entry: entry[0], reverse=True)
 
-    def _backwards(self, letter: str, before: _Place | None, oldest_ms: int) -> Iterator[tuple[_Place, bytes]]:
-        """Yield what one stream holds before a place, the newest first."""
+    def _backwards(self, stream: str, before: _Place | None, oldest_ms: int) -> Iterator[tuple[_Place, bytes]]:
+        """Yield the entries of one stream before a place, the newest first, each as its place and its packed record."""
         end = "+"
         if before:
-            # At the same time and number, the entry of the other stream may come after the place.
-            end = f"{'' if letter < before.stream else '('}{before.ms}-{before.number}"
-        while found := self._client.xrevrange(_STREAMS[letter], max=end, min=oldest_ms, count=_CHUNK):
-            for stream_id, fields in found:
+            # Of two entries at the same time and number, that of the stream with the smaller letter is before.
+            exclusive = "" if stream < before.stream else "("
+            end = f"{exclusive}{before.ms}-{before.number}"
+        while chunk := self._client.xrevrange(_STREAM_KEYS[stream], max=end, min=oldest_ms, count=_CHUNK_ENTRIES):
+            for stream_id, fields in chunk:
                 ms, _, number = stream_id.decode().partition("-")
-                yield _Place(int(ms), int(number), letter), fields[_FIELD]
-            end = f"({found[-1][0].decode()}"
+                yield _Place(int(ms), int(number), stream), fields[_FIELD]
+            last_id, _ = chunk[-1]
+            end = f"({last_id.decode()}"
 
 
-def _place(entry_id: str) -> _Place:
+def _read_place(entry_id: str) -> _Place:
+    """Return the place that an entry's id names. Raises ``InvalidAuditCursor``."""
     matched = _ENTRY_ID.fullmatch(entry_id)
     if not matched:
         raise InvalidAuditCursor

@@ -14,6 +14,7 @@ from bridge.redis_store.client import store_errors
 from bridge.telemetry.call_log import MAX_FAILURES
 from schemas.upstream import FailedCall
 
+#: Calls are counted in periods of this length, so that the numbers of the last hour cost a few reads.
 _PERIOD_S = 300
 _PERIODS_OF_AN_HOUR = 3600 // _PERIOD_S
 _PERIOD_RETENTION_S = 7200
@@ -44,22 +45,23 @@ class RedisCallLog:
     def failures(self) -> list[FailedCall]:
         """Return the latest failed calls. Processes add theirs a moment late, so they are put in order here."""
         with store_errors():
-            found = self._client.lrange(keys.upstream_failures(self._upstream_id), 0, MAX_FAILURES - 1)
-        failures = [msgspec.json.decode(text, type=FailedCall) for text in found]
+            texts = self._client.lrange(keys.upstream_failures(self._upstream_id), 0, MAX_FAILURES - 1)
+        failures = [msgspec.json.decode(text, type=FailedCall) for text in texts]
         return sorted(failures, key=lambda failure: failure.id, reverse=True)
 
     def outcomes(self) -> dict[str, int]:
         """Return the numbers of calls in this period and in those of the hour before it."""
-        last = self._period()
+        current = self._period()
         pipeline = self._client.pipeline(transaction=False)
-        for period in range(last - _PERIODS_OF_AN_HOUR, last + 1):
+        for period in range(current - _PERIODS_OF_AN_HOUR, current + 1):
             pipeline.hgetall(keys.upstream_calls(self._upstream_id, period))
         with store_errors():
-            found = pipeline.execute()
+            outcomes_by_period = pipeline.execute()
         total: Counter[str] = Counter()
-        for outcomes in found:
+        for outcomes in outcomes_by_period:
             total.update({outcome.decode(): int(number) for outcome, number in outcomes.items()})
         return dict(total)
 
     def _period(self) -> int:
+        """Return the number of the current period since 1970."""
         return int(self._now().timestamp()) // _PERIOD_S

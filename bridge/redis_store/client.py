@@ -75,8 +75,8 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return a section of INFO of each server of the store; none where the server refuses it."""
+def info_of_servers(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return a section of INFO of each server of the store; an empty list if the store refuses the command."""
     try:
         if isinstance(client, RedisCluster):
             return list(client.info(section, target_nodes=RedisCluster.PRIMARIES).values())
@@ -87,10 +87,10 @@ def every_info(client: Any, section: str) -> list[dict[str, Any]]:  # noqa: ANN4
 
 def read_durability(client: Any) -> Durability:  # noqa: ANN401 - see RedisOutbox
     """Return the level of durability, and each fault for which the store can't be used."""
-    durability, stored = server_durability(client), read_format(client)
-    if stored is None or stored.fault is None:
+    durability, store_format = server_durability(client), read_format(client)
+    if store_format is None or store_format.fault is None:
         return durability
-    return dataclasses.replace(durability, faults=(*durability.faults, stored.fault))
+    return dataclasses.replace(durability, faults=(*durability.faults, store_format.fault))
 
 
 def server_durability(client: Any) -> Durability:  # noqa: ANN401
@@ -117,7 +117,7 @@ def server_durability(client: Any) -> Durability:  # noqa: ANN401
 def outdated_servers(client: Any) -> list[str]:  # noqa: ANN401
     """Return the servers of the store that are too old for its scripts, such as ``Redis 6.2.14``."""
     # Valkey also reports the version of Redis that it is compatible with, 7.2 or newer.
-    versions = [str(info.get("redis_version", "")) for info in every_info(client, "server")]
+    versions = [str(info.get("redis_version", "")) for info in info_of_servers(client, "server")]
     return [f"Redis {version}" for version in versions if _is_outdated(version)]
 
 
@@ -127,8 +127,9 @@ def _is_outdated(version: str) -> bool:
 
 
 def _managed_durability(client: Any) -> Durability:  # noqa: ANN401
-    """A managed service forbids CONFIG. Its durability is chosen elsewhere, so what INFO shows is only a warning."""
-    policies = {info.get("maxmemory_policy", "noeviction") for info in every_info(client, "memory")}
+    """Return the durability of a managed service, which forbids CONFIG and shows its eviction policy in INFO only."""
+    # Warnings and no faults: how such a service persists its data is not visible here.
+    policies = {info.get("maxmemory_policy", "noeviction") for info in info_of_servers(client, "memory")}
     warnings = [
         f"maxmemory-policy is {policy}, which can evict pending writes: use a parameter group with noeviction"
         for policy in sorted(policies - {"noeviction"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The use of clients, read from what the store keeps of them. The contract is `ClientActivities`."""
+"""The activity of clients in Redis: pending bytes, dead letters, rate limits. The contract is `ClientActivities`."""
 
 import threading
 import time
@@ -13,6 +13,7 @@ from bridge.auth.client_activity import ClientActivity
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
+#: The buckets of a client's rate limits.
 _USES = ("requests", "writes", "bytes")
 #: For how long a count of the dead letters is used again: it reads the whole index.
 _COUNT_TTL_S = 10.0
@@ -30,20 +31,22 @@ class RedisClientActivities:
         self._counted_at = float("-inf")
 
     def of(self, names: Collection[str]) -> dict[str, ClientActivity]:
-        """Return the use of each of these clients, in one round trip and the count of dead letters."""
-        fields = [*_USES, *(f"{use}_at" for use in _USES)]
+        """Return the activity of each of these clients, in one round trip and the count of dead letters."""
+        bucket_fields = [*_USES, *(f"{use}_at" for use in _USES)]
         pipeline = self._client.pipeline(transaction=False)
         for number in range(keys.PARTITIONS):
+            # With "bytes", because HMGET needs a field even if there is no name.
             pipeline.hmget(keys.held(number), *(f"of:{name}" for name in names), "bytes")
         for name in names:
-            pipeline.hmget(keys.rate_limits(name), *fields)
+            pipeline.hmget(keys.rate_limits(name), *bucket_fields)
         with store_errors():
-            found = pipeline.execute()
+            answers = pipeline.execute()
             letters = self._letters_by_client()
-        pending = [sum(int(size or 0) for size in sizes) for sizes in zip(*found[: keys.PARTITIONS], strict=True)]
+        sizes_by_partition, buckets_by_client = answers[: keys.PARTITIONS], answers[keys.PARTITIONS :]
+        pending = [sum(int(size or 0) for size in sizes) for sizes in zip(*sizes_by_partition, strict=True)]
         return {
-            name: ClientActivity(pending_bytes=size, dead_letters=letters[name], buckets=_buckets(levels))
-            for name, size, levels in zip(names, pending, found[keys.PARTITIONS :], strict=False)
+            name: ClientActivity(pending_bytes=size, dead_letters=letters[name], buckets=_buckets(values))
+            for name, size, values in zip(names, pending, buckets_by_client, strict=False)
         }
 
     def _letters_by_client(self) -> Counter[str]:
@@ -65,6 +68,7 @@ class RedisClientActivities:
 
 
 def _buckets(values: list[bytes | None]) -> dict[str, tuple[float, float]]:
+    """Return the level and the time (s) of each bucket that has any; ``values`` are the levels, then the times."""
     levels, times = values[: len(_USES)], values[len(_USES) :]
     return {
         use: (float(level), float(at))

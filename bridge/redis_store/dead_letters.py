@@ -38,8 +38,9 @@ from schemas.lane import run_of
 _MAX_SCANNED_LINES, _MAX_READ_LINES = 20_000, 5_000
 #: The newest letters that are grouped by cause: this many, and as many as have these bytes.
 _MAX_GROUPED, _MAX_GROUPED_BYTES = 5_000, 16 << 20
-#: More later writes than a lane can have: its positions began again, at a later time in microseconds.
-_BEGAN_AGAIN = 10**9
+#: More writes than a lane can have. Positions that differ by so much are of two lives of the lane: append.lua begins
+#: each life at the time in microseconds.
+_MAX_LANE_WRITES = 10**9
 _LETTER_ID = re.compile(r"(.+)\.(\d{1,16})")
 _OLDEST = LetterOrder.OLDEST
 
@@ -67,13 +68,13 @@ class RedisDeadLetters:
     ) -> LetterLookup:
         """Return the ids of letters in this order."""
         letter_ids: list[str] = []
-        most = _MAX_READ_LINES if wanted.is_about_cause else _MAX_SCANNED_LINES
+        max_scanned = _MAX_READ_LINES if wanted.is_about_cause else _MAX_SCANNED_LINES
         with store_errors():
             lines = self._index.lines(wanted, after=after, order=order)
             for scanned, (line, matches) in enumerate(self._match(wanted, lines), 1):
                 if matches:
                     letter_ids.append(line.letter_id)
-                if len(letter_ids) == limit or scanned == most:
+                if len(letter_ids) == limit or scanned == max_scanned:
                     return LetterLookup(letter_ids=letter_ids, cursor=encode_cursor(line))
         return LetterLookup(letter_ids=letter_ids, cursor=None)
 
@@ -106,24 +107,24 @@ class RedisDeadLetters:
         """Return these letters as a list shows them, in their order."""
         summaries: list[LetterSummary | None] = [None] * len(letter_ids)
         with store_errors():
-            key = self._job_id_key.key()
+            job_id_key = self._job_id_key.key()
             # Each is summarised before the next chunk is read: letters can be long.
-            for (index, lane, position), stored in self._reader.read_ids(_read_ids(letter_ids)):
+            for (index, lane, position), stored in self._reader.read_tagged(_parse_ids(letter_ids)):
                 if stored is not None:
-                    summaries[index] = StoredLetter.read(stored, lane=lane, position=position).summary(key)
+                    summaries[index] = StoredLetter.read(stored, lane=lane, position=position).summary(job_id_key)
         return summaries
 
     def letter(self, letter_id: str) -> LetterDocument | None:
         """Return a letter."""
         with store_errors():
-            found = self._read(letter_id)
-            return found.document(self._job_id_key.key()) if found else None
+            letter = self._read(letter_id)
+            return letter.document(self._job_id_key.key()) if letter else None
 
     def job(self, letter_id: str) -> Job | None:
         """Return the job that was given up on."""
         with store_errors():
-            found = self._read(letter_id)
-            return found.job if found else None
+            letter = self._read(letter_id)
+            return letter.job if letter else None
 
     def later_writes(self, job: Job) -> int:
         """Return how many writes the lane of a letter has accepted after it."""
@@ -132,45 +133,51 @@ class RedisDeadLetters:
         pipeline.lindex(keys.settled(job.lane), 0)
         pipeline.llen(keys.writes(job.lane))
         with store_errors():
-            accepted, oldest, pending = pipeline.execute()
+            accepted, oldest_record, pending = pipeline.execute()
         later = max(0, int(accepted or 0) - job.position)
-        if later < _BEGAN_AGAIN:
+        if later < _MAX_LANE_WRITES:
             return later
-        if oldest is None:
+        # The lane was forgotten, and began again: all that is known of its present life was accepted later.
+        if oldest_record is None:
             return int(pending)
-        last, _, call = unpack_settled(oldest)
-        return int(accepted) - (last - call.count)
+        last_position, _, oldest_call = unpack_settled(oldest_record)
+        return int(accepted) - (last_position - oldest_call.count)
 
     def replay(self, letter_id: str) -> Replayed | None:
         """Move a letter to the end of its lane."""
         with store_errors():
-            found = self._read(letter_id)
-            if not found:
+            letter = self._read(letter_id)
+            if not letter:
                 return None
-            job, lane, number = found.job, found.job.lane, found.partition
-            lane_keys = [
-                *(keys.lane_state(lane), keys.writes(lane)),
-                *(keys.ready(number), keys.oldest(number), keys.settled(lane)),
-            ]
+            lane, number = letter.job.lane, letter.partition
             job_id_key = self._job_id_key.key()
-            record, client, _ = found.replay
-            arguments: list[Any] = [lane, secrets.token_bytes(8), client, record, found.field, found.index_line]
-            held_key, *letter_keys = found.keys
-            lane_keys += [held_key, keys.writers(number)]
-            result = self._replay([*lane_keys, *letter_keys], [*arguments, self._fate_ttl_ms])
+            record, client, _ = letter.replay_record
+            accept_id = secrets.token_bytes(8)
+            result = self._replay(
+                [*keys.append_keys(lane, number), *letter.letter_keys],
+                [lane, accept_id, client, record, letter.field, letter.index_line, self._fate_ttl_ms],
+            )
         if result is None:
             return None
         position, accepted_ms = result
-        accepted_at = from_ms(accepted_ms)
-        new = JobId(partition=number, lane=lane, position=int(position), op=job.write.op, accepted_at=accepted_at)
-        job_id = new.seal(client, job_id_key)
+        new_job = JobId(
+            partition=number,
+            lane=lane,
+            position=int(position),
+            op=letter.job.write.op,
+            accepted_at=from_ms(accepted_ms),
+        )
+        job_id = new_job.seal(client, job_id_key)
         return Replayed(letter_id=letter_id, job_id=job_id, lane=lane, run_id=run_of(lane), client=client)
 
     def discard(self, letter_id: str) -> bool:
         """Remove a letter for good."""
         with store_errors():
-            found = self._read(letter_id)
-            return bool(found and self._discard(found.keys, [found.field, found.index_line, self._fate_ttl_ms]))
+            letter = self._read(letter_id)
+            if not letter:
+                return False
+            letter_keys = [keys.held(letter.partition), *letter.letter_keys]
+            return bool(self._discard(letter_keys, [letter.field, letter.index_line, self._fate_ttl_ms]))
 
     def _read(self, letter_id: str) -> StoredLetter | None:
         matched = _LETTER_ID.fullmatch(letter_id)
@@ -183,7 +190,7 @@ class RedisDeadLetters:
     def _match(self, wanted: LetterFilter, lines: Iterable[IndexLine]) -> Iterator[tuple[IndexLine, bool]]:
         """Yield each line and whether its letter matches the filter, but for its time."""
         if wanted.is_about_cause:
-            return self._reader.of_cause(wanted, lines)
+            return self._reader.match(wanted, lines)
         matches = line_matcher(wanted)
         return ((line, matches(line.text)) for line in lines)
 
@@ -194,31 +201,32 @@ class RedisDeadLetters:
         return self._index.tally(wanted, self._reader.matching)
 
     def _newest(self, wanted: LetterFilter, count: int) -> Iterator[CausedLetter]:
-        """Yield the newest letters, as far as there is room for them."""
-        lines, size = self._index.lines(wanted, after=None, order=LetterOrder.NEWEST), 0
+        """Yield up to ``count`` of the newest letters, and no more than the bytes that are grouped."""
+        lines = self._index.lines(wanted, after=None, order=LetterOrder.NEWEST)
         matching = (line for line, matches in self._match(wanted, lines) if matches)
+        size = 0
         for line, stored in self._reader.read(islice(matching, count)):
             size += len(stored or b"")
             if size > _MAX_GROUPED_BYTES:
                 return
             if stored is not None:
-                yield _caused(line, stored)
+                yield _caused_letter(line, stored)
 
 
-def _caused(line: IndexLine, stored: bytes) -> CausedLetter:
-    buried_at, letter = unpack_letter(stored)
+def _caused_letter(line: IndexLine, stored: bytes) -> CausedLetter:
+    dead_lettered_at, letter = unpack_letter(stored)
     return CausedLetter(
         letter_id=line.letter_id,
         reason=letter.reason,
         op=letter_op(letter),
         error_code=letter.answer.error_code if letter.answer else None,
         message=letter.message,
-        buried_at=buried_at,
+        buried_at=dead_lettered_at,
     )
 
 
-def _read_ids(letter_ids: Sequence[str]) -> Iterator[tuple[str, int, tuple[int, str, int]]]:
-    """Yield lane and position of each id that has the form of one, and its place with them."""
+def _parse_ids(letter_ids: Sequence[str]) -> Iterator[tuple[str, int, tuple[int, str, int]]]:
+    """Yield lane, position, and (index, lane, position) as their tag, of each well-formed id."""
     for index, letter_id in enumerate(letter_ids):
         if matched := _LETTER_ID.fullmatch(letter_id):
             lane, position = matched[1], int(matched[2])

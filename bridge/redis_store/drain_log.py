@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import redis
 
+from bridge.outbox.dead_letters import DueDrain
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.scripts import load
@@ -16,7 +17,7 @@ from schemas.drain import Drain, DrainState
 
 #: How long an ended drain is kept.
 _RETENTION = dt.timedelta(days=7)
-#: A list is chosen from this many drains, the newest.
+#: The newest drains that a list scans.
 _MAX_LISTED = 1000
 #: The stored form of no rate.
 _NO_RATE = "none"
@@ -31,15 +32,15 @@ class RedisDrainLog:
 
     def begin(self, drain: Drain) -> None:
         """Store a new drain."""
-        began = drain.began_at.timestamp()
-        fields = {"order": _encode_drain(drain), "state": drain.state, "done": 0, "advanced": began}
+        began_s = drain.began_at.timestamp()
+        fields = {"order": _encode_drain(drain), "state": drain.state, "done": 0, "advanced": began_s}
         # An earlier release does not know a filter's `op` and `error_code`, so it must not find a drain that has them.
-        active = keys.ACTIVE_DRAINS_BY_CAUSE if drain.filter.is_about_cause else keys.ACTIVE_DRAINS
+        active_key = keys.ACTIVE_DRAINS_BY_CAUSE if drain.filter.is_about_cause else keys.ACTIVE_DRAINS
         with store_errors():
             # In this order: a drain in the active set is complete.
             self._client.hset(keys.drain(drain.drain_id), mapping=fields)
-            self._client.zadd(keys.DRAINS, {drain.drain_id: began})
-            self._client.zadd(active, {drain.drain_id: began})
+            self._client.zadd(keys.DRAINS, {drain.drain_id: began_s})
+            self._client.zadd(active_key, {drain.drain_id: began_s})
 
     def drain(self, drain_id: str) -> Drain | None:
         """Return a drain."""
@@ -53,32 +54,32 @@ class RedisDrainLog:
             listed = self._client.zrevrange(keys.DRAINS, 0, _MAX_LISTED - 1)
             # An earlier release enters the drains that it begins into this set alone.
             unlisted = [each for each in self._client.zrange(keys.ACTIVE_DRAINS, 0, -1) if each not in set(listed)]
+            drain_ids = (*listed, *unlisted)
             pipeline = self._client.pipeline(transaction=False)
-            for drain_id in (*listed, *unlisted):
+            for drain_id in drain_ids:
                 pipeline.hgetall(keys.drain(drain_id.decode()))
-            found = dict(zip((*listed, *unlisted), pipeline.execute(), strict=True))
-            if forgotten := [drain_id for drain_id, fields in found.items() if not fields]:
-                self._client.zrem(keys.DRAINS, *forgotten)
-        drains = [read_drain(fields) for fields in found.values() if fields]
+            fields_by_id = dict(zip(drain_ids, pipeline.execute(), strict=True))
+            if expired := [drain_id for drain_id, fields in fields_by_id.items() if not fields]:
+                self._client.zrem(keys.DRAINS, *expired)
+        drains = [read_drain(fields) for fields in fields_by_id.values() if fields]
         drains.sort(key=lambda drain: drain.began_at, reverse=True)
         return [drain for drain in drains if state in (None, drain.state)][:limit]
 
-    def due(self, *, guard: dt.timedelta) -> list[tuple[Drain, str | None, dt.datetime]]:
-        """Return running drains with cursor and last progress. No other worker was given them within ``guard``."""
-        found = []
+    def due(self, *, guard: dt.timedelta) -> list[DueDrain]:
+        """Return running drains that no other call has returned within ``guard``."""
+        due_drains = []
         with store_errors():
-            for active in (keys.ACTIVE_DRAINS, keys.ACTIVE_DRAINS_BY_CAUSE):
-                for drain_id in self._client.zrange(active, 0, -1):
-                    name = drain_id.decode()
-                    if self._client.set(keys.drain_guard(name), 1, nx=True, px=to_ms(guard)):
-                        fields = self._client.hgetall(keys.drain(name))
+            for active_key in (keys.ACTIVE_DRAINS, keys.ACTIVE_DRAINS_BY_CAUSE):
+                for member in self._client.zrange(active_key, 0, -1):
+                    drain_id = member.decode()
+                    if self._client.set(keys.drain_guard(drain_id), 1, nx=True, px=to_ms(guard)):
+                        fields = self._client.hgetall(keys.drain(drain_id))
                         if fields.get(b"state") == DrainState.RUNNING.encode():
-                            advanced = dt.datetime.fromtimestamp(float(fields[b"advanced"]), dt.UTC)
-                            found.append((read_drain(fields), fields.get(b"cursor", b"").decode() or None, advanced))
+                            due_drains.append(_read_due_drain(fields))
                         else:
                             # An earlier release has cancelled it: it knows only one of the two sets.
-                            self._client.zrem(active, drain_id)
-        return found
+                            self._client.zrem(active_key, member)
+        return due_drains
 
     def advance(
         self, drain_id: str, *, state: DrainState, cursor: str | None, done: int, skipped: int, at: dt.datetime
@@ -112,9 +113,17 @@ def read_drain(fields: Mapping[bytes, bytes]) -> Drain:
     if ended is not None:
         changes["finished_at"] = dt.datetime.fromtimestamp(float(ended), dt.UTC)
     if state == DrainState.FINISHED:
-        # What was gone before the drain came to it, it has not seen.
+        # The stored number lacks the letters that were replayed or discarded before the drain reached them.
         changes["skipped"] = max(0, order.total - done)
     return msgspec.structs.replace(order, **changes)
+
+
+def _read_due_drain(fields: Mapping[bytes, bytes]) -> DueDrain:
+    return DueDrain(
+        drain=read_drain(fields),
+        cursor=fields.get(b"cursor", b"").decode() or None,
+        advanced_at=dt.datetime.fromtimestamp(float(fields[b"advanced"]), dt.UTC),
+    )
 
 
 _encode_drain = msgspec.msgpack.Encoder().encode

@@ -17,7 +17,7 @@ from bridge.upstream.flow_control import Decision, FlowControlState, Pause, Perm
 
 #: The longest wait that a permit may have. Rather than wait longer, a worker releases the lane.
 _MAX_WAIT = dt.timedelta(seconds=1)
-#: Failures in a row that open the breaker.
+#: Failures in a row that open the breaker, and the longest time that it stays open.
 _FAILURE_THRESHOLD = 5
 _MAX_OPEN = dt.timedelta(seconds=30)
 #: The rate of calls that were denied before: a tenth of the rate limit, or this where there is none.
@@ -25,7 +25,7 @@ _DENIED_CALLS_PER_SECOND = 2.0
 #: The end of a pause without one, in ms. A double holds it exactly.
 _NO_END_MS = 1 << 52
 _PAUSE_FIELDS = ("paused_until", "paused_since", "paused_why", "paused_by")
-#: What the state of an upstream is read from.
+#: The fields of the hash that the state of an upstream is read from, in the order of ``read_state``.
 STATE_FIELDS = ("until", "reason", "rate", "next", "delivered", "opened", "trips", "failures", *_PAUSE_FIELDS)
 
 
@@ -56,7 +56,7 @@ class RedisFlowControl:
 
     def record(self, outcome: Outcome, *, of_read: bool = False, was_denied: bool = False) -> None:
         """Record the outcome of a call."""
-        kind, reason, retry_after = _recorded_as(outcome)
+        kind, reason, retry_after = _recorded_outcome(outcome)
         if of_read and kind == "delivered":
             kind = "answered"
         jitter = random.uniform(0.5, 1)  # noqa: S311 - it only spreads workers
@@ -79,28 +79,29 @@ class RedisFlowControl:
 
     def read_state(self, fields: Sequence[bytes | None], now_ms: int) -> FlowControlState:
         """Return the state that these values of ``STATE_FIELDS`` stand for."""
-        found = {name: value for name, value in zip(STATE_FIELDS, fields, strict=True) if value is not None}
-        limit = float(found.get("rate", self._rate)) or None
-        full_in_s = max(0.0, int(found.get("next", 0)) / 1000 - now_ms) / 1000
-        until, opened, delivered = found.get("until"), found.get("opened"), found.get("delivered")
-        # A call in flight may still succeed. What is older than that was left by a process of an older release.
-        is_known = opened and until and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
+        state = {name: value for name, value in zip(STATE_FIELDS, fields, strict=True) if value is not None}
+        rate = float(state.get("rate", self._rate)) or None
+        full_in_s = max(0.0, int(state.get("next", 0)) / 1000 - now_ms) / 1000
+        until, opened, delivered = state.get("until"), state.get("opened"), state.get("delivered")
+        # A call in flight when the breaker opened may succeed within the timeout. One delivered later shows that
+        # ``opened`` is of an earlier opening: a process of an older release does not keep it up to date.
+        is_opened_valid = opened and until and int(delivered or 0) - int(opened) <= to_ms(self._probe_timeout)
         return FlowControlState(
             breaker="closed" if until is None else "open" if int(until) > now_ms else "half-open",
-            reason=found.get("reason", b"").decode() if until else None,
+            reason=state.get("reason", b"").decode() if until else None,
             opens_again_at=from_ms(until) if until else None,
-            rate=limit,
-            bucket=self.burst - full_in_s * limit if limit else None,
+            rate=rate,
+            bucket=self.burst - full_in_s * rate if rate else None,
             delivered_at=from_ms(delivered) if delivered else None,
-            burst=self.burst if limit else None,
-            since=from_ms(opened) if opened and is_known else None,
-            paused=_pause_of(found, now_ms),
-            trips=int(found.get("trips", 0)),
-            failures=int(found.get("failures", 0)),
+            burst=self.burst if rate else None,
+            since=from_ms(opened) if opened and is_opened_valid else None,
+            paused=_read_pause(state, now_ms),
+            trips=int(state.get("trips", 0)),
+            failures=int(state.get("failures", 0)),
         )
 
     def is_paused(self) -> bool:
-        """Return whether deliveries are paused. Only while there is an order, this needs the store's clock."""
+        """Return whether deliveries are paused. The store's clock is read only if there is a pause."""
         with store_errors():
             until = self._client.hget(self.key, "paused_until")
             return until is not None and int(until) > store_time_ms(self._client)
@@ -117,40 +118,40 @@ class RedisFlowControl:
             self._client.hdel(self.key, *_PAUSE_FIELDS)
 
 
-def _pause_of(found: Mapping[str, bytes], now_ms: int) -> Pause | None:
-    until_ms = int(found.get("paused_until", 0))
+def _read_pause(state: Mapping[str, bytes], now_ms: int) -> Pause | None:
+    until_ms = int(state.get("paused_until", 0))
     if until_ms <= now_ms:
         return None
     return Pause(
-        why=found.get("paused_why", b"").decode(),
-        by=found.get("paused_by", b"").decode(),
-        since=from_ms(found.get("paused_since", 0)),
+        why=state.get("paused_why", b"").decode(),
+        by=state.get("paused_by", b"").decode(),
+        since=from_ms(state.get("paused_since", 0)),
         until=None if until_ms >= _NO_END_MS else from_ms(until_ms),
     )
 
 
-def _recorded_as(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
-    """Return the outcome as record_outcome.lua knows it, its reason, and the pause that upstream asked for."""
-    no_pause = dt.timedelta()
+def _recorded_outcome(outcome: Outcome) -> tuple[str, str, dt.timedelta]:
+    """Return the outcome as record_outcome.lua takes it: its kind, its reason, and upstream's ``Retry-After``."""
+    no_retry_after = dt.timedelta()
     match outcome:
         case Delivered():
-            return "delivered", "", no_pause
+            return "delivered", "", no_retry_after
         case Refused():
-            return "answered", "", no_pause
+            return "answered", "", no_retry_after
         case Unknown():
-            return "failed", outcome.reason, no_pause
+            return "failed", outcome.reason, no_retry_after
         case Denied():
             # AWS or MLflow identified the bridge, so upstream is up. A denial by a gateway does not prove that.
-            return ("answered" if outcome.identified else "missing"), "", no_pause
+            return ("answered" if outcome.identified else "missing"), "", no_retry_after
         case Unavailable(answered=True):
-            return "answered", "", no_pause
+            return "answered", "", no_retry_after
         case Unavailable():
-            return _kind_of(outcome), outcome.reason, outcome.retry_after or no_pause
+            return _failure_kind(outcome), outcome.reason, outcome.retry_after or no_retry_after
         case _:
             assert_never(outcome)
 
 
-def _kind_of(outcome: Unavailable) -> str:
+def _failure_kind(outcome: Unavailable) -> str:
     if outcome.identity_failed:
         return "identity_failed"
     if outcome.throttled:

@@ -18,7 +18,7 @@ from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.job import Job
 from schemas.trace_context import trace_context_of
 
-#: What one search looks at: the newest dead letters, the oldest lanes, writes of each lane, and writes in all.
+#: What one search reads: the newest dead letters, the lanes that wait longest, writes of each lane, writes in all.
 _MAX_LETTERS, _MAX_LANES, _MAX_LANE_WRITES, _MAX_WRITES = 5_000, 200, 1_000, 5_000
 _MAX_LANE_BYTES = 4 << 20
 #: Where the parts of an idempotency record, and of an entry, begin and end.
@@ -35,11 +35,11 @@ class RedisJobSearch:
         self._job_id_key = JobIdKey(client)
 
     def by_request(self, request_id: str, *, client: str | None) -> list[str]:
-        """Return the ids of jobs that this request brought."""
+        """Return the ids of the jobs of a request."""
         wanted = trace_context_of(request_id, None).request
         with store_errors():
-            found = [*self._pending_of(wanted, client), *self._dead_of(wanted, client)]
-            return self._ids(job for job in found if job.trace_context.request_id == request_id)
+            jobs = [*self._pending_of_request(wanted, client), *self._dead_of_request(wanted, client)]
+            return self._job_ids(job for job in jobs if job.trace_context.request_id == request_id)
 
     def by_idempotency_key(self, key: str, *, client: str) -> list[str]:
         """Return the ids of the jobs that were accepted under this key."""
@@ -48,33 +48,38 @@ class RedisJobSearch:
             pipeline.get(keys.idempotency(number, client, key))
         with store_errors():
             records = [(number, record) for number, record in enumerate(pipeline.execute()) if record]
-            return self._ids(job for number, record in records for job in self._accepted(number, record, client))
+            return self._job_ids(
+                job for number, record in records for job in self._jobs_of_record(number, record, client)
+            )
 
-    def _ids(self, jobs: Iterator[Job]) -> list[str]:
+    def _job_ids(self, jobs: Iterator[Job]) -> list[str]:
+        """Return the ids of these jobs, each once, as their clients have them."""
         job_id_key = self._job_id_key.key()
         return list(dict.fromkeys(client_job_id(job, job_id_key) for job in jobs))
 
-    def _pending_of(self, request: bytes, client: str | None) -> Iterator[Job]:
-        left = _MAX_WRITES
-        for lane in self._lanes(client):
-            limit = min(left, _MAX_LANE_WRITES)
-            jobs, _ = pending_jobs(self._client, lane, of=client, after=0, limit=limit, max_bytes=_MAX_LANE_BYTES)
+    def _pending_of_request(self, request: bytes, client: str | None) -> Iterator[Job]:
+        writes_left = _MAX_WRITES
+        for lane in self._pending_lanes(client):
+            limit = min(writes_left, _MAX_LANE_WRITES)
+            jobs, _ = pending_jobs(
+                self._client, lane, client_name=client, after=0, limit=limit, max_bytes=_MAX_LANE_BYTES
+            )
             yield from (job for job in jobs if job.trace_context.request == request)
-            left -= len(jobs)
-            if left <= 0:
+            writes_left -= len(jobs)
+            if writes_left <= 0:
                 return
 
-    def _lanes(self, client: str | None) -> list[str]:
+    def _pending_lanes(self, client: str | None) -> list[str]:
         """Return lanes with pending writes: of the client, or those that have waited for longest."""
         if client is not None:
             return lanes_of(self._client, client, limit=_MAX_LANES)
         pipeline = self._client.pipeline(transaction=False)
         for number in range(keys.PARTITIONS):
             pipeline.zrange(keys.oldest(number), 0, _MAX_LANES - 1, withscores=True)
-        waiting = sorted((since, lane.decode()) for part in pipeline.execute() for lane, since in part)
+        waiting = sorted((since_ms, lane.decode()) for lanes in pipeline.execute() for lane, since_ms in lanes)
         return [lane for _, lane in waiting[:_MAX_LANES]]
 
-    def _dead_of(self, request: bytes, client: str | None) -> Iterator[Job]:
+    def _dead_of_request(self, request: bytes, client: str | None) -> Iterator[Job]:
         wanted = LetterFilter(client=client)
         matches, lines = line_matcher(wanted), self._index.lines(wanted, after=None, order=LetterOrder.NEWEST)
         newest = (line for line in islice(lines, _MAX_LETTERS) if matches(line.text))
@@ -83,28 +88,33 @@ class RedisJobSearch:
             if stored is not None and request in stored:
                 yield _dead_job(line, stored)
 
-    def _accepted(self, number: int, record: bytes, client: str) -> Iterator[Job]:
-        """Yield the job of an idempotency record: it names the position, and the accept, but not the lane."""
+    def _jobs_of_record(self, number: int, record: bytes, client: str) -> Iterator[Job]:
+        """Yield the pending or dead job of an idempotency record in the partition of this number.
+
+        The record names the position and the accept, but not the lane, so each lane of the client is looked up.
+        """
         position, accept_id = int(record[_RECORD_POSITION]), record[_RECORD_ACCEPT_ID]
         lanes = [lane for lane in lanes_of(self._client, client, limit=_MAX_LANES) if keys.partition(lane) == number]
         pipeline = self._client.pipeline(transaction=False)
         for lane in lanes:
             pipeline.hget(keys.lane_state(lane), "settled")
-        ahead = [position - 1 - int(settled or 0) for settled in pipeline.execute()] if lanes else []
-        for lane, index in zip(lanes, ahead, strict=True):
+        # The first write of a lane has the position after the last settled one.
+        indices = [position - 1 - int(settled or 0) for settled in pipeline.execute()] if lanes else []
+        for lane, index in zip(lanes, indices, strict=True):
             entry = self._client.lindex(keys.writes(lane), index) if index >= 0 else None
             if entry and entry[_ENTRY_ACCEPT_ID] == accept_id:
                 yield unpack_entry(entry, lane=lane, position=position)
-        yield from self._accepted_dead(number, position, accept_id, client)
+        yield from self._dead_of_accept(number, position, accept_id, client)
 
-    def _accepted_dead(self, number: int, position: int, accept_id: bytes, client: str) -> Iterator[Job]:
-        wanted, ending = line_matcher(LetterFilter(client=client)), b"/%d/" % position
-        lines = (IndexLine(text) for text in self._lines_of(number) if ending in text and wanted(text))
+    def _dead_of_accept(self, number: int, position: int, accept_id: bytes, client: str) -> Iterator[Job]:
+        matches, position_part = line_matcher(LetterFilter(client=client)), b"/%d/" % position
+        lines = (IndexLine(text) for text in self._lines_of(number) if position_part in text and matches(text))
         for line, stored in self._reader.read(lines):
             if stored is not None and unpack_letter(stored)[1].entry[_ENTRY_ACCEPT_ID] == accept_id:
                 yield _dead_job(line, stored)
 
     def _lines_of(self, number: int) -> Iterator[bytes]:
+        """Return all lines of the index of one partition."""
         return (text for lines in self._index.walk_partition(number, LetterFilter()) for text in lines)
 
 

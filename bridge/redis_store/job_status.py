@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Job and backlog documents, read from the store."""
+"""Reads jobs, lanes and backlogs from the store, for the adapters that return them as documents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument
 
     A job has the status of the replay once its dead letter was replayed.
     """
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "job_id": text,
         "lane": job_id.lane,
         "run_id": run_of(job_id.lane),
@@ -40,17 +40,17 @@ def job_document(text: str, job_id: JobId, status_script: Script) -> JobDocument
         lane_keys.append(keys.fate(lane, position))
         match status_script(lane_keys, [lane, position, keys.dead_field(lane, position)]):
             case [b"pending", attempts, failure, due]:
-                return JobDocument(**known, **_pending_fields(attempts, failure, due))
+                return JobDocument(**fields, **_pending_fields(attempts, failure, due))
             case [b"dead", letter]:
-                return JobDocument(**known, **_dead_fields(letter))
+                return JobDocument(**fields, **_dead_fields(letter))
             case [b"settled", record]:
                 delivered = _delivered_fields(position, record)
-                return JobDocument(**known, **delivered) if delivered else None
+                return JobDocument(**fields, **delivered) if delivered else None
             case [b"fate", fate]:
                 verb, _, value = fate.partition(b":")
                 if verb == b"discarded":
-                    return JobDocument(**known, status=JobStatus.DISCARDED, settled_at=from_ms(value))
-                # It was replayed: its write went to this position of the lane.
+                    return JobDocument(**fields, status=JobStatus.DISCARDED, settled_at=from_ms(value))
+                # The letter was replayed: its write went to this position of the lane.
                 position = int(value)
             case _:
                 return None
@@ -73,16 +73,16 @@ def pending_jobs(
     client: Any,  # noqa: ANN401 - see RedisOutbox
     lane: str,
     *,
-    of: str | None,
+    client_name: str | None,
     after: int,
     limit: int,
     max_bytes: int | None = None,
 ) -> tuple[list[Job], int | None]:
-    """Return the jobs behind a position, in order, and the position to continue behind; None at the end.
+    """Return the jobs behind the position ``after``, in order, and the position to continue behind; None at the end.
 
-    Only jobs of the client ``of``, unless it is None. Reading ends once the jobs have ``max_bytes``.
+    Only jobs of the client of this name, or of all if it is None. Reading ends once the jobs have ``max_bytes``.
     """
-    found: list[Job] = []
+    jobs: list[Job] = []
     settled, scanned, size = int(client.hget(keys.lane_state(lane), "settled") or 0), 0, 0
     while scanned < _MAX_SCANNED:
         begin = max(0, after - settled)
@@ -95,15 +95,15 @@ def pending_jobs(
             settled = int(settled_now or 0)
             continue
         if not entries:
-            return found, None
+            return jobs, None
         for position, entry in enumerate(entries, settled + begin + 1):
             job, after = unpack_entry(entry, lane=lane, position=position), position
             scanned, size = scanned + 1, size + job.size
-            if of in (None, job.client):
-                found.append(job)
-            if len(found) == limit or (max_bytes is not None and size >= max_bytes):
-                return found, after
-    return found, after
+            if client_name in (None, job.client):
+                jobs.append(job)
+            if len(jobs) == limit or (max_bytes is not None and size >= max_bytes):
+                return jobs, after
+    return jobs, after
 
 
 def lanes_of(client: Any, name: str, *, limit: int) -> list[str]:  # noqa: ANN401 - see RedisOutbox
@@ -111,6 +111,7 @@ def lanes_of(client: Any, name: str, *, limit: int) -> list[str]:  # noqa: ANN40
     pipeline = client.pipeline(transaction=False)
     prefix = f"{name}\n"
     for number in range(keys.PARTITIONS):
+        # ``\x0b`` is the character after a line feed: the range holds all members with the prefix.
         pipeline.zrangebylex(keys.writers(number), f"[{prefix}", f"({name}\x0b", start=0, num=limit)
     lanes = [member.decode().removeprefix(prefix) for members in pipeline.execute() for member in members]
     return lanes[:limit]
@@ -118,18 +119,18 @@ def lanes_of(client: Any, name: str, *, limit: int) -> list[str]:  # noqa: ANN40
 
 def lane_backlog(lane: str, state: list[Any]) -> LaneBacklog:
     """Return the document of a lane's backlog; ``state`` is the result of backlog.lua."""
-    pending, size, oldest, now, attempts, failure, due, leased = state
-    next_attempt = from_ms(due) if due and float(due) > int(now) and leased == b"0" else None
+    pending, size, oldest_ms, now_ms, attempts, failure, due_ms, leased = state
+    next_attempt_at = from_ms(due_ms) if due_ms and float(due_ms) > int(now_ms) and leased == b"0" else None
     return LaneBacklog(
         lane=lane,
         run_id=run_of(lane),
         pending=pending,
         bytes=int(size),
-        oldest_accepted_at=from_ms(oldest) if oldest else None,
-        lag=(int(now) - int(oldest)) / 1000 if oldest else 0.0,
+        oldest_accepted_at=from_ms(oldest_ms) if oldest_ms else None,
+        lag=(int(now_ms) - int(oldest_ms)) / 1000 if oldest_ms else 0.0,
         delivering=leased == b"1",
         attempts=int(attempts),
-        next_attempt_at=next_attempt,
+        next_attempt_at=next_attempt_at,
         error=_job_error(failure) if failure and pending else None,
     )
 
@@ -144,16 +145,17 @@ def total_backlog(client: Any) -> Backlog:  # noqa: ANN401 - see RedisOutbox
         pipeline.zcard(keys.letters(number))
         pipeline.zrange(keys.oldest(number), 0, 0, withscores=True)
     results = pipeline.execute()
-    lanes, first_due, held, letters, first_accepted = (results[column::5] for column in range(5))
-    now = store_time_ms(client)
-    overdue = [due for head in first_due for _, due in head if due <= now]
-    accepted = [at for head in first_accepted for _, at in head]
+    # The results of the five commands, by command: of each, one for every partition.
+    lane_counts, first_due, held_bytes, letter_counts, first_accepted = (results[command::5] for command in range(5))
+    now_ms = store_time_ms(client)
+    overdue_ms = [due_ms for head in first_due for _, due_ms in head if due_ms <= now_ms]
+    accepted_ms = [oldest_ms for head in first_accepted for _, oldest_ms in head]
     return Backlog(
-        lanes=sum(lanes),
-        bytes=sum(int(size or 0) for size in held),
-        dead_letters=sum(letters),
-        oldest_due=from_ms(min(overdue)) if overdue else None,
-        oldest_accepted_at=from_ms(min(accepted)) if accepted else None,
+        lanes=sum(lane_counts),
+        bytes=sum(int(size or 0) for size in held_bytes),
+        dead_letters=sum(letter_counts),
+        oldest_due=from_ms(min(overdue_ms)) if overdue_ms else None,
+        oldest_accepted_at=from_ms(min(accepted_ms)) if accepted_ms else None,
     )
 
 
@@ -180,8 +182,8 @@ def _dead_fields(stored: bytes) -> dict[str, Any]:
 
 
 def _delivered_fields(position: int, record: bytes) -> dict[str, Any] | None:
-    last, settled_at, call = unpack_settled(record)
-    if position <= last - call.count or call.dead_lettered:
+    last_position, settled_at, call = unpack_settled(record)
+    if position <= last_position - call.count or call.dead_lettered:
         # Its own record, or the fate of its dead letter, is older than the retention.
         return None
     return {
@@ -198,6 +200,7 @@ def _job_error(failure: bytes) -> JobError:
 
 
 def _chunk_length(scanned: int, size: int) -> int:
+    """Return how many writes to read next, after ``scanned`` of them had ``size`` bytes."""
     if not scanned:
         return _FIRST_CHUNK
     return min(max(1, _CHUNK_BYTES * scanned // max(1, size)), _MAX_CHUNK)

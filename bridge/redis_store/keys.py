@@ -129,7 +129,7 @@ SELF_TEST = tuple(f"bridge:{{doctor}}:{kind}" for kind in ("hash", "list", "zset
 
 
 def partition(lane: str) -> int:
-    """Return the partition of a lane."""
+    """Return the number of the partition of a lane."""
     return zlib.crc32(lane.encode()) % PARTITIONS
 
 
@@ -148,34 +148,34 @@ def settled(lane: str) -> str:
     return f"{_hash_tag(partition(lane))}:settled:{lane}"
 
 
-def ready(number: int) -> str:
+def ready(partition_number: int) -> str:
     """The due times of a partition's lanes."""
-    return f"{_hash_tag(number)}:ready"
+    return f"{_hash_tag(partition_number)}:ready"
 
 
-def oldest(number: int) -> str:
+def oldest(partition_number: int) -> str:
     """The times at which the oldest pending write of each of a partition's lanes was accepted."""
-    return f"{_hash_tag(number)}:oldest"
+    return f"{_hash_tag(partition_number)}:oldest"
 
 
-def writers(number: int) -> str:
+def writers(partition_number: int) -> str:
     """The pairs of client and lane with pending writes in a partition."""
-    return f"{_hash_tag(number)}:writers"
+    return f"{_hash_tag(partition_number)}:writers"
 
 
-def deliveries(number: int) -> str:
+def deliveries(partition_number: int) -> str:
     """The latest clients of which writes were settled in a partition."""
-    return f"{_hash_tag(number)}:deliveries"
+    return f"{_hash_tag(partition_number)}:deliveries"
 
 
-def dead(number: int) -> str:
+def dead(partition_number: int) -> str:
     """The dead letters of a partition."""
-    return f"{_hash_tag(number)}:dead"
+    return f"{_hash_tag(partition_number)}:dead"
 
 
-def letters(number: int) -> str:
+def letters(partition_number: int) -> str:
     """The index of a partition's dead letters."""
-    return f"{_hash_tag(number)}:letters"
+    return f"{_hash_tag(partition_number)}:letters"
 
 
 def attempts(lane: str) -> str:
@@ -188,9 +188,9 @@ def fate(lane: str, position: int) -> str:
     return f"{_hash_tag(partition(lane))}:fate:{dead_field(lane, position)}"
 
 
-def accept_keys(lane: str, number: int) -> list[str]:
-    """The keys of accept.lua in its order, without the idempotency record. The hot path makes them in one step."""
-    tag = _HASH_TAGS[number]
+def append_keys(lane: str, partition_number: int) -> list[str]:
+    """The first keys of accept.lua and replay.lua, in their order. One step, because accepting is the hot path."""
+    tag = _HASH_TAGS[partition_number]
     of_lane = [f"{tag}:lane:{lane}", f"{tag}:writes:{lane}"]
     return [*of_lane, f"{tag}:ready", f"{tag}:oldest", f"{tag}:settled:{lane}", f"{tag}:held", f"{tag}:writers"]
 
@@ -210,14 +210,14 @@ def experiment(lane: str) -> str:
     return f"{_hash_tag(partition(lane))}:experiment:{lane}"
 
 
-def held(number: int) -> str:
+def held(partition_number: int) -> str:
     """The bytes that the partition holds, in total and by client."""
-    return f"{_hash_tag(number)}:held"
+    return f"{_hash_tag(partition_number)}:held"
 
 
-def idempotency(number: int, client: str, key: str) -> str:
+def idempotency(partition_number: int, client: str, key: str) -> str:
     """The job that was accepted under a client's idempotency key."""
-    return f"{_hash_tag(number)}:idempotency:{_digest(client, key)}"
+    return f"{_hash_tag(partition_number)}:idempotency:{_digest(client, key)}"
 
 
 def idempotency_guard(client: str, key: str) -> str:
@@ -256,7 +256,7 @@ def pending_login(state: str) -> str:
 
 
 def metrics_minute(minute: int) -> str:
-    """The claim of the process that writes the metrics of a minute."""
+    """Exists once a process writes the metrics of the minute."""
     return f"bridge:emf:{minute}"
 
 
@@ -270,9 +270,9 @@ def usage(period: UsagePeriod, begin: dt.datetime, client: str) -> str:
     return f"bridge:usage:{period.name.lower()}:{begin.timestamp():.0f}:{client}"
 
 
-def sweep(number: int) -> str:
+def sweep(partition_number: int) -> str:
     """Exists for a guard period after the partition was swept."""
-    return f"{_hash_tag(number)}:sweep"
+    return f"{_hash_tag(partition_number)}:sweep"
 
 
 def dead_field(lane: str, position: int) -> str:
@@ -299,8 +299,8 @@ def _digest(client: str, key: str) -> str:
     return hashlib.blake2b(f"{client}\n{key}".encode(), digest_size=16).hexdigest()
 
 
-def _hash_tag(number: int) -> str:
-    return _HASH_TAGS[number]
+def _hash_tag(partition_number: int) -> str:
+    return _HASH_TAGS[partition_number]
 
 
 _HASH_TAGS = [f"bridge:{{p{number:02}}}" for number in range(PARTITIONS)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lanes with pending writes in Redis. The contract is `bridge.operations.lanes.Lanes`.
 
-The order is that of the ``oldest`` sets of all partitions, merged. States are read for the lanes that a page looks at.
+The order is that of the ``oldest`` sets of all partitions, merged. States are read for the lanes that a page scans.
 """
 
 import base64
@@ -26,14 +26,14 @@ from schemas.lane import named_run
 from schemas.operations import LaneDocument, LanePage, LaneQuery, LaneState
 
 #: Lanes that are read at a time.
-_CHUNK = 200
-#: Lanes that one page looks at, so that a rare state does not delay a request.
-_MAX_SCANNED = 5000
+_CHUNK_LANES = 200
+#: Lanes that one page scans at most, so that a rare state does not delay a request.
+_MAX_SCANNED_LANES = 5000
 #: Lanes of one client that are put in order.
-_MAX_OF_CLIENT = 20_000
-#: Dead letters are counted by lane as long as there are no more, and the counts are remembered for a while.
-_MAX_LETTERS = 20_000
-_LETTERS_TTL_S = 5.0
+_MAX_CLIENT_LANES = 20_000
+#: Dead letters are counted by lane only if there are no more than this, and the counts are used again for this time.
+_MAX_COUNTED_LETTERS = 20_000
+_LETTER_COUNTS_TTL_S = 5.0
 
 #: When the oldest write of a lane was accepted (ms), and the lane. Pages are in this order, or in the reverse.
 _Place = tuple[float, bytes]
@@ -49,20 +49,22 @@ class RedisLanes:
 
     def page(self, wanted: LaneQuery) -> LanePage:
         """Return lanes in order of their oldest write."""
-        after, found, last = _decode_cursor(wanted.cursor), [], None
+        after = _decode_cursor(wanted.cursor)
+        matching: list[LaneDocument] = []
+        last: _Place | None = None
         with store_errors():
-            places = self._of_client(wanted, after) if wanted.client else self._scan(wanted, after)
-            limited = islice(places, _MAX_SCANNED)
-            # As many as the page needs, at least: most lanes match.
-            while chunk := list(islice(limited, min(_CHUNK, wanted.limit))):
+            places = self._client_places(wanted, after) if wanted.client else self._all_places(wanted, after)
+            scanned = islice(places, _MAX_SCANNED_LANES)
+            # A chunk is no longer than the page: most lanes match, and further ones would be read for nothing.
+            while chunk := list(islice(scanned, min(_CHUNK_LANES, wanted.limit))):
                 for place, document in zip(chunk, self._read([lane for _, lane in chunk]), strict=True):
                     last = place
                     if document.pending and wanted.state in (None, document.state):
-                        found.append(document)
-                    if len(found) == wanted.limit:
-                        return LanePage(found, _encode_cursor(last))
-            # Either nothing is left, or the page has looked at its share, and the next one goes on.
-            return LanePage(found, _encode_cursor(last) if last and next(places, None) else None)
+                        matching.append(document)
+                    if len(matching) == wanted.limit:
+                        return LanePage(matching, _encode_cursor(last))
+            # Either no lane is left, or this page has scanned its share, and the next one continues.
+            return LanePage(matching, _encode_cursor(last) if last and next(places, None) else None)
 
     def lane(self, lane: str) -> LaneDocument | None:
         """Return one lane."""
@@ -74,33 +76,37 @@ class RedisLanes:
     def attempt(self, lane: str) -> AttemptOrder:
         """Make a lane due now."""
         with store_errors():
-            became = self._attempt([keys.lane_state(lane), keys.ready(keys.partition(lane))], [lane])
-        return AttemptOrder[became.decode().upper()]
+            state = self._attempt([keys.lane_state(lane), keys.ready(keys.partition(lane))], [lane])
+        return AttemptOrder[state.decode().upper()]
 
-    def _of_client(self, wanted: LaneQuery, after: _Place | None) -> Iterator[_Place]:
-        """Yield the places of the lanes that the client writes to."""
-        lanes, newest = lanes_of(self._client, wanted.client or "", limit=_MAX_OF_CLIENT), wanted.order == "newest"
+    def _client_places(self, wanted: LaneQuery, after: _Place | None) -> Iterator[_Place]:
+        """Yield the places of the lanes that the client writes to, in order, behind ``after``."""
+        newest_first = wanted.order == "newest"
+        lanes = lanes_of(self._client, wanted.client or "", limit=_MAX_CLIENT_LANES)
         pipeline = self._client.pipeline(transaction=False)
         for lane in lanes:
             pipeline.zscore(keys.oldest(keys.partition(lane)), lane)
         times = pipeline.execute() if lanes else []
-        places = ((at, lane.encode()) for lane, at in zip(lanes, times, strict=True) if at is not None)
-        return _behind(after, sorted(places, reverse=newest), newest=newest)
+        places = [(at_ms, lane.encode()) for lane, at_ms in zip(lanes, times, strict=True) if at_ms is not None]
+        return _behind(after, sorted(places, reverse=newest_first), newest_first=newest_first)
 
-    def _scan(self, wanted: LaneQuery, after: _Place | None) -> Iterator[_Place]:
-        """Yield the places of all lanes, in order."""
-        newest = wanted.order == "newest"
-        partitions = (self._partition(number, after, newest=newest) for number in range(keys.PARTITIONS))
-        return _behind(after, heapq.merge(*partitions, reverse=newest), newest=newest)
+    def _all_places(self, wanted: LaneQuery, after: _Place | None) -> Iterator[_Place]:
+        """Yield the places of all lanes, in order, behind ``after``."""
+        newest_first = wanted.order == "newest"
+        partitions = (
+            self._partition_places(number, after, newest_first=newest_first) for number in range(keys.PARTITIONS)
+        )
+        return _behind(after, heapq.merge(*partitions, reverse=newest_first), newest_first=newest_first)
 
-    def _partition(self, number: int, after: _Place | None, *, newest: bool) -> Iterator[_Place]:
-        """Yield the places in a partition, from the time of the last one on. Redis orders equal times by lane."""
-        begin, end = ("+inf", "-inf") if newest else ("-inf", "+inf")
-        offset, options = 0, {"desc": newest, "byscore": True, "num": _CHUNK, "withscores": True}
-        first = after[0] if after else begin
-        while lanes := self._client.zrange(keys.oldest(number), first, end, offset=offset, **options):
+    def _partition_places(self, number: int, after: _Place | None, *, newest_first: bool) -> Iterator[_Place]:
+        """Yield the places in a partition, from the time of ``after`` on. Redis orders equal times by lane."""
+        first, last = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+        begin = after[0] if after else first
+        options = {"desc": newest_first, "byscore": True, "num": _CHUNK_LANES, "withscores": True}
+        offset = 0
+        while lanes := self._client.zrange(keys.oldest(number), begin, last, offset=offset, **options):
             offset += len(lanes)
-            yield from ((at, lane) for lane, at in lanes)
+            yield from ((at_ms, lane) for lane, at_ms in lanes)
 
     def _read(self, lanes: Sequence[bytes]) -> list[LaneDocument]:
         """Return the documents of lanes, in one round trip."""
@@ -116,8 +122,8 @@ class RedisLanes:
         return [_document(name, *part, now_ms=now_ms, letters=letters) for name, *part in parts]
 
 
-def _behind(after: _Place | None, places: Iterable[_Place], *, newest: bool) -> Iterator[_Place]:
-    return (place for place in places if after is None or (place < after if newest else place > after))
+def _behind(after: _Place | None, places: Iterable[_Place], *, newest_first: bool) -> Iterator[_Place]:
+    return (place for place in places if after is None or (place < after if newest_first else place > after))
 
 
 class _LetterCounts:
@@ -130,10 +136,10 @@ class _LetterCounts:
         self._read_at = float("-inf")
 
     def read(self) -> Mapping[str, int] | None:
-        """Return the counts of a moment ago, None where there are too many letters to count."""
+        """Return the counts, a few seconds old at most; None if there are too many letters to count."""
         with self._lock:
             now = time.monotonic()
-            if now - self._read_at > _LETTERS_TTL_S:
+            if now - self._read_at > _LETTER_COUNTS_TTL_S:
                 self._counts, self._read_at = self._count(), now
             return self._counts
 
@@ -141,7 +147,7 @@ class _LetterCounts:
         pipeline = self._client.pipeline(transaction=False)
         for number in range(keys.PARTITIONS):
             pipeline.zcard(keys.letters(number))
-        if sum(pipeline.execute()) > _MAX_LETTERS:
+        if sum(pipeline.execute()) > _MAX_COUNTED_LETTERS:
             return None
         for number in range(keys.PARTITIONS):
             pipeline.zrange(keys.letters(number), 0, -1)
@@ -153,20 +159,19 @@ def _document(
     pending: int,
     accepted_ms: float | None,
     state: Sequence[bytes | None],
-    due: float | None,
+    due_ms: float | None,
     *,
     now_ms: int,
     letters: Mapping[str, int] | None,
 ) -> LaneDocument:
     size, attempts, failure, lease, client, denied_since = state
-    is_leased = bool(lease and due and due > now_ms)
-    backlog = lane_backlog(
-        lane,
-        [
-            *(pending, size or 0, accepted_ms if pending else None, now_ms, attempts or 0),
-            *(failure or b"", due or b"", b"1" if is_leased else b"0"),
-        ],
-    )
+    is_leased = bool(lease and due_ms and due_ms > now_ms)
+    # In the form of backlog.lua's result.
+    backlog_state = [
+        *(pending, size or 0, accepted_ms if pending else None, now_ms, attempts or 0),
+        *(failure or b"", due_ms or b"", b"1" if is_leased else b"0"),
+    ]
+    backlog = lane_backlog(lane, backlog_state)
     named = named_run(lane)
     return LaneDocument(
         **{name: getattr(backlog, name) for name in LaneBacklog.__struct_fields__},
@@ -180,24 +185,25 @@ def _document(
 def _state(backlog: LaneBacklog, *, is_denied: bool) -> LaneState:
     if is_denied:
         return "denied"
-    # What only waits for flow control has a reason, and no failed attempt.
+    # A lane that only waits for flow control has a failure, and no failed attempt.
     if backlog.attempts:
         return "failing"
     return "delivering" if backlog.delivering else "waiting"
 
 
 def _encode_cursor(place: _Place) -> str:
-    at, lane = place
-    return base64.urlsafe_b64encode(b"%d/%s" % (at, lane)).decode()
+    at_ms, lane = place
+    return base64.urlsafe_b64encode(b"%d/%s" % (at_ms, lane)).decode()
 
 
 def _decode_cursor(cursor: str | None) -> _Place | None:
     if cursor is None:
         return None
     try:
-        at, _, lane = base64.b64decode(cursor, altchars=b"-_", validate=True).partition(b"/")
-        if not lane or len(at) > 16:
+        at_ms, _, lane = base64.b64decode(cursor, altchars=b"-_", validate=True).partition(b"/")
+        # No time in ms has more than 16 digits; a longer number could overflow a float.
+        if not lane or len(at_ms) > 16:
             raise InvalidCursor(cursor)
-        return float(int(at)), lane
+        return float(int(at_ms)), lane
     except ValueError:
         raise InvalidCursor(cursor) from None

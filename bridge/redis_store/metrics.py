@@ -38,11 +38,12 @@ class RedisCounterStore:
     def read(self) -> dict[CounterKey, float]:
         """Return all counters."""
         with store_errors():
-            found = self._client.hgetall(keys.COUNTERS)
-        return {tuple(field.decode().split("\n")): float(number) for field, number in found.items()}
+            counters = self._client.hgetall(keys.COUNTERS)
+        return {tuple(field.decode().split("\n")): float(number) for field, number in counters.items()}
 
     def report(self, process: str, threads: Census) -> None:
         """Store the threads of one process. An earlier report with other threads stays until it expires."""
+        # A member of the set is the process, then a line for each thread: name, tab, state, tab, count.
         lines = [f"{name}\t{state}\t{count}" for (name, state), count in sorted(threads.items())]
         with store_errors():
             now = store_time_ms(self._client)
@@ -52,10 +53,14 @@ class RedisCounterStore:
     def threads(self) -> Census:
         """Return the threads of all processes, each by its latest report."""
         with store_errors():
-            found = self._client.zrangebyscore(keys.THREADS, store_time_ms(self._client) - _REPORT_TTL_MS, "+inf")
-        latest = dict(report.decode().partition("\n")[::2] for report in found)
+            reports = self._client.zrangebyscore(keys.THREADS, store_time_ms(self._client) - _REPORT_TTL_MS, "+inf")
+        latest: dict[str, str] = {}
+        for report in reports:
+            # In order of time, so that a later report of the process replaces an earlier one.
+            process, _, lines = report.decode().partition("\n")
+            latest[process] = lines
         threads: Counter[tuple[str, str]] = Counter()
-        for lines in latest.values():
-            for name, state, count in (line.split("\t") for line in lines.splitlines()):
-                threads[name, state] += int(count)
+        for line in "\n".join(latest.values()).splitlines():
+            name, state, count = line.split("\t")
+            threads[name, state] += int(count)
         return threads

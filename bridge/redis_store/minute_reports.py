@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coordination of the processes that write metrics to the log. The contract is `MinuteReports`."""
+"""Lets one process a minute write the metrics of all to its log. The contract is `MinuteReports`."""
 
 import json
 from collections.abc import Mapping

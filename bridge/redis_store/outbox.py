@@ -95,10 +95,10 @@ class RedisOutbox:
         lane_keys.append(keys.run_alias(lane))
         with store_errors():
             job_id_key = self._job_id_key.key()
-            found = self._scripts.claim(lane_keys, [lane, token, to_ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
-        if found is None:
+            claimed = self._scripts.claim(lane_keys, [lane, token, to_ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES])
+        if claimed is None:
             return None
-        alias, head = found
+        alias, head = claimed
         return _read_claim(lane, token, head, job_id_key, alias=alias.decode() or None)
 
     def settle(self, claim: Claim, settlement: Settlement, *, lease: dt.timedelta) -> Claim | None:
@@ -126,6 +126,7 @@ class RedisOutbox:
         return None if head == b"empty" else _read_claim(lane, claim.token, head, job_id_key, alias=claim.alias)
 
     def _settle_arguments(self, claim: Claim, settlement: Settlement, lease: dt.timedelta) -> list[Any]:
+        """Return the arguments of settle.lua, a line for each of the lines that document its ARGV."""
         count, dead_lettering, refused = settlement.count, settlement.dead_lettering, settlement.refused
         record = SettledCall(
             count, settlement.attempts, settlement.status, settlement.request_id, dead_lettering is not None
@@ -134,11 +135,15 @@ class RedisOutbox:
         for job in claim.jobs[:count]:
             settled_bytes[job.client] += job.size
         return [
-            *(claim.lane, claim.token, to_ms(lease), MAX_ENTITIES, MAX_BATCH_BYTES),
-            *(claim.settled, count, pack(record), self._retention_ms, int(settlement.alone)),
+            *(claim.lane, claim.token, to_ms(lease)),
+            *(MAX_ENTITIES, MAX_BATCH_BYTES),
+            *(claim.settled, count),
+            *(pack(record), self._retention_ms),
+            int(settlement.sends_alone),
             int(dead_lettering is not None and dead_lettering.reason is DeadLetterReason.DENIED),
             *((refused.writes, _attempt_record(refused)) if refused else (0, "")),
-            *(len(settled_bytes), *chain.from_iterable(settled_bytes.items())),
+            len(settled_bytes),
+            *chain.from_iterable(settled_bytes.items()),
             *(self._letter_arguments(claim, settlement, dead_lettering) if dead_lettering else ()),
         ]
 
@@ -155,10 +160,10 @@ class RedisOutbox:
         arguments: list[bytes | str] = []
         for job, entry in zip(claim.jobs, entries, strict=False):
             position = job.position
-            earlier = tuple(note for note in notes if last_sent_position(note) >= position)
-            attempts = max(settlement.attempts, len(earlier) + 1)
+            earlier_notes = tuple(note for note in notes if last_sent_position(note) >= position)
+            attempts = max(settlement.attempts, len(earlier_notes) + 1)
             letter = DeadLetter(
-                dead_lettering.reason, dead_lettering.message, attempts, dead_lettering.answer, entry, earlier
+                dead_lettering.reason, dead_lettering.message, attempts, dead_lettering.answer, entry, earlier_notes
             )
             line = keys.index_line(lane, position, dead_lettering.reason, job.client)
             arguments += [keys.dead_field(lane, position), pack(letter), line]
@@ -169,7 +174,7 @@ class RedisOutbox:
         claim: Claim,
         *,
         after: dt.timedelta,
-        held: str | None = None,
+        reason: str | None = None,
         attempt: Attempt | None = None,
         thaw: bool = True,
     ) -> None:
@@ -179,9 +184,9 @@ class RedisOutbox:
         arguments: list[Any] = [lane, claim.token, to_ms(after)]
         if attempt:
             failure = f"{attempt.reason}: {attempt.message}"
-            arguments += [failure, attempt.writes, int(thaw), _attempt_record(attempt), attempt.broke]
+            arguments += [failure, attempt.writes, int(thaw), _attempt_record(attempt), attempt.failure_kind]
         else:
-            arguments += [f"unavailable: {held}" if held else "", 0, int(thaw), "", ""]
+            arguments += [f"unavailable: {reason}" if reason else "", 0, int(thaw), "", ""]
         with store_errors():
             if not self._scripts.release(lane_keys, arguments):
                 raise LeaseLost(lane)
@@ -191,12 +196,14 @@ class RedisOutbox:
 
         Each call begins at another partition: one that always has many due lanes must not delay the others.
         """
-        share, first = max(1, limit // keys.PARTITIONS), random.randrange(keys.PARTITIONS)  # noqa: S311 - it only spreads
+        max_of_partition = max(1, limit // keys.PARTITIONS)
+        first = random.randrange(keys.PARTITIONS)  # noqa: S311 - it only spreads
         lanes: list[str] = []
         with store_errors():
             for number in (*range(first, keys.PARTITIONS), *range(first)):
                 if len(lanes) < limit:
-                    arguments = [min(share, limit - len(lanes)), to_ms(guard), random.random()]  # noqa: S311
+                    max_lanes = min(max_of_partition, limit - len(lanes))
+                    arguments = [max_lanes, to_ms(guard), random.random()]  # noqa: S311
                     due = self._scripts.due([keys.ready(number), keys.sweep(number)], arguments)
                     lanes += [lane.decode() for lane in due]
             pipeline = self._client.pipeline(transaction=False)
@@ -208,21 +215,23 @@ class RedisOutbox:
     def job(self, job_id: str, *, client: str | None) -> JobDocument | None:
         """Return the document of a job."""
         with store_errors():
-            read = JobId.read(job_id) if client is None else JobId.unseal(job_id, client, self._job_id_key.key())
-            if not read or read.partition != keys.partition(read.lane):
+            parsed = JobId.read(job_id) if client is None else JobId.unseal(job_id, client, self._job_id_key.key())
+            if not parsed or parsed.partition != keys.partition(parsed.lane):
                 return None
-            return job_document(job_id, read, self._scripts.status)
+            return job_document(job_id, parsed, self._scripts.status)
 
     def pending_jobs(self, lane: str, *, client: str | None, after: int, limit: int) -> tuple[list[str], int | None]:
         """Return the ids of the client's pending jobs of a lane."""
         with store_errors():
-            jobs, last = pending_jobs(self._client, lane, of=client, after=after, limit=limit)
-            return [client_job_id(job, self._job_id_key.key()) for job in jobs], last
+            jobs, last_position = pending_jobs(self._client, lane, client_name=client, after=after, limit=limit)
+            return [client_job_id(job, self._job_id_key.key()) for job in jobs], last_position
 
     def undelivered(self, lane: str, *, after: int, max_bytes: int) -> tuple[list[Job], int | None]:
         """Return the pending jobs of a lane, of all clients."""
         with store_errors():
-            return pending_jobs(self._client, lane, of=None, after=after, limit=_MAX_UNDELIVERED, max_bytes=max_bytes)
+            return pending_jobs(
+                self._client, lane, client_name=None, after=after, limit=_MAX_UNDELIVERED, max_bytes=max_bytes
+            )
 
     def lanes_of(self, client: str, *, limit: int) -> list[str]:
         """Return lanes in which writes of this client are pending."""
@@ -230,13 +239,13 @@ class RedisOutbox:
             return lanes_of(self._client, client, limit=limit)
 
     def extents(self, lanes: Sequence[str]) -> dict[str, Extent]:
-        """Return the extent of each lane, and of the lanes of the names that runs among them have."""
+        """Return the extent of each lane. The lane of a run id brings that of the run's name, if it has one."""
         return self.extents_of([lanes])[0]
 
     def extents_of(self, groups: Sequence[Sequence[str]]) -> list[dict[str, Extent]]:
         """Return the extents of each group of lanes, read together."""
         extents: dict[str, Extent] = {}
-        named_by: dict[str, str] = {}
+        alias_of: dict[str, str] = {}
         lanes = groups[0] if len(groups) == 1 else list(dict.fromkeys(chain.from_iterable(groups)))
         with store_errors():
             while lanes:
@@ -247,11 +256,11 @@ class RedisOutbox:
                 results = pipeline.execute()
                 states, aliases = results[::2], results[1::2]
                 for lane, (accepted, settled, attempts) in zip(lanes, states, strict=True):
-                    extents[lane] = Extent(int(accepted or 0), int(settled or 0), fails=int(attempts or 0) > 0)
-                found = {lane: alias.decode() for lane, alias in zip(lanes, aliases, strict=True) if alias}
-                named_by |= found
-                lanes = [alias for alias in dict.fromkeys(found.values()) if alias not in extents]
-        return [{lane: extents[lane] for lane in _with_aliases(group, named_by)} for group in groups]
+                    extents[lane] = Extent(int(accepted or 0), int(settled or 0), is_failing=int(attempts or 0) > 0)
+                new_aliases = {lane: alias.decode() for lane, alias in zip(lanes, aliases, strict=True) if alias}
+                alias_of |= new_aliases
+                lanes = [alias for alias in dict.fromkeys(new_aliases.values()) if alias not in extents]
+        return [{lane: extents[lane] for lane in _with_aliases(group, alias_of)} for group in groups]
 
     def lane_backlog(self, lane: str) -> LaneBacklog:
         """Return the backlog of one lane."""
@@ -295,7 +304,9 @@ class RedisOutbox:
 
 def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, alias: str | None) -> Claim:
     """Return the claim that claim.lua or settle.lua returned as ``head``."""
-    settled, attempts, claims, alone, resumed, broke, broke_alone, broke_since, denied_since, *entries = head
+    settled, attempts, claims, tried_alone, resumed = head[:5]
+    failed_calls, failed_alone, failed_alone_since, denied_since = head[5:9]
+    entries = head[9:]
     jobs = tuple(
         unpack_entry(entry, lane=lane, position=position) for position, entry in enumerate(entries, int(settled) + 1)
     )
@@ -305,11 +316,11 @@ def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, 
         settled=int(settled),
         attempts=int(attempts),
         claims=int(claims),
-        tried_alone=alone == b"1",
-        resumed=resumed == b"1",
-        broke=int(broke),
-        broke_alone=int(broke_alone),
-        broke_since=from_ms(broke_since) if broke_since else None,
+        was_tried_alone=tried_alone == b"1",
+        is_resumed=resumed == b"1",
+        failed_calls=int(failed_calls),
+        failed_alone=int(failed_alone),
+        failed_alone_since=from_ms(failed_alone_since) if failed_alone_since else None,
         denied_since=from_ms(denied_since) if denied_since else None,
         jobs=jobs,
         job_id=client_job_id(jobs[0], job_id_key) if jobs else None,
@@ -317,14 +328,14 @@ def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, 
     )
 
 
-def _with_aliases(lanes: Sequence[str], named_by: dict[str, str]) -> list[str]:
-    """Return lanes, and those of the names of the runs among them."""
-    found = dict.fromkeys(lanes)
-    following = list(lanes)
-    while following:
-        following = [named_by[lane] for lane in following if named_by.get(lane, lane) not in found]
-        found |= dict.fromkeys(following)
-    return list(found)
+def _with_aliases(lanes: Sequence[str], alias_of: dict[str, str]) -> list[str]:
+    """Return the lanes, with their aliases and those of the aliases, each once."""
+    extended = dict.fromkeys(lanes)
+    added = list(lanes)
+    while added:
+        added = [alias_of[lane] for lane in added if alias_of.get(lane, lane) not in extended]
+        extended |= dict.fromkeys(added)
+    return list(extended)
 
 
 def _attempt_record(attempt: Attempt) -> bytes:

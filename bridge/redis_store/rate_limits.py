@@ -29,4 +29,8 @@ class RedisRateLimitStore:
 
 
 def _arguments(usage: Usage) -> list[str | float]:
-    return [WINDOW_S, MAX_DEBT_S, *(part for use, (rate, units) in usage.uses.items() for part in (use, rate, units))]
+    """Return the arguments of charge_rate_limit.lua."""
+    arguments: list[str | float] = [WINDOW_S, MAX_DEBT_S]
+    for bucket, (rate, units) in usage.uses.items():
+        arguments += (bucket, rate, units)
+    return arguments

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The marks of reads in Redis. settle.lua numbers the settlements; each proxied change is counted here."""
+"""The marks of reads in Redis. The contract is `bridge.outbox.read_marks.ReadMarkStore`.
+
+settle.lua numbers the settlements of a partition; each proxied change is counted here.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from bridge.outbox.read_marks import ReadMarks
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
-#: As many clients as settle.lua keeps in each partition, with their last settlements.
+#: The number of clients of which settle.lua keeps the last settlement in each partition.
 REMEMBERED_CLIENTS = 16
 
 
@@ -32,8 +35,9 @@ class RedisReadMarks:
                 pipeline.zrange(keys.deliveries(number), 0, -1, withscores=True)
             changes, *deliveries = pipeline.execute()
         name = client.encode()
-        settled = tuple(int(found[-1][1]) if found else 0 for found in deliveries)
-        return ReadMarks(int(changes or 0), settled, tuple(_of_client(found, name) for found in deliveries))
+        settled = tuple(int(numbers[-1][1]) if numbers else 0 for numbers in deliveries)
+        settled_of_client = tuple(_last_settlement(numbers, name) for numbers in deliveries)
+        return ReadMarks(int(changes or 0), settled, settled_of_client)
 
     def note_change(self) -> None:
         """Count a change."""
@@ -41,9 +45,12 @@ class RedisReadMarks:
             self._client.incr(keys.CHANGES)
 
 
-def _of_client(deliveries: list[tuple[bytes, float]], name: bytes) -> int:
-    """Return the number of a client's last settlement, or of a later one if the client is no longer remembered."""
-    for client, number in deliveries:
+def _last_settlement(numbers: list[tuple[bytes, float]], name: bytes) -> int:
+    """Return the number of a client's last settlement, or of a later one if the client is no longer remembered.
+
+    ``numbers`` are the clients of a partition with the numbers of their last settlements, the lowest first.
+    """
+    for client, number in numbers:
         if client == name:
             return int(number)
-    return int(deliveries[0][1]) if len(deliveries) >= REMEMBERED_CLIENTS else 0
+    return int(numbers[0][1]) if len(numbers) >= REMEMBERED_CLIENTS else 0

@@ -15,6 +15,7 @@ dead letter           time (13 digits, ms)                                      
 """
 
 import datetime as dt
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,13 +27,10 @@ from schemas.write import NOTHING, Fragment, Op, Write
 _TIME_DIGITS = 13
 _POSITION_DIGITS = 16
 _ACCEPT_ID_BYTES = 8
-#: Where the record begins behind its prefix.
-_LETTER_RECORD = _TIME_DIGITS
-_LOG_RECORD = _POSITION_DIGITS + _TIME_DIGITS
-_ENTRY_RECORD = _TIME_DIGITS + _ACCEPT_ID_BYTES
-
-#: How many bytes accept.lua puts before each record of a write.
-ENTRY_PREFIX_BYTES = _ENTRY_RECORD
+#: How many bytes the scripts put before a record: of a dead letter, of a note or a settled call, of a write.
+_LETTER_PREFIX_BYTES = _TIME_DIGITS
+_LOG_PREFIX_BYTES = _POSITION_DIGITS + _TIME_DIGITS
+ENTRY_PREFIX_BYTES = _TIME_DIGITS + _ACCEPT_ID_BYTES
 
 
 class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,13 +42,14 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: Fragment = NOTHING
     #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
     origin: int = 0
+    #: The body of a write that does not merge into ``log-batch``, with its headers if it is not JSON.
     whole: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     trace_context: TraceContext = NO_TRACE_CONTEXT
 
 
 class _StoredOp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The beginning of a `_StoredWrite`."""
+    """The first field of a `_StoredWrite`: decoding it alone costs less."""
 
     op: str
 
@@ -88,6 +87,15 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     notes: tuple[bytes, ...] = ()
 
 
+class ReplayRecord(NamedTuple):
+    """The record of a write that a replay accepts again."""
+
+    record: bytes
+    client: str
+    #: The position at which the write was first accepted.
+    origin: int
+
+
 def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE_CONTEXT) -> bytes:
     """Return the record of a write. The lane is not part of it: the key of the list names it."""
     metrics, params, tags = write.metrics, write.params, write.tags
@@ -97,7 +105,7 @@ def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE
 
 def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
     """Return the job that an entry of a lane stands for."""
-    stored = _unpack_write(entry[_ENTRY_RECORD:])
+    stored = _unpack_write(entry[ENTRY_PREFIX_BYTES:])
     write = Write(
         op=Op(stored.op),
         lane=lane,
@@ -119,11 +127,11 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
     )
 
 
-def pack_replay(entry: bytes, *, position: int) -> tuple[bytes, str, int]:
-    """Return the record with which a dead letter is accepted again, its client, and its first position."""
-    stored = _unpack_write(entry[_ENTRY_RECORD:])
+def pack_replay(entry: bytes, *, position: int) -> ReplayRecord:
+    """Return the record with which the dead letter of this entry and position is accepted again."""
+    stored = _unpack_write(entry[ENTRY_PREFIX_BYTES:])
     origin = stored.origin or position
-    return _pack(msgspec.structs.replace(stored, origin=origin)), stored.client, origin
+    return ReplayRecord(_pack(msgspec.structs.replace(stored, origin=origin)), stored.client, origin)
 
 
 def pack(record: SettledCall | DeadLetter | FailedAttempt) -> bytes:
@@ -138,23 +146,23 @@ def last_sent_position(note: bytes) -> int:
 
 def unpack_note(note: bytes) -> tuple[dt.datetime, FailedAttempt]:
     """Return when the attempt of a note failed, and how."""
-    return _time_at(note, _POSITION_DIGITS), _unpack_attempt(note[_LOG_RECORD:])
+    return _time_at(note, _POSITION_DIGITS), _unpack_attempt(note[_LOG_PREFIX_BYTES:])
 
 
 def unpack_settled(stored: bytes) -> tuple[int, dt.datetime, SettledCall]:
-    """Return the position of the last job, the time, and the outcome of a call in a lane's log."""
+    """Return the position of the last job, the time, and the outcome of a call in a lane's log of settled calls."""
     last_position = int(stored[:_POSITION_DIGITS])
-    return last_position, _time_at(stored, _POSITION_DIGITS), _unpack_settled(stored[_LOG_RECORD:])
+    return last_position, _time_at(stored, _POSITION_DIGITS), _unpack_settled(stored[_LOG_PREFIX_BYTES:])
 
 
 def unpack_letter(stored: bytes) -> tuple[dt.datetime, DeadLetter]:
     """Return when a job was dead-lettered, and its letter."""
-    return _time_at(stored, 0), _unpack_letter(stored[_LETTER_RECORD:])
+    return _time_at(stored, 0), _unpack_letter(stored[_LETTER_PREFIX_BYTES:])
 
 
 def letter_op(letter: DeadLetter) -> str:
     """Return the operation of a dead letter's write, without reading the rest of it."""
-    return _unpack_op(letter.entry[_ENTRY_RECORD:]).op
+    return _unpack_op(letter.entry[ENTRY_PREFIX_BYTES:]).op
 
 
 def _time_at(stored: bytes, offset: int) -> dt.datetime:

@@ -10,6 +10,7 @@ from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.timestamps import to_ms
 
+#: A run never changes its experiment; the entry expires so that the store does not keep all runs for ever.
 _EXPERIMENT_TTL = dt.timedelta(days=1)
 
 
@@ -23,10 +24,10 @@ class RedisRunNames:
     def run_id(self, lane: str) -> str | None:
         """Return the id of the run that a lane stands for. Each use extends the retention of the name."""
         with store_errors():
-            found = self._client.getex(keys.run_name(lane), px=self._retention_ms)
-            if found is None:
+            stored = self._client.getex(keys.run_name(lane), px=self._retention_ms)
+            if stored is None:
                 return None
-            run_id: str = found.decode()
+            run_id: str = stored.decode()
             self._client.set(keys.run_alias(run_id), lane, px=self._retention_ms)
         return run_id
 
@@ -50,8 +51,8 @@ class RedisExperimentMemory:
     def experiment_of(self, lane: str) -> str | None:
         """Return the id of the experiment of a lane's run or model."""
         with store_errors():
-            found = self._client.get(keys.experiment(lane))
-        return None if found is None else str(found.decode())
+            experiment_id = self._client.get(keys.experiment(lane))
+        return None if experiment_id is None else str(experiment_id.decode())
 
     def remember(self, lane: str, experiment_id: str) -> None:
         """Store the experiment for a day."""

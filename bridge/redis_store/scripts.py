@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loader of the Lua scripts: one file per command, each documents its keys, arguments and result at its head.
+"""Loads the Lua scripts for the adapters of the store. Each file of ``lua/`` is one command.
 
-A line ``--- @include name`` stands for the file ``lua/include/name.lua``. A script that frees memory begins with
-``#!lua flags=allow-oom``: the store runs it even when it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
+The head of a script documents its keys, arguments and result. A line ``--- @include name`` stands for the file
+``lua/include/name.lua``. A script that frees memory begins with ``#!lua flags=allow-oom``: the store runs it even when
+it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
 """
 
 import re
@@ -31,7 +32,7 @@ class Scripts:
 
     def __init__(self, client: redis.Redis) -> None:
         self.accept = PipelinedScript(client, load(client, "accept"))
-        self.free = load(client, "free")
+        self.unbind_idempotency_key = load(client, "unbind_idempotency_key")
         self.claim = load(client, "claim")
         self.settle = load(client, "settle")
         self.release = load(client, "release")
@@ -50,45 +51,44 @@ class PipelinedScript:
     def __call__(self, calls: Sequence[Call]) -> list[Any]:
         """Return the result of each call, or the error of one that failed by itself."""
         if isinstance(self._client, RedisCluster):
-            return [self._run_alone(keys, args) for keys, args in calls]
+            return [self._run_alone(script_keys, arguments) for script_keys, arguments in calls]
         results = self._run(calls)
         if any(isinstance(result, NoScriptError) for result in results):
             # The store is new, or was restarted. Those calls did nothing.
             self._client.script_load(self._script.script)
-            unrun = [number for number, result in enumerate(results) if isinstance(result, NoScriptError)]
-            for number, result in zip(unrun, self._run([calls[number] for number in unrun]), strict=True):
-                results[number] = result
+            not_run = [index for index, result in enumerate(results) if isinstance(result, NoScriptError)]
+            for index, result in zip(not_run, self._run([calls[index] for index in not_run]), strict=True):
+                results[index] = result
         return results
 
-    def _run_alone(self, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script returns
+    def _run_alone(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script returns
         try:
-            return self._script(keys, args)
+            return self._script(script_keys, arguments)
         except redis.ResponseError as error:
             return error
 
     def _run(self, calls: Sequence[Call]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
-        for names, args in calls:
-            pipeline.evalsha(self._script.sha, len(names), *names, *args)
+        for script_keys, arguments in calls:
+            pipeline.evalsha(self._script.sha, len(script_keys), *script_keys, *arguments)
         results: list[Any] = pipeline.execute(raise_on_error=False)
         return results
 
 
 def load(client: redis.Redis, name: str) -> Script:
-    """Return this script, with the fragments that it includes, run on this client."""
+    """Return the script of this name as a callable on this client: ``script(keys, arguments)``."""
     return client.register_script(source(name))
 
 
 def source(name: str) -> str:
     """Return the text of a script with the fragments that it includes."""
     directory = files(__package__) / "lua"
-    return _INCLUDE.sub(
-        lambda found: (directory / "include" / f"{found[1]}.lua").read_text(), (directory / f"{name}.lua").read_text()
-    )
+    text = (directory / f"{name}.lua").read_text()
+    return _INCLUDE.sub(lambda include: (directory / "include" / f"{include[1]}.lua").read_text(), text)
 
 
 def self_test(client: Any) -> list[str]:  # noqa: ANN401 - see RedisOutbox
-    """Return what the store refuses, a sentence each; nothing if the scripts can do their work."""
+    """Return the commands that the store refuses, each with the reason; none if all scripts can run."""
     with store_errors():
         refused = load(client, "self_test")(list(keys.SELF_TEST), [_SELF_TEST_TTL_MS])
     return [text.decode(errors="replace") for text in refused]

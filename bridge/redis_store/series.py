@@ -37,7 +37,7 @@ class RedisSeries:
             return bool(self._client.set(keys.SERIES_GUARD, b"1", nx=True, px=_GUARD_MS))
 
     def note(self, minute: int, values: Mapping[str, float], *, only_first: Mapping[str, float]) -> None:
-        """Note gauges."""
+        """Store the gauges of a minute. One of ``only_first`` that has a value keeps it."""
         pipeline, key = self._client.pipeline(transaction=False), keys.series_minute(minute)
         pipeline.hset(key, mapping=dict(values))
         for name, value in only_first.items():

@@ -31,8 +31,8 @@ _HOUR_MS = 3_600_000
 #: How long the durability of a cluster is remembered.
 _DURABILITY_TTL_S = 30.0
 _SETTINGS = ("maxmemory-policy", "appendonly", "appendfsync")
-#: Commands for each partition.
-_PARTITION_COMMANDS = 6
+#: The number of commands for each partition, and of those for the whole bridge, without drains and server.
+_PARTITION_COMMANDS, _BRIDGE_COMMANDS = 6, 7
 
 
 class RedisSnapshots:
@@ -43,30 +43,34 @@ class RedisSnapshots:
         self._flow_control = flow_control
         self._is_cluster = isinstance(client, RedisCluster)
         self._drain_ids: tuple[bytes, ...] = ()
-        self._durability: tuple[float, Durability] | None = None
+        self._durability: Durability | None = None
+        self._durability_read_at = float("-inf")
 
     def read(self) -> Snapshot:
         """Return the state of the whole bridge."""
         now, drain_ids = time.time(), self._drain_ids
         with store_errors():
             # A refused CONFIG is an answer: managed services forbid it.
-            answers = iter(self._queue(now, drain_ids).execute(raise_on_error=False))
-            partitions = [_partition(answers) for _ in range(keys.PARTITIONS)]
-            gate, reported, reports, previous, running, active, by_cause = (_checked(next(answers)) for _ in range(7))
-            active = [*active, *by_cause]
-            drains = dict(zip(drain_ids, (_checked(next(answers)) for _ in drain_ids), strict=True))
-            now_ms, durability, memory_fill = self._server(answers)
-            drains |= {each: self._client.hgetall(keys.drain(each.decode())) for each in active if each not in drains}
+            answers = iter(self._queue_commands(now, drain_ids).execute(raise_on_error=False))
+            partitions = [_read_partition(answers) for _ in range(keys.PARTITIONS)]
+            bridge_answers = [_checked(next(answers)) for _ in range(_BRIDGE_COMMANDS)]
+            flow_control, reported_at, reports, previous_minute, current_minute, *active_sets = bridge_answers
+            active = [drain_id for active_set in active_sets for drain_id in active_set]
+            drains = {drain_id: _checked(next(answers)) for drain_id in drain_ids}
+            now_ms, durability, memory_fill = self._read_server(answers)
+            for new_id in active:
+                if new_id not in drains:
+                    drains[new_id] = self._client.hgetall(keys.drain(new_id.decode()))
         self._drain_ids = tuple(active)
         return Snapshot(
             at=from_ms(now_ms),
             **_totals(partitions, now_ms),
-            flow_control=self._flow_control.read_state(gate, now_ms),
-            workers=read_workers(reported, reports),
+            flow_control=self._flow_control.read_state(flow_control, now_ms),
+            workers=read_workers(reported_at, reports),
             durability=durability,
             memory_fill=memory_fill,
-            drains=tuple(_running(drains[each] for each in active)),
-            minutes=(read_minute(previous), read_minute(running)),
+            drains=tuple(_running_drains(drains[drain_id] for drain_id in active)),
+            minutes=(read_minute(previous_minute), read_minute(current_minute)),
             minute_share=now % MINUTE_S / MINUTE_S,
         )
 
@@ -77,9 +81,10 @@ class RedisSnapshots:
         with store_errors():
             return list(read_workers(*pipeline.execute()))
 
-    def _queue(self, now: float, drain_ids: Iterable[bytes]) -> Any:  # noqa: ANN401 - a pipeline of redis-py
+    def _queue_commands(self, now: float, drain_ids: Iterable[bytes]) -> Any:  # noqa: ANN401 - a pipeline of redis-py
+        """Return a pipeline with all commands, in the order in which ``read`` takes their answers."""
         pipeline = self._client.pipeline(transaction=False)
-        # Only the number of a few lines depends on this process's clock.
+        # By this process's clock: an error of it changes only which letters belong to the last hour.
         an_hour_ago = b"[%013d" % (now * 1000 - _HOUR_MS)
         for number in range(keys.PARTITIONS):
             pipeline.zcard(keys.ready(number))
@@ -100,20 +105,22 @@ class RedisSnapshots:
             _queue_server(pipeline)
         return pipeline
 
-    def _server(self, answers: Iterator[Any]) -> tuple[int, Durability, float | None]:
+    def _read_server(self, answers: Iterator[Any]) -> tuple[int, Durability, float | None]:
         """Return the store's time in ms, its durability, and how full its memory is. Of a cluster the last is None."""
         if not self._is_cluster:
             recorded = _RecordedServer(*answers)
             return store_time_ms(recorded), read_durability(recorded), recorded.memory_fill
-        remembered, now = self._durability, time.monotonic()
-        if remembered is None or now - remembered[0] > _DURABILITY_TTL_S:
-            remembered = self._durability = (now, read_durability(self._client))
-        return store_time_ms(self._client), remembered[1], None
+        if self._durability is None or time.monotonic() - self._durability_read_at > _DURABILITY_TTL_S:
+            self._durability, self._durability_read_at = read_durability(self._client), time.monotonic()
+        return store_time_ms(self._client), self._durability, None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Partition:
+    """The answers about one partition."""
+
     lanes: int
+    #: The lane that comes first in ``ready`` or ``oldest`` and its time in ms; empty if there is none.
     first_due: list[tuple[bytes, float]]
     first_accepted: list[tuple[bytes, float]]
     held: Mapping[bytes, bytes]
@@ -137,11 +144,12 @@ class _Partition:
         if not self.lanes:
             return 0
         writes = int(self.held.get(b"writes", -1))
-        # Each lane that is ready holds a write.
-        return writes if writes >= self.lanes and self.held.get(b"counted") == self.held.get(b"bytes") else None
+        is_counted = self.held.get(b"counted") == self.held.get(b"bytes")
+        # Each lane that is ready holds a write, so a smaller number is wrong.
+        return writes if is_counted and writes >= self.lanes else None
 
 
-def _partition(answers: Iterator[Any]) -> _Partition:
+def _read_partition(answers: Iterator[Any]) -> _Partition:
     lanes, due, accepted, held, letters, recent = (_checked(next(answers)) for _ in range(_PARTITION_COMMANDS))
     return _Partition(
         lanes=lanes, first_due=due, first_accepted=accepted, held=held, letters=letters, letters_last_hour=recent
@@ -149,23 +157,24 @@ def _partition(answers: Iterator[Any]) -> _Partition:
 
 
 def _totals(partitions: list[_Partition], now_ms: int) -> dict[str, Any]:
-    overdue = [due for each in partitions for _, due in each.first_due if due <= now_ms]
-    accepted = [at for each in partitions for _, at in each.first_accepted]
-    counts = [each.writes for each in partitions]
-    known, pending = [count for count in counts if count is not None], sum(each.pending_bytes for each in partitions)
+    """Return the fields of `Snapshot` that add up all partitions."""
+    overdue_ms = [due_ms for each in partitions for _, due_ms in each.first_due if due_ms <= now_ms]
+    accepted_ms = [oldest_ms for each in partitions for _, oldest_ms in each.first_accepted]
+    known_writes = [each.writes for each in partitions if each.writes is not None]
+    pending_bytes = sum(each.pending_bytes for each in partitions)
     return {
         "lanes": sum(each.lanes for each in partitions),
-        "writes": sum(known) if len(known) == len(counts) else None,
-        "pending_bytes": pending,
-        "dead_bytes": sum(each.bytes for each in partitions) - pending,
-        "oldest_accepted_at": from_ms(min(accepted)) if accepted else None,
-        "oldest_due": from_ms(min(overdue)) if overdue else None,
+        "writes": sum(known_writes) if len(known_writes) == len(partitions) else None,
+        "pending_bytes": pending_bytes,
+        "dead_bytes": sum(each.bytes for each in partitions) - pending_bytes,
+        "oldest_accepted_at": from_ms(min(accepted_ms)) if accepted_ms else None,
+        "oldest_due": from_ms(min(overdue_ms)) if overdue_ms else None,
         "dead_letters": sum(each.letters for each in partitions),
         "dead_letters_last_hour": sum(each.letters_last_hour for each in partitions),
     }
 
 
-def _running(stored: Iterable[Mapping[bytes, bytes]]) -> Iterator[Drain]:
+def _running_drains(stored: Iterable[Mapping[bytes, bytes]]) -> Iterator[Drain]:
     drains = (read_drain(fields) for fields in stored if fields)
     return (drain for drain in drains if drain.state is DrainState.RUNNING)
 
@@ -177,7 +186,7 @@ def _checked(answer: Any) -> Any:  # noqa: ANN401 - as the store answers
 
 
 def _queue_server(pipeline: Any) -> None:  # noqa: ANN401
-    """Ask for what `_RecordedServer` holds."""
+    """Add the commands to this pipeline: their answers are the arguments of `_RecordedServer`."""
     pipeline.time()
     pipeline.info("server")
     pipeline.info("memory")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dead letter as it was read from the store: its documents, and the arguments of the scripts that drain it."""
+"""A dead letter that `RedisDeadLetters` has read: its documents, and what replay.lua and discard.lua need of it."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -10,7 +10,15 @@ import msgspec
 from bridge.redis_store import keys
 from bridge.redis_store.job_status import client_job_id
 from bridge.redis_store.letter_index import time_prefix
-from bridge.redis_store.records import DeadLetter, pack_replay, unpack_entry, unpack_letter, unpack_note
+from bridge.redis_store.records import (
+    DeadLetter,
+    ReplayRecord,
+    pack_replay,
+    unpack_entry,
+    unpack_letter,
+    unpack_note,
+)
+from bridge.upstream import Call
 from bridge.upstream.mlflow_calls import single_call
 from schemas.dead_letter import AttemptDocument, LetterDocument, LetterSummary, LetterTrail, WriteDocument
 from schemas.job import Job
@@ -19,7 +27,7 @@ from schemas.lane import run_of
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
-    """A dead letter as it was read, with its documents and the arguments of the scripts that drain it."""
+    """A dead letter that was read from the store."""
 
     job: Job
     dead_lettered_at: dt.datetime
@@ -49,33 +57,27 @@ class StoredLetter:
         return time_prefix(self.dead_lettered_at) + line.encode()
 
     @property
-    def replay(self) -> tuple[bytes, str, int]:
-        """The record of the new write, its client, and the position at which it was first accepted."""
+    def replay_record(self) -> ReplayRecord:
+        """The record with which a replay accepts the write again."""
         return pack_replay(self.letter.entry, position=self.job.position)
 
     @property
-    def keys(self) -> list[str]:
-        """The keys of the letter, of its fate, and of the fate of the job that it replays."""
-        lane, (_, _, origin) = self.job.lane, self.replay
-        letter_keys = [keys.held(self.partition), keys.dead(self.partition), keys.letters(self.partition)]
-        return [*letter_keys, keys.fate(lane, self.job.position), keys.fate(lane, origin)]
+    def letter_keys(self) -> list[str]:
+        """The last keys of replay.lua and discard.lua: letters, index, this fate, that of the job which it replays."""
+        lane, number = self.job.lane, self.partition
+        fates = [keys.fate(lane, self.job.position), keys.fate(lane, self.replay_record.origin)]
+        return [keys.dead(number), keys.letters(number), *fates]
 
     def summary(self, job_id_key: bytes) -> LetterSummary:
         """Return the letter as a list shows it."""
-        return LetterSummary(**self._summary(job_id_key))
+        return LetterSummary(**self._summary_fields(job_id_key))
 
     def document(self, job_id_key: bytes) -> LetterDocument:
         """Return the whole letter."""
-        call, letter, summary = single_call(self.job.write), self.letter, self._summary(job_id_key)
-        # A body that is not JSON goes into the document as base64.
-        body, base64 = (b"null", call.body) if call.headers else (call.body, None)
-        text = None if call.headers else call.body.decode()
-        answer = letter.answer
+        letter, answer, summary = self.letter, self.letter.answer, self._summary_fields(job_id_key)
         return LetterDocument(
             **summary,
-            write=WriteDocument(
-                path=call.path, body=msgspec.Raw(body), workspace=call.workspace, base64=base64, body_text=text
-            ),
+            write=_write_document(single_call(self.job.write)),
             attempt_count=letter.attempts,
             attempts=[*map(_attempt_document, letter.notes), self._last_attempt()],
             upstream=answer,
@@ -86,7 +88,7 @@ class StoredLetter:
             ),
         )
 
-    def _summary(self, job_id_key: bytes) -> dict[str, Any]:
+    def _summary_fields(self, job_id_key: bytes) -> dict[str, Any]:
         job, letter = self.job, self.letter
         return {
             "job_id": client_job_id(job, job_id_key),
@@ -114,6 +116,21 @@ class StoredLetter:
             status=answer.status if answer else None,
             error_code=answer.error_code if answer else None,
         )
+
+
+def _write_document(call: Call) -> WriteDocument:
+    if call.headers:
+        # Only a body that is not JSON has headers, such as its content type. It goes into the document as base64.
+        return WriteDocument(
+            path=call.path, body=msgspec.Raw(b"null"), workspace=call.workspace, base64=call.body, body_text=None
+        )
+    return WriteDocument(
+        path=call.path,
+        body=msgspec.Raw(call.body),
+        workspace=call.workspace,
+        base64=None,
+        body_text=call.body.decode(),
+    )
 
 
 def _attempt_document(note: bytes) -> AttemptDocument:

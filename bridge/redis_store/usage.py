@@ -50,17 +50,17 @@ class RedisUsageStore:
 
     def clients(self, since: dt.datetime) -> list[str]:
         """Return the clients that have made a request since then."""
-        # The index has the hour of the latest request: the one that `since` lies in counts, too.
+        # The index has only the hour of the latest request, so the hour that `since` lies in is included.
         begin = UsagePeriod.HOUR.begin(since)
         with store_errors():
-            found = self._client.zrangebyscore(keys.USAGE_CLIENTS, begin.timestamp(), "+inf")
-        return sorted(name.decode() for name in found)
+            names = self._client.zrangebyscore(keys.USAGE_CLIENTS, begin.timestamp(), "+inf")
+        return sorted(name.decode() for name in names)
 
     def read(
         self, clients: Sequence[str], period: UsagePeriod, begins: Sequence[dt.datetime]
     ) -> dict[str, dict[dt.datetime, Counts]]:
-        """Return the counts, in one round trip for some thousand hashes."""
-        found: dict[str, dict[dt.datetime, Counts]] = {client: {} for client in clients}
+        """Return the counts by client and begin, in one round trip for some thousand hashes."""
+        usage: dict[str, dict[dt.datetime, Counts]] = {client: {} for client in clients}
         for accounts in _batches(list(product(clients, begins))):
             pipeline = self._client.pipeline(transaction=False)
             for client, begin in accounts:
@@ -69,8 +69,8 @@ class RedisUsageStore:
                 hashes = pipeline.execute()
             for (client, begin), counts in zip(accounts, hashes, strict=True):
                 if counts:
-                    found[client][begin] = {name.decode(): int(number) for name, number in counts.items()}
-        return found
+                    usage[client][begin] = {name.decode(): int(number) for name, number in counts.items()}
+        return usage
 
     def tokens(self, client: str, day: dt.datetime) -> int:
         """Return the tokens of a day, with one command."""

@@ -30,12 +30,12 @@ class RedisWorkerReports:
         pipeline.zrange(keys.WORKERS, 0, -1)
         with store_errors():
             _, reported, known = pipeline.execute()
-            if gone := set(reported) - set(known) - {name.encode()}:
-                self._client.hdel(keys.WORKER_REPORTS, *gone)
+            if obsolete := set(reported) - set(known) - {name.encode()}:
+                self._client.hdel(keys.WORKER_REPORTS, *obsolete)
 
 
 def queue_workers(pipeline: Any) -> None:  # noqa: ANN401 - see RedisOutbox
-    """Read the workers, as a part of this pipeline: two answers for ``read_workers``."""
+    """Add the commands that read the workers to this pipeline: their two answers are for ``read_workers``."""
     pipeline.zrange(keys.WORKERS, 0, -1, withscores=True)
     pipeline.hgetall(keys.WORKER_REPORTS)
 

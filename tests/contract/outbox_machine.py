@@ -108,7 +108,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """The claim shows what is frozen, exactly, or else all that is pending."""
         expected = self.frozen[lane] or self.pending[lane]
         assert [job.write for job in claim.jobs] == [metric(fate.step, run_id=lane) for fate in expected]
-        assert claim.resumed is bool(self.frozen[lane])
+        assert claim.is_resumed is bool(self.frozen[lane])
         self.held[lane] = claim
         self.frozen[lane] = list(expected)
 
@@ -148,7 +148,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), thaw=st.booleans(), tried=st.booleans())
     def release(self, data: st.DataObject, thaw: bool, tried: bool) -> None:  # noqa: FBT001
         lane, claim = self._held(data)
-        attempt = Attempt(writes=1, reason="unavailable", message="down", broke="failed") if tried else None
+        attempt = Attempt(writes=1, reason="unavailable", message="down", failure_kind="failed") if tried else None
         self.outbox.release(claim, after=NOW, attempt=attempt, thaw=thaw)
         self.held[lane] = None
         if thaw:

@@ -119,8 +119,8 @@ def test_what_is_older_than_the_limit_is_not_returned(store: RedisAuditStore, cl
 def test_a_page_that_finds_little_ends_early_and_goes_on(
     store: RedisAuditStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_audit, "_MAX_SCANNED", 10)
-    monkeypatch.setattr(redis_audit, "_CHUNK", 3)
+    monkeypatch.setattr(redis_audit, "_MAX_SCANNED_ENTRIES", 10)
+    monkeypatch.setattr(redis_audit, "_CHUNK_ENTRIES", 3)
     store.append([numbered(DONE, 0)])
     store.append([numbered(DENIED, number) for number in range(1, 30)])
 

@@ -203,8 +203,8 @@ def test_a_store_that_becomes_unfit_is_given_no_more_writes(real: Any) -> None:
     accept_one(outbox, metric(3), client="a")
 
 
-def offer(write: Write, request: bytes, client: str = "a", idempotency: Idempotency | None = None) -> Offer:
-    return Offer(write=write, client=client, request=request, idempotency=idempotency)
+def offer(write: Write, group: bytes, client: str = "a", idempotency: Idempotency | None = None) -> Offer:
+    return Offer(write=write, client=client, group=group, idempotency=idempotency)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_why_a_lane_waits_and_until_when_is_told(outbox: RedisOutbox) -> None:
 def test_a_denied_write_is_told_apart(outbox: RedisOutbox) -> None:
     accept_one(outbox, metric(1), client="a")
     outbox.release(
-        claimed(outbox), after=LATER, attempt=Attempt(writes=1, reason="denied", message="x", broke="denied")
+        claimed(outbox), after=LATER, attempt=Attempt(writes=1, reason="denied", message="x", failure_kind="denied")
     )
 
     assert outbox.client_backlog("a").failures == ("denied",)

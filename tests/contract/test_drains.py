@@ -202,7 +202,7 @@ def test_each_drain_is_given_to_one_worker_a_period(dead: Dead) -> None:
     first = dead.dead_letters.log.due(guard=SECOND * 60)
     second = dead.dead_letters.log.due(guard=SECOND * 60)
 
-    assert [found.drain_id for found, _, _ in first] == [drain.drain_id]
+    assert [due.drain.drain_id for due in first] == [drain.drain_id]
     assert second == []
 
 

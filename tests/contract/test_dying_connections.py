@@ -47,7 +47,7 @@ from tests.factories import RUN, job, metric
 from tests.fakes import Events
 from tests.servers import Server, wait_until
 from tests.unit.test_metrics_counting import REQUEST
-from workers.periodic import start_sweeping
+from workers.periodic import start_periodic_threads
 
 SECOND = dt.timedelta(seconds=1)
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -278,7 +278,7 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
 ) -> None:
     connections = Connections(monkeypatch)
     api, worker = build_api(read_settings(environ)), build_worker(read_settings(environ))
-    start_sweeping(worker)
+    start_periodic_threads(worker)
     api.report_threads()
     submitted, verdicts = 0, list[Any]()
 

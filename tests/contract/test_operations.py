@@ -38,7 +38,7 @@ LATER = dt.timedelta(minutes=5)
 RUNS = [f"{number:032x}" for number in range(40)]
 REFUSED = DeadLettering(reason=DeadLetterReason.REFUSED, message="no")
 DOWN = Attempt(writes=1, reason="unavailable", message="status 503")
-DENIED = Attempt(writes=1, reason="denied", message="not allowed", broke="denied")
+DENIED = Attempt(writes=1, reason="denied", message="not allowed", failure_kind="denied")
 REPORT = WorkerReport(version="0.2.0", started_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), concurrency=8, delivering=3)
 
 

@@ -159,7 +159,7 @@ def test_a_lane_that_a_pause_releases_is_due_at_once_and_has_no_failed_attempt(
         assert claim
         held = upstream.acquire()
         assert isinstance(held, Withheld)
-        outbox.release(claim, after=held.after, held=held.reason)
+        outbox.release(claim, after=held.after, reason=held.reason)
 
     waiting = outbox.lane_backlog(RUN)
     again = outbox.claim(RUN, lease=LEASE)

@@ -19,6 +19,12 @@ local max_wait_ms = tonumber(ARGV[4])
 local denied_rate = tonumber(ARGV[5])
 local delivers = ARGV[6] == '1'
 
+-- How soon the outcome of a probe in flight is asked for again.
+local probe_recheck_ms = 500
+-- For how long a half-open breaker waits for another probe than a call that may be denied again.
+local denied_probe_delay_ms = 5000
+local denied_burst = 10
+
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_us = time[1] * 1000000 + time[2]
@@ -36,20 +42,20 @@ if open_until then
   local wait_until = open_until
   if wait_until <= now_ms and probe_until then
     -- Half-open: a probe is in flight, and its outcome arrives soon. If it never does, another may go.
-    wait_until = probe_until > now_ms and math.min(probe_until, now_ms + 500) or 0
+    wait_until = probe_until > now_ms and math.min(probe_until, now_ms + probe_recheck_ms) or 0
   end
   if denied_rate > 0 then
     -- A call that may be denied again is no probe: other calls go first.
-    wait_until = math.max(wait_until, open_until + 5000)
+    wait_until = math.max(wait_until, open_until + denied_probe_delay_ms)
   end
   if wait_until > now_ms then
     return {'shut', string.format('%.0f', wait_until - now_ms), reason or ''}
   end
 end
 if denied_rate > 0 then
-  -- No wait is granted: a worker that comes too early asks again, after its own pause. Ten calls may go at once.
+  -- No wait is granted: a worker that comes too early asks again, after its own pause.
   local interval_us = 1000000 / denied_rate
-  local next_us = math.max(tonumber(denied_next_us or 0), now_us - 9 * interval_us)
+  local next_us = math.max(tonumber(denied_next_us or 0), now_us - (denied_burst - 1) * interval_us)
   if next_us > now_us then
     return {'shut', string.format('%.0f', (next_us - now_us) / 1000 + 1), 'the rate limit of denied calls'}
   end

@@ -9,13 +9,13 @@ local lane_key = KEYS[1]
 local ready_key = KEYS[2]
 local lane = ARGV[1]
 
-local due = redis.call('ZSCORE', ready_key, lane)
-if not due then
+local due_ms = redis.call('ZSCORE', ready_key, lane)
+if not due_ms then
   return 'unknown'
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(due) <= now_ms then
+if tonumber(due_ms) <= now_ms then
   return 'due'
 end
 -- The due time of a claimed lane is the end of its lease.

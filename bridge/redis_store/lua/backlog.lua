@@ -14,11 +14,12 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', lane_key, 'bytes', 'attempts', 'failure', 'lease')
 local bytes, attempts, failure, lease = state[1], state[2], state[3], state[4]
-local oldest = redis.call('LINDEX', writes_key, 0)
-local due = redis.call('ZSCORE', ready_key, lane)
+local oldest_entry = redis.call('LINDEX', writes_key, 0)
+local accepted_ms = oldest_entry and string.sub(oldest_entry, 1, 13)
+local due_ms = redis.call('ZSCORE', ready_key, lane)
 -- A lease that has expired has no holder any more.
-local is_leased = lease and due and tonumber(due) > now_ms
+local is_leased = lease and due_ms and tonumber(due_ms) > now_ms
 return {
-  redis.call('LLEN', writes_key), bytes or '0', oldest and string.sub(oldest, 1, 13) or '',
-  string.format('%.0f', now_ms), attempts or '0', failure or '', due or '', is_leased and '1' or '0'
+  redis.call('LLEN', writes_key), bytes or '0', accepted_ms or '',
+  string.format('%.0f', now_ms), attempts or '0', failure or '', due_ms or '', is_leased and '1' or '0'
 }

@@ -23,11 +23,11 @@ local max_bytes = tonumber(ARGV[5])
 --- @include read_head
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZSCORE', ready_key, lane)
+local due_ms = redis.call('ZSCORE', ready_key, lane)
 -- A lease that has not expired is a due time in the future: one comparison covers both.
-if not due or tonumber(due) > now_ms then
+if not due_ms or tonumber(due_ms) > now_ms then
   -- A repeat of a claim that took effect must still be answered with its jobs.
-  if not due or redis.call('HGET', lane_key, 'lease') ~= token then
+  if not due_ms or redis.call('HGET', lane_key, 'lease') ~= token then
     return nil
   end
 end

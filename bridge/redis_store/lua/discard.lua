@@ -15,6 +15,8 @@ local origin_fate_key = KEYS[5]
 local field = ARGV[1]
 local index_line = ARGV[2]
 local fate_ttl_ms = ARGV[3]
+-- The digits of the time before a letter.
+local stamp_bytes = 13
 
 --- @include adjust_held
 local letter = redis.call('HGET', dead_key, field)
@@ -23,8 +25,8 @@ if not letter then
 end
 redis.call('HDEL', dead_key, field)
 redis.call('ZREM', index_key, index_line)
--- The 13 digits of the time before the letter are not part of `bytes`.
-adjust_held(13 - #letter, 0)
+-- The partition's `bytes` count a letter without its time.
+adjust_held(stamp_bytes - #letter, 0)
 local time = redis.call('TIME')
 local fate = 'discarded:' .. string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('SET', fate_key, fate, 'PX', fate_ttl_ms)

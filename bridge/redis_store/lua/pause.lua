@@ -12,9 +12,10 @@ local client = ARGV[3]
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local earlier = redis.call('HMGET', flow_control_key, 'paused_until', 'paused_since')
-local is_paused = tonumber(earlier[1] or 0) > now_ms
-local since_ms = is_paused and earlier[2] or string.format('%.0f', now_ms)
+local earlier_pause = redis.call('HMGET', flow_control_key, 'paused_until', 'paused_since')
+local earlier_until_ms, earlier_since_ms = tonumber(earlier_pause[1] or 0), earlier_pause[2]
+local is_paused = earlier_until_ms > now_ms
+local since_ms = is_paused and earlier_since_ms or string.format('%.0f', now_ms)
 redis.call('HSET', flow_control_key,
   'paused_until', until_ms, 'paused_since', since_ms, 'paused_why', why, 'paused_by', client)
 return nil

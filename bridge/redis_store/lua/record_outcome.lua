@@ -19,6 +19,13 @@ local max_open_ms = tonumber(ARGV[6])
 local jitter = ARGV[7]
 local denied_rate = tonumber(ARGV[8])
 
+-- The breaker opens for this time, doubled with each trip in a row. The bound keeps the power of two a small number.
+local first_open_ms, max_doublings = 500, 20
+-- Throttling multiplies the rate by this factor, once in a period at most. Other answers add a share of the full rate.
+local slowdown_factor, slowdown_period_ms, speedup_share = 0.7, 1000, 0.01
+-- Calls of denied lanes that may go at once after one of them was delivered.
+local denied_burst = 10
+
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', flow_control_key, 'until', 'failures', 'rate', 'slowed')
@@ -45,8 +52,8 @@ if outcome == 'failed' or outcome == 'identity_failed' then
   local failures = redis.call('HINCRBY', flow_control_key, 'failures', 1)
   if open_until or outcome == 'identity_failed' or failures >= failure_threshold then
     local trips = redis.call('HINCRBY', flow_control_key, 'trips', 1)
-    local pause_ms = math.min(max_open_ms, 500 * 2 ^ math.min(trips, 20)) * jitter
-    local until_ms = string.format('%.0f', now_ms + math.max(pause_ms, retry_after_ms))
+    local open_ms = math.min(max_open_ms, first_open_ms * 2 ^ math.min(trips, max_doublings)) * jitter
+    local until_ms = string.format('%.0f', now_ms + math.max(open_ms, retry_after_ms))
     note_opened()
     redis.call('HSET', flow_control_key, 'until', until_ms, 'reason', reason)
     redis.call('HDEL', flow_control_key, 'probe', 'failures')
@@ -62,15 +69,16 @@ if (open_until or failure_count) and not is_open then
 end
 if outcome == 'delivered' and denied_rate > 0 then
   -- Upstream allows what it denied: further calls may go at once, so that a long queue of them drains quickly.
-  redis.call('HINCRBY', flow_control_key, 'denied_next', string.format('%.0f', -10000000 / denied_rate))
+  local denied_interval_us = 1000000 / denied_rate
+  redis.call('HINCRBY', flow_control_key, 'denied_next', string.format('%.0f', -denied_burst * denied_interval_us))
 end
 if outcome == 'delivered' then
   redis.call('HSET', flow_control_key, 'delivered', string.format('%.0f', now_ms))
 end
 if outcome == 'throttled' then
   -- Many calls are in flight when upstream begins to throttle; together they lower the rate once a second.
-  if max_rate > 0 and now_ms - tonumber(slowed_at or 0) >= 1000 then
-    local lower_rate = math.max(1, tonumber(slowed_rate or max_rate) * 0.7)
+  if max_rate > 0 and now_ms - tonumber(slowed_at or 0) >= slowdown_period_ms then
+    local lower_rate = math.max(1, tonumber(slowed_rate or max_rate) * slowdown_factor)
     redis.call('HSET', flow_control_key, 'rate', lower_rate, 'slowed', string.format('%.0f', now_ms))
   end
   if retry_after_ms > 0 then
@@ -78,7 +86,7 @@ if outcome == 'throttled' then
     redis.call('HSET', flow_control_key, 'until', string.format('%.0f', now_ms + retry_after_ms), 'reason', reason)
   end
 elseif slowed_rate then
-  local higher_rate = tonumber(slowed_rate) + max_rate * 0.01
+  local higher_rate = tonumber(slowed_rate) + max_rate * speedup_share
   if higher_rate >= max_rate then
     redis.call('HDEL', flow_control_key, 'rate', 'slowed')
   else

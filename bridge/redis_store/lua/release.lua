@@ -20,6 +20,8 @@ local sent_count = tonumber(ARGV[5])
 local thaws = ARGV[6] == '1'
 local attempt_record = ARGV[7]
 local failure_kind = ARGV[8]
+-- Enough to send the smallest call; a higher number would only delay the return to large ones.
+local max_broke = 12
 --- @include note_attempt
 if redis.call('HGET', lane_key, 'lease') ~= token then
   return 0
@@ -41,9 +43,8 @@ if thaws then
 end
 if failure_kind == 'denied' then
   redis.call('HSETNX', lane_key, 'denied_since', string.format('%.0f', now_ms))
-elseif failure_kind ~= '' and redis.call('HINCRBY', lane_key, 'broke', 1) > 12 then
-  -- Enough to send the smallest call; a higher number would only delay the return to large ones.
-  redis.call('HSET', lane_key, 'broke', 12)
+elseif failure_kind ~= '' and redis.call('HINCRBY', lane_key, 'broke', 1) > max_broke then
+  redis.call('HSET', lane_key, 'broke', max_broke)
 end
 if failure_kind == 'failed' and sent_count == 1 then
   redis.call('HINCRBY', lane_key, 'broke_alone', 1)

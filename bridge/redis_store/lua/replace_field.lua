@@ -6,14 +6,17 @@
 -- ARGV[3] the new value; empty: the field is deleted
 --
 -- Returns 1, or 0 if the field has another value.
-local hash, field, expected, replacement = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local hash_key = KEYS[1]
+local field = ARGV[1]
+local expected = ARGV[2]
+local replacement = ARGV[3]
 
-if (redis.call('HGET', hash, field) or '') ~= expected then
+if (redis.call('HGET', hash_key, field) or '') ~= expected then
   return 0
 end
 if replacement == '' then
-  redis.call('HDEL', hash, field)
+  redis.call('HDEL', hash_key, field)
 else
-  redis.call('HSET', hash, field, replacement)
+  redis.call('HSET', hash_key, field, replacement)
 end
 return 1

@@ -29,6 +29,10 @@ local record = ARGV[4]
 local field = ARGV[5]
 local index_line = ARGV[6]
 local fate_ttl_ms = ARGV[7]
+-- The digits of the time before a letter.
+local stamp_bytes = 13
+-- An entry is a record behind the time (13 digits) and the accept id (8 bytes).
+local entry_prefix_bytes = 21
 --- @include read_usage
 --- @include append
 --- @include adjust_held
@@ -37,10 +41,10 @@ if not letter then
   return nil
 end
 redis.call('HDEL', dead_key, field)
--- The 13 digits of the time before the letter are not part of `bytes`.
-adjust_held(13 - #letter, 0)
-local first, now_ms = append(accept_id, client, {record}, 21 + #record, read_usage(client))
+-- The partition's `bytes` count a letter without its time.
+adjust_held(stamp_bytes - #letter, 0)
+local position, now_ms = append(accept_id, client, {record}, entry_prefix_bytes + #record, read_usage(client))
 redis.call('ZREM', index_key, index_line)
-redis.call('SET', fate_key, 'as:' .. first, 'PX', fate_ttl_ms)
-redis.call('SET', origin_fate_key, 'as:' .. first, 'PX', fate_ttl_ms)
-return {first, now_ms}
+redis.call('SET', fate_key, 'as:' .. position, 'PX', fate_ttl_ms)
+redis.call('SET', origin_fate_key, 'as:' .. position, 'PX', fate_ttl_ms)
+return {position, now_ms}

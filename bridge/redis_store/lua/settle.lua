@@ -16,7 +16,8 @@
 -- ARGV[15...] for each of these, client and bytes; then for each write that is dead-lettered: its field, its dead
 -- letter, and its line in the index. The time of dead-lettering (13 digits) is put before letter and line.
 --
--- Returns 'lost' if another claim holds the lease, 'empty' if nothing is left, else as claim.
+-- Returns 'lost' if another claim holds the lease, 'empty' if no write is left, else what claim.lua returns last: the
+-- state of the lane and its next entries.
 local lane_key = KEYS[1]
 local writes_key = KEYS[2]
 local ready_key = KEYS[3]
@@ -44,6 +45,10 @@ local refused_record = ARGV[13]
 local client_count = tonumber(ARGV[14])
 local first_client = 15
 local first_letter = first_client + 2 * client_count
+-- bridge/redis_store/read_marks.py relies on this number, as REMEMBERED_CLIENTS.
+local remembered_clients = 16
+-- Expired records that one settlement removes. It adds one, so a busy lane's log never outgrows its retention.
+local max_expired_records = 4
 --- @include read_head
 --- @include note_attempt
 --- @include adjust_held
@@ -63,10 +68,10 @@ local function subtract_pending(client, bytes)
 end
 
 local function note_delivery(client)
-  -- Numbers, no times: what is settled later has the higher one. Those of the latest clients are kept.
-  local last = redis.call('ZREVRANGE', deliveries_key, 0, 0, 'WITHSCORES')[2] or '0'
-  redis.call('ZADD', deliveries_key, string.format('%.0f', tonumber(last) + 1), client)
-  redis.call('ZREMRANGEBYRANK', deliveries_key, 0, -17)
+  -- Numbers, no times: two settlements may fall into one millisecond, and the later one needs the higher score.
+  local last_number = redis.call('ZREVRANGE', deliveries_key, 0, 0, 'WITHSCORES')[2] or '0'
+  redis.call('ZADD', deliveries_key, string.format('%.0f', tonumber(last_number) + 1), client)
+  redis.call('ZREMRANGEBYRANK', deliveries_key, 0, -remembered_clients - 1)
 end
 
 local function add_dead_letter(field, letter, index_line)
@@ -99,8 +104,7 @@ local function log_outcome(last_settled)
   -- A record is: position of the last write (16 digits), time (13 digits), outcome.
   redis.call('RPUSH', settled_key, string.format('%016.0f%013.0f', last_settled, now_ms) .. outcome_record)
   local horizon_ms = now_ms - retention_ms
-  for _ = 1, 4 do
-    -- Several may expire for each one that is added, so a busy lane's log never outgrows its retention.
+  for _ = 1, max_expired_records do
     local oldest_record = redis.call('LINDEX', settled_key, 0)
     if tonumber(string.sub(oldest_record, 17, 29)) >= horizon_ms then break end
     redis.call('LPOP', settled_key)
@@ -143,7 +147,7 @@ end
 redis.call('ZADD', ready_key, 'XX', string.format('%.0f', now_ms + lease_ms), lane)
 local head = read_head()
 if sends_alone then
-  -- Only after reading: the next claim must know it, if this one does not live to settle the write.
+  -- After reading the head: this claim knows it already. The next one must know it if this worker crashes.
   redis.call('HSET', lane_key, 'alone', 1)
 end
 return head

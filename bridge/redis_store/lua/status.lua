@@ -29,6 +29,7 @@ end
 local state = redis.call('HMGET', lane_key, 'settled', 'accepted', 'tried', 'attempts', 'failure')
 local settled, accepted, tried, attempts, failure = state[1], state[2], state[3], state[4], state[5]
 if not settled or position > tonumber(accepted) then
+  -- The lane is unknown, or has not accepted this position.
   return nil
 end
 if position > tonumber(settled) then

@@ -1,7 +1,7 @@
 -- Change the bytes and the number of writes that a partition holds. Part of settle, replay and discard.
 --
--- `writes` is the number of its pending writes as long as `counted` equals `bytes`: a process of an older release changes
--- `bytes` alone. Then the number is not known, until the partition has no pending write any more.
+-- The field `writes` is the number of pending writes, and is valid while the field `counted` equals `bytes`. A process
+-- of an older release changes `bytes` alone. Then the number is unknown until the partition has no pending write.
 --
 -- Expects the local held_key.
 local function adjust_held(byte_delta, write_delta)

@@ -8,20 +8,22 @@
 local function append(accept_id, client, records, size, usage)
   local time = redis.call('TIME')
   local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-  local last = usage.last
-  if not last then
+  local last_position = usage.last_position
+  if not last_position then
     -- The lane is new, or was deleted after its retention. Its positions start at the time in microseconds, so that
     -- they never repeat those of an earlier life of the lane.
-    last = time[1] * 1000000 + time[2]
-    redis.call('HSET', lane_key, 'settled', string.format('%.0f', last))
+    last_position = time[1] * 1000000 + time[2]
+    redis.call('HSET', lane_key, 'settled', string.format('%.0f', last_position))
   end
   for _, record in ipairs(records) do
     redis.call('RPUSH', writes_key, now_ms .. accept_id .. record)
   end
-  redis.call('HSET', lane_key, 'accepted', string.format('%.0f', last + #records), 'bytes', usage.lane_bytes + size)
+  redis.call('HSET', lane_key,
+    'accepted', string.format('%.0f', last_position + #records), 'bytes', usage.lane_bytes + size)
   local held_bytes, client_bytes = usage.partition_bytes + size, usage.client_bytes + size
   local held_writes = usage.partition_writes
   if not held_writes and redis.call('ZCARD', ready_key) == 0 then
+    -- The number was lost (see adjust_held), and no lane holds a write: counting starts again.
     held_writes = 0
   end
   if held_writes then
@@ -34,12 +36,13 @@ local function append(accept_id, client, records, size, usage)
     redis.call('HSET', lane_key, 'writers', (usage.writers == '' and '\n' or usage.writers) .. client .. '\n')
     redis.call('ZADD', writers_key, 0, client .. '\n' .. lane)
   end
-  local idle = redis.call('ZADD', ready_key, 'NX', now_ms, lane)
-  if idle == 1 then
+  local was_idle = redis.call('ZADD', ready_key, 'NX', now_ms, lane)
+  if was_idle == 1 then
     redis.call('ZADD', oldest_key, now_ms, lane)
     redis.call('HSET', lane_key, 'client', client)
+    -- The keys of an empty lane expire after the retention.
     redis.call('PERSIST', lane_key)
     redis.call('PERSIST', settled_key)
   end
-  return string.format('%.0f', last + 1), now_ms, idle
+  return string.format('%.0f', last_position + 1), now_ms, was_idle
 end
