@@ -142,7 +142,7 @@ def update(client: str, *, force: bool, **permissions: Any) -> None:  # noqa: AN
         raise click.ClickException(_INVALID_NAME)
 
     def change(store: ApiKeyStore) -> None:
-        known = store.stored(client)
+        known = store.stored_client(client)
         if known is None and ":" not in client:
             raise UnknownClient(client)
         updated = read_client(known.client if known else Client(name=client), **permissions)
@@ -192,7 +192,7 @@ def revoke(key_id: str | None, client: str | None, *, force: bool) -> None:
 
 def _delete_client(store: ApiKeyStore, name: str, *, force: bool) -> int:
     """Delete a client and return the number of its keys."""
-    was, count = store.stored(name), len(store.keys_of(name))
+    was, count = store.stored_client(name), len(store.keys_of(name))
     if was is None and ":" not in name:
         raise UnknownClient(name)
     if was is None:
@@ -309,7 +309,7 @@ def _create(
     key: ApiKey | AccessKey,
     expires: dt.timedelta | None,
 ) -> None:
-    known = store.stored(name)
+    known = store.stored_client(name)
     client = read_client(known.client if known else Client(name=name), **permissions)
     administration = _administration(store)
     if known is None:

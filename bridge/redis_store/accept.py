@@ -122,7 +122,7 @@ class WriteAcceptor:
         """
         for offer, verdict in zip(offers, verdicts, strict=True):
             key = offer.idempotency
-            if key and key.whole and isinstance(verdict, OverCap) and verdict.most is not None:
+            if key and key.whole and isinstance(verdict, OverCap) and verdict.max_bytes is not None:
                 # A key that can't be unbound now expires.
                 with suppress(StoreUnavailable), store_errors():
                     self._scripts.free([keys.idempotency_guard(offer.client, key.key)], [key.fingerprint])
