@@ -34,13 +34,17 @@ _LOOKUP_CALLS = {
 
 
 class ExperimentLookup:
-    """Looks up experiments through both caches and upstream. Except for `is_seen_within` and `learn`, it may block."""
+    """Looks up experiments in the caches and in upstream. All methods but `is_seen_within` and `learn` may block.
+
+    ``among`` has the ids of the experiments to which a client is limited.
+    """
 
     def __init__(self, *, memory: "ExperimentMemory", names: RunNames, sender: UpstreamSender, clock: Clock) -> None:
         self._memory = memory
         self._names = names
         self._sender = sender
         self._clock = clock
+        #: The end of an entry's validity (monotonic time), and the experiment id.
         self._experiment_ids: OrderedDict[Reference, tuple[dt.timedelta, str]] = OrderedDict()
         self._cache_lock = threading.Lock()
 
@@ -48,8 +52,8 @@ class ExperimentLookup:
         """Return whether this process has cached that the subject is within these experiments. Never blocks."""
         if subject.kind is Kind.EXPERIMENT:
             return subject.id in among
-        until, experiment_id = self._experiment_ids.get(subject, (dt.timedelta(), ""))
-        return experiment_id in among and until > self._clock.monotonic()
+        valid_until, experiment_id = self._experiment_ids.get(subject, (dt.timedelta(), ""))
+        return experiment_id in among and valid_until > self._clock.monotonic()
 
     def is_within(self, subject: Reference, among: Container[str], *, workspace: str | None) -> bool:
         """Return whether the subject is within these experiments. A subject that does not exist is not.
@@ -115,7 +119,7 @@ class ExperimentLookup:
             path=path.format(quote(subject.id, safe="")),
             body=b"",
             workspace=workspace,
-            answer=response_field,
+            response_field=response_field,
             reads=True,
             optional=subject.kind is not Kind.RUN,
         )

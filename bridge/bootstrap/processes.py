@@ -228,7 +228,7 @@ def _delivery(
         observe=observe,
         clock=clock,
         stopping=stopping,
-        in_clients_names=settings.speaks_for_clients,
+        uses_client_sessions=settings.uses_client_sessions,
         tracer=tracer,
     )
     return Deliverer(
@@ -323,7 +323,7 @@ def _investigation(settings: Settings, client: Redis, outbox: Outbox, sender: Up
         outbox=outbox,
         names=_names(settings, client),
         sender=sender,
-        in_clients_names=settings.speaks_for_clients,
+        uses_client_sessions=settings.uses_client_sessions,
     )
     return Investigation(job_search=RedisJobSearch(client), replay_conflicts=conflicts)
 

@@ -367,7 +367,7 @@ class Settings:
         return _SMALL_SERVER_CALLS_PER_SECOND if self.upstream.startswith("arn:") else None
 
     @property
-    def speaks_for_clients(self) -> bool:
+    def uses_client_sessions(self) -> bool:
         """Whether each call to upstream is signed with its client's own session of the role."""
         return self.assume_role_session_name != "bridge" and self.upstream.startswith("arn:")
 

@@ -136,7 +136,7 @@ class Deliverer:
             bisection.limit(claim.settled, jobs),
             limit_after_crashes(claim.claims, jobs),
             limit_after_disconnects(claim.broke, jobs),
-            count_same_client(claim.jobs) if self.sender.in_clients_names else jobs,
+            count_same_client(claim.jobs) if self.sender.uses_client_sessions else jobs,
             # A write that was denied alone is sent alone again.
             1 if claim.denied_since else jobs,
         )

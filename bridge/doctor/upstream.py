@@ -200,7 +200,7 @@ class _TestCall:
             read_timeout=_TIMEOUT,
             network=self.network,
         )
-        with upstream.ask(target, timeout=_TIMEOUT) as response:
+        with upstream.get(target, timeout=_TIMEOUT) as response:
             body = response.raw.read(_MAX_BODY_BYTES, decode_content=True)
         return _Response(response.status_code, response.headers, body)
 

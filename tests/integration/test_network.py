@@ -42,7 +42,9 @@ LOGIN = "bridge:s3cret-of-proxy"
 NAME = "server.company.test"
 ROLE = "arn:aws:iam::123456789012:role/writer"
 SECONDS = dt.timedelta(seconds=2)
-CALL = Call(path="/api/2.0/mlflow/experiments/search", body=b'{"max_results":1}', answer="experiments", reads=True)
+CALL = Call(
+    path="/api/2.0/mlflow/experiments/search", body=b'{"max_results":1}', response_field="experiments", reads=True
+)
 
 
 class Company:
