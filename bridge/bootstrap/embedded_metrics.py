@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the writer of metrics for Amazon CloudWatch."""
+"""Builds the writer of metrics for Amazon CloudWatch, which an api process starts."""
 
 import datetime as dt
 

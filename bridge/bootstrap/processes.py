@@ -75,7 +75,7 @@ _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigation:
-    """What an operator looks up about single writes."""
+    """The look-ups of single writes, for operators."""
 
     job_search: JobSearch
     replay_conflicts: ReplayConflicts
@@ -138,18 +138,19 @@ class Worker:
     #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
     stopping: threading.Event
-    #: As that of `Api`.
+    #: Flushes buffered events and closes the connections to the store, as that of `Api`.
     close: Callable[[], None]
 
 
 def build_api(settings: Settings) -> Api:
-    """Return the parts that take writes in and proxy reads, or raise ``CannotStart``."""
+    """Return the parts of an api process, or raise ``CannotStart``."""
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
     client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
     clients, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
     observe = _observers(settings, clients, operations)
-    connections = (client, *_fast_and_bulk_clients(settings))
+    fast_client, bulk_client = _fast_and_bulk_clients(settings)
+    connections = (client, fast_client, bulk_client)
     outbox, fast, bulk = (_outbox(settings, each, observe) for each in connections)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
     lookups = _lookup_sender(settings, client, clock, observe, stopping)
@@ -174,7 +175,7 @@ def build_api(settings: Settings) -> Api:
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         operations=operations,
-        read_marks=RedisReadMarks(client, connections[1]),
+        read_marks=RedisReadMarks(client, fast_client),
         observe=observe,
         report_threads=observe.report_threads,
         tracer=(tracer := _tracer(settings, "api")),

@@ -46,7 +46,7 @@ class Route:
     @property
     def proxy(self) -> EgressProxy | None:
         """The proxy of the route; None: it is direct."""
-        return self.network.proxies.of(self.url.geturl())
+        return self.network.proxies.for_url(self.url.geturl())
 
     @contextmanager
     def connected(self) -> Iterator[socket.socket]:
@@ -114,10 +114,10 @@ def _check_proxy(route: Route) -> CheckResult:
     proxy, host = route.proxy, route.address[0]
     if proxy is None:
         unused = route.network.proxies.https or route.network.proxies.http
-        name = f"{unused.shown} ({unused.variable})" if unused else "it"
+        name = f"{unused.masked_url} ({unused.variable})" if unused else "it"
         return ok(f"{name} is not used for {host}: the connection is direct")
     address = _address(urlsplit(proxy.url))
-    name = f"{proxy.shown} ({proxy.variable})"
+    name = f"{proxy.masked_url} ({proxy.variable})"
     try:
         socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:

@@ -68,7 +68,7 @@ def _accepts_connections(descriptor: int) -> bool:
     try:
         duplicate = os.dup(descriptor)
     except OSError:
-        # The descriptor of the listing itself, for one.
+        # Closed since it was listed, such as the descriptor of the listing itself.
         return False
     try:
         with socket.socket(fileno=duplicate) as candidate:

@@ -22,7 +22,7 @@ from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import LeaseLost, OverQuota, StoreUnavailable
 from bridge.outbox import RENEWAL, Accepted, Offer
 from bridge.outbox.intake import VerdictCallback
-from bridge.process.background import census
+from bridge.process.background import thread_counts
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
@@ -291,10 +291,10 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     # What the intake still has waiting would be stored during other tests.
     wait_until(lambda: len(verdicts) == submitted)
     worker.stopping.set()
-    names = {name for name, state in census() if state == "alive"}
+    names = {name for name, state in thread_counts() if state == "alive"}
     # The thread of the intake begins with the first store that is slow, which need not happen here.
     assert names >= {"meter", "events", "quotas", "dispatch", "occupancy"}
-    assert not [name for name, state in census() if state == "dead"]
+    assert not [name for name, state in thread_counts() if state == "dead"]
     # None had to be caught by its thread: the adapters say what they must.
     assert [record for record in caplog.records if "thread_failed" in record.message] == []
     for thread, state in wait_until(lambda: _quietly(api.operations.counters.threads)):
