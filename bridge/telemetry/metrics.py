@@ -40,6 +40,7 @@ class Meter:
         self._flush_lock = threading.Lock()
         self._thread = BackgroundThread("meter", self._flush_and_report, every=_FLUSH_INTERVAL_S, observe=observe)
         self._reports_threads = False
+        #: The last report of the threads, and its time (monotonic seconds).
         self._reported: ThreadCounts = {}
         self._reported_at = float("-inf")
 
@@ -115,7 +116,7 @@ class CounterStore(Protocol):
         ...
 
     def read(self) -> dict[CounterKey, float]:
-        """Return all totals."""
+        """Return the totals of all processes."""
         ...
 
     def report(self, process: str, threads: ThreadCounts) -> None:
