@@ -78,7 +78,7 @@ def plan(load: Workload, costs: Costs) -> Plan:
 
 
 def _bridges(load: Workload) -> int:
-    usable = MAX_UPSTREAM_SHARE * min(load.calls * load.merged, load.upstream_writes)
+    usable = MAX_UPSTREAM_SHARE * min(load.calls * load.max_merged_writes, load.upstream_writes)
     return max(1, math.ceil(load.peak_writes / usable))
 
 
