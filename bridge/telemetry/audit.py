@@ -192,7 +192,7 @@ class Denials:
         due = self.take_counts(now)
         if not self._sources:
             self._ends_at = now + _WINDOW_S
-        key = (record.client, record.address, record.decision)
+        key: tuple[str, str, str] = (record.client, record.address, record.decision)
         if key not in self._sources and len(self._sources) >= _MAX_SOURCES:
             key, record = _FURTHER_SOURCES, msgspec.structs.replace(record, address="", client=UNAUTHENTICATED.name)
         source = self._sources.setdefault(key, _Source(record))

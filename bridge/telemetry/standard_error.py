@@ -28,6 +28,8 @@ class Writer:
         self._descriptor = descriptor
         self._dropped_line = dropped_line
         self._thread = BackgroundThread("log", self._write_all, called=True)
+        #: Bytes that are queued, and lines that were dropped since the last report of them.
+        self._waiting_bytes = self._dropped_count = 0
         self._reset()
         atexit.register(self.flush)
         # A fork must not write its parent's buffered lines.
@@ -78,7 +80,6 @@ class Writer:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._texts: deque[bytes] = deque()
-        #: Bytes that are queued, and lines that were dropped since the last report of them.
         self._waiting_bytes = 0
         self._dropped_count = 0
 
