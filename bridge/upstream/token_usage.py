@@ -25,8 +25,8 @@ import msgspec
 from bridge.upstream.json_fields import JsonFields
 
 _PATHS = ((b"usage",), (b"usageMetadata",), (b"message", b"usage"), (b"response", b"usage"))
-#: The fields that state tokens: one tuple for each response format. The first tuple whose first field is in the
-#: response applies, and its fields are summed.
+#: The fields that state tokens, one tuple for each response format. The first field of a tuple shows that its format
+#: applies; the tokens are the sum of its fields.
 _PROMPT_FIELDS = (
     ("prompt_tokens",),
     ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
