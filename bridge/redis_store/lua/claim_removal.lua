@@ -1,25 +1,26 @@
 #!lua flags=allow-oom
--- Claim that administrators' ways to authenticate are about to end, if another way remains.
+-- Claim that administrators' credentials are about to end, if an unclaimed one remains.
 --
--- KEYS[1] zset  claimed ways -> when they were claimed (s)
--- ARGV[1] seconds for which a claim counts
--- ARGV[2] the number of ways that are about to end     ARGV[3...] these ways, then those that remain
+-- KEYS[1] zset  claimed credentials -> when they were claimed (s)
+-- ARGV[1] seconds after which a claim ends
+-- ARGV[2] the number of credentials that are about to end     ARGV[3...] these credentials, then the remaining ones
 --
--- Returns 1, or 0 if each way that remains is claimed by another removal.
-local claims, lasts_s, ending = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local first_way = 3
+-- Returns 1, or 0 if each remaining credential is claimed by another removal.
+local claims, ttl_s, ending_count = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local first_ending = 3
+local first_remaining = first_ending + ending_count
 
 local now = tonumber(redis.call('TIME')[1])
-redis.call('ZREMRANGEBYSCORE', claims, '-inf', now - lasts_s)
+redis.call('ZREMRANGEBYSCORE', claims, '-inf', now - ttl_s)
 local remains = false
-for i = first_way + ending, #ARGV do
+for i = first_remaining, #ARGV do
   remains = remains or not redis.call('ZSCORE', claims, ARGV[i])
 end
 if not remains then
   return 0
 end
-for i = first_way, first_way + ending - 1 do
+for i = first_ending, first_remaining - 1 do
   redis.call('ZADD', claims, now, ARGV[i])
 end
-redis.call('EXPIRE', claims, lasts_s)
+redis.call('EXPIRE', claims, ttl_s)
 return 1
