@@ -71,7 +71,9 @@ class RateLimits:
         self._monotonic = monotonic
         self._accounts: dict[str, _Account] = {}
         self._lock = threading.Lock()
-        self._thread = BackgroundThread("quotas", self.settle, called=True, every=_SETTLE_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread(
+            "quotas", self.settle, runs_on_call=True, interval_s=_SETTLE_INTERVAL_S, observe=observe
+        )
 
     @property
     def default(self) -> Quota:

@@ -29,8 +29,8 @@ class BackgroundThread:
     """Repeats one piece of work in a daemon thread, which the first use starts.
 
     A process that forks before the first use gets a thread of its own. By default the work itself blocks until there is
-    something to do. With ``called`` it runs after each `call`; calls before it begins are merged. With ``every`` the
-    thread pauses for that many seconds after each run. It ends when ``stopping`` is set, or with the process.
+    something to do. With ``runs_on_call`` it runs after each `call`, and merges calls before it begins. The thread
+    pauses for ``interval_s`` after each run. It ends when ``stopping`` is set, or with the process.
 
     ``observe`` receives the thread's start and its failures. Without it, failures are only logged.
     """
@@ -41,15 +41,15 @@ class BackgroundThread:
         work: Callable[[], object],
         *,
         observe: Observer | None = None,
-        called: bool = False,
-        every: float = 0.0,
+        runs_on_call: bool = False,
+        interval_s: float = 0.0,
         stopping: threading.Event | None = None,
     ) -> None:
         self.name = name
         self._work = work
         self._observe = observe or _log_failure
-        self._runs_on_call = called
-        self._interval_s = every
+        self._runs_on_call = runs_on_call
+        self._interval_s = interval_s
         self._stopping_of_caller = stopping
         self._thread: threading.Thread | None = None
         self._make_locks()

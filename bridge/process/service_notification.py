@@ -40,7 +40,7 @@ class ServiceNotification:
                 self.ready()
                 is_reported.set()
 
-        BackgroundThread("readiness", report_if_listening, every=_POLL_INTERVAL_S, stopping=is_reported).start()
+        BackgroundThread("readiness", report_if_listening, interval_s=_POLL_INTERVAL_S, stopping=is_reported).start()
 
     def stopping(self) -> None:
         """Report that the process has begun to stop."""

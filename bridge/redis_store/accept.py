@@ -143,7 +143,7 @@ class Occupancy:
         self._is_format_declared = False
         self._refreshed_at = float("-inf")
         self._refresh_lock = threading.Lock()
-        self._thread = BackgroundThread("occupancy", self._refresh_in_background, called=True, observe=observe)
+        self._thread = BackgroundThread("occupancy", self._refresh_in_background, runs_on_call=True, observe=observe)
 
     def available_bytes(self, partition: int, client: str, client_cap: int) -> tuple[int, int]:
         """Return how many bytes may be pending in this partition: of this client, and of all clients."""

@@ -65,7 +65,7 @@ class AuditTrail:
         self._lost = 0
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("audit", self.flush, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("audit", self.flush, interval_s=_FLUSH_INTERVAL_S, observe=observe)
 
     def observe_all(self, events: Iterable[Event]) -> None:
         """Observe many events."""

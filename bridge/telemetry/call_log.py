@@ -52,7 +52,7 @@ class CallRecorder:
         self._outcomes: Counter[str] = Counter()
         self._notes_lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("calls", self.flush, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("calls", self.flush, interval_s=_FLUSH_INTERVAL_S, observe=observe)
 
     def __call__(self, event: Event) -> None:
         """Note a call."""

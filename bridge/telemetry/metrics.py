@@ -38,7 +38,7 @@ class Meter:
         self._counts: defaultdict[CounterKey, float] = defaultdict(float)
         self._counts_lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("meter", self._flush_and_report, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("meter", self._flush_and_report, interval_s=_FLUSH_INTERVAL_S, observe=observe)
         self._reports_threads = False
         #: The last report of the threads, and its time (monotonic seconds).
         self._reported: ThreadCounts = {}

@@ -98,7 +98,7 @@ class BufferedObserver:
         self._observers = observers
         self._events: deque[Event] = deque()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("events", self._delayed_flush, called=True, observe=observe)
+        self._thread = BackgroundThread("events", self._delayed_flush, runs_on_call=True, observe=observe)
 
     def __call__(self, event: Event) -> None:
         """Buffer an event."""

@@ -27,7 +27,7 @@ class Writer:
         """``dropped_line`` returns the line that replaces this number of dropped lines."""
         self._descriptor = descriptor
         self._dropped_line = dropped_line
-        self._thread = BackgroundThread("log", self._write_all, called=True)
+        self._thread = BackgroundThread("log", self._write_all, runs_on_call=True)
         #: Bytes that are queued, and lines that were dropped since the last report of them.
         self._waiting_bytes = self._dropped_count = 0
         self._reset()

@@ -61,7 +61,9 @@ class UsageMeter:
         #: The endpoints that each client has used in this hour.
         self._endpoints: defaultdict[str, set[str]] = defaultdict(set)
         self._endpoints_hour: dt.datetime | None = None
-        self._thread = BackgroundThread("usage", self.flush, called=True, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread(
+            "usage", self.flush, runs_on_call=True, interval_s=_FLUSH_INTERVAL_S, observe=observe
+        )
 
     def count_all(self, events: Sequence[Event]) -> None:
         """Count many events."""

@@ -44,7 +44,7 @@ class UpstreamCapabilities:
         #: The queued calls that upstream lacks.
         self.lacks: frozenset[Op] = frozenset()
         self._thread = BackgroundThread(
-            "abilities", self.examine, every=_EXAMINE_INTERVAL_S, observe=observe, stopping=stopping
+            "abilities", self.examine, interval_s=_EXAMINE_INTERVAL_S, observe=observe, stopping=stopping
         )
 
     @property

@@ -42,7 +42,7 @@ def failing(times: int, error: Callable[[], BaseException], done: threading.Even
 @pytest.mark.parametrize("error", [TypeError, MemoryError, SystemExit, KeyboardInterrupt])
 def test_whatever_the_work_raises_is_observed_with_its_place_and_the_thread_goes_on(error: type[BaseException]) -> None:
     events, done, stopping = Events(), threading.Event(), threading.Event()
-    thread = BackgroundThread("t", failing(5, error, done), observe=events, every=0.001, stopping=stopping)
+    thread = BackgroundThread("t", failing(5, error, done), observe=events, interval_s=0.001, stopping=stopping)
 
     thread.start()
 
@@ -115,7 +115,7 @@ def test_calls_that_come_together_are_one_and_one_that_failed_is_made_good() -> 
             raise ValueError
         done.put(number)
 
-    thread = BackgroundThread("t", work, called=True)
+    thread = BackgroundThread("t", work, runs_on_call=True)
     thread.call()
     assert going.wait(30)
     for _ in range(10):
@@ -172,7 +172,7 @@ _FORK = """
 import os, threading
 from bridge.process.background import BackgroundThread, thread_counts
 done = threading.Event()
-thread = BackgroundThread("t", done.set, called=True)
+thread = BackgroundThread("t", done.set, runs_on_call=True)
 thread.call()
 assert done.wait(30)
 thread._start_lock.acquire()
@@ -228,7 +228,7 @@ def test_a_thread_that_is_about_to_run_is_not_counted_as_dead(monkeypatch: pytes
         begin(thread)
 
     stopping = threading.Event()
-    thread = BackgroundThread("beginning", lambda: None, every=0.01, stopping=stopping)
+    thread = BackgroundThread("beginning", lambda: None, interval_s=0.01, stopping=stopping)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
         thread.start()
