@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks up the experiment of a run, model or trace, for clients that are limited to some experiments.
 
-Results are cached in this process and in the store, because a run never changes its experiment. A cached result only
-ever allows. A denial is looked up in upstream again, so that its message and duration are the same for an object in
-another experiment and for one that does not exist.
+Results are cached in this process and in the store, because a run never changes its experiment. A cached result never
+denies: a denial is looked up in upstream again. So its message and duration do not show whether the object exists.
 """
 
 import datetime as dt

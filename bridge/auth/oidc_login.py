@@ -2,8 +2,8 @@
 """Sign-in with a browser at an OpenID provider: the authorization code flow with PKCE.
 
 A sign-in begins with a redirect to the provider and ends with the browser's return. In between the store keeps its
-nonce, its verifier and its target page, under a random ``state`` that is valid for one return. A cookie binds the
-sign-in to the browser. The client's name is ``oidc:`` and the subject, as for tokens of the same provider.
+nonce, verifier and target page, under a random ``state``, which is valid for one return. A cookie binds the sign-in
+to the browser. The client's name is ``oidc:`` and the subject, as for tokens of the same provider.
 
 https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth, RFC 7636 (PKCE), RFC 9207 (``iss`` in the answer)
 """

@@ -56,8 +56,8 @@ class SignedRequest:
 
     def values(self, name: str) -> list[str]:
         """Return all values of a header, with runs of spaces collapsed."""
-        wanted = name.encode("latin-1")
-        return [b" ".join(value.split()).decode("latin-1") for sent, value in self.headers if sent == wanted]
+        encoded_name = name.encode("latin-1")
+        return [b" ".join(value.split()).decode("latin-1") for sent, value in self.headers if sent == encoded_name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,14 +232,14 @@ def _declared_hash(received: SignedRequest) -> str | None:
 
 def _canonical_path(path: bytes) -> str:
     """Return the canonical path: the sent one, normalised (``//``, ``/./``, ``/x/..``) and encoded once more."""
-    kept: list[bytes] = []
+    segments: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":
-            del kept[-1:]
+            del segments[-1:]
         elif segment not in (b"", b"."):
-            kept.append(segment)
-    slash = b"/" if kept and path.endswith((b"/", b"/.", b"/..")) else b""
-    return quote(b"/" + b"/".join(kept) + slash, safe="/" + _UNRESERVED)
+            segments.append(segment)
+    slash = b"/" if segments and path.endswith((b"/", b"/.", b"/..")) else b""
+    return quote(b"/" + b"/".join(segments) + slash, safe="/" + _UNRESERVED)
 
 
 def _canonical_query(query: bytes) -> str:

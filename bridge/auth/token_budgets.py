@@ -82,9 +82,9 @@ class TokenBudgets:
             used = self._counts.tokens(client, day)
         except StoreUnavailable:
             used = former.used if former and former.day == day else 0
-        read = _CachedCount(day, used, now)
+        count = _CachedCount(day, used, now)
         with self._lock:
             if len(self._cached) >= _MAX_CLIENTS:
                 self._cached.clear()
-            self._cached[client] = read
-        return read
+            self._cached[client] = count
+        return count

@@ -90,16 +90,16 @@ def summary(url: str, *, as_json: bool, **filters: str | None) -> None:
 @connection_options
 def conflicts(letter_id: str, url: str, *, as_json: bool) -> None:
     """Show what a replay of a dead letter would overwrite."""
-    found = BridgeClient(url).get(f"{_PATH}/{path_part(letter_id)}/conflicts")
+    conflict = BridgeClient(url).get(f"{_PATH}/{path_part(letter_id)}/conflicts")
     if as_json:
-        show_json(found)
+        show_json(conflict)
         return
-    click.echo(f"{found['later_writes']} later writes in its lane")
-    for overwrite in found["overwrites"]:
+    click.echo(f"{conflict['later_writes']} later writes in its lane")
+    for overwrite in conflict["overwrites"]:
         stored, replayed = (_value_text(overwrite[name]) for name in ("stored", "letter"))
         click.echo(f"{overwrite['kind']} {printable(overwrite['key'])}: {stored} -> {replayed}")
-    if not found["checked"]:
-        click.echo(f"Not compared with MLflow: {printable(found['why'])}")
+    if not conflict["checked"]:
+        click.echo(f"Not compared with MLflow: {printable(conflict['why'])}")
 
 
 @dead_letters.command()

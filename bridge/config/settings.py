@@ -52,9 +52,9 @@ _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
 
 
-def _setting(default: str | None, read: Callable[[str], Any], about: str, **further: Any) -> Any:  # noqa: ANN401 - a dataclass field
+def _setting(default: str | None, read: Callable[[str], Any], about: str, **metadata: Any) -> Any:  # noqa: ANN401 - a dataclass field
     """Return a field: its default as text (None: required), parser, and text. ``read_all`` parses the environment."""
-    return dataclasses.field(metadata={"default": default, "read": read, "about": about, **further})
+    return dataclasses.field(metadata={"default": default, "read": read, "about": about, **metadata})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,8 +172,8 @@ def _route(method: str, path: str) -> str | None:
     """Return the path template of a known call, such as ``/api/2.0/mlflow/runs/create``; None for any other."""
     if path in _OWN_WRITE_PATHS:
         return path
-    found = find(method, path)
-    return found.endpoint.path if found else None
+    match = find(method, path)
+    return match.endpoint.path if match else None
 
 
 def _parent_context(parent: TraceParent | None) -> Context:

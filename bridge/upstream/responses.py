@@ -189,8 +189,8 @@ def _access_outcome(response: _ErrorResponse, call: Call | None) -> Outcome:
             f"AWS refuses the bridge's credentials: {response.aws_error}" if response.aws_error else _LOGIN_REQUIRED
         )
         return Unavailable(reason=reason, status=response.status, identity_failed=True)
-    found = find(call.method, call.path.partition("?")[0]) if call else None
-    action = found.endpoint.action if found else "call"
+    match = find(call.method, call.path.partition("?")[0]) if call else None
+    action = match.endpoint.action if match else "call"
     if response.aws_error:
         reason = f"AWS denies the bridge the action {action} ({response.aws_error})"
     elif response.error_code:
