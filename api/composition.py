@@ -226,5 +226,5 @@ def _proxy(bridge: Api) -> Proxy:
         OverlaidReads(shared_reads, bridge.outbox),
         StaticFiles(lambda: bridge.capabilities.version, bridge.observe),
         bridge.read_marks,
-        speaks_for_clients=settings.speaks_for_clients,
+        uses_client_sessions=settings.uses_client_sessions,
     )

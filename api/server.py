@@ -64,10 +64,10 @@ def main() -> None:
     if settings.tls_cert_file and settings.tls_key_file:
         watcher = _CertificateWatcher((settings.tls_cert_file, settings.tls_key_file), server.signal_handler_reload)
         BackgroundThread(
-            "certificate", watcher.check, every=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
+            "certificate", watcher.check, interval_s=_CERTIFICATE_CHECK_INTERVAL.total_seconds(), observe=bridge.observe
         ).start()
     BackgroundThread(
-        "gauges", bridge.operations.sample_gauges, every=SAMPLE_INTERVAL.total_seconds(), observe=bridge.observe
+        "gauges", bridge.operations.sample_gauges, interval_s=SAMPLE_INTERVAL.total_seconds(), observe=bridge.observe
     ).start()
     start_embedded_metrics(bridge)
     server.on_stop(ServiceNotification(os.environ.get("NOTIFY_SOCKET")).stopping)

@@ -159,7 +159,7 @@ class _Run:
 
     def _send(self, lane: int, now: float, *, turn_began: float) -> None:
         """Form a call of what is pending now; writes that arrive while it waits for its permit join the next one."""
-        count = min(len(self._writes[lane]), self._load.merged)
+        count = min(len(self._writes[lane]), self._load.max_merged_writes)
         interval_s = 1 / self._load.calls
         full_at_s = max(self._full_at_s, now)
         permitted_at_s = max(now, full_at_s - (_BURST - 1) * interval_s)

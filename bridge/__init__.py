@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to writes between intake and upstream: the outbox, delivery, signing, proxying."""
+"""The core of the bridge, between `api` and `workers` and upstream: outbox, delivery, signing, proxying, operations."""

@@ -39,13 +39,13 @@ class StoreUnavailable(BridgeError):
 class OverCap(BridgeError):
     """A write exceeds the cap on pending bytes of its run, its client or the store. Nothing was stored.
 
-    ``most`` is set to the cap in bytes if the write alone exceeds it, so that a retry can't succeed.
+    ``max_bytes`` is set to the cap in bytes if the write alone exceeds it, so that a retry can't succeed.
     """
 
-    def __init__(self, cap: Literal["lane", "client", "store"], most: int | None = None) -> None:
+    def __init__(self, cap: Literal["lane", "client", "store"], max_bytes: int | None = None) -> None:
         super().__init__(cap)
         self.cap = cap
-        self.most = most
+        self.max_bytes = max_bytes
 
 
 class OverQuota(BridgeError):

@@ -18,7 +18,7 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
     #: The lane position of the first write, and the number of writes.
     first: int
     writes: int
-    #: Of the first write, and of the request that brought it.
+    #: The ids of the first write, and of the request that brought it.
     job_id: str | None
     request_id: str | None
     attempt: int
@@ -50,7 +50,7 @@ class UpstreamCallCompleted(Event, frozen=True, kw_only=True):
     reads: bool = False
     error_code: str | None = None
     upstream_request_id: str | None = None
-    #: Why it was not executed, in part in upstream's words, which may quote a write: it is not logged.
+    #: The cause of a failure. It may hold upstream's message, which may quote a write, so it is never logged.
     unlogged_reason: str = ""
 
 
@@ -206,7 +206,7 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     route: str
     #: The permission that the request needs; None for public paths.
     action: str | None
-    #: What a route of the bridge's own is to change: the ids and names in its path, separated by spaces. None: nothing.
+    #: The object that an own route changes: ids and names of its path, separated by spaces. None: it changes nothing.
     target: str | None = None
     #: ``allowed``, ``denied``, ``rate_limited``, or ``unauthenticated``.
     decision: str
@@ -223,7 +223,7 @@ class RequestCompleted(Event, frozen=True, kw_only=True):
     job_id: str | None
     request_id: str
     upstream_request_id: str | None
-    #: Of the request's body, as far as it was received.
+    #: The received bytes of the request's body.
     bytes: int = 0
     gateway: GatewayUse | None = None
 
@@ -254,7 +254,7 @@ class SignedOut(Event, frozen=True, kw_only=True):
     session_id: str
     #: Who ended it: the client itself, or an operator.
     by: str
-    #: Of whoever ended it; empty if it is not known.
+    #: The address of the client that ended it; empty if it is not known.
     address: str = ""
     request_id: str
 
@@ -265,7 +265,7 @@ class SignInFailed(Event, frozen=True, kw_only=True):
     via: str
     #: One of the codes that the sign-in page explains.
     reason: str
-    #: What the provider or the check said, without any value of a token.
+    #: The error of the provider or of the check, without any value of a token.
     detail: str
     address: str
     request_id: str

@@ -23,7 +23,7 @@ def start_periodic_threads(worker: Worker) -> None:
         BackgroundThread(
             thread,
             tick,
-            every=interval.total_seconds(),
+            interval_s=interval.total_seconds(),
             stopping=worker.stopping,
             observe=worker.observe,
         ).start()

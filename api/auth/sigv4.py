@@ -75,7 +75,7 @@ class SignatureVerifier:
         headers = parsed.headers
         key = await self._cached_key(headers.access_key)
         # Computed without a secret, too: the time that it takes must not reveal which keys exist.
-        is_valid = headers.is_of(key.secret or self._placeholder_secret, parsed.received, parsed.body_sha256)
+        is_valid = headers.is_signed_with(key.secret or self._placeholder_secret, parsed.received, parsed.body_sha256)
         if not is_valid or key.secret is None:
             return None
         if key.client is None:
@@ -102,7 +102,7 @@ class SignatureVerifier:
             return None
 
     def _client(self, access_key: str) -> Client | None:
-        return self._keys.client_signed(access_key, now=self._clock.now())
+        return self._keys.use_access_key(access_key, now=self._clock.now())
 
 
 @dataclass(frozen=True, slots=True)

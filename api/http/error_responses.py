@@ -127,8 +127,8 @@ def _store_unavailable(request: FailedRequest, error: Exception) -> Response:
 def _over_cap(request: FailedRequest, error: OverCap) -> Response:
     request.log("over_cap", level=logging.WARNING, cap=error.cap)
     owner = {"lane": "run", "client": "client", "store": "bridge"}[error.cap]
-    if error.most is not None:
-        message = f"The write exceeds the {error.most} bytes that may be pending for this {owner}."
+    if error.max_bytes is not None:
+        message = f"The write exceeds the {error.max_bytes} bytes that may be pending for this {owner}."
         message += " Send smaller writes, each with an Idempotency-Key of its own if it has one."
         return request.respond(413, "REQUEST_TOO_LARGE", message)
     if error.cap == "store":

@@ -199,7 +199,7 @@ def _check_permissions(request: Request, writes: Sequence[Write]) -> None:
 
 def _is_too_large(reason: Exception) -> bool:
     """Return whether the write alone exceeds a cap, so that no retry can succeed."""
-    return isinstance(reason, OverCap) and reason.most is not None
+    return isinstance(reason, OverCap) and reason.max_bytes is not None
 
 
 def _idempotency(key: str | None, request_fingerprint: bytes, number: int) -> Idempotency | None:

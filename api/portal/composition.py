@@ -75,7 +75,9 @@ class Portal:
 def _authentication(bridge: Api, sessions: SessionAuthentication, threads: ThreadPoolExecutor) -> Authentication:
     kinds, tokens = bridge.settings.auth or (), bridge.tokens
     verifiers = {
-        kind: verifier.client_of for kind, verifier in (("jwt", tokens.bearer), ("alb", tokens.of_alb)) if verifier
+        kind: verifier.client_of
+        for kind, verifier in (("jwt", tokens.bearer), ("alb", tokens.load_balancer))
+        if verifier
     }
     signatures = SignatureVerifier(bridge.api_keys, threads, bridge.clock, bridge.observe)
     return Authentication(

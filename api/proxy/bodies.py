@@ -46,7 +46,7 @@ class Bodies:
         length = request.announced
         # Most calls of MLflow take a body without a Content-Length for an empty one, so those are buffered.
         is_long = length is not None and length > _MAX_SHORT_BODY_BYTES and not request.is_buffered
-        if length is not None and is_long and self._forwarding.streams and not self._places.locked():
+        if length is not None and is_long and self._forwarding.can_stream and not self._places.locked():
             await self._places.acquire()
             stack.callback(self._places.release)
             request.is_streamed = True

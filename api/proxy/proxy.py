@@ -37,9 +37,9 @@ class Proxy:
         static_files: StaticFiles,
         marks: ReadMarkStore,
         *,
-        speaks_for_clients: bool,
+        uses_client_sessions: bool,
     ) -> None:
-        """``speaks_for_clients``: upstream is called with an identity for each client."""
+        """``uses_client_sessions``: upstream is called with an identity for each client."""
         self._forwarding = forwarding
         self._bodies = bodies
         self._read_your_writes = read_your_writes
@@ -47,7 +47,7 @@ class Proxy:
         self._overlaid_reads = overlaid_reads
         self._static_files = static_files
         self._marks = marks
-        self._speaks_for_clients = speaks_for_clients
+        self._uses_client_sessions = uses_client_sessions
 
     async def forward(self, request: Request) -> "ProxiedResponse":
         """Return upstream's response as soon as its head and the beginning of its body are there."""
@@ -86,7 +86,7 @@ class Proxy:
     async def _read(self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack) -> "ProxiedResponse":
         body = forwarded.body
         waited = await self._wait(request, forwarded)
-        session = request.client.name if self._speaks_for_clients else ""
+        session = request.client.name if self._uses_client_sessions else ""
         question = question_of(request, body, session=session)
         if kind := self._overlaid_reads.kind_of(request, waited):
             fetched, added = await self._overlaid_reads.forward(request, forwarded, kind, waited, question, stack)

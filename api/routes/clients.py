@@ -94,7 +94,7 @@ class ClientRoutes:
     def put(self, name: str) -> Response:
         """Store a client if it is still the version that the request names."""
         specification = json_body(ClientSpecification, expected=_EXPECTED)
-        was = self.administration.store.stored(name)
+        was = self.administration.store.stored_client(name)
         check_version(was.etag if was else None)
         wanted = _specified(name, specification, was)
         for each in (wanted, was.client if was else wanted):
@@ -162,7 +162,7 @@ class ClientRoutes:
         return self._documents(shown), None if is_last else shown[-1].client.name
 
     def _stored(self, name: str) -> StoredClient:
-        return self.administration.store.stored(name) or abort_unknown_client(name)
+        return self.administration.store.stored_client(name) or abort_unknown_client(name)
 
     def _check_may_grant(self, wanted: Client) -> None:
         check_may_grant(self.actions, wanted)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of clients and their keys, by the rules that hold for the command line and over HTTP alike.
+"""Changes of clients and their keys, by the rules that hold for the command line and for HTTP.
 
 * No change takes away the last administrator: a client with the scope of operators that can still authenticate.
 * No client takes away its own administration.
 * A change applies to the version that its author has seen.
 
-An administrator's *ways* are its live keys, or the name of a client of tokens. Clients and keys lie in different slots
-of a cluster, so a removal first claims the ways that it is about to end. Of two claims that would leave none together,
-one fails. docs/adr/0029-clients-and-keys-over-http.md
+An administrator's *credentials* are the ids of its live keys, or for a client of tokens its name. Clients and keys lie
+in different slots of a cluster, so a removal first claims the credentials that it ends. Of two claims that would leave
+none together, one fails. docs/adr/0029-clients-and-keys-over-http.md
 """
 
 import datetime as dt
@@ -49,8 +49,8 @@ class UnknownKey(Exception):
 class Administration:
     """Changes clients and keys. Every method raises ``StoreUnavailable``.
 
-    ``actor`` is the client that asks; None for a command at the store, which has no client of its own. ``force`` takes
-    away the last administrator, too.
+    ``actor`` is the client that requests the change; None for a command at the store, which has no client of its own.
+    ``force`` permits the removal of the last administrator.
     """
 
     def __init__(self, store: ApiKeyStore, clock: Clock) -> None:
@@ -60,23 +60,23 @@ class Administration:
     def put(
         self, client: Client, *, was: StoredClient | None, actor: Client | None = None, force: bool = False
     ) -> StoredClient:
-        """Store a client with what it may do and return it as stored. ``was`` is the version that its author has seen.
+        """Store a client with its permissions and return it as stored. ``was`` is the version that the author has seen.
 
         Raises ``ChangedMeanwhile``, ``LastAdministrator`` or ``OwnAdministration``.
         """
-        _check_own(client.name, client, actor)
+        _check_own_administration(client.name, client, actor)
         was_administrator, is_administrator = bool(was and may_administer(was.client)), may_administer(client)
         if was and was_administrator and not is_administrator:
             self._claim_removal_of(was, force=force)
         if not self.store.replace(client, was=was):
             raise ChangedMeanwhile(client.name)
         if is_administrator and not was_administrator:
-            self.store.withdraw_removal(self._ways_of(client.name))
-        return self.store.stored(client.name) or _raise(ChangedMeanwhile(client.name))
+            self.store.withdraw_removal(self._credentials_of(client.name))
+        return self.store.stored_client(client.name) or _raise(ChangedMeanwhile(client.name))
 
     def delete(self, was: StoredClient, *, actor: Client | None = None, force: bool = False) -> None:
         """Delete a client with all its keys. Raises as `put` does."""
-        _check_own(was.client.name, None, actor)
+        _check_own_administration(was.client.name, None, actor)
         if may_administer(was.client):
             self._claim_removal_of(was, force=force)
         if not self.store.delete(was):
@@ -86,7 +86,8 @@ class Administration:
         """Delete a key. Raises ``UnknownKey``, ``LastAdministrator`` or ``OwnAdministration``."""
         key = self.key(key_id) or _raise(UnknownKey(key_id))
         owner = self.store.client(key.client)
-        if actor and actor.name == key.client and not [each for each in self._ways_of(key.client) if each != key_id]:
+        is_own_last_key = not set(self._credentials_of(key.client)) - {key_id}
+        if actor and actor.name == key.client and is_own_last_key:
             raise OwnAdministration("This is the last live key of the client that asks. Create another one first.")
         if owner and may_administer(owner) and self._is_live(key) and not force:
             self._claim_removal([key_id])
@@ -102,7 +103,7 @@ class Administration:
     def rotate(
         self, key_id: str, key: ApiKey | AccessKey, *, overlap: dt.timedelta, expires_at: dt.datetime | None
     ) -> KeyDocument:
-        """Add a key in place of a live one, which works for ``overlap`` more.
+        """Add a key in place of a live one, which stays valid for the time ``overlap``.
 
         Raises ``UnknownKey`` or ``TooManyKeys``.
         """
@@ -124,35 +125,38 @@ class Administration:
         key = self.key(key_id)
         return key if key and self._is_live(key) else None
 
-    def _ways_of(self, name: str) -> list[str]:
-        """Return the ways in which a client can authenticate."""
+    def _credentials_of(self, name: str) -> list[str]:
+        """Return the ids of a client's live keys, or the name of a client of tokens, which holds a colon."""
         if ":" in name:
             return [name]
         return [key.key_id for key in self.store.keys_of(name) if self._is_live(key)]
 
-    def _administrators_ways(self) -> list[str]:
+    def _administrators_credentials(self) -> list[str]:
         administrators = {client.name for client in self.store.clients() if may_administer(client)}
         documents = self.store.keys()
         keys = [key.key_id for key in documents if key.client in administrators and self._is_live(key)]
         return [*keys, *(name for name in administrators if ":" in name)]
 
     def _claim_removal_of(self, was: StoredClient, *, force: bool) -> None:
-        """Claim the end of an administrator, or raise ``ChangedMeanwhile`` or ``LastAdministrator``."""
-        name = was.client.name
-        if self.store.stored(name) != was:
-            raise ChangedMeanwhile(name)
-        ways = self._ways_of(name)
-        if ways and not force:
-            self._claim_removal(ways)
+        """Claim the end of all credentials of an administrator.
 
-    def _claim_removal(self, ways: Sequence[str]) -> None:
-        """Claim the end of an administrator's ways, or raise ``LastAdministrator``.
-
-        A claim stays if the change fails, because it may be under way still. Until it ends, the next day, these ways do
-        not count as ones that remain.
+        Raises ``ChangedMeanwhile`` or ``LastAdministrator``.
         """
-        remaining = [way for way in self._administrators_ways() if way not in ways]
-        if not remaining or not self.store.claim_removal(ways, remaining=remaining):
+        name = was.client.name
+        if self.store.stored_client(name) != was:
+            raise ChangedMeanwhile(name)
+        credentials = self._credentials_of(name)
+        if credentials and not force:
+            self._claim_removal(credentials)
+
+    def _claim_removal(self, credentials: Sequence[str]) -> None:
+        """Claim the end of an administrator's credentials, or raise ``LastAdministrator``.
+
+        A claim stays if the change fails, because the change may still be under way. A claim ends after a day. Until
+        then its credentials do not count as remaining ones.
+        """
+        remaining = [credential for credential in self._administrators_credentials() if credential not in credentials]
+        if not remaining or not self.store.claim_removal(credentials, remaining=remaining):
             raise LastAdministrator
 
     def _is_live(self, key: KeyDocument) -> bool:
@@ -169,8 +173,8 @@ def new_key_like(key_id: str) -> ApiKey | AccessKey:
     return new_access_key() if is_access_key_id(key_id) else new_key()
 
 
-def _check_own(name: str, changed: Client | None, actor: Client | None) -> None:
-    """Raise ``OwnAdministration`` if the client that asks would lose what it needs to ask again."""
+def _check_own_administration(name: str, changed: Client | None, actor: Client | None) -> None:
+    """Raise ``OwnAdministration`` if the actor would lose its administration. ``changed`` is None for a deletion."""
     if actor is None or actor.name != name:
         return
     rules = [rule for rule in (_MANAGE_CLIENTS, _MANAGE_KEYS) if actor.may(rule)]

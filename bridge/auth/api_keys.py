@@ -25,6 +25,8 @@ KEY_PREFIX = "mbk_"
 _API_KEY = re.compile(KEY_PREFIX + r"([a-z0-9]{10})_([A-Za-z0-9_-]{43})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ACCESS_KEY_ID = re.compile(r"MBKA[A-Z0-9]{16}")
+#: Random bytes of a secret, which base64 encodes as 43 characters.
+_SECRET_BYTES = 32
 
 #: Live keys of a client, of each kind.
 MAX_KEYS = 2
@@ -50,7 +52,7 @@ class ApiKey:
 
 def new_key() -> ApiKey:
     """Return a new random API key."""
-    return ApiKey(_random_characters(10), secrets.token_urlsafe(32))
+    return ApiKey(_random_characters(10), secrets.token_urlsafe(_SECRET_BYTES))
 
 
 def read_key(text: str) -> ApiKey | None:
@@ -69,7 +71,7 @@ class AccessKey:
 
 def new_access_key() -> AccessKey:
     """Return a new random access key."""
-    return AccessKey("MBKA" + _random_characters(16).upper(), secrets.token_urlsafe(32))
+    return AccessKey("MBKA" + _random_characters(16).upper(), secrets.token_urlsafe(_SECRET_BYTES))
 
 
 def is_access_key_id(text: str) -> bool:
@@ -91,9 +93,10 @@ class SecretUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """A client as it is in the store, which is the condition of a later change."""
+    """A client as it is in the store. A later change requires that the store still holds this version."""
 
     client: Client
+    #: The bytes of the client in the store.
     packed: bytes = field(repr=False)
 
     @property
@@ -114,14 +117,14 @@ class ApiKeyStore(Protocol):
         ...
 
     def owner(self, key_id: str, *, now: dt.datetime) -> Client | None:
-        """Return the client that has this key, None if the key is expired or revoked. Its secret is not asked for."""
+        """Return the client that has this key, None if the key is expired or revoked. Does not check the secret."""
         ...
 
     def keys_of(self, client: str) -> list[KeyDocument]:
-        """Return what may be shown of a client's keys, by age."""
+        """Return the public fields of a client's keys, by age."""
         ...
 
-    def stored(self, name: str) -> StoredClient | None:
+    def stored_client(self, name: str) -> StoredClient | None:
         """Return the client of this name with its version, None if there is none."""
         ...
 
@@ -130,13 +133,13 @@ class ApiKeyStore(Protocol):
         ...
 
     def replace(self, client: Client, *, was: StoredClient | None) -> bool:
-        """Store a client if it is still as it was; with None, if it is new. Return whether it was stored."""
+        """Store a client if the store still holds the version ``was`` (None: no client). Return whether it did."""
         ...
 
     def delete(self, was: StoredClient) -> bool:
-        """Delete a client with all its keys if it is still as it was, and return whether it was deleted.
+        """Delete a client with all its keys if the store still holds the version ``was``. Return whether it did.
 
-        A client of tokens stays, and may do nothing: without an entry it would have the permissions of its token.
+        A client of tokens stays as an entry without permissions: without one, its token's permissions would apply.
         """
         ...
 
@@ -144,15 +147,15 @@ class ApiKeyStore(Protocol):
         """Delete a key and return whether it existed."""
         ...
 
-    def claim_removal(self, ways: Collection[str], *, remaining: Collection[str]) -> bool:
-        """Claim that administrators' ways to authenticate are about to end, if one that is not claimed remains.
+    def claim_removal(self, credentials: Collection[str], *, remaining: Collection[str]) -> bool:
+        """Claim that administrators' credentials are about to end, if an unclaimed one remains. Return whether it does.
 
         Atomic: of two claims that would leave none together, one fails. A claim lasts for a day.
         """
         ...
 
-    def withdraw_removal(self, ways: Collection[str]) -> None:
-        """Withdraw claims: these ways remain."""
+    def withdraw_removal(self, credentials: Collection[str]) -> None:
+        """Withdraw the claims on these credentials, which remain."""
         ...
 
     def put_client(self, client: Client) -> None:
@@ -166,8 +169,11 @@ class ApiKeyStore(Protocol):
         """
         ...
 
-    def client_signed(self, access_key_id: str, *, now: dt.datetime) -> Client | None:
-        """Return the client that owns an access key, and record its use. Call it after the signature is verified."""
+    def use_access_key(self, access_key_id: str, *, now: dt.datetime) -> Client | None:
+        """Record a use of an access key, after its signature was verified, and return its client.
+
+        None if the key is unknown, expired or revoked.
+        """
         ...
 
     def add_key(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encryption of stored secrets with AES-256-GCM, and the client of AWS Secrets Manager for keys.
+"""Encryption of stored secrets with AES-256-GCM, and the client of AWS Secrets Manager that holds its keys.
 
 The secrets of access keys must be readable to verify signatures, so a hash is not enough. The purpose of a secret is
 its additional authenticated data: a writer to the store can't exchange the secrets of two clients.
@@ -24,7 +24,7 @@ from bridge.upstream.connections import AwsSession
 #: The first byte of a ciphertext, so that the format can change.
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
-#: Errors of AWS Secrets Manager that a later start meets again.
+#: Errors of AWS Secrets Manager that recur at each start until its configuration changes.
 _PERMANENT_ERRORS = {
     "AccessDeniedException",
     "DecryptionFailure",

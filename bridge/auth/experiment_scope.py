@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks up the experiment of a run, model or trace, for clients that are limited to some experiments.
 
-Results are cached in this process and in the store, because a run never changes its experiment. A cached result only
-ever allows. A denial is looked up in upstream again, so that its message and duration are the same for an object in
-another experiment and for one that does not exist.
+Results are cached in this process and in the store, because a run never changes its experiment. A cached result never
+denies: a denial is looked up in upstream again. So its message and duration do not show whether the object exists.
 """
 
 import datetime as dt
@@ -34,13 +33,17 @@ _LOOKUP_CALLS = {
 
 
 class ExperimentLookup:
-    """Looks up experiments through both caches and upstream. Except for `is_seen_within` and `learn`, it may block."""
+    """Looks up experiments in the caches and in upstream. All methods but `is_seen_within` and `learn` may block.
+
+    ``among`` has the ids of the experiments to which a client is limited.
+    """
 
     def __init__(self, *, memory: "ExperimentMemory", names: RunNames, sender: UpstreamSender, clock: Clock) -> None:
         self._memory = memory
         self._names = names
         self._sender = sender
         self._clock = clock
+        #: The end of an entry's validity (monotonic time), and the experiment id.
         self._experiment_ids: OrderedDict[Reference, tuple[dt.timedelta, str]] = OrderedDict()
         self._cache_lock = threading.Lock()
 
@@ -48,8 +51,8 @@ class ExperimentLookup:
         """Return whether this process has cached that the subject is within these experiments. Never blocks."""
         if subject.kind is Kind.EXPERIMENT:
             return subject.id in among
-        until, experiment_id = self._experiment_ids.get(subject, (dt.timedelta(), ""))
-        return experiment_id in among and until > self._clock.monotonic()
+        valid_until, experiment_id = self._experiment_ids.get(subject, (dt.timedelta(), ""))
+        return experiment_id in among and valid_until > self._clock.monotonic()
 
     def is_within(self, subject: Reference, among: Container[str], *, workspace: str | None) -> bool:
         """Return whether the subject is within these experiments. A subject that does not exist is not.
@@ -115,7 +118,7 @@ class ExperimentLookup:
             path=path.format(quote(subject.id, safe="")),
             body=b"",
             workspace=workspace,
-            answer=response_field,
+            response_field=response_field,
             reads=True,
             optional=subject.kind is not Kind.RUN,
         )

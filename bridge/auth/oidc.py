@@ -64,7 +64,7 @@ class OpenIdVerifier:
             raise IssuerUnavailable(f"{type(error).__name__} at {self.issuer}") from error
         except jwt.PyJWTError:
             return None
-        return _client("oidc", claims)
+        return _client_of_claims("oidc", claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class LoadBalancerVerifier:
         """Return the client that a token names, None if it is invalid. Raises ``IssuerUnavailable``."""
         try:
             header = jwt.get_unverified_header(token) if len(token) <= _MAX_TOKEN_LENGTH else {}
-            # All load balancers of a region sign with such keys, and ours may also sign for other applications.
+            # All load balancers of a region sign with such keys, and this one may also sign for other applications.
             required = {"alg": "ES256", **self.header_fields}
             if any(header.get(name) != value for name, value in required.items()):
                 return None
@@ -98,7 +98,7 @@ class LoadBalancerVerifier:
             )
         except jwt.PyJWTError:
             return None
-        return _client("alb", claims) if claims else None
+        return _client_of_claims("alb", claims) if claims else None
 
     def _public_key(self, key_id: str) -> Any:  # noqa: ANN401 - one of many types of keys
         if not _KEY_ID.fullmatch(key_id):
@@ -129,8 +129,7 @@ def load_balancer_verifier(
 ) -> LoadBalancerVerifier:
     """Return a verifier for tokens with these header fields: ``signer`` (the ARN), ``iss`` and ``client``."""
     region = header_fields["signer"].split(":")[3]
-    aws = f"https://public-keys.auth.elb.{region}.amazonaws.com"
-    url = keys_url or aws
+    url = keys_url or f"https://public-keys.auth.elb.{region}.amazonaws.com"
     return LoadBalancerVerifier(
         header_fields=header_fields, keys_url=url, _public_keys={}, _session=session_to(url, network)
     )
@@ -156,12 +155,13 @@ class KeySet(jwt.PyJWKClient):
         return keys
 
 
-def _client(issuer: str, claims: dict[str, Any]) -> Client | None:
-    # The issuer's prefix keeps the name apart from those of clients with API keys.
-    name = f"{issuer}:{claims['sub']}"
+def _client_of_claims(kind: str, claims: dict[str, Any]) -> Client | None:
+    # The prefix keeps the name apart from those of clients with API keys.
+    name = f"{kind}:{claims['sub']}"
     if not is_client_name(name):
         return None
     # A load balancer passes on user claims, which users may have set themselves.
-    scope = claims.get("scope") if issuer == "oidc" else None
+    scope = claims.get("scope") if kind == "oidc" else None
+    # One text with spaces (RFC 9068), or a list, as some providers send it.
     granted = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
     return Client(name=name, scopes=tuple(scope for scope in Scope if f"mlflow:{scope}" in granted))

@@ -2,8 +2,8 @@
 """Sign-in with a browser at an OpenID provider: the authorization code flow with PKCE.
 
 A sign-in begins with a redirect to the provider and ends with the browser's return. In between the store keeps its
-nonce, its verifier and where to go afterwards, under a random ``state`` that is good for one return. The sign-in is
-bound to the browser by a cookie. The client's name is ``oidc:`` and the subject, as for tokens of the same provider.
+nonce, verifier and target page, under a random ``state``, which is valid for one return. A cookie binds the sign-in
+to the browser. The client's name is ``oidc:`` and the subject, as for tokens of the same provider.
 
 https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth, RFC 7636 (PKCE), RFC 9207 (``iss`` in the answer)
 """
@@ -38,12 +38,12 @@ _MAX_ERROR_CHARS = 64
 _SIGN_IN_PATHS = (f"{HOME}/sign-in", CALLBACK_PATH)
 #: A path below ``/app`` of printable ASCII, without a backslash, which browsers read as a slash.
 _TARGET = re.compile(r"/app(?:[/?#][!-\[\]-~]*)?")
-#: What no error code of OAuth holds (RFC 6749, section 4.1.2.1).
-_NO_ERROR_CODE = re.compile(r"[^\w .-]")
+#: The characters that no error code of OAuth has (RFC 6749, section 4.1.2.1).
+_NOT_IN_ERROR_CODES = re.compile(r"[^\w .-]")
 
 
 class SignInRefused(Exception):
-    """A sign-in did not succeed. ``reason`` is one of the codes that the sign-in page knows."""
+    """A sign-in did not succeed. ``reason`` is a code that the sign-in page explains, ``to`` its target page."""
 
     def __init__(self, reason: str, *, to: str = HOME, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -57,6 +57,7 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
 
     nonce: str
     verifier: str
+    #: The path of the page to show after the sign-in.
     to: str
     redirect_uri: str
     #: Hash of the value of the browser's cookie.
@@ -67,27 +68,28 @@ class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingLoginStore(Protocol):
-    """All methods raise ``StoreUnavailable``."""
+    """The sign-ins that are under way. All methods raise ``StoreUnavailable``."""
 
-    def put(self, state: str, login: PendingLogin, *, lasts: dt.timedelta) -> None:
-        """Keep a sign-in that is under way."""
+    def put(self, state: str, login: PendingLogin, *, ttl: dt.timedelta) -> None:
+        """Store a sign-in that has begun."""
         ...
 
     def take(self, state: str) -> PendingLogin | None:
-        """Return a sign-in that is under way and forget it: only the first return of a browser gets it."""
+        """Delete a sign-in and return it: only the first return of a browser gets it. None if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleMapping:
-    """What the provider's roles mean here."""
+    """Maps roles of the provider to scopes of the bridge."""
 
+    #: Pairs of a role and the scope that it grants.
     scopes: tuple[tuple[str, Scope], ...] = ()
     #: The claim of the ID token that holds the roles.
     claim: str = "groups"
 
     def scopes_of(self, claims: Mapping[str, Any]) -> tuple[Scope, ...]:
-        """Return what the roles in these claims allow; the claim is a list, or a text with spaces."""
+        """Return the scopes that the roles in these claims grant. The claim is a list, or a text with spaces."""
         claim = claims.get(self.claim)
         held = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
         granted = {scope for role, scope in self.scopes if role in held}
@@ -96,7 +98,7 @@ class RoleMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationResponse:
-    """What a browser brings back from the provider."""
+    """The provider's authorization response, in the query with which the browser returns (RFC 6749, section 4.1.2)."""
 
     state: str = ""
     code: str = field(default="", repr=False)
@@ -116,9 +118,9 @@ class OidcLogin:
     def begin(self, *, to: str, browser: str, origin: str, again: bool = False) -> str:
         """Return the URL at the provider to send a browser to.
 
-        ``browser`` is the value of its sign-in cookie. ``origin`` is where it finds the bridge, one of the settings'
-        and never a request's ``Host``: the provider sends it back there. With ``again``, the person gives proof even if
-        the provider still knows the browser.
+        ``to`` is the page to show after the sign-in. ``browser`` is the value of the browser's sign-in cookie. The
+        provider sends the browser back to ``origin``, which is of the settings and never a request's ``Host``. With
+        ``again``, the person gives proof even if the provider still knows the browser.
         """
         endpoint = self._provider.metadata().authorization_endpoint
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -129,7 +131,7 @@ class OidcLogin:
             redirect_uri=origin + CALLBACK_PATH,
             browser=_digest(browser),
         )
-        self._store.put(state, login, lasts=LOGIN_LIFETIME)
+        self._store.put(state, login, ttl=LOGIN_LIFETIME)
         return _with_query(
             endpoint,
             {
@@ -147,7 +149,7 @@ class OidcLogin:
         )
 
     def finish(self, response: AuthorizationResponse, *, browser: str) -> tuple[Identity, str]:
-        """Return who has signed in and the path to go on to, or raise ``SignInRefused``."""
+        """Return the identity that has signed in and the path of its target page, or raise ``SignInRefused``."""
         login = self._store.take(response.state) if response.state else None
         if login is None or not browser or not hmac.compare_digest(login.browser, _digest(browser)):
             raise SignInRefused("expired_state")
@@ -160,24 +162,24 @@ class OidcLogin:
             raise SignInRefused("provider_error", to=login.to, detail=str(error)) from error
 
     def end_session_url(self, origin: str) -> str | None:
-        """Return where a browser also ends its session at the provider, None where the provider has no such page."""
+        """Return the URL at which a browser ends its session at the provider, None if the provider has no such page."""
         try:
             endpoint = self._provider.metadata().end_session_endpoint
         except IssuerUnavailable:
             return None
         if endpoint is None:
             return None
-        # No token is kept that could be the hint, so the provider may ask the person.
-        back = f"{origin}{HOME}/sign-in"
-        return _with_query(endpoint, {"client_id": self._provider.client_id, "post_logout_redirect_uri": back})
+        # The bridge keeps no ID token to send as `id_token_hint`, so the provider may ask the person to confirm.
+        sign_in_page = f"{origin}{HOME}/sign-in"
+        return _with_query(endpoint, {"client_id": self._provider.client_id, "post_logout_redirect_uri": sign_in_page})
 
     def _claims(self, response: AuthorizationResponse, login: PendingLogin) -> dict[str, Any]:
         metadata = self._provider.metadata()
-        is_missing = response.iss is None and metadata.authorization_response_iss_parameter_supported
-        if is_missing or response.iss not in (None, metadata.issuer):
+        is_iss_missing = response.iss is None and metadata.authorization_response_iss_parameter_supported
+        if is_iss_missing or response.iss not in (None, metadata.issuer):
             raise SignInRefused("wrong_issuer")
         if response.error or not response.code:
-            detail = _NO_ERROR_CODE.sub("", response.error or "no code")[:_MAX_ERROR_CHARS]
+            detail = _NOT_IN_ERROR_CODES.sub("", response.error or "no code")[:_MAX_ERROR_CHARS]
             raise SignInRefused("provider_error", detail=detail)
         try:
             return self._provider.exchange(
@@ -192,7 +194,7 @@ class OidcLogin:
             raise SignInRefused("not_permitted", detail="the subject can't be a client's name")
         return Identity(
             client=name,
-            display=_display(claims),
+            display=_display_name(claims),
             via="oidc",
             auth_time=_auth_time(claims, self._clock.now()),
             scopes=self._roles.scopes_of(claims),
@@ -200,15 +202,15 @@ class OidcLogin:
 
 
 def local_target(to: str) -> str:
-    """Return the path of the portal that ``to`` is, or the portal's first page if it is anything else."""
-    is_ours = len(to) <= _MAX_TARGET_CHARS and _TARGET.fullmatch(to)
-    return to if is_ours and not to.startswith(_SIGN_IN_PATHS) else HOME
+    """Return ``to`` if it is a path of the portal, else the portal's first page. Prevents open redirects."""
+    is_in_portal = len(to) <= _MAX_TARGET_CHARS and _TARGET.fullmatch(to)
+    return to if is_in_portal and not to.startswith(_SIGN_IN_PATHS) else HOME
 
 
-def _display(claims: Mapping[str, Any]) -> str:
-    names = (claims.get(name) for name in ("name", "preferred_username", "email", "sub"))
-    name = next(str(each) for each in names if each)
-    return "".join(each for each in name if each.isprintable())[:_MAX_DISPLAY_CHARS]
+def _display_name(claims: Mapping[str, Any]) -> str:
+    candidates = (claims.get(claim) for claim in ("name", "preferred_username", "email", "sub"))
+    name = next(str(candidate) for candidate in candidates if candidate)
+    return "".join(character for character in name if character.isprintable())[:_MAX_DISPLAY_CHARS]
 
 
 def _auth_time(claims: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
@@ -222,6 +224,7 @@ def _auth_time(claims: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
 
 
 def _challenge(verifier: str) -> str:
+    """Return the PKCE challenge of a verifier, by the method ``S256`` (RFC 7636, section 4.2)."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An OpenID provider as its client sees it: what it publishes, and the ID token that it gives for a code.
+"""The client of an OpenID provider: reads its metadata, and exchanges authorization codes for ID tokens.
 
 https://openid.net/specs/openid-connect-core-1_0.html, https://openid.net/specs/openid-connect-discovery-1_0.html
 """
@@ -26,25 +26,25 @@ _METADATA_LIFETIME = dt.timedelta(hours=1)
 
 
 class ExchangeFailed(Exception):
-    """The provider gave no ID token for a code, or one that is not for this sign-in."""
+    """The provider issued no ID token for a code, or one that is not valid for this sign-in."""
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider publishes of itself (OpenID Connect Discovery 1.0, section 3)."""
+    """The metadata that a provider publishes (OpenID Connect Discovery 1.0, section 3)."""
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str | None = None
-    #: Empty where the provider does not say it: then it takes ``client_secret_basic``.
+    #: Empty if the provider does not list them: it then accepts ``client_secret_basic``.
     token_endpoint_auth_methods_supported: tuple[str, ...] = ()
     authorization_response_iss_parameter_supported: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRegistration:
-    """The bridge as the provider knows it."""
+    """The registration of the bridge as a client of the provider."""
 
     issuer: str
     client_id: str
@@ -53,7 +53,7 @@ class ClientRegistration:
 
 
 class ProviderClient:
-    """Asks one provider. All methods raise ``IssuerUnavailable``, and block."""
+    """Sends requests to one provider. All methods raise ``IssuerUnavailable``, and block."""
 
     def __init__(self, registration: ClientRegistration, clock: Clock, network: Network = DIRECT) -> None:
         self.client_id = registration.client_id
@@ -65,7 +65,7 @@ class ProviderClient:
         self._keys: KeySet | None = None
 
     def metadata(self) -> ProviderMetadata:
-        """Return what the provider publishes, fetched again after an hour; while it is away, the last answer."""
+        """Return the provider's metadata, at most an hour old; while the provider is unavailable, the last known."""
         now = self._clock.monotonic()
         if self._metadata is None or now - self._fetched_at > _METADATA_LIFETIME:
             try:
@@ -80,7 +80,7 @@ class ProviderClient:
         """Return the verified claims of the ID token for a code, or raise ``ExchangeFailed``."""
         token = self._id_token(code, redirect_uri=redirect_uri, verifier=verifier)
         try:
-            return self._verified(token, nonce)
+            return self._verified_claims(token, nonce)
         except jwt.PyJWTError as error:
             raise ExchangeFailed(type(error).__name__) from error
 
@@ -94,20 +94,20 @@ class ProviderClient:
             "client_id": self.client_id,
         }
         headers = {"Accept": "application/json"}
-        if secret and _takes_basic(metadata):
-            headers["Authorization"] = _basic(self.client_id, secret)
+        if secret and _accepts_basic(metadata):
+            headers["Authorization"] = _basic_credentials(self.client_id, secret)
         elif secret:
             form["client_secret"] = secret
-        answer = self._ask("POST", metadata.token_endpoint, data=form, headers=headers)
+        response = self._request("POST", metadata.token_endpoint, data=form, headers=headers)
         try:
-            token = answer.json()["id_token"] if answer.status_code == 200 else None
+            token = response.json()["id_token"] if response.status_code == 200 else None
         except (ValueError, TypeError, KeyError):
             token = None
         if not isinstance(token, str):
-            raise ExchangeFailed(f"the token endpoint answered {answer.status_code}")
+            raise ExchangeFailed(f"the token endpoint answered {response.status_code}")
         return token
 
-    def _verified(self, token: str, nonce: str) -> dict[str, Any]:
+    def _verified_claims(self, token: str, nonce: str) -> dict[str, Any]:
         """Return the claims of an ID token (OpenID Connect Core 1.0, section 3.1.3.7), or raise ``PyJWTError``."""
         metadata = self.metadata()
         try:
@@ -132,11 +132,11 @@ class ProviderClient:
     def _discover(self) -> ProviderMetadata:
         issuer = self._registration.issuer
         url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-        answer = self._ask("GET", url)
+        response = self._request("GET", url)
         try:
-            metadata = msgspec.json.decode(answer.content, type=ProviderMetadata)
+            metadata = msgspec.json.decode(response.content, type=ProviderMetadata)
         except msgspec.MsgspecError as error:
-            raise IssuerUnavailable(f"{url} answered {answer.status_code} without the provider's metadata") from error
+            raise IssuerUnavailable(f"{url} answered {response.status_code} without the provider's metadata") from error
         if metadata.issuer != issuer:
             raise IssuerUnavailable(f"{url} speaks for {metadata.issuer}, not for BRIDGE_JWT_ISSUER")
         endpoints = (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
@@ -150,7 +150,7 @@ class ProviderClient:
             self._keys = KeySet(metadata.jwks_uri, self._network)
         return self._keys
 
-    def _ask(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - as requests takes them
+    def _request(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - as requests takes them
         with session_to(url, self._network) as session:
             try:
                 return session.request(method, url, timeout=_TIMEOUT_S, allow_redirects=False, **options)
@@ -158,11 +158,11 @@ class ProviderClient:
                 raise IssuerUnavailable(f"{type(error).__name__} at {url}") from error
 
 
-def _takes_basic(metadata: ProviderMetadata) -> bool:
+def _accepts_basic(metadata: ProviderMetadata) -> bool:
     methods = metadata.token_endpoint_auth_methods_supported
     return not methods or "client_secret_basic" in methods
 
 
-def _basic(client_id: str, secret: str) -> str:
+def _basic_credentials(client_id: str, secret: str) -> str:
     # RFC 6749, section 2.3.1: both are form-encoded first.
     return "Basic " + base64.b64encode(f"{quote(client_id, safe='')}:{quote(secret, safe='')}".encode()).decode()

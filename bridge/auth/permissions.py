@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Explains permissions: what an action needs, why a client may do it, and what one client may do beyond another."""
+"""Explains permissions: the scope of an action, why a client may do it, and what a client may do beyond another."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ class ActionRule:
     """An action: the scope that includes it, and what its calls do for a client that is limited to experiments."""
 
     rule: Rule
+    #: Whether it is an action of MLflow's calls, or of the bridge's own routes.
     of: Literal["mlflow", "bridge"]
     experiments: frozenset[ExperimentRule]
 
     @property
     def document(self) -> ActionDocument:
-        """What is shown of it."""
+        """The action as operators see it."""
         scope = self.rule.scope
         return ActionDocument(action=self.rule.action, scope=_shown_scope(scope), of=self.of)
 
@@ -30,15 +31,15 @@ class Actions:
 
     def __init__(self, own: Iterable[tuple[Rule, ExperimentRule]]) -> None:
         """``own`` has the rules of the bridge's own routes; an action may have several."""
-        found: dict[str, ActionRule] = {}
+        rules: dict[str, ActionRule] = {}
         for endpoint in ENDPOINTS:
             scope = None if endpoint.grant == "-" else Scope(endpoint.grant)
-            _add(found, Rule(endpoint.action, scope), "mlflow", endpoint.within)
+            _add_rule(rules, Rule(endpoint.action, scope), "mlflow", endpoint.within)
         # A call that is in no table: MLflow's, and only for operators unless it reads.
-        _add(found, Rule("CallUnknown"), "mlflow", ExperimentRule.REFUSED)
+        _add_rule(rules, Rule("CallUnknown"), "mlflow", ExperimentRule.REFUSED)
         for rule, experiments in own:
-            _add(found, rule, "bridge", experiments)
-        self._by_name: Mapping[str, ActionRule] = dict(sorted(found.items()))
+            _add_rule(rules, rule, "bridge", experiments)
+        self._by_name: Mapping[str, ActionRule] = dict(sorted(rules.items()))
 
     def documents(self) -> list[ActionDocument]:
         """Return all actions, by name."""
@@ -46,36 +47,38 @@ class Actions:
 
     def explain(self, client: Client, action: str, experiment_id: str | None = None) -> PermissionDocument | None:
         """Return whether a client may do an action, and why. None: there is no such action."""
-        found = self._by_name.get(action)
-        if found is None:
+        known = self._by_name.get(action)
+        if known is None:
             return None
-        because = _reason(client, found.rule)
-        if not client.may(found.rule):
+        because = _reason(client, known.rule)
+        if not client.may(known.rule):
             return PermissionDocument(allowed=False, because=because)
-        return _within_experiments(client, found, because, experiment_id)
+        return _within_experiments(client, known, because, experiment_id)
 
     def beyond(self, client: Client, granter: Client) -> str | None:
-        """Return what a client may do and another may not, None if there is nothing.
+        """Return a permission that ``client`` has and ``granter`` has not, None if there is none.
 
-        Only an operator grants the scope of operators. Otherwise a client could be given more than its granter has.
+        A granter can only grant permissions of its own, and only an operator grants the scope of operators.
         """
         if client.is_operator and not granter.is_operator:
             return "the scope admin"
         limit = granter.experiments
         if limit is not None and (client.experiments is None or not client.experiments <= limit):
             return "calls outside its own experiments"
-        missing = (name for name, each in self._by_name.items() if client.may(each.rule) and not granter.may(each.rule))
-        return next(missing, None)
+        for name, action in self._by_name.items():
+            if client.may(action.rule) and not granter.may(action.rule):
+                return name
+        return None
 
 
-def _add(
-    found: dict[str, ActionRule], rule: Rule, of: Literal["mlflow", "bridge"], experiments: ExperimentRule
+def _add_rule(
+    rules: dict[str, ActionRule], rule: Rule, of: Literal["mlflow", "bridge"], experiments: ExperimentRule
 ) -> None:
-    known = found.get(rule.action)
+    known = rules.get(rule.action)
     if known is None:
-        found[rule.action] = ActionRule(rule, of, frozenset({experiments}))
+        rules[rule.action] = ActionRule(rule, of, frozenset({experiments}))
     else:
-        found[rule.action] = ActionRule(known.rule, of, known.experiments | {experiments})
+        rules[rule.action] = ActionRule(known.rule, of, known.experiments | {experiments})
 
 
 def _shown_scope(scope: Scope | None) -> Literal["write", "read"] | None:
@@ -88,7 +91,7 @@ def _shown_scope(scope: Scope | None) -> Literal["write", "read"] | None:
 
 
 def _reason(client: Client, rule: Rule) -> str:
-    """Return what decides about an action, in the order in which `Client.may` looks at it."""
+    """Return why a client may or may not do an action, in the order in which `Client.may` decides."""
     if rule.action in client.deny:
         return "denied by name"
     if rule.scope in client.scopes:
@@ -103,6 +106,7 @@ def _reason(client: Client, rule: Rule) -> str:
 def _within_experiments(
     client: Client, action: ActionRule, because: str, experiment_id: str | None
 ) -> PermissionDocument:
+    """Return the explanation of an action that the client's scopes allow, by its limit to experiments."""
     if client.experiments is None or action.experiments == {ExperimentRule.HARMLESS}:
         return PermissionDocument(allowed=True, because=because)
     if action.experiments == {ExperimentRule.REFUSED}:

@@ -6,7 +6,7 @@ needs holds one unit. Its usage is then charged, even if the level becomes negat
 pass, a body may exceed a second's worth, and the long-term rate holds.
 
 All api processes share the buckets through the `RateLimitStore`. A process charges its local levels, without a round
-trip, and settles with the store a few times a second. That also charges what other processes have spent.
+trip, and settles with the store ten times a second. That also charges what other processes have spent.
 """
 
 import math
@@ -36,7 +36,7 @@ class Usage:
     """The usage of one client since the last settlement."""
 
     client: str
-    #: The rate in units a second and the spent units, by use.
+    #: By use (``requests``, ``writes`` or ``bytes``): the rate in units a second, and the spent units.
     uses: Mapping[str, tuple[float, float]]
 
 
@@ -44,6 +44,7 @@ class Usage:
 class RateLimitStatus:
     """The state of one bucket, for the ``RateLimit`` header."""
 
+    #: ``requests``, ``writes`` or ``bytes``.
     use: str
     #: Units in a full bucket, and units left now.
     capacity: int
@@ -70,7 +71,9 @@ class RateLimits:
         self._monotonic = monotonic
         self._accounts: dict[str, _Account] = {}
         self._lock = threading.Lock()
-        self._thread = BackgroundThread("quotas", self.settle, called=True, every=_SETTLE_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread(
+            "quotas", self.settle, runs_on_call=True, interval_s=_SETTLE_INTERVAL_S, observe=observe
+        )
 
     @property
     def default(self) -> Quota:
@@ -96,10 +99,10 @@ class RateLimits:
             account.spend({"requests": 1.0})
         self._thread.call()
 
-    def charge(self, client: Client, more: Mapping[str, float]) -> None:
-        """Charge the usage of an admitted request, apart from the request itself."""
+    def charge(self, client: Client, units: Mapping[str, float]) -> None:
+        """Charge the units that an admitted request has used, by use. `admit` has charged the request itself."""
         with self._lock:
-            self._account(client).spend(more)
+            self._account(client).spend(units)
         self._thread.call()
 
     def status(self, client: Client) -> list[RateLimitStatus]:
@@ -120,16 +123,17 @@ class RateLimits:
             return
         with self._lock:
             now = self._monotonic()
-            for name, left in zip(usage, levels, strict=True):
+            for name, stored in zip(usage, levels, strict=True):
                 if name in self._accounts:
-                    self._accounts[name].adopt(left, now)
+                    self._accounts[name].adopt(stored, now)
 
     def _account(self, client: Client) -> "_Account":
         account = self._accounts.get(client.name)
         if account is None or account.quota != client.quota:
             if len(self._accounts) >= _MAX_CLIENTS:
+                # The oldest account: dicts keep the order of insertion.
                 self._accounts.pop(next(iter(self._accounts)))
-            account = _new_account(client.quota, self._default, self._monotonic(), before=account)
+            account = _new_account(client.quota, self._default, self._monotonic(), former=account)
             self._accounts[client.name] = account
         return account
 
@@ -147,9 +151,14 @@ class RateLimitStore(Protocol):
 
 @dataclass(slots=True)
 class _Bucket:
+    """One token bucket of a client, in units of its use."""
+
+    #: Units a second.
     rate: float
+    #: The units left at ``filled_at`` (monotonic seconds); negative for a debt.
     level: float
-    at: float
+    filled_at: float
+    #: Units spent since the last settlement.
     unsettled: float = 0.0
 
     @property
@@ -158,8 +167,9 @@ class _Bucket:
         return max(1.0, self.rate * WINDOW_S)
 
     def fill(self, now: float) -> float:
-        self.level = min(self.capacity, self.level + (now - self.at) * self.rate)
-        self.at = now
+        """Add what has flowed in until now, and return the level."""
+        self.level = min(self.capacity, self.level + (now - self.filled_at) * self.rate)
+        self.filled_at = now
         return self.level
 
     def status(self, use: str, now: float) -> RateLimitStatus:
@@ -170,6 +180,8 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Account:
+    """The buckets of one client in this process, by use."""
+
     quota: Quota
     buckets: dict[str, _Bucket] = field(default_factory=dict)
 
@@ -184,28 +196,30 @@ class _Account:
             bucket.unsettled += spent
 
     def take_unsettled(self) -> dict[str, tuple[float, float]]:
-        """Return the unsettled usage, and mark it as settled."""
+        """Return the rate and the unsettled units of each bucket, and mark them as settled."""
         unsettled = {use: (bucket.rate, bucket.unsettled) for use, bucket in self.buckets.items()}
         for bucket in self.buckets.values():
             bucket.unsettled = 0.0
         return unsettled
 
-    def adopt(self, left: Mapping[str, float], now: float) -> None:
+    def adopt(self, levels: Mapping[str, float], now: float) -> None:
+        """Replace the local levels by those of the store."""
         for use, bucket in self.buckets.items():
-            if use in left:
+            if use in levels:
                 # The store does not know what was spent during its call.
-                bucket.level, bucket.at = left[use] - bucket.unsettled, now
+                bucket.level, bucket.filled_at = levels[use] - bucket.unsettled, now
 
 
-def _new_account(quota: Quota, default: Quota, now: float, *, before: _Account | None) -> _Account:
+def _new_account(quota: Quota, default: Quota, now: float, *, former: _Account | None) -> _Account:
     """Return the account for a new or changed quota. Levels and debts of a former quota are kept."""
     account = _Account(quota)
     for use, rate in quota.per_second(default).items():
         if rate:
             bucket = _Bucket(rate, 0.0, now)
             bucket.level = bucket.capacity
-            if before and use in before.buckets:
-                earlier = before.buckets[use]
-                bucket.level, bucket.unsettled = min(bucket.capacity, earlier.fill(now)), earlier.unsettled
+            if former and use in former.buckets:
+                former_bucket = former.buckets[use]
+                bucket.level = min(bucket.capacity, former_bucket.fill(now))
+                bucket.unsettled = former_bucket.unsettled
             account.buckets[use] = bucket
     return account

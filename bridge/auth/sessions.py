@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Browser sessions: who has signed in with a browser, by the random value of a cookie.
+"""Browser sessions: the client that has signed in with a browser, by the random value of a cookie.
 
 The cookie holds 32 random bytes and nothing else. The store keeps the session under their SHA-256 hash, which is also
-the session's id: it can be shown and logged, and no cookie can be made of it. What the client may do is not part of a
-session. It is looked up at each request, so a revocation ends the session of a key, too.
+the session's id: it can be shown and logged, and no cookie can be made of it. The client's permissions are no part of a
+session. The permissions are looked up at each request, so a revoked key ends its session, too.
 """
 
 import datetime as dt
@@ -44,13 +44,13 @@ class BrowserSession(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: dt.datetime
     #: The key that has signed in. Its session ends with it.
     key_id: str | None = None
-    #: What the provider's roles allow; a stored permission of the client takes precedence.
+    #: The scopes that the provider's roles grant; a stored client of this name takes precedence.
     scopes: tuple[Scope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who has just signed in, and how."""
+    """The client that has just signed in, and how."""
 
     client: str
     display: str
@@ -63,22 +63,22 @@ class Identity:
 
 
 class NotPermitted(Exception):
-    """The person is known, but its client may do nothing here, so it is not signed in."""
+    """The credentials are valid, but the client has no permission here, so it is not signed in."""
 
 
 class SessionStore(Protocol):
-    """All methods raise ``StoreUnavailable``."""
+    """The live sessions. All methods raise ``StoreUnavailable``."""
 
-    def put(self, session: BrowserSession, *, lasts: dt.timedelta) -> None:
-        """Keep a new session for as long as it may be idle."""
+    def put(self, session: BrowserSession, *, ttl: dt.timedelta) -> None:
+        """Store a new session, which expires after ``ttl``."""
         ...
 
     def get(self, session_id: str) -> BrowserSession | None:
         """Return a session, None if it has ended."""
         ...
 
-    def touch(self, session: BrowserSession, *, lasts: dt.timedelta) -> None:
-        """Keep a session for longer. One that has ended in the meantime stays ended."""
+    def touch(self, session: BrowserSession, *, ttl: dt.timedelta) -> None:
+        """Replace a session and its expiry. One that has ended in the meantime stays ended."""
         ...
 
     def end(self, session_id: str) -> BrowserSession | None:
@@ -86,7 +86,7 @@ class SessionStore(Protocol):
         ...
 
     def page(self, *, after: str, limit: int) -> tuple[Sequence[BrowserSession], str | None]:
-        """Return live sessions in order of their ids, from behind this id on, and the id to go on behind."""
+        """Return live sessions with ids after this one, in order, and the id to continue after; None at the end."""
         ...
 
 
@@ -130,38 +130,39 @@ class BrowserSessions:
         client = self._client_of(session)
         if client is None:
             raise NotPermitted(identity.client)
-        self._store.put(session, lasts=self._lasts(session))
+        self._store.put(session, ttl=self._ttl(session))
         return token, session, client
 
     def find(self, token: str) -> tuple[BrowserSession, Client] | None:
-        """Return the session of a cookie and its client with what it may do now, None if the session has ended."""
+        """Return the session of a cookie and its client with its present permissions, None if the session has ended."""
         session = self._store.get(session_id_of(token)) if is_session_token(token) else None
         if session is None or not self._is_live(session):
             return None
         client = self._client_of(session)
-        return (self._seen(session), client) if client else None
+        return (self._mark_seen(session), client) if client else None
 
     def end(self, session_id: str) -> BrowserSession | None:
         """End a session and return what it was, None if it had ended."""
         return self._store.end(session_id)
 
     def page(self, *, after: str = "", limit: int) -> tuple[Sequence[BrowserSession], str | None]:
-        """Return live sessions by their ids, from behind one on, and the id to go on behind; None at the end."""
-        found, last = self._store.page(after=after, limit=limit)
-        return [session for session in found if self._is_live(session)], last
+        """Return live sessions with ids after this one, in order, and the id to continue after; None at the end."""
+        sessions, last_id = self._store.page(after=after, limit=limit)
+        return [session for session in sessions if self._is_live(session)], last_id
 
-    def _seen(self, session: BrowserSession) -> BrowserSession:
+    def _mark_seen(self, session: BrowserSession) -> BrowserSession:
+        """Store the time of this request, at most once a minute, and return the session as it is then."""
         now = self._clock.now()
         if now - session.seen_at < _SEEN_INTERVAL:
             return session
         session = msgspec.structs.replace(session, seen_at=now)
-        # A store that is full still answers; the session is kept a little less long.
+        # A full store serves reads and rejects this write: the session then ends a little earlier.
         with suppress(StoreUnavailable):
-            self._store.touch(session, lasts=self._lasts(session))
+            self._store.touch(session, ttl=self._ttl(session))
         return session
 
     def _is_live(self, session: BrowserSession) -> bool:
-        # The store lets go of it by its own clock, which may differ from this one.
+        # The store expires sessions by its own clock, which may differ from this one.
         now = self._clock.now()
         return now < session.ends_at and now < session.seen_at + self._idle_timeout
 
@@ -170,40 +171,41 @@ class BrowserSessions:
             client = self._api_keys.owner(session.key_id, now=self._clock.now())
         else:
             granted = Client(name=session.client, scopes=session.scopes)
-            # What is kept of a client here counts more than what the provider says of it.
+            # A stored client takes precedence over the roles of the provider.
             client = self._api_keys.client(session.client) or granted
         if client is None or not (client.scopes or client.allow):
             return None
         return client
 
-    def _lasts(self, session: BrowserSession) -> dt.timedelta:
+    def _ttl(self, session: BrowserSession) -> dt.timedelta:
         return min(self._idle_timeout, session.ends_at - self._clock.now())
 
 
 def identity_of_key(api_keys: ApiKeyStore, text: str, *, now: dt.datetime) -> Identity | None:
-    """Return who signs in with an API key, None if the key is not good."""
+    """Return the identity that signs in with an API key, None if the key is invalid."""
     key = read_key(text)
     client = api_keys.client_of(key, now=now) if key else None
     if key is None or client is None:
         return None
-    ends_at = next((each.expires_at for each in api_keys.keys_of(client.name) if each.key_id == key.key_id), None)
+    keys = api_keys.keys_of(client.name)
+    ends_at = next((document.expires_at for document in keys if document.key_id == key.key_id), None)
     return Identity(
         client=client.name, display=client.name, via="key", auth_time=now, key_id=key.key_id, ends_at=ends_at
     )
 
 
 def session_id_of(token: str) -> str:
-    """Return the id of the session that a cookie stands for."""
+    """Return the id of the session with this cookie value."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def is_session_token(text: str) -> bool:
-    """Return whether a text can be the value of such a cookie: another one is refused without asking the store."""
+    """Return whether a text can be the value of a session's cookie. Others are rejected without a lookup."""
     return bool(_TOKEN.fullmatch(text))
 
 
 def without_admin(client: Client) -> Client:
-    """Return the client without the scope of operators; what it may do as any client stays."""
+    """Return the client without the scope of operators, and with all that other clients may have."""
     if not client.is_operator:
         return client
     return msgspec.structs.replace(client, scopes=(Scope.WRITE, Scope.READ))

@@ -5,7 +5,7 @@ Written from AWS's description, and independent of botocore, which signs the bri
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
 `parse_signed_headers` checks everything but the secret: the format, the time and the signed headers.
-`SignedHeaders.is_of` checks the signature itself. Both must succeed, and the body must have the signed hash.
+`SignedHeaders.is_signed_with` checks the signature itself. Both must succeed, and the body must have the signed hash.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -56,16 +56,17 @@ class SignedRequest:
 
     def values(self, name: str) -> list[str]:
         """Return all values of a header, with runs of spaces collapsed."""
-        wanted = name.encode("latin-1")
-        return [b" ".join(value.split()).decode("latin-1") for sent, value in self.headers if sent == wanted]
+        encoded_name = name.encode("latin-1")
+        return [b" ".join(value.split()).decode("latin-1") for sent, value in self.headers if sent == encoded_name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHeaders:
-    """The parsed signature of a request. None of it is verified before `is_of` has returned True."""
+    """The parsed signature of a request. None of it is verified before `is_signed_with` has returned True."""
 
     access_key: str
     signed_at: dt.datetime
+    #: ``X-Amz-Date`` as sent, such as 20261121T120000Z.
     stamp: str
     region: str
     service: str
@@ -79,7 +80,7 @@ class SignedHeaders:
         """The credential scope: day, region and service of the signing key."""
         return f"{self.stamp[:8]}/{self.region}/{self.service}/aws4_request"
 
-    def is_of(self, secret: str, received: SignedRequest, body_sha256: str) -> bool:
+    def is_signed_with(self, secret: str, received: SignedRequest, body_sha256: str) -> bool:
         """Return whether this secret has signed this request with a body of this hash."""
         request = canonical_request(received, self.signed_headers, body_sha256)
         expected = signature(secret, self.stamp, self.scope, request)
@@ -88,35 +89,36 @@ class SignedHeaders:
 
 def parse_signed_headers(received: SignedRequest, *, now: dt.datetime) -> SignedHeaders:
     """Return the parsed signature, or raise ``InvalidSignature`` if it is invalid under any key."""
-    access_key, day, region, service, names, signed = _authorization(received)
+    authorization = _parse_authorization(received)
     stamp = _only_value(received, "x-amz-date")
     if not _TIMESTAMP.fullmatch(stamp):
         raise InvalidSignature("X-Amz-Date must be a time such as 20261121T120000Z")
-    _check_signed(received, names)
-    if any(unquote_to_bytes(part.partition(b"=")[0]).lower().startswith(b"x-amz-") for part in _parts(received.query)):
+    _check_signed(received, authorization.signed_headers)
+    if _has_signature_in_query(received.query):
         raise InvalidSignature("a signature in the query is not accepted; sign in the Authorization header")
     if received.values(_TOKEN_HEADER):
         raise InvalidSignature("X-Amz-Security-Token is not accepted: access keys of the bridge have no session token")
     return SignedHeaders(
-        access_key=access_key,
-        signed_at=_signed_at(stamp, day, now),
+        access_key=authorization.access_key,
+        signed_at=_signed_at(stamp, authorization.day, now),
         stamp=stamp,
-        region=region,
-        service=service,
-        signed_headers=names,
-        signature=signed,
+        region=authorization.region,
+        service=authorization.service,
+        signed_headers=authorization.signed_headers,
+        signature=authorization.signature,
         body_sha256=_declared_hash(received),
     )
 
 
 def canonical_request(received: SignedRequest, signed_headers: Sequence[str], body_sha256: str) -> bytes:
-    """Return the canonical request, which is signed."""
+    """Return the canonical request: the bytes that are hashed for the signature."""
     headers = [f"{name}:{','.join(received.values(name))}" for name in signed_headers]
     lines = [
         received.method,
         _canonical_path(received.path),
         _canonical_query(received.query),
         *headers,
+        # The list of headers ends with an empty line.
         "",
         ";".join(signed_headers),
     ]
@@ -151,9 +153,20 @@ class ReplayCache(Protocol):
         ...
 
 
-def _authorization(received: SignedRequest) -> tuple[str, str, str, str, tuple[str, ...], str]:
-    algorithm, _, rest = _only_value(received, "authorization").partition(" ")
-    pairs = [part.strip().partition("=") for part in rest.split(",")]
+class _Authorization(NamedTuple):
+    """The fields of the ``Authorization`` header."""
+
+    access_key: str
+    day: str
+    region: str
+    service: str
+    signed_headers: tuple[str, ...]
+    signature: str
+
+
+def _parse_authorization(received: SignedRequest) -> _Authorization:
+    algorithm, _, parameters = _only_value(received, "authorization").partition(" ")
+    pairs = [part.strip().partition("=") for part in parameters.split(",")]
     fields = {name: value for name, _, value in pairs}
     if algorithm != ALGORITHM or tuple(sorted(name for name, _, _ in pairs)) != _AUTHORIZATION_FIELDS:
         raise InvalidSignature(f"Authorization must be {ALGORITHM} with Credential, SignedHeaders and Signature")
@@ -167,7 +180,8 @@ def _authorization(received: SignedRequest) -> tuple[str, str, str, str, tuple[s
         raise InvalidSignature("Credential or Signature is malformed")
     if service not in SERVICES:
         raise InvalidSignature(f"the service signed for must be {' or '.join(SERVICES)}")
-    return access_key, day, region, service, tuple(fields["SignedHeaders"].split(";")), fields["Signature"]
+    signed_headers = tuple(fields["SignedHeaders"].split(";"))
+    return _Authorization(access_key, day, region, service, signed_headers, fields["Signature"])
 
 
 def _only_value(received: SignedRequest, name: str) -> str:
@@ -197,8 +211,13 @@ def _check_signed(received: SignedRequest, names: tuple[str, ...]) -> None:
     required = _REQUIRED_SIGNED_HEADERS | {name for name in sent if name.startswith(_SIGNED_IF_SENT_PREFIXES)}
     if unsigned := sorted(required - set(names)):
         raise InvalidSignature(f"these headers must be signed: {', '.join(unsigned)}")
-    if not_once := [name for name in names if sent[name] != 1]:
-        raise InvalidSignature(f"these headers are signed and must be sent exactly once: {', '.join(not_once)}")
+    if not_sent_once := [name for name in names if sent[name] != 1]:
+        raise InvalidSignature(f"these headers are signed and must be sent exactly once: {', '.join(not_sent_once)}")
+
+
+def _has_signature_in_query(query: bytes) -> bool:
+    names = (unquote_to_bytes(part.partition(b"=")[0]) for part in _query_parts(query))
+    return any(name.lower().startswith(b"x-amz-") for name in names)
 
 
 def _declared_hash(received: SignedRequest) -> str | None:
@@ -213,26 +232,26 @@ def _declared_hash(received: SignedRequest) -> str | None:
 
 def _canonical_path(path: bytes) -> str:
     """Return the canonical path: the sent one, normalised (``//``, ``/./``, ``/x/..``) and encoded once more."""
-    kept: list[bytes] = []
+    segments: list[bytes] = []
     for segment in path.split(b"/"):
         if segment == b"..":
-            del kept[-1:]
+            del segments[-1:]
         elif segment not in (b"", b"."):
-            kept.append(segment)
-    slash = b"/" if kept and path.endswith((b"/", b"/.", b"/..")) else b""
-    return quote(b"/" + b"/".join(kept) + slash, safe="/" + _UNRESERVED)
+            segments.append(segment)
+    slash = b"/" if segments and path.endswith((b"/", b"/.", b"/..")) else b""
+    return quote(b"/" + b"/".join(segments) + slash, safe="/" + _UNRESERVED)
 
 
 def _canonical_query(query: bytes) -> str:
     """Return the canonical query: encoded again and sorted. A ``+`` is a space, as in MLflow."""
-    pairs = (part.partition(b"=") for part in _parts(query))
-    encoded = sorted((_canonically_encoded(name), _canonically_encoded(value)) for name, _, value in pairs)
+    pairs = (part.partition(b"=") for part in _query_parts(query))
+    encoded = sorted((_encode_canonically(name), _encode_canonically(value)) for name, _, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)
 
 
-def _parts(query: bytes) -> list[bytes]:
+def _query_parts(query: bytes) -> list[bytes]:
     return [part for part in query.split(b"&") if part]
 
 
-def _canonically_encoded(part: bytes) -> str:
+def _encode_canonically(part: bytes) -> str:
     return quote(unquote_to_bytes(part.replace(b"+", b"%20")), safe=_UNRESERVED)

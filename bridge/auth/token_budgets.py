@@ -15,13 +15,13 @@ from bridge.process.clock import Clock
 from schemas.client import Client
 from schemas.usage import UsagePeriod
 
-#: How long a number that was read from the store is used.
-_MAX_AGE = dt.timedelta(seconds=2)
+#: How long a count that was read from the store is used.
+_CACHE_TTL = dt.timedelta(seconds=2)
 _MAX_CLIENTS = 10_000
 
 
 class TokenCounts(Protocol):
-    """The tokens that clients have used, see `bridge.telemetry.usage.UsageStore`."""
+    """The tokens that each client has used, see `bridge.telemetry.usage.UsageStore`."""
 
     def tokens(self, client: str, day: dt.datetime) -> int:
         """Return the tokens of a client in the day that begins then, or raise ``StoreUnavailable``."""
@@ -29,9 +29,12 @@ class TokenCounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedCount:
+    """The tokens that a client has used in the day that begins at ``day``."""
+
     day: dt.datetime
     used: int
+    #: Monotonic time.
     read_at: dt.timedelta
 
 
@@ -41,7 +44,7 @@ class TokenBudgets:
     def __init__(self, counts: TokenCounts, clock: Clock) -> None:
         self._counts = counts
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._cached: dict[str, _CachedCount] = {}
         self._lock = threading.Lock()
 
     def applies_to(self, client: Client) -> bool:
@@ -53,9 +56,9 @@ class TokenBudgets:
         return self._current(client.name) is not None
 
     def check(self, client: Client) -> None:
-        """Raise ``TokensUsedUp`` if the client has used its tokens. It reads the store once in some seconds.
+        """Raise ``TokensUsedUp`` if the client has used its tokens. Reads the store at most once in two seconds.
 
-        While the store does not respond, the last known number applies: calls do not fail because of it.
+        While the store does not respond, the last known count applies, so that calls do not fail because of it.
         """
         limit = client.quota.tokens_per_day
         if not limit:
@@ -66,22 +69,22 @@ class TokenBudgets:
             tomorrow = UsagePeriod.DAY.begin(now) + dt.timedelta(days=1)
             raise TokensUsedUp(client.name, used=used, limit=limit, wait=(tomorrow - now).total_seconds())
 
-    def _current(self, client: str) -> _Known | None:
-        known = self._known.get(client)
-        if known is None or known.day != UsagePeriod.DAY.begin(self._clock.now()):
+    def _current(self, client: str) -> _CachedCount | None:
+        cached = self._cached.get(client)
+        if cached is None or cached.day != UsagePeriod.DAY.begin(self._clock.now()):
             return None
-        return known if self._clock.monotonic() - known.read_at < _MAX_AGE else None
+        return cached if self._clock.monotonic() - cached.read_at < _CACHE_TTL else None
 
-    def _read(self, client: str) -> _Known:
+    def _read(self, client: str) -> _CachedCount:
         day, now = UsagePeriod.DAY.begin(self._clock.now()), self._clock.monotonic()
-        before = self._known.get(client)
+        former = self._cached.get(client)
         try:
             used = self._counts.tokens(client, day)
         except StoreUnavailable:
-            used = before.used if before and before.day == day else 0
-        known = _Known(day, used, now)
+            used = former.used if former and former.day == day else 0
+        count = _CachedCount(day, used, now)
         with self._lock:
-            if len(self._known) >= _MAX_CLIENTS:
-                self._known.clear()
-            self._known[client] = known
-        return known
+            if len(self._cached) >= _MAX_CLIENTS:
+                self._cached.clear()
+            self._cached[client] = count
+        return count

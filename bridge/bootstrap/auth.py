@@ -36,12 +36,12 @@ class TokenVerifiers:
     """The verifiers of JSON Web Tokens; None for a kind that ``BRIDGE_AUTH`` does not name."""
 
     bearer: OpenIdVerifier | None
-    of_alb: LoadBalancerVerifier | None
+    load_balancer: LoadBalancerVerifier | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientStores:
-    """What the store keeps of clients."""
+    """The parts of the store that hold data of clients."""
 
     api_keys: ApiKeyStore
     activities: ClientActivities
@@ -85,7 +85,7 @@ def build_cipher(settings: Settings) -> Cipher | None:
 
 
 def build_client_stores(settings: Settings, client: redis.Redis) -> ClientStores:
-    """Return what the store keeps of clients, or raise ``CannotStart``."""
+    """Return the parts of the store that hold data of clients, or raise ``CannotStart``."""
     return ClientStores(
         api_keys=RedisApiKeyStore(client, cipher=build_cipher(settings)),
         activities=RedisClientActivities(client),
@@ -103,11 +103,11 @@ def build_token_verifiers(settings: Settings) -> TokenVerifiers:
     if "jwt" in kinds and issuer and audience:
         keys_url = settings.jwt_jwks_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
         bearer = open_id_verifier(issuer, audience, keys_url, settings.network)
-    of_alb = None
+    load_balancer = None
     if "alb" in kinds and arn:
         header_fields = {"signer": arn, "iss": settings.alb_issuer or "", "client": settings.alb_client_id or ""}
-        of_alb = load_balancer_verifier(header_fields, settings.alb_keys_url, settings.network)
-    return TokenVerifiers(bearer=bearer, of_alb=of_alb)
+        load_balancer = load_balancer_verifier(header_fields, settings.alb_keys_url, settings.network)
+    return TokenVerifiers(bearer=bearer, load_balancer=load_balancer)
 
 
 def build_browser_sign_in(settings: Settings, client: redis.Redis, clock: Clock) -> BrowserSignIn:

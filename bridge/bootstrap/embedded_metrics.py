@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the writer of metrics for Amazon CloudWatch."""
+"""Builds the writer of metrics for Amazon CloudWatch, which an api process starts."""
 
 import datetime as dt
 
@@ -29,4 +29,4 @@ def start_embedded_metrics(bridge: Api) -> None:
         read_counters=bridge.operations.counters.read,
         now=bridge.clock.now,
     )
-    BackgroundThread("embedded-metrics", metrics.tick, every=_TICK_INTERVAL_S, observe=bridge.observe).start()
+    BackgroundThread("embedded-metrics", metrics.tick, interval_s=_TICK_INTERVAL_S, observe=bridge.observe).start()

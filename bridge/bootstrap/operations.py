@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composition of what operators look at."""
+"""Builds the readers of the bridge's state for operators, and the flow control of upstream."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from bridge.upstream.identity import identity_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """What operators look at."""
+    """The readers of the bridge's state, for operators."""
 
     counters: CounterStore
     snapshots: SnapshotReader
@@ -37,7 +37,7 @@ class Operations:
 
 
 def build_operations(settings: Settings, client: Redis, clock: Clock) -> Operations:
-    """Return what reads the state of the store for operators."""
+    """Return the readers of the bridge's state, for operators."""
     snapshots, series = RedisSnapshots(client, build_flow_control(settings, client)), RedisSeries(client)
     return Operations(
         counters=RedisCounterStore(client),
@@ -50,7 +50,7 @@ def build_operations(settings: Settings, client: Redis, clock: Clock) -> Operati
 
 
 def build_flow_control(settings: Settings, client: Redis) -> RedisFlowControl:
-    """Return the rate limiter and circuit breaker of the upstream."""
+    """Return the flow control of upstream: rate limiter, circuit breaker and pause."""
     return RedisFlowControl(
         client,
         settings.upstream,

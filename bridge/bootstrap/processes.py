@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 
 from redis import Redis
 
@@ -70,12 +71,14 @@ _WORKER_STORE_TIMEOUT = dt.timedelta(seconds=5)
 #: For lookups in upstream, during which a client waits.
 _LOOKUP_TIMEOUT = dt.timedelta(seconds=5)
 _BROKER_TIMEOUT = dt.timedelta(seconds=1)
+#: Connections of a process for its background threads.
+_SPARE_CONNECTIONS = 8
 _MIN_IDEMPOTENCY_TTL = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigation:
-    """What an operator looks up about single writes."""
+    """The look-ups of single writes, for operators."""
 
     job_search: JobSearch
     replay_conflicts: ReplayConflicts
@@ -138,46 +141,47 @@ class Worker:
     #: Reports the background threads of this process from now on. Called once per process.
     report_threads: Callable[[], None]
     stopping: threading.Event
-    #: As that of `Api`.
+    #: Flushes buffered events and closes the connections to the store, as that of `Api`.
     close: Callable[[], None]
 
 
 def build_api(settings: Settings) -> Api:
-    """Return the parts that take writes in and proxy reads, or raise ``CannotStart``."""
+    """Return the parts of an api process, or raise ``CannotStart``."""
     settings.network.check()
-    clock, stopping = SystemClock(), threading.Event()
-    client = _store(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads)
-    clients, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
-    observe = _observers(settings, clients, operations)
-    connections = (client, *_fast_and_bulk_clients(settings))
-    outbox, fast, bulk = (_outbox(settings, each, observe) for each in connections)
+    clock, stopping, connections = SystemClock(), threading.Event(), _api_connections(settings)
+    client = connections.default
+    client_stores, operations = build_client_stores(settings, client), build_operations(settings, client, clock)
+    observe = _observers(settings, client_stores, operations)
+    outbox, fast, bulk = (_outbox(settings, connection, observe) for connection in connections)
     dispatch = CeleryDispatch(settings.broker, observe=observe, timeout=_BROKER_TIMEOUT)
-    lookups = _lookup_sender(settings, client, clock, observe, stopping)
+    lookup_sender = _lookup_sender(settings, client, clock, observe, stopping)
+    instance_id, tracer = RedisInstanceId(client), _tracer(settings, "api")
+    upstream = build_upstream(settings, clock, instance_id)
     return Api(
         settings=settings,
         clock=clock,
         outbox=outbox,
         fast_outbox=fast,
-        upstream=(upstream := build_upstream(settings, clock, instance_id := RedisInstanceId(client))),
+        upstream=upstream,
         forwarding=build_forwarding(settings, clock, instance_id),
         instance_id=instance_id,
         flow_control=build_flow_control(settings, client),
         dispatch=dispatch,
         intake=Intake(fast_outbox=fast, outbox=outbox, bulk_outbox=bulk, dispatch=dispatch, observe=observe),
-        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
-        investigation=_investigation(settings, client, outbox, lookups),
-        names=_names(settings, client),
-        experiments=_experiments(settings, client, clock, lookups),
+        dead_letters=_dead_letter_service(settings, client, dispatch, clock, observe),
+        investigation=_investigation(settings, client, outbox, lookup_sender),
+        names=_run_names(settings, client),
+        experiments=_experiments(settings, client, clock, lookup_sender),
         capabilities=_capabilities(settings, upstream, observe, stopping),
-        clients=clients,
+        clients=client_stores,
         rate_limits=_rate_limits(settings, client, observe),
         tokens=build_token_verifiers(settings),
         browsers=build_browser_sign_in(settings, client, clock),
         operations=operations,
-        read_marks=RedisReadMarks(client, connections[1]),
+        read_marks=RedisReadMarks(client, connections.fast),
         observe=observe,
         report_threads=observe.report_threads,
-        tracer=(tracer := _tracer(settings, "api")),
+        tracer=tracer,
         stopping=stopping,
         close=_close_function(observe, tracer, *connections),
     )
@@ -187,7 +191,7 @@ def build_worker(settings: Settings) -> Worker:
     """Return the parts of a worker process, or raise ``CannotStart``."""
     settings.network.check()
     clock, stopping = SystemClock(), threading.Event()
-    client = _store(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
+    client = _connect(settings, timeout=_WORKER_STORE_TIMEOUT, threads=settings.worker_concurrency)
     activity = WorkerActivity(clock, version=version("mlflow-bridge"), concurrency=settings.worker_concurrency)
     operations = build_operations(settings, client, clock)
     observe = Observers(operations.counters, activity, records=Records(calls=operations.call_log))
@@ -200,7 +204,7 @@ def build_worker(settings: Settings) -> Worker:
         outbox=outbox,
         delivery=delivery,
         sweep=Sweeper(outbox, dispatch, observe=observe, is_paused=build_flow_control(settings, client).is_paused),
-        dead_letters=_dead_letters(settings, client, dispatch, clock, observe),
+        dead_letters=_dead_letter_service(settings, client, dispatch, clock, observe),
         activity=activity,
         worker_reports=RedisWorkerReports(client),
         operations=operations,
@@ -220,7 +224,7 @@ def _delivery(
     stopping: threading.Event,
     tracer: Tracer | None,
 ) -> Deliverer:
-    clock, flow_control, names = SystemClock(), build_flow_control(settings, client), _names(settings, client)
+    clock, flow_control, names = SystemClock(), build_flow_control(settings, client), _run_names(settings, client)
     upstream = build_upstream(settings, clock, RedisInstanceId(client))
     sender = UpstreamSender(
         upstream=upstream,
@@ -228,7 +232,7 @@ def _delivery(
         observe=observe,
         clock=clock,
         stopping=stopping,
-        in_clients_names=settings.speaks_for_clients,
+        uses_client_sessions=settings.uses_client_sessions,
         tracer=tracer,
     )
     return Deliverer(
@@ -246,8 +250,8 @@ def _delivery(
     )
 
 
-def _observers(settings: Settings, clients: ClientStores, operations: Operations) -> Observers:
-    records = Records(calls=operations.call_log, audit=clients.audit, usage=clients.usage)
+def _observers(settings: Settings, client_stores: ClientStores, operations: Operations) -> Observers:
+    records = Records(calls=operations.call_log, audit=client_stores.audit, usage=client_stores.usage)
     return Observers(operations.counters, records=records, logs_requests=bool(settings.auth))
 
 
@@ -262,15 +266,25 @@ def _close_function(observe: Observers, tracer: Tracer | None, *clients: Redis) 
     return close
 
 
-def _store(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
-    # A few more connections than threads, for background threads.
-    return connect(settings.store_url, timeout=timeout, connections=threads + 8)
+def _connect(settings: Settings, *, timeout: dt.timedelta, threads: int) -> Redis:
+    return connect(settings.store_url, timeout=timeout, connections=threads + _SPARE_CONNECTIONS)
 
 
-def _fast_and_bulk_clients(settings: Settings) -> tuple[Redis, Redis]:
-    return (
-        _store(settings, timeout=_FAST_STORE_TIMEOUT, threads=1),
-        _store(settings, timeout=_BULK_STORE_TIMEOUT, threads=settings.api_threads),
+class _ApiConnections(NamedTuple):
+    """The connection pools of an api process to the store, each with a timeout of its own."""
+
+    default: Redis
+    #: For the event loop.
+    fast: Redis
+    #: For writes of many megabytes.
+    bulk: Redis
+
+
+def _api_connections(settings: Settings) -> _ApiConnections:
+    return _ApiConnections(
+        default=_connect(settings, timeout=_INTAKE_STORE_TIMEOUT, threads=settings.api_threads),
+        fast=_connect(settings, timeout=_FAST_STORE_TIMEOUT, threads=1),
+        bulk=_connect(settings, timeout=_BULK_STORE_TIMEOUT, threads=settings.api_threads),
     )
 
 
@@ -283,11 +297,11 @@ def _outbox(settings: Settings, client: Redis, observe: Observer) -> RedisOutbox
     )
 
 
-def _dead_letters(
+def _dead_letter_service(
     settings: Settings, client: Redis, dispatch: Dispatch, clock: Clock, observe: Observer
 ) -> DeadLetterService:
     return DeadLetterService(
-        letters=_letters(settings, client),
+        letters=_dead_letter_store(settings, client),
         log=RedisDrainLog(client),
         dispatch=dispatch,
         observe=observe,
@@ -297,7 +311,7 @@ def _dead_letters(
     )
 
 
-def _letters(settings: Settings, client: Redis) -> RedisDeadLetters:
+def _dead_letter_store(settings: Settings, client: Redis) -> RedisDeadLetters:
     # Long enough for a replay to be delivered or dead-lettered again, and for its status to be read after that.
     return RedisDeadLetters(client, fate_ttl=settings.max_write_age + settings.job_retention)
 
@@ -307,7 +321,7 @@ def _rate_limits(settings: Settings, client: Redis, observe: Observer) -> RateLi
     return RateLimits(RedisRateLimitStore(client), default, observe=observe)
 
 
-def _names(settings: Settings, client: Redis) -> RedisRunNames:
+def _run_names(settings: Settings, client: Redis) -> RedisRunNames:
     return RedisRunNames(client, retention=settings.run_name_retention)
 
 
@@ -319,18 +333,18 @@ def _capabilities(
 
 def _investigation(settings: Settings, client: Redis, outbox: Outbox, sender: UpstreamSender) -> Investigation:
     conflicts = ReplayConflicts(
-        letters=_letters(settings, client),
+        letters=_dead_letter_store(settings, client),
         outbox=outbox,
-        names=_names(settings, client),
+        names=_run_names(settings, client),
         sender=sender,
-        in_clients_names=settings.speaks_for_clients,
+        uses_client_sessions=settings.uses_client_sessions,
     )
     return Investigation(job_search=RedisJobSearch(client), replay_conflicts=conflicts)
 
 
 def _experiments(settings: Settings, client: Redis, clock: Clock, sender: UpstreamSender) -> ExperimentLookup:
     memory = RedisExperimentMemory(client)
-    return ExperimentLookup(memory=memory, names=_names(settings, client), sender=sender, clock=clock)
+    return ExperimentLookup(memory=memory, names=_run_names(settings, client), sender=sender, clock=clock)
 
 
 def _lookup_sender(

@@ -61,10 +61,11 @@ def port_in_use(host: str, port: int) -> bool:
     """Return whether a process listens there already. The api shares its port, so it would start without an error."""
     with suppress(OSError):
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        with socket.socket(family, kind, protocol) as attempt:
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket(family, kind, protocol) as probe:
+            # Connections of a former process that still wait for their end are no listener.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                attempt.bind(address)
+                probe.bind(address)
             except OSError as error:
                 return error.errno == errno.EADDRINUSE
     return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge audit``: shows what was changed through the api, who signed in, and what was denied."""
+"""``mlflow-bridge audit``: lists the changes that were made through the api, the sign-ins and the denials."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,8 @@ import click
 
 from bridge.cli.http_client import BridgeClient, connection_options, printable, show_json
 
-_MAX_PAGE = 1000
+#: The most entries that the api returns at a time.
+_MAX_PAGE_SIZE = 1000
 
 
 @click.command()
@@ -30,15 +31,15 @@ def audit(url: str, limit: int, *, as_json: bool, **filters: str | None) -> None
     The store keeps 10,000 entries of changes and sign-ins, and 10,000 of denials, for 90 days. The api's log is the
     full record. --json prints one document per line.
     """
-    wanted = {name: value for name, value in filters.items() if value is not None}
-    for entry in _entries(BridgeClient(url), wanted, limit):
+    given = {name: value for name, value in filters.items() if value is not None}
+    for entry in _entries(BridgeClient(url), given, limit):
         show_json(entry) if as_json else click.echo(_line(entry))
 
 
-def _entries(bridge: BridgeClient, wanted: dict[str, str], limit: int) -> Iterator[dict[str, Any]]:
+def _entries(bridge: BridgeClient, filters: dict[str, str], limit: int) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while limit > 0:
-        query = wanted | {"limit": str(min(limit, _MAX_PAGE))} | ({"cursor": cursor} if cursor else {})
+        query = filters | {"limit": str(min(limit, _MAX_PAGE_SIZE))} | ({"cursor": cursor} if cursor else {})
         page = bridge.get("/v1/audit", params=query)
         yield from page["entries"]
         limit -= len(page["entries"])
@@ -48,6 +49,7 @@ def _entries(bridge: BridgeClient, wanted: dict[str, str], limit: int) -> Iterat
 
 
 def _line(entry: dict[str, Any]) -> str:
+    # An entry without a path stands for denials that were only counted.
     if entry["count"] > 1 or not entry["path"]:
         subject = f"{entry['count']} more requests"
     else:

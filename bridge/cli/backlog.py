@@ -19,11 +19,11 @@ def backlog(run_id: str | None, url: str, *, as_json: bool) -> None:
         show_json(document)
         return
     for name, value in document.items():
-        shown = _text(value) if isinstance(value, dict) else value
-        click.echo(f"{name.replace('_', ' '):<20} {'-' if shown is None else shown}")
+        text = _one_line(value) if isinstance(value, dict) else value
+        click.echo(f"{name.replace('_', ' '):<20} {'-' if text is None else text}")
 
 
-def _text(value: dict[str, Any]) -> str:
+def _one_line(value: dict[str, Any]) -> str:
     """Return an error or a pause in one line."""
     if "why" in value:
         return printable(f"by {value['by']}, until {value['until'] or 'resumed'}: {value['why']}")

@@ -24,6 +24,7 @@ _SCOPES_BY_FLAG = {
 
 def permission_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options for permissions and rate limits to a command."""
+    # In reverse order: the help lists the option first that is added last.
     for option in (
         click.option(
             "--deny",
@@ -101,8 +102,9 @@ def _parse_experiments(
     _context: click.Context, _option: click.Parameter, ids: tuple[str, ...]
 ) -> frozenset[str] | None:
     if ids == ("any",):
+        # The empty set ends the limit; None leaves it as it is.
         return frozenset()
-    invalid = [each for each in ids if not re.fullmatch(EXPERIMENT_ID, each, re.ASCII)]
+    invalid = [experiment_id for experiment_id in ids if not re.fullmatch(EXPERIMENT_ID, experiment_id, re.ASCII)]
     if invalid:
         raise click.BadParameter(
             f"{', '.join(invalid)} is not the id of an experiment, such as 7; `any` removes the limit"

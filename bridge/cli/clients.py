@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge clients``: shows clients, what they may do and their use."""
+"""``mlflow-bridge clients``: shows clients with their permissions, limits and activity."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +29,8 @@ def list_clients(url: str, *, as_json: bool) -> None:
             show_json(client)
             continue
         seen = (client["last_seen_at"] or "never")[:19]
-        may = "+".join(client["scopes"]) or "nothing"
-        columns = (f"{client['name']:<24}", f"{client['kind']:<5}", f"{may:<16}", f"seen {seen:<19}")
+        scopes = "+".join(client["scopes"]) or "nothing"
+        columns = (f"{client['name']:<24}", f"{client['kind']:<5}", f"{scopes:<16}", f"seen {seen:<19}")
         click.echo("  ".join((*columns, f"{client['pending_bytes']} B pending", f"{client['dead_letters']} dead")))
 
 
@@ -45,7 +45,7 @@ def show(name: str, url: str, *, as_json: bool) -> None:
         show_json(client)
         return
     for field, value in client.items():
-        click.echo(f"{field.replace('_', ' '):<14} {_text(value)}")
+        click.echo(f"{field.replace('_', ' '):<14} {_one_line(value)}")
     for key in bridge.get("/v1/keys", params={"client": name})["keys"]:
         expires, used = ((key[field] or "never")[:19] for field in ("expires_at", "last_used_at"))
         click.echo(f"  {key['key_id']}  {key['kind']}  expires {expires}  last used {used}")
@@ -59,11 +59,11 @@ def show(name: str, url: str, *, as_json: bool) -> None:
 def permission(name: str, action: str, experiment_id: str | None, url: str, *, as_json: bool) -> None:
     """Show whether a client may do an action, such as LogMetric, and why."""
     query = {"action": action} | ({"experiment_id": experiment_id} if experiment_id else {})
-    answer = BridgeClient(url).get(f"{_PATH}/{path_part(name)}/permission", params=query)
+    permitted = BridgeClient(url).get(f"{_PATH}/{path_part(name)}/permission", params=query)
     if as_json:
-        show_json(answer)
+        show_json(permitted)
     else:
-        click.echo(f"{'yes' if answer['allowed'] else 'no'}: {printable(answer['because'])}")
+        click.echo(f"{'yes' if permitted['allowed'] else 'no'}: {printable(permitted['because'])}")
 
 
 def _clients(bridge: BridgeClient) -> Iterator[dict[str, Any]]:
@@ -76,12 +76,12 @@ def _clients(bridge: BridgeClient) -> Iterator[dict[str, Any]]:
             return
 
 
-def _text(value: object) -> str:
+def _one_line(value: object) -> str:
     match value:
         case None | [] | {}:
             return "-"
         case list():
             return ",".join(map(str, value))
         case dict():
-            return "  ".join(f"{name} {each}" for name, each in value.items() if each is not None) or "-"
+            return "  ".join(f"{name} {item}" for name, item in value.items() if item is not None) or "-"
     return str(value)

@@ -52,13 +52,13 @@ def with_filter(command: Callable[..., None]) -> Callable[..., None]:
 @connection_options
 def list_letters(url: str, limit: int | None, *, newest: bool, as_json: bool, **filters: str | None) -> None:
     """List dead letters, oldest first. --json prints one document per line."""
-    wanted = _without_none(filters) | ({"order": "newest"} if newest else {})
-    for number, letter in enumerate(_letters(BridgeClient(url), wanted), 1):
+    query = _without_none(filters) | ({"order": "newest"} if newest else {})
+    for number, letter in enumerate(_letters(BridgeClient(url), query), 1):
         if as_json:
             show_json(letter)
         else:
-            words = printable(letter["message"])[:60]
-            columns = (letter["letter_id"], letter["buried_at"][:19], letter["reason"], letter["op"], words)
+            message = printable(letter["message"])[:60]
+            columns = (letter["letter_id"], letter["buried_at"][:19], letter["reason"], letter["op"], message)
             click.echo("  ".join(columns))
         if number == limit:
             return
@@ -81,8 +81,8 @@ def summary(url: str, *, as_json: bool, **filters: str | None) -> None:
         newest = " among the newest" if totals["sampled"] else ""
         click.echo(f"\nCauses{newest}, with the id of a letter of each:")
     for group in totals["groups"]:
-        words = (group["reason"], group["op"], group["error_code"] or "-", printable(group["message"])[:100])
-        click.echo(f"{group['count']:>8}  {'  '.join(words)}  ({group['sample']})")
+        cause = (group["reason"], group["op"], group["error_code"] or "-", printable(group["message"])[:100])
+        click.echo(f"{group['count']:>8}  {'  '.join(cause)}  ({group['sample']})")
 
 
 @dead_letters.command()
@@ -90,16 +90,16 @@ def summary(url: str, *, as_json: bool, **filters: str | None) -> None:
 @connection_options
 def conflicts(letter_id: str, url: str, *, as_json: bool) -> None:
     """Show what a replay of a dead letter would overwrite."""
-    found = BridgeClient(url).get(f"{_PATH}/{path_part(letter_id)}/conflicts")
+    conflict = BridgeClient(url).get(f"{_PATH}/{path_part(letter_id)}/conflicts")
     if as_json:
-        show_json(found)
+        show_json(conflict)
         return
-    click.echo(f"{found['later_writes']} later writes in its lane")
-    for each in found["overwrites"]:
-        stored, own = ("(none)" if each[name] is None else printable(each[name])[:80] for name in ("stored", "letter"))
-        click.echo(f"{each['kind']} {printable(each['key'])}: {stored} -> {own}")
-    if not found["checked"]:
-        click.echo(f"Not compared with MLflow: {printable(found['why'])}")
+    click.echo(f"{conflict['later_writes']} later writes in its lane")
+    for overwrite in conflict["overwrites"]:
+        stored, replayed = (_value_text(overwrite[name]) for name in ("stored", "letter"))
+        click.echo(f"{overwrite['kind']} {printable(overwrite['key'])}: {stored} -> {replayed}")
+    if not conflict["checked"]:
+        click.echo(f"Not compared with MLflow: {printable(conflict['why'])}")
 
 
 @dead_letters.command()
@@ -118,9 +118,9 @@ def show(letter_id: str, url: str, *, as_json: bool) -> None:
     click.echo(f"\n{letter['attempt_count']} attempts, latest last:")
     for attempt in letter["attempts"]:
         answer = " ".join(str(attempt[name]) for name in ("status", "error_code") if attempt[name])
-        words = f"{attempt['reason']} {answer}".strip()
+        result = f"{attempt['reason']} {answer}".strip()
         click.echo(
-            f"  {attempt['at'][:19]}  {attempt['writes']:>4} writes  {words}: {printable(attempt['message'])[:200]}"
+            f"  {attempt['at'][:19]}  {attempt['writes']:>4} writes  {result}: {printable(attempt['message'])[:200]}"
         )
 
 
@@ -152,7 +152,12 @@ def replay(
         _reject_options(filters, everything, rate, count is not None, dry_run)
         _for_each(letter_ids, lambda letter_id: _replay_one(client, letter_id, as_json=as_json))
     else:
-        body = {"filter": _filter_of(filters, everything=everything), "rate": rate, "count": count, "dry_run": dry_run}
+        body = {
+            "filter": _required_filter(filters, everything=everything),
+            "rate": rate,
+            "count": count,
+            "dry_run": dry_run,
+        }
         follow_drain(client, client.post(f"{_PATH}/replay", body), as_json=as_json)
 
 
@@ -182,7 +187,7 @@ def discard(
         _reject_options(filters, everything, count, dry_run)
         _for_each(letter_ids, lambda letter_id: _discard_one(client, letter_id, as_json=as_json))
         return
-    body = {"filter": _filter_of(filters, everything=everything), "dry_run": True}
+    body = {"filter": _required_filter(filters, everything=everything), "dry_run": True}
     selected = client.post(f"{_PATH}/discard", body)
     if not dry_run and (selected["count"] or count):
         if count is None:
@@ -206,6 +211,10 @@ def drain(drain_id: str, url: str, *, cancel: bool, as_json: bool) -> None:
     follow_drain(client, client.get(path), as_json=as_json)
 
 
+def _value_text(value: str | None) -> str:
+    return "(none)" if value is None else printable(value)[:80]
+
+
 def _letters(client: BridgeClient, filters: dict[str, str]) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while True:
@@ -220,7 +229,8 @@ def _without_none(filters: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in filters.items() if value is not None}
 
 
-def _filter_of(filters: dict[str, str | None], *, everything: bool) -> dict[str, str]:
+def _required_filter(filters: dict[str, str | None], *, everything: bool) -> dict[str, str]:
+    """Return the given filters, or raise ``UsageError`` if there are none and ``--all`` is not given."""
     given = _without_none(filters)
     if not given and not everything:
         raise click.UsageError("Select letters by id, by a filter option such as --reason or --run, or with --all.")
@@ -228,6 +238,7 @@ def _filter_of(filters: dict[str, str | None], *, everything: bool) -> dict[str,
 
 
 def _reject_options(filters: dict[str, str | None], *others: object) -> None:
+    """Raise ``UsageError`` if an option for many letters is given together with the ids of letters."""
     if _without_none(filters) or any(others):
         raise click.UsageError("Select letters by id or by options, not both. Letters given by id are handled at once.")
 

@@ -44,12 +44,12 @@ def doctor(*, api_is_here: bool, as_json: bool) -> None:
 
     # A finding describes a failure in one line; the logs of libraries would add tracebacks.
     logging.disable()
-    began, findings = time.monotonic(), []
+    began_at, findings = time.monotonic(), []
     for finding in examine(os.environ, SystemClock(), api_is_here=api_is_here):
         findings.append(finding)
         if not as_json:
             _print_finding(finding)
-    _print_summary(findings, time.monotonic() - began, as_json=as_json)
+    _print_summary(findings, time.monotonic() - began_at, as_json=as_json)
     sys.exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
 
 

@@ -33,8 +33,8 @@ def list_drains(state: str | None, limit: int, url: str, *, as_json: bool) -> No
             show_json(drain)
         else:
             progress = f"{drain['done']} of {drain['total']}"
-            by = printable(drain["ordered_by"] or "-")
-            columns = (drain["drain_id"], drain["began_at"][:19], drain["action"], drain["state"], progress, by)
+            ordered_by = printable(drain["ordered_by"] or "-")
+            columns = (drain["drain_id"], drain["began_at"][:19], drain["action"], drain["state"], progress, ordered_by)
             click.echo("  ".join(columns))
 
 
@@ -70,7 +70,10 @@ def cancel(drain_id: str, url: str, *, as_json: bool) -> None:
 
 
 def follow_drain(client: BridgeClient, answer: dict[str, Any], *, as_json: bool) -> None:
-    """Print a count, or follow a drain to its end. The workers run the drain; Ctrl-C does not stop it."""
+    """Follow a drain to its end. The workers run the drain; Ctrl-C does not stop it.
+
+    ``answer`` is the response to the order: a drain, or after a dry run only a count, which is printed.
+    """
     if "drain_id" not in answer:
         show_json(answer) if as_json else click.echo(f"{answer['count']} dead letters")
         return

@@ -74,7 +74,7 @@ def path_part(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return a text with its control characters escaped: upstream's messages quote text of clients."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def show_json(document: object) -> None:

@@ -32,7 +32,7 @@ from bridge.config.network import Network, network_in
 from bridge.config.parsers import duration, encryption_keys, secret_arn
 from bridge.errors import EX_CONFIG, BridgeError, InvalidSettings, SecretNotStored
 from bridge.process.clock import SystemClock
-from schemas.client import ACTIONS, OWN_ACTIONS, Client, is_client_name
+from schemas.client import ACTIONS, OWN_ACTIONS, Client, KeyDocument, is_client_name
 
 _INVALID_NAME = (
     "invalid client name: a client's name has up to 128 letters, digits and any of _.@|:+-,"
@@ -117,11 +117,11 @@ def create(
     key = _new_key(sigv4=sigv4)
 
     def create_and_hand_over(store: ApiKeyStore) -> None:
-        _create(store, client, permissions, key, expires)
+        _create_key(store, client, permissions, key, expires)
         if to_secret:
             _store_key(store, key, to_secret)
         else:
-            _show(key)
+            _print_key(key)
 
     with_store(create_and_hand_over, encrypts=sigv4)
 
@@ -142,7 +142,7 @@ def update(client: str, *, force: bool, **permissions: Any) -> None:  # noqa: AN
         raise click.ClickException(_INVALID_NAME)
 
     def change(store: ApiKeyStore) -> None:
-        known = store.stored(client)
+        known = store.stored_client(client)
         if known is None and ":" not in client:
             raise UnknownClient(client)
         updated = read_client(known.client if known else Client(name=client), **permissions)
@@ -162,9 +162,9 @@ def rotate(client: str, *, overlap: dt.timedelta, expires: dt.timedelta | None, 
     key = _new_key(sigv4=sigv4)
 
     def replace(store: ApiKeyStore) -> None:
-        _add(store, client, key, expires)
+        _add_key(store, client, key, expires)
         store.expire_others(client, key.key_id, at=_now() + overlap)
-        _show(key)
+        _print_key(key)
 
     with_store(replace, encrypts=sigv4)
 
@@ -184,7 +184,7 @@ def revoke(key_id: str | None, client: str | None, *, force: bool) -> None:
     def delete(store: ApiKeyStore) -> None:
         count = _delete_client(store, client, force=force) if client is not None else 1
         if key_id is not None:
-            _administration(store).revoke(_id_in(key_id), force=force)
+            _administration(store).revoke(_read_key_id(key_id), force=force)
         click.echo(f"revoked {count} key{'' if count == 1 else 's'}")
 
     with_store(delete)
@@ -192,7 +192,7 @@ def revoke(key_id: str | None, client: str | None, *, force: bool) -> None:
 
 def _delete_client(store: ApiKeyStore, name: str, *, force: bool) -> int:
     """Delete a client and return the number of its keys."""
-    was, count = store.stored(name), len(store.keys_of(name))
+    was, count = store.stored_client(name), len(store.keys_of(name))
     if was is None and ":" not in name:
         raise UnknownClient(name)
     if was is None:
@@ -203,8 +203,8 @@ def _delete_client(store: ApiKeyStore, name: str, *, force: bool) -> int:
     return count
 
 
-def _id_in(text: str) -> str:
-    """Return the id in a key, or in the form that `list` shows."""
+def _read_key_id(text: str) -> str:
+    """Return the key id of an id, of a whole key, or of the masked key that `list` prints."""
     match = re.match(r"mbk_([a-z0-9]{10})", text)
     return match[1] if match else text
 
@@ -217,10 +217,9 @@ def list_keys() -> None:
         all_keys = store.keys()
         for client in store.clients():
             click.echo(client_summary(client))
-            for key in (each for each in all_keys if each.client == client.name):
-                expires, used = _format_time(key.expires_at), _format_time(key.last_used_at)
-                created = f"{key.created_at:%Y-%m-%d}"
-                click.echo(f"  {_masked(key.key_id)}  created {created}  expires {expires}  last used {used}")
+            for key in all_keys:
+                if key.client == client.name:
+                    click.echo(f"  {_key_line(key)}")
 
     with_store(show)
 
@@ -302,20 +301,20 @@ def _store_url() -> str:
     return f"unix://{socket}"
 
 
-def _create(
+def _create_key(
     store: ApiKeyStore,
     name: str,
     permissions: dict[str, Any],
     key: ApiKey | AccessKey,
     expires: dt.timedelta | None,
 ) -> None:
-    known = store.stored(name)
+    known = store.stored_client(name)
     client = read_client(known.client if known else Client(name=name), **permissions)
     administration = _administration(store)
     if known is None:
         known = administration.put(client, was=None)
     # The key first: if it fails (two live keys), an existing client stays unchanged.
-    _add(store, name, key, expires)
+    _add_key(store, name, key, expires)
     if client != known.client:
         try:
             administration.put(client, was=known)
@@ -333,7 +332,7 @@ def _new_key(*, sigv4: bool) -> ApiKey | AccessKey:
     return new_access_key() if sigv4 else new_key()
 
 
-def _add(store: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
+def _add_key(store: ApiKeyStore, client: str, key: ApiKey | AccessKey, expires: dt.timedelta | None) -> None:
     now = _now()
     store.add_key(client, key, now=now, expires_at=now + expires if expires else None)
 
@@ -359,7 +358,7 @@ def _secret_text(key: ApiKey | AccessKey) -> str:
             return json.dumps({"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret})
 
 
-def _show(key: ApiKey | AccessKey) -> None:
+def _print_key(key: ApiKey | AccessKey) -> None:
     match key:
         case ApiKey():
             click.echo("Copy the key now; it is not shown again:", err=True)
@@ -374,13 +373,18 @@ def _show(key: ApiKey | AccessKey) -> None:
 
 def _warn_unless_accepted(kind: str) -> None:
     auth = os.environ.get("BRIDGE_AUTH", "")
-    if kind not in (each.strip() for each in auth.split(",")):
+    if kind not in (accepted.strip() for accepted in auth.split(",")):
         here = f"BRIDGE_AUTH is {auth}" if auth else "BRIDGE_AUTH is not set"
         click.echo(f"The api accepts it only if its BRIDGE_AUTH includes `{kind}`. Here {here}.", err=True)
 
 
 def _masked(key_id: str) -> str:
     return key_id if is_access_key_id(key_id) else f"mbk_{key_id}_..."
+
+
+def _key_line(key: KeyDocument) -> str:
+    expires, used = _format_time(key.expires_at), _format_time(key.last_used_at)
+    return f"{_masked(key.key_id)}  created {key.created_at:%Y-%m-%d}  expires {expires}  last used {used}"
 
 
 def _format_time(moment: dt.datetime | None) -> str:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge lanes`` and ``workers``: the lanes with pending writes, and who delivers them."""
+"""``mlflow-bridge lanes`` and ``workers``: the lanes with pending writes, and the worker processes."""
 
 import datetime as dt
 from typing import Any
 
 import click
 
+from bridge.cli.formatting import age, number, size, time_of_day
 from bridge.cli.http_client import BridgeClient, connection_options, path_part, printable, show_json
-from bridge.cli.moments import age, clock, number, size
+
+#: The most lanes that the api returns at a time.
+_MAX_PAGE_SIZE = 1000
 
 
 @click.group()
@@ -21,17 +24,17 @@ def lanes() -> None:
 @click.option("--newest", is_flag=True, help="Begin with the lane that has waited for the shortest time.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show at most this many.")
 @connection_options
-def list_lanes(url: str, *, as_json: bool, limit: int, newest: bool, **wanted: str | None) -> None:
+def list_lanes(url: str, *, as_json: bool, limit: int, newest: bool, **filters: str | None) -> None:
     """List lanes, the one that has waited for the longest time first."""
-    query: dict[str, Any] = {name: value for name, value in wanted.items() if value}
+    query: dict[str, Any] = {name: value for name, value in filters.items() if value}
     query |= {"order": "newest"} if newest else {}
-    shown, cursor, bridge = 0, None, BridgeClient(url)
-    while shown < limit:
-        page = {"limit": min(limit - shown, 1000)} | ({"cursor": cursor} if cursor else {})
-        answer = bridge.get("/v1/lanes", params=query | page)
-        for lane in answer["lanes"]:
+    printed, cursor, bridge = 0, None, BridgeClient(url)
+    while printed < limit:
+        position = {"limit": min(limit - printed, _MAX_PAGE_SIZE)} | ({"cursor": cursor} if cursor else {})
+        page = bridge.get("/v1/lanes", params=query | position)
+        for lane in page["lanes"]:
             show_json(lane) if as_json else click.echo(lane_line(lane, dt.datetime.now(dt.UTC)))
-        shown, cursor = shown + len(answer["lanes"]), answer["next"]
+        printed, cursor = printed + len(page["lanes"]), page["next"]
         if cursor is None:
             return
     click.echo("There are more: raise --limit.", err=True)
@@ -61,14 +64,14 @@ def workers(url: str, *, as_json: bool) -> None:
 
 
 def lane_line(lane: dict[str, Any], now: dt.datetime) -> str:
-    """Return a lane as a line: its name, client, what waits, since when, its state and why."""
+    """Return a lane as a line: name, client, pending writes and their age, state, and the last error."""
     name = lane["run_name"] or lane["lane"]
     parts = [f"{printable(name):<32}", f"{lane['client'] or '-':<12}", f"{number(lane['pending']):>7} writes"]
     parts += [f"{size(lane['bytes']):>8}", f"{age(lane['oldest_accepted_at'], now):>7}", f"{lane['state']:<10}"]
     if lane["attempts"]:
         parts.append(f"{lane['attempts']} attempts")
     if lane["next_attempt_at"]:
-        parts.append(f"next {clock(lane['next_attempt_at'])}")
+        parts.append(f"next {time_of_day(lane['next_attempt_at'])}")
     if error := lane["error"]:
         parts.append(f"{error['reason']}: {printable(error['message'])}")
     return "  ".join(parts).rstrip()

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overview as lines of text, with the colours of ANSI terminals where they are wanted."""
+"""Formats the overview as lines of text for ``mlflow-bridge top``, on request with ANSI colours."""
 
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from bridge.cli.formatting import age, number, size, time_of_day
 from bridge.cli.http_client import printable
 from bridge.cli.lanes import lane_line
-from bridge.cli.moments import age, clock, number, size
 
-_BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_BOLD, _RESET = "\x1b[1m", "\x1b[0m"
 _COLORS = {
     "delivering": "\x1b[32m",
     "idle": "\x1b[32m",
@@ -17,6 +17,8 @@ _COLORS = {
     "paused": "\x1b[33m",
     "unavailable": "\x1b[31m",
 }
+#: The labels of `_figures`.
+_LABELS = ("Waiting", "Oldest", "Dead letters", "Lag", "Rates", "Upstream", "Workers", "Store", "Drain")
 _LABEL_WIDTH = 14
 
 
@@ -25,38 +27,36 @@ def overview_lines(
 ) -> list[str]:
     """Return the overview and the lanes that have waited for the longest time, cut to the width."""
     status = overview["status"]
-    lines = [f"{status.upper()}   as of {now.astimezone():%H:%M:%S}", *_causes(overview), ""]
+    title = f"{status.upper()}   as of {now.astimezone():%H:%M:%S}"[:width]
+    lines = [*_causes(overview), ""]
     lines += [f"{label:<{_LABEL_WIDTH}}{value}" for label, value in _figures(overview, now)]
     if lanes:
         lines += ["", "Lanes that have waited for the longest time", *(lane_line(lane, now) for lane in lanes)]
     lines = [line[:width] for line in lines]
     if not is_colored:
-        return lines
-    heads = {0: _BOLD + _COLORS.get(status, "")}
-    return [f"{heads[at]}{line}{_RESET}" if at in heads else _colored(line) for at, line in enumerate(lines)]
+        return [title, *lines]
+    return [f"{_BOLD}{_COLORS.get(status, '')}{title}{_RESET}", *(_with_bold_label(line) for line in lines)]
 
 
-def _colored(line: str) -> str:
+def _with_bold_label(line: str) -> str:
     return f"{_BOLD}{line[:_LABEL_WIDTH]}{_RESET}{line[_LABEL_WIDTH:]}" if line.startswith(_LABELS) else line
-
-
-_LABELS = ("Waiting", "Oldest", "Dead letters", "Lag", "Rates", "Upstream", "Workers", "Store", "Drain")
 
 
 def _causes(overview: dict[str, Any]) -> Iterator[str]:
     for cause in overview["why"]:
-        since = f" (since {clock(cause['since'])})" if cause["since"] else ""
+        since = f" (since {time_of_day(cause['since'])})" if cause["since"] else ""
         yield f"  {cause['code']}{since}: {printable(cause['text'])} {cause['next'] or ''}".rstrip()
 
 
 def _figures(overview: dict[str, Any], now: dt.datetime) -> Iterator[tuple[str, str]]:
+    """Yield the label and the text of each figure."""
     backlog, rates, lag, store = (overview[name] for name in ("backlog", "rates", "lag", "store"))
     letters, workers = overview["dead_letters"], overview["workers"]
     waiting = (
         f"{number(backlog['writes'])} writes in {number(backlog['lanes'])} lanes, {size(backlog['pending_bytes'])}"
     )
     yield "Waiting", waiting
-    horizon = f", expires {clock(backlog['horizon_at'])}" if backlog["horizon_at"] else ""
+    horizon = f", expires {time_of_day(backlog['horizon_at'])}" if backlog["horizon_at"] else ""
     yield "Oldest", f"{age(backlog['oldest_accepted_at'], now)}{horizon}"
     yield "Dead letters", f"{number(letters['count'])} (+{number(letters['last_hour'])} in an hour)"
     p50, p95 = ("-" if lag[name] is None else f"{lag[name]:.3g} s" for name in ("p50", "p95"))
@@ -83,5 +83,6 @@ def _gate(gate: dict[str, Any], now: dt.datetime) -> str:
 
 def _drain(drain: dict[str, Any]) -> str:
     rate = f" at {drain['rate']:g}/s" if drain["rate"] else ""
-    by = f", ordered by {drain['ordered_by']}" if drain["ordered_by"] else ""
-    return f"{drain['action']} {drain['drain_id']}: {number(drain['done'])} of {number(drain['total'])}{rate}{by}"
+    ordered_by = f", ordered by {drain['ordered_by']}" if drain["ordered_by"] else ""
+    progress = f"{number(drain['done'])} of {number(drain['total'])}"
+    return f"{drain['action']} {drain['drain_id']}: {progress}{rate}{ordered_by}"

@@ -17,21 +17,22 @@ from bridge.cli.screen import overview_lines
 from bridge.config.parsers import duration
 
 _CLEAR, _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[H\x1b[2J", "\x1b[?25l", "\x1b[?25h"
-_LANES = 10
+_MAX_LANES = 10
+_MIN_PERIOD = dt.timedelta(milliseconds=500)
 
 
-def _period(_context: click.Context, _option: click.Parameter, text: str) -> dt.timedelta:
+def _parse_period(_context: click.Context, _option: click.Parameter, text: str) -> dt.timedelta:
     try:
         period = duration(text)
     except ValueError as error:
         raise click.BadParameter(f"must be {error}") from None
-    if period < dt.timedelta(milliseconds=500):
+    if period < _MIN_PERIOD:
         raise click.BadParameter("must be 500ms or longer")
     return period
 
 
 @click.command()
-@click.option("--every", default="2s", show_default=True, callback=_period, help="How often to draw it again.")
+@click.option("--every", default="2s", show_default=True, callback=_parse_period, help="How often to draw it again.")
 @click.option("--once", is_flag=True, help="Show it once. So it is where the output is no terminal.")
 @connection_options
 def top(url: str, *, as_json: bool, once: bool, every: dt.timedelta) -> None:
@@ -61,36 +62,37 @@ def _repeat_json(bridge: BridgeClient, every: dt.timedelta, *, once: bool) -> No
 
 def _draw(bridge: BridgeClient, *, is_colored: bool) -> list[str]:
     overview = bridge.get("/v1/overview")
-    lanes = bridge.get("/v1/lanes", params={"limit": _LANES})["lanes"] if overview["backlog"]["lanes"] else []
+    lanes = bridge.get("/v1/lanes", params={"limit": _MAX_LANES})["lanes"] if overview["backlog"]["lanes"] else []
     width = shutil.get_terminal_size().columns
     return overview_lines(overview, lanes, now=dt.datetime.now(dt.UTC), width=width, is_colored=is_colored)
 
 
 def _follow(bridge: BridgeClient, every: dt.timedelta) -> None:
-    """Draw until q is pressed. While the bridge does not answer, the last picture stays, with the reason."""
-    shown, is_paused = ["Asks the bridge ..."], False
-    with _keys() as pressed, contextlib.suppress(KeyboardInterrupt):
+    """Draw until q is pressed. While the bridge does not respond, the last lines stay, with the reason."""
+    lines, is_paused = ["Asks the bridge ..."], False
+    with _key_reader() as read_key, contextlib.suppress(KeyboardInterrupt):
         click.echo(_HIDE_CURSOR, nl=False, color=True)
         try:
             while True:
                 note = "paused, p continues" if is_paused else f"every {every.total_seconds():g} s, p pauses"
                 if not is_paused:
                     try:
-                        shown = _draw(bridge, is_colored=True)
+                        lines = _draw(bridge, is_colored=True)
                     except click.ClickException as error:
                         note = f"{dt.datetime.now().astimezone():%H:%M:%S} {error.message}"
-                click.echo(_CLEAR + "\n".join([*shown, "", f"{note}, q ends"]), color=True)
-                key = pressed(every.total_seconds())
+                click.echo(_CLEAR + "\n".join([*lines, "", f"{note}, q ends"]), color=True)
+                key = read_key(every.total_seconds())
                 if key == "q":
                     return
-                is_paused ^= key == "p"
+                if key == "p":
+                    is_paused = not is_paused
         finally:
             click.echo(_SHOW_CURSOR, nl=False, color=True)
 
 
 @contextlib.contextmanager
-def _keys() -> Iterator[Callable[[float], str]]:
-    """Read single keys: a call waits for one for that many seconds, and returns an empty text without one."""
+def _key_reader() -> Iterator[Callable[[float], str]]:
+    """Yield a function that waits for a key for a number of seconds and returns it; an empty text if there is none."""
     if not sys.stdin.isatty():
         yield _sleep
         return
@@ -99,17 +101,18 @@ def _keys() -> Iterator[Callable[[float], str]]:
     import tty  # noqa: PLC0415
 
     descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
+    # Without echo, and without waiting for the end of a line.
+    former_mode = termios.tcgetattr(descriptor)
     tty.setcbreak(descriptor)
 
-    def pressed(seconds: float) -> str:
+    def read_key(seconds: float) -> str:
         ready, _, _ = select.select([descriptor], [], [], seconds)
         return os.read(descriptor, 1).decode(errors="replace").lower() if ready else ""
 
     try:
-        yield pressed
+        yield read_key
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, former_mode)
 
 
 def _sleep(seconds: float) -> str:

@@ -33,14 +33,14 @@ def failures(url: str, limit: int, *, as_json: bool) -> None:
     """List the latest failed calls, newest first. --json prints one document per line."""
     client = BridgeClient(url)
     path = f"{_PATH}/{path_part(_upstream(client)['id'])}/failures"
-    for each in client.get(path, params={"limit": limit})["failures"]:
+    for failure in client.get(path, params={"limit": limit})["failures"]:
         if as_json:
-            show_json(each)
+            show_json(failure)
             continue
-        answer = " ".join(str(each[name]) for name in ("outcome", "status", "error_code") if each[name])
+        result = " ".join(str(failure[name]) for name in ("outcome", "status", "error_code") if failure[name])
         click.echo(
-            f"{each['at'][:19]}  {each['duration']:>7.3f} s  {printable(each['call'])}  {printable(answer)}"
-            f"  {printable(each['request_id'] or '-')}  {printable(each['message'])[:80]}"
+            f"{failure['at'][:19]}  {failure['duration']:>7.3f} s  {printable(failure['call'])}  {printable(result)}"
+            f"  {printable(failure['request_id'] or '-')}  {printable(failure['message'])[:80]}"
         )
 
 
@@ -77,17 +77,17 @@ def pause(url: str, why: str, until: dt.datetime | None, span: str | None, *, as
     if until and span:
         raise click.UsageError("--until and --for exclude each other.")
     end = until or _end_of(span)
-    _order(url, {"paused": True, "why": why, "until": end.isoformat() if end else None}, as_json=as_json)
+    _put_pause(url, {"paused": True, "why": why, "until": end.isoformat() if end else None}, as_json=as_json)
 
 
 @upstream.command()
 @connection_options
 def resume(url: str, *, as_json: bool) -> None:
     """Resume deliveries. What waited is delivered within seconds, as fast as the rate limit permits."""
-    _order(url, {"paused": False}, as_json=as_json)
+    _put_pause(url, {"paused": False}, as_json=as_json)
 
 
-def _order(url: str, order: dict[str, Any], *, as_json: bool) -> None:
+def _put_pause(url: str, order: dict[str, Any], *, as_json: bool) -> None:
     client = BridgeClient(url)
     path = f"{_PATH}/{path_part(_upstream(client)['id'])}/pause"
     _show(client.put(path, order), as_json=as_json)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mlflow-bridge usage``: shows what clients have used."""
+"""``mlflow-bridge usage``: shows the requests, writes, bytes and tokens of clients."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import click
 from bridge.cli.http_client import BridgeClient, connection_options, printable, show_json
 
 _COLUMNS = ("requests", "writes", "bytes", "denied", "limited", "refused", "prompt_tokens", "completion_tokens")
-_PAGE = 1000
+_PAGE_SIZE = 1000
 
 
 @click.command()
@@ -47,7 +47,8 @@ def usage(
 
 
 def _all_pages(bridge: BridgeClient, client: str | None, span: dict[str, int]) -> dict[str, Any]:
-    query: dict[str, Any] = {**span, "limit": _PAGE, **({"client": client} if client else {})}
+    """Return the first page, with the clients of all pages."""
+    query: dict[str, Any] = {**span, "limit": _PAGE_SIZE, **({"client": client} if client else {})}
     document: dict[str, Any] = bridge.get("/v1/usage", params=query)
     while document["next"]:
         page = bridge.get("/v1/usage", params={**query, "cursor": document["next"]})

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bridge.config.settings import CREDENTIALS, PREFIX, Settings, shown, variable
+from bridge.config.settings import CREDENTIALS, PREFIX, Settings, masked_setting, variable
 from bridge.errors import InvalidSettings
 
 #: The directory of the credentials that systemd passes to a service.
@@ -26,22 +26,24 @@ def read_settings(environ: Mapping[str, str], **defaults: str) -> Settings:
     ``defaults`` apply to settings that the environment does not set.
     """
     environ, unreadable = _read_credentials(environ)
-    faults = [*(f"{name}: there is no such setting" for name in _unknown(environ)), *unreadable.values()]
+    errors = [*(f"{name}: there is no such setting" for name in _unknown_names(environ)), *unreadable.values()]
     values: dict[str, Any] = {}
-    for field in (each for each in dataclasses.fields(Settings) if each.name not in unreadable):
+    for field in dataclasses.fields(Settings):
+        if field.name in unreadable:
+            continue
         try:
-            values[field.name] = _value(field, environ, defaults)
-        except ValueError as fault:
-            faults.append(str(fault))
+            values[field.name] = _parse_value(field, environ, defaults)
+        except ValueError as error:
+            errors.append(str(error))
     if "+cluster" in str(values.get("store_url")) and not values.get("broker_url"):
-        faults.append(
+        errors.append(
             "BRIDGE_BROKER_URL is not set, and Celery can't use the cluster: name a Redis without cluster mode"
         )
     if values.get("assume_role_session_name") in ("client", "source") and not values.get("assume_role_arn"):
-        faults.append("BRIDGE_ASSUME_ROLE_SESSION_NAME names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
-    faults += _missing(values)
-    if faults:
-        raise InvalidSettings("\n".join(faults))
+        errors.append("BRIDGE_ASSUME_ROLE_SESSION_NAME names sessions of a role, which needs BRIDGE_ASSUME_ROLE_ARN")
+    errors += _missing_settings(values)
+    if errors:
+        raise InvalidSettings("\n".join(errors))
     return Settings(**values)
 
 
@@ -57,33 +59,36 @@ def resolve_credentials(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_credentials(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment with the text of each credential's file, and an error for each unusable field."""
-    resolved, faults = dict(environ), dict[str, str]()
+    """Return the environment with the text of each credential's file, and an error by field for each unusable file."""
+    resolved, errors = dict(environ), dict[str, str]()
     directory = resolved.pop(CREDENTIALS_DIRECTORY, "")
     for field in sorted(CREDENTIALS):
         name = PREFIX + field.upper()
         files = _credential_files(name, named=resolved.pop(name + _FILE_SUFFIX, ""), directory=directory)
-        given = [*([name] if environ.get(name) else []), *files]
-        if len(given) > 1:
-            faults[field] = f"{' and '.join(given)} exclude each other: set one"
+        sources = [*([name] if environ.get(name) else []), *files]
+        if len(sources) > 1:
+            errors[field] = f"{' and '.join(sources)} exclude each other: set one"
             continue
         for source, path in files.items():
             try:
-                resolved[name] = _text_of(path)
+                resolved[name] = _read_file(path)
             except ValueError as expected:
-                faults[field] = f"{source}={str(path)!r} must be {expected}"
-    return resolved, faults
+                errors[field] = f"{source}={str(path)!r} must be {expected}"
+    return resolved, errors
 
 
 def _credential_files(name: str, *, named: str, directory: str) -> dict[str, Path]:
-    """Return the files that hold a credential, by what names them."""
+    """Return the files that hold a credential, by the variable or directory that names each.
+
+    ``named`` is the value of ``<NAME>_FILE``, ``directory`` that of ``$CREDENTIALS_DIRECTORY``; empty if not set.
+    """
     files = {name + _FILE_SUFFIX: Path(named)} if named else {}
     if directory and (path := Path(directory) / name).exists():
         files[f"${CREDENTIALS_DIRECTORY}/{name}"] = path
     return files
 
 
-def _text_of(path: Path) -> str:
+def _read_file(path: Path) -> str:
     """Return a file's text without surrounding white space, or raise ``ValueError`` that describes a valid file."""
     try:
         text = path.read_text(encoding="utf-8").strip()
@@ -95,7 +100,7 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting
+def _parse_value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any setting
     """Return the value of a setting, or raise ``ValueError`` with the cause."""
     if read_all := field.metadata.get("read_all"):
         return read_all(environ)
@@ -106,23 +111,23 @@ def _value(field: "dataclasses.Field[Any]", environ: Mapping[str, str], defaults
     try:
         return field.metadata["read"](text) if text else None
     except ValueError as expected:
-        raise ValueError(f"{name}={shown(field, text)!r} must be {expected}") from None
+        raise ValueError(f"{name}={masked_setting(field, text)!r} must be {expected}") from None
 
 
-def _missing(values: Mapping[str, Any]) -> list[str]:
-    """Return an error for each setting that a kind of ``BRIDGE_AUTH`` needs and that is not set."""
+def _missing_settings(values: Mapping[str, Any]) -> list[str]:
+    """Return an error for each unset setting that ``BRIDGE_AUTH`` or an OpenID sign-in needs."""
     kinds = values.get("auth") or ()
     needed = {"jwt": ("jwt_issuer", "jwt_audience"), "alb": ("alb_arn", "alb_issuer", "alb_client_id")}
     missing = [(kind, name) for kind in kinds for name in needed.get(kind, ()) if not values.get(name)]
-    faults = [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in missing]
+    errors = [f"BRIDGE_AUTH names {kind}, which needs {PREFIX}{name.upper()}" for kind, name in missing]
     if values.get("oidc_client_id"):
         needed_by_oidc = ("auth", "jwt_issuer", "public_url")
-        faults += [
+        errors += [
             f"BRIDGE_OIDC_CLIENT_ID needs {PREFIX}{name.upper()}" for name in needed_by_oidc if not values.get(name)
         ]
-    return faults
+    return errors
 
 
-def _unknown(environ: Mapping[str, str]) -> list[str]:
+def _unknown_names(environ: Mapping[str, str]) -> list[str]:
     known = {variable(field) for field in dataclasses.fields(Settings)}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

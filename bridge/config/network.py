@@ -49,12 +49,12 @@ class EgressProxy:
     variable: str
 
     @property
-    def shown(self) -> str:
+    def masked_url(self) -> str:
         """The URL without credentials."""
         return _USER_INFO.sub(r"\1***@", self.url)
 
     def __repr__(self) -> str:
-        return f"EgressProxy({self.shown!r}, {self.variable!r})"
+        return f"EgressProxy({self.masked_url!r}, {self.variable!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Proxies:
     #: The entries of `NO_PROXY`: hosts that are reached directly.
     direct: tuple[str, ...] = ()
 
-    def of(self, url: str) -> EgressProxy | None:
+    def for_url(self, url: str) -> EgressProxy | None:
         """Return the proxy for a URL, None if it is reached directly, as loopback always is."""
         parts = urlsplit(url)
         proxy = self.https if parts.scheme == "https" else self.http
@@ -78,7 +78,7 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The network settings in force. Raises ``CannotStart`` if a named file can't be used."""
+    """The network settings in force. Methods raise ``CannotStart`` if a named file can't be used."""
 
     ca_bundle: CaBundle | None = None
     proxies: Proxies = Proxies()
@@ -98,16 +98,16 @@ class Network:
     def tls(self, *, upstream: bool = False) -> ssl.SSLContext:
         """Return the TLS context; the one for ``upstream`` presents the client certificate."""
         certificate, key = (self.client_certificate, self.client_key) if upstream else (None, None)
-        return _context(self.ca_bundle, certificate, key, self.changed_at())
+        return _tls_context(self.ca_bundle, certificate, key, self.modification_times())
 
-    def changed_at(self) -> tuple[float, ...]:
+    def modification_times(self) -> tuple[float, ...]:
         """Return the modification time of each file; 0 for one that is not named or does not exist."""
         files = (self.ca_bundle.path if self.ca_bundle else None, self.client_certificate, self.client_key)
-        return tuple(_changed_at(path) for path in files)
+        return tuple(_modification_time(path) for path in files)
 
     def proxy_of(self, url: str) -> str | None:
         """Return the URL of the proxy for a URL, with its credentials."""
-        proxy = self.proxies.of(url)
+        proxy = self.proxies.for_url(url)
         return proxy.url if proxy else None
 
     def proxies_of(self, url: str) -> dict[str, str]:
@@ -126,7 +126,8 @@ class CurrentTls:
     def __init__(self, network: Network, *, upstream: bool = False) -> None:
         self._network = network
         self._upstream = upstream
-        self._loaded_at: tuple[float, ...] = ()
+        #: The modification times of the files when they were last loaded.
+        self._loaded_times: tuple[float, ...] = ()
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
@@ -134,13 +135,13 @@ class CurrentTls:
 
         The first call may block and raise ``CannotStart``.
         """
-        now = self._network.changed_at()
+        times = self._network.modification_times()
         if self._context is None:
             self._context = self._network.tls(upstream=self._upstream)
-        elif now != self._loaded_at:
+        elif times != self._loaded_times:
             with suppress(CannotStart):
                 self._context = self._network.tls(upstream=self._upstream)
-        self._loaded_at = now
+        self._loaded_times = times
         return self._context
 
 
@@ -176,7 +177,7 @@ def _read_proxy(environ: Mapping[str, str], variables: tuple[str, ...]) -> Egres
     except ValueError:
         is_proxy = False
     if not is_proxy:
-        raise ValueError(f"{variable}={proxy.shown!r} must be {_PROXY_EXAMPLE}")
+        raise ValueError(f"{variable}={proxy.masked_url!r} must be {_PROXY_EXAMPLE}")
     return proxy
 
 
@@ -193,10 +194,10 @@ def _is_loopback(host: str) -> bool:
 
 def _matches(entry: str, host: str, port: int) -> bool:
     """Return whether an entry of `NO_PROXY` matches: a domain and its subdomains, an address, a network, or ``*``."""
-    name, _, of_port = entry.rpartition(":")
+    name, _, entry_port = entry.rpartition(":")
     # The last part of an IPv6 address is not a port.
-    if of_port.isdecimal() and (":" not in name or name.endswith("]")):
-        if int(of_port) != port:
+    if entry_port.isdecimal() and (":" not in name or name.endswith("]")):
+        if int(entry_port) != port:
             return False
         entry = name
     entry = entry.strip("[]")
@@ -207,7 +208,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
     return entry == "*" or (bool(suffix) and (host == suffix or host.endswith(f".{suffix}")))
 
 
-def _changed_at(path: Path | None) -> float:
+def _modification_time(path: Path | None) -> float:
     try:
         return path.stat().st_mtime if path else 0.0
     except OSError:
@@ -215,11 +216,11 @@ def _changed_at(path: Path | None) -> float:
 
 
 @lru_cache(maxsize=8)
-def _context(
+def _tls_context(
     bundle: CaBundle | None,
     certificate: Path | None,
     key: Path | None,
-    files: tuple[float, ...],  # noqa: ARG001 - part of the cache key
+    modification_times: tuple[float, ...],  # noqa: ARG001 - part of the cache key
 ) -> ssl.SSLContext:
     """Return a cached context, because reading some hundred certificates takes a tenth of a second."""
     context = _context_for_authorities(bundle)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsers of setting values. A ``ValueError`` describes a valid value."""
+"""Parsers of setting values. Each raises ``ValueError`` with a description of a valid value."""
 
 import base64
 import datetime as dt
@@ -14,6 +14,7 @@ from schemas.client import Scope
 _MAX_CALLS_PER_SECOND = 100_000
 #: Enough for a million GiB.
 _MAX_SIZE_DIGITS = 9
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
 _KEY_BYTES = 32
 _MAX_LABEL_CHARS = 40
 
@@ -47,21 +48,22 @@ def size(text: str) -> int:
         raise ValueError("a size of at least 1B")
     if len(match[1]) > _MAX_SIZE_DIGITS:
         raise ValueError(f"a size of at most {_MAX_SIZE_DIGITS} digits")
-    return int(match[1]) << 10 * ("B", "KiB", "MiB", "GiB").index(match[2] or "B")
+    # Each unit has 2 to the power of 10 of the one before.
+    return int(match[1]) << 10 * _SIZE_UNITS.index(match[2] or "B")
 
 
 def url(*schemes: str) -> Callable[[str], str]:
     """Return a parser of URLs with one of these schemes."""
 
     def read(text: str) -> str:
-        if _split(text).scheme not in schemes:
+        if _split_url(text).scheme not in schemes:
             raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return text
 
     return read
 
 
-def _split(text: str) -> SplitResult:
+def _split_url(text: str) -> SplitResult:
     parts = urlsplit(text)
     try:
         parts.port  # noqa: B018 - the access validates the port
@@ -79,9 +81,9 @@ def upstream(text: str) -> str:
                 " or of an MLflow App (...:mlflow-app/ID)"
             )
         return text
-    parts = _split(text)
-    plain = text == text.strip() and not parts.query and not parts.fragment
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+    parts = _split_url(text)
+    is_plain = text == text.strip() and not parts.query and not parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
         raise ValueError("a SageMaker MLflow ARN or the http(s) URL of an MLflow server, without a query")
     return text.rstrip("/")
 
@@ -118,7 +120,7 @@ def auth_kinds(text: str) -> tuple[str, ...]:
 
 
 def role_session(text: str) -> str:
-    """Read the naming of role sessions."""
+    """Read how role sessions are named: ``bridge``, ``client`` or ``source``."""
     if text not in ("bridge", "client", "source"):
         raise ValueError("bridge, client or source")
     return text
@@ -154,8 +156,8 @@ def host_name(text: str) -> str:
 
 
 def public_url(text: str) -> str:
-    """Read where browsers find the bridge: a scheme, a host and perhaps a port, without the last slash."""
-    parts = _split(text.rstrip("/"))
+    """Read the URL at which browsers find the bridge: scheme, host and perhaps port. The last slash is removed."""
+    parts = _split_url(text.rstrip("/"))
     is_plain = not (parts.path or parts.query or parts.fragment or parts.username)
     # Browsers keep the cookie of a sign-in only where the connection is private.
     is_private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_name(parts.hostname or ""))
@@ -172,7 +174,7 @@ def is_loopback_name(name: str) -> bool:
 
 
 def roles(text: str) -> tuple[tuple[str, Scope], ...]:
-    """Read ``ml-ops:admin,ml:read``: a role of the provider, and the scope that it stands for."""
+    """Read ``ml-ops:admin,ml:read``: roles of the provider, each with the scope that it grants."""
     pairs = [part.strip().rpartition(":") for part in text.split(",")]
     if not all(role and scope in set(Scope) for role, _, scope in pairs):
         raise ValueError("roles with the scope of each, such as ml-ops:admin,ml:read (read, write or admin)")

@@ -44,17 +44,17 @@ LONG_CALLS = frozenset({Op.LOG_BATCH, Op.LOG_INPUTS, Op.EXPORT_TRACES})
 _SMALL_SERVER_CALLS_PER_SECOND = 25.0
 _BROKER_SCHEMES = ("redis", "rediss", "unix")
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
-_SECRET = {"encryption_keys", "oidc_client_secret"}
+_SECRETS = {"encryption_keys", "oidc_client_secret"}
 #: Settings that are secrets or hold passwords; each may be given as a file (`bridge.config.environment`).
-CREDENTIALS = frozenset({*_SECRET, "store_url", "broker_url", "proxy"})
+CREDENTIALS = frozenset({*_SECRETS, "store_url", "broker_url", "proxy"})
 #: The bounds of the lease margin, which is half of the longest call.
 _MIN_LEASE_MARGIN = dt.timedelta(seconds=1)
 _MAX_LEASE_MARGIN = dt.timedelta(seconds=5)
 
 
-def _setting(default: str | None, read: Callable[[str], Any], about: str, **further: Any) -> Any:  # noqa: ANN401 - a dataclass field
-    """Return a dataclass field. ``read_all`` reads the whole environment, for settings with several variables."""
-    return dataclasses.field(metadata={"default": default, "read": read, "about": about, **further})
+def _setting(default: str | None, read: Callable[[str], Any], about: str, **metadata: Any) -> Any:  # noqa: ANN401 - a dataclass field
+    """Return a field: its default as text (None: required), parser, and text. ``read_all`` parses the environment."""
+    return dataclasses.field(metadata={"default": default, "read": read, "about": about, **metadata})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,7 +367,7 @@ class Settings:
         return _SMALL_SERVER_CALLS_PER_SECOND if self.upstream.startswith("arn:") else None
 
     @property
-    def speaks_for_clients(self) -> bool:
+    def uses_client_sessions(self) -> bool:
         """Whether each call to upstream is signed with its client's own session of the role."""
         return self.assume_role_session_name != "bridge" and self.upstream.startswith("arn:")
 
@@ -379,13 +379,13 @@ class Settings:
 
     def __repr__(self) -> str:
         """Show the settings with secrets and passwords masked."""
-        parts = (f"{field.name}={shown(field, getattr(self, field.name))!r}" for field in dataclasses.fields(self))
-        return f"Settings({', '.join(parts)})"
+        values = {field.name: masked_setting(field, getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
-def shown(field: "dataclasses.Field[Any]", value: object) -> object:
-    """Mask a secret, and the password in a URL."""
-    return "***" if value and field.name in _SECRET else masked(value)
+def masked_setting(field: "dataclasses.Field[Any]", value: object) -> object:
+    """Return the value of a setting: ``***`` for a secret, and with the password of a URL masked."""
+    return "***" if value and field.name in _SECRETS else masked(value)
 
 
 def masked(value: object) -> object:

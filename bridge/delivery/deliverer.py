@@ -136,7 +136,7 @@ class Deliverer:
             bisection.limit(claim.settled, job_count),
             limit_after_crashes(claim.claims, job_count),
             limit_after_failures(claim.failed_calls, job_count),
-            count_same_client(claim.jobs) if self.sender.in_clients_names else job_count,
+            count_same_client(claim.jobs) if self.sender.uses_client_sessions else job_count,
             # A write that was denied alone is sent alone again.
             1 if claim.denied_since else job_count,
         )

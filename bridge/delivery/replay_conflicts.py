@@ -48,7 +48,7 @@ class ReplayConflicts:
     names: RunNames
     sender: UpstreamSender
     #: Whether calls are signed with the session of the client that asks.
-    in_clients_names: bool = False
+    uses_client_sessions: bool = False
 
     def of(self, letter_id: str, *, asked_by: Client | None) -> Conflicts | None:
         """Return the conflicts of a letter, None if there is no such letter (any more).
@@ -82,9 +82,9 @@ class ReplayConflicts:
             path=f"/api/2.0/mlflow/runs/get?run_id={quote(run_id, safe='')}",
             body=b"",
             workspace=job.write.workspace,
-            answer="run",
+            response_field="run",
             reads=True,
-            client=asked_by.name if self.in_clients_names else None,
+            client=asked_by.name if self.uses_client_sessions else None,
         )
         outcome = self.sender.send([call], NO_JOBS, renew=lambda: None)
         match outcome:

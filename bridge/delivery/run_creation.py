@@ -124,7 +124,7 @@ class _MlflowCalls:
             path=_MLFLOW_API + path,
             body=b"" if body is None else msgspec.json.encode(body),
             workspace=self.context.jobs[0].write.workspace,
-            answer=field,
+            response_field=field,
             reads=body is None or path.endswith("/search"),
         )
         self.renew()

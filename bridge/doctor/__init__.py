@@ -70,12 +70,12 @@ class _Group(threading.Thread):
     def __init__(self, checks: Sequence[Check], timeout_s: float) -> None:
         super().__init__(name="group", daemon=True)
         self._checks = checks
-        self._patience = timeout_s
+        self._timeout_s = timeout_s
         self._queue: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Run the checks."""
-        for finding in findings(self._checks, timeout_s=self._patience):
+        for finding in findings(self._checks, timeout_s=self._timeout_s):
             self._queue.put(finding)
 
     def findings(self) -> Iterator[Finding]:

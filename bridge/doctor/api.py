@@ -15,6 +15,8 @@ from bridge.doctor.checks import Check, CheckResult, fail, ok, warn
 from bridge.process.clock import Clock
 
 _TIMEOUT_S = 3.0
+#: Of a response, which may come from another program.
+_MAX_BODY_BYTES = 1000
 #: A warning leaves this time to renew a certificate.
 _EXPIRES_SOON = dt.timedelta(days=14)
 _RENEW_FIX = "replace the certificate and its key; the api loads them without a restart"
@@ -29,7 +31,7 @@ def _check_api(settings: Settings, *, must_run: bool) -> CheckResult:
     host = _connect_host(settings.host)
     address = f"{host}:{settings.port}"
     try:
-        status, body = _health(settings, host)
+        status, body = _request_health(settings, host)
     except ConnectionRefusedError:
         if must_run:
             return fail(f"no process listens on {address}", "start it: `mlflow-bridge-api` (or `mlflow-bridge up`)")
@@ -42,6 +44,7 @@ def _check_api(settings: Settings, *, must_run: bool) -> CheckResult:
 
 
 def _connect_host(host: str) -> str:
+    """Return the address to connect to: loopback if the api listens on all addresses."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -50,7 +53,8 @@ def _connect_host(host: str) -> str:
     return loopback if address.is_unspecified else host
 
 
-def _health(settings: Settings, host: str) -> tuple[int, bytes]:
+def _request_health(settings: Settings, host: str) -> tuple[int, bytes]:
+    """Return the status and the body of the response of ``/healthz``."""
     if settings.tls_cert_file:
         context = ssl.create_default_context()
         # The certificate is for another name than this address; the request holds no secret.
@@ -62,7 +66,7 @@ def _health(settings: Settings, host: str) -> tuple[int, bytes]:
     try:
         connection.request("GET", "/healthz", headers={"Host": host_header} if host_header else {})
         response = connection.getresponse()
-        return response.status, response.read(1000)
+        return response.status, response.read(_MAX_BODY_BYTES)
     finally:
         connection.close()
 
@@ -114,4 +118,4 @@ def subject_names(certificate: x509.Certificate) -> str:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
         return certificate.subject.rfc4514_string() or "no name"
-    return ", ".join(str(each.value) for each in alternatives) or "no name"
+    return ", ".join(str(name.value) for name in alternatives) or "no name"

@@ -17,7 +17,7 @@ from bridge.upstream.aws.endpoint import SigningScope
 from bridge.upstream.connections import AwsSession
 
 _EXPIRES_SOON = dt.timedelta(minutes=5)
-#: By botocore's name of the credential provider.
+#: The source of credentials, by botocore's name of their provider.
 _SOURCES = {
     "env": "the environment",
     "shared-credentials-file": "a profile",
@@ -39,17 +39,19 @@ def aws_checks(scope: SigningScope, settings: Settings, clock: Clock) -> tuple[l
     """Return the checks of the credentials, and the credentials that sign calls to upstream."""
     role, chain = settings.assume_role_arn, CredentialChain(clock, region=scope.region, network=settings.network)
     source = AwsCredentials(clock, chain=chain)
-    identity = OWN_SESSION if settings.assume_role_session_name == "source" else None
-    own = RoleSession(source_identity=identity)
-    final = AwsCredentials(clock, role, session=own, chain=chain) if role else source
+    source_identity = OWN_SESSION if settings.assume_role_session_name == "source" else None
+    session = RoleSession(source_identity=source_identity)
+    signing = AwsCredentials(clock, role, session=session, chain=chain) if role else source
     checks = [Check("aws credentials", lambda: _check_credentials(source, clock.now()))]
     if role:
-        actions = "sts:AssumeRole and sts:SetSourceIdentity" if identity else "sts:AssumeRole"
-        checks.append(Check("aws role", lambda: _check_role(final, role, actions, clock.now()), ("aws credentials",)))
+        actions = "sts:AssumeRole and sts:SetSourceIdentity" if source_identity else "sts:AssumeRole"
+        checks.append(Check("aws role", lambda: _check_role(signing, role, actions, clock.now()), ("aws credentials",)))
     checks.append(
-        Check("aws identity", lambda: _check_identity(final, scope, settings.network), ("aws credentials", "aws role"))
+        Check(
+            "aws identity", lambda: _check_identity(signing, scope, settings.network), ("aws credentials", "aws role")
+        )
     )
-    return checks, final
+    return checks, signing
 
 
 def _check_credentials(source: AwsCredentials, now: dt.datetime) -> CheckResult:
@@ -74,12 +76,13 @@ def _expiry_text(expires_at: dt.datetime | None, now: dt.datetime) -> str:
     )
 
 
-def _check_role(final: AwsCredentials, role: str, actions: str, now: dt.datetime) -> CheckResult:
+def _check_role(signing: AwsCredentials, role: str, actions: str, now: dt.datetime) -> CheckResult:
     try:
-        final.frozen()
+        signing.frozen()
     except CredentialsUnavailable as error:
         return _role_failure(error, role, actions)
-    return ok(f"{role} is assumed{_expiry_text(final.origin()[1], now)}")
+    _, expires_at = signing.origin()
+    return ok(f"{role} is assumed{_expiry_text(expires_at, now)}")
 
 
 def _role_failure(error: CredentialsUnavailable, role: str, actions: str) -> CheckResult:
@@ -87,14 +90,14 @@ def _role_failure(error: CredentialsUnavailable, role: str, actions: str) -> Che
     if not isinstance(cause, ClientError):
         return fail(f"{role} can't be assumed: {error}", _STS_FIX)
     code, message = _code_and_message(cause)
-    denied = f"allow {actions} on {role} for the credentials above, there and in the trust policy of the role"
-    fix = fix_of(kind_of(code, message), denied, f"check that the role {role} exists")
+    permission_fix = f"allow {actions} on {role} for the credentials above, there and in the trust policy of the role"
+    fix = fix_of(kind_of(code, message), permission_fix, f"check that the role {role} exists")
     return fail(f"{role} can't be assumed: {code}", fix)
 
 
-def _check_identity(final: AwsCredentials, scope: SigningScope, network: Network) -> CheckResult:
+def _check_identity(signing: AwsCredentials, scope: SigningScope, network: Network) -> CheckResult:
     try:
-        identity = _sts(final, scope.region, network).get_caller_identity()
+        identity = _sts_client(signing, scope.region, network).get_caller_identity()
     except ClientError as error:
         return _identity_failure(*_code_and_message(error))
     except BotoCoreError as error:
@@ -115,7 +118,7 @@ def _identity_failure(code: str, message: str) -> CheckResult:
     return fail(f"{found}: {code}", fix_of(kind, "", "see this error in the AWS documentation"))
 
 
-def _sts(credentials: AwsCredentials, region: str, network: Network) -> Any:  # noqa: ANN401 - botocore is untyped
+def _sts_client(credentials: AwsCredentials, region: str, network: Network) -> Any:  # noqa: ANN401 - botocore is untyped
     frozen = credentials.frozen()
     return AwsSession(network).create_client(
         "sts",
@@ -135,7 +138,7 @@ def _code_and_message(error: ClientError) -> tuple[str, str]:
 # The error codes: https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 ErrorKind = Literal["clock", "expired", "unknown-key", "signature", "denied", "other"]
 
-# What an operator can do about an error; `bridge.upstream.responses` decides what the bridge does.
+#: The kinds of errors by what an operator can do; `bridge.upstream.responses` decides what the bridge does.
 #: The first match decides: AWS reports a wrong time with the code of any invalid signature.
 _ERROR_KINDS: tuple[tuple[ErrorKind, str], ...] = (
     ("clock", r"Signature expired|not yet current|RequestTimeTooSkewed|RequestExpired|RequestInTheFuture"),
@@ -158,6 +161,6 @@ def kind_of(code: str, message: str) -> ErrorKind:
     return next((kind for kind, pattern in _ERROR_KINDS if re.search(pattern, text, re.IGNORECASE)), "other")
 
 
-def fix_of(kind: ErrorKind, denied: str, other: str) -> str:
-    """Return the fix for a kind of error: ``denied`` for a missing permission, ``other`` for an unknown error."""
-    return denied if kind == "denied" else _FIXES.get(kind, other)
+def fix_of(kind: ErrorKind, permission_fix: str, other: str) -> str:
+    """Return the fix for a kind of error: ``permission_fix`` if a permission is missing, ``other`` if it is unknown."""
+    return permission_fix if kind == "denied" else _FIXES.get(kind, other)

@@ -13,7 +13,7 @@ from bridge.process.clock import Clock
 from bridge.upstream.flow_control import Pause
 from schemas.client import Scope
 
-#: Delays of the longest-due lane.
+#: The delays of the longest-due lane that are a warning and a failure.
 _WARN_DELAY = dt.timedelta(seconds=30)
 _FAIL_DELAY = dt.timedelta(minutes=5)
 _START_FIX = "start workers: `mlflow-bridge-worker` with the same settings (or `mlflow-bridge up`)"
@@ -22,6 +22,7 @@ _KEY_FIX = "create one: `mlflow-bridge keys create NAME --admin`"
 
 def operation_checks(settings: Settings, clock: Clock) -> list[Check]:
     """Return the checks of the operation, from data in the store."""
+    # Built once, by the first check that runs.
     bridge = cache(partial(build_api, settings))
     needs = ("store",)
     checks = [
@@ -33,7 +34,9 @@ def operation_checks(settings: Settings, clock: Clock) -> list[Check]:
     methods = settings.auth or ()
     if "keys" in methods:
         checks.append(
-            Check("keys", lambda: _check_keys(bridge().api_keys, clock.now(), alone=methods == ("keys",)), needs)
+            Check(
+                "keys", lambda: _check_keys(bridge().api_keys, clock.now(), is_only_method=methods == ("keys",)), needs
+            )
         )
     if "sigv4" in methods:
         checks.append(Check("signing keys", lambda: _check_signing_keys(bridge().api_keys, clock.now()), needs))
@@ -105,12 +108,12 @@ def _paused(pause: Pause) -> CheckResult:
     return warn(found, "once upstream is ready again: `mlflow-bridge upstream resume`")
 
 
-def _check_keys(api_keys: ApiKeyStore, now: dt.datetime, *, alone: bool) -> CheckResult:
+def _check_keys(api_keys: ApiKeyStore, now: dt.datetime, *, is_only_method: bool) -> CheckResult:
     admins = {client.name for client in api_keys.clients() if Scope.ADMIN in client.scopes}
     stored_keys = api_keys.keys()
     live = [key for key in stored_keys if key.expires_at is None or key.expires_at > now]
     of_admins = [key for key in live if key.client in admins]
-    if alone and not live:
+    if is_only_method and not live:
         return fail("BRIDGE_AUTH is keys, but no client has a valid key", _KEY_FIX)
     if not of_admins:
         return warn("no operator has a key: no client can see the dead letters of all clients", _KEY_FIX)

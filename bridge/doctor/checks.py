@@ -32,6 +32,7 @@ class CheckResult:
     """The result of a check: its status, the observation, and the steps that fix a problem."""
 
     verdict: CheckStatus
+    #: The observation, such as "expires in 3 days".
     found: str
     fix: tuple[str, ...] = ()
 
@@ -79,8 +80,12 @@ def findings(checks: Sequence[Check], *, timeout_s: float = CHECK_TIMEOUT_S) -> 
     """Run the checks in order and yield their findings. A failure skips only the checks that need it."""
     failed: set[str] = set()
     for check in checks:
-        missing = [name for name in check.needs if name in failed]
-        result = skipped(f"depends on: {', '.join(missing)}") if missing else _run_with_timeout(check.run, timeout_s)
+        failed_needs = [name for name in check.needs if name in failed]
+        result = (
+            skipped(f"depends on: {', '.join(failed_needs)}")
+            if failed_needs
+            else _run_with_timeout(check.run, timeout_s)
+        )
         if result.verdict in (CheckStatus.FAIL, CheckStatus.SKIPPED):
             failed.add(check.name)
         yield Finding(name=check.name, verdict=result.verdict, found=result.found, fix=result.fix)

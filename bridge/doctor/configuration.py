@@ -22,6 +22,11 @@ _UP_NEEDS_DATA_DIR = "a bridge of `mlflow-bridge up` needs none of them, but its
 _NO_STORE, _NO_BROKER, _NO_UPSTREAM = "unix:///nowhere", "unix:///nowhere/broker", "http://nowhere.invalid"
 #: Settings that can contradict others, and that the other checks do not need.
 _OPTIONAL = ("BRIDGE_AUTH", "BRIDGE_ASSUME_ROLE_SESSION_NAME", "BRIDGE_OIDC_CLIENT_ID")
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|ENCRYPTION_KEYS")
+#: A password in the user info of a URL, or in its query.
+_URL_PASSWORD = re.compile(r":([^:@/]+)@|password=([^&]+)")
+#: A shorter text is not masked, because it would match parts of words.
+_MIN_SECRET_LENGTH = 4
 _API_GATEWAY = re.compile(r"https?://[^/]+\.execute-api\.[^/]+\.amazonaws\.com", re.IGNORECASE)
 _API_GATEWAY_FIXES = (
     "name the MLflow server itself: API Gateway removes `Via`, so that a bridge behind it would call itself endlessly",
@@ -36,7 +41,7 @@ class Configuration:
     result: CheckResult
     #: None: too many are invalid.
     settings: Settings | None
-    #: Those of store, broker and upstream that no valid setting names.
+    #: The parts (``store``, ``broker``, ``upstream``) that no valid setting names.
     unnamed: frozenset[str] = frozenset()
 
 
@@ -59,8 +64,8 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
 
 
 def _usable_settings(environ: Mapping[str, str], defaults: Mapping[str, str]) -> Settings | None:
-    """Return settings without the invalid and, if necessary, without those that contradict others."""
-    # Files of credentials that can't be used are still named here.
+    """Return the valid settings; if they contradict each other, without those that other checks don't need."""
+    # `with_credentials` has left the environment as it is if a file of a credential can't be used.
     without_files = {name: text for name, text in environ.items() if name != CREDENTIALS_DIRECTORY}
     readable = {
         name: text for name, text in without_files.items() if not name.startswith(PREFIX) or _is_readable(name, text)
@@ -117,10 +122,8 @@ def with_credentials(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
     """Return the secrets of the environment, which no finding may contain; the longest first."""
-    named = [text for name, text in environ.items() if re.search(r"SECRET|TOKEN|PASSWORD|ENCRYPTION_KEYS", name)]
-    in_urls = [pair for text in environ.values() for pair in re.findall(r":([^:@/]+)@|password=([^&]+)", text)]
-    return sorted(
-        {each for each in (*named, *(text for pair in in_urls for text in pair)) if len(each) > 3},
-        key=len,
-        reverse=True,
-    )
+    secrets = {text for name, text in environ.items() if _SECRET_NAME.search(name)}
+    for text in environ.values():
+        for groups in _URL_PASSWORD.findall(text):
+            secrets.update(groups)
+    return sorted((secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH), key=len, reverse=True)

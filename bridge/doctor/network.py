@@ -46,7 +46,7 @@ class Route:
     @property
     def proxy(self) -> EgressProxy | None:
         """The proxy of the route; None: it is direct."""
-        return self.network.proxies.of(self.url.geturl())
+        return self.network.proxies.for_url(self.url.geturl())
 
     @contextmanager
     def connected(self) -> Iterator[socket.socket]:
@@ -114,10 +114,10 @@ def _check_proxy(route: Route) -> CheckResult:
     proxy, host = route.proxy, route.address[0]
     if proxy is None:
         unused = route.network.proxies.https or route.network.proxies.http
-        name = f"{unused.shown} ({unused.variable})" if unused else "it"
+        name = f"{unused.masked_url} ({unused.variable})" if unused else "it"
         return ok(f"{name} is not used for {host}: the connection is direct")
     address = _address(urlsplit(proxy.url))
-    name = f"{proxy.shown} ({proxy.variable})"
+    name = f"{proxy.masked_url} ({proxy.variable})"
     try:
         socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
@@ -155,10 +155,12 @@ def _open_tunnel(connection: socket.socket, address: tuple[str, int], proxy: Spl
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}", *(": ".join(pair) for pair in headers.items())]
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     head = b""
+    # Byte by byte: what follows the head belongs to the tunnel.
     while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD_BYTES and (byte := connection.recv(1)):
         head += byte
-    status = head.split(b" ", 2)[1:2]
-    if not status or not status[0].isdigit():
+    _version, _, rest_of_line = head.partition(b" ")
+    status = rest_of_line[:3]
+    if not status.isdigit():
         raise ConnectionError("the proxy does not respond with HTTP")
-    if not 200 <= int(status[0]) < 300:
-        raise ProxyRefused(int(status[0]))
+    if not 200 <= int(status) < 300:
+        raise ProxyRefused(int(status))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A probe of upstream by a running api: the doctor's checks of the way there, within a bounded time.
+"""A probe of upstream by a running api: the doctor's checks of the way to upstream, within a bounded time.
 
-It needs no right that the bridge itself does not need, changes nothing, and shows no secret.
+A probe needs no permission that the bridge itself does not need, changes nothing, and shows no secret.
 """
 
 import datetime as dt
@@ -19,12 +19,12 @@ from schemas.upstream import ProbeCheck, ProbeDocument
 
 _TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_S = 5.0
-#: Operators who ask together get one result.
+#: Operators that probe at the same time get one result.
 _RESULT_TTL = dt.timedelta(seconds=2)
-#: Asks STS for the identity, which needs a way to STS that signing alone does not need.
-_LEFT_OUT = "aws identity"
-#: The check that sends a read and looks at the response.
-_READ = "upstream"
+#: Not part of a probe: it calls STS, which signing alone does not need.
+_OMITTED_CHECK = "aws identity"
+#: The check that sends a signed read.
+_READ_CHECK = "upstream"
 
 
 class UpstreamProbe:
@@ -35,23 +35,27 @@ class UpstreamProbe:
         self._clock = clock
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        #: When the last probe ended (monotonic time), and its result.
         self._last: tuple[dt.timedelta, ProbeDocument] | None = None
 
     def run(self) -> ProbeDocument:
-        """Return the result of each check, after the timeout at the latest; another probe may run before it."""
+        """Return the result of each check, after the timeout at the latest. Waits for a probe that is under way."""
         with self._lock:
-            if self._last is None or self._clock.monotonic() - self._last[0] > _RESULT_TTL:
-                document = self._probe()
-                self._last = (self._clock.monotonic(), document)
-            return self._last[1]
+            if self._last is not None:
+                ended_at, document = self._last
+                if self._clock.monotonic() - ended_at <= _RESULT_TTL:
+                    return document
+            document = self._probe()
+            self._last = (self._clock.monotonic(), document)
+            return document
 
     def _probe(self) -> ProbeDocument:
-        checks = [check for check in upstream_checks(self._settings, self._clock) if check.name != _LEFT_OUT]
+        checks = [check for check in upstream_checks(self._settings, self._clock) if check.name != _OMITTED_CHECK]
         secrets = self._secrets()
-        found = [mask_secrets(finding, secrets) for finding in _within(checks, self._timeout_s)]
+        found = [mask_secrets(finding, secrets) for finding in _run_within(checks, self._timeout_s)]
         return ProbeDocument(
-            reachable=any(finding.name == _READ and _is_ok(finding) for finding in found),
-            checks=[_document(finding) for finding in found if not _is_unknown(finding)],
+            reachable=any(finding.name == _READ_CHECK and _is_ok(finding) for finding in found),
+            checks=[_document(finding) for finding in found if not _is_inapplicable(finding)],
         )
 
     def _secrets(self) -> list[str]:
@@ -59,18 +63,18 @@ class UpstreamProbe:
         urls = [
             settings.upstream,
             settings.upstream_endpoint,
-            *(each.url for each in (proxies.https, proxies.http) if each),
+            *(proxy.url for proxy in (proxies.https, proxies.http) if proxy),
         ]
         return secrets_in({f"url {number}": url for number, url in enumerate(urls) if url})
 
 
-def _within(checks: Sequence[Check], timeout_s: float) -> list[Finding]:
-    """Return the findings of the checks in order. Those that take too long are skipped, and left to themselves."""
-    found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+def _run_within(checks: Sequence[Check], timeout_s: float) -> list[Finding]:
+    """Return the findings of the checks in order. A check that takes too long is abandoned, and the rest skipped."""
+    arrived: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
     def run() -> None:
         for finding in findings(checks, timeout_s=_CHECK_TIMEOUT_S):
-            found.put(finding)
+            arrived.put(finding)
 
     # No `BackgroundThread`: it runs once, and a check turns every exception into a result.
     threading.Thread(target=run, name="probe", daemon=True).start()
@@ -78,10 +82,10 @@ def _within(checks: Sequence[Check], timeout_s: float) -> list[Finding]:
     results: list[Finding] = []
     for check in checks:
         try:
-            results.append(found.get(timeout=max(0.0, end - time.monotonic())))
+            results.append(arrived.get(timeout=max(0.0, end - time.monotonic())))
         except queue.Empty:
-            late = f"not finished within the {timeout_s:g} s of a probe"
-            results.append(Finding(name=check.name, verdict=CheckStatus.SKIPPED, found=late))
+            reason = f"not finished within the {timeout_s:g} s of a probe"
+            results.append(Finding(name=check.name, verdict=CheckStatus.SKIPPED, found=reason))
     return results
 
 
@@ -89,8 +93,8 @@ def _is_ok(finding: Finding) -> bool:
     return finding.verdict in (CheckStatus.OK, CheckStatus.WARN)
 
 
-def _is_unknown(finding: Finding) -> bool:
-    """Return whether a check had nothing to examine, although all that it needs is well."""
+def _is_inapplicable(finding: Finding) -> bool:
+    """Return whether a check had nothing to examine, although the checks that it needs have succeeded."""
     return finding.verdict is CheckStatus.SKIPPED and finding.found == NO_DATE_HEADER
 
 

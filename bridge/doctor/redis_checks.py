@@ -26,9 +26,11 @@ from bridge.redis_store.store_format import read_format
 
 _TIMEOUT = dt.timedelta(seconds=2)
 #: Above this share of its limits, the store is nearly full.
-_WARN_USAGE = 0.75
+_WARN_SHARE = 0.75
 #: Every write waits for the store, so a slower one is a warning.
 _SLOW_MS = 20.0
+#: Round trips; their median is the latency.
+_PINGS = 5
 _PERMISSIONS_FIX = (
     "give the store's user `~bridge:* +@read +@write +@scripting +@connection +time +info`,"
     " and `~{bridge-broker}:* ~_kombu.*` with `+@pubsub +@transaction &*` if the broker is the same Redis"
@@ -65,11 +67,11 @@ def broker_checks(settings: Settings) -> list[Check]:
     ]
 
 
-def check_connection(connect: Any, url: str, setting: str) -> CheckResult:  # noqa: ANN401 - a function that returns redis-py's client
+def check_connection(open_client: Any, url: str, setting: str) -> CheckResult:  # noqa: ANN401 - a function that returns redis-py's client
     """Check version, role and latency of a Redis server. ``setting`` is the variable that names it."""
     try:
-        client = connect()
-        latencies = [_ping(client) for _ in range(5)]
+        client = open_client()
+        latencies = [_ping(client) for _ in range(_PINGS)]
         server, replication = info_of_servers(client, "server"), info_of_servers(client, "replication")
     except Exception as error:
         if not (isinstance(error, (BridgeError, OSError, ValueError)) or is_redis_failure(error)):
@@ -79,9 +81,9 @@ def check_connection(connect: Any, url: str, setting: str) -> CheckResult:  # no
         return fail(f"{masked(url)} is a replica and refuses writes", f"name the primary in {setting}")
     if outdated := outdated_servers(client):
         return fail(f"{masked(url)} is {outdated[0]}", f"use Redis or Valkey 7.0 or newer in {setting}")
-    ms = statistics.median(latencies) * 1000
-    found = f"{masked(url)} responds in {ms:.1f} ms{_version(server)}"
-    if ms > _SLOW_MS:
+    latency_ms = statistics.median(latencies) * 1000
+    found = f"{masked(url)} responds in {latency_ms:.1f} ms{_version(server)}"
+    if latency_ms > _SLOW_MS:
         return warn(found, "move it into the same region and zone: every write waits for it")
     return ok(found)
 
@@ -91,6 +93,7 @@ def _check_durability(client: Any) -> CheckResult:  # noqa: ANN401 - redis-py's 
     if any(each.get("aof_last_write_status", "ok") != "ok" for each in persistence):
         return fail("it can't write to its disk (aof_last_write_status)", "free or repair the disk of the store")
     if durability.faults:
+        # Each fault is a problem and its fix, separated by a colon.
         pairs = [fault.partition(": ") for fault in durability.faults]
         fixes = (f"{fix}, with CONFIG SET and in its configuration" for _, _, fix in pairs)
         return fail("; ".join(found for found, _, _ in pairs), *fixes)
@@ -144,25 +147,26 @@ def _check_scripts(client: Any) -> CheckResult:  # noqa: ANN401
 def _check_memory(client: Any, cap: int) -> CheckResult:  # noqa: ANN401
     memories = info_of_servers(client, "memory")
     limits = [(each.get("used_memory", 0), each["maxmemory"]) for each in memories if each.get("maxmemory")]
-    used = max((used / limit_bytes for used, limit_bytes in limits), default=0.0)
+    used_share = max((used / limit_bytes for used, limit_bytes in limits), default=0.0)
     held = held_bytes(client)
-    found = f"{held // _MiB} of {cap // _MiB} MiB (BRIDGE_MAX_STORE) held, {used:.0%} of maxmemory used"
-    if used > WATERMARK:
+    found = f"{held // _MiB} of {cap // _MiB} MiB (BRIDGE_MAX_STORE) held, {used_share:.0%} of maxmemory used"
+    if used_share > WATERMARK:
         return fail(f"{found}: beyond {WATERMARK:.0%} writes are answered with 503", "raise maxmemory of the store")
-    if max(used / WATERMARK, held / cap) > _WARN_USAGE:
+    if max(used_share / WATERMARK, held / cap) > _WARN_SHARE:
         return warn(found, "find out why the backlog grows (`mlflow-bridge backlog`), or give the store more memory")
-    room = (
+    # Without maxmemory, the machine's memory is the limit.
+    usable_bytes = (
         sum(limit_bytes for _, limit_bytes in limits) * WATERMARK
         if limits
-        else sum(_physical(each) for each in memories)
+        else sum(_machine_bytes(memory) for memory in memories)
     )
-    if room and room < cap:
+    if usable_bytes and usable_bytes < cap:
         limit = f"{WATERMARK:.0%} of its maxmemory" if limits else "the memory of its machine"
         return warn(f"{found}; BRIDGE_MAX_STORE is more than {limit}", "lower BRIDGE_MAX_STORE, or add memory")
     return ok(found if limits else f"{held // _MiB} of {cap // _MiB} MiB (BRIDGE_MAX_STORE) held, no maxmemory")
 
 
-def _physical(memory: dict[str, Any]) -> float:
+def _machine_bytes(memory: dict[str, Any]) -> float:
     return float(memory.get("total_system_memory", 0))
 
 
@@ -194,9 +198,10 @@ def _with_store_errors(run: Callable[[], CheckResult]) -> Callable[[], CheckResu
 
 
 def _ping(client: Any) -> float:  # noqa: ANN401 - redis-py's clients share no base
-    began = time.perf_counter()
+    """Return the seconds of one round trip."""
+    began_at = time.perf_counter()
     client.ping()
-    return time.perf_counter() - began
+    return time.perf_counter() - began_at
 
 
 def _version(server: list[dict[str, Any]]) -> str:
@@ -208,7 +213,7 @@ def _version(server: list[dict[str, Any]]) -> str:
     return ""
 
 
-#: Pattern of an error message, and its fix. The first match decides.
+#: Pattern of an error message, and its fix; {} stands for the setting. The first match decides.
 _CONNECTION_FIXES = (
     (r"^ValueError", "write {} as redis://USER:PASSWORD@HOST:PORT/DATABASE"),
     (r"invalid (username|password)|WRONGPASS|NOAUTH|Authentication", "correct the user and the password in {}"),
@@ -252,4 +257,5 @@ def _check_broker_place(client: Any, settings: Settings) -> CheckResult:  # noqa
 
 
 def _run_ids(client: Any) -> set[str]:  # noqa: ANN401
+    """Return the ids of the server processes, which differ for any two servers."""
     return {each["run_id"] for each in info_of_servers(client, "server") if "run_id" in each}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks how browsers sign in: whether operators have a host name of their own, and whether the provider answers."""
+"""Checks of the sign-in of browsers: a host name for operators alone, and the response of the OpenID provider."""
 
 from bridge.auth.oidc import IssuerUnavailable
 from bridge.bootstrap.auth import build_provider_client
@@ -13,13 +13,13 @@ def sign_in_checks(settings: Settings, clock: Clock) -> list[Check]:
     is_public = settings.public_url is not None or not settings.listens_on_loopback
     if not is_public or not (settings.oidc_client_id or "keys" in (settings.auth or ())):
         return []
-    checks = [Check("sign-in", lambda: _host(settings))]
+    checks = [Check("sign-in", lambda: _check_host(settings))]
     if settings.oidc_client_id:
-        checks.append(Check("sign-in provider", lambda: _provider(settings, clock)))
+        checks.append(Check("sign-in provider", lambda: _check_provider(settings, clock)))
     return checks
 
 
-def _host(settings: Settings) -> CheckResult:
+def _check_host(settings: Settings) -> CheckResult:
     if settings.console_host:
         return ok(f"operators have a host name of their own, {settings.console_host}")
     return warn(
@@ -28,7 +28,7 @@ def _host(settings: Settings) -> CheckResult:
     )
 
 
-def _provider(settings: Settings, clock: Clock) -> CheckResult:
+def _check_provider(settings: Settings, clock: Clock) -> CheckResult:
     try:
         metadata = build_provider_client(settings, clock).metadata()
     except IssuerUnavailable as error:

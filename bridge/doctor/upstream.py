@@ -35,6 +35,7 @@ NO_DATE_HEADER = "upstream sent no Date header"
 _TEST_CALL = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT = dt.timedelta(seconds=3)
 _MAX_BODY_BYTES = 1 << 16
+_MAX_VERSION_LENGTH = 40
 _CLIENT_CERTIFICATE_FIX = (
     "if it requires a client certificate, set BRIDGE_UPSTREAM_CLIENT_CERTIFICATE and BRIDGE_UPSTREAM_CLIENT_KEY to a"
     " valid one"
@@ -79,9 +80,10 @@ def _check_name(route: Route) -> CheckResult:
     except (socket.gaierror, UnicodeError) as error:
         fix = f"check {_SETTINGS} and the name server; for a VPC endpoint, its private DNS"
         return fail(f"{host} does not resolve: {error}", fix)
-    addresses = list(dict.fromkeys(str(each[4][0]) for each in infos))
-    private = all(ipaddress.ip_address(each.partition("%")[0]).is_private for each in addresses)
-    return ok(f"{host} is {', '.join(addresses[:_MAX_SHOWN_ADDRESSES])}{' (private)' if private else ''}")
+    addresses = list(dict.fromkeys(str(address[0]) for _, _, _, _, address in infos))
+    # Without the zone of a link-local IPv6 address.
+    is_private = all(ipaddress.ip_address(address.partition("%")[0]).is_private for address in addresses)
+    return ok(f"{host} is {', '.join(addresses[:_MAX_SHOWN_ADDRESSES])}{' (private)' if is_private else ''}")
 
 
 def _check_connection(route: Route) -> CheckResult:
@@ -118,6 +120,7 @@ def _check_tls(route: Route, clock: Clock) -> CheckResult:
 
 
 def _untrusted(route: Route, reason: str) -> CheckResult:
+    """Return the failure of a certificate that is not trusted, with its names and issuer."""
     context = ssl.create_default_context()
     # Only to read the certificate; nothing is sent.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -125,7 +128,7 @@ def _untrusted(route: Route, reason: str) -> CheckResult:
     issuer = certificate.issuer.rfc4514_string()
     found = f"the certificate for {subject_names(certificate)}, issued by {issuer}, is not trusted: {reason}"
     if "ostname" in reason or "IP address" in reason:
-        return fail(found, f"use one of its subject_names in {_SETTINGS}")
+        return fail(found, f"use one of its names in {_SETTINGS}")
     bundle = route.network.ca_bundle
     variable = bundle.variable if bundle else "BRIDGE_CA_BUNDLE"
     return fail(found, f"if you trust that CA, set {variable} to a file with its certificate")
@@ -175,19 +178,19 @@ class _TestCall:
 
     def _no_response(self, error: Exception) -> CheckResult:
         reason = f"it accepts the connection but sends no response: {type(error).__name__}"
-        fixes = ["see its log: it hangs, aborts, or is not an HTTP server"]
+        log_fix = "see its log: it hangs, aborts, or is not an HTTP server"
         if self.endpoint.url.startswith("https:") and not isinstance(error, requests.Timeout):
             # In TLS 1.3 a server asks for the certificate after the handshake, so the client may see only a closed
             # connection.
-            fixes.insert(0, _CLIENT_CERTIFICATE_FIX)
-        return fail(reason, fixes[0], *fixes[1:])
+            return fail(reason, _CLIENT_CERTIFICATE_FIX, log_fix)
+        return fail(reason, log_fix)
 
     def _version(self) -> str:
         try:
             response = self._send("/version")
         except (CredentialsUnavailable, *_RESPONSE_ERRORS):
             return "of an unknown version"
-        text = response.body[:40].decode(errors="replace").strip()
+        text = response.body[:_MAX_VERSION_LENGTH].decode(errors="replace").strip()
         is_version = response.status == 200 and re.fullmatch(r"\d+\.\d+[\w.+-]*", text)
         return text if is_version else "of an unknown version"
 
@@ -200,7 +203,7 @@ class _TestCall:
             read_timeout=_TIMEOUT,
             network=self.network,
         )
-        with upstream.ask(target, timeout=_TIMEOUT) as response:
+        with upstream.get(target, timeout=_TIMEOUT) as response:
             body = response.raw.read(_MAX_BODY_BYTES, decode_content=True)
         return _Response(response.status_code, response.headers, body)
 

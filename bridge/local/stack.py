@@ -59,7 +59,7 @@ def up(environ: Mapping[str, str], echo: Echo) -> None:
                 store = children.store(socket_path, lock)
                 supervisor.add(store)
                 _wait_ready(supervisor, store, echo)
-            # The others start in parallel: the api accepts writes while upstream is still starting.
+            # All others start in parallel: the api accepts writes while upstream is still starting.
             others = [*children.workers(), children.api(), *([children.upstream()] if local_upstream else [])]
             for child in others:
                 supervisor.add(child)
@@ -110,7 +110,10 @@ class _Children:
         }
 
     def store(self, socket_path: Path, lock: int) -> Child:
-        """A Valkey or Redis server that syncs every write to disk before it responds."""
+        """Return the store: a Valkey or Redis server that syncs each write to disk before it responds.
+
+        ``lock`` is the descriptor of the lock on the data directory.
+        """
         return self._child(
             "store",
             store_command(self._data / "store", socket_path),
@@ -120,7 +123,7 @@ class _Children:
         )
 
     def upstream(self) -> Child:
-        """An MLflow server with its data beside the store's."""
+        """Return upstream: an MLflow server with its data beside the store's."""
         port = int(self._settings.upstream.rpartition(":")[2])
         command = mlflow_command(self._data / "mlflow", port)
         child = self._child("upstream", command, lambda: _responds(f"{self._settings.upstream}/health"))
@@ -130,14 +133,14 @@ class _Children:
         return child
 
     def api(self) -> Child:
-        """The api process."""
-        url = _address(self._settings, self._port)
+        """Return the api process."""
+        url = _api_url(self._settings, self._port)
         child = self._child("api", [_script("mlflow-bridge-api")], lambda: _responds(f"{url}/healthz"), stage=3)
         child.environ = {**child.environ, **self._secrets}
         return child
 
     def workers(self) -> list[Child]:
-        """The worker processes. They need no readiness probe, because the store keeps their work."""
+        """Return the worker processes. They need no readiness probe, because the store keeps their work."""
         return [
             self._child(f"worker-{number}", [_script("mlflow-bridge-worker")], lambda: True, stage=2)
             for number in range(1, self._settings.worker_processes + 1)
@@ -185,7 +188,7 @@ def _print_greeting(bridge: Api, data_dir: Path, port: int, echo: Echo) -> None:
             f"Upstream {upstream} does not answer as expected ({probe['reason']})."
             " Writes are accepted and stay pending. Check BRIDGE_UPSTREAM, the network and the AWS credentials."
         )
-    url = _address(settings, port)
+    url = _api_url(settings, port)
     auth = '-H "Authorization: Bearer $KEY" ' if settings.auth else ""
     key = f"  a key     BRIDGE_STORE_URL={masked(settings.store_url)} mlflow-bridge keys create NAME\n" if auth else ""
     echo(
@@ -229,6 +232,7 @@ def _locked(data_dir: Path) -> Iterator[int]:
 
 @contextmanager
 def _socket_path(data_dir: Path) -> Iterator[Path]:
+    """Yield the path of the store's socket: in the data directory, or in a temporary one if that path is unusable."""
     path = data_dir / "store.sock"
     if len(str(path)) <= _MAX_SOCKET_PATH and re.fullmatch(r"[\w./ -]+", str(path), re.ASCII):
         yield path
@@ -257,10 +261,11 @@ def _responds(url: str) -> bool:
     return False
 
 
-def _address(settings: Settings, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
+def _api_url(settings: Settings, port: int) -> str:
+    # An address that stands for all addresses of the machine is reached at loopback.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
     scheme = "https" if settings.tls_cert_file else "http"
-    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _free_port(host: str) -> int:

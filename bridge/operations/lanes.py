@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The port for lanes with pending writes, and what is done about one of them."""
+"""The port for lanes with pending writes, and the order to attempt one of them now."""
 
 import enum
 from typing import Protocol
@@ -13,13 +13,13 @@ class InvalidCursor(ValueError):
 
 
 class AttemptOrder(enum.Enum):
-    """What became of the order to attempt a lane now."""
+    """The result of an order to attempt a lane now."""
 
-    #: Nothing is pending in it.
+    #: The lane has no pending write.
     UNKNOWN = enum.auto()
-    #: A worker is delivering it already.
+    #: A worker is already delivering the lane.
     DELIVERING = enum.auto()
-    #: It is due now.
+    #: The lane is due now.
     DUE = enum.auto()
 
 
@@ -38,7 +38,7 @@ class Lanes(Protocol):
         ...
 
     def attempt(self, lane: str) -> AttemptOrder:
-        """Make a lane due now, whatever its backoff."""
+        """Make a lane due now, whatever its backoff, and return the result."""
         ...
 
 

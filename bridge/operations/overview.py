@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overview: what the state of the bridge means, in sentences. All of it follows from one `Snapshot`."""
+"""The overview of the bridge: its status, the causes why writes wait, and its figures, from one `Snapshot`.
+
+The functions that yield or return a `Cause` are named by its code.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -24,16 +27,17 @@ from schemas.operations import (
 
 #: A lane that has been due for longer than this is not taken by any worker. The sweep needs a second.
 _STALLED_AFTER = dt.timedelta(seconds=30)
-#: Of the limit of the store: writes are still accepted, and soon not.
-_NEARLY_FULL = 0.9
+#: The share of its limits from which the store counts as nearly full. Writes are still accepted.
+_NEARLY_FULL_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The settings that the overview compares the state with."""
+    """The settings with which the overview compares the state."""
 
     #: The configured rate; a lower one means that upstream throttles. None: no limit.
     calls_per_second: float | None
+    #: Bytes.
     max_store: int
     max_write_age: dt.timedelta
     denial_grace: dt.timedelta
@@ -58,11 +62,11 @@ def overview(snapshot: Snapshot, limits: Limits) -> Overview:
         ),
         store=StoreSummary(
             durability=snapshot.durability.level,
-            used=_used(snapshot),
+            used=_used_bytes(snapshot),
             cap=limits.max_store,
             faults=tuple(snapshot.durability.faults),
         ),
-        drains=tuple(_drain(drain) for drain in snapshot.drains),
+        drains=tuple(_drain_progress(drain) for drain in snapshot.drains),
     )
 
 
@@ -78,7 +82,7 @@ def _status(snapshot: Snapshot, why: tuple[Cause, ...]) -> Status:
 
 
 def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
-    """Yield why writes are not delivered as they should be, the gravest first."""
+    """Yield the causes why writes are not accepted or delivered as they should be, the gravest first."""
     for fault in snapshot.durability.faults:
         yield Cause(
             code="store-durability",
@@ -87,24 +91,25 @@ def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
             next="No write is accepted until this is repaired.",
             runbook="#store-durability",
         )
-    yield from _full(snapshot, limits)
+    yield from _store_full(snapshot, limits)
     if pause := snapshot.flow_control.paused:
         yield _paused(pause)
     if not snapshot.alive_workers:
         yield _no_workers(snapshot)
     if snapshot.flow_control.breaker != "closed":
-        yield _breaker(snapshot)
+        yield _breaker_open(snapshot)
     elif snapshot.alive_workers and not pause:
         yield from _stalled(snapshot)
     yield from _throttled(snapshot, limits)
     yield from _denied(snapshot, limits)
 
 
-def _full(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
-    used, memory = _used(snapshot) / limits.max_store, snapshot.memory_fill or 0.0
-    if used >= _NEARLY_FULL:
+def _store_full(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
+    # Shares from 0 to 1.
+    used, memory = _used_bytes(snapshot) / limits.max_store, snapshot.memory_fill or 0.0
+    if used >= _NEARLY_FULL_SHARE:
         text = f"The store holds {used:.0%} of the {limits.max_store} bytes that it may hold (BRIDGE_MAX_STORE)."
-    elif memory >= _NEARLY_FULL:
+    elif memory >= _NEARLY_FULL_SHARE:
         text = f"The store has used {memory:.0%} of the memory beyond which no write is accepted (80 % of maxmemory)."
     else:
         return
@@ -122,7 +127,7 @@ def _paused(pause: Pause) -> Cause:
         code="paused",
         since=pause.since,
         text=_sentence(f"Deliveries are paused by {pause.by}: {pause.why}"),
-        next=f"They go on by themselves at {_clock(pause.until)}." if pause.until else "They wait to be resumed.",
+        next=f"They go on by themselves at {_time_of_day(pause.until)}." if pause.until else "They wait to be resumed.",
         runbook="#paused",
     )
 
@@ -137,26 +142,26 @@ def _no_workers(snapshot: Snapshot) -> Cause:
     )
 
 
-def _breaker(snapshot: Snapshot) -> Cause:
+def _breaker_open(snapshot: Snapshot) -> Cause:
     state = snapshot.flow_control
-    reason, then = state.reason or "", state.opens_again_at
+    reason, probe_at = state.reason or "", state.opens_again_at
     if state.breaker == "open":
-        following = f"The next call is tried at {_clock(then)}." if then else None
+        next_step = f"The next call is tried at {_time_of_day(probe_at)}." if probe_at else None
     else:
-        following = "One call is tried as soon as a write is due; if it succeeds, deliveries go on."
-    is_refused = "credentials" in reason
-    is_throttled = reason.startswith("throttled")
+        next_step = "One call is tried as soon as a write is due; if it succeeds, deliveries go on."
     return Cause(
         code="breaker-open",
         since=state.since,
         text=_breaker_text(reason),
-        next=following,
-        runbook="#aws-rejects-the-bridges-credentials"
-        if is_refused
-        else "#throttled"
-        if is_throttled
-        else "#breaker-open",
+        next=next_step,
+        runbook=_breaker_runbook(reason),
     )
+
+
+def _breaker_runbook(reason: str) -> str:
+    if "credentials" in reason:
+        return "#aws-rejects-the-bridges-credentials"
+    return "#throttled" if reason.startswith("throttled") else "#breaker-open"
 
 
 def _breaker_text(reason: str) -> str:
@@ -183,7 +188,7 @@ def _stalled(snapshot: Snapshot) -> Iterator[Cause]:
     yield Cause(
         code="stalled",
         since=due,
-        text=f"Writes have been due since {_clock(due)}, and no worker sends a call.",
+        text=f"Writes have been due since {_time_of_day(due)}, and no worker sends a call.",
         next=None,
         runbook="#stalled",
     )
@@ -230,7 +235,10 @@ def _backlog(snapshot: Snapshot, limits: Limits) -> BacklogSummary:
 
 
 def _rates(snapshot: Snapshot) -> Rates:
-    """Return what happened in the last minute: the running one, and as much of the one before."""
+    """Return the rates of the last 60 seconds: of the running minute, and of the same part of the one before.
+
+    The counts of the minute before are taken to be spread evenly over it.
+    """
     previous, running = snapshot.minutes
 
     def rate(name: str) -> float:
@@ -253,7 +261,7 @@ def _lag(snapshot: Snapshot) -> Lag:
     return Lag(p50=series.lag_quantile(weighted, 0.5), p95=series.lag_quantile(weighted, 0.95))
 
 
-def _drain(drain: Drain) -> DrainProgress:
+def _drain_progress(drain: Drain) -> DrainProgress:
     return DrainProgress(
         drain_id=drain.drain_id,
         action=drain.action,
@@ -264,11 +272,11 @@ def _drain(drain: Drain) -> DrainProgress:
     )
 
 
-def _used(snapshot: Snapshot) -> int:
+def _used_bytes(snapshot: Snapshot) -> int:
     return snapshot.pending_bytes + snapshot.dead_bytes
 
 
-def _clock(moment: dt.datetime) -> str:
+def _time_of_day(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%H:%M:%S} UTC"
 
 

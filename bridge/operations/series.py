@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Series: what was counted and measured, minute by minute, for three hours.
+"""Series: counters and gauges of the bridge, minute by minute, for three hours.
 
 Each process adds its counts to the minute in which it flushes them, by its own clock.
 """
@@ -27,21 +27,22 @@ SAMPLE_INTERVAL = dt.timedelta(seconds=10)
 OLDEST_PENDING, BREAKER_OPEN, PENDING_WRITES = "oldest_pending_seconds", "breaker_open", "pending_writes"
 _GAUGES = (OLDEST_PENDING, BREAKER_OPEN, PENDING_WRITES)
 _HISTOGRAM = catalogue.DELIVERY_LAG_SECONDS
+#: Between the name of the histogram and the number of a bucket.
 _SEPARATOR = "\n"
 
 
-def _name(metric: Metric) -> str:
+def _series_name(metric: Metric) -> str:
     return metric.name.removeprefix("mlflow_bridge_").removesuffix("_total")
 
 
 ACCEPTED, DELIVERED, BURIED = map(
-    _name, (catalogue.WRITES_ACCEPTED, catalogue.WRITES_DELIVERED, catalogue.WRITES_DEAD_LETTERED)
+    _series_name, (catalogue.WRITES_ACCEPTED, catalogue.WRITES_DELIVERED, catalogue.WRITES_DEAD_LETTERED)
 )
-REFUSED, CALLS, DENIED = map(_name, (catalogue.WRITES_REFUSED, catalogue.UPSTREAM_CALLS, catalogue.LANES_DENIED))
-LAG = _name(_HISTOGRAM)
+REFUSED, CALLS, DENIED = map(_series_name, (catalogue.WRITES_REFUSED, catalogue.UPSTREAM_CALLS, catalogue.LANES_DENIED))
+LAG = _series_name(_HISTOGRAM)
 #: The counters that have a series, by their names in the catalogue. Their labels are summed up.
 _COUNTERS = {
-    metric.name: _name(metric)
+    metric.name: _series_name(metric)
     for metric in (
         catalogue.REQUESTS,
         catalogue.REQUESTS_REJECTED,
@@ -81,14 +82,15 @@ def minute_of(moment: dt.datetime) -> int:
 
 
 def minute_counts(counts: Mapping[CounterKey, float]) -> dict[str, float]:
-    """Return what of these counts the series of a minute hold."""
-    kept: defaultdict[str, float] = defaultdict(float)
-    for (name, *rest), number in counts.items():
+    """Return the counts that have a series, by their name in a `Minute`."""
+    minute: defaultdict[str, float] = defaultdict(float)
+    for (name, *labels), number in counts.items():
         if name in _COUNTERS:
-            kept[_COUNTERS[name]] += number
-        elif name == _HISTOGRAM.name and rest[-1] != "sum":
-            kept[f"{LAG}{_SEPARATOR}{rest[-1]}"] += number
-    return kept
+            minute[_COUNTERS[name]] += number
+        # The last label of a histogram is a bucket's number, or ``sum``.
+        elif name == _HISTOGRAM.name and labels[-1] != "sum":
+            minute[f"{LAG}{_SEPARATOR}{labels[-1]}"] += number
+    return minute
 
 
 def lag_quantile(minutes: Iterable[tuple[Minute, float]], share: float) -> float | None:
@@ -114,12 +116,12 @@ def lag_quantile(minutes: Iterable[tuple[Minute, float]], share: float) -> float
 def series_document(store: SeriesStore, names: Sequence[str], *, minutes: int, now: dt.datetime) -> SeriesDocument:
     """Return these series up to the running minute."""
     first = minute_of(now) - minutes + 1
-    read = store.read(first, minutes)
+    read_minutes = store.read(first, minutes)
     return SeriesDocument(
         step=MINUTE_S,
         begin=dt.datetime.fromtimestamp(first * MINUTE_S, dt.UTC),
         partial=True,
-        series={name: _series(name, read) for name in names},
+        series={name: _series(name, read_minutes) for name in names},
     )
 
 
@@ -139,10 +141,13 @@ def note_gauges(store: SeriesStore, snapshot: Snapshot, *, now: dt.datetime) -> 
     values = {OLDEST_PENDING: max(0.0, (snapshot.at - oldest).total_seconds()) if oldest else 0.0}
     if snapshot.writes is not None:
         values[PENDING_WRITES] = float(snapshot.writes)
-    closed = {BREAKER_OPEN: 0.0}
-    if snapshot.flow_control.breaker != "closed":
-        values, closed = values | {BREAKER_OPEN: 1.0}, {}
-    store.note(minute_of(now), values, only_first=closed)
+    # A later measurement of a closed breaker must not replace the 1 of an earlier one.
+    only_first: dict[str, float] = {}
+    if snapshot.flow_control.breaker == "closed":
+        only_first[BREAKER_OPEN] = 0.0
+    else:
+        values[BREAKER_OPEN] = 1.0
+    store.note(minute_of(now), values, only_first=only_first)
 
 
 def sample_gauges(store: SeriesStore, snapshots: SnapshotReader, clock: Clock) -> None:

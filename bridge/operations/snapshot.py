@@ -14,7 +14,7 @@ from schemas.operations import WorkerDocument
 #: A worker is alive for this time after its last report.
 WORKER_TTL = dt.timedelta(seconds=10)
 
-#: The counts of one minute: a name of `bridge.operations.series`, for a histogram with its bucket, and the number.
+#: The numbers of one minute, by a name of `bridge.operations.series`; for a histogram by its name and bucket.
 Minute = Mapping[str, float]
 
 
@@ -42,8 +42,9 @@ class Snapshot:
     memory_fill: float | None = None
     #: The drains that are running.
     drains: tuple[Drain, ...]
-    #: The last complete minute and the running one, and how much of this one is over, from 0 to 1.
+    #: The last complete minute and the running one.
     minutes: tuple[Minute, Minute]
+    #: The share of the running minute that is over, from 0 to 1.
     minute_share: float
 
     @property
@@ -56,7 +57,7 @@ class SnapshotReader(Protocol):
     """Reads the state of the whole bridge."""
 
     def read(self) -> Snapshot:
-        """Return it, in one round trip of the store."""
+        """Return the state, in one round trip to the store."""
         ...
 
     def workers(self) -> list[WorkerDocument]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker process reports about itself."""
+"""The report of a worker process about itself: its version, its load and its last failure."""
 
 import datetime as dt
 import threading
@@ -16,18 +16,18 @@ from schemas.operations import WorkerError
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process states about itself. Fields may be added, with a default."""
+    """The report of one worker process. Fields may be added, with a default."""
 
     version: str
     started_at: dt.datetime
     concurrency: int
-    #: Lanes that it is delivering.
+    #: The number of lanes that it is delivering.
     delivering: int
     last_error: WorkerError | None = None
 
 
 class WorkerReports(Protocol):
-    """The latest report of each worker process. Its liveness is the outbox's."""
+    """The latest report of each worker process. Whether a worker is alive is in the outbox."""
 
     def report(self, name: str, report: WorkerReport) -> None:
         """Replace the report of this process. Raises ``StoreUnavailable``."""
@@ -63,7 +63,7 @@ class WorkerActivity:
                 self._delivering -= 1
 
     def report(self) -> WorkerReport:
-        """Return what is to be reported now."""
+        """Return the present report."""
         return WorkerReport(
             version=self._version,
             started_at=self._started_at,
@@ -73,7 +73,7 @@ class WorkerActivity:
         )
 
     def tick(self, name: str, reports: WorkerReports) -> None:
-        """Report to the store. Without it, the sweep of the same process notes the failure."""
+        """Send the report to the store. If the store is unavailable, the sweep of the same process reports that."""
         with suppress(StoreUnavailable):
             reports.report(name, self.report())
 

@@ -15,8 +15,8 @@ from pathlib import PurePath
 
 from bridge.events import Event, Observer, ThreadFailed, ThreadStarted
 
-#: How many background threads there are, by name and state: ``alive`` or ``dead``.
-Census = Mapping[tuple[str, str], int]
+#: The number of background threads by name and state: ``alive`` or ``dead``.
+ThreadCounts = Mapping[tuple[str, str], int]
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class BackgroundThread:
     """Repeats one piece of work in a daemon thread, which the first use starts.
 
     A process that forks before the first use gets a thread of its own. By default the work itself blocks until there is
-    something to do. With ``called`` it runs after each `call`; calls before it begins are merged. With ``every`` the
-    thread pauses for that many seconds after each run. It ends when ``stopping`` is set, or with the process.
+    something to do. With ``runs_on_call`` it runs after each `call`, and merges calls before it begins. The thread
+    pauses for ``interval_s`` after each run. It ends when ``stopping`` is set, or with the process.
 
     ``observe`` receives the thread's start and its failures. Without it, failures are only logged.
     """
@@ -41,15 +41,15 @@ class BackgroundThread:
         work: Callable[[], object],
         *,
         observe: Observer | None = None,
-        called: bool = False,
-        every: float = 0.0,
+        runs_on_call: bool = False,
+        interval_s: float = 0.0,
         stopping: threading.Event | None = None,
     ) -> None:
         self.name = name
         self._work = work
         self._observe = observe or _log_failure
-        self._runs_on_call = called
-        self._interval_s = every
+        self._runs_on_call = runs_on_call
+        self._interval_s = interval_s
         self._stopping_of_caller = stopping
         self._thread: threading.Thread | None = None
         self._make_locks()
@@ -103,7 +103,7 @@ class BackgroundThread:
             # An intended end.
             _STARTED.remove(self)
         finally:
-            # After any other end the next use starts a new thread. Until then the census lists this one as dead.
+            # After any other end the next use starts a new thread. Until then this one counts as dead.
             self._thread = None
 
     def _repeat_work(self) -> None:
@@ -133,8 +133,8 @@ class BackgroundThread:
             _LOG.exception("event_not_observed", extra={"fields": {"thread": self.name}})
 
 
-def census() -> Census:
-    """Return how many background threads this process has started, by name and state."""
+def thread_counts() -> ThreadCounts:
+    """Return the number of background threads that this process has started, by name and state."""
     states = [(thread, "alive" if thread.is_alive else "dead") for thread in list(_STARTED)]
     # A thread that ended as intended meanwhile has left the list; it is not dead.
     return Counter((thread.name, state) for thread, state in states if thread in _STARTED)
@@ -157,6 +157,7 @@ _STARTED: list[BackgroundThread] = []
 
 
 def _forget_all() -> None:
+    """Forget the threads of the parent in a forked process."""
     for thread in _STARTED:
         thread.forget()
     _STARTED.clear()

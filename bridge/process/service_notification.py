@@ -40,7 +40,7 @@ class ServiceNotification:
                 self.ready()
                 is_reported.set()
 
-        BackgroundThread("readiness", report_if_listening, every=_POLL_INTERVAL_S, stopping=is_reported).start()
+        BackgroundThread("readiness", report_if_listening, interval_s=_POLL_INTERVAL_S, stopping=is_reported).start()
 
     def stopping(self) -> None:
         """Report that the process has begun to stop."""
@@ -68,7 +68,7 @@ def _accepts_connections(descriptor: int) -> bool:
     try:
         duplicate = os.dup(descriptor)
     except OSError:
-        # The descriptor of the listing itself, for one.
+        # Closed since it was listed, such as the descriptor of the listing itself.
         return False
     try:
         with socket.socket(fileno=duplicate) as candidate:

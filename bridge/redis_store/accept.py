@@ -125,7 +125,7 @@ class WriteAcceptor:
         """
         for offer, verdict in zip(offers, verdicts, strict=True):
             key = offer.idempotency
-            if key and key.whole and isinstance(verdict, OverCap) and verdict.most is not None:
+            if key and key.whole and isinstance(verdict, OverCap) and verdict.max_bytes is not None:
                 # A key that can't be unbound now expires.
                 with suppress(StoreUnavailable), store_errors():
                     guard = keys.idempotency_guard(offer.client, key.key)
@@ -147,7 +147,7 @@ class Occupancy:
         self._is_format_declared = False
         self._refreshed_at = float("-inf")
         self._refresh_lock = threading.Lock()
-        self._thread = BackgroundThread("occupancy", self._refresh_in_background, called=True, observe=observe)
+        self._thread = BackgroundThread("occupancy", self._refresh_in_background, runs_on_call=True, observe=observe)
 
     def available_bytes(self, partition: int, client: str, client_cap: int) -> tuple[int, int]:
         """Return how many bytes may be pending in this partition: of this client, and of all clients."""

@@ -88,7 +88,7 @@ class RedisApiKeyStore:
         self._secret(*self._decoy)
         return None
 
-    def client_signed(self, access_key_id: str, *, now: dt.datetime) -> Client | None:
+    def use_access_key(self, access_key_id: str, *, now: dt.datetime) -> Client | None:
         """Return the client of an access key after its signature was verified."""
         with store_errors():
             packed = self._client.hget(_KEYS, access_key_id)
@@ -108,7 +108,7 @@ class RedisApiKeyStore:
         """Return what may be shown of a client's keys."""
         return [key for key in self.keys() if key.client == client]
 
-    def stored(self, name: str) -> StoredClient | None:
+    def stored_client(self, name: str) -> StoredClient | None:
         """Return the client of this name with its version."""
         with store_errors():
             packed = self._client.hget(_CLIENTS, name)
@@ -147,17 +147,17 @@ class RedisApiKeyStore:
             self._client.hdel(_USED, key_id)
         return bool(existed)
 
-    def claim_removal(self, ways: Collection[str], *, remaining: Collection[str]) -> bool:
-        """Claim that ways to authenticate are about to end, if another one remains."""
+    def claim_removal(self, credentials: Collection[str], *, remaining: Collection[str]) -> bool:
+        """Claim that credentials are about to end, if another one remains."""
         with store_errors():
-            arguments: list[str | int] = [_CLAIM_TTL_S, len(ways), *ways, *remaining]
+            arguments: list[str | int] = [_CLAIM_TTL_S, len(credentials), *credentials, *remaining]
             return bool(self._claim_removal([keys.REMOVED_ADMINISTRATORS], arguments))
 
-    def withdraw_removal(self, ways: Collection[str]) -> None:
+    def withdraw_removal(self, credentials: Collection[str]) -> None:
         """Withdraw claims."""
-        if ways:
+        if credentials:
             with store_errors():
-                self._client.zrem(keys.REMOVED_ADMINISTRATORS, *ways)
+                self._client.zrem(keys.REMOVED_ADMINISTRATORS, *credentials)
 
     def put_client(self, client: Client) -> None:
         """Store a client's permissions and limits."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from bridge.auth.client_activity import ClientActivity
+from bridge.auth.client_activity import BucketLevel, ClientActivity
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 
@@ -67,11 +67,11 @@ class RedisClientActivities:
         return counted
 
 
-def _buckets(values: list[bytes | None]) -> dict[str, tuple[float, float]]:
+def _buckets(values: list[bytes | None]) -> dict[str, BucketLevel]:
     """Return the level and the time (s) of each bucket that has any; ``values`` are the levels, then the times."""
     levels, times = values[: len(_USES)], values[len(_USES) :]
     return {
-        use: (float(level), float(at))
+        use: BucketLevel(float(level), float(at))
         for use, level, at in zip(_USES, levels, times, strict=True)
         if level is not None and at is not None
     }

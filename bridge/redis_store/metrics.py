@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from bridge.operations.series import MINUTE_S, minute_counts
-from bridge.process.background import Census
+from bridge.process.background import ThreadCounts
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.series import add_to_minute
@@ -41,7 +41,7 @@ class RedisCounterStore:
             counters = self._client.hgetall(keys.COUNTERS)
         return {tuple(field.decode().split("\n")): float(number) for field, number in counters.items()}
 
-    def report(self, process: str, threads: Census) -> None:
+    def report(self, process: str, threads: ThreadCounts) -> None:
         """Store the threads of one process. An earlier report with other threads stays until it expires."""
         # A member of the set is the process, then a line for each thread: name, tab, state, tab, count.
         lines = [f"{name}\t{state}\t{count}" for (name, state), count in sorted(threads.items())]
@@ -50,7 +50,7 @@ class RedisCounterStore:
             self._client.zadd(keys.THREADS, {"\n".join([process, *lines]): now})
             self._client.zremrangebyscore(keys.THREADS, "-inf", now - 2 * _REPORT_TTL_MS)
 
-    def threads(self) -> Census:
+    def threads(self) -> ThreadCounts:
         """Return the threads of all processes, each by its latest report."""
         with store_errors():
             reports = self._client.zrangebyscore(keys.THREADS, store_time_ms(self._client) - _REPORT_TTL_MS, "+inf")

@@ -23,12 +23,12 @@ class RedisSessionStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client: Any = client
 
-    def put(self, session: BrowserSession, *, lasts: dt.timedelta) -> None:
+    def put(self, session: BrowserSession, *, ttl: dt.timedelta) -> None:
         """Keep a new session."""
         with store_errors():
             # The index first: a session that is in no list could not be ended by an operator.
             self._client.zadd(keys.SESSIONS, {session.session_id: 0})
-            self._client.set(keys.browser_session(session.session_id), _pack(session), px=_ms(lasts))
+            self._client.set(keys.browser_session(session.session_id), _pack(session), px=_ms(ttl))
 
     def get(self, session_id: str) -> BrowserSession | None:
         """Return a session."""
@@ -36,10 +36,10 @@ class RedisSessionStore:
             packed = self._client.get(keys.browser_session(session_id))
         return _unpack(packed) if packed else None
 
-    def touch(self, session: BrowserSession, *, lasts: dt.timedelta) -> None:
+    def touch(self, session: BrowserSession, *, ttl: dt.timedelta) -> None:
         """Keep a session for longer."""
         with store_errors():
-            self._client.set(keys.browser_session(session.session_id), _pack(session), px=_ms(lasts), xx=True)
+            self._client.set(keys.browser_session(session.session_id), _pack(session), px=_ms(ttl), xx=True)
 
     def end(self, session_id: str) -> BrowserSession | None:
         """End a session."""
@@ -69,10 +69,10 @@ class RedisPendingLoginStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client: Any = client
 
-    def put(self, state: str, login: PendingLogin, *, lasts: dt.timedelta) -> None:
+    def put(self, state: str, login: PendingLogin, *, ttl: dt.timedelta) -> None:
         """Keep a sign-in that is under way."""
         with store_errors():
-            self._client.set(keys.pending_login(state), msgspec.msgpack.encode(login), px=_ms(lasts))
+            self._client.set(keys.pending_login(state), msgspec.msgpack.encode(login), px=_ms(ttl))
 
     def take(self, state: str) -> PendingLogin | None:
         """Return a sign-in that is under way and forget it."""

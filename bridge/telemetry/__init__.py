@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs, metrics and traces. Each is an observer of events in a file of its own."""
+"""Logs, metrics, traces and records for operators: observers of the events in `bridge.events`."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit trail: keeps in the store what was changed through the api, who signed in, and what was denied.
+"""The audit trail: stores the changes that were made through the api, the sign-ins and the denials.
 
-It observes events. Records are stored in batches by a background thread, so no request waits for them and none fails
-because of them. Repeated denials are counted: a flood becomes one entry a minute for each client and address.
+The trail observes events. A background thread stores the records in batches, so no request waits for them, and none
+fails because of them. Repeated denials are counted: a flood becomes one entry a minute for each client and address.
 """
 
 import threading
@@ -23,12 +23,13 @@ from schemas.client import UNAUTHENTICATED
 _FLUSH_INTERVAL_S = 1.0
 #: Records of a batch, and records that are kept while the store is unavailable. Beyond that the oldest are lost.
 _MAX_BATCH, _MAX_BUFFERED = 500, 10_000
-#: Denials of a minute that are listed one by one: of one client and address, and in all.
+#: Denials of a minute that are listed one by one: of one source, and in all.
 _MAX_LISTED_OF_SOURCE, _MAX_LISTED = 10, 100
-#: Sources of denials that are distinguished within a minute. Further ones are counted together.
+#: Sources of denials that are distinguished within a minute. Further ones are counted together, under no name.
 _MAX_SOURCES = 100
+_FURTHER_SOURCES = ("", "", "")
 _WINDOW_S = 60.0
-#: What a browser asks for to sign in, by way.
+#: The request that ends a browser's sign-in, by kind of sign-in.
 _SIGN_IN_CALLS = {"key": ("POST", "/v1/session"), "oidc": ("GET", "/app/callback")}
 
 
@@ -52,7 +53,7 @@ class AuditStore(Protocol):
 
 
 class AuditTrail:
-    """Stores what is to be audited of the events that it observes."""
+    """Observes events, and stores a record of each one that is to be audited."""
 
     def __init__(self, store: AuditStore, clock: Clock, *, observe: Observer) -> None:
         """``observe`` receives the failures of the store."""
@@ -64,7 +65,7 @@ class AuditTrail:
         self._lost = 0
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("audit", self.flush, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("audit", self.flush, interval_s=_FLUSH_INTERVAL_S, observe=observe)
 
     def observe_all(self, events: Iterable[Event]) -> None:
         """Observe many events."""
@@ -84,7 +85,7 @@ class AuditTrail:
         self._thread.start()
 
     def flush(self) -> None:
-        """Store what is due."""
+        """Store the records that are due."""
         self._flush(self._clock.monotonic().total_seconds())
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class AuditTrail:
     def _flush(self, now: float) -> None:
         with self._flush_lock:
             with self._lock:
-                self._keep(self._denials.counted(now))
+                self._keep(self._denials.take_counts(now))
             while batch := self._next_batch():
                 try:
                     self._store.append(batch)
@@ -114,11 +115,13 @@ class AuditTrail:
     def _restore(self, batch: Sequence[AuditRecord], reason: str) -> None:
         with self._lock:
             self._records.extendleft(reversed(batch))
+            # Only drops what is beyond the limit now.
             self._keep([])
             lost, self._lost = self._lost, 0
         self._observe(StoreError(operation="audit", reason=f"{reason}; {lost} records lost" if lost else reason))
 
     def _keep(self, records: Iterable[AuditRecord]) -> None:
+        """Buffer records, and drop the oldest ones beyond the limit. Called under the lock."""
         self._records.extend(records)
         while len(self._records) > _MAX_BUFFERED:
             self._records.popleft()
@@ -129,7 +132,7 @@ class AuditTrail:
             case RequestCompleted():
                 return _record_of_request(event)
             case SignedIn() | SignInFailed():
-                return self._sign_in(event)
+                return self._record_of_sign_in(event)
             case SignedOut() if event.by == event.client:
                 return AuditRecord(
                     at=self._clock.now(),
@@ -143,10 +146,10 @@ class AuditTrail:
                     status=200,
                     request_id=event.request_id,
                 )
-        # A session that an operator has ended is in the request of the operator.
+        # A session that an operator has ended is recorded with the operator's request.
         return None
 
-    def _sign_in(self, event: SignedIn | SignInFailed) -> AuditRecord:
+    def _record_of_sign_in(self, event: SignedIn | SignInFailed) -> AuditRecord:
         method, path = _SIGN_IN_CALLS.get(event.via, ("", ""))
         record = AuditRecord(
             at=self._clock.now(),
@@ -167,7 +170,10 @@ class AuditTrail:
 
 @dataclass(slots=True)
 class _Source:
+    """The denials of one client, address and decision within a minute."""
+
     latest: AuditRecord
+    #: Denials that were listed one by one, and those that were only counted.
     listed: int = 0
     counted: int = 0
 
@@ -178,16 +184,17 @@ class Denials:
 
     _sources: dict[tuple[str, str, str], _Source] = field(default_factory=dict)
     _listed: int = 0
+    #: The end of the minute, in monotonic seconds.
     _ends_at: float = 0.0
 
     def add(self, record: AuditRecord, now: float) -> list[AuditRecord]:
-        """Return the records to store: this one unless it is counted only, after the counts of an ended minute."""
-        due = self.counted(now)
+        """Return the records to store: the counts of an ended minute, then this record unless it is only counted."""
+        due = self.take_counts(now)
         if not self._sources:
             self._ends_at = now + _WINDOW_S
         key: tuple[str, str, str] = (record.client, record.address, record.decision)
         if key not in self._sources and len(self._sources) >= _MAX_SOURCES:
-            key, record = ("", "", ""), msgspec.structs.replace(record, address="", client=UNAUTHENTICATED.name)
+            key, record = _FURTHER_SOURCES, msgspec.structs.replace(record, address="", client=UNAUTHENTICATED.name)
         source = self._sources.setdefault(key, _Source(record))
         source.latest = record
         if source.listed < _MAX_LISTED_OF_SOURCE and self._listed < _MAX_LISTED:
@@ -197,16 +204,16 @@ class Denials:
         source.counted += 1
         return due
 
-    def counted(self, now: float) -> list[AuditRecord]:
-        """Return an entry for what each source was counted for, once the minute has ended."""
+    def take_counts(self, now: float) -> list[AuditRecord]:
+        """Return a record for each source with counted denials and begin again, once the minute has ended."""
         if now < self._ends_at:
             return []
-        due = [_count(source) for source in self._sources.values() if source.counted]
+        due = [_record_of_count(source) for source in self._sources.values() if source.counted]
         self._sources, self._listed = {}, 0
         return due
 
 
-def _count(source: _Source) -> AuditRecord:
+def _record_of_count(source: _Source) -> AuditRecord:
     return msgspec.structs.replace(
         source.latest, action=None, method="", path="", on=None, request_id=None, count=source.counted
     )
@@ -220,7 +227,7 @@ def _record_of_request(event: RequestCompleted) -> AuditRecord | None:
         # A route may deny what the permission alone allows.
         decision = {401: "unauthenticated", 403: "denied"}.get(event.status, decision)
     elif not 400 <= event.status < 500:
-        # A browser was led to the sign-in page, or it could not be decided.
+        # A browser was redirected to the sign-in page, or the decision failed.
         return None
     return AuditRecord(
         at=event.at,

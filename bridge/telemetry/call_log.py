@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The latest failed calls to upstream, and how many calls had which outcome in the last hour, for operators.
+"""The call log for operators: the latest failed calls to upstream, and the last hour's calls by outcome.
 
 Each process notes its calls in memory, and adds them to the shared store every second. A process that is killed loses
-the notes of its last second, and never a write. No note holds a body or a credential; upstream's words are cut.
+the notes of its last second, and never a write. No note holds a body or a credential; upstream's messages are cut.
 """
 
 import datetime as dt
@@ -37,7 +37,7 @@ class CallLog(Protocol):
         ...
 
     def outcomes(self) -> dict[str, int]:
-        """Return how many calls of the last hour had which outcome. It may count up to five minutes more."""
+        """Return the number of calls by outcome, of the last hour and up to five minutes more."""
         ...
 
 
@@ -52,13 +52,13 @@ class CallRecorder:
         self._outcomes: Counter[str] = Counter()
         self._notes_lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("calls", self.flush, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("calls", self.flush, interval_s=_FLUSH_INTERVAL_S, observe=observe)
 
     def __call__(self, event: Event) -> None:
         """Note a call."""
         if not isinstance(event, UpstreamCallCompleted):
             return
-        # A search or a look-up that finds nothing has done its work.
+        # A search or a look-up without a result is no failure.
         is_answered = event.outcome == "delivered" or (event.outcome == "refused" and event.reads)
         failure = None if is_answered else _failed_call(event, self._now())
         with self._notes_lock:
@@ -87,7 +87,7 @@ class CallRecorder:
 
 def _failed_call(event: UpstreamCallCompleted, now: dt.datetime) -> FailedCall:
     return FailedCall(
-        # In order of time, and unique.
+        # Sorted by time, and unique across processes.
         id=f"{round(now.timestamp() * 1000):013d}-{secrets.token_hex(4)}",
         at=now,
         call=event.endpoint[:_MAX_MESSAGE_LENGTH],
@@ -98,9 +98,9 @@ def _failed_call(event: UpstreamCallCompleted, now: dt.datetime) -> FailedCall:
         duration=round(event.duration.total_seconds(), 3),
         request_id=event.request_id,
         upstream_request_id=event.upstream_request_id[:_MAX_NAME_LENGTH] if event.upstream_request_id else None,
-        message=_cut(event.unlogged_reason),
+        message=_truncate(event.unlogged_reason),
     )
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= _MAX_MESSAGE_LENGTH else f"{text[: _MAX_MESSAGE_LENGTH - 1]}…"

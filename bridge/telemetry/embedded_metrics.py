@@ -2,7 +2,7 @@
 """Metrics for Amazon CloudWatch: a log line a minute in the Embedded Metric Format, from which CloudWatch takes them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-One process of an installation writes the line of a minute. While the store is down no process can know of the others,
+One process of an installation writes the line of a minute. While the store is down, the processes can't agree on one,
 so each of them reports ``store_up`` 0.
 """
 
@@ -86,6 +86,7 @@ class EmbeddedMetrics:
         _LOG.info("metrics", extra={"fields": _document(self._namespace, values, now)})
 
     def _increases(self) -> dict[str, float]:
+        """Return the increase of each counter since the last line; none if there was no line before."""
         totals = dict.fromkeys((_name(metric) for metric in COUNTERS), 0.0)
         names = {metric.name: _name(metric) for metric in COUNTERS}
         for (name, *_labels), number in self._read_counters().items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: one line an event, with a constant name and fields. JSON by default, columns on a terminal."""
+"""Logs: one line for each event, with a constant name and fields. JSON by default, columns on a terminal."""
 
 import datetime as dt
 import logging
@@ -79,6 +79,7 @@ _JSON_ENCODER = msgspec.json.Encoder(enc_hook=str)
 #: Fields that are left out on a terminal.
 _PROCESS_FIELDS = ("logger", "process")
 
+#: The fields of a log line, in their order.
 _Line = dict[str, Any]
 
 
@@ -93,9 +94,10 @@ def log_event(event: Event) -> None:
 
 def log_events(events: Sequence[Event]) -> None:
     """Log many events with one system call, and without log records, which would cost more than all the rest."""
-    output = next((each for each in logging.getLogger().handlers if isinstance(each, _StandardErrorHandler)), None)
-    if output:
-        output.write([_event_line(event) for event in events if _LOG.isEnabledFor(_LEVELS[type(event)])])
+    handlers = logging.getLogger().handlers
+    handler = next((handler for handler in handlers if isinstance(handler, _StandardErrorHandler)), None)
+    if handler:
+        handler.write([_event_line(event) for event in events if _LOG.isEnabledFor(_LEVELS[type(event)])])
 
 
 def configure_logging(level: str = "info") -> None:
@@ -136,8 +138,9 @@ class _StandardErrorHandler(logging.StreamHandler[TextIO]):
             except Exception:  # noqa: BLE001 - as in logging: a record that can't be formatted raises nothing
                 self.handleError(record)
 
-    def _dropped_line(self, lines: int) -> str:
-        fields = {"lines": lines}
+    def _dropped_line(self, count: int) -> str:
+        """Return the line that reports this number of dropped lines."""
+        fields = {"lines": count}
         return self._encode([_line(time.time(), logging.WARNING, "log_lines_dropped", _LOG.name, fields)])
 
     def write(self, lines: Sequence[_Line]) -> None:
@@ -207,4 +210,4 @@ def _column_line(line: _Line) -> str:
 
 def _printable(text: str) -> str:
     """Escape line breaks and terminal control characters."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

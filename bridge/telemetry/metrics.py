@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from bridge import events
 from bridge.errors import StoreUnavailable
 from bridge.events import Event, Observer
-from bridge.process.background import BackgroundThread, Census, census
+from bridge.process.background import BackgroundThread, ThreadCounts, thread_counts
 from bridge.telemetry import metric_catalogue as catalogue
 from bridge.telemetry.metric_catalogue import Metric
 
@@ -38,9 +38,10 @@ class Meter:
         self._counts: defaultdict[CounterKey, float] = defaultdict(float)
         self._counts_lock = threading.Lock()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("meter", self._flush_and_report, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread("meter", self._flush_and_report, interval_s=_FLUSH_INTERVAL_S, observe=observe)
         self._reports_threads = False
-        self._reported: Census = {}
+        #: The last report of the threads, and its time (monotonic seconds).
+        self._reported: ThreadCounts = {}
         self._reported_at = float("-inf")
 
     def __call__(self, event: Event) -> None:
@@ -98,7 +99,7 @@ class Meter:
             self._report_threads()
 
     def _report_threads(self) -> None:
-        threads, now = census(), time.monotonic()
+        threads, now = thread_counts(), time.monotonic()
         if threads == self._reported and now - self._reported_at < _REPORT_INTERVAL_S:
             return
         with suppress(StoreUnavailable):
@@ -115,14 +116,14 @@ class CounterStore(Protocol):
         ...
 
     def read(self) -> dict[CounterKey, float]:
-        """Return all totals."""
+        """Return the totals of all processes."""
         ...
 
-    def report(self, process: str, threads: Census) -> None:
+    def report(self, process: str, threads: ThreadCounts) -> None:
         """Replace the report of one process about its background threads. A report expires after ten seconds."""
         ...
 
-    def threads(self) -> Census:
+    def threads(self) -> ThreadCounts:
         """Return the background threads of all processes with an unexpired report."""
         ...
 

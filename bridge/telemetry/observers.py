@@ -20,19 +20,19 @@ from bridge.telemetry.usage import UsageMeter, UsageStore
 _LOG = logging.getLogger(__name__)
 
 _FLUSH_DELAY_S = 0.1
-#: A caller that adds one more flushes the buffer itself: no event is lost, and memory is bounded.
+#: A caller that exceeds it flushes the buffer itself: no event is lost, and memory is bounded.
 _MAX_BUFFERED_EVENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """Where a process records events for operators. What it has no store for is not recorded."""
+    """The stores in which a process records events for operators. None: such events are not recorded."""
 
     #: Failed calls to upstream.
     calls: CallLog | None = None
-    #: What the api changes and denies.
+    #: Changes, sign-ins and denials of the api.
     audit: AuditStore | None = None
-    #: What each client requests. Only the api has requests.
+    #: The requests of each client, which only the api has.
     usage: UsageStore | None = None
 
 
@@ -50,6 +50,7 @@ class Observers:
         clock = SystemClock()
         self._meter = Meter(counters, observe=self)
         self._observers: list[Observer] = [log_event, self._meter, *others]
+        #: Called at the end of the process, the last one first.
         self._flushes: list[Callable[[], None]] = [self._meter.flush]
         request_observers: list[Callable[[Sequence[Event]], None]] = [self._meter.count_all]
         if logs_requests:
@@ -97,7 +98,7 @@ class BufferedObserver:
         self._observers = observers
         self._events: deque[Event] = deque()
         self._flush_lock = threading.Lock()
-        self._thread = BackgroundThread("events", self._delayed_flush, called=True, observe=observe)
+        self._thread = BackgroundThread("events", self._delayed_flush, runs_on_call=True, observe=observe)
 
     def __call__(self, event: Event) -> None:
         """Buffer an event."""

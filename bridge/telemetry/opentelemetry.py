@@ -109,6 +109,8 @@ def otlp_tracer(url: str, *, service: str, network: Network = DIRECT) -> OtelTra
 
 @dataclass(frozen=True, slots=True)
 class _OtelSpan:
+    """A span of the SDK, and the trace context that it continues."""
+
     span: Span
     parent: TraceParent | None
 
@@ -167,10 +169,11 @@ def _method(method: str) -> str:
 
 
 def _route(method: str, path: str) -> str | None:
+    """Return the path template of a known call, such as ``/api/2.0/mlflow/runs/create``; None for any other."""
     if path in _OWN_WRITE_PATHS:
         return path
-    found = find(method, path)
-    return found.endpoint.path if found else None
+    match = find(method, path)
+    return match.endpoint.path if match else None
 
 
 def _parent_context(parent: TraceParent | None) -> Context:
@@ -181,6 +184,7 @@ def _parent_context(parent: TraceParent | None) -> Context:
 
 
 def _span_context(trace: TraceParent) -> SpanContext:
+    # The ids and flags of `traceparent`, packed: 16 bytes, 8 bytes, 1 byte.
     parent = trace.parent
     return SpanContext(
         trace_id=int.from_bytes(parent[:16]),

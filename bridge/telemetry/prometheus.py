@@ -48,7 +48,7 @@ def read_gauges(outbox: Outbox, flow_control: FlowControl, counters: CounterStor
         catalogue.BACKLOG_LANES: float(backlog.lanes),
         catalogue.BACKLOG_BYTES: float(backlog.bytes),
         catalogue.DEAD_LETTERS: float(backlog.dead_letters),
-        # Due is what a worker could deliver now.
+        # In a pause no worker delivers, so no lane counts as due.
         catalogue.OLDEST_DUE_SECONDS: 0.0 if state.paused else _age(backlog.oldest_due, now),
         catalogue.OLDEST_PENDING_SECONDS: _age(backlog.oldest_accepted_at, now),
         catalogue.DELIVERIES_PAUSED: float(state.paused is not None),
@@ -85,12 +85,13 @@ class _Collector(Collector):
     """A collector over given values, for prometheus_client."""
 
     def __init__(self, counters: Mapping[CounterKey, float] | None, gauges: Gauges) -> None:
+        #: The values of each counter and histogram, by its label values.
         self._by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
         for metric in _COUNTERS if counters is not None else ():
             # Exposed from the start, so that the first increase is seen as one.
             self._by_name[metric.name] = {(value,): 0.0 for value in metric.known} if metric.labels else {(): 0.0}
-        for (name, *rest), number in (counters or {}).items():
-            self._by_name[name][tuple(rest)] = number
+        for (name, *labels), number in (counters or {}).items():
+            self._by_name[name][tuple(labels)] = number
         self._gauges = gauges
 
     def collect(self) -> Iterator[_Family]:
@@ -120,11 +121,14 @@ def _counter(metric: Metric, values: _Values) -> CounterMetricFamily:
 
 def _histogram(metric: Metric, values: _Values) -> HistogramMetricFamily:
     family = HistogramMetricFamily(metric.name, metric.about, labels=metric.labels)
+    # By label values: the count of each bucket, by its number, and the sum of the values.
     parts: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for (*labels, part), value in values.items():
         parts[tuple(labels)][part] = value
     bounds = [*(f"{bound:g}" for bound in metric.bounds), "+Inf"]
     for label_values, counts in parts.items():
-        sums = accumulate(counts.get(str(number), 0.0) for number in range(len(bounds)))
-        family.add_metric(label_values, buckets=list(zip(bounds, sums, strict=True)), sum_value=counts.get("sum", 0.0))
+        # Prometheus' buckets are cumulative, the stored ones are not.
+        cumulative = accumulate(counts.get(str(number), 0.0) for number in range(len(bounds)))
+        buckets = list(zip(bounds, cumulative, strict=True))
+        family.add_metric(label_values, buckets=buckets, sum_value=counts.get("sum", 0.0))
     return family

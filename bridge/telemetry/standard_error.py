@@ -17,6 +17,7 @@ from bridge.process.background import BackgroundThread
 _MAX_BUFFERED_BYTES = 8 << 20
 #: How long the end of a process waits for buffered lines.
 _EXIT_FLUSH_TIMEOUT_S = 1.0
+_POLL_INTERVAL_S = 0.005
 
 
 class Writer:
@@ -26,8 +27,9 @@ class Writer:
         """``dropped_line`` returns the line that replaces this number of dropped lines."""
         self._descriptor = descriptor
         self._dropped_line = dropped_line
-        self._thread = BackgroundThread("log", self._write_all, called=True)
-        self._dropped = self._waiting = 0
+        self._thread = BackgroundThread("log", self._write_all, runs_on_call=True)
+        #: Bytes that are queued, and lines that were dropped since the last report of them.
+        self._waiting_bytes = self._dropped_count = 0
         self._reset()
         atexit.register(self.flush)
         # A fork must not write its parent's buffered lines.
@@ -37,21 +39,21 @@ class Writer:
         """Queue lines for writing, or drop them if the buffer is full."""
         encoded = text.encode(errors="backslashreplace")
         with self._lock:
-            if self._waiting + len(encoded) > _MAX_BUFFERED_BYTES:
-                self._dropped += text.count("\n")
+            if self._waiting_bytes + len(encoded) > _MAX_BUFFERED_BYTES:
+                self._dropped_count += text.count("\n")
                 return
-            self._append(encoded)
+            self._enqueue(encoded)
         self._thread.call()
 
     def flush(self, timeout_s: float = _EXIT_FLUSH_TIMEOUT_S) -> None:
-        """Wait until all is encoded, at most ``timeout_s``."""
+        """Wait until all queued lines are written, at most ``timeout_s``."""
         end = time.monotonic() + timeout_s
-        while self._waiting and time.monotonic() < end:
-            time.sleep(0.005)
+        while self._waiting_bytes and time.monotonic() < end:
+            time.sleep(_POLL_INTERVAL_S)
 
-    def _append(self, encoded: bytes) -> None:
+    def _enqueue(self, encoded: bytes) -> None:
         self._texts.append(encoded)
-        self._waiting += len(encoded)
+        self._waiting_bytes += len(encoded)
 
     def _write_all(self) -> None:
         while self._texts:
@@ -61,16 +63,16 @@ class Writer:
                 self._write(text)
             with self._lock:
                 self._texts.popleft()
-                self._waiting -= len(text)
-                if self._dropped:
-                    self._append(self._dropped_line(self._dropped).encode())
-                    self._dropped = 0
+                self._waiting_bytes -= len(text)
+                if self._dropped_count:
+                    self._enqueue(self._dropped_line(self._dropped_count).encode())
+                    self._dropped_count = 0
 
     def _write(self, text: bytes) -> None:
-        left = memoryview(text)
-        while left:
+        unwritten = memoryview(text)
+        while unwritten:
             try:
-                left = left[os.write(self._descriptor, left) :]
+                unwritten = unwritten[os.write(self._descriptor, unwritten) :]
             except BlockingIOError:
                 # Another process that shares the descriptor may have made it non-blocking.
                 select.select([], [self._descriptor], [])
@@ -78,14 +80,14 @@ class Writer:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._texts: deque[bytes] = deque()
-        self._waiting = 0
-        self._dropped = 0
+        self._waiting_bytes = 0
+        self._dropped_count = 0
 
 
 def ensure_standard_error(program: str) -> None:
     """Open the null device as standard error if it is closed. To be called before any file or socket is opened.
 
-    Otherwise a socket would get descriptor 2, and a library's log lines might be encoded to it.
+    Otherwise a socket would get descriptor 2, and a library's log lines might be written to it.
     """
     if sys.stderr is not None:
         return

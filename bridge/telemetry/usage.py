@@ -17,7 +17,7 @@ from bridge.process.background import BackgroundThread
 from schemas.client import UNAUTHENTICATED
 from schemas.usage import OTHER_ENDPOINT, UsagePeriod, field_of
 
-#: The hour and the client that counts are of.
+#: The hour (its beginning) and the client of counts.
 Account = tuple[dt.datetime, str]
 #: Numbers by the fields of `schemas.usage.UsageTotal`; those of endpoints by `schemas.usage.field_of`.
 Counts = Mapping[str, int]
@@ -58,13 +58,16 @@ class UsageMeter:
         self._counts: defaultdict[Account, defaultdict[str, int]] = defaultdict(_new_counts)
         self._counts_lock = threading.Lock()
         self._flush_lock = threading.Lock()
+        #: The endpoints that each client has used in this hour.
         self._endpoints: defaultdict[str, set[str]] = defaultdict(set)
         self._endpoints_hour: dt.datetime | None = None
-        self._thread = BackgroundThread("usage", self.flush, called=True, every=_FLUSH_INTERVAL_S, observe=observe)
+        self._thread = BackgroundThread(
+            "usage", self.flush, runs_on_call=True, interval_s=_FLUSH_INTERVAL_S, observe=observe
+        )
 
     def count_all(self, events: Sequence[Event]) -> None:
         """Count many events."""
-        completed = [event for event in events if isinstance(event, RequestCompleted) and _is_use(event)]
+        completed = [event for event in events if isinstance(event, RequestCompleted) and _has_client(event)]
         if not completed:
             return
         with self._counts_lock:
@@ -102,6 +105,7 @@ class UsageMeter:
                 counts[name] += number
 
     def _endpoint_counts(self, event: RequestCompleted, hour: dt.datetime) -> Iterator[tuple[str, int]]:
+        """Yield the counts of the endpoint of MLflow's AI Gateway that a request has called."""
         call = event.gateway
         if call is None:
             return
@@ -124,12 +128,13 @@ def _new_counts() -> defaultdict[str, int]:
     return defaultdict(int)
 
 
-def _is_use(event: RequestCompleted) -> bool:
-    """Return whether a request is some client's. Probes and files of the portal need no credentials."""
+def _has_client(event: RequestCompleted) -> bool:
+    """Return whether a request counts as usage. Public requests, such as probes and the portal's files, do not."""
     return event.client != UNAUTHENTICATED.name or event.decision != "allowed"
 
 
 def _counts_of(event: RequestCompleted) -> Iterator[tuple[str, int]]:
+    """Yield the counts of a request by the fields of `schemas.usage.UsageTotal`."""
     yield "requests", 1
     yield "writes", 0 if event.replayed else event.writes
     yield "bytes", event.bytes

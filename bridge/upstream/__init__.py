@@ -23,8 +23,8 @@ class Call:
     method: str = "POST"
     #: The content type and encoding of the body; JSON if empty.
     headers: Headers = ()
-    #: The field that MLflow's response must have; empty if MLflow responds with an empty object.
-    answer: str = ""
+    #: The field that MLflow's response must have; empty for calls to which MLflow responds with an empty object.
+    response_field: str = ""
     #: The call only reads: its success does not show that upstream accepts writes.
     reads: bool = False
     #: Some MLflow servers lack this call: a 404 says nothing about upstream's health.
@@ -39,7 +39,7 @@ class Delivered:
 
     status: int
     request_id: str | None = None
-    #: The response body, if the call names a response field.
+    #: The response body if the call has a ``response_field``, else empty.
     body: bytes = field(default=b"", repr=False)
 
 

@@ -18,8 +18,13 @@ from schemas.write import Op
 _EXAMINE_INTERVAL_S = 30.0
 #: Queued calls that some supported MLflow servers lack.
 _OPTIONAL_OPS = (
-    *(Op.LOG_OUTPUTS, Op.DELETE_EXPERIMENT_TAG, Op.LINK_TRACES, Op.LINK_PROMPTS),
-    *(Op.SET_TRACE_TAG, Op.DELETE_TRACE_TAG, Op.EXPORT_TRACES),
+    Op.LOG_OUTPUTS,
+    Op.DELETE_EXPERIMENT_TAG,
+    Op.LINK_TRACES,
+    Op.LINK_PROMPTS,
+    Op.SET_TRACE_TAG,
+    Op.DELETE_TRACE_TAG,
+    Op.EXPORT_TRACES,
 )
 #: The statuses of a server that lacks a call.
 _MISSING_CALL_STATUSES = frozenset({404, 405, 501})
@@ -34,10 +39,12 @@ class UpstreamCapabilities:
         self._stated = stated
         self._observe = observe
         self._examined_version: str | None = None
+        #: MLflow's limits on writes, for the version in force.
         self.limits = limits_of(stated) if stated else NEWEST
+        #: The queued calls that upstream lacks.
         self.lacks: frozenset[Op] = frozenset()
         self._thread = BackgroundThread(
-            "abilities", self.examine, every=_EXAMINE_INTERVAL_S, observe=observe, stopping=stopping
+            "abilities", self.examine, interval_s=_EXAMINE_INTERVAL_S, observe=observe, stopping=stopping
         )
 
     @property

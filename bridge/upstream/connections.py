@@ -163,13 +163,13 @@ class AwsSession(BotocoreSession):  # type: ignore[misc] # botocore is untyped
             options["verify"] = str(bundle.path)
         config = options.pop("config", None) or Config()
 
-        def client(proxies: dict[str, str]) -> Any:  # noqa: ANN401
+        def create(proxies: dict[str, str]) -> Any:  # noqa: ANN401
             return super(AwsSession, self).create_client(*args, **options, config=config.merge(Config(proxies=proxies)))
 
-        direct = client({})
-        # Only a client knows its endpoint.
+        # The first client shows the endpoint, on which its proxy depends.
+        direct = create({})
         proxies = self._network.proxies_of(direct.meta.endpoint_url)
-        return client(proxies) if proxies else direct
+        return create(proxies) if proxies else direct
 
 
 def _is_disconnect(error: requests.ConnectionError) -> bool:

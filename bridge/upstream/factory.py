@@ -53,8 +53,10 @@ def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCred
     """Return the bridge's own credentials, and the sessions of its clients if calls are signed in their names."""
     role, chain = settings.assume_role_arn, CredentialChain(clock, region=region, network=settings.network)
 
-    def session(name: str) -> AwsCredentials:
-        identity = name if settings.assume_role_session_name == "source" else None
-        return AwsCredentials(clock, role, session=RoleSession(name=name, source_identity=identity), chain=chain)
+    def open_session(name: str) -> AwsCredentials:
+        source_identity = name if settings.assume_role_session_name == "source" else None
+        session = RoleSession(name=name, source_identity=source_identity)
+        return AwsCredentials(clock, role, session=session, chain=chain)
 
-    return session(OWN_SESSION), (ClientSessions(session, clock) if settings.speaks_for_clients else None)
+    clients = ClientSessions(open_session, clock) if settings.uses_client_sessions else None
+    return open_session(OWN_SESSION), clients

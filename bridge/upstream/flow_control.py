@@ -48,7 +48,7 @@ class Pause:
     until: dt.datetime | None = None
 
     def document(self) -> PauseDocument:
-        """Return what operators see of it."""
+        """Return the pause as operators see it."""
         return PauseDocument(why=self.why, by=self.by, since=self.since, until=self.until)
 
 
@@ -58,9 +58,11 @@ class FlowControlState:
 
     #: ``closed`` (calls are sent), ``open`` (none is sent) or ``half-open`` (one probe is sent).
     breaker: Literal["closed", "open", "half-open"]
+    #: Why the breaker is not closed; None if it is closed.
     reason: str | None
-    #: Since when the breaker is not closed; None where it is, or where an older release has opened it.
+    #: Since when the breaker is not closed; None if it is closed, or if an older release has opened it.
     since: dt.datetime | None = None
+    #: When the breaker permits a probe, which is past if it is half-open; None if it is closed.
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
     rate: float | None
@@ -72,7 +74,7 @@ class FlowControlState:
     burst: int | None = None
     #: None unless deliveries are paused.
     paused: Pause | None = None
-    #: How often the breaker has opened since the last answer, and the failures in a row since it last opened.
+    #: How often the breaker has opened since upstream last responded, and the failures in a row since it last opened.
     trips: int = 0
     failures: int = 0
 
@@ -82,7 +84,7 @@ class FlowControlState:
         return self.breaker == "closed" and self.paused is None
 
     def document(self) -> GateDocument:
-        """Return what operators see of it."""
+        """Return the state as operators see it."""
         return GateDocument(
             breaker=self.breaker,
             why=self.reason,

@@ -37,10 +37,10 @@ class ForwardedResponse:
 
 
 class Forwarding(Protocol):
-    """MLflow behind SageMaker's gateway, or any MLflow server, for requests that are answered at once."""
+    """MLflow behind SageMaker's gateway, or any MLflow server, for requests that are not queued."""
 
     @property
-    def streams(self) -> bool:
+    def can_stream(self) -> bool:
         """Whether a body can be sent while it arrives. A signed request needs the hash of its body first."""
         ...
 
@@ -106,7 +106,7 @@ class StreamedBody:
         """Return the next piece, or raise the error that ended the body."""
         async with self._reading:
             while not self.is_complete:
-                piece, self._kept_back = self._kept_back, await self._next()
+                piece, self._kept_back = self._kept_back, await self._read_piece()
                 if self._kept_back is None:
                     self.is_complete = True
                     self._kept_back = piece
@@ -122,7 +122,7 @@ class StreamedBody:
         async with self._reading:
             pass
 
-    async def _next(self) -> bytes | None:
+    async def _read_piece(self) -> bytes | None:
         try:
             return await anext(self._chunks, None)
         except Exception as error:

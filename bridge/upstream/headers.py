@@ -62,7 +62,7 @@ def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
     headers = list(headers)
     named = _named_by_connection(headers)
     for name, value in headers:
-        if is_forwarded(name) and not (named and _spelled(name) in named):
+        if is_forwarded(name) and not (named and _normalized(name) in named):
             yield name, value
 
 
@@ -70,8 +70,8 @@ def to_upstream(headers: Headers) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=1024)
 def is_forwarded(name: str) -> bool:
     """Return whether upstream may see a header of a client's request, unless `Connection` names it."""
-    spelled = _spelled(name)
-    return spelled not in _DROPPED_REQUEST_HEADERS and not spelled.startswith(_DROPPED_REQUEST_PREFIXES)
+    normalized = _normalized(name)
+    return normalized not in _DROPPED_REQUEST_HEADERS and not normalized.startswith(_DROPPED_REQUEST_PREFIXES)
 
 
 def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str]]:
@@ -79,7 +79,7 @@ def to_client(headers: Headers, *, upstream_url: str) -> Iterator[tuple[str, str
     headers = list(headers)
     dropped = _DROPPED_RESPONSE_HEADERS | _named_by_connection(headers)
     for name, value in headers:
-        if name.lower().replace("_", "-") in dropped or _CONTROL_CHARACTERS.search(value):
+        if _normalized(name) in dropped or _CONTROL_CHARACTERS.search(value):
             continue
         rewritten = _rewrite_location(value, upstream_url) if name.lower() == "location" else value
         if rewritten is not None:
@@ -107,11 +107,12 @@ def _rewrite_location(location: str, upstream_url: str) -> str | None:
     return urlunsplit(("", "", path, target.query, target.fragment))
 
 
-def _spelled(name: str) -> str:
+def _normalized(name: str) -> str:
     # To a WSGI server, which MLflow may run on, `X_Forwarded_Host` is another spelling of `X-Forwarded-Host`.
     return name.lower().replace("_", "-")
 
 
 def _named_by_connection(headers: Headers) -> frozenset[str]:
-    options = (value.split(",") for name, value in headers if name.lower() == "connection")
-    return frozenset(option.strip().lower().replace("_", "-") for each in options for option in each)
+    """Return the names that `Connection` lists: further hop-by-hop headers (RFC 9110, section 7.6.1)."""
+    lists = (value.split(",") for name, value in headers if name.lower() == "connection")
+    return frozenset(_normalized(option.strip()) for options in lists for option in options)

@@ -94,7 +94,7 @@ class HttpUpstream:
     def version(self) -> str | None:
         """Return MLflow's version. SageMaker's gateway may not forward this path."""
         try:
-            response = self.ask("/version", timeout=_PROBE_TIMEOUT)
+            response = self.get("/version", timeout=_PROBE_TIMEOUT)
             text = response.content[:_MAX_VERSION_LENGTH].decode(errors="replace").strip()
         except (CredentialsUnavailable, requests.RequestException):
             return None
@@ -106,24 +106,28 @@ class HttpUpstream:
         Only MLflow's JSON shows that it is reachable. For a stopped server, SageMaker's gateway sends plain text.
         """
         now = self._clock.monotonic()
-        if self._last_probe is None or now - self._last_probe[0] > _PROBE_TTL:
-            self._last_probe = (now, self._probe())
-        return self._last_probe[1]
+        if self._last_probe is not None:
+            probed_at, result = self._last_probe
+            if now - probed_at <= _PROBE_TTL:
+                return result
+        result = self._probe()
+        self._last_probe = (now, result)
+        return result
 
     def _probe(self) -> Mapping[str, object]:
         try:
-            response = self.ask(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
-            from_mlflow = response.content.lstrip().startswith(b"{") and response.status_code == 200
+            response = self.get(_PROBE_TARGET, timeout=_PROBE_TIMEOUT)
+            is_from_mlflow = response.content.lstrip().startswith(b"{") and response.status_code == 200
         except CredentialsUnavailable as error:
             return {"reachable": False, "reason": str(error)}
         except requests.RequestException as error:
             return {"reachable": False, "reason": type(error).__name__}
-        if from_mlflow:
+        if is_from_mlflow:
             return {"reachable": True, "reason": None}
         aws_error = response.headers.get("x-amzn-ErrorType", "").split(":")[0]
         return {"reachable": False, "reason": f"status {response.status_code} {aws_error}".strip()}
 
-    def ask(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
+    def get(self, target: str, *, timeout: dt.timedelta) -> requests.Response:
         """Return the response to a signed GET, its body not yet read. ``timeout`` bounds the connection and each read.
 
         Raises ``CredentialsUnavailable`` and ``requests.RequestException``.

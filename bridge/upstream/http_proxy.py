@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forwarding proxy: sends requests to upstream and streams the responses back, on one event loop."""
+"""Forwarding proxy: sends requests to upstream and can_stream the responses back, on one event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -65,7 +65,7 @@ class HttpForwarding:
         )
 
     @property
-    def streams(self) -> bool:
+    def can_stream(self) -> bool:
         """Whether a body can be sent while it arrives."""
         return self._signer is None
 
@@ -108,7 +108,7 @@ class HttpForwarding:
         length = request.body.length if request.body else 0
         if length or request.method in _METHODS_WITH_BODY:
             headers["Content-Length"] = str(length)
-        headers.update(await self._signature(request, url, headers))
+        headers.update(await self._signature_headers(request, url, headers))
         try:
             async with await self._send(request, url, headers) as response:
                 yield await self._forwarded_response(response, request)
@@ -121,6 +121,7 @@ class HttpForwarding:
 
     async def close(self) -> None:
         """Close the connections."""
+        # A cached property that was never used has no entry in `__dict__`.
         for session in ("_session", "_upload_session"):
             if session in self.__dict__:
                 await self.__dict__[session].close()
@@ -131,7 +132,7 @@ class HttpForwarding:
         async with asyncio.timeout(None) as deadline:
             body = _body_of(request.body, timeout_s=self._read_timeout_s, deadline=deadline)
             may_repeat = _is_repeatable(request) and not isinstance(body, AsyncIterator)
-            middleware = self._connector.at_most_twice if may_repeat else self._connector.once
+            middleware = self._connector.send_at_most_twice if may_repeat else self._connector.send_once
             # The URL must be the signed one, byte for byte. The client follows redirects itself.
             return await session.request(
                 request.method,
@@ -144,7 +145,9 @@ class HttpForwarding:
                 middlewares=() if is_upload else (middleware,),
             )
 
-    async def _signature(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    async def _signature_headers(
+        self, request: ForwardedRequest, url: str, headers: Mapping[str, str]
+    ) -> dict[str, str]:
         if self._signer is None:
             return {}
         signer = self._signer.for_client(request.client)
@@ -164,13 +167,13 @@ class HttpForwarding:
     ) -> ForwardedResponse:
         if response.status not in _FINAL_STATUSES:
             raise UpstreamUnreachable(f"Upstream responded with the invalid status {response.status}")
-        raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
             body = _single_piece(await self._read_aws_error(response, request.client))
         elif isinstance(request.body, StreamedBody) and not request.body.is_complete:
             body = _single_piece(await self._read_early_response(response))
-        returned = tuple(to_client(raw, upstream_url=self._endpoint.url))
+        returned = tuple(to_client(headers, upstream_url=self._endpoint.url))
         return ForwardedResponse(status=response.status, headers=returned, body=body)
 
     async def _read_early_response(self, response: aiohttp.ClientResponse) -> bytes:
@@ -214,12 +217,12 @@ def _body_of(
         return PacedBody(body, timeout_s=timeout_s, deadline=deadline)
     file = cast("IO[bytes]", body.file)
     file.seek(0)
-    return (
-        file.read() if body.length <= _CHUNK_BYTES else PacedBody(_pieces(file), timeout_s=timeout_s, deadline=deadline)
-    )
+    if body.length <= _CHUNK_BYTES:
+        return file.read()
+    return PacedBody(_file_pieces(file), timeout_s=timeout_s, deadline=deadline)
 
 
-async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+async def _file_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
         yield piece
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an upstream is called: an id, a name without passwords, its kind and region."""
+"""The identity of an upstream in documents and logs: an id, a name without passwords, its kind and region."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from bridge.config.settings import masked
 class UpstreamIdentity:
     """The identity of an upstream."""
 
+    #: The first digits of a hash of its ARN or URL.
     id: str
+    #: The ARN, or the URL with its password masked.
     name: str
     kind: Literal["tracking-server", "app", "mlflow"]
     region: str | None = None

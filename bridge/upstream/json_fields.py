@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds a few fields of JSON that arrives in pieces. It keeps neither the document nor what it does not look for."""
+"""Extracts a few fields of a JSON document that arrives in pieces. Keeps neither the document nor other fields."""
 
 import re
 from collections.abc import Callable, Collection
@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 #: The names of the objects around a value, and its own name.
 Path = tuple[bytes, ...]
 
-#: What begins or ends a value, and the colon that makes a string a name. Numbers and literals are skipped.
+#: The bytes that begin or end a value, and the colon that makes a string a name. Numbers and literals are skipped.
 _STRUCTURE = re.compile(rb'["{}\[\]:]')
-#: The same where no name matters.
+#: The same below the depth of all paths, where no name matters.
 _DEEP_STRUCTURE = re.compile(rb'["{}\[\]]')
 #: The rest of a string, up to its closing quote, a last backslash, or the end of the piece.
 _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-#: A longer string is neither a name nor a value that anyone looks for.
+#: A longer string is neither a name of a path nor returned.
 _MAX_STRING_BYTES = 1024
 #: A longer object is not returned.
 _MAX_OBJECT_BYTES = 64 * 1024
@@ -22,30 +22,32 @@ _OPENING, _OBJECT = (ord("{"), ord("[")), ord("{")
 
 
 class JsonFields:
-    """Calls ``found`` with the JSON text of each object or string at one of the paths, in the order of the document.
+    """Calls ``on_field`` with the JSON text of each object or string at one of the paths, in the document's order.
 
     The document is an object, or an array of objects: a path begins in either. Invalid JSON yields no error and no
-    useful field. ``max_tokens`` bounds the work for a document of a client; it ends early after that.
+    useful field. ``max_tokens`` bounds the work for a document of a client: what follows them is not read.
     """
 
     def __init__(
-        self, paths: Collection[Path], found: Callable[[bytes], None], *, max_tokens: float = float("inf")
+        self, paths: Collection[Path], on_field: Callable[[bytes], None], *, max_tokens: float = float("inf")
     ) -> None:
         self._paths = frozenset(paths)
-        self._found = found
+        self._on_field = on_field
         self._max_depth = max(map(len, paths)) + 1
         self._max_tokens = max_tokens
         self.restart()
 
     def restart(self) -> None:
         """Begin with another document."""
-        self._left = self._max_tokens
+        self._tokens_left = self._max_tokens
         self._depth = 0
         #: For each open container down to the depth that matters: the name of the field that it is; None in an array.
         self._containers: list[bytes | None] = []
         #: The name before the last colon. A string after it is a value if no colon follows.
         self._name: bytes | None = None
+        #: The last string, as far as it is read; None below the depth that matters.
         self._string: bytearray | None = None
+        #: The last string is the value of the last name, unless a colon follows.
         self._is_value = False
         self._in_string = self._is_escaped = False
         #: The object that is being copied, the depth around it, and where it begins in the current piece.
@@ -55,7 +57,7 @@ class JsonFields:
     def feed(self, piece: bytes) -> None:
         """Read the next piece."""
         position, end = 0, len(piece)
-        while position < end and self._left > 0:
+        while position < end and self._tokens_left > 0:
             if self._in_string:
                 position = self._read_string(piece, position)
                 continue
@@ -64,7 +66,7 @@ class JsonFields:
             if not match:
                 break
             position = match.end()
-            self._left -= 1
+            self._tokens_left -= 1
             self._read_token(piece, position - 1)
         if self._object is not None:
             self._copy(piece, end)
@@ -82,7 +84,7 @@ class JsonFields:
             self._string += piece[begin : min(position, begin + _MAX_STRING_BYTES)]
         if position == len(piece):
             return position
-        # What stops within a piece is the closing quote, or the last byte is a backslash.
+        # The pattern stops within a piece at the closing quote, or at a backslash that is the last byte.
         self._in_string = piece[position] == _BACKSLASH
         self._is_escaped = self._in_string
         if self._is_escaped and self._string is not None:
@@ -108,7 +110,7 @@ class JsonFields:
         """Return a string that ends the document: before any other token it could still be a name."""
         if self._is_value and not self._in_string and self._string is not None:
             if len(self._string) < _MAX_STRING_BYTES and self._path in self._paths:
-                self._found(b'"%s"' % self._string)
+                self._on_field(b'"%s"' % self._string)
             self._name = None
         self._is_value = False
 
@@ -127,9 +129,10 @@ class JsonFields:
         self._name = None
         if self._object is not None and self._depth == self._object_depth:
             self._copy(piece, position + 1)
-            whole, self._object = self._object, None
-            if whole:
-                self._found(bytes(whole))
+            # None if it was too long.
+            copied, self._object = self._object, None
+            if copied:
+                self._on_field(bytes(copied))
 
     def _copy(self, piece: bytes, end: int) -> None:
         if self._object is None:

@@ -34,14 +34,15 @@ def single_call(write: Write, run_id: str | None = None) -> Call:
     if "{" in path:
         path = _PATH_PARAMETER.sub(quote(subject(write.lane), safe=""), path)
     else:
-        body = _subject_of_body(write, run_id) + (b"" if body == b"{}" else b",") + body.removeprefix(b"{")
+        separator = b"" if body == b"{}" else b","
+        body = _begin_body(write, run_id) + separator + body.removeprefix(b"{")
     optional = write.op not in _UNIVERSAL_OPS
     return Call(path=path, body=body, workspace=write.workspace, method=endpoint.method, optional=optional)
 
 
 def log_batch_call(first: Write, run_id: str | None, *lists: Sequence[Fragment]) -> Call:
     """Return a ``log-batch`` call. ``lists`` are the fragments of metrics, params and tags, in this order."""
-    body = [_subject_of_body(first, run_id)]
+    body = [_begin_body(first, run_id)]
     for name, fragments in zip((b"metrics", b"params", b"tags"), lists, strict=True):
         fragment = joined(fragments)
         if fragment.count:
@@ -58,11 +59,14 @@ def joined(fragments: Sequence[Fragment]) -> Fragment:
     )
 
 
-def _subject_of_body(write: Write, run_id: str | None) -> bytes:
-    """Return the beginning of a body, which names its subject. A named run without an id is named by its name."""
-    named = None if run_id else named_run(write.lane)
-    if named:
-        name, value = "run", named.name
+def _begin_body(write: Write, run_id: str | None) -> bytes:
+    """Return the beginning of a body: the field that names its run, experiment or trace.
+
+    A named run without an id is referred to by its name.
+    """
+    run = None if run_id else named_run(write.lane)
+    if run:
+        name, value = "run", run.name
     elif run_id or run_of(write.lane):
         name, value = "run_id", run_id or write.lane
     else:

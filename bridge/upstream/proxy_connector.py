@@ -59,7 +59,9 @@ class Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
 
-    async def once(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async def send_once(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
         """Send a request that must not be repeated (aiohttp middleware)."""
         try:
             return await send(request)
@@ -70,19 +72,19 @@ class Connector(aiohttp.TCPConnector):
             # Raised as another type, because aiohttp itself would repeat a GET, a PUT or a DELETE on any connection.
             raise aiohttp.ClientConnectionError(type(error).__name__) from error
 
-    async def at_most_twice(
+    async def send_at_most_twice(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send a request that may be repeated once (aiohttp middleware)."""
         self._repeatable.add(request)
         try:
-            return await self.once(request, send)
+            return await self.send_once(request, send)
         except aiohttp.ClientConnectionError as error:
             if not isinstance(error.__cause__, _DISCONNECTS) or request not in self._on_used_connection:
                 raise
         await request.close()
         self._needs_new_connection.add(request)
-        return await self.once(request, send)
+        return await self.send_once(request, send)
 
     def _may_use(self, request: aiohttp.ClientRequest, idle_s: float) -> bool:
         if request in self._needs_new_connection:

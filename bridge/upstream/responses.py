@@ -47,11 +47,18 @@ _FIREWALL_STATUSES = frozenset({403, 406, 418, 451})
 #: F5's firewall sends such a page with 200.
 _FIREWALL_PAGE = re.compile(rb"<html.*(support ID|request (was )?(rejected|blocked))", re.IGNORECASE | re.DOTALL)
 _PERMANENT_STATUSES = frozenset({400, 404, 409, 415, 422})
+#: The statuses with which FastAPI rejects a request and states a ``detail``.
+_FASTAPI_REJECTIONS = frozenset({400, 413, 415, 422})
+_MAX_MESSAGE_CHARS = 2000
+#: More digits would overflow a `timedelta`.
+_MAX_RETRY_AFTER_DIGITS = 9
 #: The statuses of a server that lacks a call.
 _MISSING_CALL_STATUSES = frozenset({404, 405, 501})
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
+    """The error fields of MLflow (``error_code``, ``message``), AWS (``Message``, ``__type``) and FastAPI."""
+
     error_code: str = ""
     message: str | None = None
     Message: str | None = None
@@ -80,7 +87,7 @@ def classify(
 ) -> Outcome:
     """Return the outcome of a call from upstream's response. ``headers`` must be case-insensitive."""
     # Only the export of traces has headers of its own, and MLflow handles it with FastAPI.
-    response = _read(status, headers, body, of_fastapi=bool(call and call.headers))
+    response = _parse_response(status, headers, body, of_fastapi=bool(call and call.headers))
     outcome = _classify(response, body, now=now, call=call)
     if isinstance(outcome, Unavailable):
         code = response.error_code or response.aws_error
@@ -91,7 +98,7 @@ def classify(
 def _classify(response: _ErrorResponse, body: bytes, *, now: dt.datetime, call: Call | None) -> Outcome:
     status, headers = response.status, response.headers
     if status == 200 and _is_from_mlflow(headers, body, call):
-        kept_body = body if call and call.answer else b""
+        kept_body = body if call and call.response_field else b""
         return Delivered(status=status, request_id=response.request_id, body=kept_body)
     if _rejects_identity(response) or _denies_call(response) or (status == 200 and _FIREWALL_PAGE.search(body)):
         return _access_outcome(response, call)
@@ -122,12 +129,12 @@ def _classify(response: _ErrorResponse, body: bytes, *, now: dt.datetime, call: 
 
 def is_identity_rejected(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether upstream rejects the bridge's identity: its credentials, signature or clock."""
-    return _rejects_identity(_read(status, headers, body))
+    return _rejects_identity(_parse_response(status, headers, body))
 
 
 def is_call_denied(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether upstream denies this call, and perhaps only this one. Check `is_identity_rejected` first."""
-    return _denies_call(_read(status, headers, body))
+    return _denies_call(_parse_response(status, headers, body))
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta | None:
@@ -136,7 +143,7 @@ def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta
     if not text:
         return None
     if text.isdecimal():
-        wait = dt.timedelta(seconds=int(text) if len(text) < 10 else 10**9)
+        wait = dt.timedelta(seconds=int(text)) if len(text) <= _MAX_RETRY_AFTER_DIGITS else _MAX_RETRY_AFTER
     else:
         try:
             date = email.utils.parsedate_to_datetime(text)
@@ -146,19 +153,21 @@ def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta
     return min(max(wait, dt.timedelta()), _MAX_RETRY_AFTER)
 
 
-def _read(status: int, headers: Mapping[str, str], body: bytes, *, of_fastapi: bool = False) -> _ErrorResponse:
+def _parse_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, of_fastapi: bool = False
+) -> _ErrorResponse:
     try:
         fields = msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         fields = _ErrorBody()
     aws_error = headers.get("x-amzn-ErrorType", "") or fields.type_
-    detailed = of_fastapi and fields.detail is not None and status in (400, 413, 415, 422)
-    message = fields.message or fields.Message or (str(fields.detail) if detailed else "")
+    has_detail = of_fastapi and fields.detail is not None and status in _FASTAPI_REJECTIONS
+    message = fields.message or fields.Message or (str(fields.detail) if has_detail else "")
     return _ErrorResponse(
         status=status,
         headers=headers,
-        error_code=fields.error_code or ("BAD_REQUEST" if detailed else ""),
-        message=message[:2000],
+        error_code=fields.error_code or ("BAD_REQUEST" if has_detail else ""),
+        message=message[:_MAX_MESSAGE_CHARS],
         aws_error=aws_error.split(":")[0],
     )
 
@@ -168,20 +177,20 @@ def _rejects_identity(response: _ErrorResponse) -> bool:
 
 
 def _denies_call(response: _ErrorResponse) -> bool:
-    by_firewall = response.status in _FIREWALL_STATUSES and not response.error_code
-    return (
-        response.status == 403 or by_firewall or (response.status >= 400 and bool(_DENIED.search(response.aws_error)))
-    )
+    is_by_firewall = response.status in _FIREWALL_STATUSES and not response.error_code
+    is_by_aws = response.status >= 400 and bool(_DENIED.search(response.aws_error))
+    return response.status == 403 or is_by_firewall or is_by_aws
 
 
 def _access_outcome(response: _ErrorResponse, call: Call | None) -> Outcome:
+    """Return the outcome of a response that rejects the bridge's identity, or denies the call."""
     if _rejects_identity(response):
         reason = (
             f"AWS refuses the bridge's credentials: {response.aws_error}" if response.aws_error else _LOGIN_REQUIRED
         )
         return Unavailable(reason=reason, status=response.status, identity_failed=True)
-    found = find(call.method, call.path.partition("?")[0]) if call else None
-    action = found.endpoint.action if found else "call"
+    match = find(call.method, call.path.partition("?")[0]) if call else None
+    action = match.endpoint.action if match else "call"
     if response.aws_error:
         reason = f"AWS denies the bridge the action {action} ({response.aws_error})"
     elif response.error_code:
@@ -218,8 +227,8 @@ def _is_permanent(response: _ErrorResponse) -> bool:
 
 def _is_unread_request(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether the server could not parse the request. AWS, in contrast, sends 400 when it throttles."""
-    plain = "x-amzn-RequestId" not in headers and not body.lstrip().startswith(b"{")
-    return status in (414, 431) or (status == 400 and bool(body) and plain)
+    is_plain_text = "x-amzn-RequestId" not in headers and not body.lstrip().startswith(b"{")
+    return status in (414, 431) or (status == 400 and bool(body) and is_plain_text)
 
 
 def _is_from_mlflow(headers: Mapping[str, str], body: bytes, call: Call | None) -> bool:
@@ -231,18 +240,19 @@ def _is_from_mlflow(headers: Mapping[str, str], body: bytes, call: Call | None) 
     if call and call.headers and not body:
         # The response to a trace export is protobuf, where an empty object has no bytes.
         return headers.get("Content-Type", "").startswith("application/x-protobuf")
-    if not call or not call.answer:
+    if not call or not call.response_field:
         return bool(_EMPTY_OBJECT.fullmatch(body) or _UPDATED_RUN.fullmatch(body))
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     # MLflow omits empty fields: a search without a result returns an empty object.
-    no_results = not fields and call.path.endswith("/search")
-    return isinstance(fields, dict) and (call.answer in fields or no_results)
+    has_no_results = not fields and call.path.endswith("/search")
+    return isinstance(fields, dict) and (call.response_field in fields or has_no_results)
 
 
 def _refusal_of_write(response: _ErrorResponse, reason: str) -> Refused:
+    """Return the final outcome if upstream fails on this write each time."""
     message = response.message or f"upstream fails on this write each time: {reason}"
     code = response.error_code or "INTERNAL_ERROR"
     return Refused(status=response.status, error_code=code, message=message, request_id=response.request_id)

@@ -16,7 +16,7 @@ from bridge.upstream.flow_control import FlowControl, Withheld
 from bridge.upstream.tracing import CallSpan, Tracer
 
 #: The prefix that MLflow's calls have in common.
-_API = re.compile(r"^/api/\d\.0/mlflow/")
+_API_PREFIX = re.compile(r"^/api/\d\.0/mlflow/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class UpstreamSender:
     #: Once set, no further call is sent.
     stopping: threading.Event
     #: Each call is signed with its client's session of the role, so it carries the writes of one client.
-    in_clients_names: bool = False
+    uses_client_sessions: bool = False
     tracer: Tracer | None = None
 
     def send(
@@ -60,7 +60,7 @@ class UpstreamSender:
             return decision
         if self.stopping.wait(decision.wait.total_seconds()):
             return Stopping()
-        if self.in_clients_names and context.jobs:
+        if self.uses_client_sessions and context.jobs:
             call = replace(call, client=context.client)
         span = self.tracer.call(call, context) if self.tracer and context.jobs else None
         started_at = self.clock.monotonic()
@@ -75,11 +75,8 @@ class UpstreamSender:
 
 
 def _completed(call: Call, context: CallContext, outcome: Outcome, duration: dt.timedelta) -> UpstreamCallCompleted:
-    reason = (
-        "" if isinstance(outcome, Delivered) else outcome.message if isinstance(outcome, Refused) else outcome.reason
-    )
     return UpstreamCallCompleted(
-        endpoint=f"{call.method} {_API.sub('', call.path.partition('?')[0])}",
+        endpoint=f"{call.method} {_API_PREFIX.sub('', call.path.partition('?')[0])}",
         lane=context.lane,
         request_id=context.request_id,
         attempt=context.attempt,
@@ -89,11 +86,18 @@ def _completed(call: Call, context: CallContext, outcome: Outcome, duration: dt.
         reads=call.reads,
         error_code=getattr(outcome, "error_code", None) or None,
         upstream_request_id=getattr(outcome, "request_id", None),
-        unlogged_reason=reason,
+        unlogged_reason=_failure_reason(outcome),
     )
+
+
+def _failure_reason(outcome: Outcome) -> str:
+    if isinstance(outcome, Delivered):
+        return ""
+    return outcome.message if isinstance(outcome, Refused) else outcome.reason
 
 
 def _trace_headers(context: CallContext, span: CallSpan | None) -> Headers:
     """Return the headers that correlate upstream's logs and traces with those of the bridge."""
-    request_id, trace = context.request_id, span.trace if span else context.trace
-    return (*((("X-Request-Id", request_id),) if request_id else ()), *(trace.headers if trace else ()))
+    trace = span.trace if span else context.trace
+    headers = trace.headers if trace else ()
+    return (("X-Request-Id", context.request_id), *headers) if context.request_id else headers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokens of a call of MLflow's AI Gateway, as its response states them. It is read while it passes.
+"""Counts the tokens of a call of MLflow's AI Gateway, which its response states. Reads the response as it passes.
 
 =================================  ==============================================================================
 response                           where it states the tokens
@@ -25,18 +25,19 @@ import msgspec
 from bridge.upstream.json_fields import JsonFields
 
 _PATHS = ((b"usage",), (b"usageMetadata",), (b"message", b"usage"), (b"response", b"usage"))
-#: The fields that state the tokens. Of each list, the first one with a field in the response counts, as a sum.
-_PROMPT = (
+#: The fields that state tokens, one tuple for each response format. The first field of a tuple shows that its format
+#: applies; the tokens are the sum of its fields.
+_PROMPT_FIELDS = (
     ("prompt_tokens",),
     ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
     ("promptTokenCount", "toolUsePromptTokenCount"),
 )
-_COMPLETION = (("completion_tokens",), ("output_tokens",), ("candidatesTokenCount", "thoughtsTokenCount"))
-#: A number beyond it is an error of the provider.
+_COMPLETION_FIELDS = (("completion_tokens",), ("output_tokens",), ("candidatesTokenCount", "thoughtsTokenCount"))
+#: A higher number is an error of the provider.
 _MAX_TOKENS = 2**40
 _LINE_END = re.compile(rb"\n")
-#: The field of an event that holds its JSON.
-_DATA = b"data:"
+#: The beginning of an event's line that holds JSON.
+_DATA_PREFIX = b"data:"
 
 
 class TokenUsage(msgspec.Struct, frozen=True):
@@ -50,8 +51,9 @@ class TokenCounter:
     """Reads the tokens from the pieces of one response. It keeps a few numbers, and no text."""
 
     def __init__(self, *, is_event_stream: bool) -> None:
-        fields = JsonFields(_PATHS, self._take)
+        fields = JsonFields(_PATHS, self._take_counts)
         self._feed = _EventStream(fields).feed if is_event_stream else fields.feed
+        #: The numbers that the response has stated so far, by field.
         self._stated: dict[str, int] = {}
 
     def feed(self, piece: bytes) -> None:
@@ -63,33 +65,35 @@ class TokenCounter:
         """The tokens that the response has stated so far; None if it has stated none."""
         if not self._stated:
             return None
-        return TokenUsage(self._sum_of(_PROMPT), self._sum_of(_COMPLETION))
+        return TokenUsage(self._sum_of(_PROMPT_FIELDS), self._sum_of(_COMPLETION_FIELDS))
 
-    def _sum_of(self, alternatives: tuple[tuple[str, ...], ...]) -> int:
-        stated = self._stated
-        return next((sum(stated.get(each, 0) for each in names) for names in alternatives if names[0] in stated), 0)
+    def _sum_of(self, formats: tuple[tuple[str, ...], ...]) -> int:
+        for names in formats:
+            if names[0] in self._stated:
+                return sum(self._stated.get(name, 0) for name in names)
+        return 0
 
-    def _take(self, text: bytes) -> None:
+    def _take_counts(self, text: bytes) -> None:
         try:
             fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
-        for name in _NAMES & fields.keys():
+        for name in _COUNT_FIELDS & fields.keys():
             number = fields[name]
             if type(number) is int and 0 <= number <= _MAX_TOKENS:
                 self._stated[name] = number
 
 
-_NAMES = frozenset(name for alternatives in (_PROMPT, _COMPLETION) for names in alternatives for name in names)
+_COUNT_FIELDS = frozenset(name for names in (*_PROMPT_FIELDS, *_COMPLETION_FIELDS) for name in names)
 
 
 class _EventStream:
-    """Passes on the JSON of server-sent events, and of lines that are JSON themselves, whatever the pieces are."""
+    """Passes on the JSON of server-sent events, and of lines that are JSON themselves. A piece may end anywhere."""
 
     def __init__(self, fields: JsonFields) -> None:
         self._fields = fields
         #: The first bytes of a line, until they show what it is.
-        self._begin = bytearray()
+        self._line_begin = bytearray()
         self._is_data = self._is_json_line = False
 
     def feed(self, piece: bytes) -> None:
@@ -101,20 +105,20 @@ class _EventStream:
         self._feed_line(piece[position:])
 
     def _feed_line(self, part: bytes) -> None:
-        if not self._is_data and len(self._begin) < len(_DATA):
-            missing = len(_DATA) - len(self._begin)
-            self._begin += part[:missing]
+        if not self._is_data and len(self._line_begin) < len(_DATA_PREFIX):
+            missing = len(_DATA_PREFIX) - len(self._line_begin)
+            self._line_begin += part[:missing]
             part = part[missing:]
-            self._is_json_line = self._begin.startswith((b"{", b"["))
-            self._is_data = self._is_json_line or self._begin == _DATA
+            self._is_json_line = self._line_begin.startswith((b"{", b"["))
+            self._is_data = self._is_json_line or self._line_begin == _DATA_PREFIX
             if self._is_json_line:
-                part = bytes(self._begin) + part
+                part = bytes(self._line_begin) + part
         if self._is_data and part:
             self._fields.feed(part)
 
     def _end_line(self) -> None:
         # An event ends with an empty line. It may have several lines of data.
-        if self._is_json_line or bytes(self._begin) in (b"", b"\r"):
+        if self._is_json_line or bytes(self._line_begin) in (b"", b"\r"):
             self._fields.restart()
-        self._begin.clear()
+        self._line_begin.clear()
         self._is_data = self._is_json_line = False

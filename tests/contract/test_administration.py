@@ -50,7 +50,7 @@ def with_key(admin: Administration, name: str, *, expires_at: dt.datetime | None
 
 
 def stored(admin: Administration, name: str) -> StoredClient:
-    found = admin.store.stored(name)
+    found = admin.store.stored_client(name)
     assert found
     return found
 

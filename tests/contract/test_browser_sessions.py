@@ -113,7 +113,7 @@ def test_a_session_that_was_ended_stays_so(
     assert sessions.end(session.session_id) == session
     clock.pass_(HOUR)
     # A request that was under way meanwhile.
-    store.touch(session, lasts=HOUR)
+    store.touch(session, ttl=HOUR)
 
     assert sessions.find(token) is None
     assert sessions.end(session.session_id) is None
@@ -202,7 +202,7 @@ def test_sessions_are_listed_in_pages_without_those_that_have_ended(sessions: Br
 def test_only_the_first_return_of_a_browser_gets_its_sign_in(client: Any) -> None:
     logins = RedisPendingLoginStore(client)
     login = PendingLogin(nonce="n", verifier="v", to="/app", redirect_uri="https://b/app/callback", browser="h")
-    logins.put("state", login, lasts=MINUTE)
+    logins.put("state", login, ttl=MINUTE)
 
     assert 0 < client.pttl(keys.pending_login("state")) <= 60_000
     assert logins.take("state") == login

@@ -105,7 +105,7 @@ def test_what_can_never_be_taken_is_told_from_what_has_to_wait(client: Any, cap:
     with pytest.raises(OverCap) as never:
         accept_one(outbox_with(client, **{cap: size - 1}), write, client="a")
 
-    assert (later.value.most, never.value.most) == (None, size - 1)
+    assert (later.value.max_bytes, never.value.max_bytes) == (None, size - 1)
 
 
 def test_what_waits_of_a_run_is_told(client: Any) -> None:
@@ -252,8 +252,8 @@ def test_a_key_whose_write_can_never_be_taken_may_come_with_a_smaller_one(client
     [taken] = outbox.accept_all([offer(tag("t", "x" * 850), b"", idempotency=full)])
 
     assert isinstance(never, OverCap)
-    assert never.most == 1000
+    assert never.max_bytes == 1000
     assert isinstance(later, OverCap)
-    assert later.most is None
+    assert later.max_bytes is None
     assert isinstance(reused, KeyReused), "the one that may come again keeps its key"
     assert isinstance(taken, Accepted)

@@ -22,7 +22,7 @@ from bridge.dispatch.celery_dispatch import CeleryDispatch
 from bridge.errors import LeaseLost, OverQuota, StoreUnavailable
 from bridge.outbox import RENEWAL, Accepted, Offer
 from bridge.outbox.intake import VerdictCallback
-from bridge.process.background import census
+from bridge.process.background import thread_counts
 from bridge.redis_store.api_keys import RedisApiKeyStore
 from bridge.redis_store.audit import RedisAuditStore
 from bridge.redis_store.client import disconnect
@@ -164,12 +164,12 @@ def of_the_rest(client: Any) -> dict[str, Callable[[], object]]:
         "put client": lambda: api_keys.put_client(someone),
         "client of": lambda: api_keys.client_of(key, now=NOW),
         "secret of": lambda: api_keys.secret_of(access.key_id, now=NOW),
-        "client signed": lambda: api_keys.client_signed(access.key_id, now=NOW),
+        "client signed": lambda: api_keys.use_access_key(access.key_id, now=NOW),
         "encrypt": api_keys.re_encrypt,
         "revoke": lambda: api_keys.revoke(key_id="none"),
         "clients": api_keys.clients,
         "stored clients": api_keys.stored_clients,
-        "replace": lambda: api_keys.replace(someone, was=api_keys.stored("a")),
+        "replace": lambda: api_keys.replace(someone, was=api_keys.stored_client("a")),
         "delete client": lambda: api_keys.delete(StoredClient(someone, b"other")),
         "delete key": lambda: api_keys.delete_key("none"),
         "claim removal": lambda: api_keys.claim_removal(["k1"], remaining=["k2"]),
@@ -291,10 +291,10 @@ def test_every_thread_of_an_api_and_a_worker_lives_on(
     # What the intake still has waiting would be stored during other tests.
     wait_until(lambda: len(verdicts) == submitted)
     worker.stopping.set()
-    names = {name for name, state in census() if state == "alive"}
+    names = {name for name, state in thread_counts() if state == "alive"}
     # The thread of the intake begins with the first store that is slow, which need not happen here.
     assert names >= {"meter", "events", "quotas", "dispatch", "occupancy"}
-    assert not [name for name, state in census() if state == "dead"]
+    assert not [name for name, state in thread_counts() if state == "dead"]
     # None had to be caught by its thread: the adapters say what they must.
     assert [record for record in caplog.records if "thread_failed" in record.message] == []
     for thread, state in wait_until(lambda: _quietly(api.operations.counters.threads)):

@@ -143,7 +143,7 @@ def _age(environ: dict[str, str], browser: Browser, age: dt.timedelta) -> None:
     session: BrowserSession | None = store.get(session_id_of(browser.cookies[SESSION]))
     assert session
     aged = msgspec.structs.replace(session, auth_time=session.auth_time - age)
-    store.put(aged, lasts=dt.timedelta(hours=1))
+    store.put(aged, ttl=dt.timedelta(hours=1))
 
 
 CALLS = [

@@ -42,7 +42,9 @@ LOGIN = "bridge:s3cret-of-proxy"
 NAME = "server.company.test"
 ROLE = "arn:aws:iam::123456789012:role/writer"
 SECONDS = dt.timedelta(seconds=2)
-CALL = Call(path="/api/2.0/mlflow/experiments/search", body=b'{"max_results":1}', answer="experiments", reads=True)
+CALL = Call(
+    path="/api/2.0/mlflow/experiments/search", body=b'{"max_results":1}', response_field="experiments", reads=True
+)
 
 
 class Company:
@@ -111,16 +113,16 @@ def test_the_keys_of_token_issuers_are_fetched(company: Company) -> None:
     untrusting = build_token_verifiers(read_settings(environ | {"BRIDGE_PROXY": company.proxy.url}))
 
     assert tokens.bearer
-    assert tokens.of_alb
+    assert tokens.load_balancer
     assert tokens.bearer.client_of(token()) == Client(name="oidc:robot", scopes=(Scope.WRITE,))
-    assert tokens.of_alb.client_of(of_alb()) == Client(name="alb:person", scopes=())
+    assert tokens.load_balancer.client_of(of_alb()) == Client(name="alb:person", scopes=())
     assert set(asked(company)) == {f"CONNECT {NAME}:443"}
     assert untrusting.bearer
-    assert untrusting.of_alb
+    assert untrusting.load_balancer
     with pytest.raises(IssuerUnavailable, match="ConnectionError at"):
         untrusting.bearer.client_of(token())
     with pytest.raises(IssuerUnavailable, match="SSLError at"):
-        untrusting.of_alb.client_of(of_alb())
+        untrusting.load_balancer.client_of(of_alb())
 
 
 def test_encryption_keys_are_fetched_from_secrets_manager(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

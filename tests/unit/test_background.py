@@ -13,7 +13,7 @@ import pytest
 
 from bridge.events import Event, ThreadFailed, ThreadStarted
 from bridge.process import background
-from bridge.process.background import BackgroundThread, census
+from bridge.process.background import BackgroundThread, thread_counts
 from bridge.telemetry.metrics import CounterKey
 from bridge.telemetry.observers import Observers
 from tests.fakes import Events
@@ -42,7 +42,7 @@ def failing(times: int, error: Callable[[], BaseException], done: threading.Even
 @pytest.mark.parametrize("error", [TypeError, MemoryError, SystemExit, KeyboardInterrupt])
 def test_whatever_the_work_raises_is_observed_with_its_place_and_the_thread_goes_on(error: type[BaseException]) -> None:
     events, done, stopping = Events(), threading.Event(), threading.Event()
-    thread = BackgroundThread("t", failing(5, error, done), observe=events, every=0.001, stopping=stopping)
+    thread = BackgroundThread("t", failing(5, error, done), observe=events, interval_s=0.001, stopping=stopping)
 
     thread.start()
 
@@ -115,7 +115,7 @@ def test_calls_that_come_together_are_one_and_one_that_failed_is_made_good() -> 
             raise ValueError
         done.put(number)
 
-    thread = BackgroundThread("t", work, called=True)
+    thread = BackgroundThread("t", work, runs_on_call=True)
     thread.call()
     assert going.wait(30)
     for _ in range(10):
@@ -158,30 +158,30 @@ def test_a_machine_without_threads_to_spare_fails_no_caller_and_the_next_use_tri
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         thread.start()
-    assert census()["spare", "dead"] == 1
+    assert thread_counts()["spare", "dead"] == 1
 
     thread.start()
     assert thread.is_alive
-    assert census()["spare", "alive"] == 1
+    assert thread_counts()["spare", "alive"] == 1
     stopping.set()
-    wait_until(lambda: ("spare", "alive") not in census())
-    assert ("spare", "dead") not in census()
+    wait_until(lambda: ("spare", "alive") not in thread_counts())
+    assert ("spare", "dead") not in thread_counts()
 
 
 _FORK = """
 import os, threading
-from bridge.process.background import BackgroundThread, census
+from bridge.process.background import BackgroundThread, thread_counts
 done = threading.Event()
-thread = BackgroundThread("t", done.set, called=True)
+thread = BackgroundThread("t", done.set, runs_on_call=True)
 thread.call()
 assert done.wait(30)
 thread._start_lock.acquire()
 pid = os.fork()
 if pid == 0:
     done.clear()
-    clean = not thread.is_alive and not census()
+    clean = not thread.is_alive and not thread_counts()
     thread.call()
-    os._exit(0 if clean and done.wait(30) and census()["t", "alive"] == 1 else 1)
+    os._exit(0 if clean and done.wait(30) and thread_counts()["t", "alive"] == 1 else 1)
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
@@ -224,11 +224,11 @@ def test_a_thread_that_is_about_to_run_is_not_counted_as_dead(monkeypatch: pytes
     begin = threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
-        counted.extend(state for name, state in census() if name == "beginning")
+        counted.extend(state for name, state in thread_counts() if name == "beginning")
         begin(thread)
 
     stopping = threading.Event()
-    thread = BackgroundThread("beginning", lambda: None, every=0.01, stopping=stopping)
+    thread = BackgroundThread("beginning", lambda: None, interval_s=0.01, stopping=stopping)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
         thread.start()

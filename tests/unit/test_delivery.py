@@ -39,7 +39,7 @@ def test_writes_are_delivered_in_one_call_and_the_lane_is_empty() -> None:
 
 def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order_stays() -> None:
     lane = Lane()
-    named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
+    named = replace(lane.delivery, sender=replace(lane.delivery.sender, uses_client_sessions=True))
     for step, client in enumerate("aabab"):
         accept_one(lane.outbox, metric(step), client=client)
 
@@ -56,7 +56,7 @@ def test_in_the_names_of_clients_a_call_carries_one_clients_writes_and_the_order
 
 def test_in_the_names_of_clients_what_may_have_arrived_is_repeated_as_the_same_call() -> None:
     lane = Lane()
-    named = replace(lane.delivery, sender=replace(lane.delivery.sender, in_clients_names=True))
+    named = replace(lane.delivery, sender=replace(lane.delivery.sender, uses_client_sessions=True))
     for step, client in enumerate("aab"):
         accept_one(lane.outbox, metric(step), client=client)
     outcomes: list[Outcome] = [Unknown(reason="no answer"), Delivered(status=200), Delivered(status=200)]

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import events
 from bridge.errors import StoreUnavailable
-from bridge.process.background import Census
+from bridge.process.background import ThreadCounts
 from bridge.telemetry.metric_catalogue import CATALOGUE, Kind
 from bridge.telemetry.metrics import CounterKey, Meter
 from bridge.telemetry.prometheus import expose
@@ -60,7 +60,7 @@ class FakeTotals:
     def __init__(self) -> None:
         self.counters: defaultdict[CounterKey, float] = defaultdict(float)
         self.away = False
-        self.reports: dict[str, Census] = {}
+        self.reports: dict[str, ThreadCounts] = {}
 
     def add(self, counts: Mapping[CounterKey, float]) -> None:
         if self.away:
@@ -71,10 +71,10 @@ class FakeTotals:
     def read(self) -> dict[CounterKey, float]:
         return dict(self.counters)
 
-    def report(self, process: str, threads: Census) -> None:
+    def report(self, process: str, threads: ThreadCounts) -> None:
         self.reports[process] = threads
 
-    def threads(self) -> Census:
+    def threads(self) -> ThreadCounts:
         return sum(map(Counter, self.reports.values()), Counter[tuple[str, str]]())
 
 

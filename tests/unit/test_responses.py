@@ -383,7 +383,7 @@ def test_an_upstream_without_exports_may_only_miss_this_call(status: int, body: 
     [(b'{"run":{}}', True), (b"{}", False), (b'{"runs":[]}', False), (b"[]", False), (b"<p>", False), (b"\xff", False)],
 )
 def test_a_question_is_answered_with_the_field_that_it_asks_for(body: bytes, *, delivered: bool) -> None:
-    asked = Call(path="/api/2.0/mlflow/runs/create", body=b"{}", answer="run")
+    asked = Call(path="/api/2.0/mlflow/runs/create", body=b"{}", response_field="run")
     outcome = classify(200, CaseInsensitiveDict(), body, now=NOW, call=asked)
 
     assert isinstance(outcome, Delivered) == delivered
@@ -391,7 +391,7 @@ def test_a_question_is_answered_with_the_field_that_it_asks_for(body: bytes, *, 
 
 
 def test_a_search_that_finds_nothing_is_answered_with_an_empty_object() -> None:
-    asked = Call(path="/api/2.0/mlflow/runs/search", body=b"{}", answer="runs", reads=True)
+    asked = Call(path="/api/2.0/mlflow/runs/search", body=b"{}", response_field="runs", reads=True)
 
     assert isinstance(classify(200, CaseInsensitiveDict(), b"{}", now=NOW, call=asked), Delivered)
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli import main
+from bridge.cli.formatting import age, number, size, span
 from bridge.cli.http_client import BridgeClient
-from bridge.cli.moments import age, number, size, span
 from bridge.cli.screen import overview_lines
 from bridge.operations.overview import overview
 from tests.unit.test_overview import BUSY, LIMITS, NOW, OPEN, after
@@ -109,7 +109,7 @@ def test_top_is_drawn_until_it_is_paused_or_ended(
         yield lambda _seconds: next(keys)
 
     monkeypatch.setattr(BridgeClient, "get", get)
-    monkeypatch.setattr(top, "_keys", pressed)
+    monkeypatch.setattr(top, "_key_reader", pressed)
 
     top._follow(BridgeClient("http://bridge.test"), dt.timedelta(seconds=2))  # noqa: SLF001 - it needs a terminal
 

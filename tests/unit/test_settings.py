@@ -119,9 +119,9 @@ def test_only_a_role_and_only_an_upstream_of_aws_can_speak_for_clients() -> None
     }
 
     assert "needs BRIDGE_ASSUME_ROLE_ARN" in _faults({**REQUIRED, "BRIDGE_ASSUME_ROLE_SESSION_NAME": "source"})
-    assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
-    assert not read_settings({**REQUIRED, **with_role}).speaks_for_clients
-    assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).speaks_for_clients
+    assert read_settings({**REQUIRED, **with_role, "BRIDGE_UPSTREAM": SERVER}).uses_client_sessions
+    assert not read_settings({**REQUIRED, **with_role}).uses_client_sessions
+    assert not read_settings({**REQUIRED, "BRIDGE_UPSTREAM": SERVER}).uses_client_sessions
 
 
 def test_a_sign_in_at_a_provider_needs_the_provider_an_address_and_clients_that_are_known() -> None:

@@ -37,7 +37,7 @@ class Upstream:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    streams = True
+    can_stream = True
 
     @asynccontextmanager
     async def forward(self, request: ForwardedRequest) -> AsyncIterator[ForwardedResponse]:  # noqa: ARG002 - the port's

@@ -82,7 +82,7 @@ def now() -> dt.datetime:
 
 def is_good(received: SignedRequest, body: bytes = BODY, *, secret: str = SECRET) -> bool:
     claim = parse_signed_headers(received, now=now())
-    return claim.is_of(secret, received, hashlib.sha256(body).hexdigest())
+    return claim.is_signed_with(secret, received, hashlib.sha256(body).hexdigest())
 
 
 def why_not(received: SignedRequest, *, at: dt.datetime | None = None) -> str:
@@ -107,7 +107,7 @@ def test_what_botocore_has_signed_is_good(service: str, headers: dict[str, str])
 
     claim = parse_signed_headers(received, now=now())
 
-    assert claim.is_of(SECRET, received, hashlib.sha256(BODY).hexdigest())
+    assert claim.is_signed_with(SECRET, received, hashlib.sha256(BODY).hexdigest())
     assert (claim.access_key, claim.region, claim.service) == (KEY, "us-gov-west-1", service)
     assert claim.body_sha256 == (headers.get(HASH))
 

@@ -78,7 +78,7 @@ def test_a_reader_that_has_gone_stops_nothing() -> None:
         for number in range(100):
             writer.write(f"line {number}\n")
 
-        wait_until(lambda: writer._waiting == 0)  # noqa: SLF001 - nothing else shows that it has given up on these
+        wait_until(lambda: writer._waiting_bytes == 0)  # noqa: SLF001 - nothing else shows that it has given up on these
     finally:
         os.close(descriptor)
 
@@ -87,20 +87,20 @@ def test_a_fork_writes_nothing_of_what_its_parent_has_to_write(pipe: tuple[int, 
     writer = Writer(pipe[1], lost)
     text = "parent\n" * 100
     written = 0
-    while writer._waiting < 100_000:  # noqa: SLF001
+    while writer._waiting_bytes < 100_000:  # noqa: SLF001
         writer.write(text)
         written += len(text)
 
     child = os.fork()
     if child == 0:
         writer.flush(5)
-        os._exit(int(writer._waiting))  # noqa: SLF001
+        os._exit(int(writer._waiting_bytes))  # noqa: SLF001
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     while written > 0:
         written -= len(os.read(pipe[0], 1 << 16))
     assert written == 0
-    wait_until(lambda: writer._waiting == 0)  # noqa: SLF001
+    wait_until(lambda: writer._waiting_bytes == 0)  # noqa: SLF001
     os.set_blocking(pipe[0], False)
     with pytest.raises(BlockingIOError):
         os.read(pipe[0], 1)

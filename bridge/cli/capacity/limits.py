@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The limits of the smallest deployment, each with what to change when the peak reaches it."""
+"""The limits of the smallest deployment, each with the remedy for a peak that reaches it."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bridge.redis_store.keys import PARTITIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A rate that one part of the system does not exceed."""
+    """The highest rate of one part of the system."""
 
     name: str
     #: Writes a second.
@@ -35,12 +35,12 @@ def _upstream_limits(load: Workload) -> tuple[Limit, ...]:
         ),
         Limit(
             name="upstream's calls, merged",
-            writes=MAX_UPSTREAM_SHARE * load.calls * load.merged,
+            writes=MAX_UPSTREAM_SHARE * load.calls * load.max_merged_writes,
             remedy="a larger tracking server, then a second one with a bridge of its own",
         ),
         Limit(
             name="these runs, one call at a time each, merged",
-            writes=MAX_UPSTREAM_SHARE * load.runs / load.delivery_s * load.merged,
+            writes=MAX_UPSTREAM_SHARE * load.runs / load.delivery_s * load.max_merged_writes,
             remedy="none: spread the writes over more runs",
         ),
         Limit(
@@ -68,6 +68,7 @@ def _api_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
 
 def _store_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
     shard_writes = store_shard_writes(load, costs)
+    # With the best number of shards.
     busiest_share = min(equal_slots_share(shards) for shards in range(1, PARTITIONS + 1))
     return (
         Limit(name="one store shard: its processor", writes=shard_writes, remedy="more shards"),
@@ -85,13 +86,13 @@ def _store_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
 
 
 def api_task_writes(load: Workload, costs: Costs) -> float:
-    """Return what one api task accepts: bound by its processor, or by the store's round trips, one at a time."""
+    """Return the writes a second that one api task accepts, by its processor and by the store's round trips."""
     return min(MAX_CPU_SHARE / costs.api_accept_s, load.writes_per_trip / load.store_trip_s)
 
 
 def store_shard_writes(load: Workload, costs: Costs) -> float:
     """Return the writes a second of one shard, with calls that are as full as MLflow permits."""
-    return MAX_CPU_SHARE / store_cpus(1, 1 / load.merged, costs)
+    return MAX_CPU_SHARE / store_cpus(1, 1 / load.max_merged_writes, costs)
 
 
 def store_cpus(writes: float, calls: float, costs: Costs) -> float:

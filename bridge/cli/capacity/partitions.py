@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the store's partitions spread over the shards of a cluster."""
+"""The distribution of the store's partitions over the shards of a cluster."""
 
 import binascii
 import math

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The formulas: from a load and the measured costs to processes, shards, bytes and the limit that is reached first.
 
-All rates are per second. The peak is what is planned for: the daily average times the workload's peak factor.
+All rates are per second. The plan is for the peak: the daily average times the workload's peak factor.
 """
 
 import math
@@ -27,7 +27,7 @@ _MIN_TASKS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a workload needs. A bridge has one upstream, so several upstreams are as many bridges."""
+    """The resources that a workload needs. A bridge has one upstream, so several upstreams are as many bridges."""
 
     average_writes: float
     peak_writes: float
@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(load: Workload, costs: Costs) -> Plan:
-    """Return what this workload needs."""
+    """Return the resources that this workload needs."""
     bridges = _bridges(load)
     peak, runs = load.peak_writes / bridges, load.runs / bridges
     calls = min(peak, load.possible_calls(runs))
@@ -78,7 +78,7 @@ def plan(load: Workload, costs: Costs) -> Plan:
 
 
 def _bridges(load: Workload) -> int:
-    usable = MAX_UPSTREAM_SHARE * min(load.calls * load.merged, load.upstream_writes)
+    usable = MAX_UPSTREAM_SHARE * min(load.calls * load.max_merged_writes, load.upstream_writes)
     return max(1, math.ceil(load.peak_writes / usable))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A load, and what is known of the servers that it meets."""
+"""A workload: the load of the clients, and the capacity of upstream and of the store."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from bridge.outbox.intake import MAX_BATCH_WRITES
 from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_METRICS
 
 DAY_S = 86_400
-#: Above these shares, queues grow: of a processor, of the store's memory, and of what upstream accepts.
+#: The shares of a processor, of the store's memory and of upstream's capacity above which queues grow.
 MAX_CPU_SHARE = 0.6
 MAX_MEMORY_SHARE = 0.6
 MAX_UPSTREAM_SHARE = 0.8
@@ -22,7 +22,7 @@ _STORE_TRIPS_PER_CALL = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What clients write, and what upstream and the store take."""
+    """The load of the clients, and the capacity of upstream and of the store."""
 
     writes_per_day: float
     #: Runs that are written at the same time.
@@ -59,13 +59,13 @@ class Workload:
         return self.average_writes * self.peak_factor
 
     @property
-    def merged(self) -> int:
+    def max_merged_writes(self) -> int:
         """The most writes that one call carries, by the workload's bound and by MLflow's limits."""
         return max(1, min(self.writes_per_call, MAX_METRICS, MAX_BATCH_BYTES // self.write_bytes))
 
     @property
     def delivery_s(self) -> float:
-        """How long one call occupies its run and a thread of a worker."""
+        """The time for which one call occupies its run and a thread of a worker."""
         return self.call_s + _STORE_TRIPS_PER_CALL * self.store_trip_s
 
     def possible_calls(self, runs: float) -> float:

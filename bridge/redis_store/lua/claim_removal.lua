@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Claim that administrators' ways to authenticate are about to end, if another way remains.
+-- Claim that administrators' credentials are about to end, if an unclaimed one remains.
 --
--- KEYS[1] zset  claimed ways -> when they were claimed (s)
+-- KEYS[1] zset  claimed credentials -> when they were claimed (s)
 -- ARGV[1] TTL of a claim, in s
--- ARGV[2] the number of ways that are about to end     ARGV[3...] these ways, then those that remain
+-- ARGV[2] the number of credentials that are about to end     ARGV[3...] these credentials, then the remaining ones
 --
--- Returns 1, or 0 if each way that remains is claimed by another removal.
+-- Returns 1, or 0 if each remaining credential is claimed by another removal.
 local claims_key = KEYS[1]
 local claim_ttl_s = tonumber(ARGV[1])
 local ending_count = tonumber(ARGV[2])

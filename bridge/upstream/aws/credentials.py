@@ -124,6 +124,7 @@ class AwsCredentials:
         self._chain = chain or CredentialChain(clock)
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
+        #: The last credentials that were frozen.
         self._last: ReadOnlyCredentials | None = None
         self._failed_at: dt.datetime | None = None
 
@@ -135,14 +136,14 @@ class AwsCredentials:
         now = self._clock.now()
         # Another thread may invalidate them at any moment, so each is read once.
         last, failed_at = self._last, self._failed_at
-        usable = last is not None and self._still_valid(now)
-        if last and usable and failed_at and now < failed_at + _REFRESH_RETRY_DELAY:
+        is_usable = last is not None and self._is_unexpired(now)
+        if last and is_usable and failed_at and now < failed_at + _REFRESH_RETRY_DELAY:
             return last
         try:
             fresh = self._current().get_frozen_credentials()
         except _CREDENTIAL_ERRORS as error:
             self._failed_at = now
-            if last and usable:
+            if last and is_usable:
                 return last
             raise _credentials_unavailable(error) from error
         self._last, self._failed_at = fresh, None
@@ -167,7 +168,7 @@ class AwsCredentials:
             self._credentials = self._last = None
         self._chain.invalidate()
 
-    def _still_valid(self, now: dt.datetime) -> bool:
+    def _is_unexpired(self, now: dt.datetime) -> bool:
         expires_at: dt.datetime | None = getattr(self._credentials, "_expiry_time", None)
         return expires_at is not None and now < expires_at
 
@@ -209,24 +210,27 @@ class ClientSession:
         self._clock = clock
         self._fetch_lock = threading.Lock()
         self._fetched_at: dt.timedelta | None = None
-        self._failed: tuple[dt.timedelta, CredentialsUnavailable] | None = None
+        #: When the last attempt failed, and how.
+        self._failure: tuple[dt.timedelta, CredentialsUnavailable] | None = None
 
     def frozen(self) -> ReadOnlyCredentials:
         """Return access key, secret and token, or raise ``CredentialsUnavailable``."""
         if self.is_ready():
             return self._credentials.frozen()
         with self._fetch_lock:
-            now, failed = self._clock.monotonic(), self._failed
-            if failed and now - failed[0] < _FAILURE_TTL:
-                raise CredentialsUnavailable(str(failed[1]), denied=failed[1].denied) from failed[1]
+            now = self._clock.monotonic()
+            if self._failure:
+                failed_at, failure = self._failure
+                if now - failed_at < _FAILURE_TTL:
+                    raise CredentialsUnavailable(str(failure), denied=failure.denied) from failure
             try:
                 frozen = self._credentials.frozen()
             except CredentialsUnavailable as error:
-                self._failed = (self._clock.monotonic(), error)
+                self._failure = (self._clock.monotonic(), error)
                 raise
             if self._fetched_at is None:
                 self._fetched_at = now
-            self._failed = None
+            self._failure = None
             return frozen
 
     def is_ready(self) -> bool:
