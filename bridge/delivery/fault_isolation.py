@@ -12,7 +12,7 @@ from bridge.outbox import Claim
 from bridge.process.clock import Clock
 from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Upstream
 from bridge.upstream.flow_control import FlowControl
-from schemas.endpoints import may_be_early, was_done_before
+from schemas.endpoints import may_precede_trace, was_done_before
 
 #: Claims of a lane in a row without a settlement: a worker may crash a few times for other reasons than a write.
 _MAX_TRUSTED_CLAIMS = 5
@@ -73,7 +73,7 @@ class OutcomePolicy:
     def _resolve_refusal(self, claim: Claim, outcome: Refused) -> Outcome:
         """Return the outcome of a refused write that was sent alone: too early, done before, or refused."""
         op, answer = claim.jobs[0].write.op, (outcome.status, outcome.error_code, outcome.message)
-        if may_be_early(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY_WRITE_GRACE:
+        if may_precede_trace(op, *answer) and self.clock.now() - claim.jobs[0].accepted_at < _EARLY_WRITE_GRACE:
             reason = "upstream does not have the run or trace of this write yet; it may still arrive"
             return Unavailable(reason=reason, status=outcome.status)
         return Delivered(status=200, request_id=outcome.request_id) if _was_done(claim, outcome) else outcome

@@ -51,7 +51,7 @@ class RunCreation:
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find or create the run, and bind its name."""
         write = claim.jobs[0].write
-        wanted = msgspec.json.decode(write.whole, type=CreateRun)
+        wanted = msgspec.json.decode(write.single_body, type=CreateRun)
         mlflow = _MlflowCalls(self.sender, context_of_first(claim, 1), renew)
         experiment_id = wanted.experiment_id or DEFAULT_EXPERIMENT
         if wanted.experiment_name is not None:

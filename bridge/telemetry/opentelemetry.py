@@ -17,7 +17,7 @@ from bridge.config.network import DIRECT, Network
 from bridge.events import RequestCompleted, UpstreamCallCompleted
 from bridge.upstream import Call, CallContext
 from bridge.upstream.connections import session_to
-from schemas.endpoints import find
+from schemas.endpoints import find_endpoint
 from schemas.trace_context import TraceParent
 
 _MAX_LINKS = 128
@@ -169,7 +169,7 @@ def _method(method: str) -> str:
 def _route(method: str, path: str) -> str | None:
     if path in _OWN_WRITE_PATHS:
         return path
-    found = find(method, path)
+    found = find_endpoint(method, path)
     return found.endpoint.path if found else None
 
 
