@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composition of the api: gives each class the collaborators that it uses."""
+"""Composition of the api: `create_app` builds the ASGI application and all that it uses, for `api.asgi`."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def create_app(
         unauthenticated=portal.unauthenticated,
         observe=bridge.observe,
         tracer=bridge.tracer,
-        # Nothing but upstream's version is read before it is needed, and that in a thread.
+        # The start reads upstream's version in a thread. All else is read when it is needed.
         lifecycle=Lifecycle(start=(bridge.capabilities.start, on_started), close=bridge.close),
     )
 

@@ -33,7 +33,7 @@ class RequestHandler:
 
     writes: Writes
     write_responses: WriteResponses
-    #: Those of routes that queue writes, and of all others that are not served by Flask.
+    #: The views of routes that queue writes, and of all other routes that Flask does not serve.
     loop_views: Mapping[Route, LoopView]
     origins: BrowserOrigins
     routes_app: RoutesApp

@@ -64,7 +64,7 @@ class AccessLog:
 def _target(request: Request) -> str | None:
     """Return what a route of the bridge's own is to change. Sign-ins have events of their own."""
     route = request.own_route
-    if route is None or not route.changes:
+    if route is None or not route.has_audited_effect:
         return None
     return " ".join((route.parameters(request.path) or {}).values())[:MAX_LOGGED_PATH]
 
