@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Applies ``BRIDGE_ACTION_MODES`` to requests: a call may be proxied or refused although it is normally queued."""
+"""Applies ``BRIDGE_ACTION_MODES`` to requests: calls that are normally queued are proxied or refused."""
 
 from msgspec.structs import replace
 
@@ -12,16 +12,17 @@ from schemas.write import Op
 
 
 class ActionSwitch:
-    """Switches calls by their action (docs/adr/0027)."""
+    """Changes how calls are handled, by their action (docs/adr/0027)."""
 
     def __init__(self, modes: ActionModes) -> None:
         self._modes = modes
 
     def switch(self, request: Request) -> None:
         """Make a request that is normally queued a proxied one if its action is proxied."""
-        if self._modes and request.found and request.found.op and self._mode_of(request) is Handling.PROXIED:
-            request.switched_op = request.found.op
-            request.found = replace(request.found, op=None)
+        match = request.endpoint_match
+        if self._modes and match and match.op and self._mode_of(request) is Handling.PROXIED:
+            request.switched_op = match.op
+            request.endpoint_match = replace(match, op=None)
 
     def check(self, request: Request) -> None:
         """Raise ``ActionRefused`` if the action of the request is refused."""
@@ -29,8 +30,9 @@ class ActionSwitch:
             raise ActionRefused(_action_of(request) or "")
 
     def check_queued(self, op: Op) -> None:
-        """Raise ``ActionRefused`` unless writes of this kind are queued; for a request with many of them."""
+        """Raise ``ActionRefused`` unless writes of this kind are queued: a bulk request is never proxied."""
         action = rule_of_op(op).action
+        # CreateRun is also the action of a call of MLflow's that is never queued, so its mode does not count here.
         if self._modes.get(action, Handling.QUEUED) is not Handling.QUEUED and op is not Op.CREATE_RUN:
             raise ActionRefused(action)
 
@@ -40,6 +42,6 @@ class ActionSwitch:
 
 def _action_of(request: Request) -> str | None:
     if not request.is_own:
-        return rule_for_upstream(request.found, request.method).action
+        return rule_for_upstream(request.endpoint_match, request.method).action
     # Reading the state of the bridge is never switched.
     return request.own_route.action if request.own_route and request.own_route.is_queued else None

@@ -21,7 +21,7 @@ from bridge.upstream.loop_detection import InstanceId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Lets requests in, or raises the reason why not."""
+    """Admits requests, or raises the error that says why not."""
 
     instance_id: InstanceId
     trusted_hosts: TrustedHosts
@@ -36,7 +36,7 @@ class Admission:
         if request.via:
             await self._check_loop(request)
         self.trusted_hosts.check(request)
-        request.identity = await self._identity(request)
+        request.identity = await self._authenticate(request)
         # Before authorization: a request that is denied is charged, too.
         charge.begin()
         record.action = authorize(request)
@@ -59,7 +59,8 @@ class Admission:
         if (self.instance_id.known or await asyncio.to_thread(self.instance_id.name)) in request.via:
             raise LoopDetected
 
-    async def _identity(self, request: Request) -> Identity:
+    async def _authenticate(self, request: Request) -> Identity:
+        """Return the identity of the client. An open path is served also if the credentials are invalid."""
         if request.own_route and request.own_route.is_static:
             return UNKNOWN_IDENTITY
         try:

@@ -25,7 +25,7 @@ from bridge.upstream.tracing import Tracer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """What runs at the start and at the end of the process. Both may block."""
+    """The callbacks at the start and at the end of the process. All may block."""
 
     start: tuple[Callable[[], None], ...]
     close: Callable[[], None]
@@ -45,8 +45,8 @@ class BridgeApp:
     #: How long the connection of an early response stays open.
     early_response_timeout_s: float
     #: The number of trusted proxies in front.
-    proxies: int
-    #: Makes of a 401 what a browser understands.
+    trusted_proxies: int
+    #: Replaces a 401 by a response that browsers understand, such as a redirect to the sign-in page.
     unauthenticated: Callable[[Request, Response], Response]
     observe: Observer
     tracer: Tracer | None
@@ -58,7 +58,7 @@ class BridgeApp:
             case "http":
                 await self._serve(scope, receive, send)
             case "lifespan":
-                await self._live(receive, send)
+                await self._run_lifespan(receive, send)
 
     async def close(self) -> None:
         """Release all connections, on the event loop of the application."""
@@ -76,10 +76,10 @@ class BridgeApp:
         if request.is_sending:
             response = EarlyResponse(response, request, timeout_s=self.early_response_timeout_s)
         try:
-            await response.send_to(charge.with_fields(log.send))
+            await response.send_to(charge.with_rate_limit_fields(log.send))
         finally:
-            charge.charge_rest()
-            event = log.event(record, proxies=self.proxies)
+            charge.charge_late_bytes()
+            event = log.event(record, trusted_proxies=self.trusted_proxies)
             self.observe(event)
             if request.span:
                 request.span.end(event)
@@ -95,8 +95,8 @@ class BridgeApp:
             response = respond_to_error(error, request, record)
             return self.unauthenticated(request, response) if isinstance(error, Unauthenticated) else response
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Start and stop with the server (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        """Run the callbacks when the server starts and stops (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
         await receive()
         for start in self.lifecycle.start:
             start()

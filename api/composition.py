@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composition of the api: gives each class the collaborators that it uses."""
+"""Composition of the api: `create_app` builds the ASGI application and all that it uses, for `api.asgi`."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def create_app(
 
     ``on_started`` is called once before it serves.
     """
-    settings, proxies = bridge.settings, bridge.settings.trusted_proxies or 0
+    settings, trusted_proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
     portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
     handler = _handler(bridge, experiments, portal)
@@ -93,14 +93,14 @@ def create_app(
         ),
         handler=handler,
         rate_limits=bridge.rate_limits,
-        rejection_delay=RejectionDelay(bridge.stopping, proxies=proxies),
+        rejection_delay=RejectionDelay(bridge.stopping, trusted_proxies=trusted_proxies),
         read_timeout=ReadTimeout(seconds=_READ_TIMEOUT_S),
         early_response_timeout_s=settings.proxy_timeout.total_seconds(),
-        proxies=proxies,
+        trusted_proxies=trusted_proxies,
         unauthenticated=portal.unauthenticated,
         observe=bridge.observe,
         tracer=bridge.tracer,
-        # Nothing but upstream's version is read before it is needed, and that in a thread.
+        # The start reads upstream's version in a thread. All else is read when it is needed.
         lifecycle=Lifecycle(start=(bridge.capabilities.start, on_started), close=bridge.close),
     )
 

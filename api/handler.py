@@ -33,7 +33,7 @@ class RequestHandler:
 
     writes: Writes
     write_responses: WriteResponses
-    #: Those of routes that queue writes, and of all others that are not served by Flask.
+    #: The views of routes that queue writes, and of all other routes that Flask does not serve.
     loop_views: Mapping[Route, LoopView]
     origins: BrowserOrigins
     routes_app: RoutesApp
@@ -63,10 +63,10 @@ class RequestHandler:
         if self.origins.is_console(request):
             raise NotOnConsoleHost
         check_not_loaded_as_code(request)
-        found = request.found
-        if found and found.op and self._is_queued(request, found.op):
+        match = request.endpoint_match
+        if match and match.op and self._is_queued(request, match.op):
             return "queued"
-        if is_refused(found, request.path):
+        if is_refused(match, request.path):
             raise NotForwarded
         return "proxied"
 
@@ -87,9 +87,9 @@ class RequestHandler:
     async def _queue(self, request: Request, record: RequestRecord) -> SendableResponse:
         if request.own_route:
             return await self.loop_views[request.own_route](request, record)
-        match request.found:
-            case EndpointMatch(op=Op() as op, subject=subject):
-                accepted, write = await self.writes.accept(op, request, record, subject)
+        match request.endpoint_match:
+            case EndpointMatch(op=Op() as op, path_parameter=path_parameter):
+                accepted, write = await self.writes.accept(op, request, record, path_parameter)
                 return await self.write_responses.respond(op, request, accepted, write)
         raise AssertionError(request.path)
 
@@ -102,7 +102,7 @@ class RequestHandler:
             record.gateway_use = response.gateway_call.use
         if request.client.experiments is not None:
             # The response to a creation of a run names its experiment, which saves a look-up.
-            self.experiments.learn(request.found, response.first)
+            self.experiments.learn(request.endpoint_match, response.first)
         return response
 
 

@@ -34,7 +34,7 @@ from bridge.telemetry.logs import configure_logging
 from bridge.telemetry.standard_error import ensure_standard_error
 
 _MAX_CONNECTIONS = 20_000
-#: Of the head of a request.
+#: The longest head of a request.
 _MAX_HEAD_BYTES = 128 * 1024
 _CERTIFICATE_CHECK_INTERVAL = dt.timedelta(seconds=1)
 
@@ -116,7 +116,7 @@ class _Server(MPServer):
         self._stop_signal.subscribe(self._stop, observe=observe)
 
     def on_stop(self, callback: Callable[[], None]) -> None:
-        """Call this once a stop begins."""
+        """Set what is called once a stop begins."""
         self._on_stop = callback
 
     def signal_handler_reload(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - as it is overridden
@@ -145,25 +145,26 @@ class _CertificateWatcher:
     def __init__(self, files: tuple[Path, ...], reload: Callable[[], Any]) -> None:
         self._files = files
         self._reload = reload
-        self._loaded = self._rejected = self._modified_at()
+        #: The times of the files that were last loaded, and of those that were last found invalid.
+        self._loaded_mtimes = self._rejected_mtimes = self._read_mtimes()
 
     def check(self) -> None:
         """Load the files if they have changed and match."""
-        now = self._modified_at()
+        mtimes = self._read_mtimes()
         # Two files are never replaced at once, so they are loaded when neither changes any more and they match.
-        if now in (self._loaded, self._rejected) or now != self._modified_at_after_pause():
+        if mtimes in (self._loaded_mtimes, self._rejected_mtimes) or mtimes != self._read_mtimes_after_pause():
             return
-        if _match(*self._files):
+        if _is_loadable(*self._files):
             self._reload()
-            self._loaded = now
+            self._loaded_mtimes = mtimes
         else:
-            self._rejected = now
+            self._rejected_mtimes = mtimes
 
-    def _modified_at_after_pause(self) -> list[float]:
+    def _read_mtimes_after_pause(self) -> list[float]:
         time.sleep(_CERTIFICATE_CHECK_INTERVAL.total_seconds() / 2)
-        return self._modified_at()
+        return self._read_mtimes()
 
-    def _modified_at(self) -> list[float]:
+    def _read_mtimes(self) -> list[float]:
         return [_mtime(path) for path in self._files]
 
 
@@ -174,7 +175,8 @@ def _mtime(path: Path) -> float:
         return 0.0
 
 
-def _match(certificate: Path, key: Path) -> bool:
+def _is_loadable(certificate: Path, key: Path) -> bool:
+    """Return whether certificate and key are valid and match. Warn if they are not."""
     reason = certificate_error(certificate, key)
     if reason:
         _warn(f"the new certificate is not loaded: {reason}")

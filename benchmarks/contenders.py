@@ -96,11 +96,11 @@ def bridge(
     }
     api, url = api_with(environ, directory)
     delivering = [worker_with(environ, directory, f"worker-{number}") for number in range(workers)]
-    with running(store), _together(*delivering, api):
+    with running(store), _running_in_parallel(*delivering, api):
         yield Bridge(url=url, store_url=store_url, api=api, workers=delivering)
 
 
-class _Begun(Server):
+class _StartedServer(Server):
     """A server with a running process: ``start`` only waits until it is ready."""
 
     def start(self) -> None:
@@ -108,11 +108,11 @@ class _Begun(Server):
 
 
 @contextmanager
-def _together(*servers: Server) -> Iterator[None]:
+def _running_in_parallel(*servers: Server) -> Iterator[None]:
     """Run servers that start in parallel."""
     for server in servers:
         server.child.start()
-    with running(*(_Begun(server.child) for server in servers)):
+    with running(*(_StartedServer(server.child) for server in servers)):
         yield
 
 
@@ -127,8 +127,8 @@ def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threa
         *("--working-dir", str(_ROOT)),
     ]
     name = application.partition(":")[0].rpartition(".")[2]
-    whole = clean_environ() | {"PYTHONPATH": str(_ROOT)} | dict(environ)
-    server = Server(process(name, command, whole, directory, lambda: get_ok(f"{url}/health")))
+    process_environ = clean_environ() | {"PYTHONPATH": str(_ROOT)} | dict(environ)
+    server = Server(process(name, command, process_environ, directory, lambda: get_ok(f"{url}/health")))
     with running(server):
         yield url
 

@@ -46,40 +46,40 @@ def costs(setting: Setting) -> Iterator[Row]:
     with contenders.void(place) as upstream, contenders.bridge(upstream, place, settings=_ROOMY) as bridge:
         ok(closed(bridge.url, metric_calls(bridge.url, _runs(0, 100), setting.amount(2_000)), connections=16))
         drained(bridge)
-        yield from _of_writes(setting, bridge)
-        yield from _of_lanes(setting, bridge)
-        yield _of_settled_calls(setting, bridge)
+        yield from _write_rows(setting, bridge)
+        yield from _lane_rows(setting, bridge)
+        yield _settled_call_row(setting, bridge)
     place = setting.place("refused")
     with contenders.void(place, refuses=True) as upstream, contenders.bridge(upstream, place) as bridge:
-        yield _of_dead_letters(setting, bridge)
+        yield _dead_letter_row(setting, bridge)
 
 
-def _of_writes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
+def _write_rows(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
     count = setting.amount(20_000)
     accepted, delivered = _used(bridge, _runs(0, 100), count)
-    own = len(metric("0" * 32, 1000))
+    own_bytes = len(metric("0" * 32, 1000))
     yield _row("us of the api's CPU per accepted write", accepted.api_s)
     yield _row("us of the store's CPU per accepted write", accepted.store_s)
-    yield _row("bytes of the store's log per accepted write beyond its own", accepted.log - own)
-    yield _row("bytes of memory per pending write beyond its own", accepted.memory - own)
+    yield _row("bytes of the store's log per accepted write beyond its own", accepted.log - own_bytes)
+    yield _row("bytes of memory per pending write beyond its own", accepted.memory - own_bytes)
     yield _row("us of a worker's CPU per write in a full call", delivered.worker_s)
     yield _row("us of the store's CPU per write in a full call", delivered.store_s)
     yield _row("bytes of the store's log per write in a full call", delivered.log)
 
 
-def _of_lanes(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
-    count, own = setting.amount(2_000), len(metric("0" * 32, 1000))
+def _lane_rows(setting: Setting, bridge: contenders.Bridge) -> Iterator[Row]:
+    count, own_bytes = setting.amount(2_000), len(metric("0" * 32, 1000))
     before = _usage(bridge)
     accepted, delivered = _used(bridge, _runs(1_000, count), count)
     kept = _usage(bridge).since(before, count)
-    yield _row("bytes of memory per lane with one pending write beyond the write's own", accepted.memory - own)
+    yield _row("bytes of memory per lane with one pending write beyond the write's own", accepted.memory - own_bytes)
     yield _row("us of a worker's CPU per call of one write", delivered.worker_s)
     yield _row("us of the store's CPU per call of one write", delivered.store_s)
     yield _row("bytes of the store's log per call of one write", delivered.log)
     yield _row("bytes of memory per lane while its delivered jobs stay pollable", kept.memory)
 
 
-def _of_settled_calls(setting: Setting, bridge: contenders.Bridge) -> Row:
+def _settled_call_row(setting: Setting, bridge: contenders.Bridge) -> Row:
     """Deliver writes one by one to one run, so that each is a call with a record."""
     run_id, prefer = f"{99_999:032x}", {"Prefer": "wait=10"}
     calls = [
@@ -93,16 +93,17 @@ def _of_settled_calls(setting: Setting, bridge: contenders.Bridge) -> Row:
     return _row("bytes of memory per record of a settled call", size)
 
 
-def _of_dead_letters(setting: Setting, bridge: contenders.Bridge) -> Row:
+def _dead_letter_row(setting: Setting, bridge: contenders.Bridge) -> Row:
     count, runs = setting.amount(500), _runs(0, 10)
-    own = len(metric("0" * 32, 1000))
+    own_bytes = len(metric("0" * 32, 1000))
     ok(closed(bridge.url, metric_calls(bridge.url, runs, len(runs)), connections=16))
     drained(bridge)
     before = _usage(bridge)
     ok(closed(bridge.url, metric_calls(bridge.url, runs, count), connections=16))
     drained(bridge)
     return _row(
-        "bytes of memory per dead letter beyond its write's own", _usage(bridge).since(before, count).memory - own
+        "bytes of memory per dead letter beyond its write's own",
+        _usage(bridge).since(before, count).memory - own_bytes,
     )
 
 

@@ -13,6 +13,9 @@ from benchmarks.table import Row, Setting
 from tests.signature_front import SignatureFront
 from tests.upstream_faults import Answer, Commit, Wait
 
+#: Calls per second that a limited upstream takes.
+_LIMIT_PER_S = 25
+
 
 def delivered(setting: Setting) -> Iterator[Row]:
     """Single metrics per second, from the first request until the last value is readable in MLflow."""
@@ -52,34 +55,35 @@ def delivered(setting: Setting) -> Iterator[Row]:
 
 def drain(setting: Setting) -> Iterator[Row]:
     """A standing backlog of single metrics against MLflow's own ceiling, full batches from a direct client."""
-    runs_count, size = 10, setting.amount(1000, least=1000)
-    each = setting.amount(4, least=2) * size
+    run_count, batch_size = 10, setting.amount(1000, least=1000)
+    writes_per_run = setting.amount(4, least=2) * batch_size
+    total = run_count * writes_per_run
     with (
         contenders.mlflow(setting, "drain") as direct,
         contenders.bridge(direct, setting.place("drain")) as bridge,
     ):
 
-        def straight(_: int) -> float:
-            runs = contenders.create_runs(direct, runs_count)
+        def direct_rate(_: int) -> float:
+            runs = contenders.create_runs(direct, run_count)
             batches = [
-                request("POST", direct + LOG_BATCH, batch(run_id, begin, count=size))
-                for begin in range(0, each, size)
+                request("POST", direct + LOG_BATCH, batch(run_id, begin, count=batch_size))
+                for begin in range(0, writes_per_run, batch_size)
                 for run_id in runs
             ]
-            return runs_count * each / ok(closed(direct, batches, connections=4)).seconds
+            return total / ok(closed(direct, batches, connections=4)).seconds
 
-        def through(_: int) -> float:
-            runs = contenders.create_runs(direct, runs_count)
+        def bridge_rate(_: int) -> float:
+            runs = contenders.create_runs(direct, run_count)
             with bridge.workers[0].frozen():
-                calls = metric_calls(bridge.url, runs, runs_count * each)
+                calls = metric_calls(bridge.url, runs, total)
                 ok(closed(bridge.url, calls, connections=16))
                 began = time.perf_counter()
             drained(bridge)
             seconds = time.perf_counter() - began
-            assert sum(contenders.stored(direct, run_id) for run_id in runs) == runs_count * each
-            return runs_count * each / seconds
+            assert sum(contenders.stored(direct, run_id) for run_id in runs) == total
+            return total / seconds
 
-        found = medians(setting, {"direct": straight, "bridge": through}, warm_up=True)
+        found = medians(setting, {"direct": direct_rate, "bridge": bridge_rate}, warm_up=True)
         yield Row(
             name="draining a backlog, bridge / direct log-batch of 1000",
             ratio=found["bridge"] / found["direct"],
@@ -106,29 +110,32 @@ class Limited:
 
 def limited(setting: Setting) -> Iterator[Row]:
     """A burst over 100 runs with upstream limited to 25 calls per second, against the least possible time."""
-    lanes, each = setting.amount(100, least=100), setting.amount(10) * 100
+    run_count, writes_per_run = setting.amount(100, least=100), setting.amount(10) * 100
+    total = run_count * writes_per_run
     with contenders.mlflow(setting, "limited") as direct, SignatureFront(direct, check=None) as front:
-        settings = {"BRIDGE_UPSTREAM_RATE": "25", "BRIDGE_UPSTREAM_BURST": "1"}
+        settings = {"BRIDGE_UPSTREAM_RATE": str(_LIMIT_PER_S), "BRIDGE_UPSTREAM_BURST": "1"}
         with contenders.bridge(front.url, setting.place("limited"), settings=settings) as bridge:
-            runs = contenders.create_runs(direct, lanes)
+            runs = contenders.create_runs(direct, run_count)
             # MLflow itself may be the limit, so the same calls are sent to it directly.
-            batches = [request("POST", direct + LOG_BATCH, batch(run_id, 10**6, count=each)) for run_id in runs]
-            by_itself = ok(closed(direct, batches, connections=4)).seconds
-            front.set_fault(Limited(25))
+            batches = [
+                request("POST", direct + LOG_BATCH, batch(run_id, 10**6, count=writes_per_run)) for run_id in runs
+            ]
+            mlflow_seconds = ok(closed(direct, batches, connections=4)).seconds
+            front.set_fault(Limited(_LIMIT_PER_S))
             with bridge.workers[0].frozen():
-                ok(closed(bridge.url, metric_calls(bridge.url, runs, lanes * each), connections=16))
+                ok(closed(bridge.url, metric_calls(bridge.url, runs, total), connections=16))
                 began = time.perf_counter()
             drained(bridge)
             seconds = time.perf_counter() - began
-            assert sum(contenders.stored(direct, run_id) for run_id in runs) == 2 * lanes * each
-            least = max(lanes / 25, by_itself)
+            assert sum(contenders.stored(direct, run_id) for run_id in runs) == 2 * total
+            least = max(run_count / _LIMIT_PER_S, mlflow_seconds)
             calls = sum("/runs/log-" in call.path for call in front.calls)
             yield Row(
                 name="backlog over 100 runs at 25 calls/s, time / least time",
                 ratio=seconds / least,
                 target="<= 1.3",
-                figures=f"{lanes * each} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
-                f" (calls {lanes / 25:.1f} s, MLflow itself {by_itself:.1f} s)",
+                figures=f"{total} metrics in {seconds:.1f} s and {calls} calls; least {least:.1f} s"
+                f" (calls {run_count / _LIMIT_PER_S:.1f} s, MLflow itself {mlflow_seconds:.1f} s)",
                 # One throttled call slows the following ones, which dominates a run of a few seconds.
                 needs_full_run=not setting.is_full,
             )
@@ -136,14 +143,14 @@ def limited(setting: Setting) -> Iterator[Row]:
 
 def slow(setting: Setting) -> Iterator[Row]:
     """Parallel delivery of lanes: upstream responds 100 ms late, one worker process has eight threads."""
-    each = setting.amount(10) * 10
+    writes_per_run = setting.amount(10) * 10
     with (
         contenders.void(setting.place("slow"), delay=0.1) as upstream,
         contenders.bridge(upstream, setting.place("slow")) as bridge,
     ):
         runs = [f"{number:032x}" for number in range(setting.amount(200, least=200))]
         with bridge.workers[0].frozen():
-            ok(closed(bridge.url, metric_calls(bridge.url, runs, len(runs) * each), connections=16))
+            ok(closed(bridge.url, metric_calls(bridge.url, runs, len(runs) * writes_per_run), connections=16))
             began = time.perf_counter()
         drained(bridge)
         seconds = time.perf_counter() - began

@@ -20,15 +20,15 @@ from bridge.dispatch import queue_of
 from schemas.client import Client, Quota
 
 #: Requests per second of the watched client, the quota of the greedy client, and the multiple that it sends.
-_RATE, _QUOTA, _GREED = 50, 20, 50
+_WATCHED_PER_S, _QUOTA_PER_S, _GREED_FACTOR = 50, 20, 50
 #: Connections of the greedy client: those of a batch job, and enough to send each request on time.
-_BESIDE = {"16 connections": 16, "400 connections": 400}
-#: The response time of upstream, in seconds.
-_DELAY = 0.02
+_GREEDY_CONNECTIONS = {"16 connections": 16, "400 connections": 400}
+#: The response time of upstream.
+_UPSTREAM_DELAY_S = 0.02
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Measurements:
     """Measurements of the watched client in seconds, one per round."""
 
     accept: list[float] = field(default_factory=list)
@@ -40,13 +40,13 @@ class _Seen:
 def fair(setting: Setting) -> Iterator[Row]:
     """Accept and delivery times of a client, alone and beside one that sends fifty times its quota."""
     assert queue_of("watched") != queue_of("greedy")
-    seen = {"alone": _Seen(), **{name: _Seen() for name in _BESIDE}}
+    seen = {"alone": _Measurements(), **{name: _Measurements() for name in _GREEDY_CONNECTIONS}}
     with (
-        contenders.void(setting.place("fair"), delay=_DELAY) as upstream,
+        contenders.void(setting.place("fair"), delay=_UPSTREAM_DELAY_S) as upstream,
         contenders.bridge(upstream, setting.place("bridge"), workers=2, settings={"BRIDGE_AUTH": "keys"}) as bridge,
     ):
         watched = key_for(bridge, Client(name="watched"))
-        greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA)))
+        greedy = key_for(bridge, Client(name="greedy", quota=Quota(requests=_QUOTA_PER_S)))
         # Wait for the end of the first burst: the steady state is measured.
         burst = setting.amount(3, least=3)
         # Many short rounds, so that a stall of the machine in one of them does not decide.
@@ -54,14 +54,14 @@ def fair(setting: Setting) -> Iterator[Row]:
         for number in range(rounds):
             setting.show_progress(f"round {number + 1} of {rounds}")
             _watch(bridge.url, watched, seconds, seen["alone"])
-            for name, connections in _BESIDE.items():
+            for name, connections in _GREEDY_CONNECTIONS.items():
                 with _greedy_client(bridge.url, greedy, seconds + 4, connections, burst) as sent:
                     began, before = time.perf_counter(), sent.value
                     _watch(bridge.url, watched, seconds, seen[name])
                     seen[name].beside.append((sent.value - before) / (time.perf_counter() - began))
-    for name in _BESIDE:
+    for name in _GREEDY_CONNECTIONS:
         beside = f"beside 50 times a quota on {name} / alone"
-        through = f"{statistics.median(seen[name].beside):.0f} of {_QUOTA * _GREED} requests a second sent"
+        through = f"{statistics.median(seen[name].beside):.0f} of {_QUOTA_PER_S * _GREED_FACTOR} requests a second sent"
         p99 = _row(f"p99 of log-metric, {beside}", seen[name].accept, seen["alone"].accept, through)
         yield replace(p99, needs_full_run=not setting.is_full)
         yield _row(f"accept to settled, {beside}", seen[name].lag, seen["alone"].lag, through)
@@ -78,12 +78,14 @@ def _row(name: str, beside: list[float], alone: list[float], through: str) -> Ro
     )
 
 
-def _watch(url: str, key: str, seconds: int, seen: _Seen) -> None:
+def _watch(url: str, key: str, seconds: int, seen: _Measurements) -> None:
     """Log at a fixed rate, and measure the delivery of some writes."""
     headers = {"Authorization": f"Bearer {key}"}
     runs = [f"{number:032x}" for number in range(20)]
-    calls = [request("POST", url + LOG_METRIC, metric(runs[n % 20], n), headers) for n in range(_RATE * seconds)]
-    seen.accept.append(ok(opened(url, calls, per_second=_RATE, connections=8)).percentile(0.99))
+    calls = [
+        request("POST", url + LOG_METRIC, metric(runs[n % 20], n), headers) for n in range(_WATCHED_PER_S * seconds)
+    ]
+    seen.accept.append(ok(opened(url, calls, per_second=_WATCHED_PER_S, connections=8)).percentile(0.99))
     with requests.Session() as http:
         http.headers.update(headers | {"Prefer": "wait=10"})
         bodies = (metric(f"{step % 7:031x}f", step) for step in range(seconds * 5))
@@ -120,7 +122,8 @@ def send_greedily(url: str, key: str, seconds: int, connections: int, sent: "Syn
     """Send fifty times the quota for at most this number of seconds, and count the requests."""
     headers = {"Authorization": f"Bearer {key}"}
     calls = [
-        request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers) for n in range(_QUOTA * _GREED * seconds)
+        request("POST", url + LOG_METRIC, metric(f"{n:032x}", n), headers)
+        for n in range(_QUOTA_PER_S * _GREED_FACTOR * seconds)
     ]
 
     def counted() -> Iterator[bytes]:
@@ -128,4 +131,4 @@ def send_greedily(url: str, key: str, seconds: int, connections: int, sent: "Syn
             sent.value += 1
             yield call
 
-    opened(url, counted(), per_second=_QUOTA * _GREED, connections=connections)
+    opened(url, counted(), per_second=_QUOTA_PER_S * _GREED_FACTOR, connections=connections)

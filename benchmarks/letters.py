@@ -42,7 +42,7 @@ def letters(setting: Setting) -> Iterator[Row]:
     place = setting.place("letters")
     with contenders.bridge("http://127.0.0.1:9", place, workers=0, settings={"BRIDGE_MAX_STORE": "8GiB"}) as bridge:
         client: Any = redis.Redis(unix_socket_path=bridge.store_url.removeprefix("unix://"))
-        _bury(client, count)
+        _store_dead_letters(client, count)
         with requests.Session() as http:
             cursor = http.get(f"{bridge.url}{_PATH}?limit=100", timeout=30).json()["next"] or ""
             for name, ask in _questions(http, bridge.url, cursor).items():
@@ -91,9 +91,9 @@ def _milliseconds(ask: Callable[[], object]) -> float:
 @contextmanager
 def _burst(url: str) -> Iterator[None]:
     """Send writes at a fixed rate for as long as the block runs."""
-    runs, over = [f"{number:032x}" for number in range(50)], threading.Event()
+    runs, stop = [f"{number:032x}" for number in range(50)], threading.Event()
     calls = metric_calls(url, runs, 1_000)
-    endless = itertools.takewhile(lambda _: not over.is_set(), itertools.cycle(calls))
+    endless = itertools.takewhile(lambda _: not stop.is_set(), itertools.cycle(calls))
     sender = threading.Thread(
         target=lambda: opened(url, endless, per_second=_BURST_RATE, connections=_BURST_CONNECTIONS)
     )
@@ -101,12 +101,12 @@ def _burst(url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         sender.join()
 
 
-def _bury(client: Any, count: int) -> None:  # noqa: ANN401 - redis-py's results have no use as types
-    """Store dead letters as the settle script does, of some causes, over many lanes."""
+def _store_dead_letters(client: Any, count: int) -> None:  # noqa: ANN401 - redis-py's results have no use as types
+    """Store dead letters of several causes over many lanes, as the settle script does."""
     now = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     pipeline = client.pipeline(transaction=False)
     for number in range(count):

@@ -17,7 +17,7 @@ from benchmarks.generator import opened, request
 from benchmarks.table import Row, Setting
 
 _MIB = 1 << 20
-_OFFERED = 200
+_OFFERED_PER_S = 200
 
 
 def stream(setting: Setting) -> Iterator[Row]:
@@ -54,7 +54,7 @@ def crowd(setting: Setting) -> Iterator[Row]:
 
         def p99() -> float:
             calls = metric_calls(bridge.url, runs, count, begin=next(begins))
-            return ok(opened(bridge.url, calls, per_second=_OFFERED, connections=64)).percentile(0.99)
+            return ok(opened(bridge.url, calls, per_second=_OFFERED_PER_S, connections=64)).percentile(0.99)
 
         p99()
         _download(bridge.url, 16 * _MIB)
@@ -64,11 +64,12 @@ def crowd(setting: Setting) -> Iterator[Row]:
             alone.append(p99())
             with _slow_clients(bridge.url):
                 among.append(p99())
+        p99_among, p99_alone = statistics.median(among), statistics.median(alone)
         yield Row(
             name="p99 of log-metric among 46 slow clients / without them",
-            ratio=statistics.median(among) / statistics.median(alone),
+            ratio=p99_among / p99_alone,
             target="<= 2",
-            figures=f"{_OFFERED}/s: {statistics.median(among) * 1e3:.2f} ms, {statistics.median(alone) * 1e3:.2f} ms",
+            figures=f"{_OFFERED_PER_S}/s: {p99_among * 1e3:.2f} ms, {p99_alone * 1e3:.2f} ms",
             needs_full_run=not setting.is_full,
         )
 
@@ -76,38 +77,39 @@ def crowd(setting: Setting) -> Iterator[Row]:
 @contextmanager
 def _slow_clients(url: str) -> Iterator[None]:
     """Run six clients that download 640 KiB per second each, and forty that send one body byte every half second."""
-    whole = request("POST", url + LOG_METRIC, metric("0" * 32, 1))
-    begun, rest = whole[:-60], whole[-60:]
-    over = threading.Event()
+    message = request("POST", url + LOG_METRIC, metric("0" * 32, 1))
+    beginning, end = message[:-60], message[-60:]
+    stop = threading.Event()
     with ExitStack() as stack:
         readers = [stack.enter_context(_connected(url, receive_buffer=65536)) for _ in range(6)]
         senders = [stack.enter_context(_connected(url)) for _ in range(40)]
         for reader in readers:
             reader.sendall(request("GET", f"{url}/mib/1024"))
         for sender in senders:
-            sender.sendall(begun)
-        thread = threading.Thread(target=_trickle, args=(readers, senders, rest, over))
+            sender.sendall(beginning)
+        thread = threading.Thread(target=_trickle, args=(readers, senders, end, stop))
         thread.start()
         # The downloads are slow only after the buffers between them and their readers are full.
         time.sleep(1)
         try:
             yield
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
 
 def _trickle(
-    readers: Sequence[socket.socket], senders: Sequence[socket.socket], rest: bytes, over: threading.Event
+    readers: Sequence[socket.socket], senders: Sequence[socket.socket], end: bytes, stop: threading.Event
 ) -> None:
+    """Read a chunk every 100 ms, and send a byte of the end every 500 ms, until ``stop`` is set."""
     for turn in itertools.count():
         for reader in readers:
             reader.recv(65536)
         # The last byte is never sent.
-        if turn % 5 == 0 and turn // 5 < len(rest) - 1:
+        if turn % 5 == 0 and turn // 5 < len(end) - 1:
             for sender in senders:
-                sender.sendall(rest[turn // 5 : turn // 5 + 1])
-        if over.wait(0.1):
+                sender.sendall(end[turn // 5 : turn // 5 + 1])
+        if stop.wait(0.1):
             return
 
 

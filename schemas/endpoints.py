@@ -108,7 +108,7 @@ class EndpointMatch(msgspec.Struct, frozen=True):
     #: For a queued call, the write that it becomes.
     op: Op | None = None
     #: The value of the first path parameter, percent-decoded; empty if the path has none.
-    subject: str = ""
+    path_parameter: str = ""
 
 
 #: Where OpenTelemetry's exporters send spans (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request).
@@ -123,7 +123,7 @@ def is_refused(match: EndpointMatch | None, path: str) -> bool:
     return path.startswith(_ASSISTANT_PATH) or (match is not None and match.endpoint.answer is Handling.REFUSED)
 
 
-def find(method: str, path: str) -> EndpointMatch | None:
+def find_endpoint(method: str, path: str) -> EndpointMatch | None:
     """Return the endpoint of a call, None if it is not in the table. HEAD is matched as GET."""
     method = "GET" if method == "HEAD" else method
     exact = _EXACT.get((method, path))
@@ -135,11 +135,11 @@ def find(method: str, path: str) -> EndpointMatch | None:
     return None
 
 
-def only_reads(method: str, path: str) -> bool:
+def is_read_only(method: str, path: str) -> bool:
     """Return whether a call is known to change nothing, so that it can be retried."""
     if method in ("GET", "HEAD", "OPTIONS"):
         return True
-    match = find(method, path)
+    match = find_endpoint(method, path)
     return match is not None and match.endpoint.kind == "read"
 
 
@@ -165,8 +165,8 @@ def was_done_before(op: Op, status: int, error_code: str, message: str) -> bool:
     return False
 
 
-def may_be_early(op: Op, status: int, error_code: str, message: str) -> bool:
-    """Return whether a refusal may mean that the trace has not arrived yet: its spans have a lane of their own."""
+def may_precede_trace(op: Op, status: int, error_code: str, message: str) -> bool:
+    """Return whether a refused write may be ahead of its trace: spans are delivered in a lane of their own."""
     match op:
         case Op.SET_TRACE_TAG:
             return status == 400 and error_code == "BAD_REQUEST" and "FOREIGN KEY" in message.upper()

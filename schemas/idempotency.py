@@ -16,15 +16,15 @@ _BARE_KEY = re.compile(r"[!#-~]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """The key and the fingerprint of a request: a repeat has the same of both."""
+    """The key and the fingerprint of a request. A repeat of the request has the same two."""
 
     #: Chosen by the client; it identifies one request.
     key: str
     #: 16 bytes, equal for equal requests.
     fingerprint: bytes = field(repr=False)
-    #: Whether the store must reserve the key across all partitions, which costs a round trip. False for a write of a
-    #: batch: the batch has reserved the key.
-    whole: bool = True
+    #: Whether the store reserves the key across all partitions, which costs a round trip. In a batch, only the first
+    #: write reserves the key of the request.
+    reserves_key: bool = True
 
 
 class KeyReused(InvalidWrite):

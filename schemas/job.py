@@ -126,7 +126,8 @@ class JobDocuments(msgspec.Struct, frozen=True):
 
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Named = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+#: No id or key that the bridge stores is longer.
+_SearchText = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,8 +142,8 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: The client's own jobs with this status, in all lanes.
     mine: Literal["pending", "dead"] | None = None
     #: Pending and dead jobs that a request brought, or that have an idempotency key.
-    request_id: _Named | None = None
-    idempotency_key: _Named | None = None
+    request_id: _SearchText | None = None
+    idempotency_key: _SearchText | None = None
     #: The client that the idempotency key belongs to, for operators; else the client that asks.
     client: str | None = None
     cursor: str | None = None
@@ -185,7 +186,7 @@ class JobId:
         if not hmac.compare_digest(signature, _signature(fields, client, key)):
             return None
         job_id = cls._from_fields(fields)
-        # The last base64 character may have unused bits; only one text per job is valid.
+        # Unused bits of the last base64 character may differ; only one text per job is valid.
         return job_id if job_id.seal(client, key) == text else None
 
     @classmethod
@@ -209,27 +210,32 @@ class JobId:
         return b"".join(
             (
                 bytes((_HEX_LANE if is_run_id else _TEXT_LANE, self.partition, _OPS.index(self.op))),
-                _milliseconds(self.accepted_at).to_bytes(6),
-                self.position.to_bytes(7),
+                _milliseconds(self.accepted_at).to_bytes(_TIME_BYTES),
+                self.position.to_bytes(_POSITION_BYTES),
                 bytes.fromhex(self.lane) if is_run_id else self.lane.encode(),
             )
         )
 
     @classmethod
     def _from_fields(cls, fields: bytes) -> "JobId":
-        version, partition, op = fields[:3]
-        lane = fields[16:]
+        lane_encoding, partition, op_number = fields[:_FLAG_BYTES]
+        lane = fields[_LANE_BEGIN:]
+        accepted_at_ms = int.from_bytes(fields[_FLAG_BYTES:_POSITION_BEGIN])
         return cls(
             partition=partition,
-            lane=lane.hex() if version == _HEX_LANE else lane.decode(),
-            position=int.from_bytes(fields[9:16]),
-            op=_OPS[op],
-            accepted_at=dt.datetime.fromtimestamp(int.from_bytes(fields[3:9]) / 1000, dt.UTC),
+            lane=lane.hex() if lane_encoding == _HEX_LANE else lane.decode(),
+            position=int.from_bytes(fields[_POSITION_BEGIN:_LANE_BEGIN]),
+            op=_OPS[op_number],
+            accepted_at=dt.datetime.fromtimestamp(accepted_at_ms / 1000, dt.UTC),
         )
 
 
 _SEAL_BYTES = 10
-# The first byte of an id: how its lane is encoded.
+# The fields of an id: one byte each for the lane's encoding, the partition and the operation; then the time of
+# acceptance in milliseconds, the position, and the lane.
+_FLAG_BYTES, _TIME_BYTES, _POSITION_BYTES = 3, 6, 7
+_POSITION_BEGIN = _FLAG_BYTES + _TIME_BYTES
+_LANE_BEGIN = _POSITION_BEGIN + _POSITION_BYTES
 _HEX_LANE, _TEXT_LANE = 1, 2
 _ID_TEXT = re.compile(r"[A-Za-z0-9_-]{35,2000}")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from schemas.errors import InvalidWrite
-from schemas.mlflow_limits import check_given, check_run_id, invalid, missing
+from schemas.mlflow_limits import check_run_id, invalid, missing, require_run_id
 
-#: A run's name is part of URL paths, of an MLflow filter and of a tag.
+#: The pattern of a name: it is part of URL paths, of an MLflow filter and of a tag.
 RUN_NAME = "^[A-Za-z0-9][A-Za-z0-9_.:@=+/-]{0,199}$"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NAMED_PREFIX = "run:"
@@ -61,16 +61,16 @@ def traces_lane(experiment_id: str) -> str:
     return f"traces:{quote(experiment_id, safe='')}"
 
 
-def subject(lane: str) -> str:
-    """Return the id in a lane: of its run, experiment or trace."""
+def entity_id_of(lane: str) -> str:
+    """Return the id of the run, experiment or trace that a lane is for."""
     return unquote(lane.rpartition(":")[2])
 
 
-def run_lane(run_id: str | None, name: object, workspace: str | None, *, unknown: bool = True) -> str:
-    """Return the lane of a run, given by its id or by its name. ``unknown``: see ``check_run_id``."""
+def run_lane(run_id: str | None, name: object, workspace: str | None, *, as_not_found: bool = True) -> str:
+    """Return the lane of a run, given by its id or by its name. ``as_not_found``: see ``check_run_id``."""
     if not run_id and name is not None:
         return NamedRun(check_run_name(name), workspace).lane
-    return check_run_id(check_given(run_id), unknown=unknown)
+    return check_run_id(require_run_id(run_id), as_not_found=as_not_found)
 
 
 def check_run_name(name: object) -> str:

@@ -19,7 +19,7 @@ MAX_ENTITIES = 1000
 #: Size of a ``log-batch`` body, as MLflow documents it.
 MAX_BATCH_BYTES = 1_000_000
 
-#: Characters, as the following.
+#: In characters, like the three limits below.
 MAX_KEY = 250
 MAX_PARAM_VALUE = 6000
 MAX_TAG_VALUE = 8000
@@ -34,33 +34,32 @@ _NAME_RULE = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:)"
     " and slashes (/)."
 )
-#: A pattern (``mlflow/utils/validation.py``).
+#: The pattern of an experiment's id (``mlflow/utils/validation.py``).
 EXPERIMENT_ID = r"[a-zA-Z0-9][\w-]{0,63}"
 _DOCS_HINT = " See the API docs for more information about request parameters."
 
 
-def check_given(run_id: str | None) -> str:
-    """Return the run id, or raise ``InvalidWrite`` if it is missing. MLflow checks this first."""
+def require_run_id(run_id: str | None) -> str:
+    """Return the run id, or raise ``InvalidWrite`` if it is missing. MLflow checks that before all other fields."""
     if not run_id:
         raise missing("run_id")
     return run_id
 
 
-def check_run_id(run_id: str, *, unknown: bool = True) -> str:
+def check_run_id(run_id: str, *, as_not_found: bool = True) -> str:
     """Return the run id, or raise ``InvalidWrite`` for a malformed one.
 
-    With ``unknown`` the error is MLflow's "run not found", without it "invalid value". MLflow looks for the run after
-    it has validated the rest of the call.
+    MLflow's error differs by call: "run not found" with ``as_not_found``, else "invalid value".
     """
     if _RUN_ID.fullmatch(run_id):
         return run_id
-    if unknown:
+    if as_not_found:
         raise InvalidWrite(f"Run with id={run_id[:300]} not found", "RESOURCE_DOES_NOT_EXIST", 404)
     raise InvalidWrite(f"Invalid value {json.dumps(run_id[:300])} for parameter 'run_id' supplied.")
 
 
 def check_dataset(name: str | None, digest: str | None) -> None:
-    """Raise ``InvalidWrite`` for a metric with a dataset name or digest but not both."""
+    """Raise ``InvalidWrite`` for a metric that has only one of a dataset's name and digest."""
     if bool(name) != bool(digest):
         raise InvalidWrite("Both dataset_name and dataset_digest must be provided if one is provided")
 
@@ -107,8 +106,8 @@ def check_not_own(key: str | None) -> None:
 def check_experiment_tag(key: str, value: str) -> None:
     """Raise ``InvalidWrite`` unless MLflow stores this tag of an experiment."""
     _check_name(key, at="key")
-    check_longest(key, MAX_KEY, "key")
-    check_longest(value, MAX_EXPERIMENT_TAG_VALUE, "value")
+    check_max_length(key, MAX_KEY, "key")
+    check_max_length(value, MAX_EXPERIMENT_TAG_VALUE, "value")
 
 
 def check_count(metrics: int, params: int, tags: int) -> None:
@@ -138,10 +137,10 @@ def check_params_differ(keys: list[str]) -> None:
     )
 
 
-def check_longest(value: str, limit: int, what: str) -> None:
+def check_max_length(value: str, limit: int, name: str) -> None:
     """Raise ``InvalidWrite`` for a text that is longer than MLflow stores."""
     if len(value) > limit:
-        raise _too_long(what, limit)
+        raise _too_long(name, limit)
 
 
 def check_header(value: str | None, name: str) -> str | None:
@@ -151,10 +150,10 @@ def check_header(value: str | None, name: str) -> str | None:
     return value
 
 
-def check_id(text: str, what: str, pattern: str = r"(?!\.{1,2}$)[!-~]{1,256}") -> str:
+def check_id(text: str, name: str, pattern: str = r"(?!\.{1,2}$)[!-~]{1,256}") -> str:
     """Return an id that is valid in a URL path and in a lane, or raise ``InvalidWrite``."""
     if not re.fullmatch(pattern, text):
-        raise invalid(what, text[:300], "It must be up to 256 printable ASCII characters.")
+        raise invalid(name, text[:300], "It must be up to 256 printable ASCII characters.")
     return text
 
 
@@ -164,7 +163,7 @@ def missing(at: str) -> InvalidWrite:
 
 
 def invalid(at: str, value: object, reason: str) -> InvalidWrite:
-    """Return the error for a value that MLflow cannot store; ``reason`` is a sentence."""
+    """Return the error for a value that MLflow cannot store. ``at`` is its place in the body, ``reason`` a sentence."""
     try:
         shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
     except RecursionError:
@@ -198,9 +197,9 @@ def _name_error(name: str) -> str | None:
     return None
 
 
-def _too_long(what: str, limit: int, *, at: str | None = None) -> InvalidWrite:
+def _too_long(name: str, limit: int, *, at: str | None = None) -> InvalidWrite:
     where = f" (at '{at}')" if at else ""
-    return InvalidWrite(f"'{what}' exceeds the maximum length of {limit} characters{where}")
+    return InvalidWrite(f"'{name}' exceeds the maximum length of {limit} characters{where}")
 
 
 def _join(at: str, field: str) -> str:

@@ -6,28 +6,28 @@ import enum
 from schemas.endpoints import Endpoint
 
 
-class Overlaid(enum.Enum):
-    """The kind of an answer that can be overlaid."""
+class OverlayKind(enum.Enum):
+    """The kind of document in an answer that can be overlaid."""
 
     RUN = enum.auto()
     HISTORY = enum.auto()
     EXPERIMENT = enum.auto()
     TRACE = enum.auto()
-    #: The trace document of MLflow 2.
-    TRACE_OF_OLD = enum.auto()
+    #: The form that a trace has in MLflow 2.
+    TRACE_V2 = enum.auto()
 
 
-def overlaid(endpoint: Endpoint) -> Overlaid | None:
-    """Return the kind of an endpoint's answer, None if the bridge passes it on unchanged."""
-    return _OVERLAID.get((endpoint.method, endpoint.path))
+def overlay_kind_of(endpoint: Endpoint) -> OverlayKind | None:
+    """Return the kind of the answer of an endpoint, None if the bridge forwards it unchanged."""
+    return _OVERLAY_KINDS.get((endpoint.method, endpoint.path))
 
 
-_OVERLAID = {
-    ("GET", "/api/2.0/mlflow/runs/get"): Overlaid.RUN,
-    ("GET", "/api/2.0/mlflow/metrics/get-history"): Overlaid.HISTORY,
-    ("GET", "/api/2.0/mlflow/experiments/get"): Overlaid.EXPERIMENT,
-    ("GET", "/api/2.0/mlflow/experiments/get-by-name"): Overlaid.EXPERIMENT,
-    ("GET", "/api/2.0/mlflow/traces/{request_id}/info"): Overlaid.TRACE_OF_OLD,
-    ("GET", "/api/3.0/mlflow/traces/{trace_id}"): Overlaid.TRACE,
-    ("GET", "/api/3.0/mlflow/traces/get"): Overlaid.TRACE,
+_OVERLAY_KINDS = {
+    ("GET", "/api/2.0/mlflow/runs/get"): OverlayKind.RUN,
+    ("GET", "/api/2.0/mlflow/metrics/get-history"): OverlayKind.HISTORY,
+    ("GET", "/api/2.0/mlflow/experiments/get"): OverlayKind.EXPERIMENT,
+    ("GET", "/api/2.0/mlflow/experiments/get-by-name"): OverlayKind.EXPERIMENT,
+    ("GET", "/api/2.0/mlflow/traces/{request_id}/info"): OverlayKind.TRACE_V2,
+    ("GET", "/api/3.0/mlflow/traces/{trace_id}"): OverlayKind.TRACE,
+    ("GET", "/api/3.0/mlflow/traces/get"): OverlayKind.TRACE,
 }

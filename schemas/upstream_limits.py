@@ -7,6 +7,7 @@ its upstream. Source: ``mlflow/utils/validation.py`` of each version.
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,8 +30,19 @@ class UpstreamLimits:
 
 NEWEST = UpstreamLimits()
 
-#: First version, characters of a run's tag, characters of an experiment's tag; newest version first.
-_LIMITS_BY_VERSION = (((3, 16), 8000, 20000), ((2, 17), 8000, 5000), ((0, 0), 5000, 5000))
+
+class _VersionLimits(NamedTuple):
+    first_version: tuple[int, int]
+    tag_value: int
+    experiment_tag_value: int
+
+
+#: The newest version first.
+_LIMITS_BY_VERSION = (
+    _VersionLimits((3, 16), 8000, 20000),
+    _VersionLimits((2, 17), 8000, 5000),
+    _VersionLimits((0, 0), 5000, 5000),
+)
 _MAX_TRACE_TAG_VALUE_MLFLOW_2 = 250
 
 
@@ -40,10 +52,12 @@ def limits_of(version: str) -> UpstreamLimits:
     if not match:
         return NEWEST
     number = int(match[1]), int(match[2])
-    _, tag, experiment_tag = next(limits for limits in _LIMITS_BY_VERSION if number >= limits[0])
-    trace_tag = _MAX_TRACE_TAG_VALUE_MLFLOW_2 if number < (3, 0) else None
+    limits = next(limits for limits in _LIMITS_BY_VERSION if number >= limits.first_version)
     return UpstreamLimits(
-        version=version, tag_value=tag, experiment_tag_value=experiment_tag, trace_tag_value=trace_tag
+        version=version,
+        tag_value=limits.tag_value,
+        experiment_tag_value=limits.experiment_tag_value,
+        trace_tag_value=_MAX_TRACE_TAG_VALUE_MLFLOW_2 if number < (3, 0) else None,
     )
 
 
@@ -53,13 +67,13 @@ def check_for_upstream(write: Write, limits: UpstreamLimits) -> None:
         # A text has at least as many bytes as characters, so short tags need no decoding.
         if len(write.tags.json) > limits.tag_value:
             _check_tags(msgspec.json.decode(b"[%b]" % write.tags.json, type=list[_Tag]), limits)
-        if write.op is Op.CREATE_RUN and len(write.whole) > limits.tag_value:
-            _check_tags(msgspec.json.decode(write.whole, type=_Tags).tags, limits)
-    if write.op is Op.SET_EXPERIMENT_TAG and len(write.whole) > limits.experiment_tag_value:
-        tag = msgspec.json.decode(write.whole, type=_Tag)
+        if write.op is Op.CREATE_RUN and len(write.single_body) > limits.tag_value:
+            _check_tags(msgspec.json.decode(write.single_body, type=_Tags).tags, limits)
+    if write.op is Op.SET_EXPERIMENT_TAG and len(write.single_body) > limits.experiment_tag_value:
+        tag = msgspec.json.decode(write.single_body, type=_Tag)
         _check_length(tag, limits.experiment_tag_value, "value", limits)
-    if write.op is Op.SET_TRACE_TAG and limits.trace_tag_value and len(write.whole) > limits.trace_tag_value:
-        _check_length(msgspec.json.decode(write.whole, type=_Tag), limits.trace_tag_value, "value", limits)
+    if write.op is Op.SET_TRACE_TAG and limits.trace_tag_value and len(write.single_body) > limits.trace_tag_value:
+        _check_length(msgspec.json.decode(write.single_body, type=_Tag), limits.trace_tag_value, "value", limits)
 
 
 def check_has_call(op: Op, lacks: frozenset[Op], limits: UpstreamLimits) -> None:

@@ -10,8 +10,8 @@ from msgspec import structs
 
 #: Where a request of MLflow's AI Gateway does not show the name of its endpoint, or names too many.
 OTHER_ENDPOINT = "other"
-#: Separates the name of a count from the endpoint that it is of.
-_OF = "/"
+#: Separates the name of a count from the endpoint of MLflow's AI Gateway that is counted.
+_ENDPOINT_SEPARATOR = "/"
 
 
 class UsagePeriod(enum.IntEnum):
@@ -78,14 +78,14 @@ class UsagePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnUsageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which time to report. Neither: the last 24 hours."""
+    """The time to report, in hours or in days. Without both: the last 24 hours."""
 
     hours: int | None = None
     days: int | None = None
 
 
 class UsageQuery(OwnUsageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which usage to report."""
+    """The client and the time to report, and the page."""
 
     client: str | None = None
     cursor: str = ""
@@ -93,17 +93,17 @@ class UsageQuery(OwnUsageQuery, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def field_of(count: str, endpoint: str) -> str:
-    """Return the name of a count of one endpoint."""
-    return f"{count}{_OF}{endpoint}"
+    """Return the name under which a count of one endpoint is stored."""
+    return f"{count}{_ENDPOINT_SEPARATOR}{endpoint}"
 
 
 def sum_of(counts: Mapping[str, int]) -> UsageTotal:
-    """Return counts by their names as a document."""
+    """Return the document of stored counts. Those of an endpoint have a name of `field_of`."""
     totals: dict[str, int] = {}
     models: dict[str, dict[str, int]] = {}
     for name, number in counts.items():
-        count, of, endpoint = name.partition(_OF)
-        if of:
+        count, separator, endpoint = name.partition(_ENDPOINT_SEPARATOR)
+        if separator:
             models.setdefault(endpoint, {})[count] = number
         else:
             totals[count] = number

@@ -45,7 +45,8 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Fragment(self.count + other.count, self.json + b"," + other.json)
 
 
-NOTHING = Fragment()
+#: A write has it in place of each kind of entry that it does not log.
+NO_FRAGMENT = Fragment()
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +55,11 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     op: Op
     #: The ordering key: the run's id, or another lane (`schemas.lane`).
     lane: str
-    metrics: Fragment = NOTHING
-    params: Fragment = NOTHING
-    tags: Fragment = NOTHING
-    #: The body of a call that cannot be merged into a batch, without the id that the lane holds; else empty.
-    whole: bytes = b""
+    metrics: Fragment = NO_FRAGMENT
+    params: Fragment = NO_FRAGMENT
+    tags: Fragment = NO_FRAGMENT
+    #: The body of a call that is delivered by itself, without the id that the lane holds; else empty.
+    single_body: bytes = b""
     #: Headers that must reach upstream with a body that is not JSON.
     headers: tuple[tuple[str, str], ...] = ()
     #: The value of ``X-MLFLOW-WORKSPACE``, which must reach upstream with the write.
@@ -67,4 +68,4 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """The bytes that the write adds to the body of a batch."""
-        return len(self.metrics.json) + len(self.params.json) + len(self.tags.json) + len(self.whole)
+        return len(self.metrics.json) + len(self.params.json) + len(self.tags.json) + len(self.single_body)

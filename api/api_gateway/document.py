@@ -19,7 +19,7 @@ _Document = dict[str, Any]
 _PROXIED_PATHS = ("/ajax-api/{proxy+}", "/api/{proxy+}")
 _VARIABLE = re.compile(r"\{([^}+]+)\+?\}")
 _VALIDATOR = "params-only"
-#: Longest that API Gateway waits for a response, without a higher quota.
+#: How long API Gateway waits for a response. A longer time needs a higher quota of the account.
 _TIMEOUT_MS = 29_000
 #: API Gateway's own responses, in the form of MLflow's errors, so that clients can read them.
 _MLFLOW_ERRORS = {
@@ -53,7 +53,7 @@ def import_document(document: _Document, integration: Integration | None, versio
     schemas = SchemaConverter(document["components"]["schemas"])
     paths = {path: _path_item(path, item, schemas, integration) for path, item in _with_shared_names(document["paths"])}
     for path in _PROXIED_PATHS:
-        paths[path] = {"x-amazon-apigateway-any-method": _proxied(path, integration)}
+        paths[path] = {"x-amazon-apigateway-any-method": _proxied_method(path, integration)}
     info = document["info"]
     result: _Document = {
         "openapi": "3.0.1",
@@ -86,26 +86,27 @@ def _with_shared_names(paths: _Document) -> Iterator[tuple[str, _Document]]:
 
     A path with a trailing slash is left out: API Gateway has no empty segments.
     """
-    known: dict[str, str] = {}
+    #: The first name of the variable that follows a path.
+    first_names: dict[str, str] = {}
     for path, item in sorted((path, item) for path, item in paths.items() if not path.endswith("/")):
         names: dict[str, str] = {}
         segments: list[str] = []
         for segment in path.split("/"):
             variable = _VARIABLE.fullmatch(segment)
             if variable:
-                names[variable[1]] = known.setdefault("/".join(segments), variable[1])
+                names[variable[1]] = first_names.setdefault("/".join(segments), variable[1])
             segments.append(f"{{{names[variable[1]]}}}" if variable else segment)
-        yield "/".join(segments), _renamed(item, names)
+        yield "/".join(segments), _with_parameter_names(item, names)
 
 
-def _renamed(item: _Document, names: dict[str, str]) -> _Document:
+def _with_parameter_names(item: _Document, names: dict[str, str]) -> _Document:
     return {
-        method: operation | {"parameters": [_rename(each, names) for each in operation.get("parameters", ())]}
+        method: operation | {"parameters": [_rename_in_path(each, names) for each in operation.get("parameters", ())]}
         for method, operation in item.items()
     }
 
 
-def _rename(parameter: _Document, names: dict[str, str]) -> _Document:
+def _rename_in_path(parameter: _Document, names: dict[str, str]) -> _Document:
     return parameter | {"name": names[parameter["name"]]} if parameter["in"] == "path" else parameter
 
 
@@ -149,7 +150,7 @@ def _content(part: _Document, schemas: SchemaConverter) -> _Document:
     return {"content": content} if content else {}
 
 
-def _proxied(path: str, integration: Integration | None) -> _Document:
+def _proxied_method(path: str, integration: Integration | None) -> _Document:
     return {
         "summary": "Call MLflow; logging is queued, the rest is proxied",
         "parameters": [{"name": "proxy", "in": "path", "required": True, "schema": {"type": "string"}}],
@@ -161,7 +162,7 @@ def _proxied(path: str, integration: Integration | None) -> _Document:
 def _integration(method: str, path: str, integration: Integration | None) -> _Document:
     if integration is None:
         return {}
-    described: _Document = {
+    fields: _Document = {
         "type": "http_proxy",
         "httpMethod": method,
         "uri": integration.uri.rstrip("/") + _VARIABLE.sub(r"{\1}", path),
@@ -174,5 +175,5 @@ def _integration(method: str, path: str, integration: Integration | None) -> _Do
         },
     }
     if integration.target_arn:
-        described["integration-target"] = integration.target_arn
-    return {"x-amazon-apigateway-integration": described}
+        fields["integration-target"] = integration.target_arn
+    return {"x-amazon-apigateway-integration": fields}

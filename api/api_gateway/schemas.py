@@ -17,6 +17,7 @@ _UNSUPPORTED = frozenset(
     {"default", "example", "examples", "deprecated", "readOnly", "writeOnly", "discriminator", "contentMediaType"}
 )
 _UNSUPPORTED_FORMATS = frozenset({"int32", "int64"})
+#: The inclusive keyword in place of an exclusive one, and the words for the note.
 _EXCLUSIVE = {"exclusiveMinimum": ("minimum", "Greater than"), "exclusiveMaximum": ("maximum", "Less than")}
 
 
@@ -31,13 +32,13 @@ class SchemaConverter:
         if "$ref" in schema:
             return {"$ref": schema["$ref"]}
         result = {key: value for key, value in schema.items() if key not in _UNSUPPORTED}
-        notes = [*_take_null(result), *_convert_limits(result)]
+        notes = [*_remove_null(result), *_convert_limits(result)]
         _convert_values(result)
         self._convert_parts(result)
         if "$ref" in result:
             return {"$ref": result["$ref"]}
         if notes:
-            result["description"] = " ".join([*_sentence(result.get("description")), *notes])
+            result["description"] = " ".join([*_sentences(result.get("description")), *notes])
         return result
 
     def _convert_parts(self, result: _Schema) -> None:
@@ -57,8 +58,8 @@ class SchemaConverter:
         return self.convert(schema)
 
 
-def _take_null(result: _Schema) -> list[str]:
-    """Remove null from what is allowed. Return a note if it was."""
+def _remove_null(result: _Schema) -> list[str]:
+    """Remove null from the allowed types and values. Return a note about it if there was one."""
     notes = []
     for keyword in ("anyOf", "oneOf"):
         alternatives = result.get(keyword, [])
@@ -82,7 +83,7 @@ def _supported(schema: _Schema) -> _Schema:
 
 
 def _convert_limits(result: _Schema) -> list[str]:
-    """Replace exclusive limits by inclusive ones. Return notes that name them."""
+    """Replace exclusive limits by inclusive ones. Return a note about each."""
     notes = []
     for keyword, (inclusive, words) in _EXCLUSIVE.items():
         if keyword in result:
@@ -102,5 +103,5 @@ def _convert_values(result: _Schema) -> None:
         del result["required"]
 
 
-def _sentence(text: str | None) -> list[str]:
+def _sentences(text: str | None) -> list[str]:
     return [text if text.endswith(".") else f"{text}."] if text else []

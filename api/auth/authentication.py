@@ -33,7 +33,7 @@ _LOGIN_THREADS = 4
 _MAX_FAILURES = 20
 _FAILURE_WINDOW_S = 60.0
 _INVALID_SIGNATURE = "The signature does not match the request, or its access key is unknown, expired or revoked."
-#: A REST API of Amazon API Gateway sends its id in it.
+#: Holds the id of the REST API of Amazon API Gateway that has forwarded the request.
 _API_GATEWAY_HEADER = b"x-amzn-apigateway-api-id"
 _SIGNATURE_REMOVED = (
     "The request came through Amazon API Gateway without credentials. API Gateway removes AWS signatures: send an API "
@@ -42,7 +42,7 @@ _SIGNATURE_REMOVED = (
 
 _NOT_CACHED = object()
 
-#: Returns the client that a token names, None for an invalid token.
+#: Returns the client that a token names, None for an invalid token. May block.
 TokenVerifier = Callable[[str], Client | None]
 
 
@@ -77,14 +77,14 @@ class Authentication:
         signatures: SignatureVerifier | None,
         sessions: SessionAuthentication,
         key_threads: ThreadPoolExecutor,
-        proxies: int,
+        trusted_proxies: int,
     ) -> None:
         """``kinds`` are those of BRIDGE_AUTH; without any, every client is an admin."""
         self._kinds = frozenset(kinds)
         self._credentials = credentials
         self._signatures = signatures
         self._sessions = sessions
-        self._proxies = proxies
+        self._trusted_proxies = trusted_proxies
         #: Results by the digest of the credential, those of invalid ones included.
         self._results: TTLCache[bytes, Client | None] = TTLCache(_MAX_CACHED, KEY_CACHE_TTL_S)
         #: Credentials that were valid once: failures of others at the same address do not lock them out.
@@ -105,11 +105,11 @@ class Authentication:
         if not self._kinds:
             return Identity(ANYBODY)
         if self._signatures and (access_key := access_key_of(request)):
-            return await self._by_signature(self._signatures, request, access_key)
+            return await self._authenticate_signature(self._signatures, request, access_key)
         # Credentials that a program sends take precedence over the cookie.
-        if not self._has_credentials(request) and (identity := await self._sessions.authenticate(request)):
+        if not self._overrides_cookie(request) and (identity := await self._sessions.authenticate(request)):
             return identity
-        return Identity(await self._by_credential(request))
+        return Identity(await self._authenticate_credential(request))
 
     async def verify_key(self, text: str, request: Request) -> Client:
         """Return the client of an API key with which a person signs in.
@@ -120,20 +120,20 @@ class Authentication:
         return await self._verify_once(Credential("keys", text) if is_accepted else None, request)
 
     def add_attempt(self, request: Request) -> None:
-        """Count a sign-in at the provider as a failed attempt, until it has succeeded; may raise ``TooManyFailures``.
+        """Count a sign-in at the provider as a failed attempt until it has succeeded, or raise ``TooManyFailures``.
 
-        Each one takes room in the store for ten minutes, so one address must not begin any number of them.
+        Each one takes room in the store for ten minutes, so the number from one address is limited.
         """
-        address = request.address(proxies=self._proxies)
+        address = request.address(trusted_proxies=self._trusted_proxies)
         if self._failures.is_locked_out(address):
             raise TooManyFailures
         self._failures.add(address)
 
     def remove_attempt(self, request: Request) -> None:
         """Take a counted attempt back: the sign-in has succeeded, or the provider did not answer."""
-        self._failures.remove(request.address(proxies=self._proxies))
+        self._failures.remove(request.address(trusted_proxies=self._trusted_proxies))
 
-    async def _by_credential(self, request: Request) -> Client:
+    async def _authenticate_credential(self, request: Request) -> Client:
         credential = self._credential(request)
         if credential is None and not _sends_credentials(request):
             # A health check or a browser before its login, and no failed attempt.
@@ -146,7 +146,7 @@ class Authentication:
         cached = self._results.get(credential.digest, _NOT_CACHED) if credential else _NOT_CACHED
         if isinstance(cached, Client):
             return cached
-        address = request.address(proxies=self._proxies)
+        address = request.address(trusted_proxies=self._trusted_proxies)
         if credential is None or cached is None:
             return await self._log_in(None, address)
         # A new client begins with many requests at once: equal credentials are one login.
@@ -171,25 +171,27 @@ class Authentication:
 
     def _end_login(self, digest: bytes, done: "asyncio.Future[Client]") -> None:
         del self._logins[digest]
-        # Read, so that asyncio does not report an exception that no request awaits any more.
+        # Retrieved, so that asyncio does not report an exception that no request awaits any more.
         if not done.cancelled():
             done.exception()
 
-    async def _by_signature(self, signatures: SignatureVerifier, request: Request, access_key: str) -> Identity:
+    async def _authenticate_signature(
+        self, signatures: SignatureVerifier, request: Request, access_key: str
+    ) -> Identity:
         """Verify a signature. A key that was valid from an address is not locked out by failures of others there."""
-        address = request.address(proxies=self._proxies)
+        address = request.address(trusted_proxies=self._trusted_proxies)
         origin = f"{access_key} {address}".encode()
         # Before the count: to read the body may take long, and is no attempt yet.
         parsed = await signatures.parse(request)
         if origin not in self._known_good and self._failures.is_locked_out(address):
             raise TooManyFailures
-        identity = await self._counted(signatures, parsed, origin, address)
+        identity = await self._verify_counted(signatures, parsed, origin, address)
         if identity is None:
             raise Unauthenticated(_INVALID_SIGNATURE)
         self._known_good[origin] = None
         return identity
 
-    async def _counted(
+    async def _verify_counted(
         self, signatures: SignatureVerifier, parsed: ParsedSignature, origin: bytes, address: str
     ) -> Identity | None:
         """Verify a signature. Concurrent logins of a key count as one attempt, until one of them fails."""
@@ -204,6 +206,7 @@ class Authentication:
             return identity
         finally:
             self._signature_logins -= Counter([origin])
+            # The first attempt is counted already. A failure stays counted, every other attempt does not.
             if is_first != is_failure:
                 (self._failures.add if is_failure else self._failures.remove)(address)
 
@@ -226,7 +229,8 @@ class Authentication:
             self._known_good[credential.digest] = None
         return client
 
-    def _has_credentials(self, request: Request) -> bool:
+    def _overrides_cookie(self, request: Request) -> bool:
+        """Return whether a request has credentials that a program or an accepted load balancer has set."""
         # A load balancer adds its token to every request, whether or not BRIDGE_AUTH accepts it.
         names = (b"authorization", b"x-api-key", *((b"x-amzn-oidc-data",) if "alb" in self._kinds else ()))
         return any(request.header(name) for name in names)
@@ -259,32 +263,35 @@ class FailureCounter:
     """Counts failed attempts by address, in windows that begin with the first failure."""
 
     def __init__(self) -> None:
-        #: Start of the window, and failures in it.
+        #: By address: when its window began, and the failures in it.
         self._windows: LRUCache[str, tuple[float, int]] = LRUCache(_MAX_CACHED)
 
     def is_locked_out(self, address: str) -> bool:
         """Return whether the address has to wait for its next window."""
-        since, count = self._windows.get(address, (0.0, 0))
-        return count >= _MAX_FAILURES and time.monotonic() - since < _FAILURE_WINDOW_S
+        began_at, count = self._windows.get(address, (0.0, 0))
+        return count >= _MAX_FAILURES and time.monotonic() - began_at < _FAILURE_WINDOW_S
 
     def remove(self, address: str) -> None:
         """Take the last attempt back: it was no failure."""
-        since, count = self._windows.get(address, (0.0, 0))
+        began_at, count = self._windows.get(address, (0.0, 0))
         if count:
-            self._windows[address] = (since, count - 1)
+            self._windows[address] = (began_at, count - 1)
 
     def add(self, address: str) -> None:
         """Count a failed attempt."""
         now = time.monotonic()
-        since, count = self._windows.get(address, (now, 0))
-        self._windows[address] = (now, 1) if now - since >= _FAILURE_WINDOW_S else (since, count + 1)
+        began_at, count = self._windows.get(address, (now, 0))
+        is_over = now - began_at >= _FAILURE_WINDOW_S
+        self._windows[address] = (now, 1) if is_over else (began_at, count + 1)
 
 
 def _sends_credentials(request: Request) -> bool:
+    """Return whether a request has credentials of any kind, accepted or not."""
     return any(request.header(name) for name in (b"authorization", b"x-api-key", b"x-amzn-oidc-data"))
 
 
 def _credential_text(request: Request) -> str | None:
+    """Return the key or token in ``Authorization``, or else in ``X-Api-Key``."""
     header = request.header(b"authorization")
     if header is None:
         return request.header(b"x-api-key")

@@ -5,7 +5,7 @@ from api.http.exceptions import Forbidden
 from api.http.request import Request
 from schemas.client import ANYBODY, Rule, rule_for_upstream
 
-#: For a path below one of the bridge's own that no route serves. Only admins are answered 404 there.
+#: For a path below one of the bridge's own that no route serves. Admins get a 404 there, other clients a 403.
 _NO_ROUTE = Rule("CallUnknown")
 
 
@@ -25,5 +25,5 @@ def _rule_of(request: Request) -> Rule | None:
     if request.is_open:
         return None
     if not request.is_own:
-        return rule_for_upstream(request.found, request.method)
+        return rule_for_upstream(request.endpoint_match, request.method)
     return request.own_route.rule if request.own_route else _NO_ROUTE

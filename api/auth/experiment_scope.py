@@ -42,12 +42,12 @@ _MAX_BODY_BYTES = 1 << 20
 _LONG_BODY_BYTES = 64 * 1024
 #: Concurrent look-ups: of all clients, of one client, and of one request, which also is the number of threads.
 _MAX_LOOKUPS, _MAX_LOOKUPS_OF_CLIENT, _MAX_LOOKUPS_OF_REQUEST = 64, 16, 4
-#: All look-ups of a request together must not take longer.
+#: The limit of all look-ups of a request together.
 _LOOKUP_TIMEOUT_S = 10.0
 
 
 class ExperimentScope:
-    """Checks the requests of clients that are limited to experiments. Other clients never come here."""
+    """Checks the requests of clients that are limited to experiments. Other clients are never checked."""
 
     def __init__(self, experiments: ExperimentLookup) -> None:
         self._experiments = experiments
@@ -67,28 +67,28 @@ class ExperimentScope:
             references = await self._references(request)
         except UnresolvedReference as error:
             raise OutsideExperiments(request.client, action, reason=str(error)) from error
-        if await self._outside(request, references):
+        if await self._find_outside(request, references):
             raise OutsideExperiments(request.client, action)
 
     async def check_writes(self, request: Request, writes: Sequence[Write]) -> None:
         """Raise ``OutsideExperiments`` with the index of the first write that is not in the client's experiments."""
         is_short = len(writes) == 1 and writes[0].size < _LONG_BODY_BYTES
         read = _read_all(writes) if is_short else await asyncio.to_thread(_read_all, writes)
-        outside = await self._outside(request, (reference for each in read for reference in each.references))
-        for number, (write, each) in enumerate(zip(writes, read, strict=True)):
+        outside = await self._find_outside(request, (reference for each in read for reference in each.references))
+        for index, (write, each) in enumerate(zip(writes, read, strict=True)):
             if each.error is not None or not outside.isdisjoint(each.references):
                 action = rule_of_op(write.op).action
-                raise OutsideExperiments(request.client, action, reason=each.error or "", number=number)
+                raise OutsideExperiments(request.client, action, reason=each.error or "", index=index)
         await self._remember_new_runs(writes, read)
 
     async def check_run(self, request: Request, run_id: str) -> None:
-        """Raise ``OutsideExperiments`` unless the client may use the run that it wanted to create."""
-        if await self._outside(request, {Reference(Kind.RUN, run_id)}):
+        """Raise ``OutsideExperiments`` unless the client may use the run that its name stands for."""
+        if await self._find_outside(request, {Reference(Kind.RUN, run_id)}):
             raise OutsideExperiments(request.client, rule_of_op(Op.CREATE_RUN).action)
 
-    def learn(self, found: EndpointMatch | None, body: bytes) -> None:
+    def learn(self, match: EndpointMatch | None, body: bytes) -> None:
         """Remember the experiment of a run that upstream has just created, so that no look-up needs upstream."""
-        if found is None or found.endpoint.path != "/api/2.0/mlflow/runs/create":
+        if match is None or match.endpoint.path != "/api/2.0/mlflow/runs/create":
             return
         try:
             info = msgspec.json.decode(body, type=_CreatedRun).run.info
@@ -101,47 +101,47 @@ class ExperimentScope:
     async def _references(self, request: Request) -> Iterable[Reference]:
         """Return what a request refers to, or raise ``UnresolvedReference``."""
         if request.is_own:
-            return _references_of_own(request)
-        if request.found is None:
+            return _references_of_own_route(request)
+        if request.endpoint_match is None:
             raise UnresolvedReference("The bridge does not know the call.")
-        found, rule = request.found, request.found.endpoint.within
+        match, rule = request.endpoint_match, request.endpoint_match.endpoint.within
         if rule is ExperimentRule.REFUSED:
-            raise UnresolvedReference(_ADVICE.get(found.endpoint.action, ""))
-        if rule is ExperimentRule.HARMLESS or found.endpoint.answer is Handling.QUEUED:
+            raise UnresolvedReference(_ADVICE.get(match.endpoint.action, ""))
+        if rule is ExperimentRule.HARMLESS or match.endpoint.answer is Handling.QUEUED:
             return ()
         query = request.scope["query_string"].decode("latin-1")
-        if has_ids_in_query(found):
-            _check_bodiless(request, found)
-            return references_in_call(found, query, b"").subjects
-        body = await _body_of(request)
-        read = partial(references_in_call, found, query, body)
-        named = read() if len(body) < _LONG_BODY_BYTES else await asyncio.to_thread(read)
-        request.replace_body(named.body)
-        return named.subjects
+        if has_ids_in_query(match):
+            _check_bodiless(request, match)
+            return references_in_call(match, query, b"").references
+        body = await _read_json_body(request)
+        read = partial(references_in_call, match, query, body)
+        call = read() if len(body) < _LONG_BODY_BYTES else await asyncio.to_thread(read)
+        request.replace_body(call.body)
+        return call.references
 
-    async def _outside(self, request: Request, references: Iterable[Reference]) -> set[Reference]:
-        """Return references that are not in the client's experiments: the first few, if there are any."""
-        among, workspace = request.client.experiments or frozenset(), request.workspace
-        unseen = [each for each in dict.fromkeys(references) if not self._experiments.is_seen_within(each, among)]
+    async def _find_outside(self, request: Request, references: Iterable[Reference]) -> set[Reference]:
+        """Return references that are not in the client's experiments, at least one if there are any."""
+        allowed = request.client.experiments or frozenset()
+        is_within = partial(self._experiments.is_within, among=allowed, workspace=request.workspace)
+        unseen = [each for each in dict.fromkeys(references) if not self._experiments.is_seen_within(each, allowed)]
         outside: set[Reference] = set()
         try:
             async with asyncio.timeout(_LOOKUP_TIMEOUT_S):
                 for begin in range(0, len(unseen), _MAX_LOOKUPS_OF_REQUEST):
-                    some = unseen[begin : begin + _MAX_LOOKUPS_OF_REQUEST]
-                    is_within = partial(self._experiments.is_within, among=among, workspace=workspace)
-                    inside = await asyncio.gather(*(self._look_up(request, partial(is_within, each)) for each in some))
-                    outside.update(each for each, is_inside in zip(some, inside, strict=True) if not is_inside)
+                    chunk = unseen[begin : begin + _MAX_LOOKUPS_OF_REQUEST]
+                    inside = await asyncio.gather(*(self._look_up(request, partial(is_within, each)) for each in chunk))
+                    outside.update(each for each, is_inside in zip(chunk, inside, strict=True) if not is_inside)
                     if outside:
                         break
         except TimeoutError as error:
             raise ExperimentUnknown("the look-up takes too long") from error
         return outside
 
-    async def _remember_new_runs(self, writes: Sequence[Write], read: Sequence["_References"]) -> None:
+    async def _remember_new_runs(self, writes: Sequence[Write], read: Sequence["_WriteReferences"]) -> None:
         for write, each in zip(writes, read, strict=True):
             if write.op is Op.CREATE_RUN:
-                [experiment] = [found.id for found in each.references if found.kind is Kind.EXPERIMENT]
-                await self._in_thread(partial(self._experiments.remember, write.lane, experiment))
+                [experiment_id] = [named.id for named in each.references if named.kind is Kind.EXPERIMENT]
+                await self._in_thread(partial(self._experiments.remember, write.lane, experiment_id))
 
     async def _look_up(self, request: Request, look_up: Callable[[], T]) -> T:
         """Run a look-up in a thread, unless its client has as many in progress as one client may."""
@@ -166,56 +166,56 @@ class ExperimentScope:
 
 
 @dataclass(frozen=True, slots=True)
-class _References:
+class _WriteReferences:
     """What a write refers to, or why that can't be read."""
 
     references: frozenset[Reference] = frozenset()
     error: str | None = None
 
 
-def _read_all(writes: Iterable[Write]) -> list[_References]:
-    return [_read(write) for write in writes]
+def _read_all(writes: Iterable[Write]) -> list[_WriteReferences]:
+    return [_read_references(write) for write in writes]
 
 
-def _read(write: Write) -> _References:
+def _read_references(write: Write) -> _WriteReferences:
     try:
-        return _References(references_in_write(write))
+        return _WriteReferences(references_in_write(write))
     except UnresolvedReference as error:
-        return _References(error=str(error))
+        return _WriteReferences(error=str(error))
 
 
-def _references_of_own(request: Request) -> Iterable[Reference]:
+def _references_of_own_route(request: Request) -> Iterable[Reference]:
     """Return the run in the path of a route of the bridge's own; jobs and dead letters are the client's in any case."""
     route = request.own_route
     if route is None or route.experiments is ExperimentRule.REFUSED:
         raise UnresolvedReference("")
-    names = (route.parameters(request.path) or {}).values() if route.experiments is ExperimentRule.RUN else ()
-    return {_run_of(name, request.workspace) for name in names}
+    runs = (route.parameters(request.path) or {}).values() if route.experiments is ExperimentRule.RUN else ()
+    return {_run_reference(run, request.workspace) for run in runs}
 
 
-def _check_bodiless(request: Request, found: EndpointMatch) -> None:
+def _check_bodiless(request: Request, match: EndpointMatch) -> None:
     """Raise for a request that MLflow might read in another way than as the query of a GET."""
-    if request.method == "HEAD" and found.endpoint.within is not ExperimentRule.ARTIFACT_PATH:
+    if request.method == "HEAD" and match.endpoint.within is not ExperimentRule.ARTIFACT_PATH:
         raise UnresolvedReference("Send a GET.")
     if request.method in ("GET", "HEAD") and request.has_body:
         raise UnresolvedReference("A GET must not have a body.")
 
 
-async def _body_of(request: Request) -> bytes:
-    """Return the body of a call that must be a JSON object."""
+async def _read_json_body(request: Request) -> bytes:
+    """Return the body of a call, or raise ``UnresolvedReference`` unless it is declared as uncompressed JSON."""
     body = await request.body(max_bytes=_MAX_BODY_BYTES)
-    kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
-    if body and (kind != "application/json" or request.header(b"content-encoding") is not None):
+    media_type = (request.header(b"content-type") or "").split(";")[0].strip().lower()
+    if body and (media_type != "application/json" or request.header(b"content-encoding") is not None):
         raise UnresolvedReference("The body must be JSON, with Content-Type: application/json and no Content-Encoding.")
     return body
 
 
-def _run_of(name: str, workspace: str | None) -> Reference:
-    """Return a run by the name that its client has given it, or else by its id."""
+def _run_reference(run: str, workspace: str | None) -> Reference:
+    """Return the reference to a run. What is no valid name of a run is taken for an id."""
     try:
-        return Reference(Kind.NAME, NamedRun(check_run_name(name), workspace).lane)
+        return Reference(Kind.NAME, NamedRun(check_run_name(run), workspace).lane)
     except InvalidWrite:
-        return Reference(Kind.RUN, name)
+        return Reference(Kind.RUN, run)
 
 
 class _Info(msgspec.Struct):

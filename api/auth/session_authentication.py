@@ -19,7 +19,7 @@ _MAX_CACHED = 10_000
 
 
 class SessionAuthentication:
-    """Finds the session of a request's cookie."""
+    """Authenticates a request by the session that its cookie names."""
 
     def __init__(
         self, sessions: BrowserSessions, threads: Executor, *, public_url: str | None, console_host: str | None
@@ -46,10 +46,10 @@ class SessionAuthentication:
         if identity is None:
             raise Unauthenticated("The session has ended.")
         check_same_origin(request, public_url=self._public_url)
-        return self.limited(identity, request)
+        return self.without_admin_on_portal(identity, request)
 
-    def limited(self, identity: Identity, request: Request) -> Identity:
-        """Return an identity with what its client may do under the host name of a request."""
+    def without_admin_on_portal(self, identity: Identity, request: Request) -> Identity:
+        """Return an identity without the scope ``admin`` if operators have a host name and the request has another."""
         if self._console_host and request.host_name != self._console_host:
             # Scripts of MLflow's pages share this origin: they must not be able to act as an operator.
             return replace(identity, client=without_admin(identity.client))
@@ -75,13 +75,16 @@ class SessionAuthentication:
 
     async def _look_up(self, token: str, session_id: str) -> Identity | None:
         found = await asyncio.get_running_loop().run_in_executor(self._threads, self._sessions.find, token)
-        identity = Identity(found[1], session=found[0]) if found else None
+        identity = None
+        if found:
+            session, client = found
+            identity = Identity(client, session=session)
         with self._lock:
             # A session that was ended in the meantime stays so.
             return self._results.setdefault(session_id, identity)
 
     def _end_lookup(self, session_id: str, done: "asyncio.Future[Identity | None]") -> None:
         del self._lookups[session_id]
-        # Read, so that asyncio does not report an exception that no request awaits any more.
+        # Retrieved, so that asyncio does not report an exception that no request awaits any more.
         if not done.cancelled():
             done.exception()

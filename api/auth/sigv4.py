@@ -37,12 +37,12 @@ KEY_CACHE_TTL_S = 5.0
 _MAX_CACHED_KEYS = 10_000
 #: A body without a signed hash is read before the client is known, so it must not be longer.
 _MAX_UNHASHED_BODY_BYTES = 1 << 20
-_AUTHORIZATION = re.compile(ALGORITHM + r"\s.*Credential=(MBKA[A-Z0-9]{16})/")
+_AUTHORIZATION_OF_BRIDGE_KEY = re.compile(ALGORITHM + r"\s.*Credential=(MBKA[A-Z0-9]{16})/")
 
 
 def access_key_of(request: Request) -> str | None:
     """Return the id of the bridge's access key in ``Authorization``, None if there is none."""
-    found = _AUTHORIZATION.match(request.header(b"authorization") or "")
+    found = _AUTHORIZATION_OF_BRIDGE_KEY.match(request.header(b"authorization") or "")
     return found[1] if found else None
 
 
@@ -55,15 +55,15 @@ class SignatureVerifier:
         self._clock = clock
         self._observe = observe
         self._cache: LRUCache[str, _CachedKey] = LRUCache(_MAX_CACHED_KEYS)
-        #: The secret of an unknown key.
+        #: Stands for the secret of an unknown key.
         self._placeholder_secret = secrets.token_urlsafe(32)
 
     async def parse(self, request: Request) -> "ParsedSignature":
         """Return the signature of a request, or raise ``Unauthenticated`` for an invalid form.
 
-        The body, unless it has been read, must have the signed hash; whatever reads it checks that.
+        A body with a signed hash is not read here. The request checks the hash when its body is read.
         """
-        received = _received(request)
+        received = _signed_request(request)
         try:
             headers = parse_signed_headers(received, now=self._clock.now())
         except InvalidSignature as error:
@@ -86,7 +86,7 @@ class SignatureVerifier:
         loop = asyncio.get_running_loop()
         key = self._cache.get(access_key)
         if key is None or key.expires_at < loop.time():
-            # Before the read: the answer of a slow store may be old when it arrives.
+            # Taken before the read: what a slow store returns may be old when it arrives.
             expires_at = loop.time() + KEY_CACHE_TTL_S
             key = self._cache[access_key] = _CachedKey(expires_at, await self._in_thread(self._secret, access_key))
         return key
@@ -121,18 +121,19 @@ class _CachedKey:
     client: Client | None = None
 
 
-def _received(request: Request) -> SignedRequest:
+def _signed_request(request: Request) -> SignedRequest:
+    """Return the parts of a request that a signature covers, as the client has sent them."""
     path = request.target.partition("?")[0].encode("utf-8", "surrogateescape")
     return SignedRequest(method=request.method, path=path, query=request.scope["query_string"], headers=request.headers)
 
 
 async def _body_sha256(request: Request, headers: SignedHeaders) -> str:
-    """Return the hash that the signature must cover. A body that arrives later must have it."""
+    """Return the hash that the signature must cover. A body that is read later must have this hash."""
     if headers.body_sha256 is None:
         body = await request.buffer(max_bytes=_MAX_UNHASHED_BODY_BYTES)
         return hashlib.sha256(body).hexdigest()
     if request.has_body:
-        request.expect(headers.body_sha256)
+        request.expect_hash(headers.body_sha256)
     elif headers.body_sha256 != EMPTY_SHA256:
         raise Unauthenticated("The signature is not valid: it covers the hash of a body, and there is none.")
     return headers.body_sha256

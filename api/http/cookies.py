@@ -12,7 +12,7 @@ _ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
 def read_cookie(header: str | None, name: str) -> str | None:
-    """Return the value of a cookie in a ``Cookie`` header, None if it is not there or empty."""
+    """Return the value of a cookie in a ``Cookie`` header, None if the cookie is absent or empty."""
     for pair in (header or "").split(";"):
         key, _, value = pair.strip().partition("=")
         if key == name:
@@ -20,11 +20,11 @@ def read_cookie(header: str | None, name: str) -> str | None:
     return None
 
 
-def set_cookie(name: str, value: str, *, lasts: dt.timedelta) -> tuple[str, str]:
-    """Return the header that sets a cookie."""
-    return "Set-Cookie", f"{name}={value}; Max-Age={max(0, int(lasts.total_seconds()))}; {_ATTRIBUTES}"
+def set_cookie(name: str, value: str, *, max_age: dt.timedelta) -> tuple[str, str]:
+    """Return name and value of the header that sets a cookie."""
+    return "Set-Cookie", f"{name}={value}; Max-Age={max(0, int(max_age.total_seconds()))}; {_ATTRIBUTES}"
 
 
 def delete_cookie(name: str) -> tuple[str, str]:
-    """Return the header that deletes a cookie."""
-    return set_cookie(name, "", lasts=dt.timedelta())
+    """Return name and value of the header that deletes a cookie."""
+    return set_cookie(name, "", max_age=dt.timedelta())

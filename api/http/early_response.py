@@ -22,7 +22,7 @@ class EarlyResponse:
         self._timeout_s = timeout_s
 
     async def send_to(self, send: Send) -> None:
-        """Send it."""
+        """Send the response without its end, drop the rest of the body, then send the end."""
 
         async def send_without_end(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -46,7 +46,7 @@ from bridge.errors import (
 )
 from schemas.bodies.bulk import InvalidWrites
 from schemas.client_retries import is_repeated_after_503
-from schemas.endpoints import OTLP_PATH, find
+from schemas.endpoints import OTLP_PATH, find_endpoint
 from schemas.errors import InvalidWrite, MissingHeader
 from schemas.problem import Fault, MlflowError, Problem
 
@@ -107,7 +107,7 @@ class FailedRequest:
 
     def retry_later(self, message: str, *, retry_after_s: int = 1) -> Response:
         """Return 503, or 429 for a call that MLflow's client does not retry after a 503."""
-        found = None if self.is_own else find(self.method, self.path)
+        found = None if self.is_own else find_endpoint(self.method, self.path)
         is_retried = self.is_own or is_repeated_after_503(self.method, found.op if found else None)
         return self.respond(503 if is_retried else 429, _UNAVAILABLE, message, retry_after_s=retry_after_s)
 

@@ -11,7 +11,7 @@ _MAX_LISTED_EXPERIMENTS = 10
 
 
 class MalformedFraming(Exception):
-    """A proxy could read another length or host than the api (request smuggling). The connection is closed."""
+    """A proxy in front may read another length or host than the api (request smuggling). The connection is closed."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -23,11 +23,11 @@ class LoopDetected(Exception):
 
 
 class Unauthenticated(Exception):
-    """The credentials are missing or invalid. The text, if there is one, names the defect."""
+    """The credentials are missing or invalid. The message, if there is one, names the defect."""
 
 
 class SignInAgain(Exception):
-    """The browser's sign-in is too long ago for what makes or ends keys."""
+    """The browser's sign-in is too long ago for a call that creates or revokes keys."""
 
 
 class RequestInProgress(Exception):
@@ -52,14 +52,14 @@ class OutsideExperiments(Forbidden):
     Both cases are one error: otherwise a client could find out which ids exist.
     """
 
-    def __init__(self, client: Client, action: str | None, *, reason: str = "", number: int = 0) -> None:
+    def __init__(self, client: Client, action: str | None, *, reason: str = "", index: int = 0) -> None:
         ids = sorted(client.experiments or ())
         listed = ", ".join([*ids[:_MAX_LISTED_EXPERIMENTS], "..."] if len(ids) > _MAX_LISTED_EXPERIMENTS else ids)
         text = f"The client '{client.name}' may not {action} here: it is not within the experiments ({listed}) that"
         Exception.__init__(self, f"{text} it may use. {reason}".strip())
         self.action = action
         #: The index of the write in a request with several.
-        self.number = number
+        self.index = index
         #: The JSON pointer to that write.
         self.pointer: str | None = None
 
@@ -86,12 +86,12 @@ class Busy(Exception):
 class PartlyAccepted(Exception):
     """Some writes of a request were stored, and others could not be."""
 
-    def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception, number: int) -> None:
+    def __init__(self, jobs: Sequence[AcceptedJob | None], reason: Exception, index: int) -> None:
         super().__init__(f"{sum(job is not None for job in jobs)} of {len(jobs)} writes were accepted")
         self.jobs = tuple(jobs)
         self.reason = reason
         #: The index of the first write that could not be stored, and the JSON pointer to it.
-        self.number = number
+        self.index = index
         self.pointer: str | None = None
 
 
@@ -100,7 +100,7 @@ class NotOnConsoleHost(Exception):
 
 
 class CountChanged(Exception):
-    """An order for many dead letters names another number than there are (now)."""
+    """A request to replay or discard many dead letters names another number than there are now."""
 
     def __init__(self, verb: str, count: int) -> None:
         super().__init__(f'This would {verb} {count} dead letters. To do so, send the same with "count": {count}.')

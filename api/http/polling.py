@@ -19,16 +19,16 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.01, 0.25
 async def poll(
     read: Callable[[], T], is_done: Callable[[T], bool], *, max_wait: dt.timedelta, stopping: threading.Event
 ) -> T:
-    """Return what ``read`` finds once it is done, or when the time is over or the process stops.
+    """Return the value of ``read`` once it is done, or the last one when the time is over or the process stops.
 
     ``read`` runs in a thread; between two reads no thread is held.
     """
     loop, pauses = asyncio.get_running_loop(), _Pauses(max_wait)
     while True:
-        found = await loop.run_in_executor(_THREADS, read)
+        value = await loop.run_in_executor(_THREADS, read)
         pause = pauses.next()
-        if is_done(found) or pause is None or stopping.is_set():
-            return found
+        if is_done(value) or pause is None or stopping.is_set():
+            return value
         await asyncio.sleep(pause)
 
 
@@ -40,18 +40,18 @@ class BlockingPoll:
         self._stopping = stopping
 
     def until(self, read: Callable[[], T], is_done: Callable[[T], bool], *, max_wait: dt.timedelta | None) -> T:
-        """Return what ``read`` finds once it is done, or when the time is over or the process stops.
+        """Return the value of ``read`` once it is done, or the last one when the time is over or the process stops.
 
         Reads once if there is no time to wait, or if too many calls wait already: to wait is only a preference.
         """
-        found = read()
-        if is_done(found) or not max_wait or not self._bulkhead.try_enter():
-            return found
+        value = read()
+        if is_done(value) or not max_wait or not self._bulkhead.try_enter():
+            return value
         try:
             pauses = _Pauses(max_wait)
-            while not is_done(found) and (pause := pauses.next()) is not None and not self._stopping.wait(pause):
-                found = read()
-            return found
+            while not is_done(value) and (pause := pauses.next()) is not None and not self._stopping.wait(pause):
+                value = read()
+            return value
         finally:
             self._bulkhead.leave()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the access log says of a request, as far as the stages of the api have found out."""
+"""The record of a request for the access log. The stages of the api fill it in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RequestRoute = Literal["queued", "api", "proxied", "rejected"]
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request. The application fills it in from what each stage returns; intake adds what it has stored."""
+    """One request: its route, permission and outcome. Intake adds the writes that it has stored."""
 
     #: What responds: the queue, a route of the bridge's own, upstream, or none of them.
     route: RequestRoute = "rejected"

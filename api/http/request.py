@@ -22,7 +22,7 @@ from bridge.errors import RequestIncomplete, RequestStalled
 from bridge.upstream.loop_detection import parse_via
 from bridge.upstream.tracing import RequestSpan, Tracer
 from schemas.client import UNAUTHENTICATED, Client
-from schemas.endpoints import EndpointMatch, find
+from schemas.endpoints import EndpointMatch, find_endpoint
 from schemas.errors import InvalidWrite
 from schemas.mlflow_limits import check_header
 from schemas.trace_context import TraceContext, TraceParent, read_trace, trace_context_of
@@ -38,35 +38,35 @@ class ReadTimeout:
     def __init__(self, *, seconds: float) -> None:
         self._seconds = seconds
         #: When each waiting task began to wait, on the clock of the event loop.
-        self._since: dict[asyncio.Task[object], float] = {}
+        self._began_at: dict[asyncio.Task[object], float] = {}
         self._is_scheduled = False
 
-    async def next(self, receive: Receive) -> Message:
-        """Return the next message, or raise ``RequestStalled`` after the timeout or up to a sixth later."""
+    async def next_message(self, receive: Receive) -> Message:
+        """Return the next message, or raise ``RequestStalled`` after the timeout or up to a sixth of it later."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is None:
             return await receive()
-        self._since[task] = loop.time()
+        self._began_at[task] = loop.time()
         if not self._is_scheduled:
             self._is_scheduled = True
             loop.call_later(self._seconds / 6, self._expire, loop)
         try:
             return await receive()
         except asyncio.CancelledError:
-            if self._since[task] != _EXPIRED:
+            if self._began_at[task] != _EXPIRED:
                 raise
             task.uncancel()
             raise RequestStalled(f"The client sent no more of the body for {self._seconds:.0f} s") from None
         finally:
-            del self._since[task]
+            del self._began_at[task]
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        since = loop.time() - self._seconds
-        for task, began in self._since.items():
-            if _EXPIRED < began < since:
-                self._since[task] = _EXPIRED
+        latest_begin = loop.time() - self._seconds
+        for task, began_at in self._began_at.items():
+            if _EXPIRED < began_at < latest_begin:
+                self._began_at[task] = _EXPIRED
                 task.cancel()
-        self._is_scheduled = bool(self._since)
+        self._is_scheduled = bool(self._began_at)
         if self._is_scheduled:
             loop.call_later(self._seconds / 6, self._expire, loop)
 
@@ -100,7 +100,7 @@ _ALLOWED_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Request:
-    """A request in the terms of ASGI, with its identity once authentication has set it."""
+    """A request in the terms of ASGI, with its identity once it is authenticated. Headers have names in lower case."""
 
     def __init__(self, scope: Scope, receive: Receive, *, routes: RouteTable, read_timeout: ReadTimeout) -> None:
         self.scope = scope
@@ -110,21 +110,21 @@ class Request:
         self.method: str = scope["method"]
         #: Set by the application after authentication.
         self.identity = UNKNOWN_IDENTITY
-        #: Body bytes received so far, whether no more will come, and whether the body is streamed to upstream.
-        self.received = 0
-        self.is_over = False
+        #: The length of the body so far, whether no more of it will come, and whether it is streamed to upstream.
+        self.received_bytes = 0
+        self.is_body_over = False
         self.is_streamed = False
         #: The kind of write that it is if it is proxied although it is normally queued (`api.action_modes`).
         self.switched_op: Op | None = None
         #: The span that records the request, if tracing is on.
         self.span: RequestSpan | None = None
-        #: The hash that the body must have, and the hash of what has arrived.
-        self._expected: tuple[str, hashlib._Hash] | None = None
+        #: The SHA-256 that the body must have, and that of what has arrived.
+        self._expected_hash: tuple[str, hashlib._Hash] | None = None
         #: The body, if an earlier stage has read it.
         self._buffered: bytes | None = None
-        sent = self.header(b"x-request-id")
+        client_id = self.header(b"x-request-id")
         #: The client's own id of the request if it has a valid one, else a new one.
-        self.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        self.request_id = client_id if client_id and _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(8)
         path: str = scope["path"]
         # A base URL that ends in a slash must not bypass the queue.
         self.path = _SLASHES.sub("/", path) if "//" in path else path
@@ -157,16 +157,19 @@ class Request:
         return self.is_own and self._routes.is_open(self.path)
 
     @cached_property
-    def found(self) -> EndpointMatch | None:
-        """MLflow's call that it is; None for a call of the bridge's own, and for an unknown one."""
-        return None if self.is_own else find(self.method, self.path)
+    def endpoint_match(self) -> EndpointMatch | None:
+        """The endpoint of MLflow's that it calls; None for a call of the bridge's own, and for an unknown one."""
+        return None if self.is_own else find_endpoint(self.method, self.path)
+
+    @property
+    def op(self) -> Op | None:
+        """The kind of write as which MLflow's call is queued; None for any other call."""
+        return self.endpoint_match.op if self.endpoint_match else None
 
     @property
     def is_write(self) -> bool:
         """Whether it is a call with writes that are queued."""
-        if self.own_route is not None:
-            return self.own_route.is_queued
-        return self.found is not None and self.found.op is not None
+        return self.own_route.is_queued if self.own_route is not None else self.op is not None
 
     def check_framing(self) -> None:
         """Raise ``MalformedFraming`` where a proxy in front may have read another length or host."""
@@ -223,16 +226,16 @@ class Request:
 
     def start_span(self, tracer: Tracer) -> None:
         """Record the request as a span, which becomes the parent of what follows."""
-        self.span = tracer.request(self.method, self.path, self._sent_trace())
+        self.span = tracer.request(self.method, self.path, self._client_trace())
 
     @property
     def trace_context(self) -> TraceContext:
         """The request id and trace context that are stored with each of its writes."""
-        return trace_context_of(self.request_id, self.span.trace if self.span else self._sent_trace())
+        return trace_context_of(self.request_id, self.span.trace if self.span else self._client_trace())
 
-    def _sent_trace(self) -> TraceParent | None:
-        sent = self.header(b"traceparent")
-        return read_trace(sent, self.header(b"tracestate")) if sent else None
+    def _client_trace(self) -> TraceParent | None:
+        parent = self.header(b"traceparent")
+        return read_trace(parent, self.header(b"tracestate")) if parent else None
 
     @property
     def workspace(self) -> str | None:
@@ -240,18 +243,18 @@ class Request:
         return check_header(self.header(b"x-mlflow-workspace"), "X-MLFLOW-WORKSPACE")
 
     @property
-    def texts(self) -> dict[str, str]:
-        """Each header by its name in lower case. Of a repeated header, the last."""
+    def header_texts(self) -> dict[str, str]:
+        """Each header by its name in lower case, decoded. Of a repeated header, the last."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
 
-    def address(self, *, proxies: int) -> str:
-        """Return the client's address: the peer, or the one that the outermost of the trusted proxies has seen."""
+    def address(self, *, trusted_proxies: int) -> str:
+        """Return the client's address: the peer's, or the one that the outermost of the trusted proxies has seen."""
         peer = (self.scope.get("client") or ("",))[0]
-        if not proxies:
+        if not trusted_proxies:
             return str(peer)
         lines = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
         seen = [_PORT.sub(r"\1", part.strip()) for part in ",".join(lines).split(",") if part.strip()]
-        return str([*seen, peer][-proxies - 1]) if len(seen) >= proxies else str(peer)
+        return str([*seen, peer][-trusted_proxies - 1]) if len(seen) >= trusted_proxies else str(peer)
 
     @property
     def has_body(self) -> bool:
@@ -259,15 +262,15 @@ class Request:
         return b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
 
     @property
-    def announced(self) -> int | None:
+    def content_length(self) -> int | None:
         """The Content-Length, None if there is none."""
-        announced = self._headers.get(b"content-length", b"")
+        digits = self._headers.get(b"content-length", b"")
         # hyper accepts digits only; a number of more than twenty digits is too large in any case.
-        return int(announced[:20]) if announced.isdigit() else None
+        return int(digits[:20]) if digits.isdigit() else None
 
-    def expect(self, sha256: str) -> None:
-        """Require this hash: reading the body to its end raises ``Unauthenticated`` if it has another one."""
-        self._expected = sha256, hashlib.sha256()
+    def expect_hash(self, sha256: str) -> None:
+        """Make reading the body to its end raise ``Unauthenticated`` if the body has another SHA-256."""
+        self._expected_hash = sha256, hashlib.sha256()
 
     async def buffer(self, *, max_bytes: int) -> bytes:
         """Return the whole body as ``body`` does, and keep it, so that later stages can read it again."""
@@ -277,22 +280,22 @@ class Request:
 
     async def body(self, *, max_bytes: int) -> bytes:
         """Return the whole body, or raise ``InvalidWrite`` (413) for a longer one."""
-        announced = self.announced or 0
-        if announced > max_bytes:
-            await self._drop(max_bytes)
+        if (self.content_length or 0) > max_bytes:
+            await self._drop_some(max_bytes)
             raise _too_large(max_bytes)
-        message = await self._next()
+        message = await self._next_message()
         body: bytes = message.get("body", b"")
+        # Most bodies arrive in one message, and need no copy.
         if message.get("more_body"):
-            whole = bytearray(body)
+            joined = bytearray(body)
             while message.get("more_body"):
-                message = await self._next()
-                whole += message.get("body", b"")
-                if len(whole) > max_bytes:
+                message = await self._next_message()
+                joined += message.get("body", b"")
+                if len(joined) > max_bytes:
                     if message.get("more_body"):
-                        await self._drop(max_bytes)
+                        await self._drop_some(max_bytes)
                     raise _too_large(max_bytes)
-            body = bytes(whole)
+            body = bytes(joined)
         return body
 
     @property
@@ -308,74 +311,79 @@ class Request:
         """Make later stages read this body, in place of the one that has been read."""
         self._buffered = body
 
-    def shed(self, address: str) -> None:
-        """Release head and body of a request that only waits. Client, address, method and path remain."""
+    def release_memory(self, address: str) -> None:
+        """Release head and body of a request that only waits for its response.
+
+        Its client, address, method and path stay: the access log needs them.
+        """
         self.scope |= {"client": (address, 0), "headers": [], "raw_path": b"", "query_string": b"", "path": ""}
         self.path = self.path[:MAX_LOGGED_PATH]
         self._buffered = None
         self.__dict__.pop("_headers", None)
 
-    async def _drop(self, max_bytes: int) -> None:
-        """Read and drop some more: a client that is still sending would find a broken connection and no response."""
-        async for chunk in self.chunks():
+    async def _drop_some(self, max_bytes: int) -> None:
+        """Read and drop up to ``max_bytes`` more: without that, a client that is still sending gets no response."""
+        async for chunk in self.body_chunks():
             max_bytes -= len(chunk)
             if max_bytes < 0:
                 return
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def body_chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, or raise ``RequestIncomplete`` or ``RequestStalled``."""
-        more = True
-        while more:
-            message = await self._next()
+        has_more = True
+        while has_more:
+            message = await self._next_message()
             chunk = message.get("body", b"")
-            more = message.get("more_body", False)
+            has_more = message.get("more_body", False)
             if chunk:
                 yield chunk
 
     async def disconnected(self) -> None:
-        """Return when the client has disconnected. What is left of its body is dropped."""
+        """Return when the client has disconnected. The rest of its body is dropped."""
         while (message := await self._receive())["type"] != "http.disconnect":
-            self._count(message)
-        self.is_over = True
+            self._count_bytes(message)
+        self.is_body_over = True
 
     @property
     def is_sending(self) -> bool:
         """Whether the client is in the middle of a streamed body, and does not wait for `100 Continue`."""
-        return self.is_streamed and not self.is_over and (self.received > 0 or b"expect" not in self._headers)
+        has_begun = self.received_bytes > 0 or b"expect" not in self._headers
+        return self.is_streamed and not self.is_body_over and has_begun
 
     async def drop_rest(self, *, timeout_s: float, pause_s: float) -> None:
-        """Read and drop the rest of the body, until the time is over or the client sends nothing for a pause."""
+        """Read and drop the rest of the body; stop after ``timeout_s``, or if nothing comes for ``pause_s``."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
         with suppress(TimeoutError, RequestIncomplete, Unauthenticated):
-            while not self.is_over:
+            while not self.is_body_over:
                 async with asyncio.timeout_at(min(end, loop.time() + pause_s)):
-                    await self._next()
+                    await self._next_message()
 
-    async def _next(self) -> Message:
+    async def _next_message(self) -> Message:
         if self._buffered is not None:
             return {"type": "http.request", "body": self._buffered}
         try:
-            message = await self._read_timeout.next(self._receive)
+            message = await self._read_timeout.next_message(self._receive)
         except RequestStalled:
-            self.is_over = True
+            self.is_body_over = True
             raise
         if message["type"] != "http.request":
-            self.is_over = True
-            raise RequestIncomplete(f"The body ended after {self.received} of {self.announced} bytes")
-        self._count(message)
-        if self._expected is not None:
-            expected, digest = self._expected
+            self.is_body_over = True
+            raise RequestIncomplete(f"The body ended after {self.received_bytes} of {self.content_length} bytes")
+        self._count_bytes(message)
+        if self._expected_hash is not None:
+            expected, digest = self._expected_hash
             digest.update(message.get("body", b""))
             if not message.get("more_body") and digest.hexdigest() != expected:
                 raise Unauthenticated("The signature is not valid: the body has another hash than the signed one.")
         return message
 
-    def _count(self, message: Message) -> None:
-        self.received += len(message.get("body", b""))
-        self.is_over = not message.get("more_body", False)
+    def _count_bytes(self, message: Message) -> None:
+        self.received_bytes += len(message.get("body", b""))
+        self.is_body_over = not message.get("more_body", False)
 
 
+#: Of a request that is not authenticated, or not yet.
 UNKNOWN_IDENTITY = Identity(UNAUTHENTICATED)
 
 

@@ -13,7 +13,7 @@ class SendableResponse(Protocol):
     """A response that can send itself over ASGI."""
 
     async def send_to(self, send: Send) -> None:
-        """Send it. An exception after its start closes the connection, so that no client takes it for complete."""
+        """Send the response. An exception after its start closes the connection: no client takes it for complete."""
         ...
 
 
@@ -31,7 +31,7 @@ class Response:
         return [("Content-Type", self.content_type), ("Content-Length", str(len(self.body))), *self.headers]
 
     async def send_to(self, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.header_list()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

@@ -19,7 +19,7 @@ from schemas.endpoints import ExperimentRule
 View = TypeVar("View", bound=Callable[..., Any])
 
 #: The attribute of a decorated function that holds its route.
-_ATTRIBUTE = "bridge_route"
+_ROUTE_ATTRIBUTE = "bridge_route"
 #: A variable part of a path in Werkzeug's notation: `<name>`, or `<path:name>` if it may hold slashes.
 _VARIABLE = re.compile(r"<(path:)?(\w+)>")
 
@@ -80,7 +80,7 @@ class Route:
 
     def __call__(self, view: View) -> View:
         """Declare this route for a function."""
-        view.__dict__[_ATTRIBUTE] = self
+        view.__dict__[_ROUTE_ATTRIBUTE] = self
         return view
 
     @cached_property
@@ -89,8 +89,8 @@ class Route:
         return Rule(self.action, self.scope) if self.action else None
 
     @cached_property
-    def changes(self) -> bool:
-        """Whether it changes anything but by queued writes. Open routes, which sign browsers in, do not count."""
+    def has_audited_effect(self) -> bool:
+        """Whether it changes anything, other than by queued writes. Open routes, which sign browsers in, do not."""
         return not (self.method == "GET" or self.is_read or self.is_queued or self.is_open)
 
     @cached_property
@@ -124,7 +124,9 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route]) -> None:
         # A path with fewer variables comes first, then the longer one: `<path:name>` would match what follows it, too.
         self._routes = sorted(routes, key=lambda route: (route.path.count("<"), -len(route.path)))
-        self._by_call = {(route.method, route.path): route for route in self._routes if "<" not in route.path}
+        self._by_method_and_path = {
+            (route.method, route.path): route for route in self._routes if "<" not in route.path
+        }
         if len({(route.method, route.path) for route in self._routes}) < len(self._routes):
             raise ValueError("two routes have the same method and path")
         self._open = [route for route in self._routes if route.is_open]
@@ -137,7 +139,7 @@ class RouteTable:
     def find(self, method: str, path: str) -> Route | None:
         """Return the route of a request, None if there is none. HEAD is served by the route of GET."""
         method = "GET" if method == "HEAD" else method
-        if route := self._by_call.get((method, path)):
+        if route := self._by_method_and_path.get((method, path)):
             return route
         return next(
             (route for route in self._routes if route.method == method and route.parameters(path) is not None), None
@@ -154,9 +156,9 @@ class RouteTable:
 
 def declared_in(*classes: type) -> Iterator[Route]:
     """Yield the routes of the decorated methods of classes."""
-    for each in classes:
-        for attribute in vars(each).values():
-            if route := getattr(attribute, "__dict__", {}).get(_ATTRIBUTE):
+    for class_ in classes:
+        for attribute in vars(class_).values():
+            if route := getattr(attribute, "__dict__", {}).get(_ROUTE_ATTRIBUTE):
                 yield route
 
 
@@ -164,5 +166,5 @@ def views_of(*instances: object) -> Iterator[tuple[Route, Callable[..., Any]]]:
     """Yield each route with the bound method that serves it."""
     for instance in instances:
         for name, attribute in vars(type(instance)).items():
-            if route := getattr(attribute, "__dict__", {}).get(_ATTRIBUTE):
+            if route := getattr(attribute, "__dict__", {}).get(_ROUTE_ATTRIBUTE):
                 yield route, getattr(instance, name)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from bridge.outbox import Accepted, Offer, Verdict
 from bridge.outbox.intake import LONG_WRITES_BYTES, MAX_BATCH_WRITES, Intake
 
+#: Resolves to the verdict of the store about one write.
 _Future = asyncio.Future[Verdict | Exception]
 #: Long writes that are stored at a time.
 _MAX_LONG_WRITES = 2
@@ -24,7 +25,7 @@ class WriteBatcher:
         self._threads = ThreadPoolExecutor(_MAX_LONG_WRITES, thread_name_prefix="long-write")
 
     async def accept(self, offer: Offer) -> Accepted:
-        """Store a write, or raise the reason why it is not stored."""
+        """Store a write, or raise the error that says why it is not stored."""
         loop = asyncio.get_running_loop()
         if offer.write.size > LONG_WRITES_BYTES:
             # `Intake.accept` is a generator: the thread stores the write when it takes the first verdict.

@@ -54,7 +54,7 @@ class BulkReader:
 
     def read(self, request: Request, body: bytes) -> Sequence[Offer]:
         """Return all writes in their order, or raise ``InvalidWrites`` or ``Forbidden`` if any is invalid."""
-        is_lines, plain = self._plain(request, body)
+        is_lines, plain = self._decompress(request, body)
         writes = read_writes(
             plain, is_lines=is_lines, now=self._clock.now(), workspace=request.workspace, check=self._check
         )
@@ -70,28 +70,29 @@ class BulkReader:
                 trace_context=trace_context,
                 group=offer_group,
                 most_pending=request.client.most_pending,
-                idempotency=_idempotency(key, request_fingerprint, number),
+                idempotency=_idempotency(key, request_fingerprint, index),
             )
-            for number, write in enumerate(writes)
+            for index, write in enumerate(writes)
         ]
 
-    def pointer(self, request: Request, body: bytes, number: int) -> str:
-        """Return the JSON pointer to a write by its index. The body is read again: a write does not hold its place."""
-        is_lines, plain = self._plain(request, body)
-        return pointer_of(plain, is_lines=is_lines, number=number)
+    def pointer(self, request: Request, body: bytes, index: int) -> str:
+        """Return the JSON pointer to a write by its index. The body is read again: a write does not know its place."""
+        is_lines, plain = self._decompress(request, body)
+        return pointer_of(plain, is_lines=is_lines, index=index)
 
     def _check(self, write: Write) -> None:
-        """Raise ``InvalidWrite`` for a write that this upstream has no call for, or would truncate."""
+        """Raise ``ActionRefused`` or ``InvalidWrite`` for a write that is not queued, or that upstream can't store."""
         self._switch.check_queued(write.op)
         check_has_call(write.op, self._capabilities.lacks, self._capabilities.limits)
         check_for_upstream(write, self._capabilities.limits)
 
-    def _plain(self, request: Request, body: bytes) -> tuple[bool, bytes]:
+    def _decompress(self, request: Request, body: bytes) -> tuple[bool, bytes]:
         """Return whether the body is NDJSON, and the decompressed body."""
-        kind = (request.header(b"content-type") or "").split(";")[0].strip().lower()
-        if kind not in _NDJSON and kind != "application/json":
+        media_type = (request.header(b"content-type") or "").split(";")[0].strip().lower()
+        if media_type not in _NDJSON and media_type != "application/json":
             raise InvalidWrite("The Content-Type must be application/json or application/x-ndjson.", "BAD_REQUEST", 415)
-        return kind in _NDJSON, decompress(body, request.header(b"content-encoding"), max_bytes=self.max_body_bytes)
+        plain = decompress(body, request.header(b"content-encoding"), max_bytes=self.max_body_bytes)
+        return media_type in _NDJSON, plain
 
 
 class BulkWrites:
@@ -138,35 +139,36 @@ class BulkWrites:
             await self._experiments.check_writes(request, [offer.write for offer in offers])
             return await in_thread(self._store, offers, record)
         except OutsideExperiments as error:
-            error.pointer = await in_thread(self._reader.pointer, request, body, error.number)
+            error.pointer = await in_thread(self._reader.pointer, request, body, error.index)
             raise
         except PartlyAccepted as error:
-            # Only for this reason, because a long body has to be read again for the pointer.
+            # Only where it names one write: to find the pointer, a long body has to be read again.
             if _is_too_large(error.reason):
-                error.pointer = await in_thread(self._reader.pointer, request, body, error.number)
+                error.pointer = await in_thread(self._reader.pointer, request, body, error.index)
             raise
 
     def _store(self, offers: Sequence[Offer], record: RequestRecord) -> Response:
+        """Store the writes and return the response, or raise the error of the first write that is not stored."""
         offers = self._in_one_lane_per_run(offers)
         jobs: list[AcceptedJob | None] = [None] * len(offers)
         declined: tuple[int, Exception] | None = None
         replayed = 0
-        for number, verdict in enumerate(self._intake.accept(offers)):
+        for index, verdict in enumerate(self._intake.accept(offers)):
             match verdict:
                 case Accepted():
-                    op = offers[number].write.op
-                    jobs[number] = AcceptedJob(verdict.job_id, verdict.lane, run_of(verdict.lane), op)
+                    op = offers[index].write.op
+                    jobs[index] = AcceptedJob(verdict.job_id, verdict.lane, run_of(verdict.lane), op)
                     replayed += verdict.replayed
                 case KeyReused():
                     raise verdict
                 case _:
-                    declined = declined or (number, verdict)
+                    declined = declined or (index, verdict)
         accepted = sum(job is not None for job in jobs)
         record.writes = accepted - replayed
         if declined:
-            number, reason = declined
+            index, reason = declined
             # A write that is too large is named by its index, even if none was accepted.
-            raise PartlyAccepted(jobs, reason, number) if accepted or _is_too_large(reason) else reason
+            raise PartlyAccepted(jobs, reason, index) if accepted or _is_too_large(reason) else reason
         headers = (("Idempotency-Replayed", "true"),) if replayed == len(jobs) > 0 else ()
         return Response(202, msgspec.json.encode(AcceptedJobs(tuple(filter(None, jobs)))), headers=headers)
 
@@ -177,14 +179,15 @@ class BulkWrites:
         Idempotency-Key the lanes stay as they are: a repeat must find the jobs of the first request in its lanes.
         """
         lanes = {offer.write.lane for offer in offers}
-        ids = {lane: self._names.run_id(lane) for lane in lanes if named_run(lane) and len(lanes) > 1}
-        by_both = {lane: run_id for lane, run_id in ids.items() if run_id in lanes}
-        if not by_both or any(offer.idempotency for offer in offers):
+        run_ids = {lane: self._names.run_id(lane) for lane in lanes if named_run(lane) and len(lanes) > 1}
+        replaced = {lane: run_id for lane, run_id in run_ids.items() if run_id in lanes}
+        if not replaced or any(offer.idempotency for offer in offers):
             return offers
-        return [_in_lane(offer, by_both.get(offer.write.lane)) for offer in offers]
+        return [_in_lane(offer, replaced.get(offer.write.lane)) for offer in offers]
 
 
 def _in_lane(offer: Offer, run_id: str | None) -> Offer:
+    """Return the offer in the lane of this run; the creation of a run stays in the lane of its name."""
     if run_id is None or offer.write.op is Op.CREATE_RUN:
         return offer
     return dataclasses.replace(offer, write=msgspec.structs.replace(offer.write, lane=run_id))
@@ -202,10 +205,10 @@ def _is_too_large(reason: Exception) -> bool:
     return isinstance(reason, OverCap) and reason.max_bytes is not None
 
 
-def _idempotency(key: str | None, request_fingerprint: bytes, number: int) -> Idempotency | None:
+def _idempotency(key: str | None, request_fingerprint: bytes, index: int) -> Idempotency | None:
     """Return the idempotency of a write under the key of its request. The first write reserves the key for all."""
     if key is None:
         return None
-    if number == 0:
+    if index == 0:
         return Idempotency(key=key, fingerprint=request_fingerprint)
-    return Idempotency(key=f"{key}\n{number}", fingerprint=request_fingerprint, whole=False)
+    return Idempotency(key=f"{key}\n{index}", fingerprint=request_fingerprint, reserves_key=False)

@@ -13,7 +13,7 @@ from bridge.process.clock import Clock
 from bridge.upstream.capabilities import UpstreamCapabilities
 from schemas.bodies.batchable import capture
 from schemas.bodies.otlp import capture_export, check_headers, coding_of
-from schemas.bodies.spans import unpacked
+from schemas.bodies.spans import decompress_export
 from schemas.errors import InvalidWrite
 from schemas.idempotency import read_idempotency
 from schemas.upstream_limits import check_for_upstream
@@ -42,34 +42,34 @@ class WriteReader:
         self._threads = ThreadPoolExecutor(_LONG_BODY_THREADS, thread_name_prefix="long-body")
         self._very_long = threading.Lock()
 
-    async def read(self, op: Op, request: Request, subject: str) -> Offer:
-        """Return the write of a request, or raise ``InvalidWrite``. ``subject`` is the id in the path."""
+    async def read(self, op: Op, request: Request, path_parameter: str) -> Offer:
+        """Return the write of a request, or raise ``InvalidWrite``. ``path_parameter`` is the id in the path."""
         if op is Op.EXPORT_TRACES:
-            check_headers(request.texts)
+            check_headers(request.header_texts)
         elif request.method == "POST":
             _check_content_type(request)
         body = await request.body(max_bytes=self._max_body_bytes(op))
         if not _is_long(op, request, body):
-            return self._offer(op, request, body, subject)
+            return self._offer(op, request, body, path_parameter)
         loop = asyncio.get_running_loop()
-        offer = await loop.run_in_executor(self._threads, self._offer_or_error, op, request, body, subject)
+        offer = await loop.run_in_executor(self._threads, self._offer_or_error, op, request, body, path_parameter)
         if isinstance(offer, InvalidWrite):
             raise offer
         return offer
 
-    def _offer_or_error(self, op: Op, request: Request, body: bytes, subject: str) -> Offer | InvalidWrite:
+    def _offer_or_error(self, op: Op, request: Request, body: bytes, path_parameter: str) -> Offer | InvalidWrite:
         try:
-            return self._offer(op, request, body, subject)
+            return self._offer(op, request, body, path_parameter)
         except InvalidWrite as error:
             # A copy: through its traceback, the original would hold all that was read until the response is sent.
             return InvalidWrite(error.message, error.error_code, error.status)
 
-    def _offer(self, op: Op, request: Request, body: bytes, subject: str) -> Offer:
+    def _offer(self, op: Op, request: Request, body: bytes, path_parameter: str) -> Offer:
         plain = body
         if op is Op.EXPORT_TRACES:
-            plain = unpacked(body, coding_of(request.texts), longest=self._max_body_bytes(op))
+            plain = decompress_export(body, coding_of(request.header_texts), max_bytes=self._max_body_bytes(op))
         with self._very_long if len(plain) > _VERY_LONG_BODY_BYTES else nullcontext():
-            write = self._capture(op, request, body, plain, subject)
+            write = self._capture(op, request, body, plain, path_parameter)
         check_for_upstream(write, self._capabilities.limits)
         return Offer(
             write=write,
@@ -79,17 +79,17 @@ class WriteReader:
             idempotency=read_idempotency(request.header(b"idempotency-key"), op, body, request.workspace),
         )
 
-    def _capture(self, op: Op, request: Request, body: bytes, plain: bytes, subject: str) -> Write:
+    def _capture(self, op: Op, request: Request, body: bytes, plain: bytes, path_parameter: str) -> Write:
         if op is Op.EXPORT_TRACES:
-            return capture_export(body, plain, request.texts, workspace=request.workspace)
-        return capture(op, body, now=self._clock.now(), workspace=request.workspace, subject=subject)
+            return capture_export(body, plain, request.header_texts, workspace=request.workspace)
+        return capture(op, body, now=self._clock.now(), workspace=request.workspace, path_parameter=path_parameter)
 
 
 def _is_long(op: Op, request: Request, body: bytes) -> bool:
     """Return whether reading the body would block the event loop noticeably."""
     if op is not Op.EXPORT_TRACES:
         return len(body) >= _LONG_BODY_BYTES
-    return len(body) >= _LONG_EXPORT_BYTES or bool(coding_of(request.texts))
+    return len(body) >= _LONG_EXPORT_BYTES or bool(coding_of(request.header_texts))
 
 
 def _check_content_type(request: Request) -> None:

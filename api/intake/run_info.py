@@ -21,7 +21,7 @@ _MAX_UPSTREAM_BODY_BYTES = 8 << 20
 
 def run_info_from_update(write: Write) -> bytes:
     """Return the run as far as the update itself describes it, without a call to upstream."""
-    update: dict[str, Any] = msgspec.json.decode(write.whole)
+    update: dict[str, Any] = msgspec.json.decode(write.single_body)
     run_id = run_of(write.lane)
     info: dict[str, Any] = {"run_uuid": run_id, "run_id": run_id} if run_id else {}
     if (status := update.pop("status", None)) is not None:

@@ -26,7 +26,7 @@ _PATH = "/v1/runs"
 
 
 class RunCreations:
-    """Serves requests for new runs."""
+    """Serves ``POST /v1/runs``."""
 
     def __init__(self, writes: Writes, jobs: Jobs, names: RunNames, experiments: ExperimentScope) -> None:
         self._writes = writes
@@ -56,11 +56,12 @@ class RunCreations:
         document = None
         if wait and run_id is None:
             applied = (("Preference-Applied", f"wait={wait.seconds}"),)
-            document = await self._jobs.settled(accepted, request.client.name, wait)
+            document = await self._jobs.wait_until_settled(accepted, request.client.name, wait)
         named = named_run(accepted.lane)
         if named is None:
             raise AssertionError(accepted.lane)
-        existed, state = run_id is not None, RunState.CREATED if run_id else _state(document)
+        existed = run_id is not None
+        state = RunState.CREATED if existed else _state_after(document)
         if state is RunState.CREATED and not existed:
             run_id = await asyncio.to_thread(self._names.run_id, accepted.lane)
         if run_id is not None and request.client.experiments is not None:
@@ -72,7 +73,8 @@ class RunCreations:
         return Response(200 if existed else 201 if run_id else 202, msgspec.json.encode(run), headers=headers)
 
 
-def _state(document: JobDocument | None) -> RunState:
+def _state_after(document: JobDocument | None) -> RunState:
+    """Return the state of a run by the job that creates it; None stands for a job of unknown state."""
     match document:
         case JobDocument(status=JobStatus.DELIVERED):
             return RunState.CREATED

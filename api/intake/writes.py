@@ -40,15 +40,15 @@ class Writes:
         self._stopping = stopping
 
     async def accept(
-        self, op: Op, request: Request, record: RequestRecord, subject: str = ""
+        self, op: Op, request: Request, record: RequestRecord, path_parameter: str = ""
     ) -> tuple[Accepted, Write | None]:
-        """Store a write, or raise the reason why it is not stored. ``subject`` is the id in the path.
+        """Store a write, or raise the error that says why it is not stored. ``path_parameter`` is the id in the path.
 
-        Of the writes, only an update of a run is returned, because its response needs it; others leave the memory.
+        The write is returned only for an update of a run: its response needs it. Other writes leave the memory.
         """
         if self._stopping.is_set():
             raise ShuttingDown
-        offer = await self._reader.read(op, request, subject)
+        offer = await self._reader.read(op, request, path_parameter)
         if request.client.experiments is not None:
             await self._experiments.check_writes(request, [offer.write])
         accepted = await self._batcher.accept(offer)
@@ -63,7 +63,7 @@ class Jobs:
         self._outbox = outbox
         self._stopping = stopping
 
-    async def settled(self, accepted: Accepted, client: str, wait: dt.timedelta) -> JobDocument | None:
+    async def wait_until_settled(self, accepted: Accepted, client: str, wait: dt.timedelta) -> JobDocument | None:
         """Return a job of a client once it is settled or the time is over, None if its state is unknown."""
         try:
             return await poll(
@@ -107,17 +107,17 @@ class WriteResponses:
         headers: Headers,
     ) -> Response:
         """Return MLflow's response once the write is delivered, or else the job; ``wait=0`` returns the job at once."""
-        document = _pending(op, accepted)
+        document = _pending_document(op, accepted)
         if preferences.wait:
             headers = (*headers, ("Preference-Applied", f"wait={preferences.wait.seconds}"))
-            document = await self.jobs.settled(accepted, request.client.name, preferences.wait) or document
+            document = await self.jobs.wait_until_settled(accepted, request.client.name, preferences.wait) or document
         elif preferences.respond_async:
             headers = (*headers, ("Preference-Applied", "respond-async"))
         elif preferences.wait is None:
             return await self._as_mlflow(op, request, write, headers)
         if document.status is JobStatus.DELIVERED:
             return await self._as_mlflow(op, request, write, headers, is_delivered=True)
-        return _refused(document, headers) or Response(202, msgspec.json.encode(document), headers=headers)
+        return _refusal(document, headers) or Response(202, msgspec.json.encode(document), headers=headers)
 
     async def _as_mlflow(
         self, op: Op, request: Request, write: Write | None, headers: Headers, *, is_delivered: bool = False
@@ -143,7 +143,7 @@ def accepted_headers(accepted: Accepted) -> Headers:
     )
 
 
-def _pending(op: Op, accepted: Accepted) -> JobDocument:
+def _pending_document(op: Op, accepted: Accepted) -> JobDocument:
     return JobDocument(
         job_id=accepted.job_id,
         status=JobStatus.PENDING,
@@ -154,8 +154,8 @@ def _pending(op: Op, accepted: Accepted) -> JobDocument:
     )
 
 
-def _refused(document: JobDocument, headers: Headers) -> Response | None:
-    """Return MLflow's error for a write that it has refused, None for another one."""
+def _refusal(document: JobDocument, headers: Headers) -> Response | None:
+    """Return MLflow's error for a write that it has refused, None for any other write."""
     match document:
         case JobDocument(status=JobStatus.DEAD, upstream=UpstreamAnswer() as answer):
             error = MlflowError(answer.error_code or "INTERNAL_ERROR", answer.message or "")

@@ -34,13 +34,13 @@ class AccessLog:
         await self._send(message)
         self._is_complete = message["type"] == "http.response.body" and not message.get("more_body")
 
-    def event(self, record: RequestRecord, *, proxies: int) -> RequestCompleted:
+    def event(self, record: RequestRecord, *, trusted_proxies: int) -> RequestCompleted:
         """Return the event of the request, also if its response has broken off."""
         request, accepted = self._request, record.accepted
         return RequestCompleted(
             at=dt.datetime.now(dt.UTC),
             client=request.client.name,
-            address=request.address(proxies=proxies),
+            address=request.address(trusted_proxies=trusted_proxies),
             method=request.method[:_MAX_LOGGED_METHOD],
             path=request.path[:MAX_LOGGED_PATH],
             route=record.route,
@@ -56,7 +56,7 @@ class AccessLog:
             job_id=_text(self._headers.get(_JOB_ID)),
             request_id=request.request_id,
             upstream_request_id=_text(self._headers.get(_UPSTREAM_REQUEST_ID)),
-            bytes=request.received,
+            bytes=request.received_bytes,
             gateway=record.gateway_use() if record.gateway_use else None,
         )
 
@@ -64,7 +64,7 @@ class AccessLog:
 def _target(request: Request) -> str | None:
     """Return what a route of the bridge's own is to change. Sign-ins have events of their own."""
     route = request.own_route
-    if route is None or not route.changes:
+    if route is None or not route.has_audited_effect:
         return None
     return " ".join((route.parameters(request.path) or {}).values())[:MAX_LOGGED_PATH]
 

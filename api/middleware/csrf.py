@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refuses requests that another site's page makes with a person's cookie (CSRF).
 
-By the headers that browsers set and no page can: ``Origin``, and ``Sec-Fetch-Site`` where it is sent. Browsers send the
-latter to trustworthy origins only, so it is not required. No token is needed, and MLflow's UI works as it is.
+The checks read headers that browsers set and no page can: ``Origin``, and ``Sec-Fetch-Site`` where it is sent. Browsers
+send the latter to trustworthy origins only, so it is not required. No CSRF token is needed, so MLflow's UI works as it
+is.
 """
 
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ def check_same_origin(request: Request, *, public_url: str | None) -> None:
         raise CrossSiteRequest("A page of another site has sent this with your cookie (Sec-Fetch-Site).")
     elif origin is None and site is None:
         raise CrossSiteRequest("A change by cookie needs the header Origin, which browsers send. Programs send a key.")
-    elif origin is not None and not _is_own(origin, request, public_url):
+    elif origin is not None and not _is_own_origin(origin, request, public_url):
         raise CrossSiteRequest("A page of another site has sent this with your cookie (Origin).")
 
 
@@ -34,11 +35,12 @@ def check_sign_in_is_not_forged(request: Request) -> None:
 
 
 def _is_link(request: Request) -> bool:
+    """Return whether a person has followed a link: the response becomes a page, which other sites can't read."""
     mode, loaded_as = request.header(b"sec-fetch-mode"), request.header(b"sec-fetch-dest")
     return mode == "navigate" and loaded_as == "document"
 
 
-def _is_own(origin: str, request: Request, public_url: str | None) -> bool:
+def _is_own_origin(origin: str, request: Request, public_url: str | None) -> bool:
     # A proxy may have put another name into Host; then the setting says where browsers find the bridge.
     return _netloc(origin) == (request.header(b"host") or "").lower() or origin.lower() == public_url
 

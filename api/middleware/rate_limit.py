@@ -14,7 +14,8 @@ from api.http.types import Message, Send
 from bridge.auth.rate_limits import WINDOW_S, RateLimits, RateLimitStatus
 from schemas.client import UNAUTHENTICATED
 
-_UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
+#: The quota units of the draft, by the names that `schemas.client.Quota` has for them.
+_QUOTA_UNITS = {"requests": "requests", "writes": "writes", "bytes": "content-bytes"}
 
 
 class RequestCharge:
@@ -29,28 +30,28 @@ class RequestCharge:
     def begin(self) -> None:
         """Charge the request itself, before its body is read; raise ``OverQuota`` if nothing is left."""
         if self._is_limited():
-            self._rate_limits.admit(self._request.client, needs=_needs(self._request))
+            self._rate_limits.admit(self._request.client, needs=_required_quotas(self._request))
             self._is_charged = True
 
     def charge(self, writes: int) -> None:
         """Charge the writes that were accepted and the bytes that have been received."""
         if self._is_charged:
-            self._charged_bytes = self._request.received
+            self._charged_bytes = self._request.received_bytes
             used = {"writes": float(writes), "bytes": float(self._charged_bytes)}
             self._rate_limits.charge(self._request.client, used)
 
-    def charge_rest(self) -> None:
-        """Charge the rest of a body that has arrived after the response."""
-        if self._is_charged and self._request.received > self._charged_bytes:
+    def charge_late_bytes(self) -> None:
+        """Charge the bytes of the body that have arrived after ``charge``, while the response was sent."""
+        if self._is_charged and self._request.received_bytes > self._charged_bytes:
             self._rate_limits.charge(
-                self._request.client, {"bytes": float(self._request.received - self._charged_bytes)}
+                self._request.client, {"bytes": float(self._request.received_bytes - self._charged_bytes)}
             )
 
-    def with_fields(self, send: Send) -> Send:
+    def with_rate_limit_fields(self, send: Send) -> Send:
         """Return a ``send`` that adds the state of the client's quotas to the response."""
         if not self._is_limited():
             return send
-        fields = _fields(self._rate_limits.status(self._request.client))
+        fields = _rate_limit_fields(self._rate_limits.status(self._request.client))
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,15 +66,15 @@ class RequestCharge:
         return client is not UNAUTHENTICATED and not self._request.is_open and self._rate_limits.applies_to(client)
 
 
-def _needs(request: Request) -> list[str]:
-    """Return the quotas of which something must be left for this request."""
+def _required_quotas(request: Request) -> list[str]:
+    """Return the quotas that must not be used up for this request to be admitted."""
     return ["requests", *(["writes"] if request.is_write else []), *(["bytes"] if request.has_body else [])]
 
 
-def _fields(statuses: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
-    policy = ", ".join(f'"{each.use}";q={each.capacity};w={WINDOW_S};qu="{_UNITS[each.use]}"' for each in statuses)
-    left = ", ".join(f'"{each.use}";r={each.left};t={each.full_in}' for each in statuses)
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+def _rate_limit_fields(statuses: list[RateLimitStatus]) -> list[tuple[bytes, bytes]]:
+    policies = (f'"{each.use}";q={each.capacity};w={WINDOW_S};qu="{_QUOTA_UNITS[each.use]}"' for each in statuses)
+    levels = (f'"{each.use}";r={each.left};t={each.full_in}' for each in statuses)
+    return [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(levels).encode())]
 
 
 #: A random delay, so that clients do not retry in step.
@@ -90,13 +91,13 @@ _MAX_DELAYED, _MAX_DELAYED_OF_CLIENT = 4_000, 2_000
 class RejectionDelay:
     """Delays 429 responses, so that clients over their limit cannot busy the event loop."""
 
-    def __init__(self, stopping: threading.Event, *, proxies: int) -> None:
+    def __init__(self, stopping: threading.Event, *, trusted_proxies: int) -> None:
         self._stopping = stopping
-        self._proxies = proxies
+        self._trusted_proxies = trusted_proxies
         self._delayed = 0
         self._delayed_of: Counter[str] = Counter()
         self._random = random.Random()  # noqa: S311 - it only spreads
-        #: Done when the process stops. It is checked while any response is delayed.
+        #: Done when the process stops. A timer checks that while any response is delayed.
         self._stop: asyncio.Future[None] | None = None
 
     async def wait(self, request: Request) -> None:
@@ -105,9 +106,9 @@ class RejectionDelay:
         The request releases its head and body, because thousands may wait. It does not notice that its client has
         disconnected: that would cost more than the response.
         """
-        address = request.address(proxies=self._proxies)
+        address = request.address(trusted_proxies=self._trusted_proxies)
         client = address if request.client is UNAUTHENTICATED else request.client.name
-        request.shed(address)
+        request.release_memory(address)
         if self._delayed >= _MAX_DELAYED or self._delayed_of[client] >= _MAX_DELAYED_OF_CLIENT:
             return
         self._delayed += 1

@@ -35,9 +35,9 @@ _ALREADY_USED = (
     "This signed request has been carried out already. Sign it again: a second later, or with an Idempotency-Key."
 )
 
-#: Handles a request. It never raises.
+#: Handles a request, and returns a response also for an error.
 Handle = Callable[[Request, RequestRecord], Awaitable[SendableResponse]]
-#: Returns the response for the first job of a repeated write.
+#: Returns the response to a repeated write, with the job of the first one.
 RepeatResponse = Callable[[Op, Request, Accepted], Awaitable[SendableResponse]]
 
 
@@ -68,8 +68,8 @@ class ReplayProtection:
             return await handle(request, record)
         if request.is_write or request.is_own:
             # The whole body, verified against the signed hash, before the request is marked as in progress.
-            await request.buffer(max_bytes=self._max_body_bytes(request.found.op if request.found else None))
-        lease = self._valid_for(signature.signed_at)
+            await request.buffer(max_bytes=self._max_body_bytes(request.op))
+        lease = self._remaining_validity(signature.signed_at)
         if request.is_write:
             wait = read_preferences(request.header(b"prefer")).wait or dt.timedelta()
             lease = min(lease, _ACCEPT_TIMEOUT + wait)
@@ -85,13 +85,14 @@ class ReplayProtection:
         return _ObservedResponse(response, finish)
 
     async def _repeat(self, request: Request, earlier: bytes) -> SendableResponse:
+        """Return the response to a repeat, or raise. ``earlier`` is what the cache holds of the first request."""
         if earlier == UNDER_WAY:
             raise RequestInProgress
-        if request.found and request.found.op and earlier != _COMPLETED:
+        if request.op and earlier != _COMPLETED:
             accepted = msgspec.msgpack.decode(earlier, type=Accepted)
             extents = await asyncio.to_thread(self._outbox.extents, [accepted.lane])
             if extents[accepted.lane].accepted == accepted.position:
-                return await self._respond_to_repeat(request.found.op, request, replace(accepted, replayed=True))
+                return await self._respond_to_repeat(request.op, request, replace(accepted, replayed=True))
         raise Unauthenticated(_ALREADY_USED)
 
     async def _finish(self, signature: str, signed_at: dt.datetime, status: int, outcome: bytes) -> None:
@@ -100,12 +101,13 @@ class ReplayProtection:
             if status >= 400:
                 await asyncio.to_thread(self._cache.forget, signature)
             else:
-                keep = self._valid_for(signed_at)
+                keep = self._remaining_validity(signed_at)
                 await asyncio.to_thread(self._cache.finish, signature, outcome, keep=keep)
         except StoreUnavailable as error:
             self._observe(StoreError(operation="storing a signature", reason=str(error)))
 
-    def _valid_for(self, signed_at: dt.datetime) -> dt.timedelta:
+    def _remaining_validity(self, signed_at: dt.datetime) -> dt.timedelta:
+        """Return for how long another host may still accept the signature."""
         return signed_at + WINDOW + _CLOCK_SKEW - self._clock.now()
 
 
@@ -117,7 +119,7 @@ class _ObservedResponse:
         self._on_status = on_status
 
     async def send_to(self, send: Send) -> None:
-        """Send it."""
+        """Report the status, then send the response."""
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -128,18 +130,19 @@ class _ObservedResponse:
 
 
 def _outcome(request: Request, record: RequestRecord) -> bytes:
-    if request.found and request.found.op and record.accepted:
+    """Return what the cache keeps of a request: the first job of an accepted write, for its repeats."""
+    if request.op and record.accepted:
         return msgspec.msgpack.encode(record.accepted)
     return _COMPLETED
 
 
 def _is_mutating(request: Request) -> bool:
-    """Whether a request can change anything. Reads may be repeated."""
+    """Return whether a request can change anything. Reads may be repeated."""
     if request.method in ("GET", "HEAD", "OPTIONS") or (request.own_route and request.own_route.is_read):
         return False
-    return request.found is None or request.found.endpoint.kind != "read"
+    return request.endpoint_match is None or request.endpoint_match.endpoint.kind != "read"
 
 
 def _is_idempotent(request: Request) -> bool:
-    """Whether a repeat gets the first one's jobs in any case. The key is signed, as all headers of its kind are."""
+    """Return whether a repeat gets the first one's jobs in any case. The signature covers the key."""
     return request.header(b"idempotency-key") is not None and request.is_write

@@ -25,13 +25,13 @@ def breaking_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]
         if (method, path) not in later:
             changes.add(f"{name}: the operation is removed")
         else:
-            found = _Comparison(before, after).operation(operation, later[(method, path)])
-            changes |= {f"{name}: {change}" for change in found}
+            operation_changes = _Comparison(before, after).operation(operation, later[(method, path)])
+            changes |= {f"{name}: {change}" for change in operation_changes}
     return sorted(changes)
 
 
 def _operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return all operations by method and path. Variables of a path have no names: they are no client's concern."""
+    """Return all operations by method and path, without the names of variables: to rename one breaks no client."""
     return {
         (method, _VARIABLE.sub("{}", path)): operation | {"path": path, "parameters": _parameters(item, operation)}
         for path, item in document.get("paths", {}).items()
@@ -50,31 +50,31 @@ class _Comparison:
     def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         self._before, self._after = before, after
         #: Pairs of schemas that are being compared, so that recursive ones end.
-        self._open: set[str] = set()
+        self._in_progress: set[str] = set()
 
     def operation(self, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         """Yield the breaking changes of an operation."""
         yield from self._parameter_changes(before, after)
         yield from self._request_body(before.get("requestBody"), after.get("requestBody"))
         for status, response in before.get("responses", {}).items():
-            answer = after.get("responses", {}).get(status)
-            if answer is not None:
-                yield from self._content(response, answer, f"response {status}", of_request=False)
+            later_response = after.get("responses", {}).get(status)
+            if later_response is not None:
+                yield from self._content(response, later_response, f"response {status}", of_request=False)
             elif status.startswith("2"):
                 yield f"response {status} is removed"
 
     def _parameter_changes(self, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         earlier, later = _by_name(before, self._before), _by_name(after, self._after)
-        for (place, name), parameter in later.items():
-            known = earlier.get((place, name))
+        for (location, name), parameter in later.items():
+            subject = f"{location} parameter '{name}'"
+            known = earlier.get((location, name))
             if parameter.get("required") and not (known or {}).get("required"):
-                yield f"{place} parameter '{name}' is required now"
+                yield f"{subject} is required now"
             if known:
-                subject = f"{place} parameter '{name}'"
-                schemas = [known.get("schema", {})], [parameter.get("schema", {})]
-                yield from self._schema(*schemas, subject, of_request=True)
-        for place, name in earlier.keys() - later.keys():
-            yield f"{place} parameter '{name}' is removed"
+                old_schemas, new_schemas = [known.get("schema", {})], [parameter.get("schema", {})]
+                yield from self._schema(old_schemas, new_schemas, subject, of_request=True)
+        for location, name in earlier.keys() - later.keys():
+            yield f"{location} parameter '{name}' is removed"
 
     def _request_body(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Iterator[str]:
         if after and after.get("required") and not (before or {}).get("required"):
@@ -92,28 +92,27 @@ class _Comparison:
             if media_type not in later:
                 yield f"{subject}: media type {media_type} is removed"
             else:
-                schemas = [content.get("schema", {})], [later[media_type].get("schema", {})]
-                yield from self._schema(*schemas, subject, of_request=of_request)
+                old_schemas, new_schemas = [content.get("schema", {})], [later[media_type].get("schema", {})]
+                yield from self._schema(old_schemas, new_schemas, subject, of_request=of_request)
 
     def _schema(self, before: list[Any], after: list[Any], subject: str, *, of_request: bool) -> Iterator[str]:
-        """Yield the changes between what all schemas before, and all schemas after, allow together."""
+        """Yield the changes of a part to which all schemas of ``before``, and then all of ``after``, apply."""
         key = json.dumps([before, after], sort_keys=True)
-        if key in self._open:
+        if key in self._in_progress:
             return
-        self._open.add(key)
-        one, other = shape(before, self._before), shape(after, self._after)
-        yield from _type_changes(one, other, subject, of_request=of_request)
+        self._in_progress.add(key)
+        old, new = shape(before, self._before), shape(after, self._after)
+        yield from _type_changes(old, new, subject, of_request=of_request)
         if of_request:
-            yield from _limit_changes(one, other, subject)
-        yield from _required_changes(one, other, subject, of_request=of_request)
-        yield from self._parts(one, other, subject, of_request=of_request)
-        self._open.discard(key)
+            yield from _limit_changes(old, new, subject)
+        yield from _required_changes(old, new, subject, of_request=of_request)
+        yield from self._parts(old, new, subject, of_request=of_request)
+        self._in_progress.discard(key)
 
     def _parts(self, before: Shape, after: Shape, subject: str, *, of_request: bool) -> Iterator[str]:
         for name, schemas in before.properties.items():
             if name in after.properties:
-                found = after.properties[name]
-                yield from self._schema(schemas, found, f"{subject}: '{name}'", of_request=of_request)
+                yield from self._schema(schemas, after.properties[name], f"{subject}: '{name}'", of_request=of_request)
             else:
                 yield f"{subject}: property '{name}' is removed"
         if before.items and after.items:
@@ -122,35 +121,36 @@ class _Comparison:
         for name in narrower.alternatives.keys() - wider.alternatives.keys() if wider.alternatives else ():
             yield f"{subject}: alternative '{name}' is {'removed' if of_request else 'added'}"
         for name in before.alternatives.keys() & after.alternatives.keys():
-            schemas, found = [before.alternatives[name]], [after.alternatives[name]]
-            yield from self._schema(schemas, found, f"{subject} ({name})", of_request=of_request)
+            old_schemas, new_schemas = [before.alternatives[name]], [after.alternatives[name]]
+            yield from self._schema(old_schemas, new_schemas, f"{subject} ({name})", of_request=of_request)
 
 
 def _by_name(operation: dict[str, Any], document: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the parameters by place and name; those in the path by their position."""
+    """Return the parameters by location and name; those in the path by their position."""
     positions = {name: str(position) for position, name in enumerate(_VARIABLE.findall(operation["path"]), 1)}
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    parameters: dict[tuple[str, str], dict[str, Any]] = {}
     for each in operation["parameters"]:
         parameter = resolved(each, document)
-        name = parameter["name"]
-        found[(parameter["in"], positions[f"{{{name}}}"] if parameter["in"] == "path" else name)] = parameter
-    return found
+        location, name = parameter["in"], parameter["name"]
+        parameters[(location, positions[f"{{{name}}}"] if location == "path" else name)] = parameter
+    return parameters
 
 
 def _type_changes(before: Shape, after: Shape, subject: str, *, of_request: bool) -> Iterator[str]:
-    for what, one, other in (("type", before.types, after.types), ("value", before.values, after.values)):
-        narrower, wider = (one, other) if of_request else (other, one)
+    for aspect, old, new in (("type", before.types, after.types), ("value", before.values, after.values)):
+        # A request must not be limited further, a response must not become wider.
+        narrower, wider = (old, new) if of_request else (new, old)
         if wider is None:
             continue
         if narrower is None:
-            yield f"{subject}: the {what} is {'limited' if of_request else 'unlimited'} now"
+            yield f"{subject}: the {aspect} is {'limited' if of_request else 'unlimited'} now"
         else:
             verb = "removed" if of_request else "added"
-            yield from (f"{subject}: {what} '{each}' is {verb}" for each in sorted(_beyond(narrower, wider)))
+            yield from (f"{subject}: {aspect} '{each}' is {verb}" for each in sorted(_beyond(narrower, wider)))
 
 
 def _beyond(narrower: set[str], wider: set[str]) -> set[str]:
-    """Return what the one set has and the other lacks; integers are numbers."""
+    """Return the members of the first set that the other lacks; integers are numbers."""
     return narrower - wider - ({"integer"} if "number" in wider else set())
 
 
@@ -161,7 +161,7 @@ def _limit_changes(before: Shape, after: Shape, subject: str) -> Iterator[str]:
             yield f"{subject}: {keyword} {bound} is new"
         elif (keyword in LOWER_BOUNDS and bound > earlier) or (keyword in UPPER_BOUNDS and bound < earlier):
             yield f"{subject}: {keyword} is {bound}, was {earlier}"
-    for pattern in sorted(after.pattern - before.pattern):
+    for pattern in sorted(after.patterns - before.patterns):
         yield f"{subject}: pattern {pattern} is new"
 
 

@@ -27,8 +27,9 @@ _COMMON_PROBLEMS = (400, 401, 403, 429, 503)
 def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document of these routes and of the queued calls."""
     routes = list(routes)
-    types = {type_ for each in routes for type_ in (each.body, *chain(*map(_members, each.answers.values()))) if type_}
-    types |= {*BODIES.values(), JobDocument, MlflowError, Problem}
+    types: set[Any] = {*BODIES.values(), JobDocument, MlflowError, Problem}
+    for route in routes:
+        types |= {type_ for type_ in (route.body, *chain(*map(_members, route.answers.values()))) if type_}
     ordered = sorted(types, key=lambda type_: type_.__name__)
     _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
@@ -36,8 +37,8 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route)
     for endpoint in QUEUED:
         if endpoint.path != OTLP_PATH:
-            paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _queued(endpoint)
-    paths[OTLP_PATH] = {"post": _export()}
+            paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _queued_operation(endpoint)
+    paths[OTLP_PATH] = {"post": _export_operation()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "MLflow Bridge", "version": "1", "summary": "Durable, asynchronous logging to MLflow"},
@@ -64,7 +65,7 @@ _SECURITY_SCHEMES = {
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "parameters": [*_in_path(route.template), *_in_query(route), *_prefer(route.prefers)],
+        "parameters": [*_path_parameters(route.template), *_query_parameters(route), *_prefer_parameter(route.prefers)],
         "responses": {
             **{str(status): _response(type_) for status, type_ in route.answers.items()},
             **_problems(*sorted({*route.problems, *_COMMON_PROBLEMS})),
@@ -85,35 +86,41 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _queued(endpoint: Endpoint) -> dict[str, Any]:
+def _queued_operation(endpoint: Endpoint) -> dict[str, Any]:
     op = Op(endpoint.op)
     return {
         "summary": f"Queue MLflow's {op}",
-        "parameters": [*_in_path(endpoint.path), *_prefer(("respond-async", "wait=N")), _IDEMPOTENCY_KEY],
+        "parameters": [
+            *_path_parameters(endpoint.path),
+            *_prefer_parameter(("respond-async", "wait=N")),
+            _IDEMPOTENCY_KEY,
+        ],
         "requestBody": {"required": True, "content": queued_content(op)},
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered", "content": {JSON: {}}},
             "202": _response(JobDocument),
             **{
                 str(status): {"description": text, "content": {JSON: {"schema": schema_ref(MlflowError)}}}
-                for status, text in _ERRORS.items()
+                for status, text in _ERROR_DESCRIPTIONS.items()
             },
         },
     }
 
 
-def _export() -> dict[str, Any]:
+def _export_operation() -> dict[str, Any]:
     experiment = {
         "name": "x-mlflow-experiment-id",
         "in": "header",
         "required": True,
         "schema": EXPERIMENT,
     }
-    errors = _ERRORS | {422: f"{_ERRORS[422]}; or the experiment or the id of a span is missing"}
+    errors = _ERROR_DESCRIPTIONS | {
+        422: f"{_ERROR_DESCRIPTIONS[422]}; or the experiment or the id of a span is missing"
+    }
     spans: dict[str, Any] = {"application/x-protobuf": {}, JSON: {"schema": SPANS}}
     return {
         "summary": "Queue an export of OpenTelemetry spans (OTLP)",
-        "parameters": [experiment, *_prefer(("respond-async", "wait=N")), _IDEMPOTENCY_KEY],
+        "parameters": [experiment, *_prefer_parameter(("respond-async", "wait=N")), _IDEMPOTENCY_KEY],
         "requestBody": {"required": True, "content": spans},
         "responses": {
             "200": {"description": "Stored durably, or with wait=N delivered"},
@@ -123,7 +130,7 @@ def _export() -> dict[str, Any]:
     }
 
 
-_ERRORS = {
+_ERROR_DESCRIPTIONS = {
     400: "Invalid write",
     401: "Missing or invalid credentials",
     403: "Permission denied",
@@ -156,7 +163,7 @@ _PRECONDITIONS = [
 ]
 
 
-def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _prefer_parameter(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if preferences:
         yield {
             "name": "Prefer",
@@ -166,18 +173,18 @@ def _prefer(preferences: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _in_path(path: str) -> Iterator[dict[str, Any]]:
+def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
     for part in path.split("/"):
         if part.startswith("{"):
             name = part[1:-1]
-            schema = _PATH_PARTS.get(name, PATH_PART)
+            schema = _PATH_PARAMETER_SCHEMAS.get(name, PATH_PART)
             yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-_PATH_PARTS = {"trace_id": TRACE, "request_id": TRACE, "name": CLIENT_NAME}
+_PATH_PARAMETER_SCHEMAS = {"trace_id": TRACE, "request_id": TRACE, "name": CLIENT_NAME}
 
 
-def _in_query(route: Route) -> Iterator[dict[str, Any]]:
+def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
     schemas = QUERY | QUERY_OF.get(route.path, {})
     for name in route.query:
         yield {"name": name, "in": "query", "schema": schemas[name]}
@@ -194,7 +201,7 @@ def _response(type_: Any) -> dict[str, Any]:  # noqa: ANN401 - see _members
 
 
 def _members(type_: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type or a union of types
-    """Return the types of a union, or a type by itself."""
+    """Return the types of a union, or the one type in a tuple."""
     return get_args(type_) or (type_,)
 
 

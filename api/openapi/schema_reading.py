@@ -12,11 +12,11 @@ UPPER_BOUNDS = ("maxLength", "maximum", "exclusiveMaximum", "maxItems")
 
 @dataclass
 class Shape:
-    """What a schema allows. ``types`` and ``values`` are None where it does not limit them."""
+    """The values that a schema allows. ``types`` and ``values`` are None where it does not limit them."""
 
     types: set[str] | None = None
     values: set[str] | None = None
-    pattern: set[str] = field(default_factory=set)
+    patterns: set[str] = field(default_factory=set)
     bounds: dict[str, float] = field(default_factory=dict)
     properties: dict[str, list[Any]] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
@@ -26,10 +26,10 @@ class Shape:
 
 
 def shape(schemas: list[Any], document: Mapping[str, Any]) -> Shape:
-    """Return what these schemas allow together."""
+    """Return the shape of a value that matches all of these schemas."""
     result = Shape()
     for schema in schemas:
-        _add(result, resolved(schema, document), document)
+        _merge(result, resolved(schema, document), document)
     return result
 
 
@@ -45,12 +45,12 @@ def resolved(schema: Any, document: Mapping[str, Any]) -> dict[str, Any]:  # noq
     return {**resolved(target, document), **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
-def _add(result: Shape, schema: dict[str, Any], document: Mapping[str, Any]) -> None:
+def _merge(result: Shape, schema: dict[str, Any], document: Mapping[str, Any]) -> None:
     for part in schema.get("allOf", ()):
-        _add(result, resolved(part, document), document)
+        _merge(result, resolved(part, document), document)
     _add_types(result, schema)
     _add_bounds(result, schema)
-    result.pattern |= {schema["pattern"]} if "pattern" in schema else set()
+    result.patterns |= {schema["pattern"]} if "pattern" in schema else set()
     result.required |= set(schema.get("required", ()))
     for name, property_ in schema.get("properties", {}).items():
         result.properties.setdefault(name, []).append(property_)
@@ -78,17 +78,17 @@ def _add_bounds(result: Shape, schema: dict[str, Any]) -> None:
 def _add_alternatives(result: Shape, schema: dict[str, Any], document: Mapping[str, Any]) -> None:
     for keyword in ("anyOf", "oneOf"):
         for position, alternative in enumerate(schema.get(keyword, ())):
-            result.alternatives[_name(alternative, position, document)] = alternative
+            result.alternatives[_alternative_name(alternative, position, document)] = alternative
 
 
-def _name(alternative: Any, position: int, document: Mapping[str, Any]) -> str:  # noqa: ANN401 - JSON
-    """Return the reference, the operation, the type or else the position of an alternative."""
+def _alternative_name(alternative: Any, position: int, document: Mapping[str, Any]) -> str:  # noqa: ANN401 - JSON
+    """Return a name for an alternative: its reference, operation, type, required fields or position."""
     if "$ref" in alternative:
         return str(alternative["$ref"]).rsplit("/", 1)[-1]
-    found = shape([alternative], document)
-    operation = shape(found.properties.get("op", []), document).values
+    merged = shape([alternative], document)
+    operation = shape(merged.properties.get("op", []), document).values
     if operation:
         return ", ".join(sorted(operation))
-    if found.types and not found.required:
-        return ", ".join(sorted(found.types))
-    return ", ".join(sorted(found.required)) or f"number {position + 1}"
+    if merged.types and not merged.required:
+        return ", ".join(sorted(merged.types))
+    return ", ".join(sorted(merged.required)) or f"number {position + 1}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two addresses at which browsers find the bridge: the portal's, and the one for operators."""
+"""The two origins at which browsers reach the bridge: the portal's, and the console's, which is for operators."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from api.http.request import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserOrigins:
-    """Scheme, host and port of both, from the settings. A request's ``Host`` only chooses between them."""
+    """Scheme, host and port of both origins, from the settings. The ``Host`` of a request only chooses one of them."""
 
     public_url: str | None
     console_host: str | None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composition of authentication, sign-in and the console."""
+"""Composition of authentication, sign-in and the console, for `api.composition`."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from api.portal.provider_sign_in import ProviderSignInRoutes
 from api.portal.session_document import SessionDescriber
 from api.portal.session_routes import SessionRoutes
 from api.portal.session_starter import SessionStarter
-from api.portal.unauthenticated import for_browser
+from api.portal.unauthenticated import browser_response
 from bridge.bootstrap.processes import Api
 
 _KEY_THREADS = 4
@@ -25,7 +25,7 @@ _SIGN_IN_THREADS = 4
 
 
 class Portal:
-    """Who asks, how browsers sign in, and what they see."""
+    """The authentication of requests, the routes of sign-in, and the console."""
 
     def __init__(self, bridge: Api, routes: Iterable[Route], *, console: ConsoleFiles) -> None:
         settings, key_threads = bridge.settings, ThreadPoolExecutor(_KEY_THREADS, thread_name_prefix="login")
@@ -45,9 +45,9 @@ class Portal:
             observe=bridge.observe,
             # Threads of their own, so that a provider that hangs delays no client with an API key.
             threads=ThreadPoolExecutor(_SIGN_IN_THREADS, thread_name_prefix="sign-in"),
-            proxies=settings.trusted_proxies or 0,
+            trusted_proxies=settings.trusted_proxies or 0,
         )
-        #: What serves the routes of the portal that are not Flask's.
+        #: The objects with those routes of the portal that the event loop serves.
         self.loop_routes = (
             SessionRoutes(
                 starter=starter,
@@ -68,8 +68,8 @@ class Portal:
         )
 
     def unauthenticated(self, request: Request, response: Response) -> Response:
-        """Return what is sent in place of a 401: the same, where no browser can sign in."""
-        return for_browser(request, response) if self._can_sign_in else response
+        """Return the response to send in place of a 401. Where no browser can sign in, it is the 401 itself."""
+        return browser_response(request, response) if self._can_sign_in else response
 
 
 def _authentication(bridge: Api, sessions: SessionAuthentication, threads: ThreadPoolExecutor) -> Authentication:
@@ -86,5 +86,5 @@ def _authentication(bridge: Api, sessions: SessionAuthentication, threads: Threa
         signatures=signatures if "sigv4" in kinds else None,
         sessions=sessions,
         key_threads=threads,
-        proxies=bridge.settings.trusted_proxies or 0,
+        trusted_proxies=bridge.settings.trusted_proxies or 0,
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves the console's files from memory: the page itself for every path below ``/app``, and its hashed assets.
 
-The build lies in ``api/console``. It is not part of the repository; without it, one page says how to get it. The files
-are public code and need no credentials.
+The build lies in ``api/console`` and is not part of the repository. Without a build, one page explains how to make it.
+The files are public code and need no credentials.
 """
 
 import gzip
@@ -36,6 +36,8 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _ANSWERS: dict[int, type | None] = {200: None, 304: None, 404: None}
+#: A coding with this weight is not acceptable (RFC 9110, section 12.4.2).
+_ZERO_WEIGHTS = ("q=0", "q=0.0", "q=0.00", "q=0.000")
 #: Compressed already.
 _NOT_GZIPPED = frozenset({".png", ".woff2", ".ico"})
 _MISSING_PAGE = b"""<!doctype html>
@@ -64,7 +66,7 @@ class ConsoleFiles:
 
     def __init__(self, directory: Path) -> None:
         self._files = {
-            f"{CONSOLE_PATH}/{path.relative_to(directory).as_posix()}": _read(path)
+            f"{CONSOLE_PATH}/{path.relative_to(directory).as_posix()}": _read_file(path)
             for path in sorted(directory.rglob("*"))
             if path.is_file() and path.suffix in _TYPES
         }
@@ -119,14 +121,14 @@ class ConsoleFiles:
             if asset is None:
                 # The page of an earlier build asks for assets that are gone: HTML would be a script to it.
                 return Response(404, b"", "text/plain", (("Cache-Control", "no-store"), *CONSOLE_HEADERS))
-            return _answer(request, asset, "public, max-age=31536000, immutable")
-        return _answer(request, self._files.get(request.path, self._page), "no-cache")
+            return _file_response(request, asset, "public, max-age=31536000, immutable")
+        return _file_response(request, self._files.get(request.path, self._page), "no-cache")
 
 
-def _answer(request: Request, file: _File, caching: str) -> Response:
-    is_gzipped = file.gzipped is not None and _takes_gzip(request.header(b"accept-encoding"))
+def _file_response(request: Request, file: _File, cache_control: str) -> Response:
+    is_gzipped = file.gzipped is not None and _accepts_gzip(request.header(b"accept-encoding"))
     etag = f'"{file.etag}-gzip"' if is_gzipped else f'"{file.etag}"'
-    headers = (("Cache-Control", caching), ("ETag", etag), ("Vary", "Accept-Encoding"), *CONSOLE_HEADERS)
+    headers = (("Cache-Control", cache_control), ("ETag", etag), ("Vary", "Accept-Encoding"), *CONSOLE_HEADERS)
     if etag in [each.strip().removeprefix("W/") for each in (request.header(b"if-none-match") or "").split(",")]:
         return Response(304, b"", file.content_type, headers)
     if is_gzipped and file.gzipped is not None:
@@ -134,17 +136,18 @@ def _answer(request: Request, file: _File, caching: str) -> Response:
     return Response(200, file.body, file.content_type, headers)
 
 
-def _read(path: Path) -> _File:
+def _read_file(path: Path) -> _File:
     body = path.read_bytes()
-    # Without a time, so that all processes make the same bytes.
+    # Without a time stamp, so that all processes make the same bytes.
     gzipped = None if path.suffix in _NOT_GZIPPED else gzip.compress(body, 9, mtime=0)
     is_smaller = gzipped is not None and len(gzipped) < len(body)
     digest = hashlib.sha256(body).hexdigest()[:32]
     return _File(body, gzipped if is_smaller else None, _TYPES[path.suffix], digest)
 
 
-def _takes_gzip(accepted: str | None) -> bool:
-    codings = {
-        part.partition(";")[0].strip(): part.partition(";")[2].replace(" ", "") for part in (accepted or "").split(",")
-    }
-    return "gzip" in codings and codings["gzip"] not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+def _accepts_gzip(accept_encoding: str | None) -> bool:
+    weights: dict[str, str] = {}
+    for part in (accept_encoding or "").split(","):
+        coding, _, weight = part.partition(";")
+        weights[coding.strip()] = weight.replace(" ", "")
+    return "gzip" in weights and weights["gzip"] not in _ZERO_WEIGHTS

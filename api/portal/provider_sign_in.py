@@ -30,7 +30,9 @@ from bridge.auth.sessions import NotPermitted, is_session_token
 from schemas.endpoints import ExperimentRule
 
 _NO_STORE = ("Cache-Control", "no-store")
-#: A code or a state of more characters is none of ours.
+#: A query with more parameters is no redirect of a provider.
+_MAX_PARAMETERS = 20
+#: A longer value is neither a state of the bridge nor a code of a provider.
 _MAX_PARAMETER_CHARS = 4096
 
 
@@ -54,12 +56,12 @@ class ProviderSignInRoutes:
         query=("to", "again"),
     )
     async def begin(self, request: Request, _: RequestRecord) -> Response:
-        """Redirect to the provider. ``to`` is the path of the portal to go on to.
+        """Redirect to the provider. ``to`` is the path in the portal that the browser opens after the sign-in.
 
-        With ``again=1`` the provider asks for proof even if it still knows the browser.
+        With ``again=1`` the provider asks for credentials even if the browser has a session there.
         """
-        login, found = self._login(), _parameters(request)
-        to, again = local_target(found.get("to", HOME)), found.get("again") == "1"
+        login, parameters = self._login(), _query_parameters(request)
+        to, again = local_target(parameters.get("to", HOME)), parameters.get("again") == "1"
         cookie = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
         if not is_session_token(cookie):
             cookie = secrets.token_urlsafe(32)
@@ -74,7 +76,7 @@ class ProviderSignInRoutes:
             self.authentication.remove_attempt(request)
             return self._failed(request, SignInRefused("provider_error", to=to, detail=str(error)))
         # A sign-in in another tab keeps the same value, so both can come back.
-        return _redirect(url, set_cookie(SIGN_IN_COOKIE, cookie, lasts=LOGIN_LIFETIME))
+        return _redirect(url, set_cookie(SIGN_IN_COOKIE, cookie, max_age=LOGIN_LIFETIME))
 
     @Route(
         "GET",
@@ -88,21 +90,24 @@ class ProviderSignInRoutes:
     )
     async def finish(self, request: Request, _: RequestRecord) -> Response:
         """Begin a session and redirect to the portal, or to the sign-in page with the reason why not."""
-        login, found = self._login(), _parameters(request)
+        login, parameters = self._login(), _query_parameters(request)
         response = AuthorizationResponse(
-            state=found.get("state", ""), code=found.get("code", ""), iss=found.get("iss"), error=found.get("error")
+            state=parameters.get("state", ""),
+            code=parameters.get("code", ""),
+            iss=parameters.get("iss"),
+            error=parameters.get("error"),
         )
         cookie = read_cookie(request.header(b"cookie"), SIGN_IN_COOKIE) or ""
         to = HOME
         try:
             identity, to = await self.starter.run(lambda: login.finish(response, browser=cookie))
-            begun = await self.starter.begin(request, identity)
+            started = await self.starter.begin(request, identity)
         except SignInRefused as refused:
             return self._failed(request, refused)
         except NotPermitted as error:
             return self._failed(request, SignInRefused("not_permitted", to=to, detail=str(error)))
         self.authentication.remove_attempt(request)
-        return _redirect(to, begun[2], delete_cookie(SIGN_IN_COOKIE))
+        return _redirect(to, started.cookie, delete_cookie(SIGN_IN_COOKIE))
 
     def _login(self) -> OidcLogin:
         if self.oidc_login is None:
@@ -114,12 +119,11 @@ class ProviderSignInRoutes:
         return _redirect(f"{HOME}/sign-in?{urlencode({'error': refused.reason, 'to': refused.to})}")
 
 
-def _parameters(request: Request) -> dict[str, str]:
-    """Return the parameters of the query; of one that came several times, none (RFC 6749, section 3.1)."""
-    found = parse_qs(request.scope["query_string"].decode("latin-1"), max_num_fields=20)
-    return {
-        name: values[0] for name, values in found.items() if len(values) == 1 and len(values[0]) <= _MAX_PARAMETER_CHARS
-    }
+def _query_parameters(request: Request) -> dict[str, str]:
+    """Return the parameters of the query, without those that are repeated (RFC 6749, section 3.1) or too long."""
+    values_by_name = parse_qs(request.scope["query_string"].decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
+    single = {name: values[0] for name, values in values_by_name.items() if len(values) == 1}
+    return {name: value for name, value in single.items() if len(value) <= _MAX_PARAMETER_CHARS}
 
 
 def _redirect(location: str, *headers: tuple[str, str]) -> Response:

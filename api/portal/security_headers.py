@@ -35,9 +35,12 @@ CONSOLE_HEADERS: Headers = (
     _NOSNIFF,
 )
 
-_REPLACED = frozenset({"content-security-policy", "content-security-policy-report-only", "x-frame-options"})
+#: Headers of upstream that the bridge's policy replaces.
+_REPLACED_HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only", "x-frame-options"})
 #: Every path of MLflow's that serves an artifact's bytes has the word in it.
 _ARTIFACT = re.compile("artifact")
+#: Media types that browsers show as documents, in which scripts can run.
+_PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
 #: What a page loads to run, or to be styled by. ``empty`` is a fetch, ``document`` a link.
 _LOADED_AS_CODE = frozenset({"script", "worker", "sharedworker", "serviceworker", "style", "xslt", "object", "embed"})
 
@@ -47,9 +50,9 @@ def with_content_policy(headers: Iterable[tuple[str, str]], path: str) -> Header
     kept = tuple(headers)
     if _ARTIFACT.search(path):
         added: Headers = (("Content-Security-Policy", ARTIFACT_CSP), _NOSNIFF)
-        dropped = _REPLACED | {"x-content-type-options"}
+        dropped = _REPLACED_HEADERS | {"x-content-type-options"}
     elif _is_page(kept):
-        added, dropped = (("Content-Security-Policy", PROXIED_CSP),), _REPLACED
+        added, dropped = (("Content-Security-Policy", PROXIED_CSP),), _REPLACED_HEADERS
     else:
         return kept
     return (*(pair for pair in kept if pair[0].lower() not in dropped), *added)
@@ -63,5 +66,5 @@ def check_not_loaded_as_code(request: Request) -> None:
 
 
 def _is_page(headers: Headers) -> bool:
-    kinds = [value.partition(";")[0].strip().lower() for name, value in headers if name.lower() == "content-type"]
-    return any(kind in ("text/html", "application/xhtml+xml", "image/svg+xml") for kind in kinds)
+    media_types = [value.partition(";")[0].strip().lower() for name, value in headers if name.lower() == "content-type"]
+    return not _PAGE_TYPES.isdisjoint(media_types)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the document of a session: who the browser is signed in as, and what the client may do."""
+"""Makes the document of a session: the client as which the browser is signed in, and its permissions."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -10,6 +10,7 @@ from bridge.config.settings import Settings
 from schemas.client import ANYBODY, UNAUTHENTICATED, Rule, Scope
 from schemas.session import SessionDocument, SignInMethods
 
+#: Without it, the console shows the client as read-only.
 _WRITE = Rule("LogBatch", Scope.WRITE)
 
 
@@ -38,7 +39,7 @@ class SessionDescriber:
             console_host=self._console_host,
             client=client.name,
             display=session.display if session else client.name.partition(":")[2] or client.name,
-            via=_via(identity),
+            via=_sign_in_method(identity),
             scopes=client.scopes,
             actions=tuple(sorted({rule.action for rule in self._rules if client.may(rule)})),
             experiments=None if client.experiments is None else tuple(sorted(client.experiments)),
@@ -48,7 +49,7 @@ class SessionDescriber:
         )
 
 
-def _via(identity: Identity) -> Literal["none", "key", "oidc", "alb"]:
+def _sign_in_method(identity: Identity) -> Literal["none", "key", "oidc", "alb"]:
     if identity.client is ANYBODY:
         return "none"
     match identity.session.via if identity.session else identity.client.name.partition(":")[0]:

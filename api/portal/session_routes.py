@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v1/session``: the session of the browser that asks, sign-in with an API key, and sign-out."""
+"""``/v1/session``: the session of the browser that sends the request, sign-in with an API key, and sign-out."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ _ALB_COOKIES = tuple(f"AWSELBAuthSessionCookie-{number}" for number in range(4))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRoutes:
-    """Serves the session of the browser that asks, on the event loop."""
+    """Serves the session of the browser that sends the request, on the event loop."""
 
     starter: SessionStarter
     authentication: Authentication
@@ -70,12 +70,12 @@ class SessionRoutes:
     async def sign_in(self, request: Request, record: RequestRecord) -> Response:
         """Begin a session that lasts no longer than the key."""
         check_sign_in_is_not_forged(request)
-        text = await _key_in(request)
+        key = await _read_key(request)
         if request.client is ANYBODY:
             # Without BRIDGE_AUTH there is nothing to sign in to.
             return _json(200, self.describer.describe(request.identity))
         try:
-            session, client, cookie = await self.starter.begin(request, await self._verified(text, request))
+            started = await self.starter.begin(request, await self._verify_key(key, request))
         except TooManyFailures:
             self.starter.note_failure(request, via="key", reason="too_many_failures")
             raise
@@ -83,17 +83,18 @@ class SessionRoutes:
             self.starter.note_failure(request, via="key", reason="invalid_credentials")
             record.fail(error)
             return _invalid_credentials()
-        identity = self.starter.session_authentication.limited(Identity(client, session=session), request)
-        return _json(200, self.describer.describe(identity), cookie)
+        identity = Identity(started.client, session=started.session)
+        limited = self.starter.session_authentication.without_admin_on_portal(identity, request)
+        return _json(200, self.describer.describe(limited), started.cookie)
 
-    async def _verified(self, text: str, request: Request) -> NewIdentity:
-        """Return who signs in with a key. Failures are counted, as those of all requests are."""
-        await self.authentication.verify_key(text, request)
-        found = await self.starter.run(lambda: identity_of_key(self.api_keys, text, now=self.clock.now()))
-        if found is None:
+    async def _verify_key(self, key: str, request: Request) -> NewIdentity:
+        """Return the identity of the person who signs in with a key. Failures are counted as those of all requests."""
+        await self.authentication.verify_key(key, request)
+        identity = await self.starter.run(lambda: identity_of_key(self.api_keys, key, now=self.clock.now()))
+        if identity is None:
             # The key was revoked in the last seconds.
             raise Unauthenticated
-        return found
+        return identity
 
     @Route(
         "DELETE",
@@ -104,7 +105,7 @@ class SessionRoutes:
         answers={200: SignedOutDocument},
     )
     async def sign_out(self, request: Request, _: RequestRecord) -> Response:
-        """End the session, and say where the provider ends its own."""
+        """End the session, and return the address at which the provider ends its own."""
         session, url = request.identity.session, None
         if session is not None:
             await self.starter.end(request, session)
@@ -116,7 +117,7 @@ class SessionRoutes:
         return _json(200, SignedOutDocument(end_session_url=url), *expired)
 
 
-async def _key_in(request: Request) -> str:
+async def _read_key(request: Request) -> str:
     """Return the key in the body of a sign-in."""
     media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -126,7 +127,7 @@ async def _key_in(request: Request) -> str:
     try:
         return msgspec.json.decode(body, type=KeySignIn).key.strip()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        # What msgspec says may hold a part of the key.
+        # The error of msgspec may hold a part of the key.
         raise InvalidWrite('The body must be {"key": "mbk_..."}.', "BAD_REQUEST") from None
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Begins and ends the session of the browser that asks, and says so in events."""
+"""Begins and ends the session of the browser that sends the request, and emits the events of both."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from api.auth.session_authentication import SessionAuthentication
 from api.http.cookies import SESSION_COOKIE, read_cookie, set_cookie
@@ -17,19 +17,27 @@ from schemas.client import Client
 T = TypeVar("T")
 
 
+class StartedSession(NamedTuple):
+    """A new session, its client, and the header that sets its cookie."""
+
+    session: BrowserSession
+    client: Client
+    cookie: tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarter:
-    """Begins sessions. The store is asked in threads."""
+    """Begins and ends sessions. The store is called in threads."""
 
     sessions: BrowserSessions
     session_authentication: SessionAuthentication
     observe: Observer
     threads: Executor
     #: The number of trusted proxies in front.
-    proxies: int
+    trusted_proxies: int
 
-    async def begin(self, request: Request, identity: Identity) -> tuple[BrowserSession, Client, tuple[str, str]]:
-        """Return a new session, its client and the header with its cookie, or raise ``NotPermitted``."""
+    async def begin(self, request: Request, identity: Identity) -> StartedSession:
+        """Return a new session, or raise ``NotPermitted``."""
         token, session, client = await self.run(self.sessions.begin, identity)
         # A sign-in always sets a new token. The session of the browser's earlier token ends.
         previous = read_cookie(request.header(b"cookie"), SESSION_COOKIE)
@@ -40,14 +48,15 @@ class SessionStarter:
                 client=client.name,
                 via=session.via,
                 session_id=session.session_id,
-                address=request.address(proxies=self.proxies),
+                address=request.address(trusted_proxies=self.trusted_proxies),
                 request_id=request.request_id,
             )
         )
-        return session, client, set_cookie(SESSION_COOKIE, token, lasts=session.ends_at - session.created_at)
+        cookie = set_cookie(SESSION_COOKIE, token, max_age=session.ends_at - session.created_at)
+        return StartedSession(session, client, cookie)
 
     async def end(self, request: Request, session: BrowserSession) -> None:
-        """End a session of the client that asks."""
+        """End the session of the browser."""
         await self.run(self.session_authentication.end, session.session_id)
         self.observe(
             SignedOut(
@@ -55,7 +64,7 @@ class SessionStarter:
                 via=session.via,
                 session_id=session.session_id,
                 by=session.client,
-                address=request.address(proxies=self.proxies),
+                address=request.address(trusted_proxies=self.trusted_proxies),
                 request_id=request.request_id,
             )
         )
@@ -67,11 +76,11 @@ class SessionStarter:
                 via=via,
                 reason=reason,
                 detail=detail,
-                address=request.address(proxies=self.proxies),
+                address=request.address(trusted_proxies=self.trusted_proxies),
                 request_id=request.request_id,
             )
         )
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
-        """Return what a call that blocks returns."""
+        """Run a call that blocks in a thread, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call, *arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a browser learns that it is not signed in: by a redirect, in a frame by a page, in a fetch by JSON.
+"""The responses to browsers that are not signed in: a redirect, in a frame a page, to a fetch JSON.
 
 A ``WWW-Authenticate: Basic`` would make the browser ask for a password, even for a fetch.
 """
@@ -30,8 +30,8 @@ _FRAME_CSP = f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; base-uri 
 _NO_STORE = ("Cache-Control", "no-store")
 
 
-def for_browser(request: Request, answer: Response) -> Response:
-    """Return what a browser gets in place of a 401; other programs get that itself."""
+def browser_response(request: Request, unauthenticated: Response) -> Response:
+    """Return the response to a browser in place of a 401. Other programs get the 401 itself."""
     match request.header(b"sec-fetch-dest"):
         case "document" if request.method in ("GET", "HEAD"):
             to = local_target(request.target)
@@ -41,11 +41,11 @@ def for_browser(request: Request, answer: Response) -> Response:
             csp = ("Content-Security-Policy", _FRAME_CSP)
             return Response(401, _FRAME_PAGE, "text/html; charset=utf-8", (csp, _NO_STORE))
     if is_browser(request):
-        kept = tuple(pair for pair in answer.headers if pair[0] != "WWW-Authenticate")
-        return replace(answer, headers=(*kept, ("WWW-Authenticate", "Bearer"), _NO_STORE))
-    return answer
+        kept = tuple(pair for pair in unauthenticated.headers if pair[0] != "WWW-Authenticate")
+        return replace(unauthenticated, headers=(*kept, ("WWW-Authenticate", "Bearer"), _NO_STORE))
+    return unauthenticated
 
 
 def is_browser(request: Request) -> bool:
-    """Return whether a browser has sent the request, as far as it says so."""
+    """Return whether a browser has sent the request, by the headers that only browsers send."""
     return request.header(b"sec-fetch-mode") is not None or bool(read_cookie(request.header(b"cookie"), SESSION_COOKIE))

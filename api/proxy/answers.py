@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from api.http.exceptions import Busy
 from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, Forwarding, is_event_stream, read_up_to
 
-#: Requests to upstream at a time, and how long a further one waits until one of them ends.
+#: Requests to upstream at a time, and how long a further one waits for one of them to end.
 _MAX_REQUESTS = 512
 _MAX_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedAnswer:
     """Upstream's answer and the beginning of its body."""
 
     response: ForwardedResponse
@@ -26,7 +26,7 @@ class Fetched:
 
 
 class BoundedForwarding:
-    """Forwards a bounded number of requests at a time, and raises ``Busy`` for one that finds no place."""
+    """Forwards a bounded number of requests at a time, and raises ``Busy`` for those beyond."""
 
     def __init__(self, forwarding: Forwarding) -> None:
         self._forwarding = forwarding
@@ -37,27 +37,27 @@ class BoundedForwarding:
         request: ForwardedRequest,
         stack: AsyncExitStack,
         *,
-        through: Callable[[ForwardedResponse], ForwardedResponse] | None = None,
-    ) -> Fetched:
+        wrap: Callable[[ForwardedResponse], ForwardedResponse] | None = None,
+    ) -> FetchedAnswer:
         """Return upstream's answer with the first piece of its body. The stack holds the connection.
 
-        ``through`` may observe the body while it passes.
+        ``wrap`` returns the response with a body that it may observe.
         """
         response = await self._open(request, stack)
-        response = through(response) if through else response
+        response = wrap(response) if wrap else response
         if request.method == "HEAD":
-            return Fetched(response, b"")
-        return Fetched(response, None if is_event_stream(response.headers) else await anext(response.body, b""))
+            return FetchedAnswer(response, b"")
+        return FetchedAnswer(response, None if is_event_stream(response.headers) else await anext(response.body, b""))
 
-    async def fetch_whole(self, request: ForwardedRequest, stack: AsyncExitStack, *, max_bytes: int) -> Fetched:
+    async def fetch_whole(self, request: ForwardedRequest, stack: AsyncExitStack, *, max_bytes: int) -> FetchedAnswer:
         """Return upstream's answer, with its whole body unless that is longer than ``max_bytes``."""
         response = await self._open(request, stack)
         if (content_length(response) or 0) > max_bytes:
-            return Fetched(response, await anext(response.body, b""))
+            return FetchedAnswer(response, await anext(response.body, b""))
         if is_event_stream(response.headers):
-            return Fetched(response, None)
+            return FetchedAnswer(response, None)
         body, is_whole = await read_up_to(max_bytes, response)
-        return Fetched(_with_length(response, len(body)) if is_whole else response, body, is_whole)
+        return FetchedAnswer(_with_length(response, len(body)) if is_whole else response, body, is_whole)
 
     async def close(self) -> None:
         """Close the connections to upstream."""
@@ -89,9 +89,9 @@ def content_length(response: ForwardedResponse) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
-def again(response: ForwardedResponse, *, age_s: float) -> ForwardedResponse:
-    """Return a response with a known body as it is sent once more (RFC 9111, section 5.1)."""
-    return replace(response, headers=(*response.headers, ("Age", str(int(age_s)))), body=_pieces())
+def cached_response(response: ForwardedResponse, *, age_s: float) -> ForwardedResponse:
+    """Return the head of a cached response, with its ``Age`` (RFC 9111, section 5.1) and an empty body."""
+    return replace(response, headers=(*response.headers, ("Age", str(int(age_s)))), body=_no_body())
 
 
 def _with_length(response: ForwardedResponse, length: int) -> ForwardedResponse:
@@ -100,6 +100,7 @@ def _with_length(response: ForwardedResponse, length: int) -> ForwardedResponse:
     return replace(response, headers=(*response.headers, ("Content-Length", str(length))))
 
 
-async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+async def _no_body() -> AsyncIterator[bytes]:
+    pieces: tuple[bytes, ...] = ()
     for piece in pieces:
         yield piece

@@ -18,7 +18,7 @@ _MAX_SHORT_BODY_BYTES = 1 << 20
 #: Bodies that are streamed at a time, each of which holds a connection to upstream. This is half of all connections,
 #: so that slow clients leave some for others. Further bodies are buffered.
 _MAX_STREAMED_BODIES = 256
-#: A body is written to its buffer in pieces, in a thread, because a disk may be slow.
+#: A body is written to its buffer in pieces of this length, in a thread, because a disk may be slow.
 _PIECE_BYTES = 1 << 20
 
 
@@ -34,29 +34,30 @@ class Bodies:
         self,
         request: Request,
         stack: AsyncExitStack,
-        observed: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = lambda chunks: chunks,
+        observe: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] = lambda chunks: chunks,
     ) -> BufferedBody | StreamedBody | None:
         """Return the body of a request until the stack is closed, None if there is none.
 
-        ``observed`` yields what it is given, and may look at it.
+        ``observe`` yields the chunks of the body unchanged, and may read them.
         """
         if not request.has_body:
             return None
         request.set_read_timeout(self._read_timeout)
-        length = request.announced
+        length = request.content_length
         # Most calls of MLflow take a body without a Content-Length for an empty one, so those are buffered.
         is_long = length is not None and length > _MAX_SHORT_BODY_BYTES and not request.is_buffered
         if length is not None and is_long and self._forwarding.can_stream and not self._places.locked():
             await self._places.acquire()
             stack.callback(self._places.release)
             request.is_streamed = True
-            body = StreamedBody(length, observed(request.chunks()))
+            body = StreamedBody(length, observe(request.body_chunks()))
             stack.push_async_callback(body.wait_until_idle)
             return body
-        return await _buffered(observed(request.chunks()), stack)
+        return await _buffered(observe(request.body_chunks()), stack)
 
 
 async def _buffered(chunks: AsyncIterator[bytes], stack: AsyncExitStack) -> BufferedBody:
+    """Return the whole body in a buffer, which the stack closes."""
     body = BufferedBody()
     stack.callback(body.close)
     piece = bytearray()

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from api.http.request import Request
-from api.proxy.answers import Fetched
+from api.proxy.answers import FetchedAnswer
 from api.proxy.questions import Question
-from api.proxy.read_your_writes import Headers, Waited
+from api.proxy.read_your_writes import Headers, WaitResult
 from api.proxy.shared_reads import Positions, SharedReads
 from bridge.errors import StoreUnavailable
 from bridge.outbox import Outbox
@@ -20,54 +20,54 @@ from bridge.outbox.overlay import overlay
 from bridge.upstream.forwarding import ForwardedRequest, ForwardedResponse, read_up_to
 from schemas.job import Job
 from schemas.lane import experiment_lane
-from schemas.overlaid_reads import Overlaid, overlaid
+from schemas.overlaid_reads import OverlayKind, overlay_kind_of
 
 #: A longer response is not overlaid, and of a lane with more bytes only its first writes are.
 _MAX_RESPONSE_BYTES = 32 << 20
 _MAX_LANE_BYTES = 32 << 20
 #: Calls to upstream for one read, if too many writes of the lane are delivered while upstream responds.
 _MAX_TRIES = 3
-#: Headers of upstream that do not hold for an overlaid body.
+#: Headers of upstream that are wrong for an overlaid body.
 _DROPPED_HEADERS = frozenset({"age", "content-length", "etag", "last-modified", "transfer-encoding"})
-#: Headers of a client that do not hold for it: upstream's 304 would hide a pending write.
+#: Headers of a client that are not forwarded: upstream's 304 would hide a pending write.
 _DROPPED_CONDITIONS = frozenset({"accept-encoding", "if-modified-since", "if-none-match", "range"})
 
 
 @dataclass(frozen=True, slots=True)
 class OverlaidReads:
-    """Reads from upstream, and adds the writes that upstream does not have yet."""
+    """Forwards reads, and adds the pending writes to upstream's answers."""
 
     shared: SharedReads
     outbox: Outbox
 
-    def kind_of(self, request: Request, waited: Waited) -> Overlaid | None:
+    def kind_of(self, request: Request, waited: WaitResult) -> OverlayKind | None:
         """Return the kind of a response that may have to be overlaid, None for one that is forwarded unchanged."""
-        if request.found is None or request.method != "GET":
+        if request.endpoint_match is None or request.method != "GET":
             return None
-        kind = overlaid(request.found.endpoint)
+        kind = overlay_kind_of(request.endpoint_match.endpoint)
         return kind if waited.pending or _is_by_name(request) else None
 
     async def forward(
         self,
         request: Request,
         forwarded: ForwardedRequest,
-        kind: Overlaid,
-        waited: Waited,
+        kind: OverlayKind,
+        waited: WaitResult,
         question: Question | None,
         stack: AsyncExitStack,
-    ) -> tuple[Fetched, Headers]:
-        """Return upstream's response with the pending writes of the awaited lanes, and headers to add.
+    ) -> tuple[FetchedAnswer, Headers]:
+        """Return upstream's response with the pending writes of the awaited lanes, and the headers to add to it.
 
         A response that can't be overlaid is returned as it is.
         """
-        forwarded, question = _plain(forwarded, question)
+        forwarded, question = _without_encoding(forwarded, question)
         lanes: Sequence[str] = waited.pending
         window = _PendingWindow(self.outbox, lanes)
         for _ in range(_MAX_TRIES):
             await window.begin()
             attempt = await stack.enter_async_context(AsyncExitStack())
             fetched = await self.shared.fetch(forwarded, question, window.base(waited.settled), attempt)
-            fetched, can_be_overlaid = await _as_whole(fetched)
+            fetched, can_be_overlaid = await _read_whole(fetched)
             if not can_be_overlaid:
                 return fetched, ()
             await attempt.aclose()
@@ -81,27 +81,27 @@ class OverlaidReads:
                 break
         if not window.jobs:
             return fetched, ()
-        key = _metric_key(request)
         writes = [job.write for job in window.jobs]
-        changed = await asyncio.to_thread(overlay, kind, body, writes, key=key)
-        response = _with_length(fetched.response, changed)
-        return Fetched(response, changed, is_whole=True), (("Bridge-Overlaid", str(len(writes))),)
+        overlaid = await asyncio.to_thread(overlay, kind, body, writes, key=_metric_key(request))
+        response = _with_length(fetched.response, overlaid)
+        return FetchedAnswer(response, overlaid, is_whole=True), (("Bridge-Overlaid", str(len(writes))),)
 
     async def _pending_by_name(self, body: bytes) -> list[str]:
-        """Return the lane of the experiment in a response, if it has pending writes."""
+        """Return the lane of the experiment in a response to get-by-name, if the lane has pending writes."""
         try:
-            lane = experiment_lane(msgspec.json.decode(body, type=_ByName).experiment.experiment_id)
-            found = await asyncio.to_thread(self.outbox.extents, [lane])
+            experiment = msgspec.json.decode(body, type=_ExperimentAnswer).experiment
+            lane = experiment_lane(experiment.experiment_id)
+            extents = await asyncio.to_thread(self.outbox.extents, [lane])
         except (msgspec.MsgspecError, UnicodeDecodeError, StoreUnavailable):
             return []
-        return [lane for lane, extent in found.items() if extent.pending]
+        return [lane for lane, extent in extents.items() if extent.pending]
 
 
 class _Experiment(msgspec.Struct):
     experiment_id: str
 
 
-class _ByName(msgspec.Struct):
+class _ExperimentAnswer(msgspec.Struct):
     experiment: _Experiment
 
 
@@ -132,8 +132,8 @@ class _PendingWindow:
     @property
     def jobs(self) -> list[Job]:
         """All jobs in the order in which they were accepted."""
-        found = [job for jobs in self._jobs.values() for job in jobs]
-        return sorted(found, key=lambda job: job.accepted_at) if len(self._jobs) > 1 else found
+        all_jobs = [job for jobs in self._jobs.values() for job in jobs]
+        return sorted(all_jobs, key=lambda job: job.accepted_at) if len(self._jobs) > 1 else all_jobs
 
     async def begin(self) -> None:
         """Read the pending jobs."""
@@ -143,27 +143,29 @@ class _PendingWindow:
         try:
             extents = self._outbox.extents(list(self._lanes)) if self._lanes else {}
             for lane in self._lanes:
-                jobs, more = self._outbox.undelivered(lane, after=0, max_bytes=_MAX_LANE_BYTES)
+                jobs, next_position = self._outbox.undelivered(lane, after=0, max_bytes=_MAX_LANE_BYTES)
                 self._jobs[lane] = jobs
                 self._base[lane] = jobs[0].position - 1 if jobs else extents[lane].accepted
                 # The first writes of a lane that holds too much, over the response, are an earlier state of the run.
                 last = jobs[-1].position if jobs else extents[lane].accepted
-                self._last[lane] = None if more is not None else last
+                self._last[lane] = None if next_position is not None else last
         except StoreUnavailable:
             self._jobs, self._last, self._base = {}, {}, {}
 
     async def end(self) -> bool:
-        """Add the jobs that were accepted since then. Return whether the window is complete."""
+        """Add the jobs that were accepted since ``begin``. Return whether the window has all of them."""
         return await asyncio.to_thread(self._end)
 
     def _end(self) -> bool:
         try:
+            # Each lane is read, whatever the others have.
             complete = [self._add_newer(lane, last) for lane, last in self._last.items() if last is not None]
             return all(complete)
         except StoreUnavailable:
             return True
 
     def _add_newer(self, lane: str, last: int) -> bool:
+        """Add the jobs behind a position. Return whether none of them has been delivered already."""
         accepted = self._outbox.extents([lane])[lane].accepted
         newer, _ = self._outbox.undelivered(lane, after=last, max_bytes=_MAX_LANE_BYTES)
         self._jobs[lane] += newer
@@ -171,21 +173,23 @@ class _PendingWindow:
         return newer[0].position == last + 1 if newer else accepted <= last
 
 
-def _plain(forwarded: ForwardedRequest, question: Question | None) -> tuple[ForwardedRequest, Question | None]:
+def _without_encoding(
+    forwarded: ForwardedRequest, question: Question | None
+) -> tuple[ForwardedRequest, Question | None]:
     """Return the request, and its question, for a complete response without an encoding."""
     kept = tuple(pair for pair in forwarded.headers if pair[0].lower() not in _DROPPED_CONDITIONS)
     plain = replace(forwarded, headers=(*kept, ("accept-encoding", "identity")))
     return plain, question and replace(question, key=(question.key, "identity"))
 
 
-async def _as_whole(fetched: Fetched) -> tuple[Fetched, bool]:
-    """Return the response and whether it can be overlaid; then with its whole body."""
+async def _read_whole(fetched: FetchedAnswer) -> tuple[FetchedAnswer, bool]:
+    """Return the response, and whether it can be overlaid. If so, its whole body is read."""
     can_be_overlaid = _is_overlayable(fetched.response)
     if fetched.is_whole or not can_be_overlaid:
         return fetched, can_be_overlaid
     start = fetched.start or b""
     rest, is_whole = await read_up_to(_MAX_RESPONSE_BYTES - len(start), fetched.response)
-    return Fetched(fetched.response, start + rest, is_whole), is_whole
+    return FetchedAnswer(fetched.response, start + rest, is_whole), is_whole
 
 
 def _with_length(response: ForwardedResponse, body: bytes) -> ForwardedResponse:
@@ -200,7 +204,8 @@ def _is_overlayable(response: ForwardedResponse) -> bool:
 
 
 def _is_by_name(request: Request) -> bool:
-    return request.found is not None and request.found.endpoint.path.endswith("/experiments/get-by-name")
+    match = request.endpoint_match
+    return match is not None and match.endpoint.path.endswith("/experiments/get-by-name")
 
 
 def _metric_key(request: Request) -> str:

@@ -10,12 +10,12 @@ from functools import partial
 from api.http.request import Request
 from api.http.types import Send
 from api.portal.security_headers import with_content_policy
-from api.proxy.answers import BoundedForwarding, Fetched, content_length
+from api.proxy.answers import BoundedForwarding, FetchedAnswer, content_length
 from api.proxy.bodies import Bodies
 from api.proxy.gateway_calls import GatewayCall, is_gateway_call
 from api.proxy.overlay import OverlaidReads
 from api.proxy.questions import changes_answers, question_of
-from api.proxy.read_your_writes import Headers, ReadYourWrites, Waited
+from api.proxy.read_your_writes import Headers, ReadYourWrites, WaitResult
 from api.proxy.shared_reads import MAX_AGE_S, SharedReads
 from api.proxy.static_files import StaticFiles
 from bridge.errors import StoreUnavailable
@@ -25,7 +25,7 @@ from schemas.errors import InvalidWrite
 
 
 class Proxy:
-    """Forwards requests."""
+    """Forwards requests that are not queued."""
 
     def __init__(  # noqa: PLR0913 - each is a stage of a proxied call
         self,
@@ -50,7 +50,7 @@ class Proxy:
         self._uses_client_sessions = uses_client_sessions
 
     async def forward(self, request: Request) -> "ProxiedResponse":
-        """Return upstream's response as soon as its head and the beginning of its body are there."""
+        """Return upstream's response as soon as its head and the beginning of its body have arrived."""
         if not request.target.startswith("/"):
             raise InvalidWrite("The target of the request must be a path.", "BAD_REQUEST")
         if is_gateway_call(request):
@@ -59,19 +59,19 @@ class Proxy:
         if file and (found := self._static_files.find(file, request)):
             return ProxiedResponse(request, found, (), AsyncExitStack())
         async with AsyncExitStack() as stack:
-            forwarded = _forwarded(request, await self._bodies.read(request, stack))
+            forwarded = _forwarded_request(request, await self._bodies.read(request, stack))
             if file:
-                fetched = await self._forwarding.fetch(forwarded, stack, through=partial(self._static_files.keep, file))
+                fetched = await self._forwarding.fetch(forwarded, stack, wrap=partial(self._static_files.keep, file))
                 return ProxiedResponse(request, fetched, (), stack.pop_all())
             if changes_answers(request):
-                return await self._change(request, forwarded, stack)
-            return await self._read(request, forwarded, stack)
+                return await self._forward_change(request, forwarded, stack)
+            return await self._forward_read(request, forwarded, stack)
 
     async def _call_gateway(self, request: Request) -> "ProxiedResponse":
         """Forward a call of a model. It names no run, so it waits for no write."""
         call = GatewayCall(request)
         async with AsyncExitStack() as stack:
-            forwarded = _forwarded(request, await self._bodies.read(request, stack, call.observed))
+            forwarded = _forwarded_request(request, await self._bodies.read(request, stack, call.observe_body))
             # A compressed response would hide the tokens that it states.
             headers = (pair for pair in forwarded.headers if pair[0] != "accept-encoding")
             plain = replace(forwarded, headers=(*headers, ("accept-encoding", "identity")))
@@ -83,9 +83,11 @@ class Proxy:
         """Close the connections to upstream."""
         await self._forwarding.close()
 
-    async def _read(self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack) -> "ProxiedResponse":
+    async def _forward_read(
+        self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack
+    ) -> "ProxiedResponse":
         body = forwarded.body
-        waited = await self._wait(request, forwarded)
+        waited = await self._wait_for_writes(request, forwarded)
         session = request.client.name if self._uses_client_sessions else ""
         question = question_of(request, body, session=session)
         if kind := self._overlaid_reads.kind_of(request, waited):
@@ -94,9 +96,11 @@ class Proxy:
         fetched = await self._shared_reads.fetch(forwarded, question, waited.settled, stack)
         return ProxiedResponse(request, fetched, waited.headers, stack.pop_all())
 
-    async def _change(self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack) -> "ProxiedResponse":
+    async def _forward_change(
+        self, request: Request, forwarded: ForwardedRequest, stack: AsyncExitStack
+    ) -> "ProxiedResponse":
         """Forward a call after which no earlier answer may be reused, in any process."""
-        waited = await self._wait(request, forwarded)
+        waited = await self._wait_for_writes(request, forwarded)
         try:
             fetched = await self._forwarding.fetch(forwarded, stack)
         finally:
@@ -104,7 +108,7 @@ class Proxy:
             await self._note_change()
         return ProxiedResponse(request, fetched, waited.headers, stack.pop_all())
 
-    async def _wait(self, request: Request, forwarded: ForwardedRequest) -> Waited:
+    async def _wait_for_writes(self, request: Request, forwarded: ForwardedRequest) -> WaitResult:
         buffered = forwarded.body if isinstance(forwarded.body, BufferedBody) else None
         return await self._read_your_writes.wait(request, buffered, client=request.client.name)
 
@@ -123,7 +127,7 @@ class ProxiedResponse:
     def __init__(
         self,
         request: Request,
-        fetched: Fetched,
+        fetched: FetchedAnswer,
         added: Headers,
         stack: AsyncExitStack,
         gateway_call: GatewayCall | None = None,
@@ -135,7 +139,7 @@ class ProxiedResponse:
         self._is_whole = fetched.is_whole
         self._added = added
         self._stack = stack
-        #: What the response answers, if it is a call of MLflow's AI Gateway.
+        #: The call that the response belongs to, if it is one of MLflow's AI Gateway.
         self.gateway_call = gateway_call
 
     @property
@@ -144,7 +148,7 @@ class ProxiedResponse:
         return self._first or b""
 
     async def send_to(self, send: Send) -> None:
-        """Send it. Reading from upstream ends when the client disconnects."""
+        """Send the response. Reading from upstream ends when the client disconnects."""
         response, first = self._response, self._first
         all_headers = with_content_policy((*response.headers, *self._added), self._request.path)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in all_headers]
@@ -181,7 +185,7 @@ class ProxiedResponse:
             self.gateway_call.feed(chunk)
 
 
-def _forwarded(request: Request, body: BufferedBody | StreamedBody | None) -> ForwardedRequest:
+def _forwarded_request(request: Request, body: BufferedBody | StreamedBody | None) -> ForwardedRequest:
     return ForwardedRequest(
         method=request.method,
         target=request.target,

@@ -57,16 +57,16 @@ def question_of(request: Request, body: object, *, session: str) -> Question | N
 
     ``session`` names the identity with which upstream is called for the client.
     """
-    found = request.found
-    if found is None or found.endpoint.action not in _SHARED_ACTIONS or request.method != found.endpoint.method:
+    match = request.endpoint_match
+    if match is None or match.endpoint.action not in _SHARED_ACTIONS or request.method != match.endpoint.method:
         return None
-    digest = _digest(request, found, body)
+    digest = _digest(request, match, body)
     if digest is None or _wants_its_own(request):
         return None
     client = request.client
     rights = (client.scopes, client.allow, client.deny, client.experiments)
     headers = tuple(pair for pair in request.headers if _is_relevant(pair[0]))
-    searcher = client.name if found.endpoint.waits is AwaitedLanes.RECENT else None
+    searcher = client.name if match.endpoint.waits is AwaitedLanes.RECENT else None
     return Question((request.method, request.target, digest, headers, session, rights), searcher)
 
 
@@ -74,22 +74,22 @@ def changes_answers(request: Request) -> bool:
     """Return whether a proxied call may change the answer to a question."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return False
-    found = request.found
-    return found is None or (found.endpoint.kind == "write" and found.endpoint.action not in _HARMLESS_ACTIONS)
+    match = request.endpoint_match
+    return match is None or (match.endpoint.kind == "write" and match.endpoint.action not in _HARMLESS_ACTIONS)
 
 
-def _digest(request: Request, found: EndpointMatch, body: object) -> str | None:
+def _digest(request: Request, match: EndpointMatch, body: object) -> str | None:
     """Return what identifies the body, None if the answer must not be shared.
 
     A shared read names what it shows in one place: a GET in its query, any other in its body. Long bodies are not read.
     """
-    if found.subject or found.endpoint.kind != "read":
+    if match.path_parameter or match.endpoint.kind != "read":
         return None
     if request.method == "GET":
         return "" if body is None else None
     if not isinstance(body, BufferedBody) or body.length > _MAX_BODY_BYTES or request.scope["query_string"]:
         return None
-    if found.endpoint.action == "QueryGraphQL" and not _only_reads(body):
+    if match.endpoint.action == "QueryGraphQL" and not _only_reads(body):
         return None
     return body.sha256
 

@@ -22,28 +22,28 @@ from schemas.endpoints import AwaitedLanes
 
 #: No call that names a run has a longer body; longer ones are uploads.
 _MAX_NAMING_BODY_BYTES = 64 * 1024
-#: A call waits for no more lanes, of those that it names and of those that its client has written to.
+#: The limit of the lanes that a call names and waits for, and of its client's lanes that it waits for.
 _MAX_LANES = 100
-#: After the store was slow, no call asks it for this long.
+#: After the store has failed, no call reads it for this long.
 _STORE_PAUSE_S = 1.0
 
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
-    """The result of the wait."""
+class WaitResult:
+    """What is known after the wait: headers for the response, and the state of the lanes that the call names."""
 
-    #: Headers for the response: the number of pending writes, and the preference that was applied.
+    #: The number of pending writes, and the preference that was applied.
     headers: Headers = ()
-    #: The lanes that the call names and that still have pending writes.
+    #: The named lanes that still have pending writes.
     pending: tuple[str, ...] = ()
-    #: The settled position of each lane that the call names. None if they are not all known.
+    #: The settled position of each named lane; None if not all are known.
     settled: Mapping[str, int] | None = None
 
 
 class ReadYourWrites:
-    """Makes calls wait for writes."""
+    """Makes proxied calls wait for the pending writes that they may read."""
 
     def __init__(
         self,
@@ -61,30 +61,31 @@ class ReadYourWrites:
         self._flow_control = flow_control
         self._stopping = stopping
         self._timeout = timeout
-        #: When the store may be asked again, on the clock of the event loop.
+        #: When calls may read the store again, on the clock of the event loop.
         self._retry_at = 0.0
 
-    async def wait(self, request: Request, body: BufferedBody | None, *, client: str) -> Waited:
+    async def wait(self, request: Request, body: BufferedBody | None, *, client: str) -> WaitResult:
         """Return when the writes that the call may read are settled, or when its waiting time is over."""
-        lanes = awaited_lanes(request.method, request.path)
-        if lanes is AwaitedLanes.NONE:
-            return Waited()
+        awaited = awaited_lanes(request.method, request.path)
+        if awaited is AwaitedLanes.NONE:
+            return WaitResult()
         named = _named_lanes(request, body)
         preferences = read_preferences(request.header(b"prefer"))
-        headers = _applied(preferences)
-        found = await self._settled(client, named, preferences.wait, of_client=lanes is AwaitedLanes.RECENT)
-        if found is None:
-            return Waited(headers)
-        pending = {lane: extent.pending for lane, extent in found.items() if extent.pending}
+        headers = _preference_applied(preferences)
+        of_client = awaited is AwaitedLanes.RECENT
+        extents = await self._wait_until_settled(client, named, preferences.wait, of_client=of_client)
+        if extents is None:
+            return WaitResult(headers)
+        pending = {lane: extent.pending for lane, extent in extents.items() if extent.pending}
         if pending:
             headers = (*headers, ("Bridge-Pending-Writes", str(sum(pending.values()))))
-        settled = {lane: extent.settled for lane, extent in found.items()} if len(named) <= _MAX_LANES else None
-        return Waited(headers, tuple(pending), settled)
+        settled = {lane: extent.settled for lane, extent in extents.items()} if len(named) <= _MAX_LANES else None
+        return WaitResult(headers, tuple(pending), settled)
 
-    async def _settled(
+    async def _wait_until_settled(
         self, client: str, named: Sequence[str], wait: dt.timedelta | None, *, of_client: bool
     ) -> Mapping[str, Extent] | None:
-        """Wait, then return the extents of the named lanes; None if the store does not respond.
+        """Return the extents of the named lanes after the wait; None if the store does not respond.
 
         ``of_client``: the call may read anything, so it also waits for all writes of its client. It does not wait for
         lanes that upstream rejects, which would delay each search.
@@ -93,10 +94,10 @@ class ReadYourWrites:
         if loop.time() < self._retry_at:
             return None
         try:
-            found = await self._batch.extents(named[:_MAX_LANES]) if named else {}
-            before = _pending(found) if not of_client else {**self._pending_of(client), **_pending(found)}
+            extents = await self._batch.extents(named[:_MAX_LANES]) if named else {}
+            before = {**(self._pending_of(client) if of_client else {}), **_with_pending(extents)}
             if not before:
-                return found
+                return extents
             max_wait = self._timeout if wait is None else wait
             if max_wait and await self._is_delivering():
                 now = await poll(
@@ -105,21 +106,21 @@ class ReadYourWrites:
                     max_wait=max_wait,
                     stopping=self._stopping,
                 )
-                found = {lane: now.get(lane, extent) for lane, extent in found.items()}
+                extents = {lane: now.get(lane, extent) for lane, extent in extents.items()}
         except StoreUnavailable:
             # Upstream can serve a read without the store, so it must not wait for it.
             self._retry_at = loop.time() + _STORE_PAUSE_S
             return None
-        return found
+        return extents
 
     def _pending_of(self, client: str) -> dict[str, Extent]:
         """Return the lanes with pending writes of a client that upstream accepts, from all api processes."""
         lanes = self._fast_outbox.lanes_of(client, limit=_MAX_LANES)
-        found = _pending(self._fast_outbox.extents(lanes)) if lanes else {}
-        return {lane: extent for lane, extent in found.items() if not extent.is_failing}
+        pending = _with_pending(self._fast_outbox.extents(lanes)) if lanes else {}
+        return {lane: extent for lane, extent in pending.items() if not extent.is_failing}
 
     async def _is_delivering(self) -> bool:
-        """Return whether waiting makes sense: nothing is delivered while the breaker is open, or in a pause."""
+        """Return whether writes are delivered now: not while the breaker is open, and not in a pause."""
         state = await asyncio.to_thread(self._flow_control.state)
         return state.breaker != "open" and state.paused is None
 
@@ -146,25 +147,26 @@ class _ExtentBatch:
     def _read(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            found = self._fast_outbox.extents_of([lanes for lanes, _ in waiting])
+            extents_by_request = self._fast_outbox.extents_of([lanes for lanes, _ in waiting])
         except Exception as error:  # noqa: BLE001 - each request has its own way to treat it
             for _, future in waiting:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), extents in zip(waiting, found, strict=True):
+        for (_, future), extents in zip(waiting, extents_by_request, strict=True):
             if not future.done():
                 future.set_result(extents)
 
 
-def _pending(extents: Mapping[str, Extent]) -> dict[str, Extent]:
+def _with_pending(extents: Mapping[str, Extent]) -> dict[str, Extent]:
     return {lane: extent for lane, extent in extents.items() if extent.pending}
 
 
 def _named_lanes(request: Request, body: BufferedBody | None) -> list[str]:
+    """Return the lanes that a call names: in its query and path, or else in its body."""
     named = named_in_query(request.scope["query_string"].decode("latin-1"))
-    if request.found and request.found.subject:
-        named += named_in_path(request.found)
+    if request.endpoint_match and request.endpoint_match.path_parameter:
+        named += named_in_path(request.endpoint_match)
     if not named and body and body.length <= _MAX_NAMING_BODY_BYTES:
         body.file.seek(0)
         named = named_in_body(body.file.read())
@@ -181,6 +183,6 @@ def are_settled(now: Mapping[str, Extent], before: Mapping[str, Extent]) -> bool
     )
 
 
-def _applied(preferences: Preferences) -> Headers:
+def _preference_applied(preferences: Preferences) -> Headers:
     wait = preferences.wait
     return () if wait is None else (("Preference-Applied", f"wait={wait.seconds}"),)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Order of writes that are proxied although they are normally queued: the earlier ones of their lane go first."""
+"""Order of writes that are proxied although they are normally queued: earlier writes of their lane go first."""
 
 import asyncio
 import datetime as dt
@@ -45,16 +45,17 @@ class WriteOrder:
         """
         await request.buffer(max_bytes=self._max_body_bytes(op))
         try:
-            offer = await self._reader.read(op, request, request.found.subject if request.found else "")
+            match = request.endpoint_match
+            offer = await self._reader.read(op, request, match.path_parameter if match else "")
         except InvalidWrite:
             if request.client.experiments is not None:
                 raise
             return
         if request.client.experiments is not None:
             await self._experiments.check_writes(request, [offer.write])
-        await self._settled(offer.write.lane)
+        await self._wait_until_settled(offer.write.lane)
 
-    async def _settled(self, lane: str) -> None:
+    async def _wait_until_settled(self, lane: str) -> None:
         before = await asyncio.to_thread(self._outbox.extents, [lane])
         if not any(extent.pending for extent in before.values()):
             return

@@ -22,26 +22,26 @@ _QUERY_SAFE = "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 
 class RoutesApp:
-    """Passes requests to Flask."""
+    """Runs requests in Flask, which sees the client of each in its ASGI scope."""
 
     def __init__(self, flask: Flask, *, threads: int, max_body_bytes: int) -> None:
         self.flask = flask
         self._max_body_bytes = max_body_bytes
-        # Its types of WSGI and ASGI are its own.
+        # The library has types of its own for WSGI and ASGI.
         self._app = WSGIMiddleware(flask, workers=threads)  # type: ignore[arg-type]
 
     async def respond(self, request: Request) -> "_RouteResponse":
         """Read the body, so that no thread waits for it. The route runs when the response is sent."""
         body = await request.body(max_bytes=self._max_body_bytes)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
-        changed = {
+        replaced = {
             "path": request.path,
             "query_string": query,
             CLIENT: request.client,
             REQUEST_ID: request.request_id,
             SESSION: request.identity.session,
         }
-        return _RouteResponse(self._app, {**request.scope, **changed}, body)
+        return _RouteResponse(self._app, {**request.scope, **replaced}, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +63,21 @@ def create_flask_app(*instances: object) -> Flask:
     """Return the Flask application of the routes that these instances declare."""
     app = Flask(__name__, static_folder=None)
     for route, view in views_of(*instances):
-        served = _conditional(view) if route.is_polled else view
-        app.add_url_rule(route.path, f"{route.method} {route.path}", served, methods=[route.method])
+        served_view = _with_etag(view) if route.is_polled else view
+        app.add_url_rule(route.path, f"{route.method} {route.path}", served_view, methods=[route.method])
     app.register_error_handler(Exception, _on_error)
     return app
 
 
-def _conditional(view: Callable[..., FlaskResponse]) -> Callable[..., FlaskResponse]:
-    """Give the 200 of a polled route an ETag, and answer 304 where the client has it (RFC 9110, section 13.1.2)."""
+def _with_etag(view: Callable[..., FlaskResponse]) -> Callable[..., FlaskResponse]:
+    """Return a view with an ETag in its 200, or with a 304 if the client has that ETag (RFC 9110, section 13.1.2)."""
 
     @wraps(view)
     def respond(**parameters: Any) -> FlaskResponse:  # noqa: ANN401 - the variable parts of a path
         response = view(**parameters)
         response.headers["Cache-Control"] = "no-cache"
         response.vary.update(("Authorization", "Cookie"))
-        # What is streamed has no ETag: it is not known before it is sent.
+        # A streamed body has no ETag: it is not known before it is sent.
         if response.status_code == 200 and not response.is_streamed:
             response.add_etag()
             response.make_conditional(request)

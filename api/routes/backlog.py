@@ -50,6 +50,7 @@ class BacklogRoutes:
         return json_response(dataclasses.asdict(backlog) | {"paused": pause.document() if pause else None})
 
     def _lane(self, run: str) -> str:
+        """Return the lane of a named run, or of a run by its id if no named run has had a write."""
         try:
             lane = lane_of(run)
         except InvalidWrite:

@@ -3,6 +3,7 @@
 
 import datetime as dt
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
@@ -94,16 +95,17 @@ class ClientRoutes:
     def put(self, name: str) -> Response:
         """Store a client if it is still the version that the request names."""
         specification = json_body(ClientSpecification, expected=_EXPECTED)
-        was = self.administration.store.stored_client(name)
-        check_version(was.etag if was else None)
-        wanted = _specified(name, specification, was)
-        for each in (wanted, was.client if was else wanted):
-            self._check_may_grant(each)
+        previous = self.administration.store.stored_client(name)
+        check_version(previous.etag if previous else None)
+        wanted = _client_from(name, specification, previous)
+        # A client with more permissions than the client of the request must not be changed, either.
+        for each in (wanted, previous.client if previous else wanted):
+            check_may_grant(self.actions, each)
         try:
-            stored = self.administration.put(wanted, was=was, actor=client())
+            stored = self.administration.put(wanted, was=previous, actor=client())
         except (ChangedMeanwhile, LastAdministrator, OwnAdministration) as error:
             abort_unchanged(error)
-        return self._response(stored, status=200 if was else 201)
+        return self._response(stored, status=200 if previous else 201)
 
     @Route(
         "DELETE",
@@ -114,13 +116,13 @@ class ClientRoutes:
         problems=(404, 409, 412),
     )
     def delete(self, name: str) -> Response:
-        """Delete a client; one of tokens stays and may do nothing. If-Match is honoured."""
+        """Delete a client. A client of tokens stays, without any permission. If-Match is honoured."""
         check_recent_sign_in(self.clock)
-        was = self._stored(name)
-        check_version(was.etag, is_required=False)
-        self._check_may_grant(was.client)
+        stored = self._stored(name)
+        check_version(stored.etag, is_required=False)
+        check_may_grant(self.actions, stored.client)
         try:
-            self.administration.delete(was, actor=client())
+            self.administration.delete(stored, actor=client())
         except (ChangedMeanwhile, LastAdministrator, OwnAdministration) as error:
             abort_unchanged(error)
         return Response(status=204)
@@ -136,10 +138,9 @@ class ClientRoutes:
     )
     def permission(self, name: str) -> Response:
         """Return whether a client may do an action, in an experiment if one is named."""
-        found = self._stored(name).client
         query = query_of(PermissionQuery)
-        explained = self.actions.explain(found, query.action, query.experiment_id)
-        return json_response(explained or abort(404, f"There is no action {query.action}; GET /v1/actions lists all."))
+        permission = self.actions.explain(self._stored(name).client, query.action, query.experiment_id)
+        return json_response(permission or abort(404, f"There is no action {query.action}; GET /v1/actions lists all."))
 
     @Route(
         "GET",
@@ -164,9 +165,6 @@ class ClientRoutes:
     def _stored(self, name: str) -> StoredClient:
         return self.administration.store.stored_client(name) or abort_unknown_client(name)
 
-    def _check_may_grant(self, wanted: Client) -> None:
-        check_may_grant(self.actions, wanted)
-
     def _response(self, stored: StoredClient, status: int = 200) -> Response:
         [document] = self._documents([stored])
         response = json_response(document, status)
@@ -177,25 +175,28 @@ class ClientRoutes:
     def _documents(self, clients: Sequence[StoredClient]) -> list[ClientDocument]:
         now = self.clock.now()
         activities = self.activities.of([stored.client.name for stored in clients])
-        found = self.administration.store.keys()
-        keys = {stored.client.name: [key for key in found if key.client == stored.client.name] for stored in clients}
+        keys_by_client: defaultdict[str, list[KeyDocument]] = defaultdict(list)
+        all_keys = self.administration.store.keys()
+        for key in all_keys:
+            keys_by_client[key.client].append(key)
         return [
-            self._document(stored, activities[stored.client.name], keys[stored.client.name], now) for stored in clients
+            self._document(stored, activities[stored.client.name], keys_by_client[stored.client.name], now)
+            for stored in clients
         ]
 
     def _document(
         self, stored: StoredClient, activity: ClientActivity, keys: Sequence[KeyDocument], now: dt.datetime
     ) -> ClientDocument:
-        found = stored.client
+        described = stored.client
         return ClientDocument(
-            name=found.name,
-            kind=_kind(found.name, keys),
-            scopes=found.scopes,
-            allow=found.allow,
-            deny=found.deny,
-            experiments=None if found.experiments is None else tuple(sorted(found.experiments)),
-            quota=quota_document(found.quota),
-            levels=activity.levels(found.quota, self.default_quota, now.timestamp()),
+            name=described.name,
+            kind=_kind(described.name, keys),
+            scopes=described.scopes,
+            allow=described.allow,
+            deny=described.deny,
+            experiments=None if described.experiments is None else tuple(sorted(described.experiments)),
+            quota=quota_document(described.quota),
+            levels=activity.levels(described.quota, self.default_quota, now.timestamp()),
             pending_bytes=activity.pending_bytes,
             dead_letters=activity.dead_letters,
             keys=sum(key.expires_at is None or key.expires_at > now for key in keys),
@@ -205,7 +206,7 @@ class ClientRoutes:
 
 
 def check_may_grant(actions: Actions, wanted: Client) -> None:
-    """Abort with 403 if a client may do more than the one that asks: it could be used to get around its limits."""
+    """Abort with 403 if a client may do more than the client of the request, which could get around its limits."""
     beyond = actions.beyond(wanted, client())
     if beyond:
         abort(
@@ -239,15 +240,15 @@ def _kind(name: str, keys: Sequence[KeyDocument]) -> Literal["key", "sigv4", "oi
     return "sigv4" if keys and all(is_access_key_id(key.key_id) for key in keys) else "key"
 
 
-def _specified(name: str, specification: ClientSpecification, was: StoredClient | None) -> Client:
+def _client_from(name: str, specification: ClientSpecification, previous: StoredClient | None) -> Client:
     """Return the client that a body specifies, or abort with 400."""
     if not is_client_name(name):
         abort(400, "A client's name has up to 128 letters, digits and any of _.@|:+-, and is not reserved.")
     if specification.experiments is not None and Scope.ADMIN in specification.scopes:
         abort(400, "Operators are not limited to experiments: with the scope admin, `experiments` must be null.")
     allow, deny = dict.fromkeys(specification.allow), dict.fromkeys(specification.deny)
-    # What an older version has allowed may stay.
-    known = ACTIONS | OWN_ACTIONS | ({*was.client.allow, *was.client.deny} if was else set())
+    # An action that only an older version of the bridge has may stay.
+    known = ACTIONS | OWN_ACTIONS | ({*previous.client.allow, *previous.client.deny} if previous else set())
     if unknown := sorted({*allow, *deny} - known):
         abort(400, f"There is no action {', '.join(unknown)}; GET /v1/actions lists all.")
     experiments = specification.experiments

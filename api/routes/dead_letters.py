@@ -64,18 +64,17 @@ class DeadLetterRoutes:
     def page(self) -> Response:
         """Return a page of the letters that a filter matches."""
         arguments = request.args.to_dict()
-        cursor, limit = arguments.pop("cursor", None), _limit(arguments.pop("limit", "100"))
-        order, wanted = _order(arguments.pop("order", "oldest")), _filter(arguments)
+        cursor, limit = arguments.pop("cursor", None), _read_limit(arguments.pop("limit", "100"))
+        order, wanted = _read_order(arguments.pop("order", "oldest")), _read_filter(arguments)
 
-        def read(after: str | None) -> LetterPage:
-            size = PAGE_ROWS if is_csv else limit
-            return self._service.letters.page(wanted, after=after, limit=size, order=order)
+        def rows(after: str | None) -> tuple[list[LetterSummary], str | None]:
+            page = self._service.letters.page(wanted, after=after, limit=PAGE_ROWS, order=order)
+            return page.letters, page.next
 
-        is_csv = wants_csv()
         try:
-            if is_csv:
-                return csv_response("dead-letters", LetterSummary, lambda after: _rows(read(after)), after=cursor)
-            response = json_response(read(cursor))
+            if wants_csv():
+                return csv_response("dead-letters", LetterSummary, rows, after=cursor)
+            response = json_response(self._service.letters.page(wanted, after=cursor, limit=limit, order=order))
         except InvalidCursor:
             abort(400, "cursor must be the `next` of an earlier page.")
         response.headers["Vary"] = "Accept"
@@ -94,7 +93,7 @@ class DeadLetterRoutes:
     )
     def summary(self) -> Response:
         """Return the totals of the letters that a filter matches."""
-        return json_response(self._totals.of(_filter(request.args.to_dict())))
+        return json_response(self._totals.of(_read_filter(request.args.to_dict())))
 
     @Route(
         "GET",
@@ -110,8 +109,8 @@ class DeadLetterRoutes:
         """Return the later writes of the lane, and the values in MLflow that differ, if the client may read runs."""
         self._letter(letter_id)
         may_read = client().may(_GET_RUN)
-        found = self._conflicts.of(letter_id, asked_by=client() if may_read else None) or _abort_unknown_letter()
-        return json_response(found)
+        conflicts = self._conflicts.of(letter_id, asked_by=client() if may_read else None)
+        return json_response(conflicts or _abort_unknown_letter())
 
     @Route(
         "GET",
@@ -178,7 +177,7 @@ class DeadLetterRoutes:
             return json_response(LetterCount(count=count))
         if order.count not in (None, count):
             raise CountChanged("replay", count)
-        return self._begin(DrainAction.REPLAY, wanted, rate=order.rate, total=count)
+        return self._begin_drain(DrainAction.REPLAY, wanted, rate=order.rate, total=count)
 
     @Route(
         "POST",
@@ -195,17 +194,19 @@ class DeadLetterRoutes:
         if order.letter_ids is not None:
             _check_ids_only(order)
             letters = self._visible(order.letter_ids)
-            done = iter(self._service.discard_each([letter.letter_id for letter in letters if letter]))
-            return json_response(DiscardResults(results=[letter is not None and next(done) for letter in letters]))
+            # The service returns a result for each letter that is visible, in their order.
+            discarded = iter(self._service.discard_each([letter.letter_id for letter in letters if letter]))
+            results = [next(discarded) if letter else False for letter in letters]
+            return json_response(DiscardResults(results=results))
         wanted = _visible_only(order.filter)
         count = self._service.letters.count(wanted)
         if order.dry_run:
             return json_response(LetterCount(count=count))
         if order.count != count:
             raise CountChanged("discard", count)
-        return self._begin(DrainAction.DISCARD, wanted, rate=None, total=count)
+        return self._begin_drain(DrainAction.DISCARD, wanted, rate=None, total=count)
 
-    def _begin(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Response:
+    def _begin_drain(self, action: DrainAction, wanted: LetterFilter, *, rate: float | None, total: int) -> Response:
         drain = self._service.order(action, wanted, rate=rate, total=total, ordered_by=client().name)
         return json_response(drain, 202, location=f"{_PATH}/drains/{drain.drain_id}")
 
@@ -215,8 +216,9 @@ class DeadLetterRoutes:
         for letter in letters:
             if letter and not client().may(rule := rule_of_op(letter.op)):
                 raise Forbidden(client(), rule)
-        done = iter(self._service.replay_each([letter.letter_id for letter in letters if letter]))
-        return [next(done) if letter else None for letter in letters]
+        # The service returns a result for each letter that is visible, in their order.
+        replayed = iter(self._service.replay_each([letter.letter_id for letter in letters if letter]))
+        return [next(replayed) if letter else None for letter in letters]
 
     def _visible(self, letter_ids: list[str]) -> list[LetterSummary | None]:
         """Return each letter, None if it does not exist or is not visible to the client."""
@@ -236,7 +238,7 @@ def _visible_only(wanted: LetterFilter) -> LetterFilter:
     return wanted if owner is None else msgspec.structs.replace(wanted, client=owner)
 
 
-def _filter(arguments: dict[str, str]) -> LetterFilter:
+def _read_filter(arguments: dict[str, str]) -> LetterFilter:
     """Return the filter of a query, limited as `_visible_only` does."""
     try:
         return _visible_only(msgspec.convert(arguments, LetterFilter))
@@ -244,14 +246,10 @@ def _filter(arguments: dict[str, str]) -> LetterFilter:
         abort(400, f"The query is not valid: {error}.")
 
 
-def _order(text: str) -> LetterOrder:
+def _read_order(text: str) -> LetterOrder:
     if text not in set(LetterOrder):
         abort(400, "order must be oldest or newest.")
     return LetterOrder(text)
-
-
-def _rows(page: LetterPage) -> tuple[list[LetterSummary], str | None]:
-    return page.letters, page.next
 
 
 def _check_ids_only(order: ReplayOrder | DiscardOrder, *, rate: float | None = None) -> None:
@@ -259,7 +257,7 @@ def _check_ids_only(order: ReplayOrder | DiscardOrder, *, rate: float | None = N
         abort(400, "letter_ids goes without filter, rate, count and dry_run: these letters are handled at once.")
 
 
-def _limit(text: str) -> int:
+def _read_limit(text: str) -> int:
     if not text.isdecimal() or len(text) > 4 or not 0 < int(text) <= _MAX_PAGE_SIZE:
         abort(400, f"limit must be a number from 1 to {_MAX_PAGE_SIZE}.")
     return int(text)

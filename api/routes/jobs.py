@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: the state of one write, of many, and the unfinished ones of a run."""
+"""``/v1/jobs``: the state of one write or of many, and lists of pending and dead jobs."""
+
+from typing import NamedTuple
 
 import msgspec
 from flask import Response, abort, request
@@ -20,9 +22,16 @@ from schemas.job import JobDocument, JobDocuments, JobPage, JobQuery, JobStatus,
 
 _INVALID_CURSOR = "The cursor must be the `next` of an earlier page."
 _MAX_CURSOR_DIGITS = 16
-#: Lanes of a client that one request looks at.
+#: The limit of the lanes of a client that one request reads.
 _MAX_OWN_LANES = 1000
+#: In a cursor: the end of the lane.
 _PAST_EVERY_POSITION = 10**_MAX_CURSOR_DIGITS - 1
+
+
+class _IdPage(NamedTuple):
+    job_ids: list[str]
+    #: The cursor of the next page, None at the end.
+    next: str | None
 
 
 class JobRoutes:
@@ -96,18 +105,18 @@ class JobRoutes:
             abort(400, f"The query is not valid: {error}. Delivered jobs can be read by their ids only.")
         lane = _lane(query)
         if query.request_id or query.idempotency_key:
-            job_ids, cursor = self._searched(query), None
+            page = _IdPage(self._search_ids(query), None)
         else:
-            job_ids, cursor = self._ids(lane, query)
-        found = map(self._find, job_ids)
-        return json_response(JobPage([document for document in found if document], cursor))
+            page = self._list_ids(lane, query)
+        documents = map(self._find, page.job_ids)
+        return json_response(JobPage([document for document in documents if document], page.next))
 
-    def _ids(self, lane: str | None, query: JobQuery) -> tuple[list[str], str | None]:
+    def _list_ids(self, lane: str | None, query: JobQuery) -> _IdPage:
         if (query.mine or query.status) == "dead":
-            return self._dead(lane, query)
-        return self._pending(lane, query) if lane else self._own_pending(query)
+            return self._list_dead(lane, query)
+        return self._list_pending(lane, query) if lane else self._list_own_pending(query)
 
-    def _searched(self, query: JobQuery) -> list[str]:
+    def _search_ids(self, query: JobQuery) -> list[str]:
         """Return the ids of the jobs of a request, or of an idempotency key of the client's own."""
         owner = visible_client()
         if query.client is not None and owner not in (None, query.client):
@@ -126,46 +135,52 @@ class JobRoutes:
             " and operators can read it.",
         )
 
-    def _pending(self, lane: str, query: JobQuery) -> tuple[list[str], str | None]:
+    def _list_pending(self, lane: str, query: JobQuery) -> _IdPage:
+        """Return pending jobs of a lane. The cursor is a position."""
         cursor = query.cursor or "0"
         if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > _MAX_CURSOR_DIGITS:
             abort(400, _INVALID_CURSOR)
-        found, last = self._outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=query.limit)
-        return found, None if last is None else str(last)
+        job_ids, last = self._outbox.pending_jobs(lane, client=visible_client(), after=int(cursor), limit=query.limit)
+        return _IdPage(job_ids, None if last is None else str(last))
 
-    def _own_pending(self, query: JobQuery) -> tuple[list[str], str | None]:
+    def _list_own_pending(self, query: JobQuery) -> _IdPage:
         """Return pending jobs of the client, lane by lane. The cursor is a position and its lane."""
-        position, _, first = (query.cursor or "0@").partition("@")
+        position, _, first_lane = (query.cursor or "0@").partition("@")
         if not (position.isascii() and position.isdecimal()) or len(position) > _MAX_CURSOR_DIGITS:
             abort(400, _INVALID_CURSOR)
-        found: list[str] = []
-        after, name = int(position), client().name
-        for lane in sorted(each for each in self._outbox.lanes_of(name, limit=_MAX_OWN_LANES) if each >= first):
-            start = after if lane == first else 0
-            job_ids, last = self._outbox.pending_jobs(lane, client=name, after=start, limit=query.limit - len(found))
-            found += job_ids
+        job_ids: list[str] = []
+        name = client().name
+        lanes = self._outbox.lanes_of(name, limit=_MAX_OWN_LANES)
+        for lane in sorted(each for each in lanes if each >= first_lane):
+            after = int(position) if lane == first_lane else 0
+            more, last = self._outbox.pending_jobs(lane, client=name, after=after, limit=query.limit - len(job_ids))
+            job_ids += more
             if last is not None:
-                return found, f"{last}@{lane}"
-            if len(found) == query.limit:
-                # The lane's own end was not seen: it is looked at once more, and is empty then.
-                return found, f"{_PAST_EVERY_POSITION}@{lane}"
-        return found, None
+                return _IdPage(job_ids, f"{last}@{lane}")
+            if len(job_ids) == query.limit:
+                # The next page begins behind this lane.
+                return _IdPage(job_ids, f"{_PAST_EVERY_POSITION}@{lane}")
+        return _IdPage(job_ids, None)
 
-    def _dead(self, lane: str | None, query: JobQuery) -> tuple[list[str], str | None]:
+    def _list_dead(self, lane: str | None, query: JobQuery) -> _IdPage:
+        """Return dead jobs of a lane, or of all lanes. The cursor is that of the dead letters."""
         try:
             wanted = LetterFilter(lane=lane, client=client().name if query.mine else visible_client())
             page = self._letters.page(wanted, after=query.cursor, limit=query.limit)
         except InvalidCursor:
             abort(400, _INVALID_CURSOR)
-        return [letter.job_id for letter in page.letters], page.next
+        return _IdPage([letter.job_id for letter in page.letters], page.next)
 
 
 def _lane(query: JobQuery) -> str | None:
     """Return the lane that the query names, None for jobs in all lanes."""
     searched = query.request_id or query.idempotency_key
-    given = [name for name in (query.run_id, query.run, query.lane, query.mine, searched) if name]
-    if len(given) != 1 or (query.request_id and query.idempotency_key):
+    selectors = [value for value in (query.run_id, query.run, query.lane, query.mine, searched) if value]
+    if len(selectors) != 1 or (query.request_id and query.idempotency_key):
         abort(400, "Give one of run_id, run (a name of the client's own), lane, mine, request_id or idempotency_key.")
     if query.client is not None and not searched:
         abort(400, "client goes with request_id or idempotency_key only.")
-    return None if query.mine or searched else lane_of(query.run) if query.run else given[0]
+    if query.mine or searched:
+        return None
+    # A run's id is its lane.
+    return lane_of(query.run) if query.run else query.run_id or query.lane

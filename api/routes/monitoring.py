@@ -13,7 +13,7 @@ from api.routes.json_bodies import json_response
 from bridge.config.action_modes import ActionModes
 from bridge.dispatch import Dispatch
 from bridge.errors import StoreUnavailable
-from bridge.outbox import Outbox
+from bridge.outbox import Backlog, Durability, Outbox
 from bridge.process.clock import Clock
 from bridge.telemetry.metrics import CounterStore
 from bridge.telemetry.prometheus import expose, read_gauges
@@ -37,9 +37,13 @@ class ReadinessCheck:
         """Return the state of each part. Only the store decides whether writes are accepted; the others catch up."""
         if self.stopping.is_set():
             return {"status": "unavailable", "reason": "the process is shutting down"}
-        store = self._store()
-        workers, flow_control = store.pop("workers", 0), store.pop("gate", None)
-        if not store["reachable"] or store["faults"]:
+        try:
+            durability, backlog = self.outbox.durability(), self.outbox.backlog()
+            workers, flow_control = self.outbox.workers(), self.flow_control.state()
+        except StoreUnavailable as error:
+            return {"status": "unavailable", "store": {"reachable": False, "reason": str(error)}}
+        store = _store_report(durability, backlog)
+        if durability.faults:
             # The other checks could not change the result, and each may take its full timeout.
             return {"status": "unavailable", "store": store}
         parts: dict[str, Any] = {
@@ -53,25 +57,19 @@ class ReadinessCheck:
         is_ready = parts["broker"]["reachable"] and workers and is_upstream_ready
         return {"status": "ready" if is_ready else "degraded", **parts}
 
-    def _store(self) -> dict[str, Any]:
-        try:
-            durability, backlog = self.outbox.durability(), self.outbox.backlog()
-            workers, flow_control = self.outbox.workers(), self.flow_control.state()
-        except StoreUnavailable as error:
-            return {"reachable": False, "reason": str(error)}
-        return {
-            "reachable": True,
-            "durability": durability.level,
-            "faults": durability.faults,
-            "warnings": durability.warnings,
-            "lanes_pending": backlog.lanes,
-            "bytes_held": backlog.bytes,
-            "dead_letters": backlog.dead_letters,
-            "oldest_due": backlog.oldest_due,
-            "oldest_accepted_at": backlog.oldest_accepted_at,
-            "workers": workers,
-            "gate": flow_control,
-        }
+
+def _store_report(durability: Durability, backlog: Backlog) -> dict[str, Any]:
+    return {
+        "reachable": True,
+        "durability": durability.level,
+        "faults": durability.faults,
+        "warnings": durability.warnings,
+        "lanes_pending": backlog.lanes,
+        "bytes_held": backlog.bytes,
+        "dead_letters": backlog.dead_letters,
+        "oldest_due": backlog.oldest_due,
+        "oldest_accepted_at": backlog.oldest_accepted_at,
+    }
 
 
 class HealthRoutes:

@@ -18,7 +18,7 @@ from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
 from schemas.write import Op
 
-#: The letter of a failed creation is searched among this many of its lane.
+#: The dead letter of a failed creation is searched among the first letters of its lane, up to this number.
 _MAX_LETTERS = 1000
 
 
@@ -44,7 +44,7 @@ class RunRoutes:
     )
     def show(self, run: str) -> Response:
         """Return a run by its name; with ``wait=N``, once it is created."""
-        lane = _existing_lane(run)
+        lane = _lane_or_abort(run)
         run_id = self._names.run_id(lane)
         if run_id is None:
             if not self._outbox.extents([lane])[lane].accepted:
@@ -53,10 +53,10 @@ class RunRoutes:
             run_id = self._poll.until(lambda: self._names.run_id(lane), lambda found: found is not None, max_wait=wait)
         if run_id:
             return json_response(RunDocument(run=run, state=RunState.CREATED, run_id=run_id))
-        return json_response(self._without_id(run, lane))
+        return json_response(self._document_without_id(run, lane))
 
-    def _without_id(self, run: str, lane: str) -> RunDocument:
-        """Return the state of a name without a run: its creation is pending, or has failed."""
+    def _document_without_id(self, run: str, lane: str) -> RunDocument:
+        """Return the document of a run that does not exist: its creation is pending, or has failed."""
         if not self._outbox.extents([lane])[lane].pending:
             letters = self._letters.page(LetterFilter(lane=lane), after=None, limit=_MAX_LETTERS).letters
             for letter in (each for each in reversed(letters) if each.op is Op.CREATE_RUN):
@@ -68,11 +68,11 @@ class RunRoutes:
 
 
 def lane_of(name: str) -> str:
-    """Return the lane of a run by its client's own name for it, in the workspace of the request."""
+    """Return the lane of a named run in the workspace of the request, or raise ``InvalidWrite`` for an invalid name."""
     return NamedRun(check_run_name(name), request.headers.get("X-MLFLOW-WORKSPACE")).lane
 
 
-def _existing_lane(name: str) -> str:
+def _lane_or_abort(name: str) -> str:
     try:
         return lane_of(name)
     except InvalidWrite as error:

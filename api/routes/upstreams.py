@@ -69,9 +69,10 @@ class UpstreamRoutes:
         self._check(upstream_id)
         query = query_of(FailureQuery)
         older = (each for each in self._call_log.failures() if not query.cursor or each.id < query.cursor)
-        found = list(islice(older, query.limit + 1))
-        page = found[: query.limit]
-        return json_response(FailurePage(failures=page, next=page[-1].id if len(found) > len(page) else None))
+        # Read one more than a page holds, to know whether another page follows.
+        failures = list(islice(older, query.limit + 1))
+        page = failures[: query.limit]
+        return json_response(FailurePage(failures=page, next=page[-1].id if len(failures) > len(page) else None))
 
     @Route(
         "POST",

@@ -114,7 +114,7 @@ class _Batch:
 
     def _fits(self, write: Write, params: list[Param]) -> bool:
         first = self.writes[0]
-        if first.whole or write.whole:
+        if first.single_body or write.single_body:
             return False
         if (write.lane, write.workspace) != (first.lane, first.workspace):
             return False

@@ -12,7 +12,7 @@ from bridge.outbox import Claim
 from bridge.process.clock import Clock
 from bridge.upstream import Delivered, Outcome, Refused, Unavailable, Upstream
 from bridge.upstream.flow_control import FlowControl
-from schemas.endpoints import may_be_early, was_done_before
+from schemas.endpoints import may_precede_trace, was_done_before
 
 #: Claims of a lane in a row without a settlement: a worker may crash a few times for other reasons than a write.
 _MAX_TRUSTED_CLAIMS = 5
@@ -73,7 +73,7 @@ class OutcomePolicy:
     def _resolve_refusal(self, claim: Claim, outcome: Refused) -> Outcome:
         """Return the outcome of a refused write that was sent alone: too early, done before, or refused."""
         job = claim.jobs[0]
-        is_maybe_early = may_be_early(job.write.op, outcome.status, outcome.error_code, outcome.message)
+        is_maybe_early = may_precede_trace(job.write.op, outcome.status, outcome.error_code, outcome.message)
         if is_maybe_early and self.clock.now() - job.accepted_at < _EARLY_WRITE_GRACE:
             reason = "upstream does not have the run or trace of this write yet; it may still arrive"
             return Unavailable(reason=reason, status=outcome.status)

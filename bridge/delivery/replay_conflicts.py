@@ -23,7 +23,7 @@ from schemas.client import Client
 from schemas.dead_letter import Conflicts, Overwrite
 from schemas.job import Job
 from schemas.lane import run_of
-from schemas.overlaid_reads import Overlaid
+from schemas.overlaid_reads import OverlayKind
 from schemas.write import Write
 
 #: Pending writes of the lane are regarded up to this many bytes.
@@ -70,7 +70,7 @@ class ReplayConflicts:
             raise Unchecked("To compare with what MLflow stores, the client needs the action GetRun.")
         answer = self._read_run(job, asked_by)
         pending, _ = self.outbox.undelivered(job.lane, after=0, max_bytes=_MAX_PENDING_BYTES)
-        stored = overlay(Overlaid.RUN, answer, [each.write for each in pending])
+        stored = overlay(OverlayKind.RUN, answer, [each.write for each in pending])
         return list(overwrites(stored, job.write))
 
     def _read_run(self, job: Job, asked_by: Client) -> bytes:
@@ -102,7 +102,7 @@ class ReplayConflicts:
 
 def overwrites(stored: bytes, write: Write) -> Iterator[Overwrite]:
     """Yield each value that a write changes in MLflow's answer about a run, and each param that it can't change."""
-    before, after = _decode_run(stored), _decode_run(overlay(Overlaid.RUN, stored, [write]))
+    before, after = _decode_run(stored), _decode_run(overlay(OverlayKind.RUN, stored, [write]))
     for name in _RUN_FIELDS:
         old, new = (_text(run["info"].get(name)) for run in (before, after))
         if old not in (None, "", new):

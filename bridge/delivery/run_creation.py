@@ -52,7 +52,7 @@ class RunCreation:
     def _create(self, claim: Claim, renew: Callable[[], object]) -> Result:
         """Find or create the run, and bind its name."""
         write = claim.jobs[0].write
-        creation = msgspec.json.decode(write.whole, type=CreateRun)
+        creation = msgspec.json.decode(write.single_body, type=CreateRun)
         mlflow = _MlflowCalls(self.sender, context_of_first(claim, 1), renew)
         experiment_id = creation.experiment_id or DEFAULT_EXPERIMENT
         if creation.experiment_name is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from schemas.bodies.single import STATUSES
-from schemas.overlaid_reads import Overlaid
+from schemas.overlaid_reads import OverlayKind
 from schemas.write import Fragment, Op, Write
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ _RUN_NAME_TAG = "mlflow.runName"
 _MAX_DOUBLE = 1.7976931348623157e308
 
 
-def overlay(kind: Overlaid, answer: bytes, writes: Sequence[Write], *, key: str = "") -> bytes:
+def overlay(kind: OverlayKind, answer: bytes, writes: Sequence[Write], *, key: str = "") -> bytes:
     """Return the answer with these writes, in their order. ``key`` is the metric key of a metric history.
 
     An answer that does not have MLflow's form is returned as it is.
@@ -156,7 +156,7 @@ def _decode_fragment(fragment: Fragment) -> list[Json]:
 
 def _decode_whole(write: Write) -> Json:
     """Return the body of a write that does not merge into ``log-batch``."""
-    fields: Json = msgspec.json.decode(write.whole)
+    fields: Json = msgspec.json.decode(write.single_body)
     return fields
 
 
@@ -190,10 +190,10 @@ _DELETE_TAG_OPS = frozenset({Op.DELETE_EXPERIMENT_TAG, Op.DELETE_TRACE_TAG})
 
 _decode_list = msgspec.json.Decoder(list[Json]).decode
 
-_OVERLAYS: dict[Overlaid, Callable[[Json, Sequence[Write], str], bool]] = {
-    Overlaid.RUN: _overlay_run,
-    Overlaid.HISTORY: _overlay_history,
-    Overlaid.EXPERIMENT: _overlay_experiment,
-    Overlaid.TRACE: _overlay_trace,
-    Overlaid.TRACE_OF_OLD: _overlay_mlflow2_trace,
+_OVERLAYS: dict[OverlayKind, Callable[[Json, Sequence[Write], str], bool]] = {
+    OverlayKind.RUN: _overlay_run,
+    OverlayKind.HISTORY: _overlay_history,
+    OverlayKind.EXPERIMENT: _overlay_experiment,
+    OverlayKind.TRACE: _overlay_trace,
+    OverlayKind.TRACE_V2: _overlay_mlflow2_trace,
 }

@@ -79,7 +79,7 @@ class WriteAcceptor:
         keyed = [
             (index, keys.idempotency_guard(offer.client, offer.idempotency.key), offer.idempotency.fingerprint)
             for index, offer in enumerate(offers)
-            if offer.idempotency and offer.idempotency.whole
+            if offer.idempotency and offer.idempotency.reserves_key
         ]
         if not keyed:
             return set()
@@ -125,7 +125,7 @@ class WriteAcceptor:
         """
         for offer, verdict in zip(offers, verdicts, strict=True):
             key = offer.idempotency
-            if key and key.whole and isinstance(verdict, OverCap) and verdict.max_bytes is not None:
+            if key and key.reserves_key and isinstance(verdict, OverCap) and verdict.max_bytes is not None:
                 # A key that can't be unbound now expires.
                 with suppress(StoreUnavailable), store_errors():
                     guard = keys.idempotency_guard(offer.client, key.key)

@@ -22,7 +22,7 @@ import msgspec
 from bridge.redis_store.timestamps import from_ms
 from schemas.job import Job, UpstreamAnswer
 from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
-from schemas.write import NOTHING, Fragment, Op, Write
+from schemas.write import NO_FRAGMENT, Fragment, Op, Write
 
 _TIME_DIGITS = 13
 _POSITION_DIGITS = 16
@@ -37,13 +37,13 @@ class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):
     op: str
     client: str
     workspace: str | None = None
-    metrics: Fragment = NOTHING
-    params: Fragment = NOTHING
-    tags: Fragment = NOTHING
+    metrics: Fragment = NO_FRAGMENT
+    params: Fragment = NO_FRAGMENT
+    tags: Fragment = NO_FRAGMENT
     #: The position at which the write was first accepted, if it is the replay of a dead letter; else 0.
     origin: int = 0
     #: The body of a write that does not merge into ``log-batch``, with its headers if it is not JSON.
-    whole: bytes = b""
+    single_body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     trace_context: TraceContext = NO_TRACE_CONTEXT
 
@@ -99,7 +99,7 @@ class ReplayRecord(NamedTuple):
 def pack_write(write: Write, client: str, trace_context: TraceContext = NO_TRACE_CONTEXT) -> bytes:
     """Return the record of a write. The lane is not part of it: the key of the list names it."""
     metrics, params, tags = write.metrics, write.params, write.tags
-    parts = (metrics, params, tags, 0, write.whole, write.headers, trace_context)
+    parts = (metrics, params, tags, 0, write.single_body, write.headers, trace_context)
     return _pack(_StoredWrite(write.op, client, write.workspace, *parts))
 
 
@@ -112,7 +112,7 @@ def unpack_entry(entry: bytes, *, lane: str, position: int) -> Job:
         metrics=stored.metrics,
         params=stored.params,
         tags=stored.tags,
-        whole=stored.whole,
+        single_body=stored.single_body,
         headers=stored.headers,
         workspace=stored.workspace,
     )

@@ -17,7 +17,7 @@ from bridge.config.network import DIRECT, Network
 from bridge.events import RequestCompleted, UpstreamCallCompleted
 from bridge.upstream import Call, CallContext
 from bridge.upstream.connections import session_to
-from schemas.endpoints import find
+from schemas.endpoints import find_endpoint
 from schemas.trace_context import TraceParent
 
 _MAX_LINKS = 128
@@ -172,7 +172,7 @@ def _route(method: str, path: str) -> str | None:
     """Return the path template of a known call, such as ``/api/2.0/mlflow/runs/create``; None for any other."""
     if path in _OWN_WRITE_PATHS:
         return path
-    match = find(method, path)
+    match = find_endpoint(method, path)
     return match.endpoint.path if match else None
 
 

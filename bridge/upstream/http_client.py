@@ -18,7 +18,7 @@ from bridge.upstream.aws.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.upstream.connections import Adapter
 from bridge.upstream.loop_detection import InstanceId, format_via
 from bridge.upstream.responses import classify
-from schemas.endpoints import only_reads
+from schemas.endpoints import is_read_only
 
 #: Connections that are kept open. More threads than that open further ones for a time.
 _MAX_IDLE_CONNECTIONS = 32
@@ -171,7 +171,7 @@ class HttpUpstream:
         A write without a response is not repeated here. Its lane repeats it, in smaller calls for old servers.
         """
         path = str(prepared.url).removeprefix(self._endpoint.url).partition("?")[0]
-        is_repeatable = only_reads(str(prepared.method), path)
+        is_repeatable = is_read_only(str(prepared.method), path)
         return self._adapter.send_prepared(
             prepared, timeouts=timeouts, proxies=self._proxies, is_repeatable=is_repeatable
         )

@@ -22,7 +22,7 @@ from bridge.upstream.loop_detection import InstanceId, format_via, parse_via
 from bridge.upstream.proxy_connector import Connector
 from bridge.upstream.responses import is_call_denied, is_identity_rejected
 from bridge.upstream.upload_pacing import PacedBody, paced_socket
-from schemas.endpoints import only_reads
+from schemas.endpoints import is_read_only
 
 _CHUNK_BYTES = 256 * 1024
 #: Headers that aiohttp must not add if the client did not send them.
@@ -204,7 +204,7 @@ class HttpForwarding:
 
 def _is_repeatable(request: ForwardedRequest) -> bool:
     path = request.target.partition("?")[0]
-    return request.method == "PUT" or only_reads(request.method, path)
+    return request.method == "PUT" or is_read_only(request.method, path)
 
 
 def _body_of(

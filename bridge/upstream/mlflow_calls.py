@@ -9,7 +9,7 @@ import msgspec
 
 from bridge.upstream import Call
 from schemas.endpoints import endpoint_of
-from schemas.lane import named_run, run_of, subject
+from schemas.lane import entity_id_of, named_run, run_of
 from schemas.write import Fragment, Op, Write
 
 #: Calls that every MLflow server has since 2.13.
@@ -25,14 +25,19 @@ def single_call(write: Write, run_id: str | None = None) -> Call:
     if write.op is Op.LOG_BATCH:
         return log_batch_call(write, run_id, [write.metrics], [write.params], [write.tags])
     if write.op is Op.CREATE_RUN:
-        return Call(path="/v1/runs", body=write.whole, workspace=write.workspace)
+        return Call(path="/v1/runs", body=write.single_body, workspace=write.workspace)
     endpoint = endpoint_of(write.op)
     if write.op is Op.EXPORT_TRACES:
-        headers = write.headers
-        return Call(path=endpoint.path, body=write.whole, workspace=write.workspace, headers=headers, optional=True)
-    path, body = endpoint.path, write.whole or write.metrics.json or write.params.json or write.tags.json
+        return Call(
+            path=endpoint.path,
+            body=write.single_body,
+            workspace=write.workspace,
+            headers=write.headers,
+            optional=True,
+        )
+    path, body = endpoint.path, write.single_body or write.metrics.json or write.params.json or write.tags.json
     if "{" in path:
-        path = _PATH_PARAMETER.sub(quote(subject(write.lane), safe=""), path)
+        path = _PATH_PARAMETER.sub(quote(entity_id_of(write.lane), safe=""), path)
     else:
         separator = b"" if body == b"{}" else b","
         body = _begin_body(write, run_id) + separator + body.removeprefix(b"{")
@@ -70,5 +75,5 @@ def _begin_body(write: Write, run_id: str | None) -> bytes:
     elif run_id or run_of(write.lane):
         name, value = "run_id", run_id or write.lane
     else:
-        name, value = f"{endpoint_of(write.op).lane}_id", subject(write.lane)
+        name, value = f"{endpoint_of(write.op).lane}_id", entity_id_of(write.lane)
     return b'{"%s":%s' % (name.encode(), msgspec.json.encode(value))

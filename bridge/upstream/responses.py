@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from bridge.upstream import Call, Delivered, Denied, Outcome, Refused, Unavailable
-from schemas.endpoints import find
+from schemas.endpoints import find_endpoint
 
 #: A longer ``Retry-After`` is cut, so that a response can't block a lane for days.
 _MAX_RETRY_AFTER = dt.timedelta(hours=1)
@@ -189,7 +189,7 @@ def _access_outcome(response: _ErrorResponse, call: Call | None) -> Outcome:
             f"AWS refuses the bridge's credentials: {response.aws_error}" if response.aws_error else _LOGIN_REQUIRED
         )
         return Unavailable(reason=reason, status=response.status, identity_failed=True)
-    match = find(call.method, call.path.partition("?")[0]) if call else None
+    match = find_endpoint(call.method, call.path.partition("?")[0]) if call else None
     action = match.endpoint.action if match else "call"
     if response.aws_error:
         reason = f"AWS denies the bridge the action {action} ({response.aws_error})"

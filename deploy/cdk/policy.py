@@ -15,7 +15,7 @@ from parameters import REPOSITORY_ROOT, Parameters
 
 #: IAM has no resource for it: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
 UI_ACTION = "AccessUI"
-#: Workers probe upstream by this call: `bridge/sagemaker`.
+#: Workers probe upstream by this call: `bridge/upstream/http_client.py`.
 PROBE_ACTION = "SearchExperiments"
 #: The calls that create a named run, a write that has no row of its own: `bridge/delivery/run_creation.py`.
 RUN_CREATION_CALLS = frozenset({"experiments/get-by-name", "experiments/create", "runs/search", "runs/create"})

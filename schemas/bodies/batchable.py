@@ -20,11 +20,11 @@ from schemas.lane import run_lane
 from schemas.mlflow_limits import (
     check_count,
     check_dataset,
-    check_given,
     check_metric,
     check_param,
     check_params_differ,
     check_tag,
+    require_run_id,
 )
 from schemas.write import Fragment, Op, Write
 
@@ -93,13 +93,13 @@ class LogBatch(msgspec.Struct, kw_only=True):
     tags: list[Tag] = []
 
 
-def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None, subject: str = "") -> Write:
+def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = None, path_parameter: str = "") -> Write:
     """Parse the body of a queued call into a write, or raise ``InvalidWrite`` with MLflow's error.
 
-    ``now`` is the timestamp for metrics without one; ``subject`` is the path parameter (`EndpointMatch.subject`).
+    ``now`` is the timestamp of metrics without one; ``path_parameter`` is that of the call (`schemas.endpoints`).
     """
     if op not in _PARSERS:
-        return _capture_unbatchable(op, body, now, workspace, subject)
+        return _capture_unbatchable(op, body, now, workspace, path_parameter)
     decode, to_write = _PARSERS[op]
     try:
         request = decode(body)
@@ -111,9 +111,9 @@ def capture(op: Op, body: bytes, *, now: dt.datetime, workspace: str | None = No
     return to_write(request, round(now.timestamp() * 1000), workspace)
 
 
-def _capture_unbatchable(op: Op, body: bytes, now: dt.datetime, workspace: str | None, subject: str) -> Write:
+def _capture_unbatchable(op: Op, body: bytes, now: dt.datetime, workspace: str | None, path_parameter: str) -> Write:
     if op in TAG_OPS:
-        return capture_tag_call(op, body, workspace=workspace, trace_id=subject)
+        return capture_tag_call(op, body, workspace=workspace, trace_id=path_parameter)
     if op is Op.CREATE_RUN:
         return capture_run(body, now=now, workspace=workspace)
     return capture_single(op, body, workspace=workspace)
@@ -133,6 +133,7 @@ def _is_text(body: bytes) -> bool:
 def _is_finite(request: object) -> bool:
     """Return whether all values are finite. Others depend on their spelling, which only the lenient parser sees."""
     metrics = request.metrics if isinstance(request, LogBatch) else [request] if isinstance(request, Metric) else []
+    # `x - x` is NaN for NaN and for an infinity. It costs less than a call of `math.isfinite` for each value.
     return all(metric.value - metric.value == 0.0 for metric in metrics)
 
 
@@ -144,13 +145,13 @@ def _parse_leniently(op: Op, body: bytes) -> Any:  # noqa: ANN401 - a type of `_
 
 
 def _run_id_of(run_id: str | None, run_uuid: str | None) -> str | None:
-    """Return ``run_id`` even if it is empty; MLflow reads the older name ``run_uuid`` only if ``run_id`` is absent."""
+    """Return ``run_id`` even if it is empty: MLflow reads ``run_uuid`` only if ``run_id`` is absent."""
     return run_uuid if run_id is None else run_id
 
 
 def _require_id(run_id: str | None, name: object) -> str | None:
     """Return the run id, or raise if the body has neither id nor name: MLflow checks this first."""
-    return run_id if name is not None else check_given(run_id)
+    return run_id if name is not None else require_run_id(run_id)
 
 
 def _log_metric(request: LogMetric, now_ms: int, workspace: str | None) -> Write:
@@ -189,7 +190,7 @@ def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
     run_id = _require_id(request.run_id, request.run)
     for metric in request.metrics:
         check_dataset(metric.dataset_name, metric.dataset_digest)
-    lane = run_lane(run_id, request.run, workspace, unknown=False)
+    lane = run_lane(run_id, request.run, workspace, as_not_found=False)
     metrics = [_metric_json(metric, now_ms, f"metrics[{i}]") for i, metric in enumerate(request.metrics)]
     for i, param in enumerate(request.params):
         check_param(param.key, param.value, at=f"params[{i}]")
@@ -208,6 +209,7 @@ def _log_batch(request: LogBatch, now_ms: int, workspace: str | None) -> Write:
 
 
 def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
+    """Return the JSON of a metric with its defaults, or raise ``InvalidWrite``. ``at`` is its place in the body."""
     if metric.timestamp is None:
         metric.timestamp = now_ms
     if metric.step is None:
@@ -215,7 +217,7 @@ def _metric_json(metric: Metric, now_ms: int, at: str) -> bytes:
     check_metric(metric.key, metric.value, metric.timestamp, metric.step, at=at)
     if metric.value - metric.value == 0.0:
         return _json(metric)
-    # JSON has no such numbers; protobuf's JSON, which MLflow reads, spells them as strings.
+    # JSON has no NaN and no infinities; protobuf's JSON, which MLflow reads, spells them as strings.
     fields = msgspec.structs.asdict(metric) | {"value": _NON_FINITE[str(metric.value)]}
     return _json({name: value for name, value in fields.items() if value is not None})
 

@@ -29,6 +29,8 @@ class InvalidWrites(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Element:
+    """The JSON of one write, and the JSON Pointer to it."""
+
     pointer: str
     json: bytes
 
@@ -52,7 +54,7 @@ def read_writes(
     """Parse a batch into its writes, in order, or raise ``InvalidWrites`` with the error of each invalid write.
 
     Each element is an object with ``op`` and the fields of that MLflow call. ``check`` raises ``InvalidWrite`` for a
-    well-formed write that this upstream cannot store.
+    well-formed write that this upstream cannot store. ``is_lines``: the body is NDJSON.
     """
     writes: list[Write] = []
     faults: list[Fault] = []
@@ -70,9 +72,9 @@ def read_writes(
     return writes
 
 
-def pointer_of(body: bytes, *, is_lines: bool, number: int) -> str:
-    """Return the JSON Pointer to the write with this number, in a body that ``read_writes`` has parsed."""
-    return next(islice(_elements_of(body, is_lines=is_lines), number, None)).pointer
+def pointer_of(body: bytes, *, is_lines: bool, index: int) -> str:
+    """Return the JSON Pointer to the write with this index, in a body that ``read_writes`` has parsed."""
+    return next(islice(_elements_of(body, is_lines=is_lines), index, None)).pointer
 
 
 def _elements_of(body: bytes, *, is_lines: bool) -> Iterator[_Element]:
@@ -85,14 +87,14 @@ def _json_elements(body: bytes) -> Iterator[_Element]:
         document = msgspec.json.decode(body, type=_Batch)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidWrite(f'The body must be {{"writes": [...]}}: {error}.', "BAD_REQUEST") from error
-    for number, text in enumerate(document.writes):
-        yield _Element(f"/writes/{number}", bytes(text))
+    for index, text in enumerate(document.writes):
+        yield _Element(f"/writes/{index}", bytes(text))
 
 
 def _ndjson_elements(body: bytes) -> Iterator[_Element]:
-    for number, line in enumerate(body.split(b"\n")):
+    for line_index, line in enumerate(body.split(b"\n")):
         if line.strip():
-            yield _Element(f"/{number}", line)
+            yield _Element(f"/{line_index}", line)
 
 
 def _op(text: bytes) -> Op:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from schemas.bodies.byte_order_mark import strip_byte_order_mark
-from schemas.endpoints import AwaitedLanes, EndpointMatch, find
+from schemas.endpoints import AwaitedLanes, EndpointMatch, find_endpoint
 from schemas.lane import experiment_lane, trace_lane
 
 _RUN_FIELDS = frozenset({"run_id", "run_uuid", "run_ids", "source_run_id", "runId", "runUuid"})
@@ -19,7 +19,7 @@ _API_PREFIXES = ("/api/", "/ajax-api/")
 
 def awaited_lanes(method: str, path: str) -> AwaitedLanes:
     """Return which undelivered writes a call waits for."""
-    match = find(method, path)
+    match = find_endpoint(method, path)
     if match:
         return match.endpoint.waits
     return AwaitedLanes.NAMED if path.startswith(_API_PREFIXES) and "/mlflow/" in path else AwaitedLanes.NONE
@@ -32,7 +32,7 @@ def named_in_query(query: str) -> list[str]:
 
 def named_in_path(match: EndpointMatch) -> list[str]:
     """Return the lane of the trace that a path names, else no lane."""
-    return [trace_lane(match.subject)] if "/traces/{" in match.endpoint.path else []
+    return [trace_lane(match.path_parameter)] if "/traces/{" in match.endpoint.path else []
 
 
 def named_in_body(body: bytes) -> list[str]:

@@ -21,15 +21,15 @@ def parse_leniently(op: Op, body: bytes) -> Json:
     """Return the fields of a body, converted to the types that MLflow expects, or raise ``InvalidWrite``."""
     fields = load_object(body)
     check_names(fields)
-    run_id = read_run(fields, older_name=op is not Op.LOG_BATCH)
+    run_id = read_run(fields, with_run_uuid=op is not Op.LOG_BATCH)
     parsed: Json = {"run_id": run_id} if run_id else {"run": fields["run"]}
     if op is not Op.LOG_BATCH:
         parsed |= _READERS[op](fields, "")
-        check_older_name(fields)
+        check_run_uuid(fields)
         return parsed
     for name, read_entity in (("metrics", _read_metric), ("params", _read_key_value), ("tags", _read_key_value)):
         if name in fields:
-            parsed[name] = [read_entity(_read_object(one, at), at) for at, one in _elements(fields[name], name)]
+            parsed[name] = [read_entity(_read_object(each, at), at) for at, each in _elements(fields[name], name)]
     return parsed
 
 
@@ -39,10 +39,10 @@ class Constant(float):
     __slots__ = ()
 
 
-def load_object(body: bytes, *, first: str = "run_id") -> Json:
+def load_object(body: bytes, *, first_required: str = "run_id") -> Json:
     """Decode a JSON object, or raise ``InvalidWrite``.
 
-    MLflow treats invalid JSON as an empty object and reports the first required field, ``first``, as missing.
+    MLflow treats invalid JSON as an empty object and reports the first required field as missing.
     """
     try:
         loaded = json.loads(body, parse_constant=Constant)
@@ -50,7 +50,8 @@ def load_object(body: bytes, *, first: str = "run_id") -> Json:
             # MLflow clients before 1.0 encoded their JSON twice; MLflow still accepts that.
             loaded = json.loads(loaded, parse_constant=Constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidWrite(f"Missing value for required parameter '{first}'. The body is not JSON: {error}.") from error
+        reason = f"Missing value for required parameter '{first_required}'. The body is not JSON: {error}."
+        raise InvalidWrite(reason) from error
     # MLflow treats `null` as an empty object.
     return _read_object({} if loaded is None else loaded, "body")
 
@@ -62,14 +63,17 @@ def _read_object(value: object, at: str) -> Json:
 
 
 def _elements(value: object, name: str) -> Iterator[tuple[str, object]]:
-    # A generator: a list of millions may fail at its first element.
-    return ((f"{name}[{i}]", one) for i, one in enumerate(read_list(value, name)))
+    """Return each element of a list with its place. Lazily: a list of millions may fail at its first element."""
+    return ((f"{name}[{i}]", each) for i, each in enumerate(read_list(value, name)))
 
 
-def read_run(fields: Json, *, older_name: bool) -> str:
-    """Return the run id, empty for a named run, or raise ``InvalidWrite``. With ``older_name``, also ``run_uuid``."""
+def read_run(fields: Json, *, with_run_uuid: bool) -> str:
+    """Return the run id, empty for a named run, or raise ``InvalidWrite``.
+
+    ``with_run_uuid``: the call also accepts the id under its older name, ``run_uuid``.
+    """
     required = fields.get("run") is None
-    if not older_name or fields.get("run_id") is not None or "run_uuid" not in fields:
+    if not with_run_uuid or fields.get("run_id") is not None or "run_uuid" not in fields:
         return read_text(fields.get("run_id"), "run_id", required=required)
     if "runId" in fields:
         # MLflow would validate one and write to the other.
@@ -77,8 +81,8 @@ def read_run(fields: Json, *, older_name: bool) -> str:
     return read_text(fields["run_uuid"], "run_id", required=required)
 
 
-def check_older_name(fields: Json) -> None:
-    """Raise for an invalid ``run_uuid`` even beside a valid ``run_id``: it would stop MLflow's parser."""
+def check_run_uuid(fields: Json) -> None:
+    """Raise ``InvalidWrite`` for an invalid ``run_uuid`` even beside a valid ``run_id``: it stops MLflow's parser."""
     read_text(fields.get("run_uuid", fields.get("runUuid")), "run_uuid")
 
 
@@ -161,6 +165,7 @@ def _read_double(value: object, at: str) -> float:
         number = float(value)
     except (ValueError, OverflowError) as error:
         raise mistyped(at, value) from error
+    # An infinity is valid by its name and as a constant, and not in place of digits that are too many for a double.
     has_digits = not isinstance(value, str) or any(character.isdigit() for character in value)
     if has_digits and not isinstance(value, Constant) and number - number != 0.0:
         raise invalid(at, str(value), "The number is too large for a double (64-bit floating point).")

@@ -14,7 +14,7 @@ from schemas.bodies.lenient import load_object
 from schemas.bodies.special_tags import RUN_NAME_TAG, check_run_name_tag
 from schemas.errors import InvalidWrite
 from schemas.lane import NamedRun, check_run_name
-from schemas.mlflow_limits import EXPERIMENT_ID, OWN_TAG, check_id, check_longest, check_tag
+from schemas.mlflow_limits import EXPERIMENT_ID, OWN_TAG, check_id, check_max_length, check_tag
 from schemas.write import Op, Write
 
 #: The tag with the run's name. The bridge finds the run by it and never creates the run twice.
@@ -75,7 +75,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Write:
     """Parse a request to create a named run into a write, or raise ``InvalidWrite``."""
-    fields = load_object(body, first="run")
+    fields = load_object(body, first_required="run")
     lane = NamedRun(check_run_name(fields.get("run")), workspace).lane
     try:
         request = msgspec.convert(fields, CreateRun, strict=False)
@@ -88,7 +88,7 @@ def capture_run(body: bytes, *, now: dt.datetime, workspace: str | None) -> Writ
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidWrite(f"The body is not valid: {error}.") from error
     _check(request)
-    return Write(op=Op.CREATE_RUN, lane=lane, whole=encoded, workspace=workspace)
+    return Write(op=Op.CREATE_RUN, lane=lane, single_body=encoded, workspace=workspace)
 
 
 def _check(request: CreateRun) -> None:
@@ -99,8 +99,8 @@ def _check(request: CreateRun) -> None:
             raise InvalidWrite(f"Invalid value \"\" for parameter '{field}' supplied: omit it, or send a value.")
     if request.experiment_id is not None:
         check_id(request.experiment_id, "experiment_id", EXPERIMENT_ID)
-    check_longest(request.experiment_name or "", _MAX_EXPERIMENT_NAME, "experiment_name")
-    check_longest(request.run_name or "", _MAX_RUN_NAME, "run_name")
+    check_max_length(request.experiment_name or "", _MAX_EXPERIMENT_NAME, "experiment_name")
+    check_max_length(request.run_name or "", _MAX_RUN_NAME, "run_name")
     _check_tags(request.tags, request.run_name)
 
 

@@ -38,7 +38,7 @@ def capture_export(body: bytes, plain: bytes, headers: Mapping[str, str], *, wor
     experiment_id = check_id(headers[_EXPERIMENT_HEADER], _EXPERIMENT_HEADER, EXPERIMENT_ID)
     forwarded = tuple((name, check_header(headers[name], name) or "") for name in _FORWARDED if name in headers)
     lane = traces_lane(experiment_id)
-    return Write(op=Op.EXPORT_TRACES, lane=lane, whole=body, headers=forwarded, workspace=workspace)
+    return Write(op=Op.EXPORT_TRACES, lane=lane, single_body=body, headers=forwarded, workspace=workspace)
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

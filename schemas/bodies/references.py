@@ -2,9 +2,9 @@
 """Which experiments does a call refer to? Extracts the ids that a call names.
 
 A client can be limited to experiments. The bridge then permits a call only if every experiment, run, trace and model
-that it names is inside them. Every id counts, at any depth and in any spelling, so it does not matter which of several
-ids MLflow would use. ``references_in_call`` handles proxied calls, ``references_in_write`` queued ones. Both raise
-``UnresolvedReference`` if the experiment of a call cannot be determined.
+that it names is inside them. Every id is checked, at any depth and in any spelling, so it does not matter which of
+several ids MLflow would use. ``references_in_call`` handles proxied calls, ``references_in_write`` queued ones. Both
+raise ``UnresolvedReference`` if the experiment of a call cannot be determined.
 
 MLflow applies a call that names no id to its default experiment. The column ``within`` of the endpoint table
 (`ExperimentRule`) therefore states which ids a call must name, and where.
@@ -22,8 +22,7 @@ import msgspec
 
 from schemas.bodies.named_run import DEFAULT_EXPERIMENT, CreateRun
 from schemas.endpoints import EndpointMatch, ExperimentRule, endpoint_of
-from schemas.lane import run_of
-from schemas.lane import subject as id_of
+from schemas.lane import entity_id_of, run_of
 from schemas.write import Op, Write
 
 #: The form of MLflow's ids. The bridge never looks up another id: it could change the path of the request.
@@ -60,27 +59,26 @@ class UnresolvedReference(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class References:
-    """The references of a call, and the body to forward: with the checked fields first."""
+class CallReferences:
+    """The references of a call, and the body to forward, which has the checked fields first."""
 
-    subjects: frozenset[Reference]
+    references: frozenset[Reference]
     body: bytes = field(default=b"", repr=False)
 
 
-def references_in_call(match: EndpointMatch, query: str, body: bytes) -> References:
+def references_in_call(match: EndpointMatch, query: str, body: bytes) -> CallReferences:
     """Return the references of a proxied call, in its path and in its query (GET) or body (other methods)."""
-    within, in_query = match.endpoint.within, has_ids_in_query(match)
-    if within is ExperimentRule.ARTIFACT_PATH:
-        return References(_of_artifact_path(match, query))
-    collected = {*_of_path(match), *_of_query(query)}
-    if in_query:
-        _check_required(within, match, _query_fields(query))
-        return References(frozenset(collected))
+    rule = match.endpoint.within
+    if rule is ExperimentRule.ARTIFACT_PATH:
+        return CallReferences(_artifact_references(match, query))
+    collected = {*_path_references(match), *_query_references(query)}
+    if has_ids_in_query(match):
+        _check_required(rule, match, _query_fields(query))
+        return CallReferences(frozenset(collected))
     fields = _load_and_collect(body, collected)
-    _check_required(within, match, fields)
-    return References(
-        frozenset(collected), _with_fields_first(body, _REQUIRED_FIELDS.get(within, ("locations",))) if body else b""
-    )
+    _check_required(rule, match, fields)
+    checked = _REQUIRED_FIELDS.get(rule, ("locations",))
+    return CallReferences(frozenset(collected), _with_fields_first(body, checked) if body else b"")
 
 
 def has_ids_in_query(match: EndpointMatch) -> bool:
@@ -92,37 +90,37 @@ def has_ids_in_query(match: EndpointMatch) -> bool:
 def references_in_write(write: Write) -> frozenset[Reference]:
     """Return the references of a queued write: its lane, and the ids in its body."""
     if write.op is Op.CREATE_RUN:
-        request = msgspec.json.decode(write.whole, type=CreateRun)
+        request = msgspec.json.decode(write.single_body, type=CreateRun)
         if request.experiment_name is not None:
             raise UnresolvedReference("Name the experiment by its experiment_id.")
         run = Reference(Kind.NEW_NAME, write.lane)
         return frozenset({Reference(Kind.EXPERIMENT, request.experiment_id or DEFAULT_EXPERIMENT), run})
     if endpoint_of(write.op).within is ExperimentRule.REFUSED:
         raise UnresolvedReference
-    collected = {_of_lane(write.lane)}
-    if write.whole:
-        _load_and_collect(write.whole, collected)
+    collected = {_lane_reference(write.lane)}
+    if write.single_body:
+        _load_and_collect(write.single_body, collected)
     elif b'"model_id"' in write.metrics.json:
         _load_and_collect(b'{"metrics":[%b]}' % write.metrics.json, collected)
     return frozenset(collected)
 
 
-def _of_lane(lane: str) -> Reference:
+def _lane_reference(lane: str) -> Reference:
     prefix, colon, _ = lane.partition(":")
     if not colon:
         return Reference(Kind.RUN, run_of(lane) or "")
     kind = {"run": Kind.NAME, "experiment": Kind.EXPERIMENT, "trace": Kind.TRACE}[prefix]
-    return Reference(kind, lane if kind is Kind.NAME else id_of(lane))
+    return Reference(kind, lane if kind is Kind.NAME else entity_id_of(lane))
 
 
-def _of_path(match: EndpointMatch) -> Iterator[Reference]:
+def _path_references(match: EndpointMatch) -> Iterator[Reference]:
     name = re.search(r"\{(\w+)\}", match.endpoint.path)
     kind = _KINDS.get(_normalized(name[1])) if name else None
     if kind:
-        yield Reference(kind, match.subject)
+        yield Reference(kind, match.path_parameter)
 
 
-def _of_query(query: str) -> Iterator[Reference]:
+def _query_references(query: str) -> Iterator[Reference]:
     for name, value in _query_pairs(query):
         # Older MLflow servers accept `run_ids[]` and `run_ids[0]` for `run_ids`.
         kind = _KINDS.get(_normalized(re.split(r"[\[\].]", name, maxsplit=1)[0]))
@@ -144,11 +142,11 @@ def _query_pairs(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True)
 
 
-def _of_artifact_path(match: EndpointMatch, query: str) -> frozenset[Reference]:
+def _artifact_references(match: EndpointMatch, query: str) -> frozenset[Reference]:
     """Return the experiments of artifact paths, which begin with an experiment id, in the path or in the query."""
-    paths = [match.subject] if match.subject else []
+    paths = [match.path_parameter] if match.path_parameter else []
     paths += [value for name, value in _query_pairs(query) if _normalized(name) == "path"]
-    subjects = set()
+    references = set()
     for path in paths:
         parts = path.rstrip("/").split("/")
         # MLflow percent-decodes a path repeatedly, so no escape may remain in it.
@@ -156,10 +154,10 @@ def _of_artifact_path(match: EndpointMatch, query: str) -> frozenset[Reference]:
             raise UnresolvedReference(
                 "A path must begin with an experiment id and must not contain `.`, `..` or any of %\\#?."
             )
-        subjects.add(Reference(Kind.EXPERIMENT, parts[0]))
-    if not subjects:
+        references.add(Reference(Kind.EXPERIMENT, parts[0]))
+    if not references:
         raise UnresolvedReference("The call must name an artifact path; it begins with the id of the experiment.")
-    return frozenset(subjects)
+    return frozenset(references)
 
 
 def _load_and_collect(body: bytes, collected: set[Reference]) -> dict[str, Any]:
@@ -192,12 +190,12 @@ def _ids_in(name: str, value: object) -> list[str]:
     return texts
 
 
-def _check_required(within: ExperimentRule, match: EndpointMatch, fields: Mapping[str, Any]) -> None:
+def _check_required(rule: ExperimentRule, match: EndpointMatch, fields: Mapping[str, Any]) -> None:
     """Raise unless the call names a required id, in the field and with the type that MLflow reads first."""
-    if within is ExperimentRule.LOCATIONS:
+    if rule is ExperimentRule.LOCATIONS:
         _check_locations(fields.get("locations"))
         return
-    names = _REQUIRED_FIELDS[within]
+    names = _REQUIRED_FIELDS[rule]
     if not any(f"{{{name}}}" in match.endpoint.path or _is_given(name, fields.get(name)) for name in names):
         raise UnresolvedReference(f"The call must name its {' or '.join(names)}.")
 

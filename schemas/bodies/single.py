@@ -19,7 +19,7 @@ from schemas.bodies.lenient import (
     Constant,
     Json,
     check_names,
-    check_older_name,
+    check_run_uuid,
     load_object,
     read_int64,
     read_list,
@@ -28,7 +28,7 @@ from schemas.bodies.lenient import (
 )
 from schemas.errors import InvalidWrite
 from schemas.lane import run_lane
-from schemas.mlflow_limits import check_longest, check_not_own, invalid, missing
+from schemas.mlflow_limits import check_max_length, check_not_own, invalid, missing
 from schemas.write import Op, Write
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -102,26 +102,26 @@ class LogOutputs(msgspec.Struct, omit_defaults=True):
 
 
 def capture_single(op: Op, body: bytes, *, workspace: str | None = None) -> Write:
-    """Parse the body of one of these calls into a write, or raise ``InvalidWrite``."""
+    """Parse the body of a call of `_READERS` into a write, or raise ``InvalidWrite``."""
     fields = load_object(body)
     check_names(fields)
-    known = _known(fields)
-    run_id = read_run(fields, older_name=op is Op.UPDATE_RUN)
+    known = _known_fields(fields)
+    run_id = read_run(fields, with_run_uuid=op is Op.UPDATE_RUN)
     values = {name: read(known.get(name), name) for name, read in _READERS[op].items()}
     if op is Op.UPDATE_RUN:
-        check_older_name(fields)
-    lane = run_lane(run_id, fields.get("run"), workspace, unknown=op is not Op.LOG_INPUTS)
+        check_run_uuid(fields)
+    lane = run_lane(run_id, fields.get("run"), workspace, as_not_found=op is not Op.LOG_INPUTS)
     try:
         request = msgspec.convert(_normalized(values), _BODY_TYPES[op], strict=False)
         encoded = msgspec.json.encode(request)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise InvalidWrite(f"The body of {op} is not valid: {error}. MLflow would silently drop it.") from error
     _CHECKS[op](request)
-    return Write(op=op, lane=lane, whole=encoded, workspace=workspace)
+    return Write(op=op, lane=lane, single_body=encoded, workspace=workspace)
 
 
-def _known(fields: Json) -> Json:
-    """Return the fields of these calls by their snake-case names; protobuf also accepts ``endTime``."""
+def _known_fields(fields: Json) -> Json:
+    """Return the fields that these calls have, by their snake-case names: protobuf accepts ``endTime``, too."""
     known: Json = {}
     for name, value in fields.items():
         snake = _SNAKE_CASE.get(name, name)
@@ -133,8 +133,9 @@ def _known(fields: Json) -> Json:
 
 
 def _normalized(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON
+    """Return a JSON value with snake-case names, and without the spellings that only protobuf's JSON has."""
     if isinstance(value, dict):
-        return {name: _normalized(each, name) for name, each in _known(value).items()}
+        return {name: _normalized(each, name) for name, each in _known_fields(value).items()}
     if isinstance(value, list):
         return [_normalized(each) for each in value]
     if name == "step":
@@ -157,7 +158,7 @@ def _read_models(value: object, at: str) -> list[object]:
     return read_list(value, at)
 
 
-def _if_given(read: Callable[[object, str], Any]) -> Callable[[object, str], Any]:
+def _optional(read: Callable[[object, str], Any]) -> Callable[[object, str], Any]:
     return lambda value, at: None if value is None else read(value, at)
 
 
@@ -171,10 +172,10 @@ def _check_inputs(request: LogInputs) -> None:
     for dataset_input in request.datasets or ():
         dataset = dataset_input.dataset or Dataset()
         for name, limit in DATASET_LIMITS.items():
-            check_longest(getattr(dataset, name) or "", limit, name)
+            check_max_length(getattr(dataset, name) or "", limit, name)
         for tag in dataset_input.tags or ():
             for name, limit in INPUT_TAG_LIMITS.items():
-                check_longest(getattr(tag, name) or "", limit, name)
+                check_max_length(getattr(tag, name) or "", limit, name)
     for dataset_input in request.datasets or ():
         _check_distinct([tag.key for tag in dataset_input.tags or ()], "tag of a dataset")
 
@@ -211,11 +212,11 @@ _BODY_TYPES: dict[Op, type[msgspec.Struct]] = {
 _READERS: dict[Op, dict[str, Callable[[object, str], Any]]] = {
     Op.DELETE_TAG: {"key": partial(read_text, required=True)},
     Op.UPDATE_RUN: {
-        "end_time": _if_given(read_int64),
-        "status": _if_given(_read_status),
-        "run_name": _if_given(read_text),
+        "end_time": _optional(read_int64),
+        "status": _optional(_read_status),
+        "run_name": _optional(read_text),
     },
-    Op.LOG_INPUTS: {"datasets": _if_given(read_list), "models": _if_given(read_list)},
+    Op.LOG_INPUTS: {"datasets": _optional(read_list), "models": _optional(read_list)},
     Op.LOG_OUTPUTS: {"models": _read_models},
 }
 

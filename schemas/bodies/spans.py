@@ -27,13 +27,16 @@ _ID_FIELDS = ("traceId", "spanId", "parentSpanId")
 #: MLflow stores 16 bytes of a trace id and 8 of a span id. Exclusive bounds.
 _TRACE_ID_BOUND, _SPAN_ID_BOUND = 1 << 128, 1 << 64
 _MAX_INT64 = 2**63 - 1
-#: Bytes. protobuf's JSON parser matches each string with a regular expression, which holds the GIL: 400 ms for 12 MB.
-_LONG_TEXT = 64 * 1024
+#: Longer strings are not parsed. protobuf's JSON parser matches each string with a regular expression, which holds
+#: the GIL: 400 ms for 12 MB.
+_MAX_PARSED_CHARACTERS = 64 * 1024
 #: Limit on JSON objects and lists, each of which takes protobuf's parser ten microseconds. 40 MiB of a real exporter's
 #: smallest spans have fewer.
 _MAX_PARTS = 1_000_000
 #: The default of `google.protobuf.json_format`.
 _MAX_DEPTH = 100
+#: A span lies inside the export, a resource and a scope.
+_SPAN_DEPTH = 3
 _UNREADABLE = "Invalid OpenTelemetry format"
 # Raised for JSON of another shape than an export's; MLflow answers it with 500.
 _WRONG_SHAPE_ERRORS = (AttributeError, TypeError, RecursionError)
@@ -69,7 +72,7 @@ class _SpanValidator:
         self._are_convertible = self._are_storable = True
 
     def add(self, span: Span) -> None:
-        """Check one span; the result is in ``check``."""
+        """Check one span. ``check`` raises the error if there is one."""
         self._are_convertible &= bool(span.trace_id and span.span_id)
         self._are_storable &= (
             int.from_bytes(span.trace_id) < _TRACE_ID_BOUND
@@ -92,16 +95,18 @@ def check_coding(coding: str) -> None:
         raise _invalid(f"Unsupported Content-Encoding: {coding}")
 
 
-def unpacked(body: bytes, coding: str, *, longest: int) -> bytes:
-    """Return the decompressed body, at max_bytes ``longest`` bytes, or raise ``InvalidWrite``. No coding: unchanged."""
+def decompress_export(body: bytes, coding: str, *, max_bytes: int) -> bytes:
+    """Return the decompressed body, or raise ``InvalidWrite`` for a longer one. An empty coding: not compressed."""
     if not coding:
         return body
     try:
-        plain = _DECOMPRESS[coding](body, longest + 1)
+        plain = _DECOMPRESS[coding](body, max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _invalid(f"Failed to decompress {coding} payload") from error
-    if len(plain) > longest:
-        raise InvalidWrite(f"The body has more than {longest} bytes when it is decompressed.", "REQUEST_TOO_LARGE", 413)
+    if len(plain) > max_bytes:
+        raise InvalidWrite(
+            f"The body has more than {max_bytes} bytes when it is decompressed.", "REQUEST_TOO_LARGE", 413
+        )
     return plain
 
 
@@ -112,7 +117,7 @@ def _read_protobuf(plain: bytes) -> ExportTraceServiceRequest:
 
 
 def _read_json(plain: bytes, validator: _SpanValidator) -> ExportTraceServiceRequest:
-    """Return the export without the spans that it has checked: parsing them one by one needs less memory."""
+    """Return the export without its spans. They are parsed and checked one by one, which needs less memory."""
     export = json.loads(plain)
     if plain.count(b"{") + plain.count(b"[") > _MAX_PARTS:
         _check_parts(export)
@@ -141,8 +146,7 @@ def _read_span(span: Any) -> Span:  # noqa: ANN401 - JSON
         if digits := span.get(name):
             span[name] = base64.b64encode(bytes.fromhex(digits)).decode("ascii")
     _drop_long_strings(span.get("attributes"))
-    # A span is three depth deep in its export.
-    return _parse_dict(span, Span(), _MAX_DEPTH - 3)
+    return _parse_dict(span, Span(), _MAX_DEPTH - _SPAN_DEPTH)
 
 
 def _parse_dict(fields: Any, message: T, depth: int) -> T:  # noqa: ANN401 - JSON
@@ -155,7 +159,8 @@ def _drop_long_strings(attributes: object) -> None:
     for attribute in attributes if isinstance(attributes, list) else ():
         value = attribute.get("value") if isinstance(attribute, dict) else None
         text = value.get("stringValue") if isinstance(value, dict) else None
-        if isinstance(value, dict) and isinstance(text, str) and len(text) > _LONG_TEXT:
+        if isinstance(value, dict) and isinstance(text, str) and len(text) > _MAX_PARSED_CHARACTERS:
+            # The only check of a string that the parser would make.
             text.encode()
             value["stringValue"] = ""
 
@@ -172,8 +177,8 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
         return _inflate_with(-zlib.MAX_WBITS, body, max_bytes)
 
 
-def _inflate_with(bits: int, body: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(bits)
+def _inflate_with(window_bits: int, body: bytes, max_bytes: int) -> bytes:
+    stream = zlib.decompressobj(window_bits)
     plain = stream.decompress(body, max_bytes)
     if not stream.eof and len(plain) < max_bytes:
         raise zlib.error("truncated stream")

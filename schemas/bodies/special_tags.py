@@ -9,7 +9,7 @@ import json
 import re
 
 from schemas.errors import InvalidWrite
-from schemas.mlflow_limits import check_longest
+from schemas.mlflow_limits import check_max_length
 
 #: How long traces are kept before they are archived, and an order to archive some now.
 _RETENTION, _ARCHIVE_NOW = "mlflow.trace.archivalRetention", "mlflow.trace.archiveNow"
@@ -38,7 +38,7 @@ def check_special_experiment_tag(key: str, value: str) -> None:
 def check_special_trace_tag(key: str, value: str) -> None:
     """Raise ``InvalidWrite`` for a trace name that is too long."""
     if key == _TRACE_NAME:
-        check_longest(value, _MAX_TRACE_NAME, "Trace name")
+        check_max_length(value, _MAX_TRACE_NAME, "Trace name")
 
 
 def check_run_name_tag(run_name: str | None, key: str, value: str) -> None:

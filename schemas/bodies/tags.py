@@ -76,14 +76,12 @@ class LinkTraces(msgspec.Struct):
 
 
 def capture_tag_call(op: Op, body: bytes, *, workspace: str | None, trace_id: str = "") -> Write:
-    """Parse the body of such a call into a write, or raise ``InvalidWrite``. ``trace_id``: from the path."""
-    # The required field that MLflow reports as missing if the body is not JSON.
-    first = "experiment_id" if op in _EXPERIMENT_OPS else "key"
-    fields = load_object(body, first=first)
+    """Parse the body of a call of `TAG_OPS` into a write, or raise ``InvalidWrite``. ``trace_id``: from the path."""
+    fields = load_object(body, first_required="experiment_id" if op in _EXPERIMENT_OPS else "key")
     if trace_id:
         fields["trace_id"] = trace_id
     lane, body_fields = _READERS[op](fields, workspace)
-    return Write(op=op, lane=lane, whole=msgspec.json.encode(body_fields), workspace=workspace)
+    return Write(op=op, lane=lane, single_body=msgspec.json.encode(body_fields), workspace=workspace)
 
 
 #: A lane, and the fields of the body without the id that the lane holds.
@@ -169,6 +167,7 @@ def _required_list(fields: Json, name: str, camel: str) -> list[Any]:
 
 
 def _field(fields: Json, name: str, camel: str) -> object:
+    """Return a field by its name in snake case, else by the one in camel case."""
     return fields[name] if fields.get(name) is not None else fields.get(camel)
 
 

@@ -12,7 +12,7 @@ import mlflow.version
 import pytest
 
 from schemas.client_retries import POSTS_REPEATED_AFTER_503
-from schemas.endpoints import find
+from schemas.endpoints import find_endpoint
 from schemas.write import Op
 from tests import forked
 from tests.servers import clean_environ
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Refusing
 
     def do_POST(self) -> None:
-        found = find("POST", self.path)
+        found = find_endpoint("POST", self.path)
         self.rfile.read(int(self.headers["Content-Length"]))
         if found and found.op:
             self.server.asked[found.op] += 1

@@ -90,7 +90,7 @@ def work(outbox: RedisOutbox) -> None:
 
 
 def accept(outbox: RedisOutbox, *, key: str | None = None) -> None:
-    idempotency = Idempotency(key=key, fingerprint=b"f" * 16, whole=True) if key else None
+    idempotency = Idempotency(key=key, fingerprint=b"f" * 16, reserves_key=True) if key else None
     for verdict in outbox.accept_all([Offer(write=metric(1), client="a", idempotency=idempotency)] * 2):
         if not isinstance(verdict, Accepted):
             raise verdict

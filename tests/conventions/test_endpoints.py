@@ -13,7 +13,7 @@ from api.routes.table import ROUTES
 from bridge.bootstrap.processes import build_api
 from bridge.config.environment import read_settings
 from schemas.client import ACTIONS, OWN_ACTIONS
-from schemas.endpoints import ENDPOINTS, QUEUED, ExperimentRule, Handling, endpoint_of, find
+from schemas.endpoints import ENDPOINTS, QUEUED, ExperimentRule, Handling, endpoint_of, find_endpoint
 from schemas.write import Op
 
 #: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
@@ -101,7 +101,7 @@ def test_each_call_of_the_installed_mlflow_has_its_row() -> None:
     routes = _routes()
 
     assert len(routes) > 450
-    assert sorted(route for route in routes if find(*route) is None) == []
+    assert sorted(route for route in routes if find_endpoint(*route) is None) == []
 
 
 def test_no_call_has_two_rows() -> None:
@@ -137,15 +137,15 @@ def test_each_kind_of_write_is_one_of_mlflows_calls_but_for_the_creation_of_a_na
     ],
 )
 def test_a_call_is_found_with_what_varies_in_its_path(method: str, path: str, subject: str) -> None:
-    found = find(method, path)
+    found = find_endpoint(method, path)
 
     assert found
-    assert found.subject == subject
+    assert found.path_parameter == subject
 
 
 @pytest.mark.parametrize("path", ["/api/2.0/mlflow/traces//tags", "/api/9.0/mlflow/x", "/v1/tracesx", ""])
 def test_what_is_not_in_the_table_is_not_found(path: str) -> None:
-    assert find("PATCH", path) is None
+    assert find_endpoint("PATCH", path) is None
 
 
 def test_each_call_has_an_action_and_what_can_not_be_undone_is_in_no_scope() -> None:

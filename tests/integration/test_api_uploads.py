@@ -192,7 +192,7 @@ def test_of_a_body_that_is_not_the_one_that_was_signed_upstream_never_has_all(
     signed = hashlib.sha256(body if is_right else body + b"x").hexdigest()
 
     async def signed_client(_: Any, request: Any) -> Identity:
-        request.expect(signed)
+        request.expect_hash(signed)
         return Identity(Client(name="signs", scopes=(Scope.ADMIN,)))
 
     monkeypatch.setattr("api.auth.authentication.Authentication.authenticate", signed_client)

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from schemas.bodies.otlp import check_headers
-from schemas.bodies.spans import check_export, unpacked
+from schemas.bodies.spans import check_export, decompress_export
 from schemas.errors import InvalidWrite, MissingHeader
 
 HEADERS = {"content-type": "application/json", "x-mlflow-experiment-id": "7"}
@@ -30,14 +30,14 @@ def raw(body: bytes) -> bytes:
 def test_an_export_is_unpacked_no_further_than_a_body_may_be_long(coding: str, pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(b" " * 1_000_000)
 
-    assert unpacked(bomb, coding, longest=1_000_000) == b" " * 1_000_000
+    assert decompress_export(bomb, coding, max_bytes=1_000_000) == b" " * 1_000_000
     with pytest.raises(InvalidWrite) as caught:
-        unpacked(bomb, coding, longest=999_999)
+        decompress_export(bomb, coding, max_bytes=999_999)
     assert (caught.value.status, caught.value.error_code) == (413, "REQUEST_TOO_LARGE")
 
 
 def test_a_body_without_coding_stays_as_it_is() -> None:
-    assert unpacked(b"x", "", longest=0) == b"x"
+    assert decompress_export(b"x", "", max_bytes=0) == b"x"
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'{"resourceSpans":null}', b"[" * 100_000])

@@ -26,7 +26,7 @@ EARLY = Refused(status=400, error_code="BAD_REQUEST", message="(sqlite3.Integrit
 
 
 def taken(op: Op, subject: str = "", **fields: Any) -> Write:
-    return capture(op, json.dumps(fields).encode(), now=NOW, workspace="w", subject=subject)
+    return capture(op, json.dumps(fields).encode(), now=NOW, workspace="w", path_parameter=subject)
 
 
 def refusal(op: Op, subject: str = "", **fields: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.write import NOTHING, Fragment, Op, Write
+from schemas.write import NO_FRAGMENT, Fragment, Op, Write
 from tests.unit.captures import NOW_MS, RUN, held, raw, raw_metric, refusal, take
 
 SINGLE = [Op.LOG_METRIC, Op.LOG_PARAMETER, Op.SET_TAG]
@@ -56,9 +56,9 @@ def test_a_param_or_tag_is_held_as_it_was_sent(op: Op) -> None:
     write = take(op, raw(run_id=f'"{RUN}"', key='"lr"', value='"0.1"', colour="[1]"))
 
     fragment = Fragment(1, b'{"key":"lr","value":"0.1"}')
-    expected = (fragment, NOTHING) if op is Op.LOG_PARAMETER else (NOTHING, fragment)
+    expected = (fragment, NO_FRAGMENT) if op is Op.LOG_PARAMETER else (NO_FRAGMENT, fragment)
     assert (write.params, write.tags) == expected
-    assert (write.op, write.lane, write.metrics, write.workspace) == (op, RUN, NOTHING, None)
+    assert (write.op, write.lane, write.metrics, write.workspace) == (op, RUN, NO_FRAGMENT, None)
 
 
 @pytest.mark.parametrize(

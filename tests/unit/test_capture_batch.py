@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.write import NOTHING, Op, Write
+from schemas.write import NO_FRAGMENT, Op, Write
 from tests.unit.captures import NOW_MS, RUN, held, raw_batch, refusal, take
 
 BAD = (400, "INVALID_PARAMETER_VALUE")
@@ -220,5 +220,5 @@ def test_a_batch_longer_than_a_merged_call_may_be_is_taken_all_the_same() -> Non
     write = take(Op.LOG_BATCH, _batch(tags=tags))
 
     assert write.size > 1_600_000
-    assert (write.metrics, write.params) == (NOTHING, NOTHING)
+    assert (write.metrics, write.params) == (NO_FRAGMENT, NO_FRAGMENT)
     assert held(write.tags) == tags

@@ -139,7 +139,8 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
 )
 def test_writes_that_are_long_together_are_given_more_time(lengths: tuple[int, ...], is_lenient: bool) -> None:  # noqa: FBT001 - pytest's parameter
     outbox, bulk_outbox = Store(), Store()
-    longs = [Offer(write=Write(op=Op.LOG_INPUTS, lane=RUN, whole=b"x" * length), client="a") for length in lengths]
+    writes = [Write(op=Op.LOG_INPUTS, lane=RUN, single_body=b"x" * length) for length in lengths]
+    longs = [Offer(write=write, client="a") for write in writes]
 
     verdicts = list(intake_over(Store(), outbox, bulk_outbox=bulk_outbox).accept(longs))
 

@@ -43,7 +43,7 @@ class Asked:
 
 
 def refusals(stopping: threading.Event | None = None) -> RejectionDelay:
-    return RejectionDelay(stopping or threading.Event(), proxies=0)
+    return RejectionDelay(stopping or threading.Event(), trusted_proxies=0)
 
 
 def test_as_many_wait_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,4 +127,4 @@ def test_what_waits_holds_next_to_nothing() -> None:
     assert LARGE not in asked.request.headers
     assert not [value for value in vars(asked.request).values() if isinstance(value, bytes | dict) and len(value) > 100]
     assert not [value for value in asked.request.scope.values() if isinstance(value, bytes) and len(value) > 100]
-    assert (asked.request.address(proxies=0), asked.request.path) == ("192.0.2.1", "/v1/writes")
+    assert (asked.request.address(trusted_proxies=0), asked.request.path) == ("192.0.2.1", "/v1/writes")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.proxy import shared_reads
-from api.proxy.answers import BoundedForwarding, Fetched
+from api.proxy.answers import BoundedForwarding, FetchedAnswer
 from api.proxy.questions import Question
 from api.proxy.shared_reads import MAX_AGE_S, SharedReads
 from bridge.errors import StoreUnavailable, UpstreamTimeout
@@ -94,7 +94,7 @@ class Sharing:
             await self.ask(question, {})
         self.upstream.calls = 0
 
-    async def ask(self, question: Question | None = RUN, positions: dict[str, int] | None = None) -> Fetched:
+    async def ask(self, question: Question | None = RUN, positions: dict[str, int] | None = None) -> FetchedAnswer:
         async with AsyncExitStack() as stack:
             return await self.reads.fetch(REQUEST, question, positions, stack)
 
@@ -297,7 +297,7 @@ async def test_the_bytes_that_are_kept_are_bounded(share: Sharing) -> None:
         for _ in range(2):
             await share.ask(Question(number, None), {})
 
-    assert share.reads._size <= shared_reads._MAX_BYTES + shared_reads._MAX_ANSWER_BYTES  # noqa: SLF001
+    assert share.reads._size <= shared_reads._MAX_KEPT_BYTES + shared_reads._MAX_ANSWER_BYTES  # noqa: SLF001
     share.now += MAX_AGE_S + 1
     share.upstream.padding = b""
     await share.asked(Question(199, None))

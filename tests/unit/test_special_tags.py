@@ -15,7 +15,7 @@ from tests.factories import NOW
 
 def created(**fields: Any) -> Any:
     write = capture(Op.CREATE_RUN, json.dumps({"run": "nightly/17"} | fields).encode(), now=NOW)
-    return msgspec.json.decode(write.whole)
+    return msgspec.json.decode(write.single_body)
 
 
 def tagged(value: str, **fields: str) -> dict[str, Any]:
