@@ -32,8 +32,11 @@ class ActionSwitch:
     def check_queued(self, op: Op) -> None:
         """Raise ``ActionRefused`` unless writes of this kind are queued: a bulk request is never proxied."""
         action = rule_of_op(op).action
-        # CreateRun is also the action of a call of MLflow's that is never queued, so its mode does not count here.
-        if self._modes.get(action, Handling.QUEUED) is not Handling.QUEUED and op is not Op.CREATE_RUN:
+        mode = self._modes.get(action, Handling.QUEUED)
+        # CreateRun is also the action of MLflow's own call, which is always proxied. A run by name is always queued.
+        if mode is Handling.PROXIED and op is Op.CREATE_RUN:
+            return
+        if mode is not Handling.QUEUED:
             raise ActionRefused(action)
 
     def _mode_of(self, request: Request) -> Handling | None:

@@ -91,6 +91,16 @@ def test_a_request_with_many_writes_takes_none_of_a_kind_that_is_not_queued(http
     assert "does not accept LogMetric here for now" in answer.text
 
 
+@pytest.mark.parametrize(("mode", "status"), [("proxied", 202), ("refused", 403)])
+def test_a_run_by_name_is_created_unless_its_action_is_refused(http_with: With, mode: str, status: int) -> None:
+    http = http_with({"BRIDGE_ACTION_MODES": f"CreateRun:{mode}"})
+
+    alone = http.post("/v1/runs", json={"run": "nightly"})
+    among_others = http.post("/v1/writes", json={"writes": [{"op": "create-run", "run": "nightly"}]})
+
+    assert [alone.status_code, among_others.status_code] == [status] * 2
+
+
 def test_readiness_reports_the_modes(http_with: With) -> None:
     http = http_with({"BRIDGE_ACTION_MODES": "SetTag:proxied"})
 
