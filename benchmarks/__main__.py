@@ -19,6 +19,7 @@ import click
 
 from benchmarks import contenders
 from benchmarks.access import guarded
+from benchmarks.consoles import consoles
 from benchmarks.costs import costs
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
 from benchmarks.denials import denied
@@ -34,7 +35,7 @@ from benchmarks.table import Row, Setting
 Measure = Callable[[Setting], Iterator[Row]]
 _ALL: tuple[Measure, ...] = (
     *(latency, accepted, guarded, fair, denied, batches, floor, proxy, ui, pollers, stream, crowd),
-    *(delivered, drain, limited, slow, two_workers, store, growth, letters, costs, simulation),
+    *(delivered, drain, limited, slow, two_workers, store, growth, letters, consoles, costs, simulation),
 )
 MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}
 _RESULTS = Path(__file__).parent / "results"
