@@ -121,6 +121,10 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._debug("Emulation.setDeviceMetricsOverride", metrics)
 
+    def save_files_in(self, directory: Path) -> None:
+        """Save the files that pages offer in this directory, and ask nothing."""
+        self._debug("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(directory)})
+
     def forget(self) -> None:
         """Drop the cookies and what the pages of this site have stored."""
         self._call("DELETE", "/cookie")

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dead letters in the console of operations: filtered, replayed at a rate, discarded by count; in a browser."""
 
+import csv
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
+from bridge.outbox import Accepted, DeadLettering, DeadLetterReason, Offer, Settlement
 from bridge.redis_store.client import disconnect
 from bridge.redis_store.outbox import RedisOutbox, connect
 from tests.acceptance.test_dead_letters import no_deliveries
-from tests.factories import accept_one, metric
+from tests.amounts import amount
+from tests.factories import metric
 from tests.portal import Portal
 from tests.servers import wait_until
 
@@ -19,10 +22,11 @@ LEASE = dt.timedelta(seconds=60)
 HOUR = dt.timedelta(hours=1)
 PATH = "/v1/dead-letters"
 PAGE = "/app/ops/dead-letters"
+#: 10,000 letters in all, or 200: no page shows more than some of them.
 CAUSES = {
-    DeadLetterReason.EXPIRED: (120, "Upstream was away."),
-    DeadLetterReason.REFUSED: (60, "Metric is not valid."),
-    DeadLetterReason.POISON: (40, "The worker ended."),
+    DeadLetterReason.EXPIRED: (amount(120, 6_000), "Upstream was away."),
+    DeadLetterReason.REFUSED: (amount(60, 3_000), "Metric is not valid."),
+    DeadLetterReason.POISON: (amount(20, 1_000), "The worker ended."),
 }
 #: The page behind a dialog has buttons of the same names.
 DIALOG = "[...document.querySelectorAll('[role=dialog]')].find((each) => each.checkVisibility())"
@@ -35,13 +39,13 @@ def bury(portal: Portal, client: str, reason: DeadLetterReason, count: int, mess
     run_id = portal.bridge.create_run()
     connection = connect(portal.bridge.store_url, timeout=LEASE, connections=2)
     outbox = RedisOutbox(connection, retention=HOUR, idempotency_ttl=HOUR)
+    dead_lettering = DeadLettering(reason=reason, message=message)
     with no_deliveries(portal.bridge):
-        for step in range(first, first + count):
-            accept_one(outbox, metric(step, run_id=run_id), client=client)
-        claim = outbox.claim(run_id, lease=LEASE)
-        assert claim
-        settlement = Settlement(count=count, attempts=1, dead_lettering=DeadLettering(reason=reason, message=message))
-        outbox.settle(claim, settlement, lease=LEASE)
+        offers = [Offer(write=metric(step, run_id=run_id), client=client) for step in range(first, first + count)]
+        assert all(isinstance(verdict, Accepted) for verdict in outbox.accept_all(offers))
+        while claim := outbox.claim(run_id, lease=LEASE):
+            settlement = Settlement(count=len(claim.jobs), attempts=1, dead_lettering=dead_lettering)
+            outbox.settle(claim, settlement, lease=LEASE)
     disconnect(connection, in_use=True)
 
 
@@ -73,37 +77,53 @@ def follow(portal: Portal, beginning: str) -> None:
 def test_one_cause_is_replayed_at_a_rate_that_is_changed_and_then_cancelled(shared_portal: Portal) -> None:
     for reason, (count, message) in CAUSES.items():
         bury(shared_portal, "of-three-causes", reason, count, message)
-    key = shared_portal.key_of("drainer", "--admin")
+    all_letters, expired = sum(count for count, _ in CAUSES.values()), CAUSES[DeadLetterReason.EXPIRED][0]
 
-    shared_portal.sign_in(key, f"{PAGE}?client=of-three-causes")
-    shared_portal.shows("(220)")
+    shared_portal.sign_in(shared_portal.key_of("drainer", "--admin"), f"{PAGE}?client=of-three-causes")
+    shared_portal.shows(f"({all_letters:,})")
     shared_portal.browser.eventually("document.querySelectorAll('.causes li').length == 3")
-    follow(shared_portal, "these: 120 letters")
-    shared_portal.shows("Replay all 120…")
+    follow(shared_portal, f"these: {expired:,} letters")
+    shared_portal.shows(f"Replay all {expired:,}…")
     assert "reason=expired" in shared_portal.place()
 
-    shared_portal.click("Replay all 120…")
-    shared_portal.shows("120 letters match")
+    shared_portal.click(f"Replay all {expired:,}…")
+    shared_portal.shows(f"{expired:,} letters match")
     shared_portal.shows("mlflow-bridge dead-letters replay --reason expired --op log-metric --client of-three-causes")
-    shared_portal.browser.enter("[role=dialog] input[name=rate]", "2")
+    shared_portal.browser.enter("[role=dialog] input[name=rate]", str(expired // 60))
     shared_portal.shows("Takes about 60 seconds.")
-    click_in_dialog(shared_portal, "Replay 120 letters")
+    click_in_dialog(shared_portal, f"Replay {expired:,} letters")
     shared_portal.shows("The replay is ordered")
     [drain] = asked(shared_portal, "GET", f"{PATH}/drains?state=running")["drains"]
     click_in_dialog(shared_portal, "Change the rate")
-    shared_portal.browser.enter("[role=dialog] input[name=rate]", "4")
+    shared_portal.browser.enter("[role=dialog] input[name=rate]", str(expired // 30))
     click_in_dialog(shared_portal, "Set")
-    shared_portal.shows("4 a second")
+    shared_portal.shows(f"{expired // 30} a second")
     click_in_dialog(shared_portal, "Cancel the rest")
     shared_portal.shows("What is done stays done.")
 
     ended = asked(shared_portal, "GET", f"{PATH}/drains/{drain['drain_id']}")
-    assert (ended["state"], ended["rate"], ended["total"]) == ("cancelled", 4.0, 120)
+    assert (ended["state"], ended["rate"], ended["total"]) == ("cancelled", expired / 30, expired)
     assert ended["ordered_by"] == "drainer"
-    assert ended["done"] < 120
-    wait_until(lambda: count_of(shared_portal, {"client": "of-three-causes"}) == 220 - ended["done"])
+    assert ended["done"] < expired
+    left = all_letters - ended["done"]
+    wait_until(lambda: count_of(shared_portal, {"client": "of-three-causes"}) == left)
     shared_portal.browser.open(f"{shared_portal.url}/app/ops/drains?state=cancelled")
-    shared_portal.shows(f"Replay: {ended['done']} of 120 letters. What is done stays done.")
+    shared_portal.shows(f"Replay: {ended['done']:,} of {expired:,} letters. What is done stays done.")
+
+
+def test_all_pages_of_a_list_are_saved_as_a_csv_file(shared_portal: Portal, tmp_path: Path) -> None:
+    # The page shows 50 at a time.
+    bury(shared_portal, "saved", DeadLetterReason.POISON, 70, "The worker ended.")
+    bury(shared_portal, "not-saved", DeadLetterReason.POISON, 1, "The worker ended.")
+    shared_portal.sign_in(shared_portal.key_of("saver", "--admin"), f"{PAGE}?client=saved")
+    shared_portal.browser.save_files_in(tmp_path)
+    file = tmp_path / "dead-letters.csv"
+
+    shared_portal.browser.click('button[aria-label="CSV: dead-letters.csv"]')
+
+    wait_until(file.exists)
+    rows = list(csv.DictReader(file.open()))
+    assert [(row["client"], row["reason"]) for row in rows] == [("saved", "poison")] * 70
 
 
 def test_a_discard_is_asked_for_again_when_the_count_has_changed_meanwhile(shared_portal: Portal) -> None:
