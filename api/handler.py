@@ -73,8 +73,8 @@ class RequestHandler:
     def _is_queued(self, request: Request, op: Op) -> bool:
         """Return whether a write is queued. A call that upstream lacks is not: upstream's own error is forwarded.
 
-        A client that is limited to experiments gets an error here instead. Its writes are checked when they are queued,
-        and upstream may have been upgraded to a version with the call since its capabilities were read.
+        A client that is limited to experiments gets an error here instead: a forwarded write would not be checked, and
+        upstream may have the call by now.
         """
         if request.client.experiments is not None:
             check_has_call(op, self.capabilities.lacks, self.capabilities.limits)

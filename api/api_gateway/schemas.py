@@ -28,7 +28,7 @@ class SchemaConverter:
         self._components = components
 
     def convert(self, schema: _Schema) -> _Schema:
-        """Return the schema for API Gateway. A reference stays one, and stands alone."""
+        """Return the schema for API Gateway. A reference stays one, with no other keyword beside it."""
         if "$ref" in schema:
             return {"$ref": schema["$ref"]}
         result = {key: value for key, value in schema.items() if key not in _UNSUPPORTED}

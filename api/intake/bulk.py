@@ -48,7 +48,7 @@ class BulkReader:
         self, clock: Clock, capabilities: UpstreamCapabilities, switch: ActionSwitch, *, max_body_bytes: int
     ) -> None:
         self.max_body_bytes = max_body_bytes
-        self._switch = switch
+        self._action_switch = switch
         self._clock = clock
         self._capabilities = capabilities
 
@@ -62,6 +62,7 @@ class BulkReader:
         key = read_key(request.header(b"idempotency-key"))
         trace_context = request.trace_context
         request_fingerprint = fingerprint(_PATH, plain, request.workspace)
+        # Not atomic: once one of the group is declined, no later one of its lane is stored.
         offer_group = secrets.token_bytes(8)
         return [
             Offer(
@@ -82,7 +83,7 @@ class BulkReader:
 
     def _check(self, write: Write) -> None:
         """Raise ``ActionRefused`` or ``InvalidWrite`` for a write that is not queued, or that upstream can't store."""
-        self._switch.check_queued(write.op)
+        self._action_switch.check_queued(write.op)
         check_has_call(write.op, self._capabilities.lacks, self._capabilities.limits)
         check_for_upstream(write, self._capabilities.limits)
 

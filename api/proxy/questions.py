@@ -48,7 +48,8 @@ class Question:
 
     #: Equal for all reads that upstream answers alike.
     key: Hashable
-    #: The client of a search, which must show its earlier writes; None for a read that names what it shows.
+    #: The client of a search. It gets no answer that is older than its latest delivered write. It is not in the key:
+    #: clients with equal rights share answers. None for a read that names its runs, which waits for their lanes.
     searcher: str | None
 
 

@@ -132,6 +132,7 @@ class _ExtentBatch:
     """
 
     def __init__(self, fast_outbox: Outbox) -> None:
+        """``fast_outbox`` gives up soon enough for an event loop."""
         self._fast_outbox = fast_outbox
         self._waiting: list[tuple[Sequence[str], asyncio.Future[dict[str, Extent]]]] = []
 

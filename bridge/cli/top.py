@@ -36,7 +36,7 @@ def _parse_period(_context: click.Context, _option: click.Parameter, text: str) 
 @click.option("--once", is_flag=True, help="Show it once. So it is where the output is no terminal.")
 @connection_options
 def top(url: str, *, as_json: bool, once: bool, every: dt.timedelta) -> None:
-    """Show the state of the bridge, and why writes wait. Keys: q ends it, p pauses it.
+    """Show the state of the bridge, and why writes wait. Keys: q ends it, p freezes the screen.
 
     With --json, print the overview as one line each period.
     """
@@ -69,13 +69,15 @@ def _draw(bridge: BridgeClient, *, is_colored: bool) -> list[str]:
 
 def _follow(bridge: BridgeClient, every: dt.timedelta) -> None:
     """Draw until q is pressed. While the bridge does not respond, the last lines stay, with the reason."""
-    lines, is_paused = ["Asks the bridge ..."], False
+    lines, is_frozen = ["Asks the bridge ..."], False
     with _key_reader() as read_key, contextlib.suppress(KeyboardInterrupt):
         click.echo(_HIDE_CURSOR, nl=False, color=True)
         try:
             while True:
-                note = "paused, p continues" if is_paused else f"every {every.total_seconds():g} s, p pauses"
-                if not is_paused:
+                note = (
+                    "frozen, p continues" if is_frozen else f"every {every.total_seconds():g} s, p freezes the screen"
+                )
+                if not is_frozen:
                     try:
                         lines = _draw(bridge, is_colored=True)
                     except click.ClickException as error:
@@ -85,7 +87,7 @@ def _follow(bridge: BridgeClient, every: dt.timedelta) -> None:
                 if key == "q":
                     return
                 if key == "p":
-                    is_paused = not is_paused
+                    is_frozen = not is_frozen
         finally:
             click.echo(_SHOW_CURSOR, nl=False, color=True)
 

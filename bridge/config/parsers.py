@@ -34,7 +34,7 @@ def duration(text: str) -> dt.timedelta:
     return span
 
 
-def pause(text: str) -> dt.timedelta:
+def duration_or_zero(text: str) -> dt.timedelta:
     """Read a duration that may be ``0s``."""
     return dt.timedelta() if re.fullmatch(r"0(ms|s|m|h|d)", text) else duration(text)
 

@@ -15,6 +15,7 @@ from bridge.config.parsers import (
     auth_kinds,
     count,
     duration,
+    duration_or_zero,
     encryption_keys,
     host_name,
     hosts,
@@ -22,7 +23,6 @@ from bridge.config.parsers import (
     label,
     log_level,
     metric_namespace,
-    pause,
     port,
     public_url,
     rate,
@@ -304,7 +304,7 @@ class Settings:
     )
     shutdown_delay: dt.timedelta = _setting(
         "1s",
-        pause,
+        duration_or_zero,
         "How long the api still responds after a stop signal, to new writes with 503, so that a load balancer redirects"
         " them. `0s` for none, where another api listens on the same port.",
     )

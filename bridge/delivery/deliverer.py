@@ -44,7 +44,7 @@ _BASE_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 60.0
 #: Added to the attempts of a denied lane: permissions change slowly, so even its first pauses are long.
 _DENIED_EXTRA_ATTEMPTS = 3
-#: The attempts that the backoff of a denied and withheld lane assumes: enough for the longest bound.
+#: The attempts that the backoff of a denied lane that flow control withholds assumes: enough for the longest bound.
 _DENIED_WITHHELD_ATTEMPTS = 10
 _POISON = DeadLettering(reason=DeadLetterReason.POISON, message="each delivery of this write crashed its worker")
 

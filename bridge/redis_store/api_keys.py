@@ -32,7 +32,7 @@ from bridge.redis_store.scripts import load
 from schemas.client import Client, KeyDocument
 
 _CLIENTS, _KEYS, _USED = keys.CLIENTS, keys.API_KEYS, keys.API_KEYS_USED
-#: For how long a removal of an administrator counts as one that may still happen.
+#: How long the claim to remove an administrator counts as its removal, so that no two claims remove the last one.
 _CLAIM_TTL_S = 24 * 3600
 
 

@@ -62,7 +62,7 @@ class FlowControlState:
     reason: str | None
     #: Since when the breaker is not closed; None if it is closed, or if an older release has opened it.
     since: dt.datetime | None = None
-    #: When the breaker permits a probe, which is past if it is half-open; None if it is closed.
+    #: When the open breaker permits a probe, which is past if it is half-open; None if it is closed.
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
     rate: float | None

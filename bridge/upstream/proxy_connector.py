@@ -62,7 +62,7 @@ class Connector(aiohttp.TCPConnector):
     async def send_once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send a request that must not be repeated (aiohttp middleware)."""
+        """Send a request once: aiohttp must not repeat it by itself (aiohttp middleware)."""
         try:
             return await send(request)
         except aiohttp.ClientConnectorError:

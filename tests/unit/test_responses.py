@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What upstream's answers mean: DESIGN section 5 as a table."""
+"""What upstream's answers mean, as a table."""
 
 import datetime as dt
 import json

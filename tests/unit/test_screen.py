@@ -115,8 +115,8 @@ def test_top_is_drawn_until_it_is_paused_or_ended(
 
     shown = capsys.readouterr().out.split("\x1b[H\x1b[2J")
     assert "no bridge answers, q ends" in shown[1]
-    assert "every 2 s, p pauses, q ends" in shown[2]
-    assert "paused, p continues, q ends" in shown[3]
+    assert "every 2 s, p freezes the screen, q ends" in shown[2]
+    assert "frozen, p continues, q ends" in shown[3]
     assert shown[4].endswith("\x1b[?25h")
     assert asked == ["/v1/overview"] * 2
 
