@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+from hiredis import pack_command
 from redis.cluster import RedisCluster
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
@@ -68,11 +69,29 @@ class PipelinedScript:
             return error
 
     def _run(self, calls: Sequence[Call]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for script_keys, arguments in calls:
-            pipeline.evalsha(self._script.sha, len(script_keys), *script_keys, *arguments)
-        results: list[Any] = pipeline.execute(raise_on_error=False)
-        return results
+        # redis-py's pipeline does the same at twice the CPU time, and every write pays for it.
+        commands = b"".join(
+            pack_command(("EVALSHA", self._script.sha, len(script_keys), *script_keys, *arguments))
+            for script_keys, arguments in calls
+        )
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_packed_command([commands], check_health=False)
+            return [_read_result(connection) for _ in calls]
+        except BaseException:
+            # Results that are still to arrive would be taken for those of the connection's next commands.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+
+def _read_result(connection: Any) -> Any:  # noqa: ANN401 - as the script returns
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def load(client: redis.Redis, name: str) -> Script:
