@@ -21,10 +21,14 @@ class SessionDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     signed_in: bool
     sign_in: SignInMethods
+    #: The version of the bridge.
     version: str
+    #: The name of this bridge, BRIDGE_LABEL.
     label: str | None = None
+    #: The host of the console if it is not this one.
     console_host: str | None = None
     client: str | None = None
+    #: The name by which the page calls the client.
     display: str | None = None
     via: Literal["none", "key", "oidc", "alb"] | None = None
     scopes: tuple[Scope, ...] = ()
@@ -32,6 +36,7 @@ class SessionDocument(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[str, ...] = ()
     #: The ids of the experiments that the client is limited to; null for all.
     experiments: tuple[str, ...] | None = None
+    #: Whether the client may write nothing.
     read_only: bool = False
     signed_in_at: dt.datetime | None = None
     #: Null where the session is not the bridge's.

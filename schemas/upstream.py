@@ -46,7 +46,7 @@ class UpstreamDocument(msgspec.Struct, frozen=True, kw_only=True):
     #: How often the breaker has opened since the last answer, and the failures in a row since it last opened.
     trips: int
     failures: int
-    #: The calls of the last hour by outcome; up to five minutes more.
+    #: The calls of the last 60 to 65 minutes, by outcome.
     outcomes: dict[str, int]
 
 
@@ -57,9 +57,9 @@ class Upstreams(msgspec.Struct, frozen=True):
 
 
 class FailedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that upstream did not execute."""
+    """A call that failed, or whose result is unknown."""
 
-    #: In order of time.
+    #: Ids sort by time.
     id: str
     at: dt.datetime
     #: The method, and the path below MLflow's API.

@@ -44,7 +44,7 @@ _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 _PARAM = {"key": _KEY, "value": {"maxLength": MAX_PARAM_VALUE}}
 _TAG = {"key": _KEY, "value": {"maxLength": MAX_TAG_VALUE}}
 EXPERIMENT = {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$"}
-#: Ids that the bridge creates, and names. Other printable characters are valid, and get a 404.
+#: Ids that the bridge creates, and names. The api answers other printable characters with 404, not 400.
 PATH_PART = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@=+-]*$"}
 CLIENT_NAME = {"type": "string", "pattern": f"^{CLIENT_NAME_PATTERN}$"}
 #: The ids that MLflow creates. The api accepts others, such as those with slashes.

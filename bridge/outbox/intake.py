@@ -59,7 +59,7 @@ class Intake:
         self._outbox = outbox
         self._bulk_outbox = bulk_outbox
         self._dispatch = dispatch
-        self._is_prompt = True
+        self._is_store_prompt = True
         self._waiting: queue.SimpleQueue[_WaitingOffers] = queue.SimpleQueue()
         self._thread = BackgroundThread("intake", self._accept_waiting, observe=observe)
 
@@ -67,7 +67,7 @@ class Intake:
         """Yield the verdict on each write of one request, in few round trips.
 
         The first write goes alone: if it is declined, nothing of the request is stored. After a round trip with a
-        declined write, no more are offered: they would pass it when it is offered again.
+        declined write, no more are offered: they would overtake it when it is offered again.
         """
         begin, count = 0, 1
         while begin < len(offers):
@@ -81,13 +81,13 @@ class Intake:
 
     def submit(self, offers: Sequence[Offer], callback: VerdictCallback) -> None:
         """Accept up to ``MAX_BATCH_WRITES`` writes and pass on the verdicts: now, or later in a background thread."""
-        is_offered_now = self._is_prompt
+        is_offered_now = self._is_store_prompt
         if is_offered_now:
             verdicts = self._accept(self._fast_outbox, offers, repeated=False)
             if not _store_failed(verdicts):
                 callback(verdicts)
                 return
-            self._is_prompt = False
+            self._is_store_prompt = False
         self._waiting.put(_WaitingOffers(offers, is_offered_now, callback))
         self._thread.start()
 
@@ -99,7 +99,7 @@ class Intake:
         if _store_failed(verdicts):
             self._fail_waiting(verdicts[0])
         else:
-            self._is_prompt = time.monotonic() - began_at < _PROMPT_S
+            self._is_store_prompt = time.monotonic() - began_at < _PROMPT_S
 
     def _fail_waiting(self, verdict: Verdict | Exception) -> None:
         """Fail all waiting offers with the same verdict: they must not wait for one timeout after the other."""
@@ -108,7 +108,10 @@ class Intake:
             waiting.callback([verdict] * len(waiting.offers))
 
     def _accept(self, outbox: Outbox, offers: Sequence[Offer], *, repeated: bool) -> Sequence[Verdict | Exception]:
-        """Return the verdict on each offer. Only lanes that were idle are dispatched: workers know the others."""
+        """Return the verdict on each offer. Only lanes that were idle are dispatched: workers know the others.
+
+        ``repeated`` offers were offered before, and may be stored.
+        """
         try:
             verdicts = outbox.accept_all(offers, repeated=repeated)
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread, and its clients need a response

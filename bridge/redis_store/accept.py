@@ -89,7 +89,12 @@ class WriteAcceptor:
             pipeline.set(guard, fingerprint, nx=True, px=self._idempotency_ttl_ms)
             pipeline.get(guard)
         bound = pipeline.execute()[1::2]
-        return {index for (index, _, fingerprint), other in zip(keyed, bound, strict=True) if other != fingerprint}
+        # A guard that has expired between the two commands is that of no other request.
+        return {
+            index
+            for (index, _, fingerprint), other in zip(keyed, bound, strict=True)
+            if other not in (None, fingerprint)
+        }
 
     def _run_script(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:

@@ -90,7 +90,7 @@ class RedisAuditStore:
         """Yield the entries of one stream before a place, the newest first, each as its place and its packed record."""
         end = "+"
         if before:
-            # Of two entries at the same time and number, that of the stream with the smaller letter is before.
+            # Of two entries at the same time and number, that of the stream with the smaller letter is older.
             exclusive = "" if stream < before.stream else "("
             end = f"{exclusive}{before.ms}-{before.number}"
         while chunk := self._client.xrevrange(_STREAM_KEYS[stream], max=end, min=oldest_ms, count=_CHUNK_ENTRIES):
