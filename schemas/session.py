@@ -25,7 +25,7 @@ class SessionDocument(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     #: The name of this bridge, BRIDGE_LABEL.
     label: str | None = None
-    #: The host of the console if it is not this one.
+    #: BRIDGE_CONSOLE_HOST, the host name for operators alone.
     console_host: str | None = None
     client: str | None = None
     #: The name by which the page calls the client.

@@ -57,7 +57,7 @@ class Upstreams(msgspec.Struct, frozen=True):
 
 
 class FailedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that failed, or whose result is unknown."""
+    """A call that failed, or that got no response and may have succeeded."""
 
     #: Ids sort by time.
     id: str
