@@ -8,7 +8,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
 # Most tests wait: three processes keep two cores busy. The tests of a file share its servers.
-PYTEST := .venv/bin/pytest -n 3 --dist loadfile
+# In the order of tests/conftest.py: xdist alone would keep the slowest files, which have few tests, for the end.
+PYTEST := .venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 .PHONY: help run test test-all check check-all lint typecheck arch format docs faults bench audit lock image release clean
 .PHONY: console console-check console-pages console-dev
 
