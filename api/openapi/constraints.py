@@ -120,6 +120,8 @@ QUERY_OF: dict[str, _Schema] = {
     "/v1/lanes": {"state": {"enum": ["waiting", "delivering", "failing", "denied"]}},
     "/v1/dead-letters/drains": {"state": {"enum": [*DrainState]}},
 }
+#: The query parameters that a path requires.
+REQUIRED_QUERY = {"/v1/clients/<name>/permission": frozenset({"action"})}
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:

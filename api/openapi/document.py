@@ -13,7 +13,16 @@ import msgspec
 
 from api.http.routing import Route
 from api.openapi.bodies import BODIES, JSON, queued_content, schema_ref
-from api.openapi.constraints import CLIENT_NAME, EXPERIMENT, PATH_PART, QUERY, QUERY_OF, SPANS, TRACE
+from api.openapi.constraints import (
+    CLIENT_NAME,
+    EXPERIMENT,
+    PATH_PART,
+    QUERY,
+    QUERY_OF,
+    REQUIRED_QUERY,
+    SPANS,
+    TRACE,
+)
 from schemas.endpoints import OTLP_PATH, QUEUED, Endpoint
 from schemas.job import JobDocument
 from schemas.problem import MlflowError, Problem
@@ -187,7 +196,8 @@ _PATH_PARAMETER_SCHEMAS = {"trace_id": TRACE, "request_id": TRACE, "name": CLIEN
 def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
     schemas = QUERY | QUERY_OF.get(route.path, {})
     for name in route.query:
-        yield {"name": name, "in": "query", "schema": schemas[name]}
+        is_required = name in REQUIRED_QUERY.get(route.path, ())
+        yield {"name": name, "in": "query", **({"required": True} if is_required else {}), "schema": schemas[name]}
 
 
 def _response(type_: Any) -> dict[str, Any]:  # noqa: ANN401 - see _members

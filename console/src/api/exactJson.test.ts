@@ -4,6 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { formatExactJson, parseExactJson, prettyJson } from './exactJson';
 
 describe('parseExactJson', () => {
+  it('reads a string of 20 million characters beside a large integer', () => {
+    const profile = 'a "quoted" \\ part, 12345678901234567890; '.repeat(500_000);
+    const text = `{"profile":${JSON.stringify(profile)},"step":9223372036854775807}`;
+
+    expect(parseExactJson(text)).toStrictEqual({ profile, step: 9223372036854775807n });
+  });
+
   it('keeps the largest step exact', () => {
     expect(parseExactJson('{"step":9223372036854775807,"n":-9223372036854775808}')).toEqual({
       step: 9223372036854775807n,

@@ -9,7 +9,7 @@
 export type Json = null | boolean | number | bigint | string | Json[] | { [name: string]: Json };
 
 const INTEGER_MARK = '\u0000integer:';
-const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** 2^53 has 16 digits: a text without such a number has no integer that a number cannot hold. */
 const LONG_NUMBER = /\d{16}/;
 
@@ -17,10 +17,7 @@ const LONG_NUMBER = /\d{16}/;
 export function parseExactJson(text: string): Json {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text) as Json;
   // `JSON.parse` refuses a raw U+0000, so a string of the document never begins with the mark.
-  const marked = text.replace(STRING_OR_NUMBER, (token) =>
-    isUnsafeInteger(token) ? JSON.stringify(INTEGER_MARK + token) : token,
-  );
-  return JSON.parse(marked, (_name, value: unknown) =>
+  return JSON.parse(markUnsafeIntegers(text), (_name, value: unknown) =>
     typeof value === 'string' && value.startsWith(INTEGER_MARK) ? BigInt(value.slice(INTEGER_MARK.length)) : value,
   ) as Json;
 }
@@ -42,6 +39,36 @@ export function prettyJson(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** Returns the text with strings in place of integers that a number cannot hold. */
+function markUnsafeIntegers(text: string): string {
+  const parts: string[] = [];
+  let begin = 0;
+  while (begin < text.length) {
+    const quote = text.indexOf('"', begin);
+    const opening = quote < 0 ? text.length : quote;
+    const outside = text.slice(begin, opening);
+    parts.push(
+      outside.replace(NUMBER, (token) => (isUnsafeInteger(token) ? JSON.stringify(INTEGER_MARK + token) : token)),
+    );
+    begin = endOfString(text, opening);
+    parts.push(text.slice(opening, begin));
+  }
+  return parts.join('');
+}
+
+/** Returns the index after a string. A regular expression for it overflows the stack on a string of some megabytes. */
+function endOfString(text: string, opening: number): number {
+  let closing = text.indexOf('"', opening + 1);
+  while (closing >= 0 && isEscaped(text, closing)) closing = text.indexOf('"', closing + 1);
+  return closing < 0 ? text.length : closing + 1;
+}
+
+function isEscaped(text: string, index: number): boolean {
+  let backslashes = 0;
+  while (text[index - 1 - backslashes] === '\\') backslashes += 1;
+  return backslashes % 2 === 1;
 }
 
 function isUnsafeInteger(token: string): boolean {
