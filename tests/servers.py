@@ -16,11 +16,11 @@ from typing import Any, cast
 import redis
 import requests
 
+from bridge.cli.local.servers import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
+from bridge.cli.local.supervisor import Child
 from bridge.config.network import CA_BUNDLE, NO_PROXY, PROXY
 from bridge.config.parsers import duration
 from bridge.errors import StoreUnavailable
-from bridge.local.servers import MLFLOW_ENVIRON, bundled_server, mlflow_command, store_command
-from bridge.local.supervisor import Child
 from bridge.redis_store.client import store_errors
 from bridge.redis_store.outbox import connect
 

@@ -44,7 +44,7 @@ def up() -> None:
     stay in the store and are delivered after the next start.
     """
     # Only this command needs the whole bridge; the others start three times as fast without it.
-    from bridge.local.stack import up as run_all  # noqa: PLC0415
+    from bridge.cli.local.stack import up as run_all  # noqa: PLC0415
 
     try:
         run_all(resolve_credentials(os.environ), click.echo)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from bridge.local.servers import bundled_server
+from bridge.cli.local.servers import bundled_server
 from tests.servers import free_port, get_ok, mlflow_at, running, wait_until
 
 STORAGE = Path(__file__).parents[2] / ".image"

@@ -24,11 +24,11 @@ from typing import Any
 
 from bridge.bootstrap.processes import Api, build_api
 from bridge.bootstrap.startup_checks import check_exposure, check_store
+from bridge.cli.local.servers import MLFLOW_ENVIRON, mlflow_command, store_command
+from bridge.cli.local.supervisor import Child, Supervisor
 from bridge.config.environment import read_settings
 from bridge.config.settings import Settings, masked
 from bridge.errors import EX_CONFIG, CannotStart, StoreUnavailable
-from bridge.local.servers import MLFLOW_ENVIRON, mlflow_command, store_command
-from bridge.local.supervisor import Child, Supervisor
 
 #: Prints a line for the user.
 Echo = Callable[[str], None]
