@@ -26,7 +26,7 @@ test: .venv/dev console .venv/old-client/installed .venv/old-server/installed ##
 test-all: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## The same with all generated examples, as CI does
 	$(PYTEST) -n 2 --full
 
-bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for nine minutes
+bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for a quarter of an hour
 	.venv/bin/python -m benchmarks $(BENCH)
 
 faults: .venv/dev ## Put the bridge through each fault at length, and show the outcome of every write

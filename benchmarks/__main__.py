@@ -43,7 +43,9 @@ _FULL, _QUICK, _SMOKE = (3, 1.0), (1, 0.1), (1, 0.002)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One round with at least a tenth of the amounts: about nine minutes.")
+@click.option(
+    "--quick", is_flag=True, help="One round with at least a tenth of the amounts: about a quarter of an hour."
+)
 @click.option(
     "--smoke", is_flag=True, help="Tiny amounts: only shows that each measure works; the ratios mean nothing."
 )
