@@ -1,10 +1,14 @@
 #!/bin/sh
 # Logs to a run with plain curl, waits until MLflow has everything, and reads it back.
-# Usage: docs/try-it.sh http://127.0.0.1:8080
+# Usage: docs/try-it.sh http://127.0.0.1:8080; with a key, set MLFLOW_TRACKING_TOKEN.
 set -eu
 base=${1:?usage: try-it.sh http://127.0.0.1:8080}
 
-post() { curl --silent --show-error --fail-with-body -H 'Content-Type: application/json' "$@"; }
+get() {
+  curl --silent --show-error --fail-with-body \
+    ${MLFLOW_TRACKING_TOKEN:+-H "Authorization: Bearer $MLFLOW_TRACKING_TOKEN"} "$@"
+}
+post() { get -H 'Content-Type: application/json' "$@"; }
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 header() { tr -d '\r' | sed -n "s/^$1: //Ip"; }
 
@@ -25,9 +29,9 @@ $(log log-batch "{\"run_id\": \"$run\", \"metrics\": [{\"key\": \"acc\", \"value
 
 # With "Prefer: wait" the response arrives as soon as the job is settled.
 for job in $jobs; do
-  echo "job      $job  $(curl --silent --fail-with-body -H 'Prefer: wait=30' "$base/v1/jobs/$job" | field status)"
+  echo "job      $job  $(get -H 'Prefer: wait=30' "$base/v1/jobs/$job" | field status)"
 done
 
 echo "read back from MLflow:"
-curl --silent --fail-with-body "$base/api/2.0/mlflow/metrics/get-history?run_id=$run&metric_key=loss"
-curl --silent --fail-with-body "$base/api/2.0/mlflow/runs/get?run_id=$run"
+get "$base/api/2.0/mlflow/metrics/get-history?run_id=$run&metric_key=loss"
+get "$base/api/2.0/mlflow/runs/get?run_id=$run"

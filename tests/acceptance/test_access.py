@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from bridge.errors import EX_CONFIG
 from tests import forked
+from tests.acceptance.test_curl import run_try_it
 from tests.servers import api_with, clean_environ, running, script, wait_until
 from tests.system import System, system
 
@@ -175,6 +176,10 @@ def trace_in(bridge: System, experiment: str) -> str:
 def read_trace(bridge: System, key: str, trace_id: str) -> int:
     headers = {"Authorization": f"Bearer {key}"}
     return requests.get(f"{bridge.url}/api/3.0/mlflow/traces/{trace_id}", headers=headers, timeout=30).status_code
+
+
+def test_the_script_of_the_readme_works_with_a_key(guarded: System) -> None:
+    run_try_it(guarded.url, key=key_of(guarded, "tries-it"))
 
 
 def test_a_key_is_made_shown_once_replaced_and_revoked(guarded: System) -> None:

@@ -6,15 +6,17 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.servers import clean_environ
 from tests.system import LOG_BATCH, System
 from tests.upstream_faults import Delay
 
 TRY_IT = Path(__file__).parents[2] / "docs" / "try-it.sh"
 
 
-def run_try_it(url: str) -> str:
+def run_try_it(url: str, *, key: str = "") -> str:
     """Run the script of the README and return what it printed, having checked what it read back."""
-    done = subprocess.run([TRY_IT, url], capture_output=True, text=True, timeout=120, check=False)
+    environ = clean_environ() | ({"MLFLOW_TRACKING_TOKEN": key} if key else {})
+    done = subprocess.run([TRY_IT, url], env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     head, _, read_back = done.stdout.partition("read back from MLflow:\n")
 
