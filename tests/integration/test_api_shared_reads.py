@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.test import Client as Http
 from werkzeug.test import TestResponse
 
+from bridge.bootstrap import processes
 from bridge.bootstrap.processes import Api, Worker, build_api, build_worker
 from bridge.config.environment import read_settings
 from bridge.redis_store.outbox import connect
@@ -82,7 +83,9 @@ def shown(run: Any) -> tuple[int, str]:
 
 
 @pytest.fixture
-def two(redis_server: tuple[Server, str]) -> Iterator[Two]:
+def two(redis_server: tuple[Server, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Two]:
+    # A read does not wait for a store that is slower than this, as it is on a busy machine.
+    monkeypatch.setattr(processes, "_FAST_STORE_TIMEOUT", dt.timedelta(seconds=5))
     url = redis_server[1]
     connect(url, timeout=dt.timedelta(seconds=5), connections=1).flushall()
     with ExitStack() as stack:
