@@ -13,7 +13,11 @@ field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 header() { tr -d '\r' | sed -n "s/^$1: //Ip"; }
 
 # The proxy passes the creation of a run to MLflow, and returns MLflow's response.
-run=$(post "$base/api/2.0/mlflow/runs/create" -d '{"experiment_id": "0", "run_name": "try-it"}' | field run_id)
+created=$(post "$base/api/2.0/mlflow/runs/create" -d '{"experiment_id": "0", "run_name": "try-it"}') || {
+  echo "no run was created: $created" >&2
+  exit 1
+}
+run=$(echo "$created" | field run_id)
 echo "run      $run"
 
 # Writes are accepted at once; the Job-Id header identifies the job of each.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.servers import clean_environ
 from tests.system import LOG_BATCH, System
-from tests.upstream_faults import Delay
+from tests.upstream_faults import Answer, Delay
 
 TRY_IT = Path(__file__).parents[2] / "docs" / "try-it.sh"
 
@@ -31,6 +31,17 @@ def run_try_it(url: str, *, key: str = "") -> str:
     assert {("team", "red"), ("stage", "dev")} <= {(t["key"], t["value"]) for t in run["tags"]}
     assert {m["key"]: m["value"] for m in run["metrics"]} == {"loss": 0.125, "acc": 0.5}
     return done.stdout
+
+
+def test_the_script_of_the_readme_ends_where_upstream_creates_no_run(bridge: System) -> None:
+    bridge.front.set_fault(Answer(503, {"Content-Type": "application/json"}, b'{"message": "in maintenance"}'))
+
+    done = subprocess.run([TRY_IT, bridge.url], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert "no run was created: " in done.stderr
+    assert "maintenance" in done.stderr
+    assert done.stdout == ""
 
 
 def test_what_curl_logs_is_read_back_through_a_front_that_checks_every_signature(bridge: System) -> None:
