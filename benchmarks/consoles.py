@@ -33,6 +33,8 @@ def consoles(setting: Setting) -> Iterator[Row]:
         runs = [f"{number:032x}" for number in range(50)]
         count = setting.amount(2_000, least=1_000)
         begins = itertools.count(step=count)
+        # Half of what open consoles send meanwhile.
+        min_polls = len(_POLLS_OF_A_SECOND) * count / _WRITES_PER_S / 2
 
         def p99() -> float:
             calls = metric_calls(bridge.url, runs, count, begin=next(begins))
@@ -48,6 +50,7 @@ def consoles(setting: Setting) -> Iterator[Row]:
             alone.append(p99())
             with _open_consoles(bridge.url) as sent:
                 beside.append(p99())
+                assert sent.value >= min_polls, f"only {sent.value} polls were sent"
                 polls += sent.value
         ratios = sorted(one / other for one, other in zip(beside, alone, strict=True))
         yield Row(

@@ -5,6 +5,7 @@ They describe the api to clients. The api validates bodies by its own rules, som
 such as names that would be paths of other files.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -121,7 +122,9 @@ QUERY_OF: dict[str, _Schema] = {
     "/v1/dead-letters/drains": {"state": {"enum": [*DrainState]}},
 }
 #: The query parameters that a path requires.
-REQUIRED_QUERY = {"/v1/clients/<name>/permission": frozenset({"action"})}
+REQUIRED_QUERY: dict[str, Sequence[str]] = {
+    "/v1/clients/<name>/permission": msgspec.json.schema(PermissionQuery)["$defs"]["PermissionQuery"]["required"],
+}
 
 
 def constraints(op: Op, *, alone: bool = True) -> _Schema:

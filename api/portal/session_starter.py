@@ -4,8 +4,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from api.auth.session_authentication import SessionAuthentication
 from api.http.cookies import SESSION_COOKIE, read_cookie, set_cookie
@@ -17,12 +17,13 @@ from schemas.client import Client
 T = TypeVar("T")
 
 
-class StartedSession(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StartedSession:
     """A new session, its client, and the header that sets its cookie."""
 
     session: BrowserSession
     client: Client
-    cookie: tuple[str, str]
+    cookie: tuple[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,8 +138,9 @@ class ClientRoutes:
     )
     def permission(self, name: str) -> Response:
         """Return whether a client may do an action, in an experiment if one is named."""
+        stored = self._stored(name)
         query = query_of(PermissionQuery)
-        permission = self.actions.explain(self._stored(name).client, query.action, query.experiment_id)
+        permission = self.actions.explain(stored.client, query.action, query.experiment_id)
         return json_response(permission or abort(404, f"There is no action {query.action}; GET /v1/actions lists all."))
 
     @Route(

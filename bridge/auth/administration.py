@@ -86,8 +86,8 @@ class Administration:
         """Delete a key. Raises ``UnknownKey``, ``LastAdministrator`` or ``OwnAdministration``."""
         key = self.key(key_id) or _raise(UnknownKey(key_id))
         owner = self.store.client(key.client)
-        is_own_last_key = not set(self._credentials_of(key.client)) - {key_id}
-        if actor and actor.name == key.client and is_own_last_key:
+        is_own_key = actor is not None and actor.name == key.client
+        if is_own_key and not set(self._credentials_of(key.client)) - {key_id}:
             raise OwnAdministration("This is the last live key of the client that asks. Create another one first.")
         if owner and may_administer(owner) and self._is_live(key) and not force:
             self._claim_removal([key_id])

@@ -23,8 +23,9 @@ class RecentTotals:
 
     def of(self, wanted: LetterFilter) -> LetterTotals:
         """Return the totals of a filter."""
-        if wanted in self._cached:
-            counted_at, totals = self._cached[wanted]
+        # One look-up: another thread may remove the entry at any time.
+        if cached := self._cached.get(wanted):
+            counted_at, totals = cached
             if self._clock.monotonic() - counted_at < _MAX_AGE:
                 return totals
         totals = self._letters.totals(wanted)

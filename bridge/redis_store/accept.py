@@ -4,7 +4,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -83,18 +83,24 @@ class WriteAcceptor:
         ]
         if not keyed:
             return set()
-        # The idempotency record lies in the partition of the lane. This guard is one for all partitions.
+        # Of two requests with the same key, the first has it.
+        guards = {guard: fingerprint for _, guard, fingerprint in reversed(keyed)}
+        bound = self._bind_guards(guards)
+        if None in bound.values():
+            # A guard has expired, or another request has unbound it, between the two commands.
+            bound = self._bind_guards(guards)
+        return {index for index, guard, fingerprint in keyed if bound[guard] != fingerprint}
+
+    def _bind_guards(self, guards: Mapping[str, bytes]) -> dict[str, bytes | None]:
+        """Bind each guard that is free to its fingerprint. Return the fingerprints to which the guards are bound.
+
+        The idempotency record lies in the partition of the lane. The guard is one for all partitions.
+        """
         pipeline = self._client.pipeline(transaction=False)
-        for _, guard, fingerprint in keyed:
+        for guard, fingerprint in guards.items():
             pipeline.set(guard, fingerprint, nx=True, px=self._idempotency_ttl_ms)
             pipeline.get(guard)
-        bound = pipeline.execute()[1::2]
-        # A guard that has expired between the two commands is that of no other request.
-        return {
-            index
-            for (index, _, fingerprint), other in zip(keyed, bound, strict=True)
-            if other not in (None, fingerprint)
-        }
+        return dict(zip(guards, pipeline.execute()[1::2], strict=True))
 
     def _run_script(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
         try:

@@ -60,7 +60,8 @@ class RedisCounterStore:
             process, _, lines = report.decode().partition("\n")
             latest[process] = lines
         threads: Counter[tuple[str, str]] = Counter()
-        for line in "\n".join(latest.values()).splitlines():
-            name, state, count = line.split("\t")
-            threads[name, state] += int(count)
+        for lines in latest.values():
+            for line in lines.splitlines():
+                name, state, count = line.split("\t")
+                threads[name, state] += int(count)
         return threads

@@ -24,6 +24,9 @@ _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
 #: Keys that an interrupted self-test leaves behind expire after this time.
 _SELF_TEST_TTL_MS = 10_000
 
+#: Longer commands are sent one at a time: the timeout of the connection is for each, and none is copied once more.
+_MAX_JOINED_BYTES = 256 * 1024
+
 #: The keys and the arguments of one call.
 Call = tuple[Sequence[str], Sequence[Any]]
 
@@ -69,15 +72,19 @@ class PipelinedScript:
             return error
 
     def _run(self, calls: Sequence[Call]) -> list[Any]:
+        if not calls:
+            return []
         # redis-py's pipeline does the same at twice the CPU time, and every write pays for it.
-        commands = b"".join(
+        commands = [
             pack_command(("EVALSHA", self._script.sha, len(script_keys), *script_keys, *arguments))
             for script_keys, arguments in calls
-        )
+        ]
+        if sum(map(len, commands)) <= _MAX_JOINED_BYTES:
+            commands = [b"".join(commands)]
         pool = self._client.connection_pool
         connection = pool.get_connection()
         try:
-            connection.send_packed_command([commands], check_health=False)
+            connection.send_packed_command(commands, check_health=False)
             return [_read_result(connection) for _ in calls]
         except BaseException:
             # Results that are still to arrive would be taken for those of the connection's next commands.

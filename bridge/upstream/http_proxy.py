@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forwarding proxy: sends requests to upstream and can_stream the responses back, on one event loop."""
+"""Forwarding proxy: sends requests to upstream and streams the responses back, on one event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -45,6 +45,7 @@ def bounded(shared_guarded: GuardedApi) -> Iterator[None]:
     yield
     assert shared_guarded.processes() == before
     # Without the pages of files: the system may have taken them from a process at rest, and given them back since.
+    # They are some megabytes, little beside the limit.
     assert sum(held(pid, "VmHWM") - held(pid, "RssFile") for pid in before) - at_rest < MOST_GROWTH
 
 

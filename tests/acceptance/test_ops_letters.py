@@ -43,10 +43,12 @@ def bury(portal: Portal, client: str, reason: DeadLetterReason, count: int, mess
     with no_deliveries(portal.bridge):
         offers = [Offer(write=metric(step, run_id=run_id), client=client) for step in range(first, first + count)]
         assert all(isinstance(verdict, Accepted) for verdict in outbox.accept_all(offers))
-        claim = outbox.claim(run_id, lease=LEASE)
+        claim, buried = outbox.claim(run_id, lease=LEASE), 0
         while claim and claim.jobs:
+            buried += len(claim.jobs)
             settlement = Settlement(count=len(claim.jobs), attempts=1, dead_lettering=dead_lettering)
             claim = outbox.settle(claim, settlement, lease=LEASE)
+    assert buried == count
     disconnect(connection, in_use=True)
 
 

@@ -2,6 +2,7 @@
 """Several writes accepted in one round trip: each has its own verdict, and all keep their order."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import redis
 
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Caps, Offer
+from bridge.redis_store import keys
+from bridge.redis_store.accept import WriteAcceptor
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
@@ -61,6 +64,45 @@ def test_a_key_that_comes_twice_at_once_is_one_write(outbox: RedisOutbox) -> Non
     assert isinstance(second, Accepted)
     assert (first.job_id, first.replayed, second.replayed) == (second.job_id, False, True)
     assert pending(outbox, RUN) == [metric(1)]
+
+
+def test_of_two_requests_with_one_key_at_once_the_first_has_it(outbox: RedisOutbox) -> None:
+    verdicts = outbox.accept_all(
+        [offer(metric(1), key="k"), offer(metric(2, run_id=OTHER), key="k", request=b"o" * 16)]
+    )
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted, KeyReused]
+    assert pending(outbox, RUN) == [metric(1)]
+
+
+def test_a_key_that_gets_free_while_it_is_read_is_bound_to_one_request(
+    client: Any, outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard, bind, freed = keys.idempotency_guard("a", "k"), WriteAcceptor._bind_guards, list[str]()  # noqa: SLF001 - a guard gets free between its two commands
+
+    def bind_what_gets_free(self: WriteAcceptor, guards: Mapping[str, bytes]) -> dict[str, bytes | None]:
+        if freed:
+            return bind(self, guards)
+        freed.extend(guards)
+        return dict.fromkeys(guards)
+
+    monkeypatch.setattr(WriteAcceptor, "_bind_guards", bind_what_gets_free)
+    [verdict] = outbox.accept_all([offer(metric(1), key="k")])
+    [other] = outbox.accept_all([offer(metric(2, run_id=OTHER), key="k", request=b"o" * 16)])
+
+    assert freed == [guard]
+    assert (type(verdict), type(other)) == (Accepted, KeyReused)
+    assert client.get(guard) == b"r" * 16
+
+
+def test_long_writes_of_one_round_trip_are_stored_in_order(outbox: RedisOutbox) -> None:
+    # More than is sent in one piece.
+    writes = [tag(f"t{number}", "x" * 7_900) for number in range(50)]
+
+    verdicts = outbox.accept_all([offer(write) for write in writes])
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 50
+    assert pending(outbox, RUN) == writes
 
 
 def test_offers_that_are_repeated_are_stored_once(outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,3 +406,11 @@ def test_a_lane_is_attempted_now_unless_it_is_being_delivered(outbox: RedisOutbo
 def test_a_cursor_that_is_none_is_refused(lanes: RedisLanes, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         lanes.page(LaneQuery(cursor=cursor))
+
+
+def test_a_process_without_threads_hides_those_of_no_other(client: Any) -> None:
+    counters = RedisCounterStore(client)
+    counters.report("new", {})
+    counters.report("old", {("meter", "alive"): 1})
+
+    assert counters.threads() == {("meter", "alive"): 1}

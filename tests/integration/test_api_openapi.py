@@ -6,6 +6,7 @@ import re
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import Client
 
+from api.openapi.constraints import QUERY_OF, REQUIRED_QUERY
 from api.routes.table import ROUTES
 from schemas.endpoints import QUEUED
 
@@ -34,3 +35,12 @@ def test_the_page_lists_them_and_loads_nothing(http: Client) -> None:
     assert "http://" not in page
     assert "https://" not in page
     assert "src=" not in page
+
+
+def test_a_query_parameter_that_a_call_needs_is_required(http: Client) -> None:
+    permission = http.get("/openapi.json").get_json()["paths"]["/v1/clients/{name}/permission"]["get"]
+    [action, experiment_id] = [each for each in permission["parameters"] if each["in"] == "query"]
+
+    assert (action["name"], action.get("required")) == ("action", True)
+    assert (experiment_id["name"], experiment_id.get("required")) == ("experiment_id", None)
+    assert {route.path for route in ROUTES} >= {*QUERY_OF, *REQUIRED_QUERY}

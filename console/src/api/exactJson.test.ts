@@ -11,6 +11,15 @@ describe('parseExactJson', () => {
     expect(parseExactJson(text)).toStrictEqual({ profile, step: 9223372036854775807n });
   });
 
+  it('keeps a string that looks like a marked integer', () => {
+    const text = String.raw`{"tag":"\u0000integer:7","other":"integer x 7","step":9223372036854775807}`;
+
+    const value = parseExactJson(text);
+
+    expect(value).toStrictEqual({ tag: '\u0000integer:7', other: 'integer x 7', step: 9223372036854775807n });
+    expect(formatExactJson(value, 0)).toBe(text);
+  });
+
   it('keeps the largest step exact', () => {
     expect(parseExactJson('{"step":9223372036854775807,"n":-9223372036854775808}')).toEqual({
       step: 9223372036854775807n,

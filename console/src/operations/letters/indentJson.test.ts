@@ -24,3 +24,8 @@ it('keeps a text that is one value', () => {
   expect(indentJson(' "a b" ')).toBe('"a b"');
   expect(indentJson('')).toBe('');
 });
+
+it('keeps a string of 16 million characters', () => {
+  const profile = JSON.stringify('a "quoted" part: [1, {2}]; '.repeat(600_000));
+  expect(indentJson(`{"profile":${profile}}`)).toBe(`{\n  "profile": ${profile}\n}`);
+});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { jsonPieces } from '../../api/jsonPieces';
 
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+const TOKEN = /[{}[\],:]|[^\s{}[\],:]+/g;
 const INDENT = '  ';
 
 /**
@@ -16,7 +17,7 @@ export function indentJson(text: string): string {
     if (line) lines.push(line);
     line = INDENT.repeat(depth);
   };
-  const tokens = text.match(TOKEN) ?? [];
+  const tokens = [...tokensOf(text)];
   for (const [index, token] of tokens.entries()) {
     if (token === '{' || token === '[') {
       line += token;
@@ -32,6 +33,13 @@ export function indentJson(text: string): string {
     }
   }
   return [...lines, line].join('\n');
+}
+
+function* tokensOf(text: string): Generator<string> {
+  for (const piece of jsonPieces(text)) {
+    if (piece.isString) yield piece.text;
+    else yield* piece.text.match(TOKEN) ?? [];
+  }
 }
 
 const isOpening = (token: string | undefined): boolean => token === '{' || token === '[';
