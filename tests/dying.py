@@ -14,6 +14,8 @@ import pytest
 import redis
 from redis.connection import AbstractConnection
 
+from bridge.redis_store.scripts import Call, FinishedCalls, PipelinedScript, SentCalls
+
 #: Seconds between two breaks, at most.
 _LONGEST_PAUSE = 0.02
 
@@ -94,3 +96,26 @@ class Connections:
 def _shut(connection: Any) -> None:
     """As a network does it: no byte comes or goes any more."""
     connection._sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001
+
+
+class _LosesResults(FinishedCalls):
+    """Calls that take effect on a connection that breaks then."""
+
+    def __init__(self, sent: SentCalls) -> None:
+        super().__init__([])
+        self._sent = sent
+
+    def results(self) -> list[Any]:
+        self._sent.results()
+        raise redis.ConnectionError("the answers were lost")
+
+
+def lose_first_results(script: PipelinedScript, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break the connection of the first calls of a script after they took effect."""
+    send, breaks = script.send, iter([True])
+
+    def send_and_break_once(calls: Sequence[Call]) -> SentCalls:
+        sent = send(calls)
+        return _LosesResults(sent) if next(breaks, False) else sent
+
+    monkeypatch.setattr(script, "send", send_and_break_once)

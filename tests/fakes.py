@@ -44,6 +44,16 @@ class FakeDispatch:
         return True
 
 
+def respond_at_once(
+    descriptor: int,  # noqa: ARG001 - as AwaitResponse says
+    timeout_s: float,  # noqa: ARG001
+    on_response: Callable[[], None],
+    on_timeout: Callable[[], None],  # noqa: ARG001
+) -> None:
+    """Wait for the response of a store without an event loop: the first read of it waits."""
+    on_response()
+
+
 class FakeUpstream:
     """Answers calls as the test says, and remembers them."""
 

@@ -56,11 +56,13 @@ _OF_NETWORK = {*CA_BUNDLE, *PROXY["https"], *PROXY["http"], *NO_PROXY}
 
 def clean_environ() -> dict[str, str]:
     """The environment without what would change how the bridge, MLflow or AWS's libraries behave."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("BRIDGE_", "MLFLOW_", "AWS_", "COV_", "PYTEST")) and name not in _OF_NETWORK
     }
+    # MLflow's telemetry has no network here, and its thread changes os.environ while calls read it: they then fail.
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class Server:

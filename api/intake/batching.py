@@ -3,9 +3,10 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from bridge.outbox import Accepted, Offer, Verdict
 from bridge.outbox.intake import LONG_WRITES_BYTES, MAX_BATCH_WRITES, Intake
@@ -22,6 +23,8 @@ class WriteBatcher:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._collected: list[tuple[Offer, _Future]] = []
+        #: Whether a batch is at the store.
+        self._is_storing = False
         self._threads = ThreadPoolExecutor(_MAX_LONG_WRITES, thread_name_prefix="long-write")
 
     async def accept(self, offer: Offer) -> Accepted:
@@ -45,9 +48,10 @@ class WriteBatcher:
         return await future
 
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._is_storing or not self._collected:
+            # What is collected now goes with the next batch, as soon as the store has responded.
+            return
         batch, self._collected = self._collected[:MAX_BATCH_WRITES], self._collected[MAX_BATCH_WRITES:]
-        if self._collected:
-            loop.call_soon(self._submit, loop)
         futures, loop_thread = [future for _, future in batch], threading.get_ident()
 
         def resolve(verdicts: Sequence[Verdict | Exception]) -> None:
@@ -58,7 +62,29 @@ class WriteBatcher:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, futures, verdicts)
 
-        self._intake.submit([offer for offer, _ in batch], resolve)
+        self._intake.submit([offer for offer, _ in batch], resolve, partial(self._await_response, loop))
+        if self._collected:
+            loop.call_soon(self._submit, loop)
+
+    def _await_response(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        descriptor: int,
+        timeout_s: float,
+        on_response: Callable[[], None],
+        on_timeout: Callable[[], None],
+    ) -> None:
+        def end(callback: Callable[[], None]) -> None:
+            loop.remove_reader(descriptor)
+            timeout.cancel()
+            self._is_storing = False
+            # First, so that the store works while the requests of this batch get their responses.
+            self._submit(loop)
+            callback()
+
+        self._is_storing = True
+        timeout = loop.call_later(timeout_s, end, on_timeout)
+        loop.add_reader(descriptor, end, on_response)
 
 
 def _resolve(futures: Sequence[_Future], verdicts: Sequence[Verdict | Exception]) -> None:

@@ -238,6 +238,23 @@ class Extent:
         return self.accepted - self.settled
 
 
+class SentOffers(Protocol):
+    """Offers that were sent to the store, which has not responded yet. Exactly one of the methods is called, once."""
+
+    #: The descriptor that becomes readable once the store responds; None where the verdicts are there already.
+    descriptor: int | None
+    #: The longest time that the store has to respond.
+    timeout_s: float
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdict on each offer. This waits for the response if it has not arrived."""
+        ...
+
+    def abandon(self) -> None:
+        """Wait no longer. The store may accept the offers all the same."""
+        ...
+
+
 class Outbox(Protocol):
     """The durable store of undelivered jobs. The docstring of this module states its guarantees."""
 
@@ -247,6 +264,10 @@ class Outbox(Protocol):
         Each offer gets a verdict of its own. One that exceeds a cap, or has the idempotency key of another request, is
         declined without an effect on the others. ``repeated``: they were offered before and may have been stored then.
         """
+        ...
+
+    def send(self, offers: Sequence[Offer]) -> SentOffers:
+        """Begin `accept_all`, so that an event loop does not have to wait for the store."""
         ...
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:

@@ -2,8 +2,8 @@
 """Durable acceptance: each write is in the outbox before its client gets a response.
 
 Writes that arrive together are accepted together, in one round trip and one sync to disk: the more arrive, the less
-each costs. While the store is prompt, the caller waits for it, which is fastest. When it is slow, a background thread
-takes over, so that it can't block an event loop.
+each costs. While the store is prompt, an event loop goes on until its response arrives. When it is slow, a background
+thread takes over, which may wait longer.
 """
 
 import queue
@@ -31,6 +31,9 @@ _PROMPT_S = 0.05
 
 #: Receives the verdicts, or the defect that prevented them, in the order of the offers.
 VerdictCallback = Callable[[Sequence[Verdict | Exception]], None]
+
+#: Watches a descriptor for some seconds. Calls the first function once it is readable, or the second if it never is.
+AwaitResponse = Callable[[int, float, Callable[[], None], Callable[[], None]], None]
 
 
 class _WaitingOffers(NamedTuple):
@@ -79,16 +82,43 @@ class Intake:
                 return
             begin, count = begin + count, _MAX_BATCH_WRITES_OF_REQUEST
 
-    def submit(self, offers: Sequence[Offer], callback: VerdictCallback) -> None:
-        """Accept up to ``MAX_BATCH_WRITES`` writes and pass on the verdicts: now, or later in a background thread."""
-        is_offered_now = self._is_store_prompt
-        if is_offered_now:
-            verdicts = self._accept(self._fast_outbox, offers, repeated=False)
-            if not _store_failed(verdicts):
+    def submit(self, offers: Sequence[Offer], callback: VerdictCallback, await_response: AwaitResponse) -> None:
+        """Accept up to ``MAX_BATCH_WRITES`` writes, and pass on the verdicts once the store has responded.
+
+        If the store does not respond within the time of ``fast_outbox``, a background thread offers the writes again
+        and passes on the verdicts.
+        """
+        if not self._is_store_prompt:
+            self._accept_in_background(_WaitingOffers(offers, repeated=False, callback=callback))
+            return
+        try:
+            sent = self._fast_outbox.send(offers)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the event loop, and its clients need a response
+            callback([error for _ in offers])
+            return
+
+        def take_verdicts() -> None:
+            verdicts = self._verdicts(offers, sent.verdicts)
+            if _store_failed(verdicts):
+                self._repeat_in_background(offers, callback)
+            else:
                 callback(verdicts)
-                return
-            self._is_store_prompt = False
-        self._waiting.put(_WaitingOffers(offers, is_offered_now, callback))
+
+        def give_up() -> None:
+            sent.abandon()
+            self._repeat_in_background(offers, callback)
+
+        if sent.descriptor is None:
+            take_verdicts()
+        else:
+            await_response(sent.descriptor, sent.timeout_s, take_verdicts, give_up)
+
+    def _repeat_in_background(self, offers: Sequence[Offer], callback: VerdictCallback) -> None:
+        self._is_store_prompt = False
+        self._accept_in_background(_WaitingOffers(offers, repeated=True, callback=callback))
+
+    def _accept_in_background(self, waiting: _WaitingOffers) -> None:
+        self._waiting.put(waiting)
         self._thread.start()
 
     def _accept_waiting(self) -> None:
@@ -108,12 +138,15 @@ class Intake:
             waiting.callback([verdict] * len(waiting.offers))
 
     def _accept(self, outbox: Outbox, offers: Sequence[Offer], *, repeated: bool) -> Sequence[Verdict | Exception]:
-        """Return the verdict on each offer. Only lanes that were idle are dispatched: workers know the others.
+        """Return the verdict on each offer. ``repeated`` offers were offered before, and may be stored."""
+        return self._verdicts(offers, lambda: outbox.accept_all(offers, repeated=repeated))
 
-        ``repeated`` offers were offered before, and may be stored.
-        """
+    def _verdicts(
+        self, offers: Sequence[Offer], accept: Callable[[], Sequence[Verdict]]
+    ) -> Sequence[Verdict | Exception]:
+        """Return the verdict on each offer. Only lanes that were idle are dispatched: workers know the others."""
         try:
-            verdicts = outbox.accept_all(offers, repeated=repeated)
+            verdicts = accept()
         except Exception as error:  # noqa: BLE001 - a defect must not end the thread, and its clients need a response
             return [error for _ in offers]
         for offer, verdict in zip(offers, verdicts, strict=True):

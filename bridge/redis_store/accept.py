@@ -4,8 +4,9 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import redis
@@ -13,13 +14,13 @@ import redis
 from bridge.dispatch.redis_failures import is_redis_failure
 from bridge.errors import OverCap, StoreUnavailable
 from bridge.events import Observer
-from bridge.outbox import Accepted, Caps, Offer, Verdict
+from bridge.outbox import Accepted, Caps, Offer, SentOffers, Verdict
 from bridge.process.background import BackgroundThread
 from bridge.redis_store import keys
 from bridge.redis_store.client import disconnect, info_of_servers, read_durability, store_errors
 from bridge.redis_store.instance_key import JobIdKey
 from bridge.redis_store.records import ENTRY_PREFIX_BYTES, pack_write
-from bridge.redis_store.scripts import Scripts
+from bridge.redis_store.scripts import FinishedCalls, Scripts, SentCalls
 from bridge.redis_store.store_format import declare_format
 from bridge.redis_store.timestamps import from_ms
 from schemas.idempotency import KeyReused
@@ -34,7 +35,7 @@ _MAX_AGE_S = 2.0
 
 
 class WriteAcceptor:
-    """Accepts the writes of `RedisOutbox`. See `bridge.outbox.Outbox.accept_all` for the promise."""
+    """Accepts the writes of `RedisOutbox`. See `bridge.outbox.Outbox` for the promises."""
 
     def __init__(
         self,
@@ -53,22 +54,31 @@ class WriteAcceptor:
         self._occupancy = Occupancy(client, caps, observe=observe)
         self._job_id_key = job_id_key
 
-    def accept_all(self, offers: Sequence[Offer], *, repeated: bool) -> list[Verdict]:
-        """Accept each write at the end of its lane."""
+    def send(self, offers: Sequence[Offer], *, repeated: bool) -> SentOffers:
+        """Send the offers to the store, which accepts each at the end of its lane."""
         try:
             with store_errors():
                 job_id_key = self._job_id_key.key()
                 reused = self._bind_idempotency_keys(offers)
                 acceptable = [offer for index, offer in enumerate(offers) if index not in reused]
-                results = iter(self._run_script(acceptable, repeated=repeated))
-                verdicts = [
-                    KeyReused() if index in reused else _verdict(offer, next(results), job_id_key, self._caps)
-                    for index, offer in enumerate(offers)
-                ]
+                calls = self._send(acceptable, repeated=repeated)
         except StoreUnavailable as error:
-            return [error for _ in offers]
-        self._unbind_unacceptable(offers, verdicts)
-        return verdicts
+            return _SentOffers(FinishedCalls([]), partial(_all_unavailable, offers, error))
+
+        def verdicts() -> list[Verdict]:
+            try:
+                with store_errors():
+                    results = iter(self._results(acceptable, calls))
+            except StoreUnavailable as error:
+                return _all_unavailable(offers, error)
+            verdicts = [
+                KeyReused() if index in reused else _verdict(offer, next(results), job_id_key, self._caps)
+                for index, offer in enumerate(offers)
+            ]
+            self._unbind_unacceptable(offers, verdicts)
+            return verdicts
+
+        return _SentOffers(calls, verdicts)
 
     def _bind_idempotency_keys(self, offers: Sequence[Offer]) -> set[int]:
         """Bind each key to its request; return the indices of offers with a key of another request.
@@ -102,16 +112,27 @@ class WriteAcceptor:
             pipeline.get(guard)
         return dict(zip(guards, pipeline.execute()[1::2], strict=True))
 
-    def _run_script(self, offers: Sequence[Offer], *, repeated: bool) -> list[Any]:
+    def _send(self, offers: Sequence[Offer], *, repeated: bool) -> SentCalls:
         try:
-            return self._scripts.accept([self._arguments(offer, repeated=repeated) for offer in offers])
+            return self._scripts.accept.send([self._arguments(offer, repeated=repeated) for offer in offers])
         except Exception as error:
             if not _is_connection_broken(error):
                 raise
-            # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
-            # The accepts may have been executed all the same: by their ids the script recognises them.
-            disconnect(self._client, in_use=False)
-            return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
+            return self._send_again(offers)
+
+    def _results(self, offers: Sequence[Offer], calls: SentCalls) -> list[Any]:
+        try:
+            return calls.results()
+        except Exception as error:
+            if not _is_connection_broken(error):
+                raise
+            return self._send_again(offers).results()
+
+    def _send_again(self, offers: Sequence[Offer]) -> SentCalls:
+        # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
+        # The accepts may have been executed all the same: by their ids the script recognises them.
+        disconnect(self._client, in_use=False)
+        return self._scripts.accept.send([self._arguments(offer, repeated=True) for offer in offers])
 
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
         """Return the keys and the arguments of accept.lua."""
@@ -141,6 +162,12 @@ class WriteAcceptor:
                 with suppress(StoreUnavailable), store_errors():
                     guard = keys.idempotency_guard(offer.client, key.key)
                     self._scripts.unbind_idempotency_key([guard], [key.fingerprint])
+
+
+class _SentOffers:
+    def __init__(self, calls: SentCalls, verdicts: Callable[[], list[Verdict]]) -> None:
+        self.descriptor, self.timeout_s = calls.descriptor, calls.timeout_s
+        self.verdicts, self.abandon = verdicts, calls.abandon
 
 
 class Occupancy:
@@ -220,6 +247,10 @@ class Occupancy:
 def held_bytes(client: Any) -> int:  # noqa: ANN401 - see RedisOutbox
     """Return the bytes of all pending writes and dead letters."""
     return sum(held.get("bytes", 0) for held in _read_held(client))
+
+
+def _all_unavailable(offers: Sequence[Offer], error: StoreUnavailable) -> list[Verdict]:
+    return [error for _ in offers]
 
 
 def _is_connection_broken(error: Exception) -> bool:

@@ -25,6 +25,7 @@ from bridge.outbox import (
     Durability,
     Extent,
     Offer,
+    SentOffers,
     Settlement,
     Verdict,
 )
@@ -85,7 +86,11 @@ class RedisOutbox:
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
         """Accept each write at the end of its lane, in few round trips."""
-        return self._acceptor.accept_all(offers, repeated=repeated)
+        return self._acceptor.send(offers, repeated=repeated).verdicts()
+
+    def send(self, offers: Sequence[Offer]) -> SentOffers:
+        """Begin `accept_all`, so that an event loop does not have to wait for the store."""
+        return self._acceptor.send(offers, repeated=False)
 
     def claim(self, lane: str, *, lease: dt.timedelta) -> Claim | None:
         """Claim a lane that is due."""

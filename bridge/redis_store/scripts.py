@@ -9,7 +9,7 @@ it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
 import re
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from hiredis import pack_command
@@ -45,6 +45,23 @@ class Scripts:
         self.backlog = load(client, "backlog")
 
 
+class SentCalls(Protocol):
+    """Calls of a script that were sent. Exactly one of the methods is called, once."""
+
+    #: The descriptor that becomes readable with the results; None where they are there already.
+    descriptor: int | None
+    #: The longest time that the store has for the first result.
+    timeout_s: float
+
+    def results(self) -> list[Any]:
+        """Return the result of each call, or the error of one that failed by itself."""
+        ...
+
+    def abandon(self) -> None:
+        """Close the connection, on which the results are still to arrive."""
+        ...
+
+
 class PipelinedScript:
     """A script that runs many times in one round trip. Cluster pipelines lack scripts: there, one at a time."""
 
@@ -54,16 +71,15 @@ class PipelinedScript:
 
     def __call__(self, calls: Sequence[Call]) -> list[Any]:
         """Return the result of each call, or the error of one that failed by itself."""
+        return self.send(calls).results()
+
+    def send(self, calls: Sequence[Call]) -> SentCalls:
+        """Send the calls. In a cluster, this waits for their results."""
+        if not calls:
+            return FinishedCalls([])
         if isinstance(self._client, RedisCluster):
-            return [self._run_alone(script_keys, arguments) for script_keys, arguments in calls]
-        results = self._run(calls)
-        if any(isinstance(result, NoScriptError) for result in results):
-            # The store is new, or was restarted. Those calls did nothing.
-            self._client.script_load(self._script.script)
-            not_run = [index for index, result in enumerate(results) if isinstance(result, NoScriptError)]
-            for index, result in zip(not_run, self._run([calls[index] for index in not_run]), strict=True):
-                results[index] = result
-        return results
+            return FinishedCalls([self._run_alone(script_keys, arguments) for script_keys, arguments in calls])
+        return _PipelinedCalls(self._client, self._script, calls)
 
     def _run_alone(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script returns
         try:
@@ -71,27 +87,78 @@ class PipelinedScript:
         except redis.ResponseError as error:
             return error
 
-    def _run(self, calls: Sequence[Call]) -> list[Any]:
-        if not calls:
-            return []
-        # redis-py's pipeline does the same at twice the CPU time, and every write pays for it.
-        commands = [
-            pack_command(("EVALSHA", self._script.sha, len(script_keys), *script_keys, *arguments))
-            for script_keys, arguments in calls
-        ]
-        if sum(map(len, commands)) <= _MAX_JOINED_BYTES:
-            commands = [b"".join(commands)]
-        pool = self._client.connection_pool
-        connection = pool.get_connection()
+
+class FinishedCalls:
+    """Calls with results that are known."""
+
+    def __init__(self, results: list[Any]) -> None:
+        self.descriptor: int | None = None
+        self.timeout_s = 0.0
+        self._results = results
+
+    def results(self) -> list[Any]:
+        """Return the results."""
+        return self._results
+
+    def abandon(self) -> None:
+        """Do nothing: no result is still to arrive."""
+
+
+class _PipelinedCalls:
+    """Calls that were sent on one connection of the pool, which they keep until their end."""
+
+    def __init__(self, client: Any, script: Script, calls: Sequence[Call]) -> None:  # noqa: ANN401 - see RedisOutbox
+        self._client = client
+        self._script = script
+        self._calls = calls
+        self._connection = connection = client.connection_pool.get_connection()
         try:
-            connection.send_packed_command(commands, check_health=False)
-            return [_read_result(connection) for _ in calls]
+            connection.send_packed_command(_packed(script.sha, calls), check_health=False)
+            self.descriptor: int | None = _descriptor(connection)
+            self.timeout_s: float = connection.socket_timeout
         except BaseException:
-            # Results that are still to arrive would be taken for those of the connection's next commands.
-            connection.disconnect()
+            self.abandon()
             raise
-        finally:
-            pool.release(connection)
+
+    def results(self) -> list[Any]:
+        try:
+            results = [_read_result(self._connection) for _ in self._calls]
+        except BaseException:
+            self.abandon()
+            raise
+        self._client.connection_pool.release(self._connection)
+        if not any(isinstance(result, NoScriptError) for result in results):
+            return results
+        # The store is new, or was restarted. Those calls did nothing.
+        self._client.script_load(self._script.script)
+        not_run = [index for index, result in enumerate(results) if isinstance(result, NoScriptError)]
+        again = _PipelinedCalls(self._client, self._script, [self._calls[index] for index in not_run])
+        for index, result in zip(not_run, again.results(), strict=True):
+            results[index] = result
+        return results
+
+    def abandon(self) -> None:
+        # Results that are still to arrive would be taken for those of the connection's next commands.
+        self._connection.disconnect()
+        self._client.connection_pool.release(self._connection)
+
+
+def _descriptor(connection: Any) -> int:  # noqa: ANN401 - redis-py's connections share no typed base
+    # redis-py has no public name for the socket of a connection.
+    socket = connection._sock  # noqa: SLF001
+    descriptor: int = socket.fileno() if socket else -1
+    if descriptor < 0:
+        raise redis.ConnectionError("the connection was closed while it was in use")
+    return descriptor
+
+
+def _packed(script_sha: str, calls: Sequence[Call]) -> list[bytes]:
+    """Return the commands as they are sent. redis-py's pipeline does it at twice the CPU time, for every write."""
+    commands = [
+        pack_command(("EVALSHA", script_sha, len(script_keys), *script_keys, *arguments))
+        for script_keys, arguments in calls
+    ]
+    return commands if sum(map(len, commands)) > _MAX_JOINED_BYTES else [b"".join(commands)]
 
 
 def _read_result(connection: Any) -> Any:  # noqa: ANN401 - as the script returns

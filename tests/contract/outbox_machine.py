@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,6 +17,7 @@ from bridge.redis_store.dead_letters import RedisDeadLetters
 from bridge.redis_store.outbox import RedisOutbox
 from schemas.dead_letter import LetterFilter
 from schemas.job import JobStatus
+from tests.dying import lose_first_results
 from tests.factories import accept_one, metric
 from tests.unit.lanes import HORIZON
 
@@ -80,20 +80,10 @@ class OutboxMachine(RuleBasedStateMachine):
         self.pending[lane].append(fate)
 
     def _accept(self, fate: Fate, *, broken: bool) -> Any:
-        scripts: Any = self.outbox._scripts  # noqa: SLF001 - the wire is what breaks here
-        execute, answers = scripts.accept, iter([broken])
-
-        def answer_lost(*arguments: Any) -> Any:
-            result = execute(*arguments)
-            if next(answers, False):
-                raise redis.ConnectionError("the answer was lost")
-            return result
-
-        scripts.accept = answer_lost
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            if broken:
+                lose_first_results(self.outbox._scripts.accept, patch)  # noqa: SLF001 - the wire is what breaks here
             return accept_one(self.outbox, metric(fate.step, run_id=fate.lane), client=fate.client)
-        finally:
-            scripts.accept = execute
 
     @rule(lane=lanes)
     def claim(self, lane: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import redis
 
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Caps, Offer
@@ -16,6 +15,7 @@ from bridge.redis_store.outbox import RedisOutbox
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
 from tests.contract.conftest import RETENTION
+from tests.dying import lose_first_results
 from tests.factories import RUN, metric, tag
 
 LEASE = dt.timedelta(seconds=30)
@@ -106,16 +106,7 @@ def test_long_writes_of_one_round_trip_are_stored_in_order(outbox: RedisOutbox) 
 
 
 def test_offers_that_are_repeated_are_stored_once(outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripts: Any = outbox._scripts  # noqa: SLF001 - the wire is what breaks here
-    execute, broken = scripts.accept, iter([True])
-
-    def breaks_once_after_it_took_effect(calls: Any) -> Any:
-        result = execute(calls)
-        if next(broken, False):
-            raise redis.ConnectionError("the answers were lost")
-        return result
-
-    monkeypatch.setattr(scripts, "accept", breaks_once_after_it_took_effect)
+    lose_first_results(outbox._scripts.accept, monkeypatch)  # noqa: SLF001 - the wire is what breaks here
     offers = [offer(metric(step)) for step in range(5)]
 
     verdicts = outbox.accept_all(offers)

@@ -44,7 +44,7 @@ from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.idempotency import Idempotency
 from tests.dying import Connections
 from tests.factories import RUN, job, metric
-from tests.fakes import Events
+from tests.fakes import Events, respond_at_once
 from tests.servers import Server, wait_until
 from tests.unit.test_metrics_counting import REQUEST
 from workers.periodic import start_periodic_threads
@@ -265,7 +265,7 @@ def use(api: Api, someone: Client, callback: VerdictCallback) -> None:
         api.rate_limits.admit(someone, needs=("requests",))
     except OverQuota as error:
         raise AssertionError from error
-    api.intake.submit([Offer(write=metric(1), client="a")], callback)
+    api.intake.submit([Offer(write=metric(1), client="a")], callback, respond_at_once)
     api.dispatch.lane_due(RUN, "a")
 
 

@@ -2,20 +2,22 @@
 """What `bridge.outbox` promises."""
 
 import datetime as dt
+import select
 import time
 from typing import Any
 
 import pytest
-import redis
 
 from bridge.errors import LeaseLost, StoreUnavailable
-from bridge.outbox import Attempt, Claim, DeadLettering, DeadLetterReason, Offer, Settlement
+from bridge.outbox import Accepted, Attempt, Claim, DeadLettering, DeadLetterReason, Offer, Settlement
 from bridge.redis_store import keys
 from bridge.redis_store.outbox import RedisOutbox, connect
 from schemas.idempotency import Idempotency, KeyReused, read_idempotency
 from schemas.job import JobStatus, UpstreamAnswer
 from schemas.write import Op, Write
+from tests.dying import lose_first_results
 from tests.factories import RUN, accept_one, metric, param, tag
+from tests.fakes import FakeStore
 from tests.servers import wait_until
 
 LEASE = dt.timedelta(seconds=30)
@@ -146,20 +148,33 @@ def test_a_settlement_that_is_repeated_settles_once(outbox: RedisOutbox) -> None
     assert steps(first) == steps(repeated) == written(2, 3)
 
 
+def test_sent_offers_are_accepted_and_their_descriptor_becomes_readable(outbox: RedisOutbox, client: Any) -> None:
+    sent = outbox.send([Offer(write=metric(step), client="a") for step in range(3)])
+    # A store in memory has no descriptor that could be watched.
+    if sent.descriptor is not None and not isinstance(client, FakeStore):
+        assert select.select([sent.descriptor], [], [], sent.timeout_s)[0]
+
+    verdicts = sent.verdicts()
+
+    assert [isinstance(verdict, Accepted) for verdict in verdicts] == [True] * 3
+    assert steps(claimed(outbox)) == written(0, 1, 2)
+
+
+def test_offers_that_are_abandoned_and_repeated_are_stored_once(outbox: RedisOutbox) -> None:
+    offers = [Offer(write=metric(step), client="a") for step in range(3)]
+    outbox.send(offers).abandon()
+
+    verdicts = outbox.accept_all(offers, repeated=True)
+
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert steps(claimed(outbox)) == written(0, 1, 2)
+
+
 def test_an_accept_that_is_repeated_after_a_broken_connection_is_stored_once(
     outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept(outbox, metric(1))
-    execute = outbox._scripts.accept  # noqa: SLF001 - the wire is what breaks here
-    broken = iter([True])
-
-    def breaks_once_after_it_took_effect(*arguments: Any) -> Any:
-        result = execute(*arguments)
-        if next(broken, False):
-            raise redis.ConnectionError("the answer was lost")
-        return result
-
-    monkeypatch.setattr(outbox._scripts, "accept", breaks_once_after_it_took_effect)  # noqa: SLF001
+    lose_first_results(outbox._scripts.accept, monkeypatch)  # noqa: SLF001 - the wire is what breaks here
     repeated = accept_one(outbox, metric(2), client="a")
     monkeypatch.undo()
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 
 from bridge.errors import StoreUnavailable
-from bridge.outbox import Accepted, Offer, Outbox, Verdict
+from bridge.outbox import Accepted, Offer, Outbox, SentOffers, Verdict
 from bridge.outbox.intake import LONG_WRITES_BYTES, Intake
 from schemas.write import Op, Write
 from tests.factories import RUN, metric
-from tests.fakes import FakeDispatch
+from tests.fakes import FakeDispatch, respond_at_once
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -42,6 +42,25 @@ class Store:
             for number, offer in enumerate(offers)
         ]
 
+    def send(self, offers: Sequence[Offer]) -> SentOffers:
+        return SentToStore(self, offers)
+
+
+class SentToStore:
+    """Offers that the store decides on once it is asked for its verdicts."""
+
+    def __init__(self, store: Store, offers: Sequence[Offer]) -> None:
+        self.descriptor: int | None = 0
+        self.timeout_s = 1.0
+        self.is_abandoned = False
+        self._store, self._offers = store, offers
+
+    def verdicts(self) -> list[Verdict]:
+        return self._store.accept_all(self._offers)
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+
 
 def intake_over(
     fast_outbox: Store, outbox: Store, dispatch: FakeDispatch | None = None, *, bulk_outbox: Store | None = None
@@ -67,7 +86,7 @@ def test_a_prompt_store_is_waited_for_and_workers_hear_of_idle_lanes_only() -> N
     fast_outbox, outbox, dispatch = Store(), Store(), FakeDispatch()
     verdicts, tell = told()
 
-    intake_over(fast_outbox, outbox, dispatch).submit(offers(3), tell)
+    intake_over(fast_outbox, outbox, dispatch).submit(offers(3), tell, respond_at_once)
 
     assert [verdict.job_id for verdict in verdicts.get_nowait()] == ["job-0", "job-1", "job-2"]
     assert dispatch.lanes == [RUN]
@@ -79,7 +98,7 @@ def test_what_a_store_does_not_answer_at_once_is_offered_again_as_a_repeat() -> 
     verdicts, tell = told()
     intake = intake_over(fast_outbox, outbox)
 
-    intake.submit(offers(2), tell)
+    intake.submit(offers(2), tell, respond_at_once)
 
     assert all(isinstance(verdict, Accepted) for verdict in verdicts.get(timeout=10))
     assert outbox.asked == [(2, True)]
@@ -89,13 +108,13 @@ def test_the_store_is_trusted_to_be_prompt_again_once_it_has_answered() -> None:
     fast_outbox, outbox = Store(up=False), Store()
     verdicts, tell = told()
     intake = intake_over(fast_outbox, outbox)
-    intake.submit(offers(1), tell)
+    intake.submit(offers(1), tell, respond_at_once)
     verdicts.get(timeout=10)
     fast_outbox.up = True
 
     # The thread says so a moment after it has told the verdicts.
     while not any(asked == (7, False) for asked in fast_outbox.asked):
-        intake.submit(offers(7), tell)
+        intake.submit(offers(7), tell, respond_at_once)
         verdicts.get(timeout=10)
 
     assert len(fast_outbox.asked) >= 2
@@ -106,10 +125,10 @@ def test_whoever_waits_for_a_store_that_is_down_is_told_with_the_first() -> None
     outbox.may_answer.clear()
     verdicts, tell = told()
     intake = intake_over(fast_outbox, outbox)
-    intake.submit(offers(1), tell)
+    intake.submit(offers(1), tell, respond_at_once)
     assert outbox.asking.wait(10)
     for _ in range(5):
-        intake.submit(offers(2), tell)
+        intake.submit(offers(2), tell, respond_at_once)
 
     outbox.may_answer.set()
 
@@ -127,8 +146,8 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
     verdicts, tell = told()
     intake = intake_over(Broken(), Store())
 
-    intake.submit(offers(1), tell)
-    intake.submit(offers(1), tell)
+    intake.submit(offers(1), tell, respond_at_once)
+    intake.submit(offers(1), tell, respond_at_once)
 
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
