@@ -7,6 +7,8 @@ LOCK := requirements
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
+# Compiled files are kept: the tests start some hundred processes, and pytest compiles each test by itself.
+unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait: three processes keep two cores busy. The tests of a file share its servers.
 # In the order of tests/conftest.py: xdist alone would keep the slowest files, which have few tests, for the end.
 PYTEST := .venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -20,10 +22,10 @@ run: .venv/local ## Run everything on this machine: store, MLflow, portal, api, 
 	@$(if $(filter 0,$(CONSOLE)),:,$(MAKE) --no-print-directory console || echo "$$CONSOLE_MISSING")
 	@exec .venv/bin/mlflow-bridge up
 
-test: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## Run the test suite against real servers, with few generated examples
+test: .venv/dev console ## Run the tests of every promise that need no minutes: real servers, few generated examples
 	$(PYTEST)
 
-test-all: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## The same with all generated examples, as CI does
+test-all: .venv/dev console .venv/old-client/installed .venv/old-server/installed ## All tests, as CI does: browsers, faults, whole lives of processes, all generated examples
 	$(PYTEST) -n 2 --full
 
 bench: .venv/dev ## Measure the bridge beside MLflow itself and a naive proxy; BENCH=--quick for a quarter of an hour

@@ -23,17 +23,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    choose(full=config.getoption("--full"))
+    choose(full=_is_full(config))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--full"):
+    if not _is_full(config):
         only_full = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=only_full)
         items[:] = [item for item in items if item not in only_full]
     tests = Path(__file__).parent
     items.sort(key=lambda item: _ORDER.index(item.path.relative_to(tests).parts[0]))
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--full") or config.getoption("--long"))
 
 
 @pytest.fixture(scope="session")

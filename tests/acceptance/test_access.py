@@ -347,6 +347,7 @@ def certificate(directory: Path, name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+@pytest.mark.full
 def test_the_api_ends_tls_itself_and_takes_a_new_certificate_up_without_a_gap(guarded: System, tmp_path: Path) -> None:
     certificate(tmp_path, "first")
     environ = {

@@ -36,6 +36,7 @@ def no_deliveries(bridge: System) -> Iterator[None]:
         yield
 
 
+@pytest.mark.full
 def test_of_1000_writes_exactly_the_7_that_mlflow_refuses_are_dead(
     bridge: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +130,7 @@ def test_an_operator_sees_what_waits(bridge: System) -> None:
     assert "no bridge answers" in operate(bridge, "backlog", "--url", "http://127.0.0.1:9", status=1)
 
 
+@pytest.mark.full
 def test_a_replay_of_many_letters_goes_on_after_all_workers_were_killed_in_its_middle(bridge: System) -> None:
     runs, each = [bridge.create_run() for _ in range(10)], 300
     outbox = RedisOutbox(

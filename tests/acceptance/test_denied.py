@@ -14,6 +14,10 @@ from tests.servers import Server, api_with, clean_environ, mlflow_at, redis_at, 
 from tests.system import System, system
 from tests.upstream_faults import Answer
 
+#: Minutes of deliveries.
+pytestmark = pytest.mark.full
+
+
 DENIED = Answer(
     403,
     {"x-amzn-ErrorType": "AccessDeniedException", "Content-Type": "application/json"},

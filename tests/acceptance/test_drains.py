@@ -5,6 +5,7 @@ import datetime as dt
 import json
 from typing import Any
 
+import pytest
 import requests
 
 from bridge.outbox import DeadLettering, DeadLetterReason, Settlement
@@ -101,6 +102,7 @@ def test_the_rate_of_a_drain_is_changed_in_its_middle(bridge: System) -> None:
     assert steps(bridge, run_id) == list(range(300))
 
 
+@pytest.mark.full
 def test_a_drain_goes_on_after_the_api_the_workers_and_the_store_were_ended_in_its_middle(bridge: System) -> None:
     run_id, wanted = bury(bridge, 1000, "down"), {"dry_run": True}
     place = begun(bridge, run_id, rate=20)

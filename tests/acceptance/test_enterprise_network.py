@@ -21,6 +21,10 @@ from tests.signature_front import SignatureFront
 from tests.sts_stub import StsStub
 from tests.system import CREDENTIALS, System, system
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 LOGIN = "bridge:s3cret-of-proxy"
 UPSTREAM, STS = "mlflow.company.test", "sts.company.test"
 ROLE = "arn:aws:iam::123456789012:role/writer"

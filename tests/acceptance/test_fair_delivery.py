@@ -17,6 +17,10 @@ from tests.servers import wait_until
 from tests.system import System, system
 from tests.upstream_faults import Answer
 
+#: Minutes of deliveries.
+pytestmark = pytest.mark.full
+
+
 LANES = 400
 
 

@@ -12,6 +12,10 @@ import pytest
 from tests.rejecting_front import RETRY_AFTER_S, rejecting_front
 from tests.system import System
 
+#: Environments and languages of their own.
+pytestmark = pytest.mark.full
+
+
 PAGE = Path(__file__).parents[2] / "docs/how-to/from-your-language.md"
 
 #: The program and the file name of each snippet, by the title of its section.

@@ -26,6 +26,10 @@ from tests.asgi_client import client_of
 from tests.recording_upstream import RecordingUpstream
 from tests.servers import Server
 
+#: Generated requests.
+pytestmark = pytest.mark.full
+
+
 DOCUMENT = openapi_document(ROUTES)
 #: Each call, asked for as described and otherwise; of a GET little can be otherwise but its path.
 OPERATIONS = [

@@ -15,6 +15,10 @@ from tests import forked
 from tests.model_provider import COMPLETION, PROMPT, ModelProvider
 from tests.servers import api_with, clean_environ, mlflow_at, redis_at, running, wait_until
 
+#: Another MLflow, or the whole of one.
+pytestmark = pytest.mark.full
+
+
 TIMEOUT_S = 30
 #: A provider on loopback without TLS.
 PRIVATE_PROVIDER = {

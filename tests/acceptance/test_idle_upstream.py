@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from bridge.upstream.connections import IDLE_LIMIT
 from tests.ending_upstream import EndingUpstream
 from tests.servers import api_with, redis_at, running, worker_with
+
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
 
 CREATE, LOG = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/runs/log-metric"
 

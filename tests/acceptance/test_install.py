@@ -14,6 +14,10 @@ import pytest
 
 from tests.servers import clean_environ
 
+#: Environments and languages of their own.
+pytestmark = pytest.mark.full
+
+
 WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 
@@ -106,7 +110,6 @@ def test_a_package_that_was_tampered_with_fails_in_one_line(index: Index) -> Non
 
 
 #: Half a minute each; `make` has installed the other locks to get here.
-@pytest.mark.full
 @pytest.mark.parametrize("locks", [("production.txt", "tracing.txt"), ("embedded.txt", "build.txt"), ("audit.txt",)])
 def test_an_environment_made_from_a_lock_alone_is_whole(tmp_path: Path, locks: tuple[str, ...]) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path], check=True)

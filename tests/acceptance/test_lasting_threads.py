@@ -16,6 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.servers import redis_at, redis_cluster_nodes_at, replica_of, running, wait_until
 from tests.system import System, system
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 #: What each process has, and how often, once it has worked: one api server, its manager, two workers.
 WORKERS_OWN = {"sweep": 2, "drain": 2}
 
@@ -107,7 +111,6 @@ def test_a_store_that_is_killed_and_that_closes_connections(mlflow_url: str, sho
 
 # Half a minute: a cluster takes seconds for each failover. The same threads lose their connections to a cluster in
 # tests/contract/test_dying_connections.py.
-@pytest.mark.full
 def test_masters_of_a_cluster_that_are_killed_and_fail_over(mlflow_url: str, short_dir: Path, seconds: float) -> None:
     broker, broker_url = redis_at(short_dir / "lasting-broker")
     with redis_cluster_nodes_at(short_dir / "lasting-c") as (url, nodes), running(broker):

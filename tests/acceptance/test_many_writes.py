@@ -8,8 +8,14 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.amounts import amount
 from tests.system import System
+
+#: Minutes of deliveries.
+pytestmark = pytest.mark.full
+
 
 WRITES = amount(2_000, 20_000)
 RUNS = 50

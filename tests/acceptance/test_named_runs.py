@@ -5,6 +5,7 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 import requests
 
 from tests.system import System
@@ -43,6 +44,7 @@ def test_a_run_is_created_once_although_the_answer_was_lost(bridge: System) -> N
     assert bridge.job(answer.json()["job_id"])["attempts"] == 2
 
 
+@pytest.mark.full
 def test_a_run_is_created_once_although_its_worker_was_killed(bridge: System) -> None:
     bridge.front.script(Hang(30, after_commit=True), matching=is_create)
     earlier = sum(is_create(call.method, call.path) for call in bridge.front.calls)

@@ -12,6 +12,9 @@ import requests
 from tests.servers import clean_environ
 from tests.system import System
 
+#: Another MLflow, or the whole of one.
+pytestmark = pytest.mark.full
+
 VERSION = "2.13.2"
 NAME = "trained long ago"
 #: An environment of its own: this client can't be installed beside today's.

@@ -25,6 +25,10 @@ from tests.servers import (
     worker_with,
 )
 
+#: Another MLflow, or the whole of one.
+pytestmark = pytest.mark.full
+
+
 MLFLOW = Path(sys.prefix) / "old-server/bin/mlflow"
 API = "/api/2.0/mlflow"
 

@@ -23,6 +23,10 @@ from tests.amounts import amount
 from tests.asgi_client import client_of
 from tests.servers import Server
 
+#: Generated requests.
+pytestmark = pytest.mark.full
+
+
 DOCUMENT = openapi_document(ROUTES)
 OPERATIONS = [
     (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()

@@ -13,6 +13,10 @@ from tests.chromium import ENTER
 from tests.portal import Portal
 from tests.servers import wait_until
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 PAGE = "/app/ops/clients"
 DAY_S = 86_400
 DOWN = "\ue015"

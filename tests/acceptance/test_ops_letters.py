@@ -18,6 +18,10 @@ from tests.factories import metric
 from tests.portal import Portal
 from tests.servers import wait_until
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 LEASE = dt.timedelta(seconds=60)
 HOUR = dt.timedelta(hours=1)
 PATH = "/v1/dead-letters"

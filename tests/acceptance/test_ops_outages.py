@@ -5,6 +5,9 @@ import pytest
 
 from tests.portal import Portal
 
+#: A browser.
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def operator_key(shared_portal: Portal) -> str:

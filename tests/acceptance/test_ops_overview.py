@@ -9,6 +9,10 @@ import requests
 from tests.portal import Portal
 from tests.upstream_faults import Answer
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 #: How soon the overview says that upstream is away.
 NOTICE_S = 5
 AWAY = Answer(503)

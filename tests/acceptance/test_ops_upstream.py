@@ -9,6 +9,10 @@ from tests.portal import Portal
 from tests.servers import wait_until
 from tests.upstream_faults import Answer
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 AWAY = Answer(503)
 WHY = "Maintenance of the tracking server"
 

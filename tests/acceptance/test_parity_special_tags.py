@@ -35,6 +35,10 @@ def named() -> list[str]:
     return sorted({value for value in values if isinstance(value, str) and value.startswith("mlflow")})
 
 
+#: Each key in each way.
+pytestmark = pytest.mark.full
+
+
 @dataclass(frozen=True)
 class Both:
     bridge: Client

@@ -58,6 +58,7 @@ def writes_sent(bridge: System) -> int:
     return sum("/runs/log-" in call.path for call in bridge.front.calls)
 
 
+@pytest.mark.full
 def test_nothing_is_delivered_in_a_pause_through_kills_of_all_processes_and_then_everything(paused: System) -> None:
     runs = [paused.create_run() for _ in range(5)]
     command(paused, "pause", "--why", WHY)

@@ -10,6 +10,10 @@ from tests.portal import Portal
 from tests.servers import wait_until
 from tests.upstream_faults import Answer
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 #: How long a client may still use the bridge after its key is revoked.
 REVOCATION_S = 5
 AWAY = Answer(503)

@@ -12,6 +12,10 @@ import requests
 
 from tests.portal import FRAME, STEPS, Portal
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 POINTS = f"{FRAME}?.querySelectorAll('.js-plotly-plot .scatterlayer .trace:first-child .point').length"
 #: What a script in an artifact does; harmless, and seen from outside.
 PAYLOAD = "document.title = top.document.title = 'script ran'"

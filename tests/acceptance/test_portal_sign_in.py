@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing in to the portal and out of it, in a real browser: with a key, and at an OpenID provider of another site."""
 
+import pytest
+
 from tests.portal import Portal
+
+#: A browser.
+pytestmark = pytest.mark.full
+
 
 PLACE = "/app/jobs?run=a1b2"
 

@@ -10,6 +10,10 @@ import requests
 from tests.acceptance.test_curl import run_try_it
 from tests.servers import Server, clean_environ, free_port, get_ok, script, wait_until
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 PROCFILE = Path(__file__).parents[2] / "Procfile"
 
 

@@ -75,6 +75,7 @@ def artifacts(run: dict[str, Any]) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.full
 def test_tables_and_images_are_all_there_although_upstream_is_slow_and_then_stops(
     behind: System, request: pytest.FixtureRequest
 ) -> None:

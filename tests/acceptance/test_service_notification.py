@@ -11,6 +11,10 @@ import requests
 
 from tests.servers import Server, api_with, free_port, running, wait_until, worker_with
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 #: How long a start or a stop may take.
 _TIMEOUT_S = 30.0
 

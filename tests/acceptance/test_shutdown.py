@@ -22,6 +22,10 @@ from tests.servers import Server, api_with, clean_environ, redis_at, running, sc
 from tests.system import System, bridge_environ, stopwatch
 from tests.upstream_faults import Delay
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 METRIC: dict[str, Any] = {"key": "m", "value": 1, "timestamp": 1}
 
 

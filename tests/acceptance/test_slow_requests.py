@@ -4,6 +4,8 @@
 They begin with the first attack on the api (`conftest.unfinished`), so that their time passes while others are tested.
 """
 
+import pytest
+
 from tests.guarded_api import HEALTH, IDLE, GuardedApi, Unfinished
 from tests.servers import wait_until
 
@@ -11,6 +13,7 @@ from tests.servers import wait_until
 PATIENCE = IDLE + 20
 
 
+@pytest.mark.full
 def test_who_does_not_finish_what_he_begins_is_cut_off(
     guarded_alone: GuardedApi, unfinished: dict[str, Unfinished]
 ) -> None:

@@ -13,6 +13,10 @@ import pytest
 from tests.servers import clean_environ, free_port, get_ok, script, wait_until
 from tests.system import System
 
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
+
 #: More than wait for the log at most, by number (`bridge.telemetry.observers`).
 MANY = 11_000
 

@@ -12,6 +12,10 @@ from tests.signature_front import Call
 from tests.system import LOG_BATCH, System, system
 from tests.upstream_faults import Answer
 
+#: Minutes of deliveries.
+pytestmark = pytest.mark.full
+
+
 LOG_METRIC = "/api/2.0/mlflow/runs/log-metric"
 SEARCH = "/api/2.0/mlflow/experiments/search"
 API, WORKER = "mlflow-bridge-api", "mlflow-bridge-worker"

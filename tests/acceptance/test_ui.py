@@ -13,6 +13,10 @@ from PIL import Image
 from tests.chromium import NAME, Browser, UpstreamSender, chromium
 from tests.system import System
 
+#: A browser.
+pytestmark = pytest.mark.full
+
+
 STEPS = 20
 RUN_NAME = "document.querySelector('[data-testid=runs-header]')?.innerText"
 CHART = "document.querySelector('.js-plotly-plot .scatterlayer')"

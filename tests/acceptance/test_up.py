@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import pytest
 import requests
 
 from bridge.errors import EX_CONFIG
 from tests.acceptance.test_curl import run_try_it
 from tests.servers import clean_environ, free_port, script, wait_until
+
+#: Whole lives of processes.
+pytestmark = pytest.mark.full
+
 
 CHILDREN = {"store": "(valkey|redis)-server", "worker-[12]": "mlflow-bridge-worker", "api": "mlflow-bridge-api"}
 METRIC = {"key": "m", "value": 1, "timestamp": 1}

@@ -163,6 +163,7 @@ def chunk(sent: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(sent), sent)
 
 
+@pytest.mark.full
 def test_a_slow_upstream_slows_its_client_down_which_then_does_not_wait_long_for_the_answer(
     bridge: Bridge, path: str
 ) -> None:
@@ -317,6 +318,7 @@ def test_an_upstream_that_dies_in_the_middle_is_502_to_a_client_that_still_sends
     assert b"TEMPORARILY_UNAVAILABLE" in answer
 
 
+@pytest.mark.full
 def test_an_upstream_that_takes_nothing_more_is_504(ends: Ends) -> None:
     length = 200 * MB
     with ends.upload(length) as (client, _):
@@ -334,6 +336,7 @@ def _send_what_can_be_sent(client: socket.socket, length: int) -> None:
         client.sendall(bytes(length))
 
 
+@pytest.mark.full
 def test_a_client_that_pauses_for_less_than_that_goes_on(ends: Ends) -> None:
     length = 2 * MB
     with ends.upload(length) as (client, upstream):

@@ -116,6 +116,7 @@ def test_while_upstream_is_down_it_is_asked_ever_less_often_and_readiness_says_w
     wait_until(lambda: bridge.ready()["upstream"]["gate"]["breaker"] == "closed")
 
 
+@pytest.mark.full
 def test_a_bridge_that_is_its_own_upstream_says_so_and_goes_round_in_no_circle(short_dir: Path) -> None:
     store, store_url = redis_at(short_dir / "own-store")
     url = f"http://127.0.0.1:{(port := free_port())}"
@@ -144,6 +145,7 @@ def test_a_bridge_that_is_its_own_upstream_says_so_and_goes_round_in_no_circle(s
     assert "it is this bridge itself" in told.stdout
 
 
+@pytest.mark.full
 def test_bridges_that_lead_to_each_other_say_so_whoever_asks_them(short_dir: Path) -> None:
     ports = [free_port() for _ in range(3)]
     urls = [f"http://127.0.0.1:{port}" for port in ports]

@@ -3,6 +3,8 @@
 
 import datetime as dt
 
+import pytest
+
 from bridge.dispatch import queue_of
 from bridge.dispatch.celery_dispatch import QUEUES, CeleryDispatch
 from bridge.events import DispatchFailed
@@ -30,6 +32,7 @@ def test_room_shrinks_with_each_hint_that_nobody_has_taken(redis_server: tuple[S
     assert dispatch.ping()
 
 
+@pytest.mark.full
 def test_without_a_broker_there_is_no_room_and_no_error() -> None:
     events = Events()
     dispatch = CeleryDispatch("redis://127.0.0.1:1", observe=events, timeout=SECOND / 10)

@@ -42,6 +42,7 @@ from schemas.audit import AuditFilter, AuditRecord
 from schemas.client import Client
 from schemas.dead_letter import LetterFilter, LetterOrder
 from schemas.idempotency import Idempotency
+from tests.amounts import amount
 from tests.dying import Connections
 from tests.factories import RUN, job, metric
 from tests.fakes import Events, respond_at_once
@@ -61,7 +62,7 @@ def seconds(request: pytest.FixtureRequest) -> float:
     return 30.0 if request.config.getoption("--long") else 3.0
 
 
-@pytest.fixture(params=["valkey", "cluster"])
+@pytest.fixture(params=amount(["valkey"], ["valkey", "cluster"]))
 def store(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]:
     """The URL of a store, and a client for each of its servers."""
     if request.param == "cluster":

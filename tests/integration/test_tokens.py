@@ -199,6 +199,7 @@ def test_an_issuer_that_can_not_be_asked_is_told_from_a_bad_token(environ: dict[
         assert log(http, Authorization=f"Bearer {token()}") == 503
 
 
+@pytest.mark.full
 def test_who_has_a_key_does_not_wait_for_an_issuer_that_hangs(environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = environ | {"BRIDGE_AUTH": "keys,jwt", "BRIDGE_JWT_ISSUER": ISSUER, "BRIDGE_JWT_AUDIENCE": AUDIENCE}

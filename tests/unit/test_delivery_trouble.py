@@ -222,6 +222,7 @@ def test_a_write_that_is_refused_in_a_repeat_is_still_buried_alone() -> None:
     assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DEAD, JobStatus.DELIVERED]
 
 
+@pytest.mark.full
 def test_a_hot_run_keeps_its_worker_for_one_turn_only() -> None:
     """However much it has, each turn ends after the call in flight; so others wait for a turn and one call at most."""
     lane = Lane(*(metric(step) for step in range(5001)))
