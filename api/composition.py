@@ -197,6 +197,7 @@ def _administration_routes(bridge: Api) -> tuple[object, ...]:
             actions=actions,
             activities=bridge.clients.activities,
             default_quota=bridge.rate_limits.default,
+            max_pending=bridge.settings.max_pending_client,
             clock=bridge.clock,
         ),
         KeyRoutes(

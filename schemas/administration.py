@@ -40,6 +40,8 @@ class ClientDocument(msgspec.Struct, frozen=True, kw_only=True):
     #: How full the bucket of each limit is, from 0 to 1; null without any limit.
     levels: dict[str, float] | None
     pending_bytes: int
+    #: How many bytes of it may be pending: its own limit, or that of the settings; null without a limit.
+    pending_limit: int | None
     dead_letters: int
     #: The number of its live keys.
     keys: int

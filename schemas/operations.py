@@ -11,7 +11,16 @@ from schemas.upstream import GateDocument
 
 Status = Literal["delivering", "idle", "degraded", "paused", "unavailable"]
 CauseCode = Literal[
-    "breaker-open", "throttled", "paused", "no-workers", "denied", "store-full", "store-durability", "stalled"
+    "breaker-open",
+    "throttled",
+    "paused",
+    "no-workers",
+    "denied",
+    "store-full",
+    "store-durability",
+    "stalled",
+    "no-room",
+    "dead-letters",
 ]
 LaneState = Literal["waiting", "delivering", "failing", "denied"]
 

@@ -48,6 +48,8 @@ class ClientRoutes:
     activities: ClientActivities
     #: The limits of clients without ones of their own.
     default_quota: Quota
+    #: The limit on the pending bytes of such clients.
+    max_pending: int
     clock: Clock
 
     @Route(
@@ -199,11 +201,17 @@ class ClientRoutes:
             quota=quota_document(described.quota),
             levels=activity.levels(described.quota, self.default_quota, now.timestamp()),
             pending_bytes=activity.pending_bytes,
+            pending_limit=self._pending_limit(described.quota),
             dead_letters=activity.dead_letters,
             keys=sum(key.expires_at is None or key.expires_at > now for key in keys),
             last_seen_at=max((key.last_used_at for key in keys if key.last_used_at), default=None),
             etag=stored.etag,
         )
+
+    def _pending_limit(self, quota: Quota) -> int | None:
+        if quota.pending is None:
+            return self.max_pending
+        return quota.pending or None
 
 
 def check_may_grant(actions: Actions, wanted: Client) -> None:

@@ -29,6 +29,8 @@ from schemas.operations import (
 _STALLED_AFTER = dt.timedelta(seconds=30)
 #: The share of its limits from which the store counts as nearly full. Writes are still accepted.
 _NEARLY_FULL_SHARE = 0.9
+#: As many of two minutes are a cause: one bad write is no state of the bridge.
+_MANY_DEAD_LETTERS, _MANY_REQUESTS = 10, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +104,15 @@ def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         yield from _stalled(snapshot)
     yield from _throttled(snapshot, limits)
     yield from _denied(snapshot, limits)
+    yield from _no_room(snapshot)
+    yield from _dead_letters(snapshot)
 
 
 def _store_full(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     # Shares from 0 to 1.
     used, memory = _used_bytes(snapshot) / limits.max_store, snapshot.memory_fill or 0.0
     if used >= _NEARLY_FULL_SHARE:
-        text = f"The store holds {used:.0%} of the {limits.max_store} bytes that it may hold (BRIDGE_MAX_STORE)."
+        text = f"The store holds {used:.0%} of the {_size(limits.max_store)} that it may hold (BRIDGE_MAX_STORE)."
     elif memory >= _NEARLY_FULL_SHARE:
         text = f"The store has used {memory:.0%} of the memory beyond which no write is accepted (80 % of maxmemory)."
     else:
@@ -201,7 +205,7 @@ def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     yield Cause(
         code="throttled",
         since=None,
-        text=f"Upstream throttles: {rate:.3g} calls a second go out in place of {configured:.3g}.",
+        text=f"Upstream throttles: calls go out at {rate:.3g}/s in place of {configured:.3g}/s.",
         next="The rate grows with each call that succeeds.",
         runbook="#throttled",
     )
@@ -219,6 +223,35 @@ def _denied(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         next=f"Their writes become dead letters {minutes:.3g} minutes after their acceptance.",
         runbook="#denied",
     )
+
+
+def _no_room(snapshot: Snapshot) -> Iterator[Cause]:
+    requests = _of_two_minutes(snapshot, series.WITHOUT_ROOM)
+    if requests >= _MANY_REQUESTS:
+        yield Cause(
+            code="no-room",
+            since=None,
+            text=f"Too much of a client or run is pending: {requests:.0f} requests received 429 within two minutes.",
+            next="They are accepted again once deliveries make room.",
+            runbook="#no-room",
+        )
+
+
+def _dead_letters(snapshot: Snapshot) -> Iterator[Cause]:
+    letters = _of_two_minutes(snapshot, series.BURIED)
+    if letters >= _MANY_DEAD_LETTERS:
+        yield Cause(
+            code="dead-letters",
+            since=None,
+            text=f"{letters:.0f} writes became dead letters within two minutes.",
+            next="They stay until an operator replays or discards them.",
+            runbook="#dead-letters",
+        )
+
+
+def _of_two_minutes(snapshot: Snapshot, name: str) -> float:
+    """Return a count of the running minute and the one before."""
+    return sum(minute.get(name, 0.0) for minute in snapshot.minutes)
 
 
 def _backlog(snapshot: Snapshot, limits: Limits) -> BacklogSummary:
@@ -278,6 +311,12 @@ def _used_bytes(snapshot: Snapshot) -> int:
 
 def _time_of_day(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%H:%M:%S} UTC"
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes, such as ``2 GiB``."""
+    power = min(3, max(0, (count.bit_length() - 1) // 10))
+    return f"{count / 1024**power:.4g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def _sentence(text: str) -> str:

@@ -38,7 +38,8 @@ def _series_name(metric: Metric) -> str:
 ACCEPTED, DELIVERED, BURIED = map(
     _series_name, (catalogue.WRITES_ACCEPTED, catalogue.WRITES_DELIVERED, catalogue.WRITES_DEAD_LETTERED)
 )
-REFUSED, CALLS, DENIED = map(_series_name, (catalogue.WRITES_REFUSED, catalogue.UPSTREAM_CALLS, catalogue.LANES_DENIED))
+REFUSED, WITHOUT_ROOM = map(_series_name, (catalogue.WRITES_REFUSED, catalogue.WRITES_WITHOUT_ROOM))
+CALLS, DENIED = map(_series_name, (catalogue.UPSTREAM_CALLS, catalogue.LANES_DENIED))
 LAG = _series_name(_HISTOGRAM)
 #: The counters that have a series, by their names in the catalogue. Their labels are summed up.
 _COUNTERS = {
@@ -48,6 +49,7 @@ _COUNTERS = {
         catalogue.REQUESTS_REJECTED,
         catalogue.WRITES_ACCEPTED,
         catalogue.WRITES_REFUSED,
+        catalogue.WRITES_WITHOUT_ROOM,
         catalogue.WRITES_DELIVERED,
         catalogue.WRITES_DEAD_LETTERED,
         catalogue.UPSTREAM_CALLS,

@@ -75,6 +75,9 @@ WRITES_REFUSED = _counter(
     "status",
     known=("400", "429", "503"),
 )
+WRITES_WITHOUT_ROOM = _counter(
+    "writes_without_room", "Rejected requests with writes, because too much of their run or client was pending (429)."
+)
 WRITES_DELIVERED = _counter("writes_delivered", "Writes that upstream has executed.")
 WRITES_DEAD_LETTERED = _counter(
     "writes_dead_lettered", "Writes that became dead letters.", "reason", known=_DEAD_LETTER_REASONS

@@ -139,6 +139,9 @@ def _count_request(meter: Meter, event: events.RequestCompleted) -> None:
         meter.add(catalogue.WRITES_ACCEPTED, by=event.writes)
     if event.route == "queued" and event.status >= 400:
         meter.add(catalogue.WRITES_REFUSED, str(event.status))
+        if event.status == 429 and event.decision == "allowed":
+            # A request over its quota is not allowed.
+            meter.add(catalogue.WRITES_WITHOUT_ROOM)
 
 
 def _count_delivered(meter: Meter, event: events.WritesDelivered) -> None:

@@ -116,12 +116,14 @@ def test_repeats_refusals_and_denials_are_told_apart() -> None:
     found = counted(
         msgspec.structs.replace(REQUEST, replayed=True),
         msgspec.structs.replace(REQUEST, status=429, writes=0),
+        msgspec.structs.replace(REQUEST, status=429, writes=0, decision="rate_limited"),
         msgspec.structs.replace(REQUEST, status=401, writes=0, decision="unauthenticated", route="rejected"),
     )
 
     assert found["writes_replayed_total"] == 1
     assert found["writes_accepted_total"] == 0
-    assert found["writes_refused_total{status=429}"] == 1
+    assert found["writes_refused_total{status=429}"] == 2
+    assert found["writes_without_room_total"] == 1
     assert found["requests_rejected_total{decision=unauthenticated}"] == 1
     assert "writes_refused_total{status=401}" not in found
 
@@ -175,7 +177,7 @@ def test_every_counter_and_histogram_is_counted_by_some_event() -> None:
     meter = Meter(counters)
     for kind in EVENTS:
         fields = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(kind)}
-        for told in ({}, {"replayed": False}, {"route": "queued", "status": 503, "replayed": False}):
+        for told in ({}, {"replayed": False}, {"route": "queued", "status": 429, "decision": "allowed"}):
             meter(kind(**(fields | {name: value for name, value in told.items() if name in fields})))
     meter.flush()
 

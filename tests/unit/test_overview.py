@@ -157,7 +157,7 @@ def test_without_workers_nothing_is_delivered() -> None:
         (
             {"flow_control": dataclasses.replace(CLOSED, rate=17.5)},
             "throttled",
-            "Upstream throttles: 17.5 calls a second go out in place of 25.",
+            "Upstream throttles: calls go out at 17.5/s in place of 25/s.",
         ),
         (
             {"minutes": ({"lanes_denied": 1.0}, {})},
@@ -167,7 +167,7 @@ def test_without_workers_nothing_is_delivered() -> None:
         (
             {"pending_bytes": 950},
             "store-full",
-            "The store holds 95% of the 1000 bytes that it may hold (BRIDGE_MAX_STORE).",
+            "The store holds 95% of the 1000 B that it may hold (BRIDGE_MAX_STORE).",
         ),
         (
             {"memory_fill": 0.93},
@@ -257,3 +257,29 @@ def test_a_minute_holds_the_sum_over_all_labels() -> None:
     }
 
     assert minute_counts(counts) == {"upstream_calls": 3.0, "delivery_lag_seconds\n3": 1.0}
+
+
+def test_many_dead_letters_are_a_cause_and_few_are_none() -> None:
+    few = after(IDLE, minutes=({"writes_dead_lettered": 5.0}, {"writes_dead_lettered": 4.0}))
+    many = after(IDLE, minutes=({"writes_dead_lettered": 5.0}, {"writes_dead_lettered": 5.0}))
+
+    (cause,) = causes(many)
+
+    assert causes(few) == ()
+    assert (cause.code, cause.text) == ("dead-letters", "10 writes became dead letters within two minutes.")
+    assert overview(many, LIMITS).status == "degraded"
+
+
+def test_requests_that_found_no_room_are_a_cause() -> None:
+    (cause,) = causes(after(IDLE, minutes=({"writes_without_room": 3.0}, {"writes_without_room": 7.0})))
+
+    assert cause.code == "no-room"
+    assert cause.text == "Too much of a client or run is pending: 10 requests received 429 within two minutes."
+
+
+def test_the_limit_of_the_store_is_said_in_its_unit() -> None:
+    limits = dataclasses.replace(LIMITS, max_store=400 * 1024)
+
+    (cause,) = overview(after(BUSY, pending_bytes=380 * 1024), limits).why
+
+    assert cause.text == "The store holds 95% of the 400 KiB that it may hold (BRIDGE_MAX_STORE)."

@@ -10,6 +10,7 @@ it.each([
   [60_000, '1 minute'],
   [4.5 * 60_000, '4 minutes'],
   [3_600_000, '1 hour'],
+  [3 * 86_400_000 - 1000, '71 hours'],
   [3 * 86_400_000, '3 days'],
 ])('reads %d ms as %s', (milliseconds, text) => {
   expect(spanText(milliseconds)).toBe(text);

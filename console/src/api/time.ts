@@ -5,15 +5,17 @@
 export type Zone = 'local' | 'utc';
 
 const SPANS: [seconds: number, unit: string][] = [
-  [86_400, 'day'],
   [3_600, 'hour'],
   [60, 'minute'],
   [1, 'second'],
 ];
 
-/** Returns a span in its largest whole unit: `4 minutes`. */
+const DAY_S = 86_400;
+
+/** Returns a span in its largest whole unit: `4 minutes`. It stays in hours for three days. */
 export function spanText(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds >= 3 * DAY_S) return `${Math.floor(seconds / DAY_S)} days`;
   const [size, unit] = SPANS.find(([each]) => seconds >= each) ?? [1, 'second'];
   const amount = Math.floor(seconds / size);
   return `${amount} ${unit}${amount === 1 ? '' : 's'}`;

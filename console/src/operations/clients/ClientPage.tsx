@@ -51,7 +51,8 @@ export default function ClientPage() {
 }
 
 function ClientSummary({ client }: { client: ClientDocument }) {
-  const { name, kind, last_seen_at: seen, pending_bytes: pending, dead_letters: dead, levels } = client;
+  const { name, kind, last_seen_at: seen, pending_bytes: pending, pending_limit: most } = client;
+  const { dead_letters: dead, levels } = client;
   return (
     <KeyValuePairs
       columns={4}
@@ -63,6 +64,7 @@ function ClientSummary({ client }: { client: ClientDocument }) {
           value: (
             <Link to="/ops/runs" search={{ client: name }}>
               {sizeText(pending)}
+              {most === null ? '' : ` of ${sizeText(most)}`}
             </Link>
           ),
         },

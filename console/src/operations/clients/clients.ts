@@ -27,6 +27,8 @@ export interface ClientDocument extends Permissions {
   /** How full the bucket of each limit is, from 0 to 1. */
   levels: Record<string, number> | null;
   pending_bytes: number;
+  /** How many bytes of it may wait; null: no limit. */
+  pending_limit: number | null;
   dead_letters: number;
   keys: number;
   last_seen_at: string | null;

@@ -15,7 +15,7 @@ interface Props {
 
 interface OpenDialog {
   action: DrainAction;
-  /** The filter at the time when the dialog opened. The order keeps it while the page behind changes. */
+  /** The filter at the time when the dialog opened, bounded by it. */
   filter: LetterFilter;
 }
 
@@ -23,7 +23,11 @@ export function OrderButtons({ filter, count }: Props) {
   const [dialog, setDialog] = useState<OpenDialog | null>(null);
   const allText = count === undefined ? 'all' : `all ${count.toLocaleString('en')}`;
   const disabledReason = count === 0 ? 'There are no such letters.' : null;
-  const open = (action: DrainAction) => setDialog({ action, filter: absoluteFilter(filter, new Date()) });
+  // Letters that arrive while the dialog is open are not part of the order: its number would change all the time.
+  const open = (action: DrainAction) => {
+    const now = new Date();
+    setDialog({ action, filter: { until: now.toISOString(), ...absoluteFilter(filter, now) } });
+  };
   return (
     <>
       <SpaceBetween direction="horizontal" size="xs">

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the bridge in a sentence.
-import { rateText } from '../figures';
+import { quantityText, rateText } from '../figures';
 import type { Mark } from '../states/StatusMark';
 import type { Overview } from './overview';
 
@@ -21,10 +21,17 @@ export function statusType(status: string): Mark {
 }
 
 /** Returns the state and its cause, without figures: `Degraded: upstream answers 503.` */
-export function statusSentence({ status, why, gate }: Pick<Overview, 'status' | 'why' | 'gate'>): string {
+export function statusSentence({
+  status,
+  why,
+  gate,
+  dead_letters: letters,
+}: Pick<Overview, 'status' | 'why' | 'gate' | 'dead_letters'>): string {
   const word = statusWord(status);
   if (status === 'delivering') return `${word}: writes move on to MLflow.`;
-  if (status === 'idle') return `${word}: MLflow has all writes.`;
+  if (status === 'idle') {
+    return `${word}: MLflow has all writes${letters.count > 0 ? ` but ${quantityText(letters.count, 'dead letter')}` : ''}.`;
+  }
   const cause = status === 'paused' && gate.paused ? gate.paused.why : why[0]?.text;
   if (!cause) return status === 'unavailable' ? `${word}: writes are not accepted.` : `${word}.`;
   return `${word}: ${cause.replace(/\.$/, '')}.`;

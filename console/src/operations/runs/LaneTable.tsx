@@ -72,6 +72,7 @@ const COLUMNS = [
 function NextAttempt({ lane }: { lane: Lane }) {
   const now = useNow();
   if (lane.delivering) return 'runs now';
-  if (isDue(lane, now)) return 'due now';
+  // While the circuit breaker is open, that is the call that tries upstream.
+  if (isDue(lane, now)) return 'with the next call';
   return <Moment at={lane.next_attempt_at} relative="alone" />;
 }

@@ -91,7 +91,7 @@ function Waiting({ lane }: { lane: Lane }) {
               { label: 'Oldest accepted', value: <Moment at={lane.oldest_accepted_at} full /> },
               {
                 label: 'Next attempt',
-                value: isDue(lane, now) ? 'due now' : <Moment at={lane.next_attempt_at} full />,
+                value: isDue(lane, now) ? 'with the next call' : <Moment at={lane.next_attempt_at} full />,
               },
             ]}
           />

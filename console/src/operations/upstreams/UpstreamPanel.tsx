@@ -53,7 +53,7 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
             { label: 'Rate', value: gate.rate === null ? 'no limit' : rateText(gate.rate) },
             { label: 'Burst', value: burstText(gate) },
             { label: 'Last delivery', value: <Moment at={gate.delivered_at} placeholder="none known" /> },
-            { label: 'Breaker opened', value: `${countText(upstream.trips)} times` },
+            { label: 'Failed probes', value: countText(Math.max(0, upstream.trips - 1)) },
           ]}
         />
         <Outcomes outcomes={upstream.outcomes} />
@@ -87,7 +87,7 @@ function GateLine({ gate }: { gate: Gate }) {
               , <NextCall at={nextAt} />
             </>
           )}
-          . <RunbookLink section="#upstream-is-down-stopped-or-in-maintenance">What to do</RunbookLink>
+          . <RunbookLink section="#breaker-open">What to do</RunbookLink>
         </div>
       )}
     </div>
