@@ -162,10 +162,11 @@ def test_usage_and_the_audit_trail_name_what_was_done_and_by_which_client(shared
     assert [status_with(shared_portal, key) for _ in range(3)] == [200] * 3
     shared_portal.sign_in(shared_portal.key_of("auditor", "--admin"), "/app/ops/audit?client=auditor")
 
-    shared_portal.shows("SignIn")
-    shared_portal.shows("allowed 200")
+    # These pages ask every 15 s.
+    shared_portal.shows("SignIn", timeout=60)
+    shared_portal.shows("allowed 200", timeout=60)
     shared_portal.browser.open(f"{shared_portal.url}/app/ops/usage")
-    shared_portal.shows("busy")
+    shared_portal.shows("busy", timeout=60)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
