@@ -143,8 +143,8 @@ class DrainLog(Protocol):
         ...
 
 
-#: Letters that are read at a time.
-_CHUNK_LETTERS = 100
+#: Letters that are read at a time; a drain begins with few, as a slow store may need long for them.
+_CHUNK_LETTERS, _FIRST_CHUNK_LETTERS = 100, 10
 #: A delayed drain catches up with this much of its rate at most.
 _MAX_CATCH_UP = dt.timedelta(seconds=2)
 
@@ -230,17 +230,22 @@ class DeadLetterService:
             self.observe(StoreError(operation="draining", reason=str(error)))
 
     def _advance(self, due: DueDrain) -> None:
-        """Replay or discard as many letters as the rate allows, for half a period at most."""
+        """Replay or discard as many letters as the rate allows, for half a period at most.
+
+        After a whole period, another worker would continue the drain, and skip what this one has just drained.
+        """
         end = self.clock.monotonic() + self.period / 2
+        chunk = _FIRST_CHUNK_LETTERS
         drain, cursor = due.drain, due.cursor
         done, skipped = drain.done, drain.skipped
         allowed, rate_used_until = self._allowance(drain, due.advanced_at)
         current: Drain | None = drain
         # The drain stops for this period if it was cancelled or its rate was changed: a new rate has a new allowance.
         while allowed and current and current.state is DrainState.RUNNING and current.rate == drain.rate:
-            if self.clock.monotonic() >= end:
+            began_at = self.clock.monotonic()
+            if began_at >= end:
                 break
-            found = self.letters.find(drain.filter, after=cursor, limit=min(_CHUNK_LETTERS, allowed))
+            found = self.letters.find(drain.filter, after=cursor, limit=min(chunk, _CHUNK_LETTERS, allowed))
             drained = self._drain(drain.action, found.letter_ids)
             done, allowed, cursor = done + drained, allowed - drained, found.cursor or cursor
             skipped += len(found.letter_ids) - drained
@@ -248,6 +253,8 @@ class DeadLetterService:
             current = self.log.advance(
                 drain.drain_id, state=state, cursor=cursor, done=done, skipped=skipped, at=rate_used_until
             )
+            is_fast = self.clock.monotonic() - began_at < self.period / 8
+            chunk = min(2 * chunk, _CHUNK_LETTERS) if is_fast else max(1, chunk // 2)
         if done > drain.done:
             letters = done - drain.done
             self.observe(DeadLettersDrained(action=drain.action, letters=letters, drain_id=drain.drain_id))

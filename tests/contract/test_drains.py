@@ -271,6 +271,27 @@ def test_a_worker_stops_in_its_period_when_the_rate_is_lowered(dead: Dead, monke
     assert dead.state(drain).done == 6
 
 
+def test_a_slow_store_does_not_keep_a_worker_beyond_its_period(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
+    replay = dead.dead_letters.letters.replay
+
+    def takes_60_ms(letter_id: str) -> Any:
+        dead.clock.pass_(SECOND * 0.06)
+        return replay(letter_id)
+
+    monkeypatch.setattr(dead.dead_letters.letters, "replay", takes_60_ms)
+    began_at = dead.clock.monotonic()
+    dead.tick()
+
+    # A tick begins by letting a second pass.
+    assert dead.clock.monotonic() - began_at - SECOND < SECOND
+    assert 0 < dead.state(drain).done < 50
+    while dead.state(drain).state is DrainState.RUNNING:
+        dead.tick()
+    assert (dead.state(drain).done, dead.state(drain).skipped) == (50, 0)
+
+
 def test_drains_are_listed_newest_first_with_who_ordered_them(dead: Dead) -> None:
     dead.dead_letter(10)
     log = dead.dead_letters.log
