@@ -49,7 +49,6 @@ def _option(name: str, field: str, kind: Any, about: str) -> Callable[[Any], Any
 @_option("--outage-seconds", "outage_s", _Number(0, _MAX_NUMBER), "The outage that the store's memory must hold.")
 @_option("--store-trip-seconds", "store_trip_s", _POSITIVE, "A round trip to the store, with its sync.")
 @_option("--call-seconds", "call_s", _POSITIVE, "A call to upstream.")
-@_option("--store", "store", click.Choice(["cluster", "server"]), "Whether the store is in cluster mode, as on AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(*, as_json: bool, **load: Any) -> None:  # noqa: ANN401 - click has checked the types
     """Print the processes, shards and bytes that a load needs, and the limit that it reaches first.

@@ -118,7 +118,7 @@ class WriteAcceptor:
         except Exception as error:
             if not _is_connection_broken(error):
                 raise
-            return self._send_again(offers)
+            return FinishedCalls(self._repeat(offers))
 
     def _results(self, offers: Sequence[Offer], calls: SentCalls) -> list[Any]:
         try:
@@ -126,13 +126,13 @@ class WriteAcceptor:
         except Exception as error:
             if not _is_connection_broken(error):
                 raise
-            return self._send_again(offers).results()
+            return self._repeat(offers)
 
-    def _send_again(self, offers: Sequence[Offer]) -> SentCalls:
+    def _repeat(self, offers: Sequence[Offer]) -> list[Any]:
         # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
         # The accepts may have been executed all the same: by their ids the script recognises them.
         disconnect(self._client, in_use=False)
-        return self._scripts.accept.send([self._arguments(offer, repeated=True) for offer in offers])
+        return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
 
     def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
         """Return the keys and the arguments of accept.lua."""

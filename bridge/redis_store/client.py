@@ -54,14 +54,17 @@ def is_cluster(url: str) -> bool:
 
 
 def disconnect(client: Any, *, in_use: bool) -> None:  # noqa: ANN401 - redis-py's clients share no base
-    """Close the idle connections of the pool, and those ``in_use``; the next command opens a new one.
+    """Close the idle connections of the pool, and those ``in_use``; the next command opens a new one."""
+    for server in _servers(client):
+        if server is not None:
+            server.connection_pool.disconnect(inuse_connections=in_use)
 
-    For a cluster, all are closed.
-    """
+
+def _servers(client: Any) -> list[Any]:  # noqa: ANN401
+    """Return the client of each server; None for one that has not been sent any command."""
     if isinstance(client, RedisCluster):
-        client.disconnect_connection_pools()  # type: ignore[no-untyped-call]
-    else:
-        client.connection_pool.disconnect(inuse_connections=in_use)
+        return [node.redis_connection for node in client.get_nodes()]  # type: ignore[no-untyped-call]
+    return [client]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ it is full. docs/adr/0019-the-store-is-redis-7-or-valkey.md
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import redis
 from hiredis import pack_command
 from redis.cluster import RedisCluster
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError
+from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, TryAgainError
 
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
@@ -26,6 +26,9 @@ _SELF_TEST_TTL_MS = 10_000
 
 #: Longer commands are sent one at a time: the timeout of the connection is for each, and none is copied once more.
 _MAX_JOINED_BYTES = 256 * 1024
+
+#: A node of a cluster responds so to a call that it did not run, because another node serves the key now.
+_NOT_RUN = (AskError, ClusterDownError, MasterDownError, TryAgainError)
 
 #: The keys and the arguments of one call.
 Call = tuple[Sequence[str], Sequence[Any]]
@@ -63,29 +66,28 @@ class SentCalls(Protocol):
 
 
 class PipelinedScript:
-    """A script that runs many times in one round trip. Cluster pipelines lack scripts: there, one at a time."""
+    """A script that runs many times in one round trip; in a cluster, in one to each node."""
 
     def __init__(self, client: redis.Redis, script: Script) -> None:
         self._client: Any = client
         self._script = script
 
-    def __call__(self, calls: Sequence[Call]) -> list[Any]:
-        """Return the result of each call, or the error of one that failed by itself."""
-        return self.send(calls).results()
-
     def send(self, calls: Sequence[Call]) -> SentCalls:
-        """Send the calls. In a cluster, this waits for their results."""
+        """Send the calls."""
         if not calls:
             return FinishedCalls([])
         if isinstance(self._client, RedisCluster):
-            return FinishedCalls([self._run_alone(script_keys, arguments) for script_keys, arguments in calls])
+            return _ClusterCalls(self._client, self._script, calls)
         return _PipelinedCalls(self._client, self._script, calls)
 
-    def _run_alone(self, script_keys: Sequence[str], arguments: Sequence[Any]) -> Any:  # noqa: ANN401 - as the script returns
-        try:
-            return self._script(script_keys, arguments)
-        except redis.ResponseError as error:
-            return error
+    def __call__(self, calls: Sequence[Call]) -> list[Any]:
+        """Return the result of each call, or the error of one that failed by itself.
+
+        In a cluster they run one at a time: redis-py then finds the node of each, also after a failover.
+        """
+        if isinstance(self._client, RedisCluster):
+            return [_run_alone(self._script, call) for call in calls]
+        return self.send(calls).results()
 
 
 class FinishedCalls:
@@ -141,6 +143,60 @@ class _PipelinedCalls:
         # Results that are still to arrive would be taken for those of the connection's next commands.
         self._connection.disconnect()
         self._client.connection_pool.release(self._connection)
+
+
+class _ClusterCalls:
+    """Calls that were sent to the nodes of a cluster. The descriptor is that of one; the others are about as fast."""
+
+    def __init__(self, client: Any, script: Script, calls: Sequence[Call]) -> None:  # noqa: ANN401 - see RedisOutbox
+        self._script = script
+        self._calls = calls
+        #: What was sent to each node, with the indices of these calls.
+        self._sent: list[tuple[list[int], _PipelinedCalls]] = []
+        try:
+            for server, indices in _by_node(client, calls):
+                self._sent.append((indices, _PipelinedCalls(server, script, [calls[index] for index in indices])))
+        except BaseException:
+            self.abandon()
+            raise
+        self.descriptor: int | None = self._sent[0][1].descriptor
+        self.timeout_s = self._sent[0][1].timeout_s
+
+    def results(self) -> list[Any]:
+        results: dict[int, Any] = {}
+        try:
+            while self._sent:
+                indices, sent = self._sent.pop(0)
+                results |= zip(indices, sent.results(), strict=True)
+        except BaseException:
+            self.abandon()
+            raise
+        return [
+            _run_alone(self._script, call) if isinstance(results[index], _NOT_RUN) else results[index]
+            for index, call in enumerate(self._calls)
+        ]
+
+    def abandon(self) -> None:
+        for _, sent in self._sent:
+            sent.abandon()
+
+
+def _by_node(client: Any, calls: Sequence[Call]) -> Iterable[tuple[Any, list[int]]]:  # noqa: ANN401 - see RedisOutbox
+    """Return the client of each node with the indices of the calls for it."""
+    nodes: dict[str, tuple[Any, list[int]]] = {}
+    for index, (script_keys, _) in enumerate(calls):
+        node = client.get_node_from_key(script_keys[0])
+        _, indices = nodes.setdefault(node.name, (node, []))
+        indices.append(index)
+    return [(client.get_redis_connection(node), indices) for node, indices in nodes.values()]
+
+
+def _run_alone(script: Script, call: Call) -> Any:  # noqa: ANN401 - as the script returns
+    script_keys, arguments = call
+    try:
+        return script(script_keys, arguments)
+    except redis.ResponseError as error:
+        return error
 
 
 def _descriptor(connection: Any) -> int:  # noqa: ANN401 - redis-py's connections share no typed base

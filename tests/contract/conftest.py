@@ -18,7 +18,14 @@ RETENTION = dt.timedelta(hours=1)
 PATIENCE = dt.timedelta(seconds=5)
 
 
-@pytest.fixture(params=amount(["valkey", "fakeredis"], ["valkey", "redis", "cluster", "fakeredis"]))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Not as parameters of the fixture: pytest may read this file before it knows of --full.
+    if "client" in metafunc.fixturenames:
+        stores = amount(["valkey", "fakeredis"], ["valkey", "redis", "cluster", "fakeredis"])
+        metafunc.parametrize("client", stores, indirect=True)
+
+
+@pytest.fixture
 def client(request: pytest.FixtureRequest) -> Any:
     return client_of(request.param, request)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from redis.cluster import RedisCluster
 
 from bridge.errors import OverCap
 from bridge.outbox import Accepted, Caps, Offer
@@ -117,6 +118,30 @@ def test_offers_that_are_repeated_are_stored_once(outbox: RedisOutbox, monkeypat
         each.job_id for each in verdicts if isinstance(each, Accepted)
     ]
     assert pending(outbox, RUN) == [metric(step) for step in range(5)]
+
+
+def test_writes_of_a_batch_for_all_nodes_are_accepted_and_one_that_moved_is_found(
+    outbox: RedisOutbox, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = [f"{number:032x}" for number in range(40)]
+    writes = {lane: [metric(step, run_id=lane) for step in range(2)] for lane in lanes}
+    if isinstance(client, RedisCluster):
+        # As if each slot had moved since the nodes were asked for theirs.
+        cluster: Any = client
+        nodes, found = cluster.get_primaries(), cluster.get_node_from_key
+
+        def next_node(key: str) -> Any:
+            names = [node.name for node in nodes]
+            return nodes[(names.index(found(key).name) + 1) % len(nodes)]
+
+        monkeypatch.setattr(cluster, "get_node_from_key", next_node)
+
+    verdicts = outbox.accept_all([offer(write) for lane in lanes for write in writes[lane]])
+
+    assert [verdict.lane for verdict in verdicts if isinstance(verdict, Accepted)] == [
+        lane for lane in lanes for _ in writes[lane]
+    ]
+    assert {lane: pending(outbox, lane) for lane in lanes} == writes
 
 
 def test_a_first_try_that_arrives_after_its_repeat_does_not_come_behind_what_was_written_since(

@@ -17,6 +17,7 @@ from bridge.cli.capacity.plan import plan
 from bridge.cli.capacity.sizes import SIZES
 from bridge.cli.capacity.workload import DAY_S, TURN_S, Workload
 from bridge.delivery.deliverer import Timing
+from bridge.outbox.intake import MAX_BATCH_WRITES
 from bridge.redis_store import keys
 from bridge.redis_store.keys import PARTITIONS
 
@@ -102,10 +103,10 @@ def test_an_upstream_is_used_up_to_four_fifths(writes: float, others: dict[str, 
     assert plan(load(writes, runs=1_000, calls=25, **others), COSTS).bridges == bridges
 
 
-def test_in_cluster_mode_each_write_is_a_round_trip_and_on_a_server_the_processor_is_the_limit() -> None:
-    assert api_task_writes(load(1, store_trip_s=0.01), COSTS) == pytest.approx(100)
-    assert api_task_writes(load(1, store_trip_s=0.01, store="server"), COSTS) == pytest.approx(600)
-    assert plan(load(1_000, store_trip_s=0.01), COSTS).api_tasks == 10
+def test_an_api_task_is_limited_by_its_processor_or_by_the_round_trips_of_its_batches() -> None:
+    assert api_task_writes(load(1, store_trip_s=0.01), COSTS) == pytest.approx(600)
+    assert api_task_writes(load(1, store_trip_s=1), COSTS) == pytest.approx(MAX_BATCH_WRITES)
+    assert plan(load(1_000, store_trip_s=1), COSTS).api_tasks == 8
 
 
 def test_threads_outlast_a_turn_where_upstreams_rate_is_the_limit() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bridge.cli.capacity.costs import Costs
 from bridge.cli.capacity.partitions import equal_slots_share
 from bridge.cli.capacity.workload import MAX_CPU_SHARE, MAX_UPSTREAM_SHARE, Workload
+from bridge.outbox.intake import MAX_BATCH_WRITES
 from bridge.redis_store.keys import PARTITIONS
 
 
@@ -55,7 +56,7 @@ def _api_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
     return (
         Limit(
             name="one api task: round trips to the store, with its sync",
-            writes=load.writes_per_trip / load.store_trip_s,
+            writes=MAX_BATCH_WRITES / load.store_trip_s,
             remedy="more api tasks; log-batch, which is one write for many metrics",
         ),
         Limit(
@@ -87,7 +88,7 @@ def _store_limits(load: Workload, costs: Costs) -> tuple[Limit, ...]:
 
 def api_task_writes(load: Workload, costs: Costs) -> float:
     """Return the writes a second that one api task accepts, by its processor and by the store's round trips."""
-    return min(MAX_CPU_SHARE / costs.api_accept_s, load.writes_per_trip / load.store_trip_s)
+    return min(MAX_CPU_SHARE / costs.api_accept_s, MAX_BATCH_WRITES / load.store_trip_s)
 
 
 def store_shard_writes(load: Workload, costs: Costs) -> float:

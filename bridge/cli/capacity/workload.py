@@ -2,9 +2,7 @@
 """A workload: the load of the clients, and the capacity of upstream and of the store."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from bridge.outbox.intake import MAX_BATCH_WRITES
 from schemas.mlflow_limits import MAX_BATCH_BYTES, MAX_METRICS
 
 DAY_S = 86_400
@@ -43,8 +41,6 @@ class Workload:
     store_trip_s: float = 0.002
     #: A call to upstream.
     call_s: float = 0.1
-    #: `cluster` (on AWS), where each write is a round trip of its own, or one `server`, where waiting writes share one.
-    store: Literal["cluster", "server"] = "cluster"
     #: BRIDGE_WORKER_CONCURRENCY.
     worker_concurrency: int = 8
 
@@ -71,8 +67,3 @@ class Workload:
     def possible_calls(self, runs: float) -> float:
         """Return the calls a second that upstream permits to these runs, each of which has one call at a time."""
         return min(self.calls, runs / self.delivery_s)
-
-    @property
-    def writes_per_trip(self) -> int:
-        """The most writes that one round trip to the store accepts."""
-        return 1 if self.store == "cluster" else MAX_BATCH_WRITES
