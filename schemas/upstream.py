@@ -26,6 +26,7 @@ class GateDocument(msgspec.Struct, frozen=True, kw_only=True):
     opens_again_at: dt.datetime | None
     #: Calls a second; null if there is no limit. It is below the configured one while upstream throttles.
     rate: float | None
+    configured_rate: float | None
     burst: int | None
     #: Calls that may be sent at once; negative if calls wait for their place.
     bucket: float | None

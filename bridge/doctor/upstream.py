@@ -26,7 +26,7 @@ from bridge.process.clock import Clock
 from bridge.upstream.aws.endpoint import Endpoint, SigningScope, endpoint_for
 from bridge.upstream.aws.signing import Signer
 from bridge.upstream.http_client import HttpUpstream
-from bridge.upstream.responses import is_call_denied, is_identity_rejected
+from bridge.upstream.responses import is_call_denied, is_identity_rejected, is_throttled
 
 _SETTINGS = "BRIDGE_UPSTREAM, or BRIDGE_UPSTREAM_ENDPOINT"
 _MAX_SHOWN_ADDRESSES = 3
@@ -225,6 +225,8 @@ def _diagnose(response: _Response, scope: SigningScope | None) -> CheckResult:
     status, headers, body = response.status, response.headers, response.body
     if scope and (is_identity_rejected(status, headers, body) or is_call_denied(status, headers, body)):
         return _aws_failure(response, scope)
+    if is_throttled(status, headers, body):
+        return warn(f"status {status}: it throttles", "try again; if it persists, lower BRIDGE_UPSTREAM_RATE")
     return _not_found(scope) if status == 404 else _server_failure(status, headers)
 
 
@@ -239,8 +241,6 @@ def _server_failure(status: int, headers: Mapping[str, str]) -> CheckResult:
         return fail(f"status {status}: it redirects to {target.scheme}://{target.hostname}", fix)
     if status == 508:
         return fail("status 508: it is this bridge itself", f"name an MLflow server in {_SETTINGS}")
-    if status == 429:
-        return warn("status 429: it throttles", "try again; if it persists, lower BRIDGE_UPSTREAM_RATE")
     if status >= 500:
         return fail(f"status {status}: the server or a gateway before it fails", "see its log and its status")
     return fail(

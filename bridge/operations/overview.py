@@ -93,7 +93,6 @@ def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
             next="No write is accepted until this is repaired.",
             runbook="#store-durability",
         )
-    yield from _store_full(snapshot, limits)
     if pause := snapshot.flow_control.paused:
         yield _paused(pause)
     if not snapshot.alive_workers:
@@ -102,6 +101,8 @@ def _causes(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         yield _breaker_open(snapshot)
     elif snapshot.alive_workers and not pause:
         yield from _stalled(snapshot)
+    # After an upstream that fails, which is then the reason why the store fills up.
+    yield from _store_full(snapshot, limits)
     yield from _throttled(snapshot, limits)
     yield from _denied(snapshot, limits)
     yield from _no_room(snapshot)
@@ -173,6 +174,8 @@ def _breaker_text(reason: str) -> str:
     match reason.split():
         case ["throttled:", "status", status]:
             return f"Upstream throttles, answers {status} and asks for a pause."
+        case ["status", "404", *_]:
+            return "Upstream answers 404: there is no such MLflow, or it is stopped."
         case ["status", status, *_]:
             return f"Upstream answers {status}."
         case []:
@@ -231,7 +234,7 @@ def _no_room(snapshot: Snapshot) -> Iterator[Cause]:
         yield Cause(
             code="no-room",
             since=None,
-            text=f"Too much of a client or run is pending: {requests:.0f} requests received 429 within two minutes.",
+            text=f"Within two minutes {requests:.0f} requests received 429: too much of a client or run was pending.",
             next="They are accepted again once deliveries make room.",
             runbook="#no-room",
         )

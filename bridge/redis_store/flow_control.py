@@ -91,6 +91,7 @@ class RedisFlowControl:
             reason=state.get("reason", b"").decode() if until else None,
             opens_again_at=from_ms(until) if until else None,
             rate=rate,
+            configured_rate=self._rate or None,
             bucket=self.burst - full_in_s * rate if rate else None,
             delivered_at=from_ms(delivered) if delivered else None,
             burst=self.burst if rate else None,

@@ -66,6 +66,8 @@ class FlowControlState:
     opens_again_at: dt.datetime | None
     #: The present limit in calls a second; None if there is none.
     rate: float | None
+    #: The configured limit, above the present one while upstream throttles; None if there is none.
+    configured_rate: float | None = None
     #: Calls that may be sent at once; negative if calls wait for their place. None if there is no limit.
     bucket: float | None = None
     #: The last successful write call of a worker.
@@ -91,6 +93,7 @@ class FlowControlState:
             since=self.since,
             opens_again_at=self.opens_again_at,
             rate=self.rate,
+            configured_rate=self.configured_rate,
             burst=self.burst,
             bucket=None if self.bucket is None else round(self.bucket, 3),
             delivered_at=self.delivered_at,

@@ -102,7 +102,7 @@ def _classify(response: _ErrorResponse, body: bytes, *, now: dt.datetime, call: 
         return Delivered(status=status, request_id=response.request_id, body=kept_body)
     if _rejects_identity(response) or _denies_call(response) or (status == 200 and _FIREWALL_PAGE.search(body)):
         return _access_outcome(response, call)
-    if status in (408, 425, 429) or (status >= 400 and _THROTTLED.search(response.aws_error + response.error_code)):
+    if _throttles(response):
         reason = f"throttled: status {status}"
         return Unavailable(reason=reason, status=status, retry_after=retry_after(headers, now=now), throttled=True)
     if reason := _database_failure(response):
@@ -135,6 +135,11 @@ def is_identity_rejected(status: int, headers: Mapping[str, str], body: bytes) -
 def is_call_denied(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Return whether upstream denies this call, and perhaps only this one. Check `is_identity_rejected` first."""
     return _denies_call(_parse_response(status, headers, body))
+
+
+def is_throttled(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether upstream throttles. AWS also sends 400 then, with the error type ``ThrottlingException``."""
+    return _throttles(_parse_response(status, headers, body))
 
 
 def retry_after(headers: Mapping[str, str], *, now: dt.datetime) -> dt.timedelta | None:
@@ -170,6 +175,12 @@ def _parse_response(
         message=message[:_MAX_MESSAGE_CHARS],
         aws_error=aws_error.split(":")[0],
     )
+
+
+def _throttles(response: _ErrorResponse) -> bool:
+    if response.status in (408, 425, 429):
+        return True
+    return response.status >= 400 and bool(_THROTTLED.search(response.aws_error + response.error_code))
 
 
 def _rejects_identity(response: _ErrorResponse) -> bool:

@@ -136,6 +136,20 @@ def test_all_pages_of_a_list_are_saved_as_a_csv_file(shared_portal: Portal, tmp_
     assert [(row["client"], row["reason"]) for row in rows] == [("saved", "poison")] * 70
 
 
+def test_another_filter_or_order_leaves_one_list(shared_portal: Portal) -> None:
+    bury(shared_portal, "listed-once", DeadLetterReason.POISON, 3, "The worker ended.")
+    bury(shared_portal, "listed-once", DeadLetterReason.EXPIRED, 2, "Upstream was away.")
+    shared_portal.sign_in(shared_portal.key_of("lister", "--admin"), f"{PAGE}?client=listed-once")
+    lists = "[...document.querySelectorAll('.letters-list h2')].map((each) => each.innerText).join()"
+    shared_portal.browser.eventually(f"{lists} === 'Letters (5 shown)'")
+
+    shared_portal.click("these")
+    shared_portal.browser.eventually(f"/^Letters .[23] shown.$/.test({lists})")
+    shared_portal.click("Clear filters")
+
+    shared_portal.browser.eventually(f"/^Letters .\\d+ shown.$/.test({lists})")
+
+
 def test_a_discard_is_asked_for_again_when_the_count_has_changed_meanwhile(shared_portal: Portal) -> None:
     bury(shared_portal, "counted", DeadLetterReason.REFUSED, 30, "Metric is not valid.")
     shared_portal.sign_in(shared_portal.key_of("discarder", "--admin"), f"{PAGE}?client=counted&order=oldest")

@@ -17,13 +17,13 @@ def operator_key(shared_portal: Portal) -> str:
 
 def test_the_overview_explains_that_the_store_is_away(shared_portal: Portal, operator_key: str) -> None:
     shared_portal.sign_in(operator_key, "/app/ops")
-    shared_portal.shows("Idle: MLflow has all writes")
+    shared_portal.shows("Up to date: MLflow has all writes")
 
     with shared_portal.bridge.store.frozen():
         shared_portal.shows("Unavailable: the store does not respond.")
         shared_portal.shows("No accepted write is lost.")
 
-    shared_portal.shows("Idle: MLflow has all writes")
+    shared_portal.shows("Up to date: MLflow has all writes")
 
 
 def test_no_worker_is_a_cause_and_a_notice_on_each_page(shared_portal: Portal, operator_key: str) -> None:
@@ -38,7 +38,7 @@ def test_no_worker_is_a_cause_and_a_notice_on_each_page(shared_portal: Portal, o
     finally:
         worker.start()
 
-    shared_portal.shows("Idle: MLflow has all writes")
+    shared_portal.shows("Up to date: MLflow has all writes")
 
 
 def test_an_api_that_is_away_turns_buttons_off_and_keeps_what_is_shown(

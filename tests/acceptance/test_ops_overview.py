@@ -45,7 +45,7 @@ def test_the_overview_says_within_five_seconds_that_upstream_is_away_and_shows_i
     runs = [shared_portal.bridge.create_run() for _ in range(RUNS)]
     shared_portal.bridge.drained()
     shared_portal.sign_in(operator_key, "/app/ops")
-    shared_portal.shows("Idle: MLflow has all writes")
+    shared_portal.shows("Up to date: MLflow has all writes")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
         began = time.monotonic()
@@ -68,7 +68,7 @@ def test_the_overview_says_within_five_seconds_that_upstream_is_away_and_shows_i
         shared_portal.bridge.front.set_fault(None)
 
     shared_portal.click("Overview")
-    shared_portal.shows("Idle: MLflow has all writes", timeout=60)
+    shared_portal.shows("Up to date: MLflow has all writes", timeout=60)
     shared_portal.no_longer_shows("Runs that wait longest")
 
 

@@ -96,6 +96,17 @@ def test_a_secret_key_of_another_is_a_wrong_signature(front: SignatureFront) -> 
 
 
 @pytest.mark.usefixtures("sts")
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_throttled_call_is_no_wrong_address(front: SignatureFront, status: int) -> None:
+    front.set_fault(Answer(status, {"x-amzn-ErrorType": "ThrottlingException"}, b'{"message": "Rate exceeded"}'))
+
+    upstream = looked(ARN, front.url)["upstream"]
+
+    assert (upstream.verdict, upstream.found) == ("warn", f"status {status}: it throttles")
+    assert "BRIDGE_UPSTREAM_RATE" in upstream.fix[0]
+
+
+@pytest.mark.usefixtures("sts")
 def test_expired_credentials_are_to_be_renewed(front: SignatureFront) -> None:
     front.accept(replace(CREDENTIALS, expires_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)))
 

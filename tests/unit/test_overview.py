@@ -125,6 +125,11 @@ def test_an_open_breaker_is_said_with_why_since_when_and_what_comes_next() -> No
             "AWS refuses the bridge's credentials: ExpiredToken.",
             "#aws-rejects-the-bridges-credentials",
         ),
+        (
+            "status 404 with a body that is not from MLflow",
+            "Upstream answers 404: there is no such MLflow, or it is stopped.",
+            "#breaker-open",
+        ),
         ("status 502 with INTERNAL_ERROR", "Upstream answers 502.", "#breaker-open"),
         ("", "Upstream does not take calls.", "#breaker-open"),
     ],
@@ -274,7 +279,7 @@ def test_requests_that_found_no_room_are_a_cause() -> None:
     (cause,) = causes(after(IDLE, minutes=({"writes_without_room": 3.0}, {"writes_without_room": 7.0})))
 
     assert cause.code == "no-room"
-    assert cause.text == "Too much of a client or run is pending: 10 requests received 429 within two minutes."
+    assert cause.text == "Within two minutes 10 requests received 429: too much of a client or run was pending."
 
 
 def test_the_limit_of_the_store_is_said_in_its_unit() -> None:

@@ -76,15 +76,16 @@ function Letters() {
           <LiveQueryView query={page} label="the dead letters" action={ACTION}>
             {(data) => (
               <>
+                {/* Keys of siblings must differ: React keeps a dead copy of one of two equal ones. */}
                 <LetterList
-                  key={JSON.stringify(search)}
+                  key={`list ${JSON.stringify(search)}`}
                   page={data}
                   listing={listing}
                   openId={letterId}
                   isPlaceholder={page.isPlaceholderData}
                 />
                 <Pager
-                  key={JSON.stringify(firstPageSearch)}
+                  key={`pager ${JSON.stringify(firstPageSearch)}`}
                   cursor={cursor}
                   next={data.next}
                   following={order === 'newest' ? 'older' : 'newer'}

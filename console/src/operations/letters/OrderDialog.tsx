@@ -124,6 +124,8 @@ function OrderedDialog({ drain, onClose }: { drain: Drain; onClose: () => void }
         <DrainProgress drain={drain} />
         <Box color="text-body-secondary">
           The workers carry it out. It goes on when this dialog or the page is closed: see Drains.
+          {drain.action === 'replay' &&
+            ' It is finished once the letters are back in their lanes; Runs shows what then waits for delivery.'}
         </Box>
       </SpaceBetween>
     </Modal>

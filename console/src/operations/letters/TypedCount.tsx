@@ -14,7 +14,7 @@ export function TypedCount({ confirmation: { count, typed }, onChange }: Props) 
   return (
     <FormField
       label={`Type ${(count ?? 0).toLocaleString('en')} to confirm`}
-      description="The bridge refuses the order if the number of letters has changed by then."
+      description="Letters that arrive from now on are not part of it. The bridge refuses the order if one of these is gone by then."
     >
       <div className="rate-input">
         <Input inputMode="numeric" name="count" value={typed} onChange={({ detail }) => onChange(detail.value)} />

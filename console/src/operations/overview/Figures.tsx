@@ -24,8 +24,8 @@ export function Figures({ overview }: { overview: Overview }) {
         {countText(letters.count)}
       </Figure>
       <Figure
-        name="Lag of deliveries"
-        note={lag.p95 === null ? 'from accepted to delivered' : `median; 95 %: ${durationText(lag.p95)}`}
+        name="Lag of calls"
+        note={lag.p95 === null ? 'from accepted to delivered' : `median; 95 %: about ${durationText(lag.p95)}`}
       >
         {lag.p50 === null ? '–' : durationText(lag.p50)}
       </Figure>

@@ -28,6 +28,8 @@ export interface Gate {
   since: string | null;
   opens_again_at: string | null;
   rate: number | null;
+  /** Above `rate` while upstream throttles. */
+  configured_rate: number | null;
   burst: number | null;
   /** How many calls may be made at once now. */
   bucket: number | null;

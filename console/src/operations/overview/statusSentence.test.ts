@@ -8,7 +8,14 @@ const GATE = { breaker: 'closed', rate: 25, paused: null } as Overview['gate'];
 const RATES = { window: 60, accepted: 12.5, delivered: 11.9, buried: 0, refused: 0, calls: 3.1 };
 
 function overview(changes: Partial<Overview>): Overview {
-  return { status: 'delivering', why: [], gate: GATE, rates: RATES, dead_letters: { count: 0, last_hour: 0 }, ...changes } as Overview;
+  return {
+    status: 'delivering',
+    why: [],
+    gate: GATE,
+    rates: RATES,
+    dead_letters: { count: 0, last_hour: 0 },
+    ...changes,
+  } as Overview;
 }
 
 const why = (text: string) => [{ code: 'breaker-open', since: null, text, next: null, runbook: '#x' }];
@@ -17,9 +24,9 @@ it('says the state and its cause', () => {
   expect(statusSentence(overview({ status: 'degraded', why: why('Upstream answers 503.') }))).toBe(
     'Degraded: Upstream answers 503.',
   );
-  expect(statusSentence(overview({ status: 'idle' }))).toBe('Idle: MLflow has all writes.');
+  expect(statusSentence(overview({ status: 'idle' }))).toBe('Up to date: MLflow has all writes.');
   expect(statusSentence(overview({ status: 'idle', dead_letters: { count: 33, last_hour: 2 } }))).toBe(
-    'Idle: MLflow has all writes but 33 dead letters.',
+    'Up to date: MLflow has all writes but 33 dead letters.',
   );
   expect(statusSentence(overview({ status: 'unavailable' }))).toBe('Unavailable: writes are not accepted.');
 });

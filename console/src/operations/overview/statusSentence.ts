@@ -6,7 +6,7 @@ import type { Overview } from './overview';
 
 const STATUSES: Record<string, { word: string; type: Mark }> = {
   delivering: { word: 'Delivering', type: 'success' },
-  idle: { word: 'Idle', type: 'success' },
+  idle: { word: 'Up to date', type: 'success' },
   degraded: { word: 'Degraded', type: 'warning' },
   paused: { word: 'Paused', type: 'stopped' },
   unavailable: { word: 'Unavailable', type: 'error' },

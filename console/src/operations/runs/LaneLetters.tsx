@@ -53,7 +53,7 @@ export function LaneLetters({ lane, runId }: { lane: string; runId: string | nul
           trackBy="letter_id"
           wrapLines
           columnDefinitions={COLUMNS}
-          empty="None of its writes was given up on."
+          empty="None of its writes is a dead letter now."
         />
       )}
     </LiveQueryView>

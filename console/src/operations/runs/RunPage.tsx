@@ -14,6 +14,7 @@ import { countText, sizeText } from '../figures';
 import { Moment } from '../moments/Moment';
 import { useNow } from '../moments/useNow';
 import { useZone } from '../moments/zone';
+import { failureSection } from '../runbook/failureSection';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
@@ -21,7 +22,7 @@ import { StatusMark } from '../states/StatusMark';
 import { LaneJobs } from './LaneJobs';
 import { LaneLetters } from './LaneLetters';
 import { attemptPath, type Lane, useLane } from './lanes';
-import { isDue, laneName, laneSentence, laneStateType, runIdOfLane } from './laneText';
+import { errorReason, isDue, laneName, laneSentence, laneStateType, runIdOfLane } from './laneText';
 import { MlflowLink } from './MlflowLink';
 import { AttemptButton } from './AttemptButton';
 
@@ -77,11 +78,7 @@ function Waiting({ lane }: { lane: Lane }) {
           <div>
             <StatusMark type={laneStateType(lane.state)}>{lane.state}</StatusMark>
             <div>{laneSentence(lane, now, zone)}</div>
-            {lane.error && (
-              <RunbookLink section={RUNBOOK_SECTIONS[lane.error.reason] ?? UPSTREAM_DOWN_SECTION}>
-                What to do
-              </RunbookLink>
-            )}
+            {lane.error && <RunbookLink section={runbookSection(lane.error)}>What to do</RunbookLink>}
           </div>
           <KeyValuePairs
             columns={4}
@@ -106,12 +103,16 @@ function Waiting({ lane }: { lane: Lane }) {
   );
 }
 
-const UPSTREAM_DOWN_SECTION = '#upstream-is-down-stopped-or-in-maintenance';
 const RUNBOOK_SECTIONS: Record<string, string> = {
   denied: '#upstream-denies-an-action',
-  throttled: '#upstream-throttles',
+  throttled: '#throttled',
   unknown: '#upstream-is-too-slow-for-large-calls',
 };
+
+/** Returns the section of the runbook for a lane's error: for a failing upstream, the one that the overview names. */
+function runbookSection(error: { reason: string; message: string }): string {
+  return RUNBOOK_SECTIONS[errorReason(error)] ?? failureSection(error.message);
+}
 
 function ClientLink({ name }: { name: string | null }) {
   if (name === null) return '–';

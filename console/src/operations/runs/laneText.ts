@@ -36,6 +36,11 @@ const REASONS: Record<string, string> = {
   unknown: 'It is not known whether the last call arrived',
 };
 
+/** Returns the reason of a lane's last error, `throttled` where upstream is said to be unavailable because it throttles. */
+export function errorReason({ reason, message }: { reason: string; message: string }): string {
+  return message.startsWith('throttled') ? 'throttled' : reason;
+}
+
 /** Returns why a lane waits, and what comes next. `now` decides whether an attempt is due. */
 export function laneSentence(lane: Lane, now: number, zone: Zone): string {
   if (lane.delivering && !lane.error) return 'A worker delivers it now.';
@@ -45,8 +50,9 @@ export function laneSentence(lane: Lane, now: number, zone: Zone): string {
   return parts.join(' ');
 }
 
-function causeOf({ reason, message }: { reason: string; message: string }): string {
-  const cause = REASONS[reason] ?? `The last attempt failed (${reason})`;
+function causeOf(error: { reason: string; message: string }): string {
+  const { message } = error;
+  const cause = REASONS[errorReason(error)] ?? `The last attempt failed (${error.reason})`;
   return message ? `${cause}: ${message.replace(/\.$/, '')}` : cause;
 }
 
@@ -71,8 +77,10 @@ const STATE_TYPES: Record<string, Mark> = {
 
 export const laneStateType = (state: string): Mark => STATE_TYPES[state] ?? 'pending';
 
-/** Returns the state in few words, short enough for a list: `failing: 503, 4 attempts`. */
+/** Returns the state in few words, short enough for a list: `failing: 503, 4 attempts`, `throttled: 4 attempts`. */
 export function laneStateText({ state, attempts, error }: Lane): string {
+  if (error && state === 'failing' && errorReason(error) === 'throttled')
+    return `throttled: ${quantityText(attempts, 'attempt')}`;
   // The message of an upstream error has the HTTP status in it.
   const status = error && /\b([45]\d\d)\b/.exec(error.message)?.[1];
   const details = [status, attempts > 0 ? quantityText(attempts, 'attempt') : null].filter(Boolean);

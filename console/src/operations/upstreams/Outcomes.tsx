@@ -13,7 +13,15 @@ export function Outcomes({ outcomes }: { outcomes: Record<string, number> }) {
         {entries.map(([outcome, count]) => (
           <li key={outcome}>
             <span>{outcome}</span>
-            <meter min={0} max={total} value={count} aria-label={outcome} className="outcome" />
+            <meter
+              min={0}
+              max={total}
+              value={count}
+              // Above `high`, with an optimum below it, the browser shows a meter as bad.
+              {...(outcome !== 'delivered' && { low: 0, high: 0, optimum: 0 })}
+              aria-label={outcome}
+              className="outcome"
+            />
             <span>{countText(count)}</span>
           </li>
         ))}

@@ -27,7 +27,13 @@ export function ProbeButton({ probeMutation }: { probeMutation: ProbeMutation })
   );
 }
 
-export function ProbeResult({ probeMutation, upstreamId }: { probeMutation: ProbeMutation; upstreamId: string }) {
+interface ResultProps {
+  probeMutation: ProbeMutation;
+  upstreamId: string;
+  isBreakerOpen: boolean;
+}
+
+export function ProbeResult({ probeMutation, upstreamId, isBreakerOpen }: ResultProps) {
   if (probeMutation.error) return <ErrorPanel error={probeMutation.error} onRetry={() => probeMutation.mutate()} />;
   if (!probeMutation.data) return null;
   const { reachable, checks } = probeMutation.data;
@@ -48,6 +54,9 @@ export function ProbeResult({ probeMutation, upstreamId }: { probeMutation: Prob
           </li>
         ))}
       </ul>
+      {reachable && isBreakerOpen && (
+        <p>A probe does not close the circuit breaker: deliveries go on once the next call of a worker succeeds.</p>
+      )}
       <EquivalentCommands
         command={bridgeCommand('upstream', 'probe')}
         call={{ method: 'POST', path: probePath(upstreamId) }}

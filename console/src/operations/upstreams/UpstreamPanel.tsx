@@ -10,6 +10,7 @@ import { countText, rateText, significant } from '../figures';
 import { Moment } from '../moments/Moment';
 import { NextCall } from '../moments/NextCall';
 import type { Gate } from '../overview/overview';
+import { failureSection } from '../runbook/failureSection';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { StatusMark } from '../states/StatusMark';
 import { gateState } from './gateSentence';
@@ -46,11 +47,11 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
     >
       <SpaceBetween size="m">
         <GateLine gate={gate} />
-        <ProbeResult probeMutation={probeMutation} upstreamId={upstream.id} />
+        <ProbeResult probeMutation={probeMutation} upstreamId={upstream.id} isBreakerOpen={gate.breaker !== 'closed'} />
         <KeyValuePairs
           columns={4}
           items={[
-            { label: 'Rate', value: gate.rate === null ? 'no limit' : rateText(gate.rate) },
+            { label: 'Rate', value: limitText(gate) },
             { label: 'Burst', value: burstText(gate) },
             { label: 'Last delivery', value: <Moment at={gate.delivered_at} placeholder="none known" /> },
             { label: 'Failed probes', value: countText(Math.max(0, upstream.trips - 1)) },
@@ -60,6 +61,11 @@ export function UpstreamPanel({ upstream }: { upstream: Upstream }) {
       </SpaceBetween>
     </Container>
   );
+}
+
+function limitText({ rate, configured_rate: configured }: Gate): string {
+  if (rate === null) return 'no limit';
+  return configured !== null && rate < configured ? `${rateText(rate)} of ${rateText(configured)}` : rateText(rate);
 }
 
 function burstText({ bucket, burst }: Gate): string {
@@ -87,7 +93,7 @@ function GateLine({ gate }: { gate: Gate }) {
               , <NextCall at={nextAt} />
             </>
           )}
-          . <RunbookLink section="#breaker-open">What to do</RunbookLink>
+          . <RunbookLink section={failureSection(gate.why)}>What to do</RunbookLink>
         </div>
       )}
     </div>

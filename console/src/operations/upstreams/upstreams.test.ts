@@ -16,6 +16,7 @@ function gate(changes: Partial<Gate> = {}): Gate {
     since: null,
     opens_again_at: null,
     rate: 25,
+    configured_rate: 25,
     burst: 50,
     bucket: 50,
     delivered_at: null,
@@ -26,6 +27,9 @@ function gate(changes: Partial<Gate> = {}): Gate {
 
 it('says whether calls go through', () => {
   expect(gateState(gate()).text).toBe('Calls go through, up to 25/s.');
+  expect(gateState(gate({ rate: 1 })).text).toBe(
+    'Upstream throttles: calls are sent at 1/s in place of 25/s until it takes more.',
+  );
   expect(gateState(gate({ rate: null })).text).toBe('Calls go through, without a limit.');
   expect(gateState(gate({ breaker: 'open', why: 'Upstream answers 503.' }))).toEqual({
     type: 'error',
