@@ -271,6 +271,24 @@ def test_a_worker_stops_in_its_period_when_the_rate_is_lowered(dead: Dead, monke
     assert dead.state(drain).done == 6
 
 
+def test_what_was_under_way_when_a_drain_was_cancelled_is_counted(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead.dead_letter(50)
+    drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
+    replay = dead.dead_letters.letters.replay
+
+    def is_cancelled(letter_id: str) -> Any:
+        dead.dead_letters.log.cancel(drain.drain_id)
+        return replay(letter_id)
+
+    monkeypatch.setattr(dead.dead_letters.letters, "replay", is_cancelled)
+    dead.tick()
+    dead.tick()
+
+    found = dead.state(drain)
+    assert found.state is DrainState.CANCELLED
+    assert 0 < found.done == 50 - dead.count()
+
+
 def test_a_slow_store_does_not_keep_a_worker_beyond_its_period(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
     dead.dead_letter(50)
     drain = dead.dead_letters.order(DrainAction.REPLAY, ALL, rate=None, total=50)
