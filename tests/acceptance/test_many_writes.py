@@ -17,7 +17,7 @@ from tests.system import System
 pytestmark = pytest.mark.full
 
 
-WRITES = amount(2_000, 20_000)
+WRITES = amount(2_000, 10_000)
 RUNS = 50
 CLIENTS = 8
 EPOCH = 1_700_000_000_000

@@ -148,7 +148,7 @@ STEPS = st.one_of(
 
 
 @settings(
-    max_examples=amount(usual=15, full=150),
+    max_examples=amount(usual=15, full=60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -159,7 +159,7 @@ class Expected:
 
 
 @given(plan=PLANS)
-@settings(max_examples=amount(15, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(15, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_read_shows_what_was_written_and_changed_before_it(
     two: Two, plan: list[tuple[str, int, str, int]]
 ) -> None:

@@ -74,7 +74,18 @@ def test_the_upstream_is_shown_with_its_flow_control_and_its_calls(http: Http, a
         "outcomes": {"delivered": 2, "unavailable": 1},
     }
     assert set(gate) == {
-        *("breaker", "why", "since", "opens_again_at", "rate", "burst", "bucket", "delivered_at", "paused"),
+        *(
+            "breaker",
+            "why",
+            "since",
+            "opens_again_at",
+            "rate",
+            "configured_rate",
+            "burst",
+            "bucket",
+            "delivered_at",
+            "paused",
+        ),
     }
     assert (gate["breaker"], gate["why"], gate["paused"]) == ("open", "status 503", None)
     assert gate["since"] < gate["opens_again_at"]
