@@ -62,9 +62,10 @@ class WriteBatcher:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, futures, verdicts)
 
-        self._intake.submit([offer for offer, _ in batch], resolve, partial(self._await_response, loop))
         if self._collected:
+            # If this batch is at the store by then, the next one waits for its end.
             loop.call_soon(self._submit, loop)
+        self._intake.submit([offer for offer, _ in batch], resolve, partial(self._await_response, loop))
 
     def _await_response(
         self,
@@ -74,17 +75,32 @@ class WriteBatcher:
         on_response: Callable[[], None],
         on_timeout: Callable[[], None],
     ) -> None:
-        def end(callback: Callable[[], None]) -> None:
-            loop.remove_reader(descriptor)
-            timeout.cancel()
+        def end() -> None:
             self._is_storing = False
-            # First, so that the store works while the requests of this batch get their responses.
-            self._submit(loop)
-            callback()
+            timeout.cancel()
+            # The descriptor may have been closed, and be that of another connection now.
+            with suppress(RuntimeError, OSError, ValueError):
+                loop.remove_reader(descriptor)
+
+        def receive() -> None:
+            end()
+            try:
+                # First, so that the store works while the requests of this batch get their responses.
+                self._submit(loop)
+            finally:
+                on_response()
+
+        def give_up() -> None:
+            end()
+            try:
+                # First, so that no other batch is sent to a store that does not respond.
+                on_timeout()
+            finally:
+                self._submit(loop)
 
         self._is_storing = True
-        timeout = loop.call_later(timeout_s, end, on_timeout)
-        loop.add_reader(descriptor, end, on_response)
+        timeout = loop.call_later(timeout_s, give_up)
+        loop.add_reader(descriptor, receive)
 
 
 def _resolve(futures: Sequence[_Future], verdicts: Sequence[Verdict | Exception]) -> None:

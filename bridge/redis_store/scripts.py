@@ -15,7 +15,7 @@ import redis
 from hiredis import pack_command
 from redis.cluster import RedisCluster
 from redis.commands.core import Script
-from redis.exceptions import AskError, ClusterDownError, MasterDownError, NoScriptError, TryAgainError
+from redis.exceptions import AskError, ClusterError, NoScriptError
 
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
@@ -26,9 +26,6 @@ _SELF_TEST_TTL_MS = 10_000
 
 #: Longer commands are sent one at a time: the timeout of the connection is for each, and none is copied once more.
 _MAX_JOINED_BYTES = 256 * 1024
-
-#: A node of a cluster responds so to a call that it did not run, because another node serves the key now.
-_NOT_RUN = (AskError, ClusterDownError, MasterDownError, TryAgainError)
 
 #: The keys and the arguments of one call.
 Call = tuple[Sequence[str], Sequence[Any]]
@@ -172,7 +169,8 @@ class _ClusterCalls:
             self.abandon()
             raise
         return [
-            _run_alone(self._script, call) if isinstance(results[index], _NOT_RUN) else results[index]
+            # `MovedError` is one, too: the node did not run the call, because another serves the key now.
+            _run_alone(self._script, call) if isinstance(results[index], AskError) else results[index]
             for index, call in enumerate(self._calls)
         ]
 
@@ -195,7 +193,7 @@ def _run_alone(script: Script, call: Call) -> Any:  # noqa: ANN401 - as the scri
     script_keys, arguments = call
     try:
         return script(script_keys, arguments)
-    except redis.ResponseError as error:
+    except (redis.ResponseError, ClusterError) as error:
         return error
 
 

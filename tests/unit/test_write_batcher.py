@@ -57,15 +57,15 @@ class Store:
     def __init__(self) -> None:
         self.timeout_s = 30.0
         self.sent: list[SentToStore] = []
-        self.repeated: list[Offer] = []
+        #: Offers that did not go through `send`, and whether they had before.
+        self.offered: list[tuple[Offer, bool]] = []
 
     def send(self, offers: Sequence[Offer]) -> SentToStore:
         self.sent.append(SentToStore(offers, self.timeout_s))
         return self.sent[-1]
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
-        assert repeated
-        self.repeated += offers
+        self.offered += [(offer, repeated) for offer in offers]
         return accepted(offers)
 
 
@@ -147,7 +147,22 @@ async def test_a_batch_without_a_response_in_time_is_offered_again_in_a_thread(
 
     assert isinstance(verdict, Accepted)
     assert store.sent[0].is_abandoned
-    assert store.repeated == [offer]
+    assert store.offered == [(offer, True)]
+
+
+@on_event_loop
+async def test_after_a_timeout_no_other_batch_is_sent_to_the_store(store: Store, batcher: WriteBatcher) -> None:
+    store.timeout_s = 0.05
+    first, *later = offers(MAX_BATCH_WRITES + 3)
+    requests = [asyncio.create_task(batcher.accept(first))]
+    await turns()
+    requests += [asyncio.create_task(batcher.accept(offer)) for offer in later]
+
+    verdicts = await asyncio.gather(*requests)
+
+    assert len(verdicts) == MAX_BATCH_WRITES + 3
+    assert [sent.offers for sent in store.sent] == [[first]]
+    assert store.offered == [(first, True), *((offer, False) for offer in later)]
 
 
 @on_event_loop
