@@ -216,7 +216,7 @@ def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
 
 def _denied(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     # A denied lane is tried again within a minute.
-    if not snapshot.lanes or not any(minute.get(series.DENIED) for minute in snapshot.minutes):
+    if not snapshot.lanes or not _of_two_minutes(snapshot, series.DENIED):
         return
     minutes = limits.denial_grace.total_seconds() / 60
     yield Cause(

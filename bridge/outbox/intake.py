@@ -105,8 +105,10 @@ class Intake:
                 callback(verdicts)
 
         def give_up() -> None:
-            sent.abandon()
-            self._repeat_in_background(offers, callback)
+            try:
+                sent.abandon()
+            finally:
+                self._repeat_in_background(offers, callback)
 
         if sent.descriptor is None:
             take_verdicts()

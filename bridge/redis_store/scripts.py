@@ -138,8 +138,10 @@ class _PipelinedCalls:
 
     def abandon(self) -> None:
         # Results that are still to arrive would be taken for those of the connection's next commands.
-        self._connection.disconnect()
-        self._client.connection_pool.release(self._connection)
+        try:
+            self._connection.disconnect()
+        finally:
+            self._client.connection_pool.release(self._connection)
 
 
 class _ClusterCalls:

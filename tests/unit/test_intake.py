@@ -77,16 +77,16 @@ def offers(count: int) -> list[Offer]:
     return [Offer(write=metric(step), client="a") for step in range(count)]
 
 
-def told() -> tuple["queue.SimpleQueue[Any]", Any]:
+def verdict_queue() -> tuple["queue.SimpleQueue[Any]", Any]:
     verdicts: queue.SimpleQueue[Any] = queue.SimpleQueue()
     return verdicts, verdicts.put
 
 
 def test_a_prompt_store_is_waited_for_and_workers_hear_of_idle_lanes_only() -> None:
     fast_outbox, outbox, dispatch = Store(), Store(), FakeDispatch()
-    verdicts, tell = told()
+    verdicts, callback = verdict_queue()
 
-    intake_over(fast_outbox, outbox, dispatch).submit(offers(3), tell, respond_at_once)
+    intake_over(fast_outbox, outbox, dispatch).submit(offers(3), callback, respond_at_once)
 
     assert [verdict.job_id for verdict in verdicts.get_nowait()] == ["job-0", "job-1", "job-2"]
     assert dispatch.lanes == [RUN]
@@ -95,10 +95,10 @@ def test_a_prompt_store_is_waited_for_and_workers_hear_of_idle_lanes_only() -> N
 
 def test_what_a_store_does_not_answer_at_once_is_offered_again_as_a_repeat() -> None:
     fast_outbox, outbox = Store(up=False), Store()
-    verdicts, tell = told()
+    verdicts, callback = verdict_queue()
     intake = intake_over(fast_outbox, outbox)
 
-    intake.submit(offers(2), tell, respond_at_once)
+    intake.submit(offers(2), callback, respond_at_once)
 
     assert all(isinstance(verdict, Accepted) for verdict in verdicts.get(timeout=10))
     assert outbox.asked == [(2, True)]
@@ -106,15 +106,15 @@ def test_what_a_store_does_not_answer_at_once_is_offered_again_as_a_repeat() -> 
 
 def test_the_store_is_trusted_to_be_prompt_again_once_it_has_answered() -> None:
     fast_outbox, outbox = Store(up=False), Store()
-    verdicts, tell = told()
+    verdicts, callback = verdict_queue()
     intake = intake_over(fast_outbox, outbox)
-    intake.submit(offers(1), tell, respond_at_once)
+    intake.submit(offers(1), callback, respond_at_once)
     verdicts.get(timeout=10)
     fast_outbox.up = True
 
     # The thread says so a moment after it has told the verdicts.
     while not any(asked == (7, False) for asked in fast_outbox.asked):
-        intake.submit(offers(7), tell, respond_at_once)
+        intake.submit(offers(7), callback, respond_at_once)
         verdicts.get(timeout=10)
 
     assert len(fast_outbox.asked) >= 2
@@ -123,12 +123,12 @@ def test_the_store_is_trusted_to_be_prompt_again_once_it_has_answered() -> None:
 def test_whoever_waits_for_a_store_that_is_down_is_told_with_the_first() -> None:
     fast_outbox, outbox = Store(up=False), Store(up=False)
     outbox.may_answer.clear()
-    verdicts, tell = told()
+    verdicts, callback = verdict_queue()
     intake = intake_over(fast_outbox, outbox)
-    intake.submit(offers(1), tell, respond_at_once)
+    intake.submit(offers(1), callback, respond_at_once)
     assert outbox.asking.wait(10)
     for _ in range(5):
-        intake.submit(offers(2), tell, respond_at_once)
+        intake.submit(offers(2), callback, respond_at_once)
 
     outbox.may_answer.set()
 
@@ -143,11 +143,11 @@ def test_a_defect_is_told_and_ends_nothing() -> None:
         def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
             raise ZeroDivisionError(f"{len(offers)} {repeated}")
 
-    verdicts, tell = told()
+    verdicts, callback = verdict_queue()
     intake = intake_over(Broken(), Store())
 
-    intake.submit(offers(1), tell, respond_at_once)
-    intake.submit(offers(1), tell, respond_at_once)
+    intake.submit(offers(1), callback, respond_at_once)
+    intake.submit(offers(1), callback, respond_at_once)
 
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)
     assert isinstance(verdicts.get_nowait()[0], ZeroDivisionError)

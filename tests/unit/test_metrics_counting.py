@@ -177,8 +177,8 @@ def test_every_counter_and_histogram_is_counted_by_some_event() -> None:
     meter = Meter(counters)
     for kind in EVENTS:
         fields = {field.name: SAMPLES[field.type] for field in msgspec.structs.fields(kind)}
-        for told in ({}, {"replayed": False}, {"route": "queued", "status": 429, "decision": "allowed"}):
-            meter(kind(**(fields | {name: value for name, value in told.items() if name in fields})))
+        for changes in ({}, {"replayed": False}, {"route": "queued", "status": 429, "decision": "allowed"}):
+            meter(kind(**(fields | {name: value for name, value in changes.items() if name in fields})))
     meter.flush()
 
     named = {metric.name: metric for metric in CATALOGUE if metric.kind is not Kind.GAUGE}

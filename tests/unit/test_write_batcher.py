@@ -151,6 +151,19 @@ async def test_a_batch_without_a_response_in_time_is_offered_again_in_a_thread(
 
 
 @on_event_loop
+async def test_a_connection_that_can_not_be_closed_leaves_no_request_without_a_response(
+    store: Store, batcher: WriteBatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: SentToStore) -> None:
+        raise OSError("closed already")
+
+    monkeypatch.setattr(SentToStore, "abandon", fail)
+    store.timeout_s = 0.01
+
+    assert isinstance(await asyncio.wait_for(batcher.accept(offers(1)[0]), 10), Accepted)
+
+
+@on_event_loop
 async def test_after_a_timeout_no_other_batch_is_sent_to_the_store(store: Store, batcher: WriteBatcher) -> None:
     store.timeout_s = 0.05
     first, *later = offers(MAX_BATCH_WRITES + 3)
