@@ -208,7 +208,7 @@ def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     yield Cause(
         code="throttled",
         since=None,
-        text=f"Upstream throttles: calls go out at {rate:.3g}/s in place of {configured:.3g}/s.",
+        text=f"Upstream throttles: calls go out at {_rate(rate)} in place of {_rate(configured)}.",
         next="The rate grows with each call that succeeds.",
         runbook="#throttled",
     )
@@ -314,6 +314,11 @@ def _used_bytes(snapshot: Snapshot) -> int:
 
 def _time_of_day(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%H:%M:%S} UTC"
+
+
+def _rate(per_second: float) -> str:
+    """Return a rate, such as ``17.5/s`` or ``1,000/s``."""
+    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
 
 
 def _size(count: int) -> str:

@@ -282,6 +282,14 @@ def test_requests_that_found_no_room_are_a_cause() -> None:
     assert cause.text == "Within two minutes 10 requests received 429: too much of a client or run was pending."
 
 
+def test_a_high_rate_is_said_in_digits() -> None:
+    throttled = dataclasses.replace(CLOSED, rate=342.6)
+
+    (cause,) = overview(after(BUSY, flow_control=throttled), dataclasses.replace(LIMITS, calls_per_second=1000)).why
+
+    assert cause.text == "Upstream throttles: calls go out at 343/s in place of 1,000/s."
+
+
 def test_the_limit_of_the_store_is_said_in_its_unit() -> None:
     limits = dataclasses.replace(LIMITS, max_store=400 * 1024)
 
