@@ -59,7 +59,7 @@ def _figures(overview: dict[str, Any], now: dt.datetime) -> Iterator[tuple[str, 
     horizon = f", expires {time_of_day(backlog['horizon_at'])}" if backlog["horizon_at"] else ""
     yield "Oldest", f"{age(backlog['oldest_accepted_at'], now)}{horizon}"
     yield "Dead letters", f"{number(letters['count'])} (+{number(letters['last_hour'])} in an hour)"
-    p50, p95 = ("-" if lag[name] is None else f"{lag[name]:.3g} s" for name in ("p50", "p95"))
+    p50, p95 = ("-" if lag[name] is None else f"{number(round(lag[name], 3))} s" for name in ("p50", "p95"))
     yield "Lag", f"p50 {p50}, p95 {p95}"
     kinds = ("accepted", "delivered", "buried", "refused", "calls")
     yield "Rates", ", ".join(f"{kind} {rates[kind]:g}/s" for kind in kinds)

@@ -208,7 +208,7 @@ def _throttled(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
     yield Cause(
         code="throttled",
         since=None,
-        text=f"Upstream throttles: calls go out at {_rate(rate)} in place of {_rate(configured)}.",
+        text=f"Upstream throttles: calls go out at {_number(rate)}/s in place of {_number(configured)}/s.",
         next="The rate grows with each call that succeeds.",
         runbook="#throttled",
     )
@@ -223,7 +223,7 @@ def _denied(snapshot: Snapshot, limits: Limits) -> Iterator[Cause]:
         code="denied",
         since=None,
         text="Upstream denies an action of some runs; others are delivered.",
-        next=f"Their writes become dead letters {minutes:.3g} minutes after their acceptance.",
+        next=f"Their writes become dead letters {_number(minutes)} minutes after their acceptance.",
         runbook="#denied",
     )
 
@@ -316,9 +316,9 @@ def _time_of_day(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%H:%M:%S} UTC"
 
 
-def _rate(per_second: float) -> str:
-    """Return a rate, such as ``17.5/s`` or ``1,000/s``."""
-    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
+def _number(value: float) -> str:
+    """Return a number in three digits or all whole ones, such as ``17.5`` or ``1,000``."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _size(count: int) -> str:

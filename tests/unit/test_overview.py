@@ -282,6 +282,14 @@ def test_requests_that_found_no_room_are_a_cause() -> None:
     assert cause.text == "Within two minutes 10 requests received 429: too much of a client or run was pending."
 
 
+def test_a_grace_of_a_day_is_said_in_digits() -> None:
+    limits = dataclasses.replace(LIMITS, denial_grace=dt.timedelta(days=1))
+
+    (cause,) = overview(after(BUSY, minutes=({"lanes_denied": 1.0}, {})), limits).why
+
+    assert cause.next == "Their writes become dead letters 1,440 minutes after their acceptance."
+
+
 def test_a_high_rate_is_said_in_digits() -> None:
     throttled = dataclasses.replace(CLOSED, rate=342.6)
 
