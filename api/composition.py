@@ -45,6 +45,7 @@ from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
+from api.routes.shared_responses import SharedResponses
 from api.routes.table import ROUTES
 from api.routes.upstreams import UpstreamRoutes
 from api.routes.usage import UsageRoutes
@@ -122,7 +123,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
         write_responses=WriteResponses(jobs, reader, bridge.forwarding),
         loop_views=dict(loop_views),
         origins=portal.origins,
-        routes_app=_routes_app(bridge, portal),
+        own_routes=SharedResponses(_routes_app(bridge, portal)),
         proxy=_proxy(bridge),
         capabilities=bridge.capabilities,
         experiments=experiments,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Flask application of the bridge's own routes, run in threads of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -30,13 +30,17 @@ class RoutesApp:
         # The library has types of its own for WSGI and ASGI.
         self._app = WSGIMiddleware(flask, workers=threads)  # type: ignore[arg-type]
 
-    async def respond(self, request: Request) -> "_RouteResponse":
-        """Read the body, so that no thread waits for it. The route runs when the response is sent."""
+    async def respond(self, request: Request, *, without_headers: Collection[bytes] = ()) -> "_RouteResponse":
+        """Read the body, so that no thread waits for it. The route runs when the response is sent.
+
+        It does not see the request's headers of these names, in lower case.
+        """
         body = await request.body(max_bytes=self._max_body_bytes)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
         replaced = {
             "path": request.path,
             "query_string": query,
+            "headers": [field for field in request.headers if field[0] not in without_headers],
             CLIENT: request.client,
             REQUEST_ID: request.request_id,
             SESSION: request.identity.session,

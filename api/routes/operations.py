@@ -44,6 +44,7 @@ class OverviewRoutes:
         action="GetBacklog",
         experiments=ExperimentRule.HARMLESS,
         is_polled=True,
+        is_shared=True,
         answers={200: Overview, 304: None},
     )
     def overview(self) -> Response:
@@ -57,6 +58,7 @@ class OverviewRoutes:
         action="GetMetrics",
         experiments=ExperimentRule.HARMLESS,
         is_polled=True,
+        is_shared=True,
         query=("names", "minutes"),
         answers={200: SeriesDocument, 304: None},
     )
@@ -74,6 +76,7 @@ class OverviewRoutes:
         summary="The worker processes",
         action="GetWorkers",
         is_polled=True,
+        is_shared=True,
         answers={200: WorkerList, 304: None},
     )
     def workers(self) -> Response:

@@ -290,12 +290,12 @@ def test_what_waits_without_a_worker_fails(alone: dict[str, str]) -> None:
 
 def test_a_write_that_will_soon_be_given_up_is_warned_of(environ: dict[str, str]) -> None:
     bridge = build_api(read_settings(environ))
-    accept_one(bridge.outbox, metric(1), client="a")
+    accepted_at = accept_one(bridge.outbox, metric(1), client="a").accepted_at
     claim = bridge.outbox.claim(metric(1).lane, lease=dt.timedelta(hours=100))
     assert claim
 
-    early = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(hours=35)))
-    late = looked(environ, FakeClock(dt.datetime.now(dt.UTC) + dt.timedelta(hours=36)))
+    early = looked(environ, FakeClock(accepted_at + dt.timedelta(hours=35)))
+    late = looked(environ, FakeClock(accepted_at + dt.timedelta(hours=36)))
 
     assert early["lag"].verdict == "ok"
     assert late["lag"].verdict == "warn"

@@ -5,6 +5,7 @@ import asyncio
 import datetime as dt
 import functools
 import socket
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
@@ -59,12 +60,16 @@ class Store:
         self.sent: list[SentToStore] = []
         #: Offers that did not go through `send`, and whether they had before.
         self.offered: list[tuple[Offer, bool]] = []
+        #: Whether it accepts such offers now.
+        self.is_available = threading.Event()
+        self.is_available.set()
 
     def send(self, offers: Sequence[Offer]) -> SentToStore:
         self.sent.append(SentToStore(offers, self.timeout_s))
         return self.sent[-1]
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
+        self.is_available.wait()
         self.offered += [(offer, repeated) for offer in offers]
         return accepted(offers)
 
@@ -166,10 +171,16 @@ async def test_a_connection_that_can_not_be_closed_leaves_no_request_without_a_r
 @on_event_loop
 async def test_after_a_timeout_no_other_batch_is_sent_to_the_store(store: Store, batcher: WriteBatcher) -> None:
     store.timeout_s = 0.05
+    # Once it has accepted what was repeated, it is trusted again.
+    store.is_available.clear()
     first, *later = offers(MAX_BATCH_WRITES + 3)
     requests = [asyncio.create_task(batcher.accept(first))]
     await turns()
     requests += [asyncio.create_task(batcher.accept(offer)) for offer in later]
+    while not store.sent[0].is_abandoned:
+        await asyncio.sleep(store.timeout_s)
+    await turns()
+    store.is_available.set()
 
     verdicts = await asyncio.gather(*requests)
 
