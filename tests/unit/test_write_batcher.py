@@ -36,7 +36,7 @@ class SentToStore:
         self.descriptor: int | None = self._socket.fileno()
         self.timeout_s = timeout_s
         self.offers = offers
-        self.is_abandoned = False
+        self.abandoned = asyncio.Event()
 
     def respond(self) -> None:
         self._of_store.send(b"+")
@@ -45,7 +45,7 @@ class SentToStore:
         return accepted(self.offers)
 
     def abandon(self) -> None:
-        self.is_abandoned = True
+        self.abandoned.set()
 
     def close(self) -> None:
         self._socket.close()
@@ -151,7 +151,7 @@ async def test_a_batch_without_a_response_in_time_is_offered_again_in_a_thread(
     verdict = await batcher.accept(offer)
 
     assert isinstance(verdict, Accepted)
-    assert store.sent[0].is_abandoned
+    assert store.sent[0].abandoned.is_set()
     assert store.offered == [(offer, True)]
 
 
@@ -177,8 +177,7 @@ async def test_after_a_timeout_no_other_batch_is_sent_to_the_store(store: Store,
     requests = [asyncio.create_task(batcher.accept(first))]
     await turns()
     requests += [asyncio.create_task(batcher.accept(offer)) for offer in later]
-    while not store.sent[0].is_abandoned:
-        await asyncio.sleep(store.timeout_s)
+    await store.sent[0].abandoned.wait()
     await turns()
     store.is_available.set()
 
