@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared responses: all clients that poll a route within a second get one response of it, so many consoles cost as one.
+"""Shared responses: all clients that poll a route within a second get one response, so ten consoles cost as one.
 
 Permissions are checked before, for each request. A change through a route of this process is seen at once; others after
 at most a second.
@@ -37,8 +37,8 @@ class SharedResponses:
         route = request.own_route
         if route and route.is_shared and request.method == "GET":
             # The call goes on for the others if this client disconnects.
-            response = await asyncio.shield(self._find_call(request).response)
-            return response.for_client(request.header(b"if-none-match"))
+            shared = await asyncio.shield(self._find_call(request).response)
+            return shared.for_client(request.header(b"if-none-match"))
         response = await self.app.respond(request)
         return _Change(response, self._forget) if route and route.has_audited_effect else response
 

@@ -58,7 +58,7 @@ def upstream_checks(settings: Settings, clock: Clock) -> list[Check]:
     if scope:
         credential_checks, credentials = aws_checks(scope, settings, clock)
         checks += credential_checks
-        signer = Signer(scope, credentials)
+        signer = Signer(scope, credentials, clock=clock)
     if route.proxy is None:
         checks.append(Check("upstream name", lambda: _check_name(route)))
     checks.append(Check("upstream connection", lambda: _check_connection(route), ("upstream name", "proxy")))

@@ -46,7 +46,7 @@ def _endpoint_and_signer(settings: Settings, clock: Clock) -> tuple[Endpoint, Si
     endpoint = endpoint_for(settings.upstream, settings.upstream_endpoint)
     if endpoint.scope is None:
         return endpoint, None
-    return endpoint, Signer(endpoint.scope, *_credentials(settings, clock, endpoint.scope.region))
+    return endpoint, Signer(endpoint.scope, *_credentials(settings, clock, endpoint.scope.region), clock=clock)
 
 
 def _credentials(settings: Settings, clock: Clock, region: str) -> tuple[AwsCredentials, ClientSessions | None]:

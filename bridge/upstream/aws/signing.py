@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signs requests with AWS Signature Version 4, at the moment of sending.
 
-botocore computes the signature. This module fixes the signed headers, and encodes the path and query canonically:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+A fixed list of headers is signed: a proxy may alter others. The steps and their names are those of
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+docs/adr/0032-the-bridge-computes-its-signatures.md
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Protocol
-from urllib.parse import quote, unquote
+import hmac
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from botocore.utils import normalize_url_path
 
+from bridge.process.clock import Clock
 from bridge.upstream.aws.endpoint import SigningScope
-
-#: botocore's own list changes from version to version. A proxy may alter other headers, so they are not signed.
-SIGNED_HEADERS = frozenset({"host", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
+_ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-._~"
-_SIGNATURE_HEADERS = ("X-Amz-Date", "X-Amz-Security-Token", "Authorization")
+#: A key is valid for a day. Beyond this number, keys of clients with sessions of their own are derived again.
+_MAX_SIGNING_KEYS = 64
 
 
 class CredentialSource(Protocol):
@@ -53,17 +55,23 @@ class Signer:
     """Signs requests to one upstream."""
 
     def __init__(
-        self, scope: SigningScope, credentials: CredentialSource, clients: CredentialSources | None = None
+        self,
+        scope: SigningScope,
+        credentials: CredentialSource,
+        clients: CredentialSources | None = None,
+        *,
+        clock: Clock,
     ) -> None:
         self._scope = scope
         self._credentials = credentials
         self._clients = clients
+        self._clock = clock
 
     def for_client(self, client: str | None) -> "Signer":
         """Return the signer of a client's requests: this one, unless clients have sessions of their own."""
         if client is None or self._clients is None:
             return self
-        return Signer(self._scope, self._clients.for_client(client))
+        return Signer(self._scope, self._clients.for_client(client), clock=self._clock)
 
     def is_ready(self) -> bool:
         """Return whether ``sign`` returns at once, without a refresh of credentials."""
@@ -78,29 +86,63 @@ class Signer:
 
         ``url`` is sent exactly as given, so its query must be canonical already (`canonical_target`).
         """
-        scope = self._scope
-        added = {"Host": host, "X-Amz-Content-SHA256": body_sha256, scope.arn_header: scope.arn}
+        scope, credentials, timestamp = self._scope, self._credentials.frozen(), f"{self._clock.now():%Y%m%dT%H%M%SZ}"
+        added = {
+            "Host": host,
+            "X-Amz-Content-SHA256": body_sha256,
+            "X-Amz-Date": timestamp,
+            scope.arn_header: scope.arn,
+        }
+        if credentials.token:
+            added["X-Amz-Security-Token"] = credentials.token
         content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
-        signed = added | ({"Content-Type": content_type} if content_type else {})
-        request = AWSRequest(method=method, url=url, headers=signed)
-        names = SIGNED_HEADERS | {scope.arn_header}
-        FixedHeadersAuth(self._credentials.frozen(), scope.service, scope.region, names).add_auth(request)
-        return {**added, **{name: request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers}}
+        signed = canonical_headers([*added.items(), *([("Content-Type", content_type)] if content_type else [])])
+        request = canonical_request(method, url, signed, body_sha256=body_sha256)
+        credential_scope = f"{timestamp[:8]}/{scope.region}/{scope.service}/aws4_request"
+        text = string_to_sign(request, timestamp=timestamp, credential_scope=credential_scope)
+        signature = signature_of(text, secret=credentials.secret_key, credential_scope=credential_scope)
+        added["Authorization"] = (
+            f"{_ALGORITHM} Credential={credentials.access_key}/{credential_scope}, "
+            f"SignedHeaders={';'.join(signed)}, Signature={signature}"
+        )
+        return added
 
 
-class FixedHeadersAuth(SigV4Auth):  # type: ignore[misc] # botocore is untyped
-    """botocore's SigV4 with a fixed list of signed headers."""
+def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the value of each header by its name in lower case, in order of the names."""
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(" ".join(value.split()))
+    return {name: ",".join(values[name]) for name in sorted(values)}
 
-    def __init__(self, credentials: ReadOnlyCredentials, service: str, region: str, names: frozenset[str]) -> None:
-        super().__init__(credentials, service, region)
-        self._names = names
 
-    def headers_to_sign(self, request: Any) -> Any:  # noqa: ANN401 - botocore is untyped
-        """Return the headers of the request that are in the list."""
-        headers = super().headers_to_sign(request)
-        for name in {name.lower() for name in headers} - self._names:
-            del headers[name]
-        return headers
+def canonical_request(method: str, url: str, headers: Mapping[str, str], *, body_sha256: str) -> str:
+    """Return the text that stands for a request. ``headers`` are canonical, and ``url`` has a canonical query."""
+    parts = urlsplit(url)
+    # Of all services, only S3 does not encode a path a second time.
+    path = quote(normalize_url_path(parts.path), safe="/~")
+    pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
+    query = "&".join(f"{name}={value}" for name, _, value in sorted(pairs))
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    return f"{method.upper()}\n{path}\n{query}\n{lines}\n{';'.join(headers)}\n{body_sha256}"
+
+
+def string_to_sign(request: str, *, timestamp: str, credential_scope: str) -> str:
+    """Return the text that is signed in place of a canonical request."""
+    return f"{_ALGORITHM}\n{timestamp}\n{credential_scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+
+
+def signature_of(text: str, *, secret: str, credential_scope: str) -> str:
+    """Return the signature of a text, in hexadecimal digits."""
+    return hmac.digest(_signing_key(secret, credential_scope), text.encode(), "sha256").hex()
+
+
+@lru_cache(_MAX_SIGNING_KEYS)
+def _signing_key(secret: str, credential_scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in credential_scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def canonical_target(target: str) -> str:
