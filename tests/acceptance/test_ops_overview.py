@@ -87,7 +87,7 @@ def test_a_run_that_fails_says_why_and_is_tried_now(shared_portal: Portal, opera
     shared_portal.shows("Nothing of this run waits", timeout=60)
 
 
-def test_a_run_with_a_slash_in_its_name_has_a_page(shared_portal: Portal, operator_key: str) -> None:
+def test_a_run_with_a_slash_in_its_name_has_a_page_and_is_found_once_mlflow_has_it(shared_portal: Portal, operator_key: str) -> None:
     shared_portal.sign_in(operator_key, "/app/ops/runs")
     try:
         shared_portal.bridge.front.set_fault(AWAY)
@@ -104,6 +104,11 @@ def test_a_run_with_a_slash_in_its_name_has_a_page(shared_portal: Portal, operat
     finally:
         shared_portal.bridge.front.set_fault(None)
     shared_portal.bridge.drained()
+
+    shared_portal.browser.open(f"{shared_portal.url}/app/ops/jobs?find=nightly/17")
+    shared_portal.shows("MLflow has the run nightly/17")
+    shared_portal.click("See what waits of it")
+    shared_portal.shows("Nothing of this run waits")
 
 
 def test_the_worker_is_listed_with_its_version(shared_portal: Portal, operator_key: str) -> None:

@@ -9,8 +9,9 @@ import { ProblemError } from '../../api/problem';
 import { pollEvery } from '../../api/polling';
 import { useLiveSettings } from '../live/live';
 import { POLL_MS } from '../live/useLiveQuery';
-import { type Interpretation, interpretationsOf, type LookupResult } from './lookUp';
+import { type Interpretation, interpretationsOf, type LookupResult, runNameOf } from './lookUp';
 import { JobTable } from './JobTable';
+import { CreatedRun, useCreatedRun } from './NamedRun';
 
 interface Props {
   terms: string[];
@@ -29,14 +30,16 @@ export function FoundJobs({ terms, client }: Props) {
       refetchOnWindowFocus: !paused,
     })),
   });
+  const createdRun = useCreatedRun(runNameOf(terms));
   if (results.some(({ isPending }) => isPending)) return <Loading label="the jobs" />;
   const isNothingFound = results.every(({ data, error }) => (error ? isNoMatch(error) : data?.jobs.length === 0));
   return (
     <SpaceBetween size="m">
+      {createdRun && <CreatedRun run={createdRun} />}
       {interpretations.map((interpretation, index) => (
         <InterpretationResult key={interpretation.kind} interpretation={interpretation} result={results[index]} />
       ))}
-      {isNothingFound && <NothingFound terms={terms} interpretations={interpretations} />}
+      {isNothingFound && !createdRun && <NothingFound terms={terms} interpretations={interpretations} />}
     </SpaceBetween>
   );
 }

@@ -32,6 +32,12 @@ export function termsOf(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter(Boolean))].slice(0, MAX_TERMS);
 }
 
+/** Returns the term that may be the name of a run, null if none may be. */
+export function runNameOf(terms: string[]): string | null {
+  const [term] = terms;
+  return terms.length === 1 && term !== undefined && RUN_NAME.test(term) && !RUN_ID.test(term) ? term : null;
+}
+
 /** Returns what the terms may be. Several terms are ids of jobs; a single one may be anything that its form allows. */
 export function interpretationsOf(terms: string[], client: string | undefined): Interpretation[] {
   const [term] = terms;
@@ -54,7 +60,7 @@ export function interpretationsOf(terms: string[], client: string | undefined): 
   return [
     ...(JOB_ID.test(term) ? [ids] : []),
     ...(RUN_ID.test(term) ? [byFields('run', "a run's id: its writes that wait", { run_id: term })] : []),
-    ...(RUN_NAME.test(term) && !RUN_ID.test(term)
+    ...(runNameOf(terms) !== null
       ? [byFields('named-run', 'the name of a run: its writes that wait', { run: term })]
       : []),
     byFields('request', 'a request id', { request_id: term }),
