@@ -45,7 +45,6 @@ from api.routes.operations import LaneRoutes, OverviewRoutes
 from api.routes.own import PersonalRoutes
 from api.routes.runs import RunRoutes
 from api.routes.sessions import OperatorSessionRoutes
-from api.routes.shared_responses import SharedResponses
 from api.routes.table import ROUTES
 from api.routes.upstreams import UpstreamRoutes
 from api.routes.usage import UsageRoutes
@@ -55,6 +54,7 @@ from bridge.auth.token_budgets import TokenBudgets
 from bridge.bootstrap.processes import Api
 from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
+from bridge.operations.recent_state import RecentState
 from bridge.outbox.recent_totals import RecentTotals
 from bridge.upstream.identity import identity_of
 
@@ -123,7 +123,7 @@ def _handler(bridge: Api, experiments: ExperimentScope, portal: Portal) -> Reque
         write_responses=WriteResponses(jobs, reader, bridge.forwarding),
         loop_views=dict(loop_views),
         origins=portal.origins,
-        own_routes=SharedResponses(_routes_app(bridge, portal)),
+        routes_app=_routes_app(bridge, portal),
         proxy=_proxy(bridge),
         capabilities=bridge.capabilities,
         experiments=experiments,
@@ -151,11 +151,12 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         stopping=bridge.stopping,
         action_modes=settings.action_modes or {},
     )
+    recent = RecentState(bridge.operations.snapshots, bridge.operations.series, bridge.clock)
     flask = create_flask_app(
         JobRoutes(bridge.outbox, letters, investigation.job_search, poll),
         RunRoutes(bridge.outbox, bridge.names, letters, poll),
         BacklogRoutes(bridge.outbox, bridge.flow_control),
-        _overview_routes(bridge),
+        OverviewRoutes(recent, bridge.operations.snapshots, _overview_limits(bridge)),
         LaneRoutes(bridge.operations.lanes, bridge.dispatch),
         DeadLetterRoutes(bridge.dead_letters, RecentTotals(letters, bridge.clock), investigation.replay_conflicts),
         DrainRoutes(bridge.dead_letters.log),
@@ -174,19 +175,19 @@ def _routes_app(bridge: Api, portal: Portal) -> RoutesApp:
         ),
         UsageRoutes(bridge.clients.usage, bridge.clock),
         OpenApiRoutes(ROUTES, reference_page=portal.reference_page),
+        on_change=recent.forget,
     )
     return RoutesApp(flask, threads=settings.api_threads, max_body_bytes=settings.max_body_size)
 
 
-def _overview_routes(bridge: Api) -> OverviewRoutes:
+def _overview_limits(bridge: Api) -> Limits:
     settings = bridge.settings
-    limits = Limits(
+    return Limits(
         calls_per_second=settings.calls_per_second,
         max_store=settings.max_store,
         max_write_age=settings.max_write_age,
         denial_grace=settings.denial_grace,
     )
-    return OverviewRoutes(bridge.operations.snapshots, bridge.operations.series, limits, bridge.clock)
 
 
 def _administration_routes(bridge: Api) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from api.portal.browser_origins import BrowserOrigins
 from api.portal.security_headers import check_not_loaded_as_code
 from api.proxy.proxy import Proxy
 from api.proxy.write_order import WriteOrder
-from api.routes.shared_responses import SharedResponses
+from api.routes.app import RoutesApp
 from bridge.upstream.capabilities import UpstreamCapabilities
 from schemas.endpoints import EndpointMatch, is_refused
 from schemas.upstream_limits import check_has_call
@@ -36,7 +36,7 @@ class RequestHandler:
     #: The views of routes that queue writes, and of all other routes that Flask does not serve.
     loop_views: Mapping[Route, LoopView]
     origins: BrowserOrigins
-    own_routes: SharedResponses
+    routes_app: RoutesApp
     proxy: Proxy
     capabilities: UpstreamCapabilities
     experiments: ExperimentScope
@@ -82,7 +82,7 @@ class RequestHandler:
 
     async def _serve(self, request: Request, record: RequestRecord) -> SendableResponse:
         view = self.loop_views.get(request.own_route) if request.own_route else None
-        return await (view(request, record) if view else self.own_routes.respond(request))
+        return await (view(request, record) if view else self.routes_app.respond(request))
 
     async def _queue(self, request: Request, record: RequestRecord) -> SendableResponse:
         if request.own_route:

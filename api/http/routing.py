@@ -60,9 +60,6 @@ class Route:
     #: Whether clients ask it again and again. Its 200 then has an ETag, and ``answers`` needs 304. The document states
     #: moments and no ages: what only grows older stays equal.
     is_polled: bool = False
-    #: Whether its 200 is the same for every client. Those that ask within a second share one
-    #: (`api.routes.shared_responses`).
-    is_shared: bool = False
     #: The type of the JSON body. ``content`` is for other bodies: it returns OpenAPI's schemas by media type.
     body: type | None = None
     content: Callable[[], dict[str, Any]] | None = None
@@ -80,8 +77,6 @@ class Route:
             raise ValueError(f"{self.method} {self.path}: {self.action} is not in schemas.client.OWN_ACTIONS")
         if self.is_polled and (self.method != "GET" or 304 not in self.answers):
             raise ValueError(f"{self.method} {self.path}: a polled route is a GET that may answer 304")
-        if self.is_shared and not self.is_polled:
-            raise ValueError(f"{self.method} {self.path}: only a polled route is shared, because it has an ETag")
 
     def __call__(self, view: View) -> View:
         """Declare this route for a function."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Flask application of the bridge's own routes, run in threads of its own."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -30,17 +30,13 @@ class RoutesApp:
         # The library has types of its own for WSGI and ASGI.
         self._app = WSGIMiddleware(flask, workers=threads)  # type: ignore[arg-type]
 
-    async def respond(self, request: Request, *, without_headers: Collection[bytes] = ()) -> "_RouteResponse":
-        """Read the body, so that no thread waits for it. The route runs when the response is sent.
-
-        It does not see the request's headers of these names, in lower case.
-        """
+    async def respond(self, request: Request) -> "_RouteResponse":
+        """Read the body, so that no thread waits for it. The route runs when the response is sent."""
         body = await request.body(max_bytes=self._max_body_bytes)
         query = quote_from_bytes(request.scope["query_string"], safe=_QUERY_SAFE).encode()
         replaced = {
             "path": request.path,
             "query_string": query,
-            "headers": [field for field in request.headers if field[0] not in without_headers],
             CLIENT: request.client,
             REQUEST_ID: request.request_id,
             SESSION: request.identity.session,
@@ -63,11 +59,18 @@ class _RouteResponse:
         await self.app(self.scope, receive, send)  # type: ignore[arg-type]
 
 
-def create_flask_app(*instances: object) -> Flask:
-    """Return the Flask application of the routes that these instances declare."""
+def create_flask_app(*instances: object, on_change: Callable[[], None]) -> Flask:
+    """Return the Flask application of the routes that these instances declare.
+
+    ``on_change`` is called once a route has changed something, before its client knows.
+    """
     app = Flask(__name__, static_folder=None)
     for route, view in views_of(*instances):
-        served_view = _with_etag(view) if route.is_polled else view
+        served_view = view
+        if route.is_polled:
+            served_view = _with_etag(view)
+        elif route.has_audited_effect:
+            served_view = _reported(view, on_change)
         app.add_url_rule(route.path, f"{route.method} {route.path}", served_view, methods=[route.method])
     app.register_error_handler(Exception, _on_error)
     return app
@@ -86,6 +89,19 @@ def _with_etag(view: Callable[..., FlaskResponse]) -> Callable[..., FlaskRespons
             response.add_etag()
             response.make_conditional(request)
         return response
+
+    return respond
+
+
+def _reported(view: Callable[..., FlaskResponse], on_change: Callable[[], None]) -> Callable[..., FlaskResponse]:
+    """Return a view that reports its change, also if it fails: it may have changed something before."""
+
+    @wraps(view)
+    def respond(**parameters: Any) -> FlaskResponse:  # noqa: ANN401 - the variable parts of a path
+        try:
+            return view(**parameters)
+        finally:
+            on_change()
 
     return respond
 

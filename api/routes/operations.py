@@ -13,9 +13,9 @@ from api.routes.json_bodies import json_response, query_of
 from bridge.dispatch import Dispatch
 from bridge.operations.lanes import InvalidCursor, Lanes, attempt_now
 from bridge.operations.overview import Limits, overview
-from bridge.operations.series import NAMES, SeriesStore, series_document
+from bridge.operations.recent_state import RecentState
+from bridge.operations.series import NAMES
 from bridge.operations.snapshot import SnapshotReader
-from bridge.process.clock import Clock
 from schemas.endpoints import ExperimentRule
 from schemas.operations import (
     LaneDocument,
@@ -31,11 +31,10 @@ from schemas.operations import (
 class OverviewRoutes:
     """Serves the state of the whole bridge, its last hours and its workers."""
 
-    def __init__(self, snapshots: SnapshotReader, series: SeriesStore, limits: Limits, clock: Clock) -> None:
+    def __init__(self, recent: RecentState, snapshots: SnapshotReader, limits: Limits) -> None:
+        self._recent = recent
         self._snapshots = snapshots
-        self._series = series
         self._limits = limits
-        self._clock = clock
 
     @Route(
         "GET",
@@ -44,12 +43,11 @@ class OverviewRoutes:
         action="GetBacklog",
         experiments=ExperimentRule.HARMLESS,
         is_polled=True,
-        is_shared=True,
         answers={200: Overview, 304: None},
     )
     def overview(self) -> Response:
         """Return the overview."""
-        return json_response(overview(self._snapshots.read(), self._limits))
+        return json_response(overview(self._recent.snapshot(), self._limits))
 
     @Route(
         "GET",
@@ -58,7 +56,6 @@ class OverviewRoutes:
         action="GetMetrics",
         experiments=ExperimentRule.HARMLESS,
         is_polled=True,
-        is_shared=True,
         query=("names", "minutes"),
         answers={200: SeriesDocument, 304: None},
     )
@@ -68,7 +65,7 @@ class OverviewRoutes:
         names = NAMES if query.names is None else tuple(dict.fromkeys(query.names.split(",")))
         if unknown := [name for name in names if name not in NAMES]:
             abort(400, f"There is no series {', '.join(unknown)}. There are {', '.join(NAMES)}.")
-        return json_response(series_document(self._series, names, minutes=query.minutes, now=self._clock.now()))
+        return json_response(self._recent.series(names, minutes=query.minutes))
 
     @Route(
         "GET",
@@ -76,7 +73,6 @@ class OverviewRoutes:
         summary="The worker processes",
         action="GetWorkers",
         is_polled=True,
-        is_shared=True,
         answers={200: WorkerList, 304: None},
     )
     def workers(self) -> Response:

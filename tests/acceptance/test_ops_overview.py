@@ -87,7 +87,9 @@ def test_a_run_that_fails_says_why_and_is_tried_now(shared_portal: Portal, opera
     shared_portal.shows("Nothing of this run waits", timeout=60)
 
 
-def test_a_run_with_a_slash_in_its_name_has_a_page_and_is_found_once_mlflow_has_it(shared_portal: Portal, operator_key: str) -> None:
+def test_a_run_with_a_slash_in_its_name_has_a_page_and_is_found_once_created(
+    shared_portal: Portal, operator_key: str
+) -> None:
     shared_portal.sign_in(operator_key, "/app/ops/runs")
     try:
         shared_portal.bridge.front.set_fault(AWAY)

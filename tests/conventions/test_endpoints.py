@@ -184,7 +184,7 @@ def test_each_word_of_iam_that_aws_documents_is_one_of_our_actions() -> None:
 def test_each_route_in_the_table_is_served_and_no_other() -> None:
     bridge = build_api(read_settings({"BRIDGE_UPSTREAM": "http://upstream", "BRIDGE_STORE_URL": "redis://store"}))
     handler = create_app(bridge).handler
-    rules = handler.own_routes.app.flask.url_map.iter_rules()
+    rules = handler.routes_app.flask.url_map.iter_rules()
     in_flask = {(method, rule.rule) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
 
     on_loop = {(route.method, route.path) for route in handler.loop_views}

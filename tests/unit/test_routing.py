@@ -124,7 +124,7 @@ def test_openapi_follows_from_the_declaration() -> None:
 
 
 def test_flask_serves_what_is_declared() -> None:
-    app = create_flask_app(Extra()).test_client()
+    app = create_flask_app(Extra(), on_change=lambda: None).test_client()
     scope = {"asgi.scope": {CLIENT: UNAUTHENTICATED, REQUEST_ID: "1"}}
 
     assert app.get(SHOW, environ_overrides=scope).text == "nightly/7"
@@ -146,7 +146,7 @@ class Polled:
 
 def test_a_polled_route_answers_304_as_long_as_nothing_has_changed() -> None:
     polled = Polled()
-    app = create_flask_app(polled).test_client()
+    app = create_flask_app(polled, on_change=lambda: None).test_client()
     scope = {"asgi.scope": {CLIENT: UNAUTHENTICATED, REQUEST_ID: "1"}}
     first = app.get("/v1/number", environ_overrides=scope)
     known = {"If-None-Match": first.headers["ETag"]}

@@ -69,7 +69,7 @@ class Store:
         return self.sent[-1]
 
     def accept_all(self, offers: Sequence[Offer], *, repeated: bool = False) -> list[Verdict]:
-        self.is_available.wait()
+        assert self.is_available.wait(10)
         self.offered += [(offer, repeated) for offer in offers]
         return accepted(offers)
 
@@ -177,7 +177,7 @@ async def test_after_a_timeout_no_other_batch_is_sent_to_the_store(store: Store,
     requests = [asyncio.create_task(batcher.accept(first))]
     await turns()
     requests += [asyncio.create_task(batcher.accept(offer)) for offer in later]
-    await store.sent[0].abandoned.wait()
+    await asyncio.wait_for(store.sent[0].abandoned.wait(), 10)
     await turns()
     store.is_available.set()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signs requests with AWS Signature Version 4, at the moment of sending.
 
-A fixed list of headers is signed: a proxy may alter others. The steps and their names are those of
+`Signer.sign` signs a fixed list of headers, because a proxy may alter others. The steps and their names are those of
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 docs/adr/0032-the-bridge-computes-its-signatures.md
 """
@@ -23,8 +23,6 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-._~"
-#: A key is valid for a day. Beyond this number, keys of clients with sessions of their own are derived again.
-_MAX_SIGNING_KEYS = 64
 
 
 class CredentialSource(Protocol):
@@ -119,7 +117,7 @@ def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def canonical_request(method: str, url: str, headers: Mapping[str, str], *, body_sha256: str) -> str:
     """Return the text that stands for a request. ``headers`` are canonical, and ``url`` has a canonical query."""
     parts = urlsplit(url)
-    # Of all services, only S3 does not encode a path a second time.
+    # The path of the URL is encoded already. SigV4 encodes it once more, for all services but S3.
     path = quote(normalize_url_path(parts.path), safe="/~")
     pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
     query = "&".join(f"{name}={value}" for name, _, value in sorted(pairs))
@@ -137,7 +135,9 @@ def signature_of(text: str, *, secret: str, credential_scope: str) -> str:
     return hmac.digest(_signing_key(secret, credential_scope), text.encode(), "sha256").hex()
 
 
-@lru_cache(_MAX_SIGNING_KEYS)
+# Only the latest is kept, so that no secret outlives its credentials for long. The bridge's own key serves for a day.
+# Where clients have sessions of their own, a key is derived whenever another client's request is signed.
+@lru_cache(1)
 def _signing_key(secret: str, credential_scope: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in credential_scope.split("/"):
