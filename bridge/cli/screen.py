@@ -2,6 +2,7 @@
 """Formats the overview as lines of text for ``mlflow-bridge top``, on request with ANSI colours."""
 
 import datetime as dt
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,12 +24,15 @@ _LABEL_WIDTH = 14
 
 
 def overview_lines(
-    overview: dict[str, Any], lanes: list[dict[str, Any]], *, now: dt.datetime, width: int, is_colored: bool
+    overview: dict[str, Any], lanes: list[dict[str, Any]], *, now: dt.datetime, width: int | None, is_colored: bool
 ) -> list[str]:
-    """Return the overview and the lanes that have waited for the longest time, cut to the width."""
+    """Return the overview and the lanes that have waited for the longest time.
+
+    Causes are wrapped at the width and all else is cut; None: the lines are as long as they are.
+    """
     status = overview["status"]
     title = f"{status.upper()}   as of {now.astimezone():%H:%M:%S}"[:width]
-    lines = [*_causes(overview), ""]
+    lines = [*(line for cause in _causes(overview) for line in _wrapped(cause, width)), ""]
     lines += [f"{label:<{_LABEL_WIDTH}}{value}" for label, value in _figures(overview, now)]
     if lanes:
         lines += ["", "Lanes that have waited for the longest time", *(lane_line(lane, now) for lane in lanes)]
@@ -40,6 +44,10 @@ def overview_lines(
 
 def _with_bold_label(line: str) -> str:
     return f"{_BOLD}{line[:_LABEL_WIDTH]}{_RESET}{line[_LABEL_WIDTH:]}" if line.startswith(_LABELS) else line
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    return textwrap.wrap(line, width, subsequent_indent="    ") if width else [line]
 
 
 def _causes(overview: dict[str, Any]) -> Iterator[str]:

@@ -63,7 +63,8 @@ def _repeat_json(bridge: BridgeClient, every: dt.timedelta, *, once: bool) -> No
 def _draw(bridge: BridgeClient, *, is_colored: bool) -> list[str]:
     overview = bridge.get("/v1/overview")
     lanes = bridge.get("/v1/lanes", params={"limit": _MAX_LANES})["lanes"] if overview["backlog"]["lanes"] else []
-    width = shutil.get_terminal_size().columns
+    # A pipe or a file cuts nothing.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     return overview_lines(overview, lanes, now=dt.datetime.now(dt.UTC), width=width, is_colored=is_colored)
 
 

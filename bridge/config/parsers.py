@@ -16,6 +16,8 @@ _MAX_CALLS_PER_SECOND = 100_000
 _MAX_SIZE_DIGITS = 9
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
 _KEY_BYTES = 32
+#: Within it, the end of a duration that begins now is a valid date.
+_MAX_DURATION = dt.timedelta(days=36_500)
 _MAX_LABEL_CHARS = 40
 
 
@@ -28,7 +30,9 @@ def duration(text: str) -> dt.timedelta:
     try:
         span = dt.timedelta(**{unit: float(match[1])})
     except OverflowError:
-        raise ValueError("a duration of less than a few million years") from None
+        span = dt.timedelta.max
+    if span > _MAX_DURATION:
+        raise ValueError(f"a duration of at most {_MAX_DURATION.days}d")
     if span < dt.timedelta(milliseconds=1):
         raise ValueError("a duration of at least 1ms")
     return span

@@ -113,6 +113,19 @@ def test_a_run_with_a_slash_in_its_name_has_a_page_and_is_found_once_created(
     shared_portal.shows("Nothing of this run waits")
 
 
+def test_a_run_that_was_not_created_is_found_with_its_reason(shared_portal: Portal, operator_key: str) -> None:
+    http, url = shared_portal.bridge.http, shared_portal.bridge.url
+    answer = http.post(f"{url}/v1/runs", json={"run": "lost", "experiment_id": "99999"}, timeout=30)
+    assert answer.status_code == 202, answer.text
+    shared_portal.sign_in(operator_key, "/app/ops/jobs")
+    shared_portal.bridge.drained()
+
+    shared_portal.browser.open(f"{shared_portal.url}/app/ops/jobs?find=lost")
+
+    shared_portal.shows("The run lost is not created")
+    shared_portal.shows("No Experiment with id=99999 exists")
+
+
 def test_the_worker_is_listed_with_its_version(shared_portal: Portal, operator_key: str) -> None:
     # A worker that has been killed stays listed for a while.
     headers = {"Authorization": f"Bearer {operator_key}"}
@@ -153,6 +166,7 @@ def test_a_viewer_sees_and_cannot_act(shared_portal: Portal) -> None:
         log_one_write(shared_portal, run_id)
         shared_portal.sign_in(key, "/app/ops")
         wait_in_the_console(shared_portal, run_id)
+        shared_portal.shows("Only writes and dead letters of the client viewer are listed.")
 
         button = "[...document.querySelectorAll('button')].find((each) => each.innerText.trim() == 'Try now')"
         assert shared_portal.browser.run(f"return {button}.getAttribute('aria-disabled')") == "true"

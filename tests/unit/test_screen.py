@@ -164,3 +164,14 @@ def test_workers_of_several_versions_are_pointed_out(monkeypatch: pytest.MonkeyP
 
     assert "The store failed." in result.output
     assert "The versions differ: 0.1.0, 0.2.0." in result.output
+
+
+def test_a_terminal_wraps_the_cause_and_a_pipe_cuts_nothing() -> None:
+    wide = overview_lines(document(flow_control=OPEN), [LANE], now=NOW, width=None, is_colored=False)
+    narrow = overview_lines(document(flow_control=OPEN), [LANE], now=NOW, width=40, is_colored=False)
+
+    cause = wide[1]
+    wrapped = narrow[1 : narrow.index("")]
+    assert len(cause) > 40
+    assert " ".join(line.strip() for line in wrapped) == cause.strip()
+    assert all(len(line) <= 40 for line in narrow)

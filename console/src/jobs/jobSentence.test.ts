@@ -34,6 +34,10 @@ it('says what a pending job waits for, and what comes next', () => {
     `MLflow does not answer or fails: 503 from upstream. 4 attempts failed. Next attempt at ${clockText(NEXT)}.`,
   );
   expect(jobSentence(job({}))).toBe('It waits for its turn.');
+  const paused = { reason: 'unavailable', message: 'deliveries are paused by an operator' };
+  expect(jobSentence(job({ error: paused, next_attempt_at: NEXT }))).toBe(
+    'Deliveries are paused by an operator. It waits until they are resumed.',
+  );
 });
 
 it('says why a job is dead', () => {

@@ -19,12 +19,20 @@ const WAIT_REASONS: Record<string, string> = {
   throttled: 'MLflow throttles',
 };
 
+/** The beginning of the last message of a write that waits for an operator, and what a page says of it. */
+const PAUSE_MESSAGE = 'deliveries are paused';
+export const PAUSE_SENTENCE = 'Deliveries are paused by an operator';
+
+/** Returns whether the message of a failed attempt says that deliveries are paused. */
+export const isPause = (message: string): boolean => message.startsWith(PAUSE_MESSAGE);
+
 /** Returns why a job is where it is, and what comes next. */
 export function jobSentence(job: JobDocument): string {
   if (job.status === 'delivered') return 'MLflow has it.';
   if (job.status === 'discarded') return 'It was given up on, and then discarded by a person.';
   if (job.status === 'dead') return withMessage(deadReasonText(job.error?.reason), job.error?.message);
   const next = job.next_attempt_at ? ` Next attempt at ${clockText(job.next_attempt_at)}.` : '';
+  if (job.error && isPause(job.error.message)) return `${PAUSE_SENTENCE}. It waits until they are resumed.`;
   if (!job.error) return `It waits for its turn.${next}`;
   const reasonText = WAIT_REASONS[job.error.reason] ?? `The last attempt failed (${job.error.reason})`;
   return `${withMessage(reasonText, job.error.message)} ${attemptsText(job.attempts)}.${next}`;

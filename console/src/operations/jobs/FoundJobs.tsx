@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The jobs that were found, by each interpretation of the search terms.
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import { Link } from '@tanstack/react-router';
 import { useQueries, type UseQueryResult } from '@tanstack/react-query';
 
 import { ErrorPanel } from '../../feedback/ErrorPanel';
@@ -9,9 +10,10 @@ import { ProblemError } from '../../api/problem';
 import { pollEvery } from '../../api/polling';
 import { useLiveSettings } from '../live/live';
 import { POLL_MS } from '../live/useLiveQuery';
-import { type Interpretation, interpretationsOf, type LookupResult, runNameOf } from './lookUp';
+import { type Interpretation, interpretationsOf, type LookupResult, runIdOf, runNameOf } from './lookUp';
+import { OwnOnly } from '../states/OwnOnly';
 import { JobTable } from './JobTable';
-import { CreatedRun, useCreatedRun } from './NamedRun';
+import { SettledRun, useSettledRun } from './NamedRun';
 
 interface Props {
   terms: string[];
@@ -30,16 +32,17 @@ export function FoundJobs({ terms, client }: Props) {
       refetchOnWindowFocus: !paused,
     })),
   });
-  const createdRun = useCreatedRun(runNameOf(terms));
+  const settledRun = useSettledRun(runNameOf(terms));
   if (results.some(({ isPending }) => isPending)) return <Loading label="the jobs" />;
   const isNothingFound = results.every(({ data, error }) => (error ? isNoMatch(error) : data?.jobs.length === 0));
   return (
     <SpaceBetween size="m">
-      {createdRun && <CreatedRun run={createdRun} />}
+      {settledRun && <SettledRun run={settledRun} />}
       {interpretations.map((interpretation, index) => (
         <InterpretationResult key={interpretation.kind} interpretation={interpretation} result={results[index]} />
       ))}
-      {isNothingFound && !createdRun && <NothingFound terms={terms} interpretations={interpretations} />}
+      <OwnOnly what="jobs" />
+      {isNothingFound && !settledRun && <NothingFound terms={terms} interpretations={interpretations} />}
     </SpaceBetween>
   );
 }
@@ -88,7 +91,16 @@ function NothingFound({ terms, interpretations }: { terms: string[]; interpretat
         No such job, or settled more than 24 hours ago. {terms.length > 1 ? 'They were' : 'It was'} looked for as{' '}
         {interpretations.map(({ label }) => label).join('; as ')}.
       </p>
-      <p>By a request id, only writes that wait and dead letters are found: delivered ones keep no record.</p>
+      {runIdOf(terms) ? (
+        <p>
+          By the id of a run, only writes that wait are found.{' '}
+          <Link to="/ops/runs/$lane" params={{ lane: runIdOf(terms) ?? '' }}>
+            See its dead letters
+          </Link>
+        </p>
+      ) : (
+        <p>By a request id, only writes that wait and dead letters are found: delivered ones keep no record.</p>
+      )}
     </div>
   );
 }

@@ -32,6 +32,12 @@ export function termsOf(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter(Boolean))].slice(0, MAX_TERMS);
 }
 
+/** Returns the term that may be the id of a run, null if none may be. */
+export function runIdOf(terms: string[]): string | null {
+  const [term] = terms;
+  return terms.length === 1 && term !== undefined && RUN_ID.test(term) ? term : null;
+}
+
 /** Returns the term that may be the name of a run, null if none may be. */
 export function runNameOf(terms: string[]): string | null {
   const [term] = terms;
@@ -59,7 +65,7 @@ export function interpretationsOf(terms: string[], client: string | undefined): 
   });
   return [
     ...(JOB_ID.test(term) ? [ids] : []),
-    ...(RUN_ID.test(term) ? [byFields('run', "a run's id: its writes that wait", { run_id: term })] : []),
+    ...(runIdOf(terms) !== null ? [byFields('run', "a run's id: its writes that wait", { run_id: term })] : []),
     ...(runNameOf(terms) !== null
       ? [byFields('named-run', 'the name of a run: its writes that wait', { run: term })]
       : []),

@@ -9,6 +9,7 @@ import { useMinute } from '../moments/useNow';
 import { POLL_MS, useLiveQuery } from '../live/useLiveQuery';
 import { Pager } from '../paging/Pager';
 import { LiveQueryView } from '../states/LiveQueryView';
+import { OwnOnly } from '../states/OwnOnly';
 import { PageHead } from '../states/PageHead';
 import { Causes } from './Causes';
 import { absoluteFilter } from './letterFilter';
@@ -65,6 +66,7 @@ function Letters() {
           description="Writes that the bridge does not try to deliver any more. A replay puts the stored write at the end of its run's lane."
           actions={<OrderButtons filter={listing.filter} count={count} />}
         />
+        <OwnOnly what="letters" />
         <RunningDrains />
         <LetterFilterBar listing={listing} statistics={statistics.data} />
         <LiveQueryView query={statistics} label="the causes" action={ACTION}>

@@ -10,7 +10,7 @@ import { useNow } from '../moments/useNow';
 import { StatusMark } from '../states/StatusMark';
 import { LaneLink } from './LaneLink';
 import type { Lane } from './lanes';
-import { isDue, laneStateText, laneStateType } from './laneText';
+import { laneStateText, laneStateType, nextAttemptText } from './laneText';
 import { AttemptButton } from './AttemptButton';
 
 interface Props {
@@ -73,6 +73,7 @@ function NextAttempt({ lane }: { lane: Lane }) {
   const now = useNow();
   if (lane.delivering) return 'runs now';
   // While the circuit breaker is open, that is the call that tries upstream.
-  if (isDue(lane, now)) return 'with the next call';
+  const text = nextAttemptText(lane, now);
+  if (text) return text;
   return <Moment at={lane.next_attempt_at} relative="alone" />;
 }

@@ -18,11 +18,12 @@ import { failureSection } from '../runbook/failureSection';
 import { RunbookLink } from '../runbook/RunbookLink';
 import { LiveQueryView } from '../states/LiveQueryView';
 import { PageHead } from '../states/PageHead';
+import { OwnOnly } from '../states/OwnOnly';
 import { StatusMark } from '../states/StatusMark';
 import { LaneJobs } from './LaneJobs';
 import { LaneLetters } from './LaneLetters';
 import { attemptPath, type Lane, useLane } from './lanes';
-import { errorReason, isDue, laneName, laneSentence, laneStateType, runIdOfLane } from './laneText';
+import { errorReason, laneName, laneSentence, laneStateType, nextAttemptText, runIdOfLane } from './laneText';
 import { MlflowLink } from './MlflowLink';
 import { AttemptButton } from './AttemptButton';
 
@@ -48,6 +49,7 @@ export default function RunPage() {
       <LiveQueryView query={query} label="the run" action="GetBacklog" missing={<NothingWaits />}>
         {(data) => (data.pending > 0 ? <Waiting lane={data} /> : <NothingWaits />)}
       </LiveQueryView>
+      <OwnOnly what="writes and dead letters" />
       <LaneLetters lane={lane} runId={runId} />
     </SpaceBetween>
   );
@@ -56,7 +58,7 @@ export default function RunPage() {
 function NothingWaits() {
   return (
     <Alert type="info" header="Nothing of this run waits">
-      MLflow has all of its writes but those that became dead letters, or the bridge has never had any.{' '}
+      Its writes are delivered or dead letters, or the bridge has never had any.{' '}
       <Link to="/ops/runs">See the runs that wait</Link>
     </Alert>
   );
@@ -88,7 +90,7 @@ function Waiting({ lane }: { lane: Lane }) {
               { label: 'Oldest accepted', value: <Moment at={lane.oldest_accepted_at} full /> },
               {
                 label: 'Next attempt',
-                value: isDue(lane, now) ? 'with the next call' : <Moment at={lane.next_attempt_at} full />,
+                value: nextAttemptText(lane, now) ?? <Moment at={lane.next_attempt_at} full />,
               },
             ]}
           />

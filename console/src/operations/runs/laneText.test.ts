@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import type { Lane } from './lanes';
-import { laneName, laneSentence, laneStateText } from './laneText';
+import { laneName, laneSentence, laneStateText, nextAttemptText } from './laneText';
 
 const NOW = Date.parse('2026-11-29T14:02:00Z');
 
@@ -46,6 +46,13 @@ it('says why a lane waits, and what comes next', () => {
   expect(laneSentence(failing, NOW + 60_000, 'utc')).toContain('The next attempt is due now.');
   expect(laneSentence(lane(), NOW, 'utc')).toBe('It waits for its turn. The next attempt is due now.');
   expect(laneSentence(lane({ delivering: true }), NOW, 'utc')).toBe('A worker delivers it now.');
+  const error = { reason: 'unavailable', message: 'deliveries are paused by an operator' };
+  expect(laneSentence(lane({ error }), NOW, 'utc')).toBe(
+    'Deliveries are paused by an operator. It waits until they are resumed.',
+  );
+  expect(nextAttemptText(lane({ error }), NOW)).toBe('once deliveries go on');
+  expect(nextAttemptText(lane(), NOW)).toBe('with the next call');
+  expect(nextAttemptText(failing, NOW)).toBeNull();
 });
 
 it('says the state in few words', () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The name of a lane and the reason why it waits, in words.
 import { clockText, type Zone } from '../../api/time';
+import { isPause, PAUSE_SENTENCE } from '../../jobs/jobSentence';
 import { quantityText } from '../figures';
 import type { Mark } from '../states/StatusMark';
 import type { Lane } from './lanes';
@@ -36,8 +37,9 @@ const REASONS: Record<string, string> = {
   unknown: 'It is not known whether the last call arrived',
 };
 
-/** Returns the reason of a lane's last error, `throttled` where upstream is said to be unavailable because it throttles. */
+/** Returns the reason of a lane's last error, `throttled` or `paused` where that is why upstream is said to be unavailable. */
 export function errorReason({ reason, message }: { reason: string; message: string }): string {
+  if (isPause(message)) return 'paused';
   return message.startsWith('throttled') ? 'throttled' : reason;
 }
 
@@ -52,6 +54,7 @@ export function laneSentence(lane: Lane, now: number, zone: Zone): string {
 
 function causeOf(error: { reason: string; message: string }): string {
   const { message } = error;
+  if (isPause(message)) return PAUSE_SENTENCE;
   const cause = REASONS[errorReason(error)] ?? `The last attempt failed (${error.reason})`;
   return message ? `${cause}: ${message.replace(/\.$/, '')}` : cause;
 }
@@ -59,12 +62,18 @@ function causeOf(error: { reason: string; message: string }): string {
 function nextText(lane: Lane, now: number, zone: Zone): string {
   const { next_attempt_at: next, delivering } = lane;
   if (delivering) return 'The next attempt runs now.';
+  if (lane.error && isPause(lane.error.message)) return 'It waits until they are resumed.';
   if (!next || isDue(lane, now)) return 'The next attempt is due now.';
   return `The next attempt is at ${clockText(next, zone)}.`;
 }
 
-/** Returns whether the time of the next attempt has come, so that only a worker is missing. */
-export function isDue({ next_attempt_at: next }: Pick<Lane, 'next_attempt_at'>, now: number): boolean {
+/** Returns when the next attempt is where that is no moment; null where it is the lane's `next_attempt_at`. */
+export function nextAttemptText(lane: Pick<Lane, 'next_attempt_at' | 'error'>, now: number): string | null {
+  if (lane.error && isPause(lane.error.message)) return 'once deliveries go on';
+  return isDue(lane, now) ? 'with the next call' : null;
+}
+
+function isDue({ next_attempt_at: next }: Pick<Lane, 'next_attempt_at'>, now: number): boolean {
   return !next || Date.parse(next) <= now;
 }
 

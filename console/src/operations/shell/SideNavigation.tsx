@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The links to the pages of operations. A count beside a link shows whether there is anything on its page.
-import { Link, type LinkProps } from '@tanstack/react-router';
+import { Link, type LinkProps, useLocation } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
 
 import { type Overview, useOverview } from '../overview/overview';
 
@@ -38,9 +39,15 @@ const PAGES: Page[] = [
 
 export function SideNavigation() {
   const { data } = useOverview();
+  const list = useRef<HTMLUListElement>(null);
+  const path = useLocation({ select: ({ pathname }) => pathname });
+  // On a narrow screen the list is a strip, of which only a part is seen.
+  useEffect(() => {
+    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [path]);
   return (
     <nav aria-label="Operations" className="side-navigation">
-      <ul>
+      <ul ref={list}>
         {PAGES.map((page) => (
           <li key={page.to}>
             <Link
