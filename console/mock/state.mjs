@@ -61,7 +61,7 @@ export function session() {
         client,
         display,
         via,
-        scopes: ['read', 'write'],
+        scopes: actions.includes('ManageClients') ? ['read', 'write', 'admin'] : ['read', 'write'],
         actions,
         experiments,
         signed_in_at: ago(600),

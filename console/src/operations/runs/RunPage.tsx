@@ -46,10 +46,10 @@ export default function RunPage() {
         }
         actions={runId && <MlflowLink runId={runId} />}
       />
+      <OwnOnly what="writes and dead letters" />
       <LiveQueryView query={query} label="the run" action="GetBacklog" missing={<NothingWaits />}>
         {(data) => (data.pending > 0 ? <Waiting lane={data} /> : <NothingWaits />)}
       </LiveQueryView>
-      <OwnOnly what="writes and dead letters" />
       <LaneLetters lane={lane} runId={runId} />
     </SpaceBetween>
   );

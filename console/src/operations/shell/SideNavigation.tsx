@@ -41,10 +41,11 @@ export function SideNavigation() {
   const { data } = useOverview();
   const list = useRef<HTMLUListElement>(null);
   const path = useLocation({ select: ({ pathname }) => pathname });
-  // On a narrow screen the list is a strip, of which only a part is seen.
+  // On a narrow screen the list is a strip, of which only a part is seen. The counts make it longer when they arrive.
+  const hasCounts = data !== undefined;
   useEffect(() => {
     list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-  }, [path]);
+  }, [path, hasCounts]);
   return (
     <nav aria-label="Operations" className="side-navigation">
       <ul ref={list}>

@@ -8,7 +8,7 @@ export function OwnOnly({ what }: { what: string }) {
   const { client, scopes } = useSession();
   if (scopes.includes(OPERATOR_SCOPE)) return null;
   return (
-    <p className="note" role="note">
+    <p className="own-only">
       Only {what} of the client {client} are listed. Those of other clients need the scope {OPERATOR_SCOPE}.
     </p>
   );
