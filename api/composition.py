@@ -56,6 +56,7 @@ from bridge.doctor.probe import UpstreamProbe
 from bridge.operations.overview import Limits
 from bridge.operations.recent_state import RecentState
 from bridge.outbox.recent_totals import RecentTotals
+from bridge.process.garbage_collection import exempt_existing_objects
 from bridge.upstream.identity import identity_of
 
 #: How long a client may send nothing in the middle of a body. A proxied body has BRIDGE_PROXY_TIMEOUT.
@@ -102,7 +103,7 @@ def create_app(
         observe=bridge.observe,
         tracer=bridge.tracer,
         # The start reads upstream's version in a thread. All else is read when it is needed.
-        lifecycle=Lifecycle(start=(bridge.capabilities.start, on_started), close=bridge.close),
+        lifecycle=Lifecycle(start=(bridge.capabilities.start, exempt_existing_objects, on_started), close=bridge.close),
     )
 
 
