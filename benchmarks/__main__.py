@@ -24,7 +24,7 @@ from benchmarks.costs import costs
 from benchmarks.deliveries import delivered, drain, limited, slow, two_workers
 from benchmarks.denials import denied
 from benchmarks.fairness import fair
-from benchmarks.intake import accepted, batches, floor, latency
+from benchmarks.intake import accepted, batches, bulk, floor, latency, two_apis
 from benchmarks.letters import letters
 from benchmarks.reads import pollers, proxy, ui
 from benchmarks.simulation import simulation
@@ -34,7 +34,7 @@ from benchmarks.table import Row, Setting
 
 Measure = Callable[[Setting], Iterator[Row]]
 _ALL: tuple[Measure, ...] = (
-    *(latency, accepted, guarded, fair, denied, batches, floor, proxy, ui, pollers, stream, crowd),
+    *(latency, accepted, guarded, fair, denied, batches, bulk, two_apis, floor, proxy, ui, pollers, stream, crowd),
     *(delivered, drain, limited, slow, two_workers, store, growth, letters, consoles, costs, simulation),
 )
 MEASURES: dict[str, Measure] = {measure.__name__: measure for measure in _ALL}

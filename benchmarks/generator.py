@@ -37,13 +37,14 @@ class Load:
 
 
 def request(method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """Return an encoded request."""
+    """Return an encoded request. A body is JSON unless a header says otherwise."""
+    headers = headers or {}
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n"
-    if body:
+    if body and "Content-Type" not in headers:
         head += "Content-Type: application/json\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return head.encode() + b"\r\n" + body
 
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures from the view of clients: latency, accepted writes, cost of intake."""
 
+import gzip
 import itertools
+import os
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks import contenders
-from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric_calls, ok
+from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric, metric_calls, ok
 from benchmarks.generator import closed, opened, request
 from benchmarks.table import Row, Setting
 from tests.servers import redis_at, running
@@ -141,6 +143,62 @@ def batches(setting: Setting) -> Iterator[Row]:
                 # A few of these calls take MLflow seconds: one round on a busy machine is too short.
                 needs_full_run=not setting.is_full,
             )
+
+
+def bulk(setting: Setting) -> Iterator[Row]:
+    """Writes accepted per second in requests of 10,000 metrics, and one by one, without the bridge's workers."""
+    runs = [f"{number:032x}" for number in range(50)]
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    with contenders.bridge("http://127.0.0.1:9", setting.place("bulk"), workers=0) as bridge:
+        size, count = setting.amount(10_000, least=10_000), setting.amount(12_000, least=4_000)
+        begins = itertools.count(step=100_000)
+
+        def singly(_: int) -> float:
+            return ok(
+                closed(bridge.url, metric_calls(bridge.url, runs, count, begin=next(begins)), connections=16)
+            ).rate
+
+        def together(_: int) -> float:
+            steps = range(begin := next(begins), begin + size)
+            lines = (b'{"op": "log-metric", ' + metric(runs[step % 50], step)[1:] for step in steps)
+            body = gzip.compress(b"\n".join(lines), compresslevel=6)
+            load = closed(bridge.url, [request("POST", f"{bridge.url}/v1/writes", body, headers)], connections=1)
+            assert set(load.statuses) == {202}, load.statuses
+            return size * load.rate
+
+        found = medians(setting, {"single": singly, "bulk": together}, warm_up=True)
+        yield Row(
+            name="writes accepted in NDJSON of 10000, gzip / in single calls",
+            ratio=found["bulk"] / found["single"],
+            target=">= 8",
+            figures=", ".join(f"{name} {each:.0f} writes/s" for name, each in found.items()),
+        )
+
+
+def two_apis(setting: Setting) -> Iterator[Row]:
+    """Single writes accepted per second by two api processes and by one, without the bridge's workers."""
+    runs = [f"{number:032x}" for number in range(50)]
+    with (
+        contenders.bridge("http://127.0.0.1:9", setting.place("one"), workers=0) as one,
+        contenders.bridge(
+            "http://127.0.0.1:9", setting.place("two"), workers=0, settings={"BRIDGE_API_PROCESSES": "2"}
+        ) as two,
+    ):
+        count = setting.amount(12_000, least=4_000)
+
+        def rate(url: str) -> Callable[[int], float]:
+            return lambda number: (
+                ok(closed(url, metric_calls(url, runs, count, begin=number * count), connections=32)).rate
+            )
+
+        found = medians(setting, {"one": rate(one.url), "two": rate(two.url)}, warm_up=True)
+        yield Row(
+            name="single writes accepted, two api processes / one",
+            ratio=found["two"] / found["one"],
+            target=">= 1.7",
+            figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items())
+            + f"; {os.cpu_count()} cores, shared with store and load generator",
+        )
 
 
 def floor(setting: Setting) -> Iterator[Row]:
