@@ -35,7 +35,7 @@ class Reads:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    # No test depends on how fast the machine is.
+    # No test depends on how fast the machine is. Tests name this fixture first: the api reads the age when it is made.
     monkeypatch.setattr(recent_state, "_MAX_AGE", dt.timedelta(minutes=10))
     return Reads(monkeypatch)
 
@@ -51,7 +51,7 @@ def pause(http: Http) -> TestResponse:
     return http.put(f"/v1/upstreams/{upstream['id']}/pause", json={"paused": True, "why": "tonight"})
 
 
-def test_consoles_that_poll_within_a_second_read_the_store_once(http: Http, reads: Reads) -> None:
+def test_consoles_that_poll_within_a_second_read_the_store_once(reads: Reads, http: Http) -> None:
     first, *others = [http.get("/v1/overview") for _ in range(10)]
     held = http.get("/v1/overview", headers={"If-None-Match": first.headers["ETag"]})
 
@@ -60,7 +60,7 @@ def test_consoles_that_poll_within_a_second_read_the_store_once(http: Http, read
     assert reads.count == 1
 
 
-def test_who_changes_something_sees_it_at_once(http: Http, api: Api, reads: Reads) -> None:
+def test_who_changes_something_sees_it_at_once(reads: Reads, http: Http, api: Api) -> None:
     accept_one(api.outbox, metric(1), client="a")
     before = overview_of(http)
     paused = pause(http)
@@ -71,7 +71,7 @@ def test_who_changes_something_sees_it_at_once(http: Http, api: Api, reads: Read
     assert reads.count == 2
 
 
-def test_a_failure_is_not_kept(http: Http, reads: Reads) -> None:
+def test_a_failure_is_not_kept(reads: Reads, http: Http) -> None:
     reads.error = StoreUnavailable("gone")
     failed = http.get("/v1/overview")
     reads.error = None
