@@ -22,7 +22,7 @@ from api.http.routing import Route
 from api.openapi.bodies import bulk_content
 from api.shutdown import ShuttingDown
 from bridge.errors import OverCap
-from bridge.outbox import Accepted, Offer, RunNames
+from bridge.outbox import ACCEPT_ID_BYTES, Accepted, Offer, RunNames
 from bridge.outbox.intake import Intake
 from bridge.process.clock import Clock
 from bridge.upstream.capabilities import UpstreamCapabilities
@@ -64,6 +64,8 @@ class BulkReader:
         request_fingerprint = fingerprint(_PATH, plain, request.workspace)
         # Not atomic: once one of the group is declined, no later one of its lane is stored.
         offer_group = secrets.token_bytes(8)
+        # One call for all: one for each is a tenth of the cost of a write.
+        random = secrets.token_bytes(ACCEPT_ID_BYTES * len(writes))
         return [
             Offer(
                 write=write,
@@ -72,6 +74,7 @@ class BulkReader:
                 group=offer_group,
                 most_pending=request.client.most_pending,
                 idempotency=_idempotency(key, request_fingerprint, index),
+                accept_id=random[index * ACCEPT_ID_BYTES : (index + 1) * ACCEPT_ID_BYTES],
             )
             for index, write in enumerate(writes)
         ]

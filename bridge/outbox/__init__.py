@@ -28,6 +28,9 @@ from schemas.job import Job, JobDocument, LaneBacklog, UpstreamAnswer
 from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
 from schemas.write import Write
 
+#: The length of the id by which the store recognises an offer.
+ACCEPT_ID_BYTES = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
@@ -95,7 +98,7 @@ class Offer:
     #: Eight bytes, equal for all offers of a request, or empty. Once one is declined, no later one of a lane is stored.
     group: bytes = field(default=b"", repr=False)
     #: Equal for each repeat of the offer, so that the store recognises it.
-    accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(8), repr=False)
+    accept_id: bytes = field(default_factory=lambda: secrets.token_bytes(ACCEPT_ID_BYTES), repr=False)
 
 
 #: The result of an offer. Only ``Accepted`` stores a write; after ``StoreUnavailable`` it is unknown.

@@ -21,7 +21,7 @@ from bridge.process.background import BackgroundThread
 MAX_BATCH_WRITES = 128
 
 #: The same for writes of one request, which has to wait for all of them.
-_MAX_BATCH_WRITES_OF_REQUEST = 256
+_MAX_BATCH_WRITES_OF_REQUEST = 1000
 
 #: Larger writes take the store longer than an event loop, or the client of a small write, may wait.
 LONG_WRITES_BYTES = 256 * 1024

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import redis
 from bridge.dispatch.redis_failures import is_redis_failure
 from bridge.errors import OverCap, StoreUnavailable
 from bridge.events import Observer
-from bridge.outbox import Accepted, Caps, Offer, SentOffers, Verdict
+from bridge.outbox import ACCEPT_ID_BYTES, Accepted, Caps, Offer, SentOffers, Verdict
 from bridge.process.background import BackgroundThread
 from bridge.redis_store import keys
 from bridge.redis_store.client import disconnect, info_of_servers, read_durability, store_errors
@@ -32,6 +33,29 @@ WATERMARK = 0.8
 _REFRESH_AFTER_S = 1.0
 #: Above this age an accept waits for new figures.
 _MAX_AGE_S = 2.0
+#: A call of accept.lua takes no more writes. A long call would keep the store from serving others.
+_MAX_WRITES_OF_CALL = 1000
+_MAX_BYTES_OF_CALL = 64 * 1024
+#: The time that accept.lua puts before an entry.
+_STAMP_BYTES = ENTRY_PREFIX_BYTES - ACCEPT_ID_BYTES
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of accept.lua: the indices of the offers that it accepts, its keys and its arguments."""
+
+    indices: list[int]
+    keys: list[str]
+    arguments: list[Any]
+    entry_bytes: int
+
+    def has_room_for(self, entry: bytes) -> bool:
+        return len(self.indices) < _MAX_WRITES_OF_CALL and self.entry_bytes + len(entry) <= _MAX_BYTES_OF_CALL
+
+    def add(self, index: int, entry: bytes) -> None:
+        self.indices.append(index)
+        self.arguments.append(entry)
+        self.entry_bytes += len(entry)
 
 
 class WriteAcceptor:
@@ -61,14 +85,14 @@ class WriteAcceptor:
                 job_id_key = self._job_id_key.key()
                 reused = self._bind_idempotency_keys(offers)
                 acceptable = [offer for index, offer in enumerate(offers) if index not in reused]
-                calls = self._send(acceptable, repeated=repeated)
+                calls, sent = self._send(acceptable, repeated=repeated)
         except StoreUnavailable as error:
             return _SentOffers(FinishedCalls([]), partial(_all_unavailable, offers, error))
 
         def verdicts() -> list[Verdict]:
             try:
                 with store_errors():
-                    results = iter(self._results(acceptable, calls))
+                    results = iter(self._results(acceptable, calls, sent))
             except StoreUnavailable as error:
                 return _all_unavailable(offers, error)
             verdicts = [
@@ -78,7 +102,7 @@ class WriteAcceptor:
             self._unbind_unacceptable(offers, verdicts)
             return verdicts
 
-        return _SentOffers(calls, verdicts)
+        return _SentOffers(sent, verdicts)
 
     def _bind_idempotency_keys(self, offers: Sequence[Offer]) -> set[int]:
         """Bind each key to its request; return the indices of offers with a key of another request.
@@ -112,30 +136,53 @@ class WriteAcceptor:
             pipeline.get(guard)
         return dict(zip(guards, pipeline.execute()[1::2], strict=True))
 
-    def _send(self, offers: Sequence[Offer], *, repeated: bool) -> SentCalls:
+    def _send(self, offers: Sequence[Offer], *, repeated: bool) -> tuple[list[_Call], SentCalls]:
+        calls = self._calls(offers, repeated=repeated)
         try:
-            return self._scripts.accept.send([self._arguments(offer, repeated=repeated) for offer in offers])
-        except Exception as error:
-            if not _is_connection_broken(error):
-                raise
-            return FinishedCalls(self._repeat(offers))
-
-    def _results(self, offers: Sequence[Offer], calls: SentCalls) -> list[Any]:
-        try:
-            return calls.results()
+            return calls, self._scripts.accept.send([(call.keys, call.arguments) for call in calls])
         except Exception as error:
             if not _is_connection_broken(error):
                 raise
             return self._repeat(offers)
 
-    def _repeat(self, offers: Sequence[Offer]) -> list[Any]:
+    def _results(self, offers: Sequence[Offer], calls: list[_Call], sent: SentCalls) -> list[Any]:
+        """Return the result of each offer."""
+        try:
+            results = sent.results()
+        except Exception as error:
+            if not _is_connection_broken(error):
+                raise
+            calls, sent = self._repeat(offers)
+            results = sent.results()
+        return _results_by_offer(calls, results)
+
+    def _repeat(self, offers: Sequence[Offer]) -> tuple[list[_Call], SentCalls]:
         # The pooled connection was broken, most often by a restart of the store, and so are its neighbours.
         # The accepts may have been executed all the same: by their ids the script recognises them.
         disconnect(self._client, in_use=False)
-        return self._scripts.accept([self._arguments(offer, repeated=True) for offer in offers])
+        calls = self._calls(offers, repeated=True)
+        return calls, FinishedCalls(self._scripts.accept([(call.keys, call.arguments) for call in calls]))
 
-    def _arguments(self, offer: Offer, *, repeated: bool) -> tuple[list[str], list[Any]]:
-        """Return the keys and the arguments of accept.lua."""
+    def _calls(self, offers: Sequence[Offer], *, repeated: bool) -> list[_Call]:
+        """Return the calls that accept these offers: one for the writes of a request in a lane, else one for each."""
+        calls: list[_Call] = []
+        latest: dict[tuple[str, bytes], _Call] = {}
+        for index, offer in enumerate(offers):
+            entry = offer.accept_id + pack_write(offer.write, offer.client, offer.trace_context)
+            # A write that can never be accepted must not hold up the others of its request.
+            group = offer.group if _cap_exceeded_alone(_STAMP_BYTES + len(entry), offer, self._caps) is None else b""
+            call = latest.get((offer.write.lane, group)) if group and not repeated and not offer.idempotency else None
+            if call and call.has_room_for(entry):
+                call.add(index, entry)
+            else:
+                script_keys, arguments = self._arguments(offer, group, repeated=repeated)
+                call = _Call([index], script_keys, [*arguments, entry], len(entry))
+                latest[offer.write.lane, group] = call
+                calls.append(call)
+        return calls
+
+    def _arguments(self, offer: Offer, group: bytes, *, repeated: bool) -> tuple[list[str], list[Any]]:
+        """Return the keys of accept.lua, and its arguments before the entries."""
         lane, idempotency, fingerprint = offer.write.lane, offer.idempotency, b""
         partition = keys.partition(lane)
         script_keys = keys.append_keys(lane, partition)
@@ -144,11 +191,8 @@ class WriteAcceptor:
             fingerprint = idempotency.fingerprint
         client_cap = _client_cap(offer, self._caps)
         client_bytes, partition_bytes = self._occupancy.available_bytes(partition, offer.client, client_cap)
-        record = pack_write(offer.write, offer.client, offer.trace_context)
-        # A write that can never be accepted must not hold up the others of its request.
-        group = b"" if _cap_exceeded_alone(ENTRY_PREFIX_BYTES + len(record), offer, self._caps) else offer.group
         caps = (offer.client, self._caps.lane, client_bytes, partition_bytes, group)
-        return script_keys, [lane, offer.accept_id, int(repeated), fingerprint, self._idempotency_ttl_ms, *caps, record]
+        return script_keys, [lane, int(repeated), fingerprint, self._idempotency_ttl_ms, *caps]
 
     def _unbind_unacceptable(self, offers: Sequence[Offer], verdicts: Sequence[Verdict]) -> None:
         """Unbind the keys of requests with a first write that exceeds a cap by itself: a smaller one may use the key.
@@ -260,22 +304,37 @@ def _is_connection_broken(error: Exception) -> bool:
     return isinstance(error, redis.ConnectionError)
 
 
+def _results_by_offer(calls: Sequence[_Call], results: Sequence[Any]) -> list[Any]:
+    """Return the result of each offer, as if it had been accepted by a call of its own."""
+    by_offer: dict[int, Any] = {}
+    for call, result in zip(calls, results, strict=True):
+        match result:
+            case [first, accepted_ms, was_idle, replayed, count, exceeded]:
+                for number, index in enumerate(call.indices):
+                    is_dispatched = was_idle if number == 0 else 0
+                    accepted = [int(first) + number, accepted_ms, is_dispatched, replayed]
+                    by_offer[index] = accepted if number < count else exceeded
+            case _:
+                by_offer |= dict.fromkeys(call.indices, result)
+    return [by_offer[index] for index in range(len(by_offer))]
+
+
 def _verdict(offer: Offer, result: Any, job_id_key: bytes, caps: Caps) -> Verdict:  # noqa: ANN401 - as accept.lua says, or an error
     match result:
-        case [first, accepted_ms, was_idle, replayed]:
+        case [position, accepted_ms, was_idle, replayed]:
             accepted_at = from_ms(accepted_ms)
             write = offer.write
             job_id = JobId(
                 partition=keys.partition(write.lane),
                 lane=write.lane,
-                position=int(first),
+                position=position,
                 op=write.op,
                 accepted_at=accepted_at,
             )
             return Accepted(
                 job_id=job_id.seal(offer.client, job_id_key),
                 lane=write.lane,
-                position=int(first),
+                position=position,
                 accepted_at=accepted_at,
                 was_idle=bool(was_idle),
                 replayed=bool(replayed),

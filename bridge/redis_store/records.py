@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bridge.outbox import ACCEPT_ID_BYTES
 from bridge.redis_store.timestamps import from_ms
 from schemas.job import Job, UpstreamAnswer
 from schemas.trace_context import NO_TRACE_CONTEXT, TraceContext
@@ -26,11 +27,10 @@ from schemas.write import NO_FRAGMENT, Fragment, Op, Write
 
 _TIME_DIGITS = 13
 _POSITION_DIGITS = 16
-_ACCEPT_ID_BYTES = 8
 #: How many bytes the scripts put before a record: of a dead letter, of a note or a settled call, of a write.
 _LETTER_PREFIX_BYTES = _TIME_DIGITS
 _LOG_PREFIX_BYTES = _POSITION_DIGITS + _TIME_DIGITS
-ENTRY_PREFIX_BYTES = _TIME_DIGITS + _ACCEPT_ID_BYTES
+ENTRY_PREFIX_BYTES = _TIME_DIGITS + ACCEPT_ID_BYTES
 
 
 class _StoredWrite(msgspec.Struct, frozen=True, array_like=True, gc=False):

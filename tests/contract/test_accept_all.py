@@ -2,7 +2,7 @@
 """Several writes accepted in one round trip: each has its own verdict, and all keep their order."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from bridge.outbox import Accepted, Caps, Offer
 from bridge.redis_store import keys
 from bridge.redis_store.accept import WriteAcceptor
 from bridge.redis_store.outbox import RedisOutbox
+from bridge.redis_store.scripts import Call, SentCalls
 from schemas.idempotency import Idempotency, KeyReused
 from schemas.write import Write
 from tests.contract.conftest import RETENTION
@@ -23,8 +24,14 @@ LEASE = dt.timedelta(seconds=30)
 OTHER = f"{1:032x}"
 
 
-def offer(write: Write, *, key: str | None = None, request: bytes = b"r" * 16) -> Offer:
-    return Offer(write=write, client="a", idempotency=Idempotency(key=key, fingerprint=request) if key else None)
+def offer(write: Write, *, key: str | None = None, request: bytes = b"r" * 16, group: bytes = b"") -> Offer:
+    idempotency = Idempotency(key=key, fingerprint=request) if key else None
+    return Offer(write=write, client="a", idempotency=idempotency, group=group)
+
+
+def grouped(writes: Iterable[Write]) -> list[Offer]:
+    """Return the offers of one request."""
+    return [offer(write, group=b"request1") for write in writes]
 
 
 def pending(outbox: RedisOutbox, lane: str) -> list[Write]:
@@ -165,3 +172,76 @@ def test_a_store_that_has_forgotten_the_script_is_given_it_again(outbox: RedisOu
 
     assert [type(verdict) for verdict in verdicts] == [Accepted] * 2
     assert pending(outbox, RUN) == [metric(1), metric(2), metric(3)]
+
+
+def test_writes_of_one_request_take_one_call_for_each_lane(
+    outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, send = list[Call](), outbox._scripts.accept.send  # noqa: SLF001 - the number of calls is what is promised
+
+    def send_and_note(calls: Sequence[Call]) -> SentCalls:
+        sent.extend(calls)
+        return send(calls)
+
+    monkeypatch.setattr(outbox._scripts.accept, "send", send_and_note)  # noqa: SLF001
+    writes = [metric(step, run_id=RUN if step % 2 else OTHER) for step in range(300)]
+
+    verdicts = [each for each in outbox.accept_all(grouped(writes)) if isinstance(each, Accepted)]
+
+    assert len(sent) == 2
+    assert [verdict.lane for verdict in verdicts] == [write.lane for write in writes]
+    assert [verdict.was_idle for verdict in verdicts] == [True, True] + [False] * 298
+    for lane, first in ((OTHER, 0), (RUN, 1)):
+        positions = [verdict.position for verdict in verdicts if verdict.lane == lane]
+        assert positions == list(range(positions[0], positions[0] + 150))
+        assert pending(outbox, lane) == writes[first::2]
+
+
+def test_of_one_request_the_first_writes_are_accepted_for_which_there_is_room(client: Any) -> None:
+    caps = Caps(lane=1000, client=1 << 40, store=1 << 40)
+    outbox = RedisOutbox(client, retention=RETENTION, idempotency_ttl=RETENTION, caps=caps)
+    writes = [metric(1), metric(2), tag("long", "x" * 800), metric(3), metric(4, run_id=OTHER)]
+
+    verdicts = outbox.accept_all(grouped(writes))
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted, OverCap, OverCap, Accepted]
+    assert pending(outbox, RUN) == writes[:2]
+    assert pending(outbox, OTHER) == writes[4:]
+
+
+def test_long_writes_of_one_request_are_stored_in_order(outbox: RedisOutbox) -> None:
+    # More than one call takes.
+    writes = [tag(f"t{number}", "x" * 7_900) for number in range(50)]
+
+    verdicts = outbox.accept_all(grouped(writes))
+
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 50
+    assert pending(outbox, RUN) == writes
+
+
+def test_a_request_of_which_the_first_try_had_no_response_is_stored_once(
+    outbox: RedisOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_first_results(outbox._scripts.accept, monkeypatch)  # noqa: SLF001 - the wire is what breaks here
+    # As many as one round trip offers.
+    writes = [metric(step) for step in range(1000)]
+
+    verdicts = outbox.accept_all(grouped(writes))
+
+    positions = [verdict.position for verdict in verdicts if isinstance(verdict, Accepted)]
+    assert positions == list(range(positions[0], positions[0] + 1000))
+    assert outbox.extents([RUN])[RUN].pending == 1000
+
+
+def test_a_request_that_arrives_after_its_repeat_is_not_stored_behind_what_was_written_since(
+    outbox: RedisOutbox,
+) -> None:
+    first = grouped([tag("t", "old"), tag("u", "old")])
+    # Only the second was repeated before the process ended.
+    outbox.accept_all(first[1:], repeated=True)
+    outbox.accept_all([offer(tag("u", "new"))])
+
+    late = outbox.accept_all(first)
+
+    assert not any(isinstance(each, Accepted) for each in late)
+    assert pending(outbox, RUN) == [tag("u", "old"), tag("u", "new")]

@@ -88,8 +88,8 @@ def test_what_was_packed_in_parts_is_whole_and_a_part_that_ends_early_is_refused
 
 
 def test_after_a_write_that_is_declined_no_more_are_offered(http_with: Any, api: Api) -> None:
-    narrow = http_with({"BRIDGE_MAX_PENDING_RUN": "2000B"})
-    body = lines(*(METRIC | {"step": step} for step in range(300)), TAG)
+    narrow = http_with({"BRIDGE_MAX_PENDING_RUN": "2000B", "BRIDGE_MAX_BODY_SIZE": "1MiB"})
+    body = lines(*(METRIC | {"step": step} for step in range(1100)), TAG)
 
     answer = post_lines(narrow, body)
 

@@ -43,7 +43,7 @@ end
 redis.call('HDEL', dead_key, field)
 -- The partition's `bytes` count a letter without its time.
 adjust_held(stamp_bytes - #letter, 0)
-local position, now_ms = append(accept_id, client, {record}, entry_prefix_bytes + #record, read_usage(client))
+local position, now_ms = append(client, {accept_id .. record}, entry_prefix_bytes + #record, read_usage(client))
 redis.call('ZREM', index_key, index_line)
 redis.call('SET', fate_key, 'as:' .. position, 'PX', fate_ttl_ms)
 redis.call('SET', origin_fate_key, 'as:' .. position, 'PX', fate_ttl_ms)

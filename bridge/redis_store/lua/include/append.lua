@@ -1,11 +1,11 @@
 -- Append entries at the end of a lane, known or not. Part of accept and replay.
 --
--- An entry is: time (13 digits), accept id (8 bytes), record. `size` is the size of all entries together, `usage` the
--- result of read_usage().
+-- An entry is: accept id (8 bytes), record. The time (13 digits) is put before it. There are at most 1,000 entries. `size`
+-- is their size with the times, `usage` the result of read_usage().
 --
 -- Expects the locals lane, lane_key, writes_key, ready_key, oldest_key, settled_key, held_key and writers_key.
 -- Returns the position of the first entry, the time in ms, and 1 if the lane was idle else 0.
-local function append(accept_id, client, records, size, usage)
+local function append(client, entries, size, usage)
   local time = redis.call('TIME')
   local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   local last_position = usage.last_position
@@ -15,11 +15,13 @@ local function append(accept_id, client, records, size, usage)
     last_position = time[1] * 1000000 + time[2]
     redis.call('HSET', lane_key, 'settled', string.format('%.0f', last_position))
   end
-  for _, record in ipairs(records) do
-    redis.call('RPUSH', writes_key, now_ms .. accept_id .. record)
+  local stamped = {}
+  for i, entry in ipairs(entries) do
+    stamped[i] = now_ms .. entry
   end
+  redis.call('RPUSH', writes_key, unpack(stamped))
   redis.call('HSET', lane_key,
-    'accepted', string.format('%.0f', last_position + #records), 'bytes', usage.lane_bytes + size)
+    'accepted', string.format('%.0f', last_position + #entries), 'bytes', usage.lane_bytes + size)
   local held_bytes, client_bytes = usage.partition_bytes + size, usage.client_bytes + size
   local held_writes = usage.partition_writes
   if not held_writes and redis.call('ZCARD', ready_key) == 0 then
@@ -28,7 +30,7 @@ local function append(accept_id, client, records, size, usage)
   end
   if held_writes then
     redis.call('HSET', held_key, 'bytes', held_bytes, 'of:' .. client, client_bytes,
-      'writes', held_writes + #records, 'counted', held_bytes)
+      'writes', held_writes + #entries, 'counted', held_bytes)
   else
     redis.call('HSET', held_key, 'bytes', held_bytes, 'of:' .. client, client_bytes)
   end
