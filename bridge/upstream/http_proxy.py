@@ -2,6 +2,7 @@
 """Forwarding proxy: sends requests to upstream and streams the responses back, on one event loop."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from functools import cached_property
 from typing import IO, cast
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -19,7 +21,7 @@ from bridge.upstream.aws.signing import EMPTY_SHA256, Signer, canonical_target
 from bridge.upstream.forwarding import BufferedBody, ForwardedRequest, ForwardedResponse, StreamedBody
 from bridge.upstream.headers import to_client, to_upstream
 from bridge.upstream.loop_detection import InstanceId, format_via, parse_via
-from bridge.upstream.proxy_connector import Connector
+from bridge.upstream.proxy_connector import Connector, PooledResponse, ShortRequest
 from bridge.upstream.responses import is_call_denied, is_identity_rejected
 from bridge.upstream.upload_pacing import PacedBody, paced_socket
 from schemas.endpoints import is_read_only
@@ -60,9 +62,7 @@ class HttpForwarding:
             # Created now, because it takes a tenth of a second and would block the event loop later.
             self._tls.context()
         self._read_timeout_s = read_timeout.total_seconds()
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=connect_timeout.total_seconds(), sock_read=self._read_timeout_s
-        )
+        self._connect_timeout_s = connect_timeout.total_seconds()
 
     @property
     def can_stream(self) -> bool:
@@ -72,22 +72,19 @@ class HttpForwarding:
     @cached_property
     def _connector(self) -> Connector:
         # Created on first use, because it belongs to the event loop of that moment.
-        return Connector()
-
-    @cached_property
-    def _session(self) -> aiohttp.ClientSession:
-        return self._new_session(self._connector)
+        return Connector(
+            proxy=self._proxy, connect_timeout_s=self._connect_timeout_s, read_timeout_s=self._read_timeout_s
+        )
 
     @cached_property
     def _upload_session(self) -> aiohttp.ClientSession:
         # Each upload has a new connection: a closed idle one would be noticed too late to repeat the body.
-        return self._new_session(aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=paced_socket))
-
-    def _new_session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         # Neither cookies nor the environment's proxies.
         return aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=paced_socket),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._connect_timeout_s, sock_read=self._read_timeout_s
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_SKIPPED_AUTO_HEADERS,
@@ -114,7 +111,7 @@ class HttpForwarding:
                 yield await self._forwarded_response(response, request)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise UpstreamTimeout("Upstream did not respond in time") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             if isinstance(request.body, StreamedBody) and request.body.failure:
                 raise request.body.failure from None
             raise UpstreamUnreachable(f"Upstream can't be reached: {type(error).__name__}") from error
@@ -122,27 +119,45 @@ class HttpForwarding:
     async def close(self) -> None:
         """Close the connections."""
         # A cached property that was never used has no entry in `__dict__`.
-        for session in ("_session", "_upload_session"):
-            if session in self.__dict__:
-                await self.__dict__[session].close()
+        for connections in ("_connector", "_upload_session"):
+            if connections in self.__dict__:
+                await self.__dict__[connections].close()
 
-    async def _send(self, request: ForwardedRequest, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        is_upload = isinstance(request.body, StreamedBody)
-        session = self._upload_session if is_upload else self._session
+    async def _send(
+        self, request: ForwardedRequest, url: str, headers: CIMultiDict[str]
+    ) -> PooledResponse | aiohttp.ClientResponse:
+        body, tls = request.body, self._tls.context() if self._tls else None
+        if isinstance(body, StreamedBody):
+            return await self._upload(body, request.method, url, headers, tls)
+        if body and body.length > _CHUNK_BYTES:
+            return await self._upload(_file_pieces(body), request.method, url, headers, tls)
+        short = ShortRequest(
+            method=request.method,
+            url=url,
+            headers=headers.items(),
+            body=_content(body) if body else b"",
+            is_repeatable=request.method == "PUT" or is_read_only(request.method, request.target.partition("?")[0]),
+        )
+        return await self._connector.send(short, tls)
+
+    async def _upload(
+        self,
+        pieces: AsyncIterator[bytes],
+        method: str,
+        url: str,
+        headers: CIMultiDict[str],
+        tls: ssl.SSLContext | None,
+    ) -> aiohttp.ClientResponse:
         async with asyncio.timeout(None) as deadline:
-            body = _body_of(request.body, timeout_s=self._read_timeout_s, deadline=deadline)
-            may_repeat = _is_repeatable(request) and not isinstance(body, AsyncIterator)
-            middleware = self._connector.send_at_most_twice if may_repeat else self._connector.send_once
             # The URL must be the signed one, byte for byte. The client follows redirects itself.
-            return await session.request(
-                request.method,
+            return await self._upload_session.request(
+                method,
                 URL(url, encoded=True),
                 headers=headers,
-                data=body,
+                data=PacedBody(pieces, timeout_s=self._read_timeout_s, deadline=deadline),
                 allow_redirects=False,
                 proxy=self._proxy,
-                ssl=self._tls.context() if self._tls else True,
-                middlewares=() if is_upload else (middleware,),
+                ssl=tls or True,
             )
 
     async def _signature_headers(
@@ -163,7 +178,7 @@ class HttpForwarding:
             return await asyncio.to_thread(sign)
 
     async def _forwarded_response(
-        self, response: aiohttp.ClientResponse, request: ForwardedRequest
+        self, response: PooledResponse | aiohttp.ClientResponse, request: ForwardedRequest
     ) -> ForwardedResponse:
         if response.status not in _FINAL_STATUSES:
             raise UpstreamUnreachable(f"Upstream responded with the invalid status {response.status}")
@@ -171,7 +186,7 @@ class HttpForwarding:
         body: AsyncIterator[bytes] = response.content.iter_any()
         if response.status in (400, 401, 403) and "x-amzn-ErrorType" in response.headers:
             body = _single_piece(await self._read_aws_error(response, request.client))
-        elif isinstance(request.body, StreamedBody) and not request.body.is_complete:
+        elif isinstance(response, aiohttp.ClientResponse) and _is_sending(request.body):
             body = _single_piece(await self._read_early_response(response))
         returned = tuple(to_client(headers, upstream_url=self._endpoint.url))
         return ForwardedResponse(status=response.status, headers=returned, body=body)
@@ -188,7 +203,7 @@ class HttpForwarding:
         await response.wait_for_close()
         return bytes(body)
 
-    async def _read_aws_error(self, response: aiohttp.ClientResponse, client: str | None) -> bytes:
+    async def _read_aws_error(self, response: PooledResponse | aiohttp.ClientResponse, client: str | None) -> bytes:
         """Return the body, or raise if it is about the bridge's own credentials, which clients must not see."""
         # `response.read` would wait for the end of the upload.
         body = await response.content.read()
@@ -202,27 +217,18 @@ class HttpForwarding:
         return body
 
 
-def _is_repeatable(request: ForwardedRequest) -> bool:
-    path = request.target.partition("?")[0]
-    return request.method == "PUT" or is_read_only(request.method, path)
+def _is_sending(body: BufferedBody | StreamedBody | None) -> bool:
+    return isinstance(body, StreamedBody) and not body.is_complete
 
 
-def _body_of(
-    body: BufferedBody | StreamedBody | None, *, timeout_s: float, deadline: asyncio.Timeout
-) -> bytes | AsyncIterator[bytes] | None:
-    """Return the body to send. ``deadline`` expires when upstream accepts nothing of it for ``timeout_s``."""
-    if not body or not body.length:
-        return None
-    if isinstance(body, StreamedBody):
-        return PacedBody(body, timeout_s=timeout_s, deadline=deadline)
+def _content(body: BufferedBody) -> bytes:
+    body.file.seek(0)
+    return body.file.read()
+
+
+async def _file_pieces(body: BufferedBody) -> AsyncIterator[bytes]:
     file = cast("IO[bytes]", body.file)
     file.seek(0)
-    if body.length <= _CHUNK_BYTES:
-        return file.read()
-    return PacedBody(_file_pieces(file), timeout_s=timeout_s, deadline=deadline)
-
-
-async def _file_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
         yield piece
 

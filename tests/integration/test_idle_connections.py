@@ -160,7 +160,6 @@ def test_what_comes_to_the_same_is_sent_once_more_over_a_new_connection(
         ("DELETE", ARTIFACT, None),
         ("PATCH", "/api/2.0/mlflow/registered-models/update", b"{}"),
         ("POST", "/a/path/that/nobody/knows", b"{}"),
-        ("PUT", ARTIFACT, b"x" * 300_000),
     ],
 )
 def test_what_may_have_been_done_is_not_sent_again(method: str, target: str, body: bytes | None) -> None:
@@ -173,6 +172,19 @@ def test_what_may_have_been_done_is_not_sent_again(method: str, target: str, bod
         forwarded(upstream, work)
 
         assert upstream.lines[1:] == [(0, f"{method} {target}")]
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["accepted", "broken off"])
+def test_a_long_body_is_sent_once_over_a_new_connection(*, breaks: bool) -> None:
+    async def work(ask: Ask) -> None:
+        assert await ask("GET", GET_RUN) == 200
+        with pytest.raises(UpstreamUnreachable) if breaks else contextlib.nullcontext():
+            assert await ask("PUT", ARTIFACT, b"x" * 300_000) == 200
+
+    with EndingUpstream(dies=lambda number, _: breaks and number == 1) as upstream:
+        forwarded(upstream, work)
+
+        assert upstream.lines[1:] == [(1, f"PUT {ARTIFACT}")]
 
 
 def test_a_request_is_sent_twice_at_most_and_not_again_on_a_new_connection() -> None:
