@@ -42,6 +42,7 @@ from bridge.redis_store.job_status import (
     pending_jobs,
     total_backlog,
 )
+from bridge.redis_store.pipelines import run
 from bridge.redis_store.records import DeadLetter, FailedAttempt, SettledCall, last_sent_position, pack, unpack_entry
 from bridge.redis_store.scripts import Scripts
 from bridge.redis_store.store_format import declare_format
@@ -254,11 +255,7 @@ class RedisOutbox:
         lanes = groups[0] if len(groups) == 1 else list(dict.fromkeys(chain.from_iterable(groups)))
         with store_errors():
             while lanes:
-                pipeline = self._client.pipeline(transaction=False)
-                for lane in lanes:
-                    pipeline.hmget(keys.lane_state(lane), "accepted", "settled", "attempts")
-                    pipeline.get(keys.run_alias(lane))
-                results = pipeline.execute()
+                results = run(self._client, list(chain.from_iterable(map(_extent_commands, lanes))))
                 states, aliases = results[::2], results[1::2]
                 for lane, (accepted, settled, attempts) in zip(lanes, states, strict=True):
                     extents[lane] = Extent(int(accepted or 0), int(settled or 0), is_failing=int(attempts or 0) > 0)
@@ -331,6 +328,10 @@ def _read_claim(lane: str, token: str, head: list[bytes], job_id_key: bytes, *, 
         job_id=client_job_id(jobs[0], job_id_key) if jobs else None,
         alias=alias,
     )
+
+
+def _extent_commands(lane: str) -> list[tuple[str, ...]]:
+    return [("HMGET", keys.lane_state(lane), "accepted", "settled", "attempts"), ("GET", keys.run_alias(lane))]
 
 
 def _with_aliases(lanes: Sequence[str], alias_of: dict[str, str]) -> list[str]:

@@ -12,20 +12,17 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 import redis
-from hiredis import pack_command
 from redis.cluster import RedisCluster
 from redis.commands.core import Script
 from redis.exceptions import AskError, ClusterError, NoScriptError
 
 from bridge.redis_store import keys
 from bridge.redis_store.client import store_errors
+from bridge.redis_store.pipelines import SentCommands
 
 _INCLUDE = re.compile(r"^--- @include (\w+)$", re.MULTILINE)
 #: Keys that an interrupted self-test leaves behind expire after this time.
 _SELF_TEST_TTL_MS = 10_000
-
-#: Longer commands are sent one at a time: the timeout of the connection is for each, and none is copied once more.
-_MAX_JOINED_BYTES = 256 * 1024
 
 #: The keys and the arguments of one call.
 Call = tuple[Sequence[str], Sequence[Any]]
@@ -104,28 +101,21 @@ class FinishedCalls:
 
 
 class _PipelinedCalls:
-    """Calls that were sent on one connection of the pool, which they keep until their end."""
+    """Calls that were sent to one server."""
 
     def __init__(self, client: Any, script: Script, calls: Sequence[Call]) -> None:  # noqa: ANN401 - see RedisOutbox
         self._client = client
         self._script = script
         self._calls = calls
-        self._connection = connection = client.connection_pool.get_connection()
-        try:
-            connection.send_packed_command(_packed(script.sha, calls), check_health=False)
-            self.descriptor: int | None = _descriptor(connection)
-            self.timeout_s: float = connection.socket_timeout
-        except BaseException:
-            self.abandon()
-            raise
+        self._sent = SentCommands(
+            client,
+            [("EVALSHA", script.sha, len(script_keys), *script_keys, *arguments) for script_keys, arguments in calls],
+        )
+        self.descriptor: int | None = self._sent.descriptor
+        self.timeout_s = self._sent.timeout_s
 
     def results(self) -> list[Any]:
-        try:
-            results = [_read_result(self._connection) for _ in self._calls]
-        except BaseException:
-            self.abandon()
-            raise
-        self._client.connection_pool.release(self._connection)
+        results = self._sent.results()
         if not any(isinstance(result, NoScriptError) for result in results):
             return results
         # The store is new, or was restarted. Those calls did nothing.
@@ -137,11 +127,7 @@ class _PipelinedCalls:
         return results
 
     def abandon(self) -> None:
-        # Results that are still to arrive would be taken for those of the connection's next commands.
-        try:
-            self._connection.disconnect()
-        finally:
-            self._client.connection_pool.release(self._connection)
+        self._sent.abandon()
 
 
 class _ClusterCalls:
@@ -196,31 +182,6 @@ def _run_alone(script: Script, call: Call) -> Any:  # noqa: ANN401 - as the scri
     try:
         return script(script_keys, arguments)
     except (redis.ResponseError, ClusterError) as error:
-        return error
-
-
-def _descriptor(connection: Any) -> int:  # noqa: ANN401 - redis-py's connections share no typed base
-    # redis-py has no public name for the socket of a connection.
-    socket = connection._sock  # noqa: SLF001
-    descriptor: int = socket.fileno() if socket else -1
-    if descriptor < 0:
-        raise redis.ConnectionError("the connection was closed while it was in use")
-    return descriptor
-
-
-def _packed(script_sha: str, calls: Sequence[Call]) -> list[bytes]:
-    """Return the commands as they are sent. redis-py's pipeline does it at twice the CPU time, for every write."""
-    commands = [
-        pack_command(("EVALSHA", script_sha, len(script_keys), *script_keys, *arguments))
-        for script_keys, arguments in calls
-    ]
-    return commands if sum(map(len, commands)) > _MAX_JOINED_BYTES else [b"".join(commands)]
-
-
-def _read_result(connection: Any) -> Any:  # noqa: ANN401 - as the script returns
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
         return error
 
 

@@ -8,6 +8,7 @@ docs/adr/0032-the-bridge-computes-its-signatures.md
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Protocol
@@ -23,6 +24,8 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-._~"
+#: Most targets are canonical already: nothing in them has to be encoded, and each name in the query has a value.
+_CANONICAL_TARGET = re.compile(r"[\w.~/-]*(?:\?[\w.~-]+=[\w.~-]*(?:&[\w.~-]+=[\w.~-]*)*)?", re.ASCII)
 
 
 class CredentialSource(Protocol):
@@ -116,13 +119,19 @@ def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def canonical_request(method: str, url: str, headers: Mapping[str, str], *, body_sha256: str) -> str:
     """Return the text that stands for a request. ``headers`` are canonical, and ``url`` has a canonical query."""
-    parts = urlsplit(url)
-    # The path of the URL is encoded already. SigV4 encodes it once more, for all services but S3.
-    path = quote(normalize_url_path(parts.path), safe="/~")
-    pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
+    location, _, query = url.partition("?")
+    path = _canonical_path(location)
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
     query = "&".join(f"{name}={value}" for name, _, value in sorted(pairs))
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     return f"{method.upper()}\n{path}\n{query}\n{lines}\n{';'.join(headers)}\n{body_sha256}"
+
+
+# Cached: most requests have one of a few paths, which takes longer to encode than to find.
+@lru_cache(256)
+def _canonical_path(location: str) -> str:
+    """Return the path of a URL without a query. It is encoded already; SigV4 encodes it once more, except for S3."""
+    return quote(normalize_url_path(urlsplit(location).path), safe="/~")
 
 
 def string_to_sign(request: str, *, timestamp: str, credential_scope: str) -> str:
@@ -151,6 +160,8 @@ def canonical_target(target: str) -> str:
     Each character outside RFC 3986's unreserved set is percent-encoded in upper case; ``+`` in a query is a space.
     An encoded slash in a path segment stays ``%2F``, because it is no separator.
     """
+    if _CANONICAL_TARGET.fullmatch(target):
+        return target
     path, mark, query = target.partition("?")
     path = "/".join(_encode(segment) for segment in path.split("/"))
     if not mark or not query:
