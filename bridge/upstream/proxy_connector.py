@@ -42,7 +42,7 @@ _INFORMATIONAL_STATUSES = frozenset(range(100, 200)) - {101}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortRequest:
-    """A request whose body is short enough to be sent at once."""
+    """A request with a body that is short enough to be sent at once."""
 
     method: str
     #: The URL in the encoding in which it is sent.
