@@ -49,14 +49,15 @@ _FULL, _QUICK, _SMOKE = (3, 1.0), (1, 0.1), (1, 0.002)
 @click.option(
     "--smoke", is_flag=True, help="Tiny amounts: only shows that each measure works; the ratios mean nothing."
 )
+@click.option("--rounds", type=click.IntRange(min=1), help="Rounds of each contender; 3 in a full run.")
 @click.option("--only", multiple=True, metavar="MEASURE", help=f"Run only this measure: {', '.join(MEASURES)}.")
 @click.option("--results", type=click.Path(path_type=Path), default=_RESULTS, help="Directory of the results.")
-def main(*, quick: bool, smoke: bool, only: tuple[str, ...], results: Path) -> None:
+def main(*, quick: bool, smoke: bool, rounds: int | None, only: tuple[str, ...], results: Path) -> None:
     """Measure the bridge, MLflow itself and a naive proxy side by side on this machine."""
-    rounds, scale = _SMOKE if smoke else _QUICK if quick else _FULL
+    usual_rounds, scale = _SMOKE if smoke else _QUICK if quick else _FULL
     began, stolen = time.monotonic(), _stolen()
     with ExitStack() as servers:
-        setting = Setting(directory=Path(), rounds=rounds, scale=scale, smoke=smoke)
+        setting = Setting(directory=Path(), rounds=rounds or usual_rounds, scale=scale, smoke=smoke)
         if smoke:
             setting = replace(setting, shared_mlflow=contenders.shared_mlflow(servers))
         rows, failed = run({name: MEASURES[name] for name in _chosen(only)}, setting)

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU time and bytes per write, lane and dead letter: the constants of `bridge.cli.capacity.costs`."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import redis
 
 from benchmarks import contenders
 from benchmarks.calls import LOG_METRIC, drained, metric, metric_calls, ok
+from benchmarks.cpu import server_cpu_s, store_cpu_s
 from benchmarks.generator import closed, request
 from benchmarks.table import Row, Setting
 from bridge.redis_store import keys
-from tests.servers import Server
 
 _ROOMY = dict.fromkeys(("BRIDGE_MAX_STORE", "BRIDGE_MAX_PENDING_CLIENT", "BRIDGE_MAX_PENDING_RUN"), "64GiB")
 
@@ -125,25 +123,12 @@ def _usage(bridge: contenders.Bridge) -> _Usage:
     found = client.info()
     client.close()
     return _Usage(
-        api_s=_cpu_s(bridge.api),
-        worker_s=sum(map(_cpu_s, bridge.workers)),
-        store_s=found["used_cpu_sys"] + found["used_cpu_user"],
+        api_s=server_cpu_s(bridge.api),
+        worker_s=sum(map(server_cpu_s, bridge.workers)),
+        store_s=store_cpu_s(bridge),
         memory=found["used_memory"],
         log=found["aof_current_size"],
     )
-
-
-def _cpu_s(server: Server) -> float:
-    """Return the CPU seconds of a server's processes, which form one process group (proc_stat(5))."""
-    ticks = 0
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(") ")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == server.pid:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _runs(begin: int, count: int) -> list[str]:

@@ -6,10 +6,12 @@ import itertools
 import os
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 
 from benchmarks import contenders
 from benchmarks.calls import LOG_BATCH, batch, drained, medians, metric, metric_calls, ok
+from benchmarks.cpu import CpuMeter
 from benchmarks.generator import closed, opened, request
 from benchmarks.table import Row, Setting
 from tests.servers import redis_at, running
@@ -152,17 +154,19 @@ def bulk(setting: Setting) -> Iterator[Row]:
     with contenders.bridge("http://127.0.0.1:9", setting.place("bulk"), workers=0) as bridge:
         size, count = setting.amount(10_000, least=10_000), setting.amount(12_000, least=4_000)
         begins = itertools.count(step=100_000)
+        singles, bulks = CpuMeter(bridge), CpuMeter(bridge)
 
         def singly(_: int) -> float:
-            return ok(
-                closed(bridge.url, metric_calls(bridge.url, runs, count, begin=next(begins)), connections=16)
-            ).rate
+            calls = metric_calls(bridge.url, runs, count, begin=next(begins))
+            with singles.measure(count):
+                return ok(closed(bridge.url, calls, connections=16)).rate
 
         def together(_: int) -> float:
             steps = range(begin := next(begins), begin + size)
             lines = (b'{"op": "log-metric", ' + metric(runs[step % 50], step)[1:] for step in steps)
             body = gzip.compress(b"\n".join(lines), compresslevel=6)
-            load = closed(bridge.url, [request("POST", f"{bridge.url}/v1/writes", body, headers)], connections=1)
+            with bulks.measure(size):
+                load = closed(bridge.url, [request("POST", f"{bridge.url}/v1/writes", body, headers)], connections=1)
             assert set(load.statuses) == {202}, load.statuses
             return size * load.rate
 
@@ -171,7 +175,8 @@ def bulk(setting: Setting) -> Iterator[Row]:
             name="writes accepted in NDJSON of 10000, gzip / in single calls",
             ratio=found["bulk"] / found["single"],
             target=">= 8",
-            figures=", ".join(f"{name} {each:.0f} writes/s" for name, each in found.items()),
+            figures=", ".join(f"{name} {each:.0f} writes/s" for name, each in found.items())
+            + f"; single {singles.figures}; bulk {bulks.figures}",
         )
 
 
@@ -185,11 +190,15 @@ def two_apis(setting: Setting) -> Iterator[Row]:
         ) as two,
     ):
         count = setting.amount(12_000, least=4_000)
+        meters = {bridge.url: CpuMeter(bridge) for bridge in (one, two)}
 
         def rate(url: str) -> Callable[[int], float]:
-            return lambda number: (
-                ok(closed(url, metric_calls(url, runs, count, begin=number * count), connections=32)).rate
-            )
+            def measure(number: int) -> float:
+                calls = metric_calls(url, runs, count, begin=number * count)
+                with meters[url].measure(count):
+                    return ok(closed(url, calls, connections=32)).rate
+
+            return measure
 
         found = medians(setting, {"one": rate(one.url), "two": rate(two.url)}, warm_up=True)
         yield Row(
@@ -197,6 +206,7 @@ def two_apis(setting: Setting) -> Iterator[Row]:
             ratio=found["two"] / found["one"],
             target=">= 1.7",
             figures=", ".join(f"{name} {each:.0f}/s" for name, each in found.items())
+            + f"; one {meters[one.url].figures}; two {meters[two.url].figures}"
             + f"; {os.cpu_count()} cores, shared with store and load generator",
         )
 
@@ -214,15 +224,20 @@ def floor(setting: Setting) -> Iterator[Row]:
         runs = [f"{number:032x}" for number in range(50)]
         count = setting.amount(12_000, least=4_000)
 
+        meter = CpuMeter(bridge)
+
         def rate(url: str) -> Callable[[int], float]:
-            return lambda number: (
-                ok(closed(url, metric_calls(url, runs, count, begin=number * count), connections=16)).rate
-            )
+            def measure(number: int) -> float:
+                calls = metric_calls(url, runs, count, begin=number * count)
+                with meter.measure(count) if url == bridge.url else nullcontext():
+                    return ok(closed(url, calls, connections=16)).rate
+
+            return measure
 
         rates = {"bridge": rate(bridge.url), "flask": rate(flask_url), "bare": rate(bare_url)}
         found = medians(setting, rates, warm_up=True)
-        figures = ", ".join(f"{name} {each:.0f}/s" for name, each in found.items())
-        for other, target in (("flask", ">= 1.5"), ("bare", ">= 0.7")):
+        figures = ", ".join(f"{name} {each:.0f}/s" for name, each in found.items()) + f"; {meter.figures}"
+        for other, target in (("flask", ">= 1.5"), ("bare", ">= 1.0")):
             yield Row(
                 name=f"intake of log-metric, bridge / {other} floor",
                 ratio=found["bridge"] / found[other],

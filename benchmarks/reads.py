@@ -4,11 +4,13 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import requests
 
 from benchmarks import contenders
 from benchmarks.calls import medians, ok
+from benchmarks.cpu import CpuMeter
 from benchmarks.generator import closed, opened, request
 from benchmarks.table import Row, Setting
 from tests.signature_front import SignatureFront
@@ -29,12 +31,14 @@ def proxy(setting: Setting) -> Iterator[Row]:
         contenders.bridge(upstream, setting.place("proxy"), workers=0) as bridge,
     ):
         count, numbers = setting.amount(3000, least=1500), itertools.count()
+        meter = CpuMeter(bridge)
 
         def rate(url: str, *, distinct: bool) -> Callable[[int], float]:
             def measure(_: int) -> float:
                 runs = [next(numbers) if distinct else 0 for _ in range(count)]
                 calls = [request("GET", f"{url}{_GET_RUN}?run_id={run:032x}") for run in runs]
-                return ok(closed(url, calls, connections=8)).rate
+                with meter.measure(count) if distinct and url == bridge.url else nullcontext():
+                    return ok(closed(url, calls, connections=8)).rate
 
             return measure
 
@@ -44,7 +48,7 @@ def proxy(setting: Setting) -> Iterator[Row]:
             "bridge, identical": rate(bridge.url, distinct=False),
         }
         found = medians(setting, rates, warm_up=True)
-        figures = ", ".join(f"{name} {each:.0f}/s" for name, each in found.items())
+        figures = ", ".join(f"{name} {each:.0f}/s" for name, each in found.items()) + f"; {meter.figures}"
         for name, reads, target in (("bridge", "", ">= 3"), ("bridge, identical", "identical ", "")):
             yield Row(
                 name=f"{reads}reads proxied, bridge / naive",
