@@ -160,7 +160,10 @@ _PATHS = st.one_of(
     _KNOWN,
     st.builds(lambda known, part: f"{known}/{part}", _KNOWN, _PART),
     st.builds(lambda known, part: known + part, _KNOWN, _PART),
-    st.builds(lambda parts: "/" + "/".join(parts), st.lists(_PART, max_size=4)),
+    # The test client takes a bracket behind two slashes for an address, and does not send the request.
+    st.builds(lambda parts: "/" + "/".join(parts), st.lists(_PART, max_size=4)).filter(
+        lambda path: not path.startswith("//") or {"[", "]"}.isdisjoint(path)
+    ),
 )
 
 
