@@ -171,14 +171,20 @@ class WriteAcceptor:
             entry = offer.accept_id + pack_write(offer.write, offer.client, offer.trace_context)
             # A write that can never be accepted must not hold up the others of its request.
             group = offer.group if _cap_exceeded_alone(_STAMP_BYTES + len(entry), offer, self._caps) is None else b""
-            call = latest.get((offer.write.lane, group)) if group and not repeated and not offer.idempotency else None
+            may_join = bool(group) and not repeated and offer.idempotency is None
+            lane_of_group = offer.write.lane, group
+            call = latest.get(lane_of_group) if may_join else None
             if call and call.has_room_for(entry):
                 call.add(index, entry)
+                continue
+            script_keys, arguments = self._arguments(offer, group, repeated=repeated)
+            call = _Call([index], script_keys, [*arguments, entry], len(entry))
+            calls.append(call)
+            if may_join:
+                latest[lane_of_group] = call
             else:
-                script_keys, arguments = self._arguments(offer, group, repeated=repeated)
-                call = _Call([index], script_keys, [*arguments, entry], len(entry))
-                latest[offer.write.lane, group] = call
-                calls.append(call)
+                # A later write of the lane must not be stored before this one.
+                latest.pop(lane_of_group, None)
         return calls
 
     def _arguments(self, offer: Offer, group: bytes, *, repeated: bool) -> tuple[list[str], list[Any]]:

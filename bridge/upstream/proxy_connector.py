@@ -102,8 +102,9 @@ class Connector(aiohttp.TCPConnector):
 
     def _destination_of(self, url: str, tls: ssl.SSLContext | None) -> aiohttp.ClientRequest:
         if self._destination is None or self._destination[0] is not tls:
-            origin = URL(url, encoded=True).origin()
-            request = aiohttp.ClientRequest("GET", origin, loop=self._loop, proxy=self._proxy, ssl=tls or True)
+            request = aiohttp.ClientRequest(
+                "GET", URL(url, encoded=True), loop=self._loop, proxy=self._proxy, ssl=tls or True
+            )
             self._destination = tls, request
         return self._destination[1]
 
@@ -174,13 +175,15 @@ def _has_ended(connection: Connection) -> bool:
 
 def _head(request: ShortRequest, destination: aiohttp.ClientRequest) -> bytes:
     """Return the head of a request as it is sent (RFC 9112, section 3)."""
-    headers, target = list(request.headers), request.url
+    headers, own = list(request.headers), destination.headers
+    target = request.url[request.url.index("/", request.url.index("://") + len("://")) :]
+    # aiohttp has read the credentials that the URLs of upstream and of the proxy may hold.
+    if "Authorization" in own and not any(name == "Authorization" for name, _ in headers):
+        headers.append(("Authorization", own["Authorization"]))
     if destination.proxy and not destination.is_ssl():
-        # aiohttp has put the proxy's credentials there. To a proxy, the target is the whole URL.
-        if credentials := destination.headers.get("Proxy-Authorization"):
-            headers.append(("Proxy-Authorization", credentials))
-    else:
-        target = target[target.index("/", target.index("://") + len("://")) :]
+        target = f"{destination.url.origin()}{target}"
+        if "Proxy-Authorization" in own:
+            headers.append(("Proxy-Authorization", own["Proxy-Authorization"]))
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     text = "\r\n".join(lines)
     if text.count("\n") + text.count("\r") != 2 * (len(lines) - 1) or "\0" in text:

@@ -209,6 +209,17 @@ def test_of_one_request_the_first_writes_are_accepted_for_which_there_is_room(cl
     assert pending(outbox, OTHER) == writes[4:]
 
 
+def test_writes_with_a_key_and_without_keep_their_order_in_one_request(outbox: RedisOutbox) -> None:
+    writes = [metric(step) for step in range(6)]
+    offers = [offer(write, group=b"request1", key="k" if step == 2 else None) for step, write in enumerate(writes)]
+
+    verdicts = outbox.accept_all(offers)
+    again = outbox.accept_all(offers[2:3])
+
+    assert [type(verdict) for verdict in (*verdicts, *again)] == [Accepted] * 7
+    assert pending(outbox, RUN) == writes
+
+
 def test_long_writes_of_one_request_are_stored_in_order(outbox: RedisOutbox) -> None:
     # More than one call takes.
     writes = [tag(f"t{number}", "x" * 7_900) for number in range(50)]
