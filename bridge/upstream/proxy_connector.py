@@ -114,7 +114,8 @@ class Connector(aiohttp.TCPConnector):
             connection, used_at = await self._any_connection(destination)
             if used_at is None:
                 return connection, False
-            if (is_repeatable or monotonic() - used_at <= _MAX_IDLE_S) and not _has_ended(connection):
+            # A request that may be repeated is sent without a look at the socket.
+            if is_repeatable or (monotonic() - used_at <= _MAX_IDLE_S and not _has_ended(connection)):
                 return connection, True
             connection.close()
 
