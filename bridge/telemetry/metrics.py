@@ -59,9 +59,12 @@ class Meter:
         self._thread.start()
 
     def count_all(self, events: Sequence[Event]) -> None:
-        """Count many events."""
-        for event in events:
-            self(event)
+        """Count many events, with one lock for all."""
+        with self._counts_lock:
+            for event in events:
+                if count := _COUNTERS.get(type(event)):
+                    count(self, event)
+        self._thread.start()
 
     def add(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
         """Increase a counter. Called by the functions of `_COUNTERS`, under the lock."""
