@@ -15,6 +15,8 @@ from tests.unit.lanes import DENIAL_GRACE, Lane, steps
 
 DENIED = Denied(reason="AWS denies the bridge the action LogMetric", action="LogMetric", status=403, identified=True)
 SECOND = dt.timedelta(seconds=1)
+#: The store has a clock of its own, so a stalled machine shifts one against the other.
+MINUTE = dt.timedelta(minutes=1)
 
 
 class DeniedLane(Lane):
@@ -56,9 +58,9 @@ def test_after_the_grace_it_is_a_dead_letter_and_its_lane_goes_on() -> None:
     lane = DeniedLane(3, 1)
     lane.deliver()
 
-    lane.later(DENIAL_GRACE - SECOND)
+    lane.later(DENIAL_GRACE - MINUTE)
     before = lane.statuses()
-    lane.later(2 * SECOND)
+    lane.later(2 * MINUTE)
 
     assert before == [JobStatus.DELIVERED, JobStatus.PENDING, JobStatus.PENDING]
     assert lane.statuses() == [JobStatus.DELIVERED, JobStatus.DEAD, JobStatus.DELIVERED]
@@ -88,7 +90,7 @@ def test_where_others_get_through_it_is_given_up_although_the_probe_fails() -> N
     lane.upstream.reachable, lane.flow_control.others_get_through = False, True
     lane.deliver()
 
-    lane.later(DENIAL_GRACE + SECOND)
+    lane.later(DENIAL_GRACE + MINUTE)
 
     assert lane.statuses() == [JobStatus.DEAD, JobStatus.DELIVERED]
 
@@ -97,7 +99,7 @@ def test_those_behind_it_that_are_denied_too_have_waited_with_it() -> None:
     lane = DeniedLane(4, 0, 1, 2)
     lane.deliver()
 
-    lane.later(DENIAL_GRACE + SECOND)
+    lane.later(DENIAL_GRACE + MINUTE)
 
     assert lane.statuses() == [JobStatus.DEAD] * 3 + [JobStatus.DELIVERED]
 
@@ -107,15 +109,15 @@ def test_one_that_is_accepted_later_has_a_grace_of_its_own() -> None:
     lane.deliver()
     lane.clock.pass_(DENIAL_GRACE)
     # The store dates what it accepts by its own clock, which the test can't move.
-    lane.clock.time = dt.datetime.now(dt.UTC) + DENIAL_GRACE + SECOND
+    lane.clock.time = dt.datetime.now(dt.UTC) + DENIAL_GRACE + MINUTE
     lane.later(dt.timedelta())
     lane.clock.time = dt.datetime.now(dt.UTC)
     lane.jobs.append(lane.accept(metric(1)))
     lane.deliver()
 
-    lane.later(DENIAL_GRACE - 5 * SECOND)
+    lane.later(DENIAL_GRACE - 5 * MINUTE)
     early = lane.statuses()
-    lane.later(10 * SECOND)
+    lane.later(10 * MINUTE)
 
     assert early == [JobStatus.DEAD, JobStatus.PENDING]
     assert lane.statuses() == [JobStatus.DEAD, JobStatus.DEAD]
