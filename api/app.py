@@ -53,12 +53,13 @@ class BridgeApp:
     lifecycle: Lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or the life of the process."""
-        match scope["type"]:
-            case "http":
-                await self._serve(scope, receive, send)
-            case "lifespan":
-                await self._run_lifespan(receive, send)
+        """Serve a request."""
+        await self._serve(scope, receive, send)
+
+    def start(self) -> None:
+        """Run what comes before the first request."""
+        for start in self.lifecycle.start:
+            start()
 
     async def close(self) -> None:
         """Release all connections, on the event loop of the application."""
@@ -94,13 +95,3 @@ class BridgeApp:
                 await self.rejection_delay.wait(request)
             response = respond_to_error(error, request, record)
             return self.unauthenticated(request, response) if isinstance(error, Unauthenticated) else response
-
-    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
-        """Run the callbacks when the server starts and stops (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
-        await receive()
-        for start in self.lifecycle.start:
-            start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.close()
-        await send({"type": "lifespan.shutdown.complete"})

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composition of the api: `create_app` builds the ASGI application and all that it uses, for `api.asgi`."""
+"""Composition of the api: `create_app` builds the ASGI application and all that it uses, for a server process."""
 
 import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 
 from api.action_modes import ActionSwitch
@@ -65,13 +64,8 @@ _READ_TIMEOUT_S = 30.0
 _WRITE_ORDER_TIMEOUT = dt.timedelta(seconds=20)
 
 
-def create_app(
-    bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY, on_started: Callable[[], None] = lambda: None
-) -> BridgeApp:
-    """Return the ASGI application of this bridge, with the build of the console in this directory.
-
-    ``on_started`` is called once before it serves.
-    """
+def create_app(bridge: Api, *, console_directory: Path = CONSOLE_DIRECTORY) -> BridgeApp:
+    """Return the ASGI application of this bridge, with the build of the console in this directory."""
     settings, trusted_proxies = bridge.settings, bridge.settings.trusted_proxies or 0
     experiments = ExperimentScope(bridge.experiments)
     portal = Portal(bridge, ROUTES, console=ConsoleFiles(console_directory))
@@ -103,7 +97,7 @@ def create_app(
         observe=bridge.observe,
         tracer=bridge.tracer,
         # The start reads upstream's version in a thread. All else is read when it is needed.
-        lifecycle=Lifecycle(start=(bridge.capabilities.start, exempt_existing_objects, on_started), close=bridge.close),
+        lifecycle=Lifecycle(start=(bridge.capabilities.start, exempt_existing_objects), close=bridge.close),
     )
 
 

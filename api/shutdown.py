@@ -9,6 +9,8 @@ from bridge.process.signals import SignalNotifier
 
 #: Sent by the parent process. Its default is to be ignored, so a process that is still starting survives it.
 DRAIN_SIGNAL = signal.SIGURG
+#: Sent by the parent process after the delay. A SIGTERM to the whole process group must not end it.
+STOP_SIGNAL = signal.SIGUSR1
 
 
 class ShuttingDown(Exception):

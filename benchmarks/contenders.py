@@ -72,7 +72,7 @@ def shared_mlflow(servers: ExitStack) -> Callable[[], str]:
 
 @contextmanager
 def naive(upstream: str, directory: Path, *, threads: int = 8) -> Iterator[str]:
-    """Run the naive proxy in the same WSGI server as the bridge."""
+    """Run the naive proxy."""
     environ = {"BENCH_UPSTREAM": upstream, **_AWS}
     with wsgi("benchmarks.naive_proxy:app", directory, environ, threads=threads) as url:
         yield url
@@ -118,7 +118,7 @@ def _running_in_parallel(*servers: Server) -> Iterator[None]:
 
 @contextmanager
 def wsgi(application: str, directory: Path, environ: Mapping[str, str], *, threads: int = 16) -> Iterator[str]:
-    """Run a WSGI application in the bridge's own server, with as many threads as the bridge's api."""
+    """Run a WSGI application in granian, one of the quickest WSGI servers."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [

@@ -96,7 +96,8 @@ _SLASHES_RAW = re.compile(b"/{2,}")
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
 #: CONNECT would open a tunnel; TRACE would send the bridge's signature back.
 _REJECTED_METHODS = frozenset({"CONNECT", "TRACE"})
-_ALLOWED_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+#: The methods that a 405 names.
+ALLOWED_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Request:
@@ -198,7 +199,7 @@ class Request:
     def check_method(self) -> None:
         """Raise ``MethodNotAllowed`` for an invalid method, and for those that are never forwarded."""
         if self.method in _REJECTED_METHODS or not _METHOD.fullmatch(self.method):
-            raise MethodNotAllowed(_ALLOWED_METHODS, "The bridge does not forward this method.")
+            raise MethodNotAllowed(ALLOWED_METHODS, "The bridge does not forward this method.")
 
     @cached_property
     def target(self) -> str:
@@ -265,7 +266,7 @@ class Request:
     def content_length(self) -> int | None:
         """The Content-Length, None if there is none."""
         digits = self._headers.get(b"content-length", b"")
-        # hyper accepts digits only; a number of more than twenty digits is too large in any case.
+        # The parser accepts digits only; a number of more than twenty digits is too large in any case.
         return int(digits[:20]) if digits.isdigit() else None
 
     def expect_hash(self, sha256: str) -> None:

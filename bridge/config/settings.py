@@ -204,9 +204,7 @@ class Settings:
     tls_cert_file: Path | None = _setting(
         "", Path, "The certificate chain (PEM) for TLS at the api itself. A renewed file is loaded without a restart."
     )
-    tls_key_file: Path | None = _setting(
-        "", Path, "The private key (PEM, PKCS #8) of that certificate, without a password."
-    )
+    tls_key_file: Path | None = _setting("", Path, "The private key (PEM) of that certificate, without a password.")
     trusted_proxies: int | None = _setting(
         "",
         count,
@@ -224,9 +222,9 @@ class Settings:
     idle_timeout: dt.timedelta = _setting(
         "75s",
         duration,
-        "The timeout for an idle connection, and for the head of a request. It must be longer than the idle timeout of"
-        " a load balancer before the api (60 s at AWS). Otherwise the load balancer sends requests over closed"
-        " connections.",
+        "The timeout for an idle connection, for the head of a request, and for a client that takes nothing of its"
+        " response. It must be longer than the idle timeout of a load balancer before the api (60 s at AWS). Otherwise"
+        " the load balancer sends requests over closed connections.",
     )
     api_processes: int = _setting("1", count, "The number of server processes of the api.")
     api_threads: int = _setting(

@@ -6,16 +6,9 @@ so its unit needs ``NotifyAccess=all``.
 """
 
 import logging
-import os
 import socket
-import threading
-from pathlib import Path
-
-from bridge.process.background import BackgroundThread
 
 _LOG = logging.getLogger(__name__)
-_POLL_INTERVAL_S = 0.02
-_FILE_DESCRIPTORS = Path("/proc/self/fd")
 
 
 class ServiceNotification:
@@ -28,19 +21,6 @@ class ServiceNotification:
     def ready(self) -> None:
         """Report that the process serves."""
         self._send(b"READY=1")
-
-    def ready_once_listening(self) -> None:
-        """Report that the process serves as soon as it has a listening socket. Returns at once."""
-        if not self._address:
-            return
-        is_reported = threading.Event()
-
-        def report_if_listening() -> None:
-            if _is_listening():
-                self.ready()
-                is_reported.set()
-
-        BackgroundThread("readiness", report_if_listening, interval_s=_POLL_INTERVAL_S, stopping=is_reported).start()
 
     def stopping(self) -> None:
         """Report that the process has begun to stop."""
@@ -57,24 +37,3 @@ class ServiceNotification:
         except OSError as error:
             # The process serves all the same; the service manager ends it if it insists on a notification.
             _LOG.warning("service_not_notified", extra={"fields": {"state": state.decode(), "reason": str(error)}})
-
-
-def _is_listening() -> bool:
-    """Return whether a TCP socket of this process accepts connections."""
-    return any(_accepts_connections(int(path.name)) for path in _FILE_DESCRIPTORS.iterdir())
-
-
-def _accepts_connections(descriptor: int) -> bool:
-    try:
-        duplicate = os.dup(descriptor)
-    except OSError:
-        # Closed since it was listed, such as the descriptor of the listing itself.
-        return False
-    try:
-        with socket.socket(fileno=duplicate) as candidate:
-            is_tcp = candidate.family in (socket.AF_INET, socket.AF_INET6) and candidate.type == socket.SOCK_STREAM
-            return is_tcp and bool(candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        # Not a socket.
-        os.close(duplicate)
-        return False

@@ -43,18 +43,16 @@ def test_a_body_whose_end_can_be_seen_in_two_ways_is_refused(guarded_alone: Guar
 
 
 @pytest.mark.parametrize("first", ["Content-Length", "Transfer-Encoding"])
-def test_a_length_beside_chunks_counts_for_nothing_and_the_connection_ends(
-    guarded_alone: GuardedApi, first: str
-) -> None:
+def test_a_length_beside_chunks_is_refused(guarded_alone: GuardedApi, first: str) -> None:
     smuggled = guarded_alone.head("GET", "/smuggled")
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(smuggled), smuggled)
     lines = sorted((f"Content-Length: {len(body)}", CHUNKED), key=lambda line: not line.startswith(first))
 
     answered, seen = guarded_alone.seen(guarded_alone.head("POST", CREATE, *lines, close=False) + body + smuggled)
 
-    assert answered.statuses == [200]
+    assert answered.statuses == [400]
     assert answered.closed
-    assert [each.partition(b"\r\n\r\n")[2] for each in seen] == [smuggled]
+    assert seen == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ def test_a_length_beside_chunks_counts_for_nothing_and_the_connection_ends(
             b"zz\r\n",
             b"\r\n",
         ),
-        *(b"2\r\n{}0\r\n\r\n", b"fffffffffffffffff\r\n{}", b"2;" + b"x" * 20_000 + b"\r\n{}\r\n0\r\n\r\n"),
+        *(b"2\r\n{}0\r\n\r\n", b"fffffffffffffffff\r\n{}", b"2;" + b"x" * 1_000_000 + b"\r\n{}\r\n0\r\n\r\n"),
         *(
             b"2\r\n{}\r\n0\r\n" + b"X-T: 1\r\n" * 2000 + b"\r\n",
             b"2\r\n{}\r\n0\r\nX-T: " + b"a" * 1_000_000 + b"\r\n\r\n",
@@ -111,13 +109,8 @@ def test_control_characters_are_nowhere_taken(guarded_alone: GuardedApi, code: i
 
     answered, seen = guarded_alone.seen(guarded_alone.head(method, target, f"{name}: {value}"))
 
-    if (code, place) == (10, "value"):
-        # hyper takes a line feed alone for the end of a line, as RFC 9112 (section 2.2) lets it: a header of its own.
-        assert answered.statuses == [200]
-        assert (b"x-injected", b"b") in head_of(seen[0])[1]
-    else:
-        assert answered.statuses in ([400], []), answered
-        assert seen == []
+    assert answered.statuses in ([400], []), answered
+    assert seen == []
 
 
 @pytest.mark.parametrize(
@@ -130,9 +123,9 @@ def test_control_characters_are_nowhere_taken(guarded_alone: GuardedApi, code: i
         ("GET /x HTTP/1.1", ["X-A: " + "a" * 20_000_000], 431),
         (f"GET /{'a' * 60_000} HTTP/1.1", [], 200),
         (f"GET /{'a' * 70_000} HTTP/1.1", [], 414),
-        (f"GET /x?{'a' * 20_000_000} HTTP/1.1", [], 431),
+        (f"GET /x?{'a' * 20_000_000} HTTP/1.1", [], 414),
         (f"{'G' * 60_000} /x HTTP/1.1", [], 405),
-        ("G" * 20_000_000, [], 431),
+        ("G" * 20_000_000, [], 400),
     ],
     ids=lambda each: each if isinstance(each, int) else len(str(each)),
 )
@@ -253,7 +246,7 @@ def test_other_versions_of_http_are_refused(guarded_alone: GuardedApi, version: 
 
     answered, seen = guarded_alone.seen(request)
 
-    assert answered.statuses == [400]
+    assert answered.statuses in ([400], [505])
     assert seen == []
 
 
@@ -328,13 +321,13 @@ def test_what_follows_a_request_that_can_not_be_read_is_not_read(guarded_alone: 
     assert seen == []
 
 
-def test_who_waits_for_a_word_before_the_body_gets_it_only_when_he_may_send_it(guarded_alone: GuardedApi) -> None:
+def test_who_would_wait_for_a_word_before_the_body_needs_none_once_it_is_there(guarded_alone: GuardedApi) -> None:
     expecting = ("Expect: 100-continue", "Content-Length: 2")
 
     known, [seen] = guarded_alone.seen(guarded_alone.head("POST", CREATE, *expecting) + b"{}")
-    stranger = guarded_alone.ask(guarded_alone.head("POST", CREATE, *expecting, client="") + b"{}")
+    stranger = guarded_alone.ask(guarded_alone.head("POST", CREATE, *expecting, client=""))
 
-    assert known.statuses == [100, 200]
+    assert known.statuses == [200]
     assert stranger.statuses == [401]
     assert b"expect" not in dict(head_of(seen)[1])
 
@@ -402,7 +395,7 @@ def test_long_lists_in_headers_take_no_long_time(guarded_alone: GuardedApi, head
 
 def test_no_request_makes_a_long_line_in_the_log_nor_a_key_in_it(guarded_alone: GuardedApi) -> None:
     log = guarded_alone.directory / "api.log"
-    long = guarded_alone.head("G" * 60_000, f"/long-line{'a' * 60_000}?key={guarded_alone.keys['ops-admin']}")
+    long = guarded_alone.head("GET", f"/long-line{'a' * 60_000}?key={guarded_alone.keys['ops-admin']}")
 
     guarded_alone.ask(long)
 

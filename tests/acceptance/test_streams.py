@@ -117,10 +117,10 @@ def test_upstream_hears_when_the_client_of_a_stream_has_gone(way: Way) -> None:
 
 
 def test_a_call_that_no_mlflow_knows_yet_is_proxied(way: Way) -> None:
-    with way.ask("BREW", "/api/9.0/mlflow/whatever?x=1", b"{}") as (client, upstream):
-        upstream.send(b"HTTP/1.1 299 Brewed\r\nContent-Length: 3\r\nConnection: close\r\nX-New: n\r\n\r\nyes")
+    with way.ask("QUERY", "/api/9.0/mlflow/whatever?x=1", b"{}") as (client, upstream):
+        upstream.send(b"HTTP/1.1 299 Found\r\nContent-Length: 3\r\nConnection: close\r\nX-New: n\r\n\r\nyes")
         answer = client.until(b"\r\n\r\nyes")
 
-    assert upstream.received.startswith(b"BREW /api/9.0/mlflow/whatever?x=1 HTTP/1.1\r\n")
+    assert upstream.received.startswith(b"QUERY /api/9.0/mlflow/whatever?x=1 HTTP/1.1\r\n")
     assert answer.startswith(b"HTTP/1.1 299 ")
     assert b"x-new: n\r\n" in answer

@@ -34,7 +34,7 @@ _ABSENT = """for name in ("context", "exporter", "metrics", "sdk", "trace"):
 _WITHOUT = f"""
 import os, sys
 {_ABSENT}
-import api.asgi, bridge.bootstrap.processes, workers.app, workers.server
+import api.server.process, bridge.bootstrap.processes, workers.app, workers.server
 from bridge.config.environment import read_settings
 worker = bridge.bootstrap.processes.build_worker(read_settings(os.environ))
 workers.app.create_app(worker)
