@@ -8,7 +8,7 @@ from email.utils import formatdate
 from functools import cache, lru_cache
 from http import HTTPStatus
 
-from api.http.request import ALLOWED_METHODS
+from api.http.request import ALLOWED_METHODS, MAX_LOGGED_PATH
 from api.http.types import Application, Message, Scope
 from api.server.flow import Flow
 
@@ -72,7 +72,7 @@ class Exchange:
         try:
             await application(self.scope, self.receive, self.send)
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - whatever it is, the client must get an end
-            _LOG.exception("request_failed", extra={"fields": {"path": self.scope["path"]}})
+            _LOG.exception("request_failed", extra={"fields": {"path": self.scope["path"][:MAX_LOGGED_PATH]}})
         if not self.is_complete:
             self.keeps_alive = False
             if not self._is_started:

@@ -321,14 +321,14 @@ def test_what_follows_a_request_that_can_not_be_read_is_not_read(guarded_alone: 
     assert seen == []
 
 
-def test_who_would_wait_for_a_word_before_the_body_needs_none_once_it_is_there(guarded_alone: GuardedApi) -> None:
+def test_a_client_that_expects_continue_gets_none_once_its_body_has_arrived(guarded_alone: GuardedApi) -> None:
     expecting = ("Expect: 100-continue", "Content-Length: 2")
 
     known, [seen] = guarded_alone.seen(guarded_alone.head("POST", CREATE, *expecting) + b"{}")
-    stranger = guarded_alone.ask(guarded_alone.head("POST", CREATE, *expecting, client=""))
+    unknown = guarded_alone.ask(guarded_alone.head("POST", CREATE, *expecting, client=""))
 
     assert known.statuses == [200]
-    assert stranger.statuses == [401]
+    assert unknown.statuses == [401]
     assert b"expect" not in dict(head_of(seen)[1])
 
 
